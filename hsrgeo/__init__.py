@@ -1,0 +1,152 @@
+"""KMA radar composites in, analysis-ready geodata out.
+
+Three lines do the main job::
+
+    import hsrgeo
+
+    frame = hsrgeo.open_frame("RDR_CMP_HSR_PUB_202206091115.bin.gz")
+    frame.crop(bbox=(126.7, 37.4, 127.2, 37.7)).clean().to_cog("seoul.tif")
+
+The main entry points are `open_frame`, `iter_frames`, `export` with `ExportOptions`, `open` for arrays, and `grids`.
+Everything that can go wrong is a subclass of `HsrGeoError`.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from hsrgeo.cube.opening import open  # noqa: A004 - as in xarray and rasterio
+    from hsrgeo.engine.accumulate import accumulate
+    from hsrgeo.engine.accumulate_options import AccumulateOptions
+    from hsrgeo.engine.cube import make_cube
+    from hsrgeo.engine.cube_options import CubeOptions
+    from hsrgeo.engine.export import Export, export
+    from hsrgeo.engine.options import ExportOptions
+    from hsrgeo.engine.outcome import Outcome
+    from hsrgeo.engine.plot import PlotSeriesOptions, PlotSumOptions, plot_series, plot_sum
+    from hsrgeo.engine.qgis import write_project
+    from hsrgeo.engine.regions import Region
+    from hsrgeo.engine.render import Rendered, RenderOptions, render
+    from hsrgeo.engine.series import series
+    from hsrgeo.engine.series_options import SeriesOptions
+    from hsrgeo.engine.stac import write_catalog
+    from hsrgeo.engine.verify import verify
+    from hsrgeo.engine.vrt import write_raw_vrts, write_stacks
+    from hsrgeo.errors import ClippedWarning, FrameError, HsrGeoError, OptionsError, SourceError, WindowError
+    from hsrgeo.model.frame import Frame
+    from hsrgeo.model.grid import Grid, grids
+    from hsrgeo.model.times import KST, parse_time
+    from hsrgeo.model.window import BBox, Window
+    from hsrgeo.products.rain import Law, rain_frame
+    from hsrgeo.products.warp import Target, as_target, warp_frame
+    from hsrgeo.reading import iter_frames, open_frame
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "AccumulateOptions": "hsrgeo.engine.accumulate_options",
+    "BBox": "hsrgeo.model.window",
+    "ClippedWarning": "hsrgeo.errors",
+    "CubeOptions": "hsrgeo.engine.cube_options",
+    "Export": "hsrgeo.engine.export",
+    "ExportOptions": "hsrgeo.engine.options",
+    "Frame": "hsrgeo.model.frame",
+    "FrameError": "hsrgeo.errors",
+    "Grid": "hsrgeo.model.grid",
+    "HsrGeoError": "hsrgeo.errors",
+    "KST": "hsrgeo.model.times",
+    "Law": "hsrgeo.products.rain",
+    "OptionsError": "hsrgeo.errors",
+    "Outcome": "hsrgeo.engine.outcome",
+    "PlotSeriesOptions": "hsrgeo.engine.plot",
+    "PlotSumOptions": "hsrgeo.engine.plot",
+    "Region": "hsrgeo.engine.regions",
+    "RenderOptions": "hsrgeo.engine.render",
+    "Rendered": "hsrgeo.engine.render",
+    "SeriesOptions": "hsrgeo.engine.series_options",
+    "SourceError": "hsrgeo.errors",
+    "Target": "hsrgeo.products.warp",
+    "Window": "hsrgeo.model.window",
+    "WindowError": "hsrgeo.errors",
+    "accumulate": "hsrgeo.engine.accumulate",
+    "as_target": "hsrgeo.products.warp",
+    "export": "hsrgeo.engine.export",
+    "grids": "hsrgeo.model.grid",
+    "iter_frames": "hsrgeo.reading",
+    "make_cube": "hsrgeo.engine.cube",
+    "open": "hsrgeo.cube.opening",
+    "open_frame": "hsrgeo.reading",
+    "parse_time": "hsrgeo.model.times",
+    "plot_series": "hsrgeo.engine.plot",
+    "plot_sum": "hsrgeo.engine.plot",
+    "rain_frame": "hsrgeo.products.rain",
+    "render": "hsrgeo.engine.render",
+    "series": "hsrgeo.engine.series",
+    "verify": "hsrgeo.engine.verify",
+    "warp_frame": "hsrgeo.products.warp",
+    "write_catalog": "hsrgeo.engine.stac",
+    "write_project": "hsrgeo.engine.qgis",
+    "write_raw_vrts": "hsrgeo.engine.vrt",
+    "write_stacks": "hsrgeo.engine.vrt",
+}
+# ^ imported when first used: `hsrgeo --help` and a script that only reads need no joblib and no GDAL
+
+__all__ = [
+    "KST",
+    "AccumulateOptions",
+    "BBox",
+    "ClippedWarning",
+    "CubeOptions",
+    "Export",
+    "ExportOptions",
+    "Frame",
+    "FrameError",
+    "Grid",
+    "HsrGeoError",
+    "Law",
+    "OptionsError",
+    "Outcome",
+    "PlotSeriesOptions",
+    "PlotSumOptions",
+    "Region",
+    "RenderOptions",
+    "Rendered",
+    "SeriesOptions",
+    "SourceError",
+    "Target",
+    "Window",
+    "WindowError",
+    "__version__",
+    "accumulate",
+    "as_target",
+    "export",
+    "grids",
+    "iter_frames",
+    "make_cube",
+    "open",
+    "open_frame",
+    "parse_time",
+    "plot_series",
+    "plot_sum",
+    "rain_frame",
+    "render",
+    "series",
+    "verify",
+    "warp_frame",
+    "write_catalog",
+    "write_project",
+    "write_raw_vrts",
+    "write_stacks",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'hsrgeo' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

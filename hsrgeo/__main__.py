@@ -1,0 +1,6 @@
+"""`python -m hsrgeo`."""
+
+from hsrgeo.cli import main
+
+if __name__ == "__main__":
+    main()

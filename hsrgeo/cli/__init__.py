@@ -1,0 +1,61 @@
+"""The command line: one module a command, each parses, calls a library function and reports. Only it prints."""
+
+from typing import Annotated
+
+import typer
+
+from hsrgeo import __version__
+from hsrgeo.cli.accumulate import accumulate
+from hsrgeo.cli.cube import cube
+from hsrgeo.cli.export import export
+from hsrgeo.cli.extract import extract
+from hsrgeo.cli.grids import grids
+from hsrgeo.cli.info import info
+from hsrgeo.cli.plot import plot
+from hsrgeo.cli.qgis import qgis
+from hsrgeo.cli.render import render
+from hsrgeo.cli.series import series
+from hsrgeo.cli.simulate import simulate
+from hsrgeo.cli.stac import stac
+from hsrgeo.cli.style import style
+from hsrgeo.cli.verify import verify
+from hsrgeo.cli.vrt import vrt
+
+app = typer.Typer(
+    name="hsrgeo",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
+_MAIN = (export, info, verify)
+_GIS = (qgis, render, style, vrt, stac)
+_NUMBERS = (cube, series, accumulate)
+_BESIDE = (grids, extract, simulate)
+for title, commands in (("Export", _MAIN), ("Maps", _GIS), ("Numbers", _NUMBERS), ("Beside", _BESIDE)):
+    for command in commands:
+        app.command(no_args_is_help=command is not grids, rich_help_panel=title)(command)
+app.add_typer(plot, rich_help_panel="Numbers")
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"hsrgeo {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """KMA radar composites (HSR) in, georeferenced COGs, QGIS projects and pictures out.
+
+    Exit status: 0 all done, 1 something was broken or differs (and is listed), 2 wrong usage, 130 interrupted.
+    """
+
+
+def main() -> None:
+    """Run the command line."""
+    app()

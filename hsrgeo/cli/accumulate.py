@@ -1,0 +1,106 @@
+"""`hsrgeo accumulate`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hsrgeo.cli import options
+from hsrgeo.cli.common import Status, answer_json, counted, honest_exit, time_option
+
+_SUM = "Sum"
+
+
+def accumulate(
+    sources: options.Sources,
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="OUT", help="Folder for a COG of each period.")],
+    period: Annotated[
+        str,
+        typer.Option(
+            metavar="LENGTH",
+            help="10min, 1h, 1d ..., counted from midnight KST; or event: all frames in one.",
+            rich_help_panel=_SUM,
+        ),
+    ] = "1h",
+    min_coverage: Annotated[
+        float,
+        typer.Option(
+            metavar="SHARE",
+            help="0 to 1: cells observed in fewer of the expected frames become nodata.",
+            rich_help_panel=_SUM,
+        ),
+    ] = 0.0,
+    rolling: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="LENGTH",
+            help="Also the highest depth in any window of 10min ... 24h, and when it ended; may be repeated.",
+            rich_help_panel=_SUM,
+        ),
+    ] = None,
+    zr: Annotated[tuple[float, float], typer.Option(metavar="A B", help="Z = A R^B.", rich_help_panel=_SUM)] = (
+        200.0,
+        1.6,
+    ),
+    start: options.Start = None,
+    end: options.End = None,
+    every: Annotated[
+        str | None,
+        typer.Option(
+            metavar="STEP", help="What each frame stands for; 5min by default.", rich_help_panel=options.CHOOSE
+        ),
+    ] = None,
+    product: options.Product = None,
+    block: options.Block = 1,
+    bbox: options.Bbox = None,
+    window: options.Window = None,
+    center: options.Center = None,
+    size: options.Size = None,
+    regions: options.Regions = None,
+    jobs: Annotated[
+        int, typer.Option("--jobs", "-j", metavar="N", help="Threads; -1 is one a core.", rich_help_panel=options.RUN)
+    ] = -1,
+    quiet: options.Quiet = False,
+    json_: options.Json = False,
+) -> None:
+    """Sum rain up to depth in mm, by the hour, the day or the event, with the number of frames beside it.
+
+    Each frame adds its rate x 5 min (or --every). Gaps are not filled: band 2 tells in how many frames a cell was
+    observed, and --min-coverage makes cells with too few of them nodata. --rolling adds the highest depth of any
+    window of that length in the whole run, one file a length. Broken frames are told, and the exit status
+    is 1.
+
+    [bold]Example:[/bold] hsrgeo accumulate RDR_HSR_202206.tar.gz --period 1d --min-coverage 0.9 --out daily/
+    """
+    with honest_exit():
+        from hsrgeo.cli.follow import Follower  # noqa: PLC0415 - commands import what they need when they run
+        from hsrgeo.engine.accumulate import accumulate as run_accumulate  # noqa: PLC0415
+        from hsrgeo.engine.accumulate_options import AccumulateOptions  # noqa: PLC0415
+        from hsrgeo.model.times import parse_step  # noqa: PLC0415
+
+        wanted = AccumulateOptions(
+            period="event" if period.strip().lower() == "event" else parse_step(period),
+            min_coverage=min_coverage,
+            rolling=[parse_step(length) for length in rolling or ()],
+            bbox=bbox,
+            window=window,
+            center=center,
+            size=size,
+            regions=regions,
+            start=time_option(start),
+            end=time_option(end),
+            every=parse_step(every) if every is not None else None,
+            product=product,
+            zr=zr,
+            block=block,
+            jobs=jobs,
+        )
+        run = run_accumulate(sources, out, wanted)
+        follower = Follower(run, "accumulate", quiet=quiet)
+        follower.follow()
+        short = f", {run.short:,} of the periods with frames missing" if run.short else ""
+        follower.tell(f"{counted(len(run.written), 'file')}{short}")
+        if json_:
+            files = [str(path) for path in run.written]
+            answer_json({"out": str(out), "files": files, "periods_short": run.short, **follower.as_json()})
+        raise typer.Exit(Status.BROKEN if follower.failed else Status.DONE)

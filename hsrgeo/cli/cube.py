@@ -1,0 +1,123 @@
+"""`hsrgeo cube`."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hsrgeo.cli import options
+from hsrgeo.cli.common import Status, honest_exit, time_option
+from hsrgeo.errors import OptionsError
+
+
+class LayoutChoice(StrEnum):
+    """How the values of a cube lie."""
+
+    map = "map"
+    series = "series"
+    both = "both"
+
+
+def cube(
+    sources: options.Sources,
+    out: Annotated[
+        Path,
+        typer.Option("--out", "-o", metavar="OUT", help="NAME.zarr or NAME.nc; frames are added to one that is there."),
+    ],
+    start: options.Start = None,
+    end: options.End = None,
+    every: options.Every = None,
+    product: options.Product = None,
+    bbox: options.Bbox = None,
+    window: options.Window = None,
+    center: options.Center = None,
+    size: options.Size = None,
+    quantity: options.Quantity = options.QuantityChoice.stored,
+    zr: options.Zr = (200.0, 1.6),
+    crs: options.Crs = None,
+    resolution: options.Resolution = None,
+    resampling: options.Resampling = options.ResamplingChoice.nearest,
+    layout: Annotated[
+        LayoutChoice,
+        typer.Option(
+            help="map is quick to read at a time, series at a place; both has a group of each.",
+            rich_help_panel=options.WRITE,
+        ),
+    ] = LayoutChoice.map,
+    zarr_format: Annotated[
+        int, typer.Option("--zarr-format", metavar="2|3", help="Of NAME.zarr.", rich_help_panel=options.WRITE)
+    ] = 3,
+    values: Annotated[
+        options.ValuesChoice,
+        typer.Option(
+            help="clean holds nodata, undetect and echo only; raw is bit for bit as stored.",
+            rich_help_panel=options.WRITE,
+        ),
+    ] = options.ValuesChoice.clean,
+    attr: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--attr",
+            metavar="NAME=VALUE",
+            help="Global attribute to add or replace; repeat.",
+            rich_help_panel=options.WRITE,
+        ),
+    ] = None,
+    block: options.Block = 1,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the cube that is there.", rich_help_panel=options.WRITE)
+    ] = False,
+    jobs: options.Jobs = -1,
+    fail_fast: options.FailFast = False,
+    quiet: options.Quiet = False,
+    json_: options.Json = False,
+) -> None:
+    r"""Make one Zarr store or NetCDF file of many frames, or add frames to it.
+
+    Broken frames do not stop the run: each is told, its time is in the cube's missing_times, and the exit status is 1.
+    A run that was stopped goes on when it is started again. Needs pip install 'hsrgeo\[cube]'.
+
+    [bold]Example:[/bold] hsrgeo cube RDR_HSR_202206.tar.gz --bbox 126.7 37.4 127.2 37.7 --quantity rain --out rain.zarr
+    """
+    with honest_exit(goes_on=True):
+        from hsrgeo.cli.cube_report import follow  # noqa: PLC0415 - commands import what they need when they run
+        from hsrgeo.engine.cube import make_cube  # noqa: PLC0415
+        from hsrgeo.engine.cube_options import CubeOptions  # noqa: PLC0415
+        from hsrgeo.engine.options import ExportOptions  # noqa: PLC0415
+        from hsrgeo.model.times import parse_step  # noqa: PLC0415
+
+        frames = ExportOptions(
+            bbox=bbox,
+            window=window,
+            center=center,
+            size=size,
+            start=time_option(start),
+            end=time_option(end),
+            every=parse_step(every) if every is not None else None,
+            product=product,
+            values=values.value,
+            quantity=quantity.value,
+            zr=zr,
+            crs=crs,
+            resolution=resolution,
+            resampling=resampling.value,
+            block=block,
+            jobs=jobs,
+            overwrite=overwrite,
+            fail_fast=fail_fast,
+        )
+        pairs = [text.partition("=") for text in attr or []]
+        if wrong := [name for name, mark, _value in pairs if not (name and mark)]:
+            raise OptionsError(f"attr {wrong[0]!r}: expected NAME=VALUE")
+        if zarr_format not in (2, 3):
+            raise OptionsError(f"zarr format {zarr_format}: expected 2 or 3")
+        wanted = CubeOptions(
+            frames=frames,
+            layout=layout.value,
+            zarr_format=2 if zarr_format == 2 else 3,  # noqa: PLR2004
+            attrs={name: value for name, _mark, value in pairs},
+        )
+        run = make_cube(sources, out, wanted)
+        follow(run, out, quiet=quiet, json=json_)
+        raise typer.Exit(Status.BROKEN if run.counts["failed"] or not run.counts.total() else Status.DONE)

@@ -1,0 +1,56 @@
+"""How the making of a cube is told on a terminal and to a script."""
+
+import time
+from pathlib import Path
+
+from hsrgeo.cli.common import answer_json, counted, say
+from hsrgeo.engine.cube import Cube
+from hsrgeo.errors import HsrGeoError
+
+_TOLD = 10  # broken frames printed
+_KEPT = 1000  # broken frames in the JSON summary
+
+
+def follow(run: Cube, out: Path, *, quiet: bool, json: bool) -> None:
+    """Run to the end and tell what came of it."""
+    begun = time.perf_counter()
+    for note in run.notes:
+        say(f"note: {note}")
+    errors: list[tuple[str, HsrGeoError]] = []
+    for outcome in run:
+        if outcome.error and len(errors) < _KEPT:
+            errors.append((outcome.label, outcome.error))
+    seconds = time.perf_counter() - begun
+    for label, error in errors[:_TOLD]:
+        text = str(error)
+        say(f"failed: {text if label in text else f'{label}: {text}'}")
+    if run.counts["failed"] > _TOLD:
+        say(f"failed: {run.counts['failed'] - _TOLD:,} more; --json tells them")
+    counts, total = run.counts, run.counts.total()
+    if not quiet and not total:
+        say("no frame found")
+    elif not quiet:
+        numbers = {
+            "added": counts["ok"],
+            "there already": counts["skipped"],
+            "duplicate": counts["duplicate"],
+            "failed": counts["failed"],
+        }
+        told = ", ".join(f"{number:,} {word}" for word, number in numbers.items() if number)
+        say(f"{counted(total, 'frame')}: {told} ({seconds:.1f} s, {total / seconds:,.0f} frames/s)")
+        say(f"{out}: {counted(run.built, 'time')}, {run.missing:,} missing")
+    if json:
+        answer_json(
+            {
+                "out": str(out),
+                "frames": total,
+                **{status: counts[status] for status in ("ok", "skipped", "failed", "duplicate")},
+                "times": run.built,
+                "missing": run.missing,
+                "seconds": round(seconds, 3),
+                "notes": run.notes,
+                "errors": [
+                    {"frame": label, "type": type(error).__name__, "message": str(error)} for label, error in errors
+                ],
+            }
+        )

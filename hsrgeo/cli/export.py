@@ -1,0 +1,153 @@
+"""`hsrgeo export`."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hsrgeo.cli import options
+from hsrgeo.cli.common import Status, honest_exit, say, time_option
+
+
+class FormatChoice(StrEnum):
+    """Kinds of output."""
+
+    cog = "cog"
+    png = "png"
+
+
+class CompressChoice(StrEnum):
+    """Compression of COGs."""
+
+    deflate = "deflate"
+    zstd = "zstd"
+    none = "none"
+
+
+def export(
+    sources: options.Sources,
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="OUT", help="Folder for outputs and manifest.jsonl.")],
+    start: options.Start = None,
+    end: options.End = None,
+    every: options.Every = None,
+    product: options.Product = None,
+    bbox: options.Bbox = None,
+    window: options.Window = None,
+    center: options.Center = None,
+    size: options.Size = None,
+    regions: options.Regions = None,
+    quantity: options.Quantity = options.QuantityChoice.stored,
+    zr: options.Zr = (200.0, 1.6),
+    crs: options.Crs = None,
+    resolution: options.Resolution = None,
+    resampling: options.Resampling = options.ResamplingChoice.nearest,
+    format_: Annotated[
+        list[FormatChoice] | None,
+        typer.Option("--format", help="Repeat for several; both by default.", rich_help_panel=options.WRITE),
+    ] = None,
+    compress: Annotated[
+        CompressChoice, typer.Option(help="Of COGs.", rich_help_panel=options.WRITE)
+    ] = CompressChoice.deflate,
+    values: Annotated[
+        options.ValuesChoice,
+        typer.Option(
+            help="Of COGs: clean holds nodata, undetect and echo only; raw is bit for bit as stored.",
+            rich_help_panel=options.WRITE,
+        ),
+    ] = options.ValuesChoice.clean,
+    qgis: Annotated[
+        bool,
+        typer.Option(
+            "--qgis", help="Also write OUT/hsrgeo.qgz, a QGIS project that plays.", rich_help_panel=options.WRITE
+        ),
+    ] = False,
+    name: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TEMPLATE",
+            help="Path below OUT without suffix, as {time:%Y%m/%d/%Y%m%d%H%M}, which is the default: time in KST; "
+            "utc, product, kind and region may be used too.",
+            rich_help_panel=options.WRITE,
+        ),
+    ] = None,
+    block: options.Block = 1,
+    overwrite: Annotated[
+        bool,
+        typer.Option(
+            "--overwrite",
+            help="Write again what is there; with other options, replace what OUT holds.",
+            rich_help_panel=options.WRITE,
+        ),
+    ] = False,
+    jobs: options.Jobs = -1,
+    fail_fast: options.FailFast = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run", help="Only list what would be written, from names alone.", rich_help_panel=options.RUN
+        ),
+    ] = False,
+    quiet: options.Quiet = False,
+    json_: options.Json = False,
+) -> None:
+    """Export frames as georeferenced COGs and 16-bit PNGs.
+
+    Broken frames do not stop the run: each is listed in OUT/manifest.jsonl and the exit status is 1.
+    The same command again does only what is missing.
+
+    [bold]Example:[/bold] hsrgeo export RDR_HSR_202206.tar.gz --bbox 126.7 37.4 127.2 37.7 --out seoul/
+    """
+    with honest_exit(goes_on=True):
+        from hsrgeo.cli.report import Report  # noqa: PLC0415 - commands import what they need when they run
+        from hsrgeo.engine.export import export as run_export  # noqa: PLC0415
+        from hsrgeo.engine.options import ExportOptions  # noqa: PLC0415
+        from hsrgeo.engine.recipe import DEFAULT_NAME  # noqa: PLC0415
+        from hsrgeo.errors import OptionsError  # noqa: PLC0415
+        from hsrgeo.model.times import parse_step  # noqa: PLC0415
+
+        wanted = ExportOptions(
+            bbox=bbox,
+            window=window,
+            center=center,
+            size=size,
+            regions=regions,
+            start=time_option(start),
+            end=time_option(end),
+            every=parse_step(every) if every is not None else None,
+            product=product,
+            formats=tuple(choice.value for choice in format_) if format_ else ("cog", "png"),
+            compress=compress.value,
+            values=values.value,
+            name=DEFAULT_NAME if name is None else name,
+            quantity=quantity.value,
+            zr=zr,
+            crs=crs,
+            resolution=resolution,
+            resampling=resampling.value,
+            block=block,
+            jobs=jobs,
+            overwrite=overwrite,
+            fail_fast=fail_fast,
+            dry_run=dry_run,
+        )
+        if qgis and (dry_run or "cog" not in wanted.recipe.formats):
+            raise OptionsError("--qgis needs COGs to show: not with --dry-run, nor with --format png alone")
+        report = Report(run_export(sources, out, wanted), out, quiet=quiet, json=json_, dry_run=dry_run)
+        report.follow()
+        if qgis and report.any_output:
+            _write_project(out, quiet=quiet)
+        raise typer.Exit(Status.BROKEN if report.failed else Status.DONE)
+
+
+def _write_project(out: Path, *, quiet: bool) -> None:
+    from hsrgeo.engine.qgis import write_project  # noqa: PLC0415
+    from hsrgeo.errors import OutputExistsError  # noqa: PLC0415
+
+    try:
+        path = write_project(out)  # a law given is that of rain, which is made already
+    except OutputExistsError as error:
+        say(f"note: {error.path} was saved from QGIS since, and stays; `hsrgeo qgis {out} --overwrite` replaces it")
+        return
+    if not quiet:
+        say(f"open {path} in QGIS")

@@ -1,0 +1,112 @@
+"""How a run that makes one thing of many frames is followed: progress, broken frames, a summary."""
+
+import time
+from collections import Counter
+from collections.abc import Iterator
+from typing import Protocol
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from hsrgeo.cli.common import counted, say
+from hsrgeo.engine.outcome import Outcome, Status
+from hsrgeo.errors import HsrGeoError
+from hsrgeo.sources.found import Tally
+
+_TOLD = 20  # broken frames printed; there is no manifest that has the rest
+_KEPT = 1000  # broken frames in the JSON summary
+
+
+class Run(Protocol):
+    """What a series and an accumulation have in common."""
+
+    tally: Tally
+    counts: Counter[Status]
+    notes: list[str]
+
+    def __iter__(self) -> Iterator[Outcome]: ...
+
+    def __next__(self) -> Outcome: ...
+
+
+class Follower:
+    """Follows a run to its end and tells what was wrong on the way.
+
+    Args:
+        run: The run, not begun.
+        title: One word for the progress bar.
+        quiet: Tell only errors.
+    """
+
+    def __init__(self, run: Run, title: str, *, quiet: bool) -> None:
+        self._run = run
+        self._title = title
+        self._quiet = quiet
+        self._errors: list[tuple[str, HsrGeoError]] = []
+        self._begun = time.perf_counter()
+
+    @property
+    def failed(self) -> bool:
+        """Whether any frame was broken, or nothing was found at all."""
+        return self._run.counts["failed"] > 0 or not self._run.counts.total()
+
+    def follow(self) -> None:
+        """Run to the end; notes and broken frames go to stderr."""
+        for outcome in self._outcomes():
+            if outcome.error and len(self._errors) < _KEPT:
+                self._errors.append((outcome.label, outcome.error))
+        for note in self._run.notes:
+            say(f"note: {note}")
+        for label, error in self._errors[:_TOLD]:
+            text = str(error)
+            say(f"failed: {text if label in text else f'{label}: {text}'}")
+        if (more := self._run.counts["failed"] - _TOLD) > 0:
+            say(f"failed: {more:,} more")
+
+    def tell(self, made: str) -> None:
+        """Print what came of it, in one line."""
+        if self._quiet:
+            return
+        counts, tally = self._run.counts, self._run.tally
+        frames = counts.total()
+        if not frames:
+            passed = f"{tally.unselected:,} not selected, {tally.passed_over.total():,} passed over"
+            say(f"no frame found ({passed})")
+            return
+        words: dict[Status, str] = {"ok": "used", "duplicate": "duplicate", "failed": "failed"}
+        told = ", ".join(f"{counts[status]:,} {word}" for status, word in words.items() if counts[status])
+        seconds = time.perf_counter() - self._begun
+        say(f"{made}: {counted(frames, 'frame')}, {told} ({seconds:.1f} s, {frames / seconds:,.0f} frames/s)")
+
+    def as_json(self) -> dict[str, object]:
+        """Return the part of a JSON summary that is the same for every run."""
+        run = self._run
+        return {
+            "frames": run.counts.total(),
+            **{status: run.counts[status] for status in ("ok", "failed", "duplicate")},
+            "unselected": run.tally.unselected,
+            "passed_over": dict(run.tally.passed_over),
+            "seconds": round(time.perf_counter() - self._begun, 3),
+            "notes": run.notes,
+            "errors": [
+                {"frame": label, "type": type(error).__name__, "message": str(error)} for label, error in self._errors
+            ],
+        }
+
+    def _outcomes(self) -> Iterator[Outcome]:
+        console = Console(stderr=True)
+        if self._quiet or not console.is_terminal:
+            yield from self._run
+            return
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.fields[frames]:,} frames", style="cyan"),
+            TimeRemainingColumn(compact=True),
+        )
+        with Progress(*columns, console=console, transient=True) as progress:
+            bar = progress.add_task(self._title, total=None, frames=0)
+            for frames, outcome in enumerate(self._run, 1):
+                tally = self._run.tally
+                progress.update(bar, total=max(tally.total_bytes, 1), completed=tally.read_bytes, frames=frames)
+                yield outcome

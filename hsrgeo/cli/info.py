@@ -1,0 +1,111 @@
+"""`hsrgeo info`."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hsrgeo.cli.common import Status, answer, answer_json, counted, honest_exit, say
+
+if TYPE_CHECKING:  # names in signatures of helpers only: Typer reads those of commands
+    from hsrgeo.engine.inspect import Summary
+    from hsrgeo.model.frame import Frame
+    from hsrgeo.model.header import Header
+
+_TOLD = 20  # gaps and broken frames printed; --json has all
+
+
+def info(
+    sources: Annotated[list[str], typer.Argument(metavar="SOURCE", help="Frames, folders, globs, archives.")],
+    json_: Annotated[bool, typer.Option("--json", help="A list of objects on stdout.")] = False,
+    jobs: Annotated[int, typer.Option("--jobs", "-j", metavar="N", help="Processes; -1 is one a core.")] = -1,
+) -> None:
+    """Show what files hold: header, stations, grid, classes, echo; for folders and archives a summary.
+
+    Every frame is unpacked and checked, so broken ones are listed; the exit status is 1 if there are any.
+    """
+    with honest_exit():
+        from hsrgeo.engine.inspect import Summary, frame_json, inspect  # noqa: PLC0415 - only where it runs
+        from hsrgeo.errors import HsrGeoError  # noqa: PLC0415
+
+        broken = False
+        objects: list[dict[str, object]] = []
+        for found in inspect(sources, jobs=jobs):
+            if isinstance(found, HsrGeoError):
+                broken = True
+                objects.append({"error": type(found).__name__, "message": str(found)})
+                if not json_:
+                    say(f"failed: {found}")
+                continue
+            if isinstance(found, Summary):
+                broken |= bool(found.broken) or not found.frames  # as export has it: nothing found is no success
+            objects.append(found.as_json() if isinstance(found, Summary) else frame_json(found))
+            if not json_:
+                _tell_summary(found) if isinstance(found, Summary) else _tell_frame(found)
+        if json_:
+            answer_json(objects)
+        raise typer.Exit(Status.BROKEN if broken else Status.DONE)
+
+
+def _tell_frame(frame: "Frame") -> None:
+    from hsrgeo.engine.inspect import echo_statistics  # noqa: PLC0415
+    from hsrgeo.model.times import KST, utc_text  # noqa: PLC0415
+
+    header, counts, cells = frame.header, frame.cells, frame.stored.size
+    created = header.created.astimezone(KST).strftime("%Y-%m-%d %H:%M:%S KST") if header.created else "not filled in"
+    echo = echo_statistics(frame)
+    unit = frame.quantity.unit
+    made_up = "  (SYNTHETIC: made by hsrgeo simulate)" if header.synthetic else ""
+    told = (
+        f"minimum {echo['minimum']:g}, mean {echo['mean']:.2f}, maximum {echo['maximum']:g} {unit}" if echo else "none"
+    )
+    answer(f"{frame.name}{made_up}")
+    for label, value in (
+        ("product", f"{frame.product} {frame.kind}".strip()),
+        ("time", f"{frame.time:%Y-%m-%d %H:%M} KST  ({utc_text(frame.time)})"),
+        ("created", created),
+        ("quantity", f"{frame.quantity.name}{f' [{unit}]' if unit else ''}, block {frame.block} of {frame.blocks}"),
+        ("grid", f"{frame.grid.name}, {frame.grid.width} x {frame.grid.height} cells of {frame.grid.cell_size_m:g} m"),
+        ("stations", f"{header.station_count}: {' '.join(station.code for station in header.stations)}"),
+        ("nodata", f"{counts.nodata:,} cells ({100 * counts.nodata / cells:.1f} %)"),
+        ("undetect", f"{counts.undetect:,} cells ({100 * counts.undetect / cells:.1f} %)"),
+        ("echo", f"{counts.echo:,} cells ({100 * counts.echo / cells:.1f} %): {told}"),
+        ("blends", f"{counts.blend:,} cells, counted as nodata or undetect"),
+        (
+            "header",
+            _fields(header),
+        ),
+        ("CRC-32", f"{frame.crc32:08x}"),
+    ):
+        answer(f"  {label:9} {value}")
+
+
+def _fields(header: "Header") -> str:
+    names = ("version", "ptype", "map_code", "map_etc", "nx", "ny", "nz", "dxy", "dz", "z_min", "num_data")
+    fields = ", ".join(f"{name} {getattr(header, name)}" for name in names)
+    return f"{fields}, data_code {' '.join(str(code) for code in header.data_codes)}"
+
+
+def _tell_summary(summary: "Summary") -> None:
+    products = ", ".join(f"{count:,} {name}" for name, count in summary.products.most_common())
+    answer(f"{summary.source}")
+    answer(
+        f"  frames    {summary.frames:,} sound{f' ({products})' if products else ''}, {len(summary.broken):,} broken"
+    )
+    if summary.first and summary.last:
+        answer(f"  time      {summary.first:%Y-%m-%d %H:%M} to {summary.last:%Y-%m-%d %H:%M} KST")
+        missing, gaps_told = counted(summary.missing, "frame"), counted(len(summary.gaps), "gap")
+        gaps = f"{missing} missing in {gaps_told}" if summary.gaps else "none"
+        answer(f"  gaps      {gaps} (against one frame every 5 minutes)")
+    for product, start, end, count in summary.gaps[:_TOLD]:
+        answer(f"            {product} {start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M}: {count:,} missing")
+    if len(summary.gaps) > _TOLD:
+        answer(f"            {len(summary.gaps) - _TOLD:,} more gaps: --json lists them")
+    if summary.repeated:
+        answer(f"  repeated  {counted(summary.repeated, 'frame')} of a time that is there already")
+    for error in summary.broken[:_TOLD]:
+        answer(f"  broken    {error}")
+    if len(summary.broken) > _TOLD:
+        answer(f"  broken    {len(summary.broken) - _TOLD:,} more: --json lists them")
+    if summary.tally.passed_over:
+        kinds = ", ".join(f"{count:,} x {suffix}" for suffix, count in summary.tally.passed_over.most_common(5))
+        answer(f"  other     {counted(summary.tally.passed_over.total(), 'file')} not taken for frames ({kinds})")

@@ -1,0 +1,119 @@
+"""Options that several commands share: one wording, one place in the help."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+CHOOSE = "Choose frames"
+AREA = "Choose an area (at most one)"
+PRODUCT = "Rain and projection"
+WRITE = "Write"
+RUN = "Run"
+
+
+class QuantityChoice(StrEnum):
+    """What outputs hold."""
+
+    stored = "stored"
+    rain = "rain"
+
+
+class ResamplingChoice(StrEnum):
+    """How cells of another projection are made."""
+
+    nearest = "nearest"
+    bilinear = "bilinear"
+    average = "average"
+    max = "max"
+
+
+class ValuesChoice(StrEnum):
+    """Values of outputs."""
+
+    clean = "clean"
+    raw = "raw"
+
+
+Sources = Annotated[
+    list[str],
+    typer.Argument(metavar="SOURCE", help="Frames (.bin.gz, .bin), folders, globs, archives (.tar.gz, .tgz, .tar)."),
+]
+Start = Annotated[
+    str | None,
+    typer.Option(
+        metavar="TIME", help="First time, as 2022-06-09T11:15; KST unless a zone is given.", rich_help_panel=CHOOSE
+    ),
+]
+End = Annotated[str | None, typer.Option(metavar="TIME", help="First time no longer wanted.", rich_help_panel=CHOOSE)]
+Every = Annotated[
+    str | None,
+    typer.Option(metavar="STEP", help="Only whole steps after midnight KST, as 10min or 1h.", rich_help_panel=CHOOSE),
+]
+Product = Annotated[str | None, typer.Option(metavar="NAME", help="Only this product, as HSR.", rich_help_panel=CHOOSE)]
+Block = Annotated[
+    int, typer.Option(metavar="N", help="Which block, of files that hold several.", rich_help_panel=CHOOSE)
+]
+Bbox = Annotated[
+    tuple[float, float, float, float] | None,
+    typer.Option(
+        metavar="W S E N", help="Degrees; the smallest window of whole cells that covers it.", rich_help_panel=AREA
+    ),
+]
+Window = Annotated[
+    tuple[int, int, int, int] | None,
+    typer.Option(
+        metavar="COL ROW WIDTH HEIGHT",
+        help="Cells, row 0 in the north, as gdal_translate -srcwin.",
+        rich_help_panel=AREA,
+    ),
+]
+Center = Annotated[
+    tuple[float, float] | None,
+    typer.Option(metavar="LON LAT", help="Middle of a square of --size cells.", rich_help_panel=AREA),
+]
+Size = Annotated[
+    int | None, typer.Option(metavar="N", help="Cells along each side; with --center.", rich_help_panel=AREA)
+]
+Regions = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Many boxes: CSV name,west,south,east,north or GeoJSON features with a name; a folder each.",
+        rich_help_panel=AREA,
+    ),
+]
+Quantity = Annotated[
+    QuantityChoice,
+    typer.Option(
+        help="What the frames hold, or the rain rate in mm/h: 0 where no echo, nodata stays.", rich_help_panel=PRODUCT
+    ),
+]
+Zr = Annotated[
+    tuple[float, float], typer.Option(metavar="A B", help="Z = A R^B, for --quantity rain.", rich_help_panel=PRODUCT)
+]
+Crs = Annotated[
+    str | None,
+    typer.Option(metavar="CRS", help="Another projection: EPSG:5179, EPSG:3857, any WKT.", rich_help_panel=PRODUCT),
+]
+Resolution = Annotated[
+    float | None,
+    typer.Option(metavar="SIDE", help="Side of a cell of --crs, in its units.", rich_help_panel=PRODUCT),
+]
+Resampling = Annotated[
+    ResamplingChoice,
+    typer.Option(
+        help="With --crs: nearest copies values; the others never mix codes with echo, and average rain in mm/h.",
+        rich_help_panel=PRODUCT,
+    ),
+]
+Jobs = Annotated[
+    int, typer.Option("--jobs", "-j", metavar="N", help="Processes; -1 is one a core.", rich_help_panel=RUN)
+]
+FailFast = Annotated[bool, typer.Option("--fail-fast", help="Stop at the first broken frame.", rich_help_panel=RUN)]
+Quiet = Annotated[
+    bool,
+    typer.Option("--quiet", "-q", help="No progress and no summary; errors are still told.", rich_help_panel=RUN),
+]
+Json = Annotated[bool, typer.Option("--json", help="One summary object on stdout.", rich_help_panel=RUN)]

@@ -1,0 +1,96 @@
+"""`hsrgeo plot series` and `hsrgeo plot sum`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hsrgeo.cli.common import answer, honest_exit, say, time_option
+
+if TYPE_CHECKING:  # names in signatures of helpers only: Typer reads those of commands
+    from hsrgeo.engine.plot import Plotted
+
+plot = typer.Typer(
+    name="plot",
+    no_args_is_help=True,
+    help="Draw a series as hyetographs, or a sum as a map: PNG or SVG. Needs the extra: pip install 'hsrgeo\\[plot]'.",
+)
+
+
+@plot.command(no_args_is_help=True)
+def series(
+    table: Annotated[Path, typer.Argument(metavar="TABLE", help="What hsrgeo series wrote: .csv or .parquet.")],
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="The picture: .png or .svg.")],
+    name: Annotated[
+        list[str] | None, typer.Option(metavar="PLACE", help="Only this place; may be repeated, in this order.")
+    ] = None,
+    start: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="First time, as 2022-06-09T11:15; KST unless a zone is given."),
+    ] = None,
+    end: Annotated[str | None, typer.Option(metavar="TIME", help="First time no longer wanted.")] = None,
+    bar: Annotated[
+        str | None,
+        typer.Option(metavar="STEP", help="Bars of depth in so long a time, as 1h; else mm/h at the table's step."),
+    ] = None,
+    title: Annotated[str, typer.Option(metavar="TEXT", help="Above the plot.")] = "",
+    width: Annotated[int, typer.Option(metavar="PIXELS", help="Of the picture.")] = 1200,
+) -> None:
+    """Draw the rain of places over time: bars, the depth so far, and what was not observed.
+
+    A gap is grey and hatched, never drawn as zero; a place that was observed in part is shaded. Times are KST.
+
+    [bold]Example:[/bold] hsrgeo plot series rain.csv --name 강남 --out rain.png
+    """
+    with honest_exit():
+        from hsrgeo.engine.plot import (  # noqa: PLC0415 - commands import what they need when they run
+            PlotSeriesOptions,
+            plot_series,
+        )
+        from hsrgeo.model.times import parse_step  # noqa: PLC0415
+
+        options = PlotSeriesOptions(
+            names=name or (),
+            start=time_option(start),
+            end=time_option(end),
+            bar=parse_step(bar) if bar is not None else None,
+            title=title,
+            width=width,
+        )
+        _tell(plot_series(table, out, options))
+
+
+@plot.command("sum", no_args_is_help=True)
+def sum_(
+    source: Annotated[Path, typer.Argument(metavar="COG", help="What hsrgeo accumulate wrote: .tif.")],
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="The picture: .png or .svg.")],
+    coverage: Annotated[
+        float, typer.Option(metavar="SHARE", help="Cells observed in fewer of the frames are hatched.")
+    ] = 0.9,
+    times: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Colour bounds: KMA's numbers as mm, times 1, 2, 5 or 10; else what suits."),
+    ] = None,
+    title: Annotated[str, typer.Option(metavar="TEXT", help="Above the map; else what it shows.")] = "",
+    width: Annotated[int, typer.Option(metavar="PIXELS", help="Of the picture.")] = 1000,
+) -> None:
+    """Draw a sum of rain as a map with classes of depth in mm, coast, graticule, period and frames.
+
+    What is not known is grey. KMA has no table of depths: the colours are KMA's for mm/h, the bounds are told beside.
+
+    [bold]Example:[/bold] hsrgeo plot sum daily/202206/09/rain_1d_202206090000.tif --out day.png
+    """
+    with honest_exit():
+        from hsrgeo.engine.plot import (  # noqa: PLC0415 - commands import what they need when they run
+            PlotSumOptions,
+            plot_sum,
+        )
+
+        _tell(plot_sum(source, out, PlotSumOptions(coverage=coverage, times=times, title=title, width=width)))
+
+
+def _tell(plotted: "Plotted") -> None:
+    for note in plotted.notes:
+        say(f"note: {note}")
+    places = f": {', '.join(plotted.places)}" if plotted.places else ""
+    answer(f"{plotted.path}{places}")

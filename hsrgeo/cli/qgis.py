@@ -1,0 +1,45 @@
+"""`hsrgeo qgis`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hsrgeo.cli.common import Status, answer, counted, honest_exit, say
+
+
+def qgis(
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder of an export, with COGs in it.")],
+    zr: Annotated[
+        tuple[float, float],
+        typer.Option(metavar="A B", help="Z = A R^B: where the classes of rain lie in dBZ."),
+    ] = (200.0, 1.6),
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a project that was saved from QGIS.")] = False,
+) -> None:
+    """Write OUT/hsrgeo.qgz: a QGIS project in which the frames of an export play as an animation.
+
+    Every COG is a layer with its time, in KMA's colours, in a group a region and day. Paths are relative:
+    move OUT as a whole. Open it in QGIS 3.22 or newer and press play in the temporal controller, whose
+    times are UTC.
+    """
+    with honest_exit():
+        from hsrgeo.engine.qgis import make_project  # noqa: PLC0415 - only where it runs
+        from hsrgeo.products.rain import Law  # noqa: PLC0415
+
+        project = make_project(out, law=Law(*zr), overwrite=overwrite)
+        held = project.held
+        answer(str(project.path))
+        for error in held.damaged:
+            say(f"left out: {error}")
+        for path in held.missing[:_TOLD]:
+            say(f"left out: {path} is in the manifest and not in the folder")
+        if len(held.missing) > _TOLD:
+            say(f"left out: {counted(len(held.missing) - _TOLD, 'more file')} that the manifest lists")
+        say(f"{counted(held.frames, 'layer')}, {counted(len(held.missing) + len(held.damaged), 'file')} left out")
+        if held.frames > _MANY:
+            say("so many layers take QGIS a while to open; `hsrgeo vrt` makes one file of a region's frames instead")
+        raise typer.Exit(Status.BROKEN if held.damaged else Status.DONE)
+
+
+_TOLD = 5
+_MANY = 1500

@@ -1,0 +1,125 @@
+"""`hsrgeo render`."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hsrgeo.cli import options
+from hsrgeo.cli.common import Status, answer, counted, honest_exit, say, time_option
+
+if TYPE_CHECKING:  # names in signatures of helpers only: Typer reads those of commands
+    from hsrgeo.engine.render import Rendered
+
+
+class ShownChoice(StrEnum):
+    """What a picture shows."""
+
+    rain = "rain"
+    reflectivity = "reflectivity"
+
+
+_LOOK = "Look"
+_TOLD = 10  # gaps and broken frames printed
+
+
+def render(
+    sources: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="SOURCE", help="Frames, folders, globs, archives; or one OUT of hsrgeo export that has COGs."
+        ),
+    ],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", metavar="FILE", help="Picture: .png (one frame), .gif, .webp or .mp4.")
+    ],
+    start: options.Start = None,
+    end: options.End = None,
+    every: Annotated[
+        str | None,
+        typer.Option(
+            metavar="STEP",
+            help="Only whole steps after midnight KST, as 10min; between them nothing is missing.",
+            rich_help_panel=options.CHOOSE,
+        ),
+    ] = None,
+    product: options.Product = None,
+    region: Annotated[
+        str, typer.Option(metavar="NAME", help="Of an OUT that has several.", rich_help_panel=options.CHOOSE)
+    ] = "",
+    bbox: options.Bbox = None,
+    window: options.Window = None,
+    center: options.Center = None,
+    size: options.Size = None,
+    quantity: Annotated[
+        ShownChoice, typer.Option(help="Rain rate in mm/h, or reflectivity in dBZ.", rich_help_panel=_LOOK)
+    ] = ShownChoice.rain,
+    zr: Annotated[tuple[float, float], typer.Option(metavar="A B", help="Z = A R^B.", rich_help_panel=_LOOK)] = (
+        200.0,
+        1.6,
+    ),
+    width: Annotated[
+        int,
+        typer.Option(
+            metavar="PIXELS",
+            help="Of the picture, at most: cells are magnified by whole numbers, or chosen, never blended.",
+            rich_help_panel=_LOOK,
+        ),
+    ] = 900,
+    fps: Annotated[int, typer.Option(metavar="N", help="Frames a second of an animation.", rich_help_panel=_LOOK)] = 4,
+    title: Annotated[str, typer.Option(metavar="TEXT", help="Above the map.", rich_help_panel=_LOOK)] = "",
+    jobs: options.Jobs = -1,
+) -> None:
+    r"""Draw frames as a map with coast, legend and time: one as PNG, many as GIF, WebP or MP4.
+
+    Needs the extra: pip install 'hsrgeo\[render]'. A time without a sound frame is shown as no data, never left out.
+
+    [bold]Example:[/bold] hsrgeo render RDR_HSR_202206.tar.gz --start 2022-06-09 --end 2022-06-10 --out day.mp4
+    """
+    with honest_exit():
+        from hsrgeo.engine.render import RenderOptions  # noqa: PLC0415 - commands import what they need when they run
+        from hsrgeo.engine.render import render as run_render  # noqa: PLC0415
+        from hsrgeo.model.times import parse_step  # noqa: PLC0415
+
+        wanted = RenderOptions(
+            quantity=quantity.value,
+            zr=zr,
+            bbox=bbox,
+            window=window,
+            center=center,
+            size=size,
+            start=time_option(start),
+            end=time_option(end),
+            every=parse_step(every) if every is not None else None,
+            product=product,
+            region=region,
+            width=width,
+            fps=fps,
+            title=title,
+            jobs=jobs,
+        )
+        raise typer.Exit(_tell(run_render(sources, out, wanted)))
+
+
+def _tell(result: "Rendered") -> Status:
+    from hsrgeo.gis.map import time_label  # noqa: PLC0415
+
+    for note in result.notes:
+        say(f"note: {note}")
+    for error in result.broken[:_TOLD]:
+        say(f"failed: {error}")
+    if len(result.broken) > _TOLD:
+        say(f"failed: {len(result.broken) - _TOLD:,} more")
+    for first, last, count in result.missing[:_TOLD]:
+        when = time_label(first) if first == last else time_label(first, last)
+        say(f"no data: {when}, {counted(count, 'time')}")
+    if len(result.missing) > _TOLD:
+        say(f"no data: {len(result.missing) - _TOLD:,} more gaps")
+    if result.first is None or result.last is None:
+        say("no frame found" if not result.broken else f"no sound frame found, {result.path} is not written")
+        return Status.BROKEN
+    when = time_label(result.first) if result.first == result.last else time_label(result.first, result.last)
+    size = f"{result.width} x {result.height} pixels, {result.bytes / 1e6:.2f} MB"
+    answer(f"{result.path}: {counted(result.frames, 'frame')}, {when}, {size}")
+    return Status.BROKEN if result.broken else Status.DONE

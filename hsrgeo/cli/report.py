@@ -1,0 +1,154 @@
+"""How an export is followed on a terminal, in a pipe and by a script."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+from hsrgeo.cli.common import answer, answer_json, counted, say
+from hsrgeo.engine.export import Export
+from hsrgeo.engine.manifest import MANIFEST
+from hsrgeo.engine.outcome import Outcome, Status
+from hsrgeo.errors import HsrGeoError
+
+_TOLD = 10  # broken frames printed; the manifest has all
+_KEPT = 1000  # broken frames in the JSON summary
+
+
+class _FramesColumn(ProgressColumn):
+    """Frames so far, and frames a second."""
+
+    def render(self, task: Task) -> Text:
+        frames = task.fields["frames"]
+        rate = frames / task.elapsed if task.elapsed else 0
+        return Text(f"{frames:,} frames  {rate:,.0f}/s", style="cyan")
+
+
+class Report:
+    """Follows a run and tells what came of it.
+
+    Args:
+        run: The run, not begun.
+        out: Its output folder.
+        quiet: Tell only errors.
+        json: Tell one JSON object on stdout at the end.
+        dry_run: List planned files on stdout.
+    """
+
+    def __init__(self, run: Export, out: Path, *, quiet: bool, json: bool, dry_run: bool) -> None:
+        self._run = run
+        self._out = out
+        self._quiet = quiet
+        self._json = json
+        self._dry_run = dry_run
+        self._errors: list[tuple[str, HsrGeoError]] = []
+        self._begun = time.perf_counter()
+
+    @property
+    def failed(self) -> bool:
+        """Whether any frame was broken, or nothing was found at all."""
+        return self._run.counts["failed"] > 0 or not self._run.counts.total()
+
+    @property
+    def any_output(self) -> bool:
+        """Whether OUT holds anything."""
+        return self._run.counts["ok"] + self._run.counts["skipped"] > 0
+
+    def follow(self) -> None:
+        """Run to the end and tell what came of it."""
+        for note in self._run.notes:
+            say(f"note: {note}")
+        for outcome in self._outcomes():
+            if outcome.status == "planned" and not (self._json or self._quiet):
+                for output in outcome.outputs:
+                    answer(str(self._out / output.path))
+            if outcome.error and len(self._errors) < _KEPT:
+                self._errors.append((outcome.label, outcome.error))
+        seconds = time.perf_counter() - self._begun
+        self._tell_errors()
+        if not self._run.counts.total():  # told whatever was asked for: it is why the exit status is 1
+            say(f"no frame found ({self._passed_over() or 'the sources hold none'})")
+        elif not self._quiet:
+            self._tell_summary(seconds)
+        if self._json:
+            answer_json(self._as_json(seconds))
+
+    def _outcomes(self) -> Iterator[Outcome]:
+        console = Console(stderr=True)
+        if self._quiet or self._dry_run or not console.is_terminal:
+            yield from self._run
+            return
+        columns = (TextColumn("{task.description}"), BarColumn(), _FramesColumn(), TimeRemainingColumn(compact=True))
+        with Progress(*columns, console=console, transient=True) as progress:
+            # The bar follows the bytes read, for nobody knows how many frames an archive holds.
+            bar = progress.add_task("export", total=max(self._run.tally.total_bytes, 1), frames=0)
+            for frames, outcome in enumerate(self._run, 1):
+                tally = self._run.tally
+                progress.update(bar, total=max(tally.total_bytes, 1), completed=tally.read_bytes, frames=frames)
+                yield outcome
+
+    def _tell_errors(self) -> None:
+        for label, error in self._errors[:_TOLD]:
+            text = str(error)
+            say(f"failed: {text if label in text else f'{label}: {text}'}")
+        more = self._run.counts["failed"] - _TOLD
+        if more > 0:
+            place = "" if self._dry_run else f"; all are in {self._out / MANIFEST}"
+            say(f"failed: {more:,} more{place}")
+
+    def _tell_summary(self, seconds: float) -> None:
+        counts, tally = self._run.counts, self._run.tally
+        frames = counts.total()
+        words: dict[Status, str] = {
+            "planned": "would be written",
+            "ok": "written",
+            "skipped": "there already",
+            "duplicate": "duplicate",
+            "failed": "failed",
+        }
+        told = ", ".join(f"{counts[status]:,} {word}" for status, word in words.items() if counts[status])
+        line = f"{counted(frames, 'frame')}: {told}"
+        if not self._dry_run:
+            line += f" ({_size(self._run.written_bytes)} in {seconds:.1f} s, {frames / seconds:,.0f} frames/s)"
+        say(line)
+        if passed := self._passed_over():
+            say(passed)
+        if tally.lookalikes:
+            names = ", ".join(tally.lookalikes)
+            say(f"not named RDR_CMP_*.bin.gz, so not read: {names}; as sources of their own they would be")
+
+    def _passed_over(self) -> str:
+        tally = self._run.tally
+        parts = [f"{tally.unselected:,} not selected"] if tally.unselected else []
+        if tally.passed_over:
+            kinds = ", ".join(f"{count:,} x {suffix}" for suffix, count in tally.passed_over.most_common(5))
+            parts.append(f"{tally.passed_over.total():,} passed over, no frames ({kinds})")
+        return "; ".join(parts)
+
+    def _as_json(self, seconds: float) -> dict[str, object]:
+        run = self._run
+        return {
+            "out": str(self._out),
+            "manifest": None if self._dry_run else str(self._out / MANIFEST),
+            "frames": run.counts.total(),
+            **{status: run.counts[status] for status in ("ok", "skipped", "failed", "duplicate", "planned")},
+            "unselected": run.tally.unselected,
+            "passed_over": dict(run.tally.passed_over),
+            "bytes": run.written_bytes,
+            "seconds": round(seconds, 3),
+            "notes": run.notes,
+            "errors": [
+                {"frame": label, "type": type(error).__name__, "message": str(error)} for label, error in self._errors
+            ],
+        }
+
+
+def _size(count: float) -> str:
+    for unit in ("B", "kB", "MB"):
+        if count < 1000:  # noqa: PLR2004 - SI
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} GB"

@@ -1,0 +1,113 @@
+"""`hsrgeo series`."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hsrgeo.cli import options
+from hsrgeo.cli.common import Status, answer_json, counted, honest_exit, time_option
+
+
+class SeriesQuantity(StrEnum):
+    """What the numbers are."""
+
+    rain = "rain"
+    reflectivity = "reflectivity"
+
+
+_PLACES = "Choose places (points or polygons)"
+_RAIN = "Rain"
+
+
+def series(
+    sources: options.Sources,
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="The table: .csv or .parquet.")],
+    points: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="CSV name,lon,lat in degrees, UTF-8.", rich_help_panel=_PLACES),
+    ] = None,
+    polygons: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="GeoJSON, .gpkg or .shp; any CRS; needs hsrgeo[series].", rich_help_panel=_PLACES
+        ),
+    ] = None,
+    name_field: Annotated[
+        str | None, typer.Option(metavar="FIELD", help="The polygons' names; name.", rich_help_panel=_PLACES)
+    ] = None,
+    encoding: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Of a shapefile's texts, as CP949.", rich_help_panel=_PLACES)
+    ] = None,
+    method: Annotated[
+        str,
+        typer.Option(
+            metavar="METHOD", help="Of points: nearest, nearest-K (a mean), bilinear.", rich_help_panel=_PLACES
+        ),
+    ] = "nearest",
+    quantity: Annotated[
+        SeriesQuantity,
+        typer.Option(help="Rain in mm/h, or dBZ as stored (points, nearest).", rich_help_panel=_RAIN),
+    ] = SeriesQuantity.rain,
+    zr: Annotated[tuple[float, float], typer.Option(metavar="A B", help="Z = A R^B.", rich_help_panel=_RAIN)] = (
+        200.0,
+        1.6,
+    ),
+    wet_from: Annotated[
+        float, typer.Option(metavar="RATE", help="A cell is wet from this many mm/h.", rich_help_panel=_RAIN)
+    ] = 0.1,
+    start: options.Start = None,
+    end: options.End = None,
+    every: options.Every = None,
+    product: options.Product = None,
+    block: options.Block = 1,
+    jobs: options.Jobs = -1,
+    quiet: options.Quiet = False,
+    json_: options.Json = False,
+) -> None:
+    """Write the rain of gauges or basins over time, with the share of each place that was observed.
+
+    A row for each time and place, also where there is no frame: no number then, and coverage 0. Basins are averaged in
+    mm/h by exact area. Broken frames are told, and the exit status is 1.
+
+    [bold]Example:[/bold] hsrgeo series RDR_HSR_202206.tar.gz --polygons basins.geojson --out rain.csv
+    """
+    with honest_exit():
+        from hsrgeo.cli.follow import Follower  # noqa: PLC0415 - commands import what they need when they run
+        from hsrgeo.engine.series import series as run_series  # noqa: PLC0415
+        from hsrgeo.engine.series_options import SeriesOptions  # noqa: PLC0415
+        from hsrgeo.model.times import parse_step  # noqa: PLC0415
+
+        wanted = SeriesOptions(
+            points=points,
+            polygons=polygons,
+            name_field=name_field,
+            encoding=encoding,
+            quantity=quantity.value,
+            zr=zr,
+            method=method,
+            wet_from=wet_from,
+            start=time_option(start),
+            end=time_option(end),
+            every=parse_step(every) if every is not None else None,
+            product=product,
+            block=block,
+            jobs=jobs,
+        )
+        run = run_series(sources, out, wanted)
+        follower = Follower(run, "series", quiet=quiet)
+        follower.follow()
+        missing = f", {run.missing:,} without a frame" if run.missing else ""
+        follower.tell(f"{counted(len(wanted.places.names), 'place')}, {counted(run.times, 'time')}{missing}")
+        if json_:
+            answer_json(
+                {
+                    "out": str(out) if run.times else None,
+                    "places": len(wanted.places.names),
+                    "times": run.times,
+                    "missing": run.missing,
+                    **follower.as_json(),
+                }
+            )
+        raise typer.Exit(Status.BROKEN if follower.failed else Status.DONE)

@@ -1,0 +1,43 @@
+"""`hsrgeo simulate`."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hsrgeo.cli.common import answer, honest_exit, time_option
+
+
+class RainChoice(StrEnum):
+    """How much it rains."""
+
+    dry = "dry"
+    light = "light"
+    heavy = "heavy"
+
+
+def simulate(
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Folder for the frames.")],
+    start: Annotated[str, typer.Option(metavar="TIME", help="Time of the first frame, KST unless a zone is given.")],
+    frames: Annotated[int, typer.Option(metavar="N", help="How many, five minutes apart.")] = 12,
+    archive: Annotated[
+        bool, typer.Option("--archive", help="Monthly .tar.gz archives instead of single files.")
+    ] = False,
+    seed: Annotated[int, typer.Option(metavar="N", help="Same seed, same bytes.")] = 0,
+    rain: Annotated[RainChoice, typer.Option(help="How much it rains.")] = RainChoice.light,
+    grid: Annotated[str, typer.Option(metavar="NAME", help="See hsrgeo grids.")] = "kma-hb-500m",
+) -> None:
+    """Make synthetic frames: moving rain, coverage, NULL codes and blends, marked as synthetic.
+
+    For examples, tests and trials where no real frames are at hand.
+    """
+    with honest_exit():
+        from hsrgeo.engine.simulate import write_simulation  # noqa: PLC0415 - only where it runs
+
+        time = time_option(start)
+        assert time is not None  # noqa: S101 - the option is required
+        for path in write_simulation(
+            out, start=time, frames=frames, seed=seed, rain=rain.value, archive=archive, grid_name=grid
+        ):
+            answer(str(path))

@@ -1,0 +1,59 @@
+"""`hsrgeo stac`."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hsrgeo.cli.common import Status, answer, counted, honest_exit, say
+
+
+class ItemsChoice(StrEnum):
+    """Where items go."""
+
+    auto = "auto"
+    json = "json"
+    parquet = "parquet"
+
+
+def stac(
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder of an export, with COGs in it.")],
+    items: Annotated[
+        ItemsChoice,
+        typer.Option(help="A JSON file for each frame, or one GeoParquet file; auto: JSON up to 500."),
+    ] = ItemsChoice.auto,
+    name: Annotated[
+        str | None,
+        typer.Option("--id", metavar="ID", help="Of the collection; else of product and quantity."),
+    ] = None,
+    zr: Annotated[
+        tuple[float, float],
+        typer.Option(metavar="A B", help="Z = A R^B: where the classes of rain lie in dBZ, in the styles."),
+    ] = (200.0, 1.6),
+) -> None:
+    """Write OUT/collection.json: a STAC catalogue of an export, to search by place and time.
+
+    Every frame is an item with its outline in longitude and latitude, its five minutes in UTC, projection, packing,
+    statistics and counts. Styles and a legend lie beside it. Paths are relative: move OUT as a whole. Run it again
+    after another export to the same folder.
+    """
+    with honest_exit():
+        from hsrgeo.engine.stac import make_catalog  # noqa: PLC0415 - only where it runs
+        from hsrgeo.products.rain import Law  # noqa: PLC0415
+
+        made = make_catalog(out, items=items.value, name=name, law=Law(*zr))
+        answer(str(made.path))
+        for error in made.damaged:
+            say(f"left out: {error}")
+        gone = (*made.held.missing, *made.lacking)
+        for path in gone[:_TOLD]:
+            say(f"left out: {path} is in the manifest and not in the folder")
+        if len(gone) > _TOLD:
+            say(f"left out: {counted(len(gone) - _TOLD, 'more file')} that the manifest lists")
+        where = "items.parquet" if made.form == "parquet" else "items/"
+        say(f"{counted(made.items, 'item')} in {where}, {counted(len(gone) + len(made.damaged), 'file')} left out")
+        raise typer.Exit(Status.BROKEN if made.damaged else Status.DONE)
+
+
+_TOLD = 5

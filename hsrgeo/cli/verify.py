@@ -1,0 +1,32 @@
+"""`hsrgeo verify`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hsrgeo.cli.common import Status, answer, honest_exit, say
+
+
+def verify(
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder of an export.")],
+    against: Annotated[
+        list[str], typer.Option("--against", metavar="SOURCE...", help="What it was exported from; one or several.")
+    ],
+    more: Annotated[list[str] | None, typer.Argument(metavar="SOURCE", hidden=True)] = None,
+    jobs: Annotated[int, typer.Option("--jobs", "-j", metavar="N", help="Processes; -1 is one a core.")] = -1,
+) -> None:
+    """Re-read every output with GDAL and compare it bit for bit with a fresh decode of the sources.
+
+    Checks pixels, place, COG structure and tags; a line for every difference, and exit status 1 if there is any.
+    """
+    with honest_exit():
+        from hsrgeo.engine.verify import verify as run_verify  # noqa: PLC0415 - only where it runs
+
+        run = run_verify(out, [*against, *(more or ())], jobs=jobs)
+        differences = 0
+        for difference in run:
+            differences += 1
+            answer(str(difference))
+        say(f"{run.summary} (read with {run.reader})")
+        raise typer.Exit(Status.BROKEN if differences else Status.DONE)

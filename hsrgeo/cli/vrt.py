@@ -1,0 +1,76 @@
+"""`hsrgeo vrt`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hsrgeo.cli.common import Status, answer, counted, honest_exit, say
+
+
+def vrt(
+    sources: Annotated[
+        list[str], typer.Argument(metavar="OUT | SOURCE", help="Folder of an export; with --raw frames and folders.")
+    ],
+    region: Annotated[str | None, typer.Option(metavar="NAME", help="Only this region of the export.")] = None,
+    raw: Annotated[
+        bool, typer.Option("--raw", help="A VRT for each stored frame (.bin, .bin.gz): GDAL reads it in place.")
+    ] = False,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", metavar="DIR", help="With --raw: folder for the VRTs; else beside.")
+    ] = None,
+) -> None:
+    """Write OUT/[REGION/]stack.vrt: the frames of an export as the bands of one file, named after their times.
+
+    With --raw nothing is exported: GDAL reads the stored frames themselves. It checks neither their CRC
+    nor their length, so that a file damaged later gives wrong pixels without a word; each is checked
+    once here. A .bin.gz is read slowly, and by its absolute path. GDAL 3.12 and newer read a .bin in the
+    VRT's folder or below it only, and no .bin.gz, unless GDAL_VRT_RAWRASTERBAND_ALLOWED_SOURCE=ALL is set.
+    """
+    with honest_exit():
+        from hsrgeo.errors import OptionsError  # noqa: PLC0415 - only where it runs
+
+        if raw:
+            if region is not None:
+                raise OptionsError("--region is of an export: not with --raw")
+            raise typer.Exit(_raw(sources, out))
+        if out is not None:
+            raise OptionsError("--out goes with --raw: the VRT of an export lies in its folder")
+        if len(sources) != 1:
+            raise OptionsError(f"{len(sources)} folders: expected the OUT of one export, or --raw")
+        raise typer.Exit(_stack(Path(sources[0]), region))
+
+
+def _stack(out: Path, region: str | None) -> Status:
+    from hsrgeo.engine.vrt import make_stacks  # noqa: PLC0415 - only where it runs
+
+    stacked = make_stacks(out, region=region)
+    held = stacked.held
+    for path in stacked.paths:
+        answer(str(path))
+    for error in held.damaged:
+        say(f"left out: {error}")
+    left = counted(len(held.missing) + len(held.damaged), "file")
+    first = f", the first {held.missing[0]}, which is not in the folder" if held.missing else ""
+    say(f"{counted(held.frames, 'band')} in {counted(len(stacked.paths), 'file')}, {left} left out{first}")
+    return Status.BROKEN if held.damaged else Status.DONE
+
+
+def _raw(sources: list[str], out: Path | None) -> Status:
+    from hsrgeo.engine.vrt import write_raw_vrts  # noqa: PLC0415 - only where it runs
+
+    written = failed = far = 0
+    for made in write_raw_vrts(sources, out):
+        if made.error is not None:
+            failed += 1
+            say(str(made.error))
+            continue
+        written += 1
+        far += not made.beside
+        answer(str(made.path))
+    say(f"{counted(written, 'VRT')} written, {counted(failed, 'frame')} broken")
+    if written:
+        say("GDAL checks neither CRC nor length of these frames: one that is damaged from now on gives wrong pixels")
+    if far:
+        say(f"GDAL 3.12 and newer need GDAL_VRT_RAWRASTERBAND_ALLOWED_SOURCE=ALL for {far:,} of them")
+    return Status.BROKEN if failed else Status.DONE

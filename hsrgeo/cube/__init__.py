@@ -1,0 +1,1 @@
+"""Many frames as one array: xarray, Zarr and NetCDF."""

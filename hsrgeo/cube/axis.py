@@ -1,0 +1,54 @@
+"""The time axis: which frame stands for a time, and which times have none."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+
+from hsrgeo.formats import gzipped
+from hsrgeo.model.frame import Frame
+from hsrgeo.model.times import FRAME_STEP, KST
+
+Rank = tuple[int, int, int]
+"""What makes one frame of a time better than another: stations, then creation (seconds since 1970), then CRC-32. The
+last only makes the order total, so that the order of reading never decides."""
+
+
+def rank_of(frame: Frame) -> Rank:
+    """Return the rank of a frame."""
+    created = frame.header.created
+    return frame.header.station_count, int(created.timestamp()) if created else 0, frame.crc32
+
+
+def stored_crc32(data: bytes) -> int:
+    """Return the CRC-32 that a frame has when it is unpacked, without unpacking it where it is packed."""
+    packed = data.startswith(gzipped.MAGIC) and len(data) >= _LEAST_GZIP_BYTES
+    return gzipped.trailer_crc32(data) if packed else zlib.crc32(data)
+
+
+_LEAST_GZIP_BYTES = 18
+
+
+def missing_between(
+    times: Sequence[datetime], step: timedelta | None = None, also: Iterable[datetime] = ()
+) -> list[datetime]:
+    """Return the times that should be there and are not, in order, in UTC.
+
+    Args:
+        times: What is there, increasing.
+        step: Every so often after midnight KST there should be one, from the first to the last; five minutes where
+            None.
+        also: More times that should be there, such as those of broken frames.
+    """
+    there = {time.astimezone(UTC) for time in times}
+    missing = {time.astimezone(UTC) for time in also} - there
+    if times:
+        local, every = times[0].astimezone(KST), step or FRAME_STEP
+        midnight = local.replace(hour=0, minute=0, second=0, microsecond=0)
+        time = (midnight - (midnight - local) // every * every).astimezone(UTC)  # the first whole step, rounded up
+        while time < times[-1]:
+            if time not in there:
+                missing.add(time)
+            time += every
+    return sorted(missing)

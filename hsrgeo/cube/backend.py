@@ -1,0 +1,183 @@
+"""``xr.open_dataset(path, engine="hsrgeo")``: a frame's file as xarray sees it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from xarray.backends import BackendEntrypoint
+from xarray.core import indexing
+
+from hsrgeo.cube.cf import coordinates, dataset_attrs, minutes, physical, time_variable, values_attrs
+from hsrgeo.cube.stack import Content, FileLayer, Layer, Making, Stack, Values
+from hsrgeo.errors import OptionsError
+from hsrgeo.formats.composite import decode
+from hsrgeo.formats.names import claims_frame
+from hsrgeo.model.frame import Frame
+from hsrgeo.model.grid import Grid
+from hsrgeo.model.quantity import Quantity
+from hsrgeo.products.rain import KMA_LAW, Law
+from hsrgeo.sources.found import read_file
+
+Undetect = str | float
+"""``code``: as stored; ``nan``: as nodata; a number: that physical value."""
+
+
+class HsrGeoBackend(BackendEntrypoint):
+    """Opens a KMA radar composite; the entry point ``hsrgeo`` of ``xarray.backends``."""
+
+    description = "KMA radar composites (RDR_CMP_*.bin.gz)"
+    url = "https://pypi.org/project/hsrgeo"
+    open_dataset_parameters = (
+        "filename_or_obj",
+        "drop_variables",
+        "mask_and_scale",
+        "decode_times",
+        "values",
+        "undetect",
+        "quantity",
+        "zr",
+        "lonlat",
+        "block",
+    )
+
+    def guess_can_open(self, filename_or_obj: Any) -> bool:  # noqa: ANN401 - xarray's signature
+        """Tell whether a path is named as a frame is."""
+        return isinstance(filename_or_obj, (str, os.PathLike)) and claims_frame(os.fspath(filename_or_obj))
+
+    def open_dataset(  # type: ignore[override] # noqa: PLR0913 - the options of xarray and those of a frame
+        self,
+        filename_or_obj: str | os.PathLike[str],
+        *,
+        drop_variables: str | Iterable[str] | None = None,
+        mask_and_scale: bool = True,
+        decode_times: bool = True,
+        values: Values = "clean",
+        undetect: Undetect = "code",
+        quantity: Content = "stored",
+        zr: Law | tuple[float, float] = KMA_LAW,
+        lonlat: bool = False,
+        block: int = 1,
+    ) -> xr.Dataset:
+        """Open a frame: one variable named after the quantity, of (time, y, x), and its coordinates.
+
+        The file is unpacked once to check it, and again when values are asked for.
+
+        Args:
+            filename_or_obj: Path of a ``.bin.gz`` or ``.bin`` file.
+            drop_variables: Names to leave out.
+            mask_and_scale: Physical values, NaN where not observed; else packed ones.
+            decode_times: Times as datetime64 (UTC).
+            values: ``clean`` holds nodata, undetect and echo; ``raw`` is as stored.
+            undetect: What stands for cells observed to hold nothing: ``code`` keeps the stored value (-250 dBZ, told
+                by the attribute ``undetect_value``; 0 mm/h in rain), ``nan`` makes them NaN, a number is that value.
+            quantity: ``stored``, or ``rain`` for the rain rate.
+            zr: A and B of Z = A R^B, for rain.
+            lonlat: Also longitude and latitude of every cell.
+            block: Block of the file, counted from 1.
+
+        Raises:
+            SourceError: The file cannot be read.
+            FrameError: It is not a sound composite.
+            OptionsError: An option that cannot be.
+        """
+        path = os.fspath(filename_or_obj)
+        law = zr if isinstance(zr, Law) else Law(*zr)
+        making = Making(quantity=quantity, law=law, values=values, block=block)
+        frame = making.of(decode(read_file(Path(path)), path, block=block))
+        layer = FileLayer(path, making, frame.grid, frame.quantity, frame.time)
+        dataset = packed_dataset(
+            [layer], [frame.time], frame.grid, frame.quantity, values=values, undetect=undetect, lonlat=lonlat
+        )
+        dataset.attrs |= frame_attrs(frame)
+        dataset.encoding["source"] = path
+        return xr.decode_cf(
+            dataset, mask_and_scale=mask_and_scale, decode_times=decode_times, drop_variables=drop_variables
+        )
+
+
+def packed_dataset(  # noqa: PLR0913 - what an array is made of
+    layers: Sequence[Layer],
+    times: list[datetime],
+    grid: Grid,
+    quantity: Quantity,
+    *,
+    values: Values,
+    undetect: Undetect = "code",
+    lonlat: bool = False,
+    missing: Iterable[datetime] = (),
+    strict: bool = True,
+) -> xr.Dataset:
+    """Return a dataset of packed values that are read when they are asked for; `xarray.decode_cf` unpacks it.
+
+    Args:
+        layers: One a time, in the order of `times`.
+        times: Increasing.
+        grid: Of every layer.
+        quantity: Of every layer.
+        values: ``clean`` or ``raw``.
+        undetect: See `HsrGeoBackend.open_dataset`.
+        lonlat: With 2-D longitude and latitude.
+        missing: Times that should be there and are not.
+        strict: See `Stack`.
+
+    Raises:
+        OptionsError: `undetect` cannot be.
+    """
+    attrs = values_attrs(quantity, cleaned=values == "clean")
+    code = None
+    if undetect != "code":
+        packed = packed_undetect(quantity, undetect)
+        code = (quantity.undetect, packed)
+        attrs |= {"undetect": np.int16(packed), "undetect_value": physical(quantity, packed)}
+        if packed == quantity.nodata:
+            del attrs["undetect"], attrs["undetect_value"], attrs["undetect_means"]
+    stack = Stack(layers, (grid.height, grid.width), quantity.nodata, code=code, strict=strict)
+    data = xr.Variable(("time", "y", "x"), indexing.LazilyIndexedArray(stack), attrs)
+    coords: Mapping[str, Any] = coordinates(grid, times, lonlat=lonlat)
+    if missed := sorted(missing):
+        coords = {**coords, "missing_times": missing_variable(missed)}
+    return xr.Dataset({quantity.name: data}, coords)
+
+
+def missing_variable(missing: Iterable[datetime]) -> xr.Variable:
+    """Return the coordinate of times that should be there and are not."""
+    variable: xr.Variable = time_variable("missing_times", minutes(missing), "", "times without a usable frame (UTC)")
+    return variable
+
+
+def packed_undetect(quantity: Quantity, undetect: Undetect) -> int:
+    """Return the packed value that is to stand for undetect.
+
+    Raises:
+        OptionsError: It is neither a word that is known nor a value that fits.
+    """
+    if undetect == "code":
+        return quantity.undetect
+    if undetect == "nan" or undetect != undetect:  # noqa: PLR0124 - NaN
+        return quantity.nodata
+    try:
+        packed = round(float(undetect) * quantity.scale + quantity.minus)
+    except (ValueError, OverflowError) as error:
+        raise OptionsError(f"undetect {undetect!r}: expected code, nan or a number") from error
+    if not quantity.nodata < packed <= np.iinfo(np.int16).max:
+        low, high = physical(quantity, quantity.nodata), physical(quantity, np.iinfo(np.int16).max)
+        raise OptionsError(f"undetect {undetect!r}: expected more than {low:g} and at most {high:g} {quantity.unit}")
+    return packed
+
+
+def frame_attrs(frame: Frame) -> dict[str, Any]:
+    """Return the global attributes of one frame."""
+    return {
+        **dataset_attrs(frame.product, frame.quantity, synthetic=frame.header.synthetic),
+        "source_file": frame.name,
+        "source_crc32": f"{frame.crc32:08x}",
+        "station_count": frame.header.station_count,
+        "stations": ",".join(station.code for station in frame.header.stations),
+        **{name.lower(): value for name, value in frame.derived},
+    }

@@ -1,0 +1,340 @@
+"""Staged frames, and what a cube holds already -> a new cube in place of the old one.
+
+The new store is made beside the old one and takes its name in the end. What did not change is not written again: a
+chunk of the old store becomes one of the new by a hard link.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any, cast
+
+import dask.array
+import numpy as np
+import xarray as xr
+import zarr
+from numpy.typing import NDArray
+
+from hsrgeo.cube.axis import Rank
+from hsrgeo.cube.backend import missing_variable
+from hsrgeo.cube.cf import NO_TIME, coordinates, time_variable, times_of, values_attrs
+from hsrgeo.cube.extra import need
+from hsrgeo.cube.store import SERIES_SIDE, Layout, Shape, read_band
+from hsrgeo.cube.stored import packed_cube, values_name
+from hsrgeo.errors import SourceError, WriteError
+from hsrgeo.writers.files import write_file
+
+_LEVEL = 3  # of zstd
+
+
+@dataclass(frozen=True)
+class Slot:
+    """Where the values of a time come from."""
+
+    time: datetime
+    rank: Rank
+    old: int | None
+    """Where it lies in the old cube's time axis, or None."""
+    stem: str
+    """Path of the staged files, where it is not in the old cube."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A cube that is to be made."""
+
+    shape: Shape
+    slots: tuple[Slot, ...]
+    """By time."""
+    missing: tuple[datetime, ...]
+    attrs: Mapping[str, Any]
+    """More global attributes."""
+    layouts: tuple[Layout, ...]
+    zarr_format: int
+    out: Path
+    part: Path
+    """Where it is made."""
+
+    def digest(self) -> str:
+        """Return what tells this plan from any other."""
+        slots = [(str(slot.time), slot.rank, slot.old, slot.stem) for slot in self.slots]
+        told = [self.shape.as_json(), slots, [str(time) for time in self.missing], dict(self.attrs), self.layouts]
+        return hashlib.sha256(json.dumps([*told, self.zarr_format]).encode()).hexdigest()
+
+    def group(self, store: Path, layout: Layout) -> Path:
+        """Return the group of a layout in a store."""
+        return store / layout if len(self.layouts) > 1 else store
+
+    def array(self, store: Path, layout: Layout) -> Path:
+        """Return the folder of the values."""
+        return self.group(store, layout) / self.shape.name
+
+
+@dataclass
+class Kept:
+    """What a cube on disk holds."""
+
+    times: list[datetime] = field(default_factory=list)
+    ranks: list[Rank] = field(default_factory=list)
+    missing: list[datetime] = field(default_factory=list)
+    recipe: dict[str, Any] = field(default_factory=dict)
+    shape: dict[str, Any] = field(default_factory=dict)
+    attrs: dict[str, Any] = field(default_factory=dict)
+
+
+def kept_in(out: Path) -> Kept:
+    """Return what a cube holds; nothing where there is none.
+
+    Raises:
+        SourceError: What is there is no cube that hsrgeo made.
+    """
+    if not out.exists():
+        return Kept()
+    with packed_cube(out, chunks=None) as dataset:
+        values_name(dataset, out)
+        try:
+            created = [0 if value == NO_TIME else int(value) for value in dataset["created"].values]
+            return Kept(
+                times=times_of(dataset["time"].values),
+                ranks=[
+                    (int(stations), made, int(crc32))
+                    for stations, made, crc32 in zip(
+                        dataset["station_count"].values, created, dataset["source_crc32"].values, strict=True
+                    )
+                ],
+                missing=times_of(dataset["missing_times"].values) if "missing_times" in dataset.variables else [],
+                recipe=json.loads(dataset.attrs["hsrgeo_recipe"]),
+                shape=json.loads(dataset.attrs["hsrgeo_shape"]),
+                attrs=json.loads(dataset.attrs.get("hsrgeo_attrs", "{}")),
+            )
+        except (KeyError, ValueError) as error:
+            raise SourceError(str(out), f"is no cube that hsrgeo made: {error}") from error
+
+
+def template(plan: Plan, layout: Layout) -> xr.Dataset:
+    """Return everything of a cube but its values, packed."""
+    shape, times = plan.shape, [slot.time for slot in plan.slots]
+    coords: dict[str, Any] = coordinates(shape.grid, times, lonlat=True)
+    coords["station_count"] = ("time", np.array([slot.rank[0] for slot in plan.slots], np.int16), _COUNT)
+    created = np.array([slot.rank[1] or NO_TIME for slot in plan.slots], np.int64)
+    coords["created"] = time_variable("time", created, "", "creation of the composite (UTC)")
+    coords["created"].attrs |= {"units": "seconds since 1970-01-01 00:00:00", "_FillValue": np.int64(NO_TIME)}
+    coords["source_crc32"] = ("time", np.array([slot.rank[2] for slot in plan.slots], np.int64), _CRC32)
+    gaps = {}
+    if plan.missing:
+        coords["missing_times"] = missing_variable(plan.missing)
+        # mlcast's word for: all times from here on are on the step, those that are missing counted in. UTC, no zone.
+        gaps["consistent_timestep_start"] = times[0].replace(tzinfo=None).isoformat()
+    size = (len(times), shape.grid.height, shape.grid.width)
+    values = dask.array.zeros(size, dtype=np.int16, chunks=size)  # only its shape: never computed
+    attrs = values_attrs(shape.quantity, cleaned=shape.cleaned)
+    told = {
+        "layout": layout,
+        "hsrgeo_shape": json.dumps(shape.as_json()),
+        "hsrgeo_attrs": json.dumps(dict(plan.attrs)),
+    }
+    return xr.Dataset(
+        {shape.name: (("time", "y", "x"), values, attrs)}, coords, {**shape.attrs(), **gaps, **told, **plan.attrs}
+    )
+
+
+_COUNT = {"long_name": "radars in the composite", "units": "1"}
+_CRC32 = {"long_name": "CRC-32 of the unpacked frame"}
+
+
+def begin_zarr(plan: Plan) -> list[tuple[int, int]]:
+    """Make the new store, whole but for the layout series, whose tasks are returned: number of time block and band.
+
+    Raises:
+        WriteError: The disk refused.
+    """
+    marker = plan.part / _PLAN
+    with suppress(OSError):
+        if marker.read_text(encoding="utf-8") == plan.digest():
+            return [task for task in _tasks(plan) if not _done(plan, *task).exists()]
+    try:
+        shutil.rmtree(plan.part, ignore_errors=True)
+        for layout in plan.layouts:
+            _write_template(plan, layout)
+        if "map" in plan.layouts:
+            _link_maps(plan)
+    except OSError as error:
+        raise WriteError(str(plan.part), f"cannot be written: {error.strerror or error}") from error
+    write_file(marker, plan.digest().encode())
+    return list(_tasks(plan)) if "series" in plan.layouts else []
+
+
+_PLAN = ".plan"
+
+
+def _tasks(plan: Plan) -> Iterator[tuple[int, int]]:
+    if "series" not in plan.layouts:
+        return
+    for block in range(-(-len(plan.slots) // plan.shape.series_times)):
+        yield from ((block, band) for band in range(len(plan.shape.bands)))
+
+
+def _done(plan: Plan, block: int, band: int) -> Path:
+    return plan.part / f".done.{block}.{band}"
+
+
+def _write_template(plan: Plan, layout: Layout) -> None:
+    dataset = template(plan, layout)
+    height, width = plan.shape.grid.height, plan.shape.grid.width
+    values: dict[str, Any] = {"chunks": (1, height, width)}
+    if layout == "series":
+        values = {"chunks": (plan.shape.series_times, SERIES_SIDE, SERIES_SIDE)}
+        if plan.zarr_format == 3:  # noqa: PLR2004 - version 2 has no shards: each chunk is a file
+            values["shards"] = (plan.shape.series_times, plan.shape.band_rows, plan.shape.padded_width)
+    if plan.zarr_format == 3:  # noqa: PLR2004 - version 2 takes _FillValue: a chunk that is lost must not be dry
+        values["fill_value"] = plan.shape.quantity.nodata
+    encoding: dict[str, Any] = {plan.shape.name: values, "lon": {"chunks": (height, width)}}
+    encoding["lat"] = encoding["lon"].copy()
+    for name in dataset.variables:
+        encoding.setdefault(str(name), {})["compressors"] = _compressors(
+            plan.zarr_format, smooth=name in ("lon", "lat")
+        )
+    dataset.to_zarr(
+        plan.group(plan.part, layout),
+        mode="w",
+        compute=False,
+        consolidated=False,
+        encoding=encoding,
+        zarr_format=plan.zarr_format,
+        safe_chunks=False,
+    )
+
+
+def _compressors(zarr_format: int, *, smooth: bool) -> Any:  # noqa: ANN401
+    if zarr_format == 3:  # noqa: PLR2004
+        codecs = need("zarr.codecs")
+        zstd = codecs.ZstdCodec(level=_LEVEL)
+        return [codecs.BloscCodec(cname="zstd", clevel=5, shuffle="shuffle") if smooth else zstd]
+    numcodecs = need("numcodecs")
+    return [numcodecs.Blosc("zstd", 5, numcodecs.Blosc.SHUFFLE) if smooth else numcodecs.Zstd(level=_LEVEL)]
+
+
+def _link_maps(plan: Plan) -> None:
+    new, old = plan.array(plan.part, "map"), plan.array(plan.out, "map")
+    for order, slot in enumerate(plan.slots):
+        source = Path(f"{slot.stem}.map") if slot.old is None else _chunk(old, plan, (slot.old, 0, 0))
+        _link(source, _chunk(new, plan, (order, 0, 0)))
+
+
+def _chunk(array: Path, plan: Plan, key: tuple[int, int, int]) -> Path:
+    if plan.zarr_format == 3:  # noqa: PLR2004
+        return array.joinpath("c", *map(str, key))
+    return array / ".".join(map(str, key))
+
+
+def _link(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.link(source, target)
+    except FileExistsError:
+        return  # by a run that was killed
+    except FileNotFoundError:
+        raise
+    except OSError:  # a file system without hard links
+        shutil.copyfile(source, target)
+
+
+def gather(plan: Plan, old: Any, block: int, band: int) -> NDArray[np.int16]:  # noqa: ANN401 - array-like
+    """Return the values of a block of times and a band of rows, shape (times, rows, columns).
+
+    Args:
+        plan: The cube.
+        old: The values of the old cube, or None.
+        block: Which chunk of times.
+        band: Which band of rows.
+    """
+    slots = plan.slots[block * plan.shape.series_times : (block + 1) * plan.shape.series_times]
+    rows = plan.shape.bands[band]
+    values = np.empty((len(slots), rows.stop - rows.start, plan.shape.grid.width), np.int16)
+    kept = [slot.old for slot in slots if slot.old is not None]
+    before = np.asarray(old[min(kept) : max(kept) + 1, rows, :]) if kept else None
+    for order, slot in enumerate(slots):
+        if slot.old is None:
+            values[order] = read_band(slot.stem, plan.shape, band)
+        elif before is not None:
+            values[order] = before[slot.old - kept[0]]
+    return values
+
+
+def build_series(tasks: Sequence[tuple[int, int]], plan: Plan) -> int:
+    """Write blocks of the layout series, whole files each; runs in a worker."""
+    new = zarr.open_array(plan.array(plan.part, "series"), mode="r+")
+    old_path = plan.array(plan.out, "series")
+    old = zarr.open_array(old_path, mode="r") if old_path.exists() else None
+    for block, band in tasks:
+        if not _link_unchanged(plan, old, block, band):
+            start, rows = block * plan.shape.series_times, plan.shape.bands[band]
+            values = gather(plan, old, block, band)
+            new[start : start + len(values), rows, :] = values
+        write_file(_done(plan, block, band))
+    return len(tasks)
+
+
+def _link_unchanged(plan: Plan, old: Any, block: int, band: int) -> bool:  # noqa: ANN401
+    start = block * plan.shape.series_times
+    slots = plan.slots[start : start + plan.shape.series_times]
+    if old is None or [slot.old for slot in slots] != list(range(start, start + len(slots))):
+        return False
+    if len(slots) != min(old.shape[0] - start, plan.shape.series_times):
+        return False
+    if plan.zarr_format == 3:  # noqa: PLR2004
+        keys = [(block, band, 0)]
+    else:
+        down = plan.shape.band_rows // SERIES_SIDE
+        across = plan.shape.padded_width // SERIES_SIDE
+        keys = [(block, row, col) for row in range(band * down, (band + 1) * down) for col in range(across)]
+    for key in keys:
+        with suppress(FileNotFoundError):  # chunks of nothing but nodata are not written
+            _link(_chunk(plan.array(plan.out, "series"), plan, key), _chunk(plan.array(plan.part, "series"), plan, key))
+    return True
+
+
+def finish_zarr(plan: Plan) -> None:
+    """Give the new store its name; the old one goes."""
+    for left in (plan.part / _PLAN, *plan.part.glob(".done.*")):
+        left.unlink()
+    if len(plan.layouts) > 1:
+        zarr.open_group(plan.part, mode="a", zarr_format=cast("Any", plan.zarr_format)).attrs.update(
+            {"Conventions": "CF-1.11", "layouts": list(plan.layouts)}
+        )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # version 3 does not say what it is; xarray looks for it all the same
+        for store in {plan.part, *(plan.group(plan.part, layout) for layout in plan.layouts)}:
+            zarr.consolidate_metadata(str(store), zarr_format=cast("Any", plan.zarr_format))
+    replace_folder(plan.part, plan.out)
+
+
+def aside(out: Path) -> Path:
+    """Return where an old cube lies while the new one takes its name."""
+    return out.with_name(f".{out.name}.old")
+
+
+def replace_folder(part: Path, out: Path) -> None:
+    """Put one folder in the place of another, in two steps; `mend` finds out what a killed run left between them."""
+    if out.exists():
+        out.rename(aside(out))
+    part.rename(out)
+    shutil.rmtree(aside(out), ignore_errors=True)
+
+
+def mend(out: Path) -> None:
+    """Put an old cube back where a killed run left none, or remove it where the new one is there."""
+    if aside(out).exists():
+        if out.exists():
+            shutil.rmtree(aside(out), ignore_errors=True)
+        else:
+            aside(out).rename(out)

@@ -1,0 +1,207 @@
+"""What an array says about itself: coordinates and attributes as the CF conventions have them.
+
+Values are packed, as they are stored in frames: xarray unpacks them by `scale_factor` and makes NaN of `_FillValue`,
+which is nodata. Undetect cannot be told in CF: it stays a value of its own (-250 dBZ in frames of reflectivity, 0 in
+rain), named in the attributes ``undetect`` (packed) and ``undetect_value`` (physical).
+
+References:
+    CF conventions 1.11, sections 3 (description of the data), 5.6 (grid mappings) and 8.1 (packed data);
+    mlcast-dataset-validator, radar_precipitation 0.2.0, for standard names, units and `missing_times`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from affine import Affine
+from numpy.typing import NDArray
+
+from hsrgeo.cube.extra import need
+from hsrgeo.errors import SourceError
+from hsrgeo.model.grid import Grid
+from hsrgeo.model.quantity import QUANTITIES, RAIN, RAIN_RATE, Quantity
+from hsrgeo.writers.tags import LICENCE
+
+GRID_MAPPING = "spatial_ref"
+TIME_UNITS = "minutes since 1970-01-01 00:00:00"
+NO_TIME = np.iinfo(np.int64).min
+"""Packed time that is not known."""
+DEGREE_STEP = 1e-6
+"""Degrees (11 cm): longitudes and latitudes are packed in these. A cell's place to the last digit is in x and y."""
+LICENCE_ID = "LicenseRef-KOGL-1"
+"""KOGL type 1 has no identifier of its own in the SPDX list; this is how SPDX refers to a licence that has none."""
+
+_STANDARD = {
+    "reflectivity": ("equivalent_reflectivity_factor", "dBZ", "radar reflectivity, composite"),
+    "rain_rate": ("rainfall_flux", "kg m-2 h-1", "rain rate (1 kg m-2 h-1 is 1 mm/h)"),
+    "rain_depth": ("rainfall_amount", "kg m-2", "rain depth (1 kg m-2 is 1 mm)"),
+    "height": ("", "m", "height of the observation"),
+    "temperature": ("air_temperature", "degree_Celsius", "temperature"),
+}
+# ^ standard name, unit and long name; rates by mass, for CF wants those of a flux
+
+
+def minutes(times: Iterable[datetime]) -> NDArray[np.int64]:
+    """Return times as `TIME_UNITS` has them."""
+    return np.array([int(time.timestamp()) // 60 for time in times], np.int64)
+
+
+def times_of(packed: Iterable[int]) -> list[datetime]:
+    """Return what `minutes` packed, in UTC."""
+    return [datetime.fromtimestamp(int(minute) * 60, UTC) for minute in packed]
+
+
+def values_attrs(quantity: Quantity, *, cleaned: bool) -> dict[str, Any]:
+    """Return the attributes of packed values."""
+    standard, unit, long_name = _STANDARD.get(quantity.name, ("", "1", quantity.name.replace("_", " ")))
+    attrs: dict[str, Any] = {
+        "long_name": long_name,
+        "standard_name": standard,
+        "units": unit,
+        "scale_factor": quantity.gain,
+        "add_offset": quantity.offset,
+        "_FillValue": np.int16(quantity.nodata),
+        "undetect": np.int16(quantity.undetect),
+        "undetect_value": physical(quantity, quantity.undetect),
+        "undetect_means": "observed, nothing there",
+        "echo_from": np.int16(quantity.echo_from),
+        "quantity": quantity.name,
+        "values": "clean" if cleaned else "raw",
+        "grid_mapping": GRID_MAPPING,
+    }
+    if not standard:
+        del attrs["standard_name"]
+    if not quantity.offset:
+        del attrs["add_offset"]
+    return attrs
+
+
+def physical(quantity: Quantity, stored: int) -> float:
+    """Return the physical value of a stored one."""
+    return (stored - quantity.minus) / quantity.scale
+
+
+def quantity_of(attrs: dict[str, Any]) -> Quantity:
+    """Return the quantity that `values_attrs` described.
+
+    Raises:
+        SourceError: They describe none that is known.
+    """
+    name, undetect = str(attrs.get("quantity", "")), int(attrs.get("undetect", 0))
+    for known in (RAIN, RAIN_RATE, *QUANTITIES.values()):
+        if known.name == name and known.undetect == undetect:
+            return known
+    raise SourceError(name or "cube", "holds no quantity that hsrgeo knows")
+
+
+def coordinates(grid: Grid, times: Sequence[datetime], *, lonlat: bool) -> dict[str, Any]:
+    """Return time, y, x, the grid mapping and, where wanted, packed 2-D longitudes and latitudes, as Variables."""
+    variable = need("xarray").Variable
+    t = grid.transform
+    x = t.c + t.a * (np.arange(grid.width) + 0.5)
+    y = t.f + t.e * (np.arange(grid.height) + 0.5)
+    projected = grid.crs.is_projected
+    unit = grid.crs.axis_info[0].unit_name if grid.crs.axis_info else "metre"
+    coords = {
+        "time": time_variable("time", minutes(times), "time", "observation time (UTC)"),
+        "y": variable("y", y, _axis_attrs("y", unit, projected=projected)),
+        "x": variable("x", x, _axis_attrs("x", unit, projected=projected)),
+        GRID_MAPPING: variable((), np.int32(0), grid_mapping_attrs(grid)),
+    }
+    coords["time"].attrs["axis"] = "T"
+    if lonlat:
+        for name, degrees in zip(("lon", "lat"), packed_degrees(grid), strict=True):
+            coords[name] = variable(("y", "x"), degrees, _DEGREES[name])
+    return coords
+
+
+def time_variable(dimension: str, packed: NDArray[np.int64], standard: str, long_name: str) -> Any:  # noqa: ANN401
+    """Return packed times as a Variable."""
+    attrs = {"standard_name": standard, "long_name": long_name, "units": TIME_UNITS, "calendar": "proleptic_gregorian"}
+    return need("xarray").Variable(dimension, packed, {name: value for name, value in attrs.items() if value})
+
+
+_DEGREES = {
+    name: {"standard_name": word, "long_name": word, "units": unit, "scale_factor": DEGREE_STEP}
+    for name, word, unit in (("lon", "longitude", "degrees_east"), ("lat", "latitude", "degrees_north"))
+}
+
+
+@lru_cache(maxsize=1)
+def packed_degrees(grid: Grid) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Return longitudes and latitudes of the cell centres in steps of `DEGREE_STEP`, shape (rows, columns)."""
+    lon, lat = (np.empty((grid.height, grid.width), np.int32) for _ in range(2))
+    for top in range(0, grid.height, _BAND_ROWS):  # a whole grid at once would take half a gigabyte on the way
+        rows, cols = np.mgrid[top : min(top + _BAND_ROWS, grid.height), : grid.width]
+        for packed, degrees in zip((lon, lat), grid.lonlat(rows, cols), strict=True):
+            packed[top : top + _BAND_ROWS] = np.rint(degrees / DEGREE_STEP)
+    return lon, lat
+
+
+_BAND_ROWS = 128
+
+
+def _axis_attrs(name: str, unit: str, *, projected: bool) -> dict[str, str]:
+    if projected:
+        words = {"standard_name": f"projection_{name}_coordinate", "units": "m" if unit == "metre" else unit}
+    else:
+        longitude = name == "x"
+        words = {
+            "standard_name": "longitude" if longitude else "latitude",
+            "units": "degrees_east" if longitude else "degrees_north",
+        }
+    return {**words, "long_name": f"{name} of cell centres", "axis": name.upper()}
+
+
+def grid_mapping_attrs(grid: Grid) -> dict[str, Any]:
+    """Return the attributes of the grid mapping: CF's parameters, WKT under both its names, and GDAL's transform."""
+    t = grid.transform
+    attrs: dict[str, Any] = {name: _plain(value) for name, value in grid.crs.to_cf().items()}
+    return {
+        **attrs,
+        "crs_wkt": grid.wkt2,
+        "spatial_ref": grid.wkt2,
+        "GeoTransform": " ".join(repr(float(part)) for part in (t.c, t.a, t.b, t.f, t.d, t.e)),
+        "grid": grid.name,
+    }
+
+
+def _plain(value: object) -> object:
+    return list(value) if isinstance(value, tuple) else value
+
+
+def grid_of(dataset: Any) -> Grid:  # noqa: ANN401 - an xarray.Dataset
+    """Return the grid that a dataset lies on, as its grid mapping and coordinates tell; it may be a part of it.
+
+    Raises:
+        SourceError: It has none.
+    """
+    try:
+        attrs = dataset[GRID_MAPPING].attrs
+        left, across, _, top, _, down = (float(part) for part in attrs["GeoTransform"].split())
+        width, height = dataset.sizes["x"], dataset.sizes["y"]
+        # Rows and columns may have been selected since: the coordinates decide where the first one is.
+        x, y = float(dataset["x"][0]), float(dataset["y"][0])
+        col, row = round((x - left) / across - 0.5), round((y - top) / down - 0.5)
+        transform = Affine(across, 0.0, left + across * col, 0.0, down, top + down * row)
+        return Grid(str(attrs.get("grid", "")), str(attrs["crs_wkt"]), transform, width, height)
+    except (KeyError, ValueError, IndexError) as error:
+        raise SourceError(str(dataset.encoding.get("source", "dataset")), f"has no grid: {error}") from error
+
+
+def dataset_attrs(product: str, quantity: Quantity, *, synthetic: bool) -> dict[str, Any]:
+    """Return the global attributes."""
+    made_up = "SYNTHETIC: " if synthetic else ""
+    return {
+        "Conventions": "CF-1.11",
+        "title": f"{made_up}KMA radar composite {product}, {quantity.name.replace('_', ' ')}",
+        "institution": "Korea Meteorological Administration",
+        "source": f"weather radar composite {product}",
+        "license": LICENCE_ID,
+        "license_text": LICENCE,
+        "product": product,
+    }

@@ -1,0 +1,24 @@
+"""The libraries of the extra `cube`: asked for here, so that whoever lacks them is told what to install."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from hsrgeo.errors import MissingExtraError
+
+EXTRA = "cube"
+
+
+def need(module: str) -> Any:  # noqa: ANN401 - a module
+    """Import a library of the extra.
+
+    Raises:
+        MissingExtraError: It is not installed.
+    """
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] != module.partition(".")[0]:
+            raise  # it is there, but something else is not
+        raise MissingExtraError(module, EXTRA) from error

@@ -1,0 +1,227 @@
+"""Arrays that hsrgeo made before: cubes, and folders of exported COGs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from hsrgeo.cube.axis import missing_between
+from hsrgeo.cube.backend import missing_variable, packed_dataset, packed_undetect
+from hsrgeo.cube.cf import dataset_attrs, grid_of, physical, quantity_of, times_of
+from hsrgeo.errors import OptionsError, SourceError
+from hsrgeo.formats.names import FrameName
+from hsrgeo.model.grid import Grid
+from hsrgeo.sources.catalogs import catalog_frames, is_catalog
+from hsrgeo.writers.layers import cog_facts, read_cog
+
+if TYPE_CHECKING:
+    from hsrgeo.cube.opening import View
+
+LAYOUTS = ("map", "series")
+_MANIFEST = "manifest.jsonl"  # what `hsrgeo export` leaves beside its outputs
+
+
+def kind_of(path: Path) -> Literal["cube", "export", "frames"]:
+    """Tell what a source is, by its name and what lies in it."""
+    if path.suffix.lower() in (".nc", ".zarr") or any((path / name).is_file() for name in ("zarr.json", ".zgroup")):
+        return "cube"
+    return "export" if (path / _MANIFEST).is_file() or is_catalog(path) else "frames"
+
+
+def open_cube(path: Path, view: View) -> xr.Dataset:
+    """Open a cube, see `hsrgeo.open`.
+
+    Raises:
+        SourceError: It cannot be opened, or is no cube of hsrgeo's.
+        OptionsError: It has no such layout or product.
+    """
+    dataset = packed_cube(path, view.layout)
+    name = values_name(dataset, path)
+    quantity = quantity_of(dataset[name].attrs)
+    dataset = dataset.rename({name: quantity.name})
+    product = str(dataset.attrs.get("product", ""))
+    if view.selection.product and view.selection.product.upper() != product:
+        raise OptionsError(f"product {view.selection.product}: {path} holds {product}")
+    dataset = _selected(dataset, view, product)
+    values = dataset[quantity.name]
+    if view.undetect != "code":
+        packed = packed_undetect(quantity, view.undetect)
+        told = {"undetect": np.int16(packed), "undetect_value": physical(quantity, packed)}
+        kept = values.attrs | told
+        if packed == quantity.nodata:
+            kept = {key: value for key, value in kept.items() if not key.startswith("undetect")}
+        encoding = values.encoding
+        values = values.where(values != quantity.undetect, np.int16(packed)).astype(np.int16)
+        values.attrs, values.encoding = kept, encoding
+        dataset[quantity.name] = values
+    if not view.lonlat:
+        dataset = dataset.drop_vars([name for name in ("lon", "lat") if name in dataset.variables])
+    decoded = xr.decode_cf(dataset)
+    decoded.encoding["source"] = str(path)
+    if view.chunks is None or view.chunks == "auto":
+        return decoded
+    return decoded.chunk(view.chunks)
+
+
+def packed_cube(path: Path, layout: str | None = None, *, chunks: Any = "auto") -> xr.Dataset:  # noqa: ANN401
+    """Open a cube as it is packed, with dask in its own chunks where `chunks` is not None.
+
+    Raises:
+        SourceError: It cannot be opened.
+        OptionsError: It has no such layout.
+    """
+    if not path.exists():
+        raise SourceError(str(path), "no such file or folder")
+    groups = [name for name in LAYOUTS if (path / name).is_dir()]
+    if layout is not None and groups and layout not in groups:
+        raise OptionsError(f"layout {layout!r}: {path} holds {' and '.join(groups)}")
+    group = layout if groups and layout else (groups[0] if groups else None)
+    options: dict[str, Any] = {"mask_and_scale": False, "decode_times": False}
+    if path.suffix.lower() != ".nc":
+        options |= {"engine": "zarr", "consolidated": False}
+    try:
+        dataset = xr.open_dataset(path, group=group, chunks={} if chunks == "auto" else chunks, **options)
+    except (OSError, ValueError, KeyError) as error:
+        raise SourceError(str(path), f"cannot be opened as a cube: {error}") from error
+    own = str(dataset.attrs.get("layout", ""))
+    if layout is not None and not groups and layout != own:
+        dataset.close()
+        raise OptionsError(f"layout {layout!r}: {path} holds {own or 'no cube of hsrgeo'}")
+    return dataset
+
+
+def values_name(dataset: xr.Dataset, path: Path) -> str:
+    """Return the name of the variable that holds the values.
+
+    Raises:
+        SourceError: There is none that hsrgeo made.
+    """
+    names = [str(name) for name, array in dataset.data_vars.items() if "quantity" in array.attrs]
+    if len(names) != 1:
+        raise SourceError(str(path), "is no cube that hsrgeo made")
+    return names[0]
+
+
+def _selected(dataset: xr.Dataset, view: View, product: str) -> xr.Dataset:
+    wants = view.selection.wants
+    minutes = times_of(dataset["time"].values)
+    kept = [order for order, time in enumerate(minutes) if wants(FrameName(product, "", time))]
+    if len(kept) != len(minutes):
+        whole = kept and len(kept) == kept[-1] - kept[0] + 1
+        dataset = dataset.isel(time=slice(kept[0], kept[-1] + 1) if whole else kept)
+    if "missing_times" in dataset.variables:
+        missing = times_of(dataset["missing_times"].values)
+        dataset = dataset.drop_vars("missing_times")
+        if wanted := [time for time in missing if wants(FrameName(product, "", time))]:
+            dataset = dataset.assign_coords(missing_times=missing_variable(wanted))
+    if view.area is not None:
+        rows, cols = grid_of(dataset).window_for(view.area).slices
+        dataset = dataset.isel(y=rows, x=cols)
+    return dataset
+
+
+@dataclass(frozen=True)
+class CogLayer:
+    """An exported COG."""
+
+    label: str
+    """Its path."""
+
+    def read(self, rows: slice, cols: slice) -> NDArray[np.int16]:
+        """Return stored cells, see `Layer.read`."""
+        return read_cog(Path(self.label), rows, cols)
+
+
+def open_export(out: Path, view: View) -> xr.Dataset:
+    """Open a folder of exported COGs, as its manifest or its STAC catalogue tells, see `hsrgeo.open`.
+
+    Raises:
+        SourceError: The manifest or catalogue cannot be read, or there is no COG.
+        OptionsError: Several products or regions, and none chosen.
+    """
+    paths, failed, products = _told_by_catalog(out, view) if is_catalog(out) else _told_by_manifest(out, view)
+    if len(products) > 1:
+        raise OptionsError(f"{out} holds {', '.join(sorted(products))}: choose a product")
+    if not paths:
+        raise SourceError(str(out), "lists no COG that is wanted")
+    times = sorted(paths)
+    facts = cog_facts(paths[times[0]])
+    grid = Grid(facts.tags.get("GRID", ""), facts.wkt2, facts.transform, facts.width, facts.height)
+    quantity = quantity_of({"quantity": facts.tags.get("QUANTITY"), "undetect": facts.tags.get("UNDETECT", 0)})
+    rows, cols = (slice(None), slice(None)) if view.area is None else grid.window_for(view.area).slices
+    layers = [CogLayer(str(paths[time])) for time in times]
+    dataset = packed_dataset(
+        layers,
+        times,
+        grid,
+        quantity,
+        values="raw" if facts.tags.get("VALUES") == "raw" else "clean",
+        undetect=view.undetect,
+        lonlat=view.lonlat,
+        missing=missing_between(times, view.step, failed),
+        strict=False,
+    ).isel(y=rows, x=cols)
+    dataset.attrs = dataset_attrs(products.pop(), quantity, synthetic="SYNTHETIC" in facts.tags)
+    decoded = xr.decode_cf(dataset)
+    if view.chunks is None:
+        return decoded
+    return decoded.chunk({"time": 1} if view.chunks == "auto" else view.chunks)
+
+
+def _told_by_catalog(catalog: Path, view: View) -> tuple[dict[datetime, Path], set[datetime], set[str]]:
+    frames = [one for one in catalog_frames(catalog) if view.selection.wants(FrameName(one.product, "", one.time))]
+    frames = [one for one in frames if not view.region or one.region == view.region]
+    if len({one.region for one in frames}) > 1:
+        raise _several_regions(catalog, frames[0].region)
+    return {one.time: one.path for one in frames}, set(), {one.product for one in frames}
+
+
+def _several_regions(out: Path, first: str) -> OptionsError:
+    return OptionsError(f"{out} holds several regions, such as {first}: choose a region")
+
+
+def _told_by_manifest(out: Path, view: View) -> tuple[dict[datetime, Path], set[datetime], set[str]]:
+    paths: dict[datetime, Path] = {}
+    failed: set[datetime] = set()
+    products: set[str] = set()
+    for line in _lines(out):
+        if line["time"] is None:
+            continue
+        told = FrameName(line["product"], line["kind"] or "", datetime.fromisoformat(line["time"]))
+        if not view.selection.wants(told):
+            continue
+        if line["status"] == "failed":
+            failed.add(told.time)
+        if line["status"] != "ok":
+            continue
+        cogs = [output["path"] for output in line["outputs"] if output["path"].endswith(".tif")]
+        if view.region:
+            cogs = [path for path in cogs if view.region in path.split("/")]
+        if len(cogs) > 1:
+            raise _several_regions(out, cogs[0].split("/")[0])
+        if cogs:
+            products.add(told.product)
+            paths[told.time.astimezone(UTC)] = out / cogs[0]
+    return paths, failed, products
+
+
+def _lines(out: Path) -> Iterator[dict[str, Any]]:
+    # A later line about a frame replaces an earlier one; the frame that is kept for a time is the last one told ok.
+    latest: dict[tuple[str, str | None], dict[str, Any]] = {}
+    try:
+        with (out / _MANIFEST).open(encoding="utf-8") as file:
+            for text in file:
+                line = json.loads(text)
+                latest.pop(key := (line["source"], line["member"]), None)
+                latest[key] = line
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise SourceError(str(out / _MANIFEST), f"cannot be read: {error}") from error
+    yield from latest.values()

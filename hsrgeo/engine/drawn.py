@@ -1,0 +1,194 @@
+"""Frames -> maps on a shelf, and what is shown when: the drawing behind `hsrgeo.engine.render`."""
+
+from __future__ import annotations
+
+import warnings
+import zlib
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+from itertools import chain, islice
+from typing import BinaryIO
+
+from hsrgeo.engine.exported import Exported, read_exported
+from hsrgeo.engine.outcome import of_found
+from hsrgeo.engine.parallel import run_parallel
+from hsrgeo.errors import HsrGeoError, OptionsError
+from hsrgeo.formats.composite import decode
+from hsrgeo.formats.names import FrameName
+from hsrgeo.gis.map import Plan, map_for
+from hsrgeo.model.frame import Frame
+from hsrgeo.model.times import utc_text
+from hsrgeo.model.window import Area
+from hsrgeo.sources.found import Found
+
+Entry = Found | Exported
+
+_POOL_FROM = 48  # frames; starting processes takes longer than drawing fewer
+_LONG_GAP = 24  # missing times (two hours of KMA's); a longer gap is one picture that tells its ends
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """What is shown at a time."""
+
+    time: datetime
+    until: datetime | None = None
+    """Last time of a long gap."""
+    place: tuple[int, int] | None = None
+    """Where the packed map lies on the shelf: offset and size; None where nothing is known."""
+    synthetic: bool = False
+
+
+@dataclass
+class Reel:
+    """What was drawn."""
+
+    moments: dict[datetime, Moment]
+    """Of the sound frames."""
+    times: set[datetime]
+    """Of all frames, the broken ones too."""
+    broken: list[HsrGeoError]
+
+
+@dataclass(frozen=True, slots=True)
+class _Drawn:
+    """A frame as a worker gives it back: its map packed, or what is wrong with it."""
+
+    told: FrameName | None
+    rank: tuple[int, str, int, str]
+    """More stations, then later creation, as an export has it; the rest makes the order total."""
+    packed: bytes = b""
+    synthetic: bool = False
+    error: HsrGeoError | None = None
+
+
+def first_sound(entries: Iterator[Entry]) -> tuple[list[Entry], Frame | None]:
+    """Open entries until one is a sound frame. Return all that were opened, and that frame."""
+    tried: list[Entry] = []
+    for entry in entries:
+        tried.append(entry)
+        try:
+            return tried, _open(entry)
+        except HsrGeoError:
+            continue  # `draw` tries it again, and tells
+    return tried, None
+
+
+def problems(entries: list[Entry]) -> list[HsrGeoError]:
+    """Return what is wrong with each entry that is no sound frame."""
+    return [error for error in map(_problem, entries) if error is not None]
+
+
+def draw(entries: Iterator[Entry], plan: Plan, area: Area | None, workers: int, shelf: BinaryIO) -> Reel:
+    """Draw the map of every entry onto the shelf; of two frames of a time the better one counts.
+
+    Args:
+        entries: Frames, in any order.
+        plan: How to draw.
+        area: Which part of each.
+        workers: Processes; few frames are drawn in this one.
+        shelf: An open file: maps would not all fit in memory.
+
+    Raises:
+        OptionsError: There are several products.
+        MissingExtraError: Something of the extra ``render`` is not installed.
+    """
+    map_for(plan)  # what is missing is missing for all of them: it is no frame's fault
+    best: dict[datetime, tuple[tuple[int, str, int, str], Moment]] = {}
+    reel = Reel({}, set(), [])
+    products: set[str] = set()
+    first = list(islice(entries, _POOL_FROM))
+    task = partial(_draw_one, plan=plan, area=area)
+    with closing(run_parallel(task, chain(first, entries), workers if len(first) == _POOL_FROM else 1)) as results:
+        for drawn in results:
+            if drawn.told is not None:
+                reel.times.add(drawn.told.time)
+            if drawn.error is not None or drawn.told is None:
+                reel.broken.append(drawn.error or HsrGeoError(drawn.rank[-1]))
+                continue
+            products.add(drawn.told.product)
+            if len(products) > 1:
+                raise OptionsError(f"there are frames of {' and of '.join(sorted(products))}: choose one product")
+            time = drawn.told.time
+            if time not in best or best[time][0] < drawn.rank:
+                place = (shelf.seek(0, 2), len(drawn.packed))
+                shelf.write(drawn.packed)
+                best[time] = (drawn.rank, Moment(time, place=place, synthetic=drawn.synthetic))
+    reel.moments = {time: moment for time, (_rank, moment) in best.items()}
+    reel.broken.sort(key=str)
+    return reel
+
+
+def timeline(reel: Reel, step: timedelta) -> tuple[list[Moment], list[tuple[datetime, datetime, int]]]:
+    """Return what is shown from the first time to the last, and the gaps: first and last time, and steps.
+
+    A time without a sound frame is a moment without a place; a long gap is one moment.
+    """
+    shown: list[Moment] = []
+    gaps: list[tuple[datetime, datetime, int]] = []
+    gap: list[tuple[datetime, int]] = []  # begin and steps of what is missing since the last sound frame
+    before: datetime | None = None
+    for time in sorted(reel.times):
+        if before is not None and (between := -(-(time - before) // step) - 1) > 0:
+            gap.append((before + step, between))
+        before = time
+        if time not in reel.moments:
+            gap.append((time, 1))
+            continue
+        _close(gap, step, shown, gaps)
+        shown.append(reel.moments[time])
+    _close(gap, step, shown, gaps)
+    return shown, gaps
+
+
+def _close(
+    gap: list[tuple[datetime, int]],
+    step: timedelta,
+    shown: list[Moment],
+    gaps: list[tuple[datetime, datetime, int]],
+) -> None:
+    if not gap:
+        return
+    count = sum(steps for _begin, steps in gap)
+    begin, last = gap[0][0], gap[-1][0] + (gap[-1][1] - 1) * step
+    gaps.append((begin, last, count))
+    if count > _LONG_GAP:
+        shown.append(Moment(begin, until=last))
+    else:
+        shown.extend(Moment(time + order * step) for time, steps in gap for order in range(steps))
+    gap.clear()
+
+
+def _open(entry: Entry) -> Frame:
+    if entry.error is not None:
+        raise entry.error
+    if isinstance(entry, Exported):
+        return read_exported(entry.path)
+    return decode(entry.read(), entry.source, member=entry.member)
+
+
+def _problem(entry: Entry) -> HsrGeoError | None:
+    try:
+        _open(entry)
+    except HsrGeoError as error:
+        return error
+    return None
+
+
+def _draw_one(entry: Entry, plan: Plan, area: Area | None) -> _Drawn:
+    """Draw the map of a frame; for workers. It goes back packed, a fiftieth of its size."""
+    label = entry.label if isinstance(entry, Exported) else of_found(entry, "ok").label
+    try:
+        frame = _open(entry)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # an area that is cut was told of once, before
+            part = frame.crop(window=frame.grid.window_for(area))
+        packed = zlib.compress(map_for(plan).panel(part).tobytes(), 1)
+    except HsrGeoError as error:
+        return _Drawn(entry.told, (0, "", 0, label), error=error)
+    created = utc_text(frame.header.created) if frame.header.created else ""
+    rank = (frame.header.station_count, created, frame.crc32, label)
+    return _Drawn(FrameName(frame.product, frame.kind, frame.time), rank, packed, synthetic=frame.header.synthetic)

@@ -1,0 +1,139 @@
+"""Archives -> files, several archives at a time."""
+
+from __future__ import annotations
+
+import os
+import tarfile
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path, PurePosixPath
+
+from hsrgeo.engine.options import count_workers
+from hsrgeo.engine.parallel import run_parallel
+from hsrgeo.errors import ArchiveError, HsrGeoError, OutputError, OutputExistsError, SourceError, WriteError
+from hsrgeo.sources.archives import is_archive, open_members
+from hsrgeo.sources.scan import expand, files_below
+from hsrgeo.writers.files import write_chunks
+
+_DRIVE = 2  # "C:"
+
+
+@dataclass(frozen=True, slots=True)
+class Extracted:
+    """What became of one archive."""
+
+    archive: str
+    files: int
+    """Written, or there already with the same bytes."""
+    bytes: int
+    errors: tuple[HsrGeoError, ...]
+    """Members that were refused, and damage; empty where all went well."""
+
+
+def extract(
+    archives: Sequence[str | Path], out: str | Path, *, jobs: int = -1, overwrite: bool = False
+) -> Iterator[Extracted]:
+    """Unpack archives in parallel, yielding each as it is done; a bad one does not stop the others.
+
+    Absolute names, ``..``, links and devices are refused, member by member; nothing is written outside OUT.
+
+    Args:
+        archives: ``.tar``, ``.tar.gz`` or ``.tgz`` files, folders of them, or globs.
+        out: Folder that the members' own folders go to.
+        jobs: Archives at a time; -1 is one a core.
+        overwrite: Replace files that are there and differ.
+
+    Raises:
+        OptionsError: Neither -1 nor 1 or more jobs.
+        SourceError: An archive does not exist, or there is none.
+    """
+    workers = count_workers(jobs)
+    paths = [path for source in expand(archives) for path in _archives(source)]
+    if not paths:
+        raise SourceError(", ".join(map(str, archives)), "no .tar, .tar.gz or .tgz archive there")
+    unique = list({os.path.realpath(path): path for path in paths}.values())
+    task = partial(extract_archive, out=Path(out), overwrite=overwrite)
+    return run_parallel(task, unique, min(workers, len(unique)))
+
+
+def extract_archive(path: Path, out: Path, *, overwrite: bool = False) -> Extracted:
+    """Unpack one archive; what is wrong with it becomes part of the answer."""
+    files = size = 0
+    errors: list[HsrGeoError] = []
+    try:
+        with open_members(path) as members:
+            for member, read in members:
+                if member.isdir():
+                    continue
+                try:
+                    name = safe_name(path, member)
+                except ArchiveError as error:
+                    errors.append(error)
+                    continue
+                try:
+                    _write(out / name, path, member, read, overwrite=overwrite)
+                except OutputError as error:  # this member's; damage to the archive ends it
+                    errors.append(error)
+                    continue
+                files += 1
+                size += member.size
+    except ArchiveError as error:
+        errors.append(error)
+    return Extracted(str(path), files, size, tuple(errors))
+
+
+def safe_name(archive: Path, member: tarfile.TarInfo) -> PurePosixPath:
+    """Return a member's path below OUT.
+
+    Raises:
+        ArchiveError: It would leave OUT, or is no plain file.
+    """
+    name = member.name.replace("\\", "/")
+    path = PurePosixPath(name)
+    if not member.isreg():
+        kind = "a link" if member.issym() or member.islnk() else "a device or other special file"
+        raise ArchiveError(str(archive), f"member {member.name!r} is refused: it is {kind}")
+    if path.is_absolute() or name[1:_DRIVE] == ":" or "\0" in name:
+        raise ArchiveError(str(archive), f"member {member.name!r} is refused: absolute name")
+    if ".." in path.parts:
+        raise ArchiveError(str(archive), f"member {member.name!r} is refused: '..' in its name")
+    if not path.parts:
+        raise ArchiveError(str(archive), f"member {member.name!r} is refused: it has no name")
+    return path
+
+
+def _archives(source: Path) -> list[Path]:
+    if source.is_dir():
+        return [path for path in files_below(source) if is_archive(path)]
+    return [source]
+
+
+def _write(
+    target: Path, archive: Path, member: tarfile.TarInfo, read: Callable[[], Iterator[bytes]], *, overwrite: bool
+) -> None:
+    try:
+        there = target.exists()
+    except OSError as error:  # a name that is too long
+        raise WriteError(str(target), f"cannot be written: {error.strerror or error}") from error
+    if there and not overwrite:
+        _compare(target, member, read)
+        return
+    # Two archives may hold the same member, and be unpacked at the same time: neither writes over the other.
+    write_chunks(target, read(), writer=f"{zlib.crc32(os.fsencode(archive)):08x}", replace=overwrite)
+    with suppress(OSError, OverflowError, ValueError):  # a time that no file can have
+        os.utime(target, (member.mtime, member.mtime))
+
+
+def _compare(target: Path, member: tarfile.TarInfo, read: Callable[[], Iterator[bytes]]) -> None:
+    try:
+        same = target.is_file() and target.stat().st_size == member.size
+        if same:
+            with target.open("rb") as file:
+                same = all(file.read(len(chunk)) == chunk for chunk in read())
+    except OSError as error:
+        raise OutputExistsError(str(target), f"is there already and cannot be read: {error.strerror}") from error
+    if not same:
+        raise OutputExistsError(str(target), "is there already and differs; use --overwrite or another --out")

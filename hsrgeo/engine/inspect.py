@@ -1,0 +1,194 @@
+"""What a source holds, for people and scripts: one frame in full, or a summary of many."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from hsrgeo.engine.options import count_workers
+from hsrgeo.engine.parallel import run_parallel
+from hsrgeo.errors import HsrGeoError
+from hsrgeo.formats.composite import decode
+from hsrgeo.model.frame import Frame
+from hsrgeo.model.times import FRAME_STEP, kst_text, utc_text
+from hsrgeo.reading import open_frame
+from hsrgeo.sources.archives import is_archive
+from hsrgeo.sources.found import Found, Tally
+from hsrgeo.sources.scan import expand, scan
+from hsrgeo.sources.select import Selection
+
+_BATCH = 8
+
+
+@dataclass
+class Summary:
+    """Many frames in a few numbers."""
+
+    source: str
+    frames: int = 0
+    """Sound frames."""
+    first: datetime | None = None
+    last: datetime | None = None
+    products: Counter[str] = field(default_factory=Counter)
+    """Sound frames by product and kind."""
+    gaps: list[tuple[str, datetime, datetime, int]] = field(default_factory=list)
+    """Product, first and last missing time, and how many are missing, against the 5-minute step."""
+    repeated: int = 0
+    """Frames whose product and time another frame has too."""
+    broken: list[HsrGeoError] = field(default_factory=list)
+    tally: Tally = field(default_factory=Tally)
+
+    @property
+    def missing(self) -> int:
+        """Frames missing between the first and the last."""
+        return sum(count for *_gap, count in self.gaps)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return plain values."""
+        return {
+            "source": self.source,
+            "frames": self.frames,
+            "first": kst_text(self.first) if self.first else None,
+            "last": kst_text(self.last) if self.last else None,
+            "products": dict(self.products),
+            "missing": self.missing,
+            "gaps": [
+                {"product": product, "from": kst_text(start), "to": kst_text(end), "frames": count}
+                for product, start, end, count in self.gaps
+            ],
+            "repeated": self.repeated,
+            "broken": [{"type": type(error).__name__, "message": str(error)} for error in self.broken],
+            "passed_over": dict(self.tally.passed_over),
+        }
+
+
+def inspect(sources: Sequence[str | Path], *, jobs: int = -1) -> Iterator[Frame | Summary | HsrGeoError]:
+    """Yield the frame of each file, a summary of each folder and archive, or what is wrong with it.
+
+    Args:
+        sources: Files, folders, globs and archives.
+        jobs: Processes for summaries; -1 is one a core.
+
+    Raises:
+        OptionsError: Neither -1 nor 1 or more jobs.
+        SourceError: A source does not exist.
+    """
+    count_workers(jobs)
+    for path in expand(sources):
+        if path.is_dir() or is_archive(path):
+            yield summarise(path, jobs=jobs)
+        else:
+            try:
+                yield open_frame(path)
+            except HsrGeoError as error:
+                yield error
+
+
+def summarise(path: Path, *, jobs: int = -1) -> Summary:
+    """Check every frame of a folder or archive, CRC and length included, and count what is there."""
+    summary = Summary(str(path))
+    times: dict[str, list[datetime]] = {}
+    found = scan([path], Selection(), summary.tally)
+    for batch in run_parallel(_check, _batches(found), count_workers(jobs)):
+        for one, error in batch:
+            if error is not None or one.told is None:
+                summary.broken.append(error or HsrGeoError(one.source))
+                continue
+            summary.frames += 1
+            summary.products[f"{one.told.product} {one.told.kind}".strip()] += 1
+            times.setdefault(one.told.product, []).append(one.told.time)
+    for product, listed in sorted(times.items()):
+        unique = sorted(set(listed))
+        summary.repeated += len(listed) - len(unique)
+        summary.gaps.extend((product, *gap) for gap in _gaps(unique))
+        summary.first = min(filter(None, (summary.first, unique[0])))
+        summary.last = max(filter(None, (summary.last, unique[-1])))
+    summary.broken.sort(key=str)
+    return summary
+
+
+def frame_json(frame: Frame) -> dict[str, Any]:
+    """Return everything about a frame as plain values."""
+    header = dataclasses.asdict(frame.header)
+    header |= {
+        "time": kst_text(frame.header.time),
+        "created": kst_text(frame.header.created) if frame.header.created else None,
+        "etc": frame.header.etc.hex(),
+        "stations": [
+            {
+                "code": station.code,
+                "time": kst_text(station.time) if station.time else None,
+                "created": kst_text(station.created) if station.created else None,
+            }
+            for station in frame.header.stations
+        ],
+    }
+    return {
+        "name": frame.name,
+        "product": frame.product,
+        "kind": frame.kind,
+        "time": kst_text(frame.time),
+        "time_utc": utc_text(frame.time),
+        "synthetic": frame.header.synthetic,
+        "quantity": frame.quantity.name,
+        "unit": frame.quantity.unit,
+        "grid": frame.grid.name,
+        "width": frame.grid.width,
+        "height": frame.grid.height,
+        "crc32": f"{frame.crc32:08x}",
+        "blocks": frame.blocks,
+        "classes": {name: getattr(frame.cells, name) for name in ("nodata", "undetect", "echo", "blend")},
+        "echo": echo_statistics(frame),
+        "header": header,
+    }
+
+
+def echo_statistics(frame: Frame) -> dict[str, float] | None:
+    """Return minimum, mean and maximum of the echo in physical units, or None where there is none.
+
+    The mean is of the values as they are: of dBZ, not of rain.
+    """
+    cells = frame.cells
+    if cells.minimum is None or cells.mean is None or cells.maximum is None:
+        return None
+    values = {"minimum": cells.minimum, "mean": cells.mean, "maximum": cells.maximum}
+    return {name: round((value - frame.quantity.minus) / frame.quantity.scale, 4) for name, value in values.items()}
+
+
+def _batches(found: Iterator[Found]) -> Iterator[list[Found]]:
+    batch: list[Found] = []
+    for one in found:
+        batch.append(one)
+        if len(batch) == _BATCH:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _check(batch: Sequence[Found]) -> list[tuple[Found, HsrGeoError | None]]:
+    return [(dataclasses.replace(found, data=None), _problem(found)) for found in batch]
+
+
+def _problem(found: Found) -> HsrGeoError | None:
+    if found.error is not None:
+        return found.error
+    try:
+        data = found.read()
+        decode(data, found.source, member=found.member)
+    except HsrGeoError as error:
+        return error
+    return None
+
+
+def _gaps(times: Sequence[datetime]) -> Iterator[tuple[datetime, datetime, int]]:
+    for before, after in itertools.pairwise(times):
+        missing = -(-(after - before) // FRAME_STEP) - 1
+        if missing > 0:
+            yield before + FRAME_STEP, before + missing * FRAME_STEP, missing

@@ -1,0 +1,258 @@
+"""What to export and how; the command line and the library share these."""
+
+from __future__ import annotations
+
+import os
+import string
+import warnings
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import get_args
+
+from hsrgeo.engine.recipe import DEFAULT_NAME, Compression, Content, Cut, Format, Recipe, Values
+from hsrgeo.engine.regions import Region, read_regions, refuse_shared_folders
+from hsrgeo.errors import ClippedWarning, GridError, OptionsError, ProjectionError, WindowError
+from hsrgeo.formats.names import FrameName
+from hsrgeo.model.grid import grids
+from hsrgeo.model.times import KST
+from hsrgeo.model.window import BBox, Window, as_bbox, as_center, as_window
+from hsrgeo.products.rain import KMA_LAW, Law
+from hsrgeo.products.warp import Resampling, Target, as_target, warp_for
+from hsrgeo.sources.select import Selection
+
+_NAME_FIELDS = ("time", "utc", "product", "kind", "region")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportOptions:
+    """What `hsrgeo.export` does with its sources.
+
+    Raises:
+        OptionsError: Options that contradict each other or cannot be.
+    """
+
+    bbox: BBox | tuple[float, float, float, float] | None = None
+    """(west, south, east, north) [degrees]; at most one of bbox, window, center and regions."""
+    window: Window | tuple[int, int, int, int] | None = None
+    """(col_off, row_off, width, height), row 0 is the north row."""
+    center: tuple[float, float] | None = None
+    """(lon, lat) [degrees]; with `size`."""
+    size: int | None = None
+    """Cells along each side of the square around `center`."""
+    regions: str | Path | Sequence[Region] | None = None
+    """CSV or GeoJSON file of named boxes, or the boxes; each gets its own folder."""
+    start: datetime | None = None
+    """First time wanted, aware."""
+    end: datetime | None = None
+    """First time no longer wanted, aware."""
+    every: timedelta | None = None
+    """Only times on whole steps after midnight KST."""
+    product: str | None = None
+    """Only this product, such as HSR."""
+    formats: Format | Sequence[Format] = ("cog", "png")
+    compress: Compression = "deflate"
+    """Of COGs."""
+    values: Values = "clean"
+    """Of COGs: clean has nodata, undetect and echo only, raw is bit for bit as stored."""
+    name: str = DEFAULT_NAME
+    """Path below OUT without suffix; fields time (KST), utc, product, kind, region."""
+    quantity: Content = "stored"
+    """What outputs hold: ``stored`` as the frames do, ``rain`` the rain rate in mm/h, in steps of 0.01."""
+    zr: Law | tuple[float, float] = KMA_LAW
+    """A and B of Z = A R^B, for `quantity` rain."""
+    crs: str | None = None
+    """Another projection: ``EPSG:5179``, WKT or anything else that pyproj understands; None keeps the frames' grid."""
+    resolution: float | None = None
+    """Side of a cell in units of `crs`; None is the frames' own, or what comes nearest to it."""
+    resampling: Resampling = "nearest"
+    """How cells of `crs` are made; nearest copies values as they are."""
+    block: int = 1
+    """Block of the file, counted from 1; nearly every file has one."""
+    jobs: int = -1
+    """Processes; -1 is one a core, 1 works in this process."""
+    overwrite: bool = False
+    """Write again what is there already, and accept another recipe in the same folder."""
+    fail_fast: bool = False
+    """Stop at the first broken frame."""
+    dry_run: bool = False
+    """Write nothing; tell from names alone what would be written."""
+    selection: Selection = field(init=False)
+    recipe: Recipe = field(init=False)
+
+    def __post_init__(self) -> None:
+        count_workers(self.jobs)
+        if self.block < 1:
+            raise OptionsError(f"block {self.block}: blocks are counted from 1")
+        formats = tuple(dict.fromkeys([self.formats] if isinstance(self.formats, str) else self.formats))
+        for given, known in (
+            (formats, Format),
+            ((self.compress,), Compression),
+            ((self.values,), Values),
+            ((self.quantity,), Content),
+            ((self.resampling,), Resampling),
+        ):
+            for word in given:
+                if word not in get_args(known):
+                    raise OptionsError(f"{word!r}: expected one of {', '.join(get_args(known))}")
+        if not formats:
+            raise OptionsError("formats: expected cog, png or both")
+        if self.every is not None and (self.every <= timedelta(0) or timedelta(days=1) % self.every):
+            raise OptionsError(f"every {self.every}: must divide a day evenly, for it is counted from midnight KST")
+        _check_name(self.name)
+        selection = Selection(self.start, self.end, self.every, self.product)
+        recipe = Recipe(
+            self._cuts(),
+            formats,
+            self.compress,
+            self.values,
+            self.name,
+            self.block,
+            quantity=self.quantity,
+            law=self._law(),
+            target=self._target(),
+        )
+        object.__setattr__(self, "selection", selection)
+        object.__setattr__(self, "recipe", recipe)
+
+    @property
+    def workers(self) -> int:
+        """How many processes work."""
+        return count_workers(self.jobs)
+
+    def _law(self) -> Law:
+        law = self.zr if isinstance(self.zr, Law) else Law(*self.zr)
+        if self.quantity == "rain" and self.values == "raw":
+            raise OptionsError("values raw are those of the frames as stored: not for quantity rain")
+        if self.quantity != "rain" and law != KMA_LAW:
+            raise OptionsError("zr is a law for rain: give quantity rain too")
+        return law
+
+    def _target(self) -> Target | None:
+        if self.crs is None:
+            if self.resolution is not None or self.resampling != "nearest":
+                raise OptionsError("resolution and resampling go with crs: without it cells are copied one by one")
+            return None
+        if self.values == "raw" and self.resampling != "nearest":
+            raise OptionsError(f"values raw are copied by resampling nearest, and cannot be made by {self.resampling}")
+        return as_target(self.crs, self.resolution, self.resampling)
+
+    def _cuts(self) -> tuple[Cut, ...]:
+        ways = {"bbox": self.bbox, "window": self.window, "center": self.center, "regions": self.regions}
+        given = [way for way, value in ways.items() if value is not None]
+        if len(given) > 1:
+            raise OptionsError(f"one area, please: {' and '.join(given)} exclude each other")
+        if (self.size is None) != (self.center is None):
+            raise OptionsError("center and size go together: a point, and cells along each side")
+        if self.regions is not None:
+            listed = read_regions(self.regions) if isinstance(self.regions, (str, Path)) else tuple(self.regions)
+            refuse_shared_folders("regions", listed)
+            return tuple(Cut(region.name, region.bbox) for region in listed)
+        if self.bbox is not None:
+            return (Cut("", as_bbox(self.bbox)),)
+        if self.window is not None:
+            try:
+                return (Cut("", as_window(self.window)),)
+            except GridError as error:
+                raise OptionsError(str(error)) from error
+        if self.center is not None and self.size is not None:
+            return (Cut("", as_center(self.center, self.size)),)
+        return (Cut("", None),)
+
+
+def check_areas(recipe: Recipe) -> list[str]:
+    """Return a note for every area that is cut at the edge of a grid; what fits no grid is refused.
+
+    Raises:
+        OptionsError: An area lies outside every grid; in another projection its cells would be too many, or it has
+            no place there.
+    """
+    notes: list[str] = []
+    for cut in recipe.cuts:
+        problems: list[str] = []
+        for grid in grids().values():
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always", ClippedWarning)
+                try:
+                    grid.window_for(cut.area)
+                except WindowError as error:
+                    problems.append(str(error))
+                    continue
+            notes.extend(str(warning.message) for warning in caught[:1] if grid.name == _MAIN_GRID)
+        if len(problems) == len(grids()):
+            raise OptionsError(f"region {cut.region}: {problems[0]}" if cut.region else problems[0])
+    if recipe.target:
+        _check_target(recipe.cuts, recipe.target)
+    return notes
+
+
+def _check_target(cuts: Sequence[Cut], target: Target) -> None:
+    """Refuse a resolution or projection that makes nothing of the largest area."""
+    grid = grids()[_MAIN_GRID]
+    sizes: dict[Cut, int] = {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ClippedWarning)
+        for cut in cuts:
+            with suppress(WindowError):  # it fits another grid
+                window = grid.window_for(cut.area)
+                sizes[cut] = window.width * window.height
+        if sizes:
+            largest = max(sizes, key=sizes.__getitem__)
+            try:
+                warp_for(grid, largest.area, replace(target, resampling="nearest"))
+            except ProjectionError as error:
+                raise OptionsError(str(error)) from error
+    warp_for.cache_clear()  # the map of a whole frame is large, and workers make their own
+
+
+_MAIN_GRID = "kma-hb-500m"
+
+
+def _check_name(template: str) -> None:
+    hint = f"name {template!r}: use {{time:%Y%m%d%H%M}}, {{utc:...}}, {{product}}, {{kind}} and {{region}}"
+    try:
+        fields = [field for field in string.Formatter().parse(template) if field[1] is not None]
+        if unknown := [name for _text, name, _spec, _conversion in fields if name not in _NAME_FIELDS]:
+            raise OptionsError(f"{hint}; {unknown[0]!r} is not known")
+        if any(conversion or "{" in (spec or "") for _text, _name, spec, conversion in fields):
+            raise OptionsError(f"{hint}; no conversion such as !r, and no field within a field")
+        if not {"time", "utc"} & {name for _text, name, _spec, _conversion in fields}:
+            raise OptionsError(f"{hint}; without a time all frames would share one file")
+        recipe = Recipe((), (), "none", "raw", template, 1)
+        paths = [recipe.stem(told, region) for told in _PROBES for region in ("", "region")]
+    except (ValueError, IndexError, KeyError) as error:
+        raise OptionsError(f"{hint}: {error}") from error
+    for path in paths:
+        parts = path.split("/")
+        if template.startswith("/") or ".." in parts or "\\" in path:
+            raise OptionsError(f"{hint}; the path must stay inside OUT")
+        if template.endswith("/") or parts[-1].startswith("."):
+            raise OptionsError(f"{hint}; the last part must be a visible file name")
+        if bad := sorted({letter for letter in path if letter in _FORBIDDEN or not letter.isprintable()}):
+            raise OptionsError(f"{hint}; it makes {path!r}, and not every system takes {' '.join(map(repr, bad))}")
+        if max(len(part.encode("utf-8", "replace")) for part in parts) > _LONGEST_PART_BYTES:
+            raise OptionsError(f"{hint}; a part of the path is longer than {_LONGEST_PART_BYTES} bytes")
+
+
+_PROBES = tuple(FrameName("HSR", kind, datetime(2022, 6, 9, 11, 15, tzinfo=KST)) for kind in ("PUB", ""))
+# ^ the kind is unknown where a file's own name does not tell
+_FORBIDDEN = set(':*?"<>|')  # Windows refuses these, and opens "a:b" as something else
+_LONGEST_PART_BYTES = 200
+# ^ file systems take 255, of which the temporary name beside a target needs some
+
+
+def count_workers(jobs: int) -> int:
+    """Return how many processes work: -1 is one for each core that this process may use.
+
+    Raises:
+        OptionsError: Neither -1 nor 1 or more.
+    """
+    if jobs == 0 or jobs < -1:
+        raise OptionsError(f"jobs {jobs}: expected 1 or more, or -1 for one a core")
+    if jobs > 0:
+        return jobs
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -1,0 +1,142 @@
+"""What became of one frame."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from hsrgeo.errors import FrameError, HsrGeoError
+from hsrgeo.formats.names import FrameName, basename
+from hsrgeo.model.times import kst_text, utc_text
+from hsrgeo.sources.found import Found
+
+Status = Literal["ok", "skipped", "failed", "duplicate", "planned"]
+
+Key = tuple[str, datetime]
+"""Product and time to the minute: what one output stands for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """A file that was written."""
+
+    path: str
+    """Below OUT, with forward slashes."""
+    bytes: int
+    crc32: int
+    """Of the file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one frame; a line of the manifest."""
+
+    source: str
+    member: str | None
+    told: FrameName | None
+    """Product, kind and time; None where even these are unknown."""
+    status: Status
+    outputs: tuple[Output, ...] = ()
+    error: HsrGeoError | None = None
+    seconds: float = 0.0
+    """Working time."""
+    stations: int = 0
+    """Radars used."""
+    created: str = ""
+    """Creation time, UTC, ISO 8601; empty where the header has none."""
+    crc32: int = 0
+    """Of the unpacked frame."""
+    stamp: str = ""
+    """Size, first and last bytes of the stored file: the same frame again has the same stamp."""
+    winner: str = ""
+    """For a duplicate: the frame that was kept instead."""
+    was: Status | None = None
+    """Status that was told before, for a frame that lost to a better one that came later."""
+
+    @property
+    def key(self) -> Key | None:
+        """Product and time, or None where these are unknown."""
+        return (self.told.product, self.told.time) if self.told else None
+
+    @property
+    def label(self) -> str:
+        """Source and member, for people."""
+        return f"{self.source} [{self.member}]" if self.member is not None else self.source
+
+    @property
+    def name(self) -> str:
+        """File name without folders."""
+        return basename(self.source if self.member is None else self.member)
+
+    @property
+    def rank(self) -> tuple[int, str, int, str, str]:
+        """What makes one frame of a product and time better than another: more stations, then later creation.
+
+        The rest only makes the order total, so that the order of reading never decides.
+        """
+        return self.stations, self.created, self.crc32, self.source, self.member or ""
+
+
+def of_found(found: Found, status: Status, *, error: HsrGeoError | None = None) -> Outcome:
+    """Return the outcome of a frame that was not worked on."""
+    return Outcome(found.source, found.member, found.told, status, error=error)
+
+
+def to_json(outcome: Outcome) -> dict[str, Any]:
+    """Return a manifest line."""
+    told = outcome.told
+    line: dict[str, Any] = {
+        "source": outcome.source,
+        "member": outcome.member,
+        "product": told.product if told else None,
+        "kind": told.kind if told else None,
+        "time": kst_text(told.time) if told else None,
+        "time_utc": utc_text(told.time) if told else None,
+        "status": outcome.status,
+        "outputs": [{"path": o.path, "bytes": o.bytes, "crc32": f"{o.crc32:08x}"} for o in outcome.outputs],
+        "error": _error_json(outcome.error) if outcome.error else None,
+        "seconds": round(outcome.seconds, 4),
+        "stations": outcome.stations,
+        "created_utc": outcome.created or None,
+        "crc32": f"{outcome.crc32:08x}",
+        "stamp": outcome.stamp,
+    }
+    if outcome.winner:
+        line["duplicate_of"] = outcome.winner
+    return line
+
+
+def from_json(line: dict[str, Any]) -> Outcome:
+    """Return what `to_json` wrote; errors come back as their message only."""
+    told = None
+    if line["time"] is not None:
+        told = FrameName(line["product"], line["kind"], datetime.fromisoformat(line["time"]))
+    return Outcome(
+        source=line["source"],
+        member=line["member"],
+        told=told,
+        status=line["status"],
+        outputs=tuple(Output(_inside(o["path"]), o["bytes"], int(o["crc32"], 16)) for o in line["outputs"]),
+        error=HsrGeoError(line["error"]["message"]) if line["error"] else None,
+        seconds=line["seconds"],
+        stations=line["stations"],
+        created=line["created_utc"] or "",
+        crc32=int(line["crc32"], 16),
+        stamp=line["stamp"],
+        winner=line.get("duplicate_of", ""),
+    )
+
+
+def _inside(path: str) -> str:
+    # Outputs are removed and replaced by what the manifest tells: it must not tell of files elsewhere.
+    if path.startswith("/") or ".." in path.split("/"):
+        raise ValueError(f"{path!r} lies outside")
+    return path
+
+
+def _error_json(error: HsrGeoError) -> dict[str, str]:
+    described = {"type": type(error).__name__, "message": str(error)}
+    if isinstance(error, FrameError):
+        described |= {"problem": error.problem, "expected": error.expected, "found": error.found}
+    return described

@@ -1,0 +1,188 @@
+"""Plots: a table of `hsrgeo series` as hyetographs, a COG of `hsrgeo accumulate` as a map."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+
+from hsrgeo.engine.series_table import read_series
+from hsrgeo.errors import OptionsError, SourceError
+from hsrgeo.gis import plots
+from hsrgeo.gis.depth import TIMES, times_for
+from hsrgeo.gis.hyetograph import bar_step, draw_hyetographs
+from hsrgeo.gis.sum_map import SumMap, draw_sum
+from hsrgeo.model.times import KST
+from hsrgeo.writers.files import write_file
+from hsrgeo.writers.sum_readback import SumPicture, read_sum
+
+_DAY = timedelta(days=1)
+_ROUNDING = 1e-9
+
+
+@dataclass(frozen=True, slots=True)
+class Plotted:
+    """What came of it."""
+
+    path: Path
+    notes: list[str] = field(default_factory=list)
+    """What a user should know, such as a name that no font can show."""
+    places: list[str] = field(default_factory=list)
+    """Of a series, in the order of the panels."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlotSeriesOptions:
+    """How `plot_series` draws a table.
+
+    Raises:
+        OptionsError: Options that cannot be.
+    """
+
+    names: Sequence[str] = ()
+    """Places, in this order; empty for all of the table."""
+    start: datetime | None = None
+    """First time wanted, aware; a time that the table does not have is a gap."""
+    end: datetime | None = None
+    """First time no longer wanted, aware."""
+    bar: timedelta | None = None
+    """What a bar stands for: the table's own step, drawn in mm/h, or a multiple of it, drawn as depth in so long a
+    time; None is the step, or longer where there would be more bars than can be seen."""
+    title: str = ""
+    """Above the plot."""
+    width: int = 1200
+    """Of the picture [pixels]; an SVG is as large on paper."""
+
+    def __post_init__(self) -> None:
+        _check_width(self.width)
+        if self.start is not None and self.end is not None and self.start >= self.end:
+            raise OptionsError("end must be later than start")
+        if self.bar is not None and (self.bar <= timedelta(0) or _DAY % self.bar):
+            raise OptionsError(f"bar {self.bar}: must divide a day evenly, for it is counted from midnight KST")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlotSumOptions:
+    """How `plot_sum` draws a sum.
+
+    Raises:
+        OptionsError: Options that cannot be.
+    """
+
+    coverage: float = 0.9
+    """Cells observed in a smaller share of the expected frames are hatched, 0 to 1."""
+    times: int | None = None
+    """The classes' bounds are KMA's numbers read as mm, times 1, 2, 5 or 10; None is what suits the depth."""
+    title: str = ""
+    """Above the map; empty for what it shows."""
+    width: int = 1000
+    """Of the picture [pixels]; an SVG is as large on paper."""
+
+    def __post_init__(self) -> None:
+        _check_width(self.width)
+        if not 0 <= self.coverage <= 1:
+            raise OptionsError(f"coverage {self.coverage:g}: expected a share from 0 to 1")
+        if self.times is not None and self.times not in TIMES:
+            raise OptionsError(f"times {self.times}: expected one of {', '.join(map(str, TIMES))}")
+
+
+def plot_series(table: str | Path, out: str | Path, options: PlotSeriesOptions | None = None) -> Plotted:
+    """Draw a table of `hsrgeo series`: for each place bars of rain and the depth so far, times in KST.
+
+    What was not observed is grey and hatched, never drawn as zero; where a place was observed in part the ground is
+    shaded, and its bars are of the observed part. The depth so far adds up what was observed.
+
+    Args:
+        table: ``.csv`` or ``.parquet`` with rain.
+        out: The picture, ``.png`` or ``.svg``; what is there already is replaced.
+        options: Which places and times, and how.
+
+    Raises:
+        OptionsError: Another suffix, no such place, no row within the times.
+        SourceError: No series, or a damaged one.
+        MissingExtraError: matplotlib is not installed.
+        WriteError: The disk refused.
+    """
+    chosen, path, source = options or PlotSeriesOptions(), Path(out), Path(table)
+    plots.check_suffix(path.suffix, str(out))
+    series, notes = read_series(source, chosen.names, chosen.start, chosen.end)
+    step = series[0].step
+    bar = chosen.bar or bar_step(series[0])
+    if bar % step:
+        raise OptionsError(f"bar {bar}: must be a multiple of the table's step, {step}")
+    data, more = draw_hyetographs(series, path.suffix, bar=bar, title=_one_line(chosen.title), width=chosen.width)
+    write_file(path, data)
+    return Plotted(path, notes + more, [one.name for one in series])
+
+
+def plot_sum(source: str | Path, out: str | Path, options: PlotSumOptions | None = None) -> Plotted:
+    """Draw a COG of `hsrgeo accumulate` as a map with classes of depth, coast and graticule.
+
+    What is not known is grey; cells that were observed in too few frames are hatched. The classes are not KMA's: see
+    `hsrgeo.gis.depth`.
+
+    Args:
+        source: The COG: a sum, or rolling maxima.
+        out: The picture, ``.png`` or ``.svg``; what is there already is replaced.
+        options: How.
+
+    Raises:
+        OptionsError: Another suffix.
+        SourceError: No such file, or no sum.
+        MissingExtraError: matplotlib or the coastlines are not installed.
+        WriteError: The disk refused.
+    """
+    chosen, path = options or PlotSumOptions(), Path(out)
+    plots.check_suffix(path.suffix, str(out))
+    read = read_sum(Path(source))
+    tags = read.tags
+    made_up = tags.get("SYNTHETIC") == "yes"
+    try:
+        expected = int(tags["WINDOWS_EXPECTED" if "WINDOWS_EXPECTED" in tags else "FRAMES_EXPECTED"])
+        told = _told(tags, read)
+    except (KeyError, ValueError) as error:
+        raise SourceError(str(source), f"is no sum of hsrgeo accumulate: {error!r}") from error
+    fewest = math.ceil(chosen.coverage * expected - _ROUNDING)
+    shown = SumMap(
+        grid=read.grid,
+        depth_mm=read.depth_mm,
+        doubtful=np.isfinite(read.depth_mm) & (read.counts < fewest),
+        times=chosen.times or times_for(read.depth_mm),
+        title=_one_line(chosen.title) or _title(tags),
+        told=told,
+        doubt=f"under {100 * chosen.coverage:g} % of {'windows' if 'DURATION' in tags else 'frames'}",
+        synthetic=made_up,
+    )
+    data, notes = draw_sum(shown, path.suffix, width=chosen.width)
+    write_file(path, data)
+    return Plotted(path, notes)
+
+
+def _title(tags: Mapping[str, str]) -> str:
+    product = f"KMA {tags['PRODUCT']} composites" if tags.get("PRODUCT") else "KMA composites"
+    if "DURATION" in tags:
+        return f"{product}, highest rain depth in {tags['DURATION']}"
+    return f"{product}, rain depth"
+
+
+def _told(tags: Mapping[str, str], read: SumPicture) -> str:
+    """Return period, frames and highest depth, as in ``2022-06-09 10:00 to 11:00 KST, 9 of 12 frames, ...``."""
+    start, end = (datetime.fromisoformat(tags[f"TIME_{edge}_UTC"]).astimezone(KST) for edge in ("START", "END"))
+    until = f"{end:%H:%M}" if start.date() == end.date() else f"{end:%Y-%m-%d %H:%M}"
+    used, expected = int(tags["FRAMES_USED"]), int(tags["FRAMES_EXPECTED"])
+    known = read.depth_mm[np.isfinite(read.depth_mm)]
+    highest = f"highest {known.max():.1f} mm" if known.size else "no cell known"
+    return f"{start:%Y-%m-%d %H:%M} to {until} KST, {used:,} of {expected:,} frames, {highest}"
+
+
+def _check_width(width: int) -> None:
+    if not plots.LEAST_WIDTH <= width <= plots.LARGEST_WIDTH:
+        raise OptionsError(f"width {width}: expected {plots.LEAST_WIDTH} to {plots.LARGEST_WIDTH} pixels")
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())

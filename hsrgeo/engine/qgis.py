@@ -1,0 +1,94 @@
+"""A QGIS project of an output folder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from hsrgeo.engine.beside import PROJECT
+from hsrgeo.engine.stacks import Stack, Stacks, stacks_of
+from hsrgeo.errors import OptionsError, OutputExistsError, WriteError
+from hsrgeo.gis.project import Series, grey_pipe, is_own, project_bytes
+from hsrgeo.gis.styles import raster_pipe
+from hsrgeo.model.times import KST
+from hsrgeo.products.rain import KMA_LAW, Law
+from hsrgeo.writers.files import write_file
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """A project that was written."""
+
+    path: Path
+    held: Stacks
+    """What it shows, and what it had to leave out."""
+
+
+def write_project(out: str | Path, *, law: Law = KMA_LAW, overwrite: bool = False) -> Path:
+    """Write ``OUT/hsrgeo.qgz``: every COG of an export as a layer with its time, coloured in KMA's classes.
+
+    Args:
+        out: The output folder, with its ``manifest.jsonl`` and ``options.json``.
+        law: How the classes of reflectivity follow from those of rain.
+        overwrite: Replace a project that was saved from QGIS, or is none of hsrgeo's.
+
+    Returns:
+        Its path.
+
+    Raises:
+        ManifestError: The folder is not the OUT of an export, its manifest is damaged, or no COG of it is there.
+        OptionsError: It was exported as PNG only; the law leaves nothing to draw, or there is no reflectivity for it.
+        OutputExistsError: A project is there that somebody worked on.
+        ReadbackError: GDAL cannot open a COG.
+        WriteError: The disk refused.
+    """
+    return make_project(Path(out), law=law, overwrite=overwrite).path
+
+
+def make_project(out: Path, *, law: Law = KMA_LAW, overwrite: bool = False) -> Project:
+    """Write a project as `write_project` does, and tell what is in it."""
+    held = stacks_of(out)
+    if law != KMA_LAW and not any(stack.quantity.name == "reflectivity" for stack in held.stacks):
+        raise OptionsError(f"{out} holds no reflectivity: zr is no use for it")
+    path = out / PROJECT
+    if not overwrite:
+        _refuse_others(path)
+    write_file(path, project_bytes(_title(held), [_series(stack, held, law) for stack in held.stacks]))
+    return Project(path, held)
+
+
+def _refuse_others(path: Path) -> None:
+    try:
+        own = is_own(path.read_bytes())
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise WriteError(str(path), f"cannot be written: {error.strerror or error}") from error
+    if not own:
+        raise OutputExistsError(str(path), "was saved from QGIS since; give it another name, or use --overwrite")
+
+
+def _series(stack: Stack, held: Stacks, law: Law) -> Series:
+    seen = stack.glance
+    return Series(_groups(stack, held), seen.wkt, seen.bounds, _pipe(stack, law), stack.frames)
+
+
+def _groups(stack: Stack, held: Stacks) -> tuple[str, ...]:
+    several = len({other.product for other in held.stacks}) > 1
+    return tuple(name for name in (stack.region, stack.product if several else "") if name)
+
+
+def _pipe(stack: Stack, law: Law) -> str:
+    try:
+        return raster_pipe(stack.quantity, law)
+    except OptionsError:
+        if stack.quantity.name == "reflectivity" or stack.quantity.unit == "mm/h":
+            raise  # it has classes, and the law leaves none to draw
+        return grey_pipe(stack.quantity, stack.limits)
+
+
+def _title(held: Stacks) -> str:
+    products = ", ".join(dict.fromkeys(stack.product for stack in held.stacks))
+    times = [time.astimezone(KST) for stack in held.stacks for time, _path in (stack.frames[0], stack.frames[-1])]
+    first, last = min(times), max(times)
+    return f"KMA {products} {first:%Y-%m-%d %H:%M} - {last:%Y-%m-%d %H:%M} KST"

@@ -1,0 +1,163 @@
+"""The recipe: everything that decides the bytes and names of outputs, and the cut that it makes of a frame."""
+
+from __future__ import annotations
+
+import dataclasses
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC
+from functools import lru_cache
+from typing import Any, Literal
+
+from hsrgeo.formats.names import FrameName
+from hsrgeo.model.frame import Frame
+from hsrgeo.model.grid import Grid
+from hsrgeo.model.times import KST
+from hsrgeo.model.window import Area, BBox, Center, Window
+from hsrgeo.products.rain import KMA_LAW, Law, rain_frame
+from hsrgeo.products.warp import Target, Warp, warp_for
+
+Format = Literal["cog", "png"]
+Compression = Literal["deflate", "zstd", "none"]
+Values = Literal["clean", "raw"]
+Content = Literal["stored", "rain"]
+
+SUFFIXES: dict[Format, tuple[str, ...]] = {"cog": (".tif",), "png": (".png", ".pgw", ".prj", ".png.aux.xml")}
+"""Files that a frame becomes in each format."""
+DEFAULT_NAME = "{time:%Y%m/%d/%Y%m%d%H%M}"
+"""Path of an output without its suffix; the published notebook's layout, in KST."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """One area that every frame is cut to."""
+
+    region: str
+    """Name of the region, or empty."""
+    area: Area | None
+    """What to cut, or None for the whole grid."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """Everything that decides the bytes and names of outputs. One output folder holds one recipe."""
+
+    cuts: tuple[Cut, ...]
+    formats: tuple[Format, ...]
+    compress: Compression
+    values: Values
+    name: str
+    block: int
+    quantity: Content = "stored"
+    law: Law = KMA_LAW
+    """Of rain."""
+    target: Target | None = None
+    """Another projection, or None for the grid of the frames."""
+
+    def stem(self, told: FrameName, region: str) -> str:
+        """Return the path of a frame's outputs below OUT, without suffix, with forward slashes."""
+        path = self.name.format(
+            time=told.time.astimezone(KST),
+            utc=told.time.astimezone(UTC),
+            product=told.product,
+            kind=told.kind,
+            region=region,
+        )
+        if region and "{region" not in self.name:
+            path = f"{region}/{path}"
+        # A kind or region that is empty leaves an empty part: "/06" would be a path outside OUT.
+        return "/".join(part for part in path.split("/") if part not in ("", "."))
+
+    def first_path(self, told: FrameName) -> str:
+        """Return the path below OUT of the first file that a frame becomes."""
+        return self.stem(told, self.cuts[0].region) + (".tif" if "cog" in self.formats else ".png")
+
+    def folders(self, told: FrameName) -> set[str]:
+        """Return the folders below OUT that a frame's files go to."""
+        return {self.stem(told, cut.region).rpartition("/")[0] for cut in self.cuts}
+
+    def as_json(self) -> dict[str, Any]:
+        """Return plain values to keep beside the outputs and compare; what is not asked for is not there."""
+        rain = {"quantity": self.quantity, "zr": [self.law.a, self.law.b]} if self.quantity == "rain" else {}
+        target = {"target": dataclasses.asdict(self.target)} if self.target else {}
+        return {
+            "cuts": [{"region": cut.region, **_area_json(cut.area)} for cut in self.cuts],
+            "formats": list(self.formats),
+            "compress": self.compress,
+            "values": self.values,
+            "name": self.name,
+            "block": self.block,
+            **rain,
+            **target,
+        }
+
+    def cut_frame(self, frame: Frame, cut: Cut) -> Frame:
+        """Return what an output shows of a frame: its area, as rain where asked for, clean, in the projection.
+
+        Raises:
+            WindowError: The area does not fit the frame's grid.
+            FrameError: What the frame holds cannot be made rain, or cannot be averaged.
+        """
+        warp = _warp(frame.grid, cut.area, self.target) if self.target else None
+        if warp:
+            part = frame.crop(window=warp.window)
+        else:
+            part = frame if cut.area is None else frame.crop(window=_window(frame.grid, cut.area))
+        if self.quantity == "rain":
+            part = rain_frame(part, self.law)
+        if self.values == "clean":
+            part = part.clean()
+        return warp.apply(part) if warp else part
+
+
+def _area_json(area: Area | None) -> dict[str, Any]:
+    match area:
+        case BBox(west, south, east, north):
+            return {"bbox": [west, south, east, north]}
+        case Window(col_off, row_off, width, height):
+            return {"window": [col_off, row_off, width, height]}
+        case Center(lon, lat, size):
+            return {"center": [lon, lat], "size": size}
+        case None:
+            return {}
+
+
+def recipe_from_json(kept: Mapping[str, Any]) -> Recipe:
+    """Return the recipe that `Recipe.as_json` wrote."""
+    return Recipe(
+        cuts=tuple(Cut(cut["region"], _area_from_json(cut)) for cut in kept["cuts"]),
+        formats=tuple(kept["formats"]),
+        compress=kept["compress"],
+        values=kept["values"],
+        name=kept["name"],
+        block=kept["block"],
+        quantity=kept.get("quantity", "stored"),
+        law=Law(*kept["zr"]) if "zr" in kept else KMA_LAW,
+        target=Target(**kept["target"]) if "target" in kept else None,
+    )
+
+
+def _area_from_json(cut: Mapping[str, Any]) -> Area | None:
+    if "bbox" in cut:
+        return BBox(*cut["bbox"])
+    if "window" in cut:
+        return Window(*cut["window"])
+    if "center" in cut:
+        lon, lat = cut["center"]
+        return Center(lon, lat, cut["size"])
+    return None
+
+
+# Areas that are cut at the edge of the grid were told of once, before the run.
+@lru_cache(maxsize=4096)
+def _window(grid: Grid, area: Area) -> Window:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return grid.window_for(area)
+
+
+def _warp(grid: Grid, area: Area | None, target: Target) -> Warp:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return warp_for(grid, area, target)

@@ -1,0 +1,176 @@
+"""Named boxes from a CSV or GeoJSON file."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hsrgeo.errors import OptionsError
+from hsrgeo.model.window import BBox
+
+_COLUMNS = ("name", "west", "south", "east", "north")
+_FORBIDDEN = set('/\\:*?"<>|')
+_LONGEST_NAME_BYTES = 200  # of 255 that a file system takes; a Korean letter has 3
+_RESERVED = {
+    *("con", "prn", "aux", "nul", *(f"{port}{number}" for port in ("com", "lpt") for number in range(1, 10))),
+    *("manifest.jsonl", "options.json"),
+}
+# ^ Windows opens the first as devices; the last two lie beside the regions' folders
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """A box with a name, which becomes the name of its folder.
+
+    Raises:
+        OptionsError: The name cannot be a folder's.
+    """
+
+    name: str
+    bbox: BBox
+
+    def __post_init__(self) -> None:
+        bad = (
+            not self.name
+            or self.name != self.name.strip()
+            or self.name.startswith(".")
+            or self.name.endswith(".")
+            or len(self.name.encode("utf-8", "replace")) > _LONGEST_NAME_BYTES
+            or self.name.lower() in _RESERVED
+            or any(letter in _FORBIDDEN or unicodedata.category(letter).startswith("C") for letter in self.name)
+        )
+        if bad:
+            raise OptionsError(
+                f"region name {self.name!r}: must be usable as a folder name "
+                f'(1 to {_LONGEST_NAME_BYTES} bytes, none of / \\ : * ? " < > |, no dot or space at either end, '
+                "no name that the system or hsrgeo uses itself)"
+            )
+
+
+def read_regions(path: str | Path) -> tuple[Region, ...]:
+    """Read regions from CSV (name,west,south,east,north) or GeoJSON (features with a ``name``; their bounding boxes).
+
+    Raises:
+        OptionsError: Unreadable, not UTF-8, a bad row or feature (with its line or number), or a name twice.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8-sig")  # Korean Excel saves CSV UTF-8 with a byte-order mark
+    except OSError as error:
+        raise OptionsError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise OptionsError(f"{path}: must be UTF-8 (byte {error.start}); in Excel save as 'CSV UTF-8'") from error
+    regions = _from_geojson(path, text) if text.lstrip().startswith(("{", "[")) else _from_csv(path, text)
+    refuse_shared_folders(path, regions)
+    return tuple(regions)
+
+
+def refuse_shared_folders(where: str | Path, regions: Sequence[Region]) -> None:
+    """Refuse no region at all, and names that are one folder on a system that does not tell capitals.
+
+    Raises:
+        OptionsError: See above.
+    """
+    if not regions:
+        raise OptionsError(f"{where}: holds no region")
+    seen: dict[str, str] = {}
+    for region in regions:
+        folded = region.name.casefold()
+        if folded in seen:
+            raise OptionsError(f"{where}: two regions would share a folder: {seen[folded]!r} and {region.name!r}")
+        seen[folded] = region.name
+
+
+def _from_csv(path: str | Path, text: str) -> list[Region]:
+    reader = csv.DictReader(io.StringIO(text, newline=""), skipinitialspace=True)
+    try:
+        reader.fieldnames = _columns(reader.fieldnames or ())
+        rows = (row for row in reader if any(map(_filled, row.values())))
+        return [_region_of_row(row) for row in rows]
+    except (TypeError, ValueError, csv.Error, OptionsError) as error:
+        problem = error if isinstance(error, (csv.Error, OptionsError)) else "west, south, east, north must be numbers"
+        raise OptionsError(f"{path}, line {max(reader.line_num, 1)}: {problem}") from error
+
+
+def _columns(names: Sequence[str]) -> list[str]:
+    columns = [name.strip().lower() for name in names]
+    missing = [name for name in _COLUMNS if name not in columns]
+    if missing:
+        raise OptionsError(f"must name the columns {','.join(_COLUMNS)}; missing {','.join(missing)}")
+    return columns
+
+
+def _filled(cell: str | list[str] | None) -> bool:
+    return any(map(_filled, cell)) if isinstance(cell, list) else bool(cell and cell.strip())
+
+
+def _region_of_row(row: dict[str | Any, Any]) -> Region:
+    if _filled(row.get(None)):  # where csv puts what is beyond the columns: 126,7 in place of 126.7?
+        raise OptionsError("more cells than columns")
+    return _region(row["name"] or "", [float(row[name]) for name in _COLUMNS[1:]])
+
+
+def _from_geojson(path: str | Path, text: str) -> list[Region]:
+    try:
+        document = json.loads(text, parse_constant=_no_number)
+    except (ValueError, RecursionError) as error:
+        raise OptionsError(f"{path}: not valid JSON: {error}") from error
+    features = document.get("features", [document]) if isinstance(document, dict) else None
+    if not isinstance(features, list):
+        raise OptionsError(f"{path}: expected GeoJSON: a Feature, or 'features' that are a list")
+    regions = []
+    for number, feature in enumerate(features, 1):
+        try:
+            regions.append(_region_of_feature(feature))
+        except OptionsError as error:
+            raise OptionsError(f"{path}, feature {number}: {error}") from error
+        except (
+            KeyError,
+            TypeError,
+            ValueError,
+            AttributeError,
+            IndexError,
+            OverflowError,
+            RecursionError,
+        ) as error:
+            problem = "expected properties.name and a geometry of lon/lat coordinates"
+            raise OptionsError(f"{path}, feature {number}: {problem}") from error
+    return regions
+
+
+def _no_number(constant: str) -> None:
+    raise ValueError(f"{constant} is no number")  # Python's reader takes NaN, and a minimum may overlook it
+
+
+def _region_of_feature(feature: dict[str, Any]) -> Region:
+    name = feature["properties"]["name"]
+    if isinstance(name, bool) or not isinstance(name, (str, int)):
+        raise TypeError(name)
+    points = list(_positions(feature["geometry"]))
+    lons, lats = [p[0] for p in points], [p[1] for p in points]
+    return _region(str(name), [min(lons), min(lats), max(lons), max(lats)])
+
+
+def _positions(geometry: dict[str, Any]) -> list[tuple[float, float]]:
+    if geometry.get("type") == "GeometryCollection":
+        return [point for part in geometry["geometries"] for point in _positions(part)]
+    points: list[tuple[float, float]] = []
+    pending: list[Any] = [geometry["coordinates"]]
+    while pending:
+        item = pending.pop()
+        if not isinstance(item, list):  # a string would be taken apart for ever
+            raise TypeError(item)
+        if isinstance(item[0], (int, float)) and not isinstance(item[0], bool):
+            points.append((float(item[0]), float(item[1])))
+        else:
+            pending.extend(item)
+    return points
+
+
+def _region(name: str, edges: list[float]) -> Region:
+    return Region(unicodedata.normalize("NFC", name.strip()), BBox(*edges))

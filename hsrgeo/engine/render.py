@@ -1,0 +1,254 @@
+"""Pictures and animations: sources in, one picture file out."""
+
+from __future__ import annotations
+
+import tempfile
+import warnings
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from itertools import chain
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from hsrgeo.engine.drawn import Entry, Moment, Reel, draw, first_sound, problems, timeline
+from hsrgeo.engine.exported import exported_frames, is_exported
+from hsrgeo.engine.options import ExportOptions
+from hsrgeo.errors import ClippedWarning, GridError, HsrGeoError, OptionsError
+from hsrgeo.gis import animation
+from hsrgeo.gis.canvas import Indices
+from hsrgeo.gis.map import Map, Plan, Shown, map_for, time_label
+from hsrgeo.gis.project import smallest_gap
+from hsrgeo.model.frame import Frame
+from hsrgeo.model.grid import grids
+from hsrgeo.model.times import FRAME_STEP
+from hsrgeo.model.window import Area
+from hsrgeo.products.rain import KMA_LAW, Law, parse_law
+from hsrgeo.sources.scan import scan
+from hsrgeo.writers.files import write_chunks
+
+_ENCODERS = {".gif": animation.gif, ".webp": animation.webp, ".mp4": animation.mp4}
+SUFFIXES = (".png", *_ENCODERS)
+"""What a picture file may be called."""
+_HOLD_S = 1.5  # how long the last picture of an animation stays, and one that stands for a long gap
+_MOST_FPS = 50  # a GIF counts hundredths of a second, and browsers slow down what is faster
+
+
+@dataclass(frozen=True, kw_only=True)
+class RenderOptions:
+    """What `render` shows of its sources.
+
+    Raises:
+        OptionsError: Options that contradict each other or cannot be.
+    """
+
+    quantity: Shown = "rain"
+    """Rain rate in mm/h, or reflectivity in dBZ; the colours are the same, the legend is not."""
+    zr: Law | tuple[float, float] = KMA_LAW
+    """A and B of Z = A R^B."""
+    bbox: tuple[float, float, float, float] | None = None
+    """(west, south, east, north) [degrees]; at most one of bbox, window and center."""
+    window: tuple[int, int, int, int] | None = None
+    """(col_off, row_off, width, height), row 0 is the north row."""
+    center: tuple[float, float] | None = None
+    """(lon, lat) [degrees]; with `size`."""
+    size: int | None = None
+    """Cells along each side of the square around `center`."""
+    start: datetime | None = None
+    """First time wanted, aware."""
+    end: datetime | None = None
+    """First time no longer wanted, aware."""
+    every: timedelta | None = None
+    """Only times on whole steps after midnight KST; also the step at which a time is missing."""
+    product: str | None = None
+    """Only this product, such as HSR."""
+    region: str = ""
+    """Of an exported folder that has several."""
+    width: int = 900
+    """Of the picture, at most [pixels]."""
+    fps: int = 4
+    """Frames a second of an animation."""
+    title: str = ""
+    """Above the map; empty for what it shows."""
+    jobs: int = -1
+    """Processes; -1 is one a core, 1 works in this process."""
+    export: ExportOptions = field(init=False)
+    """The same area, selection and jobs."""
+    area: Area | None = field(init=False)
+    law: Law = field(init=False)
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.fps <= _MOST_FPS:
+            raise OptionsError(f"fps {self.fps}: expected 1 to {_MOST_FPS}")
+        export = ExportOptions(
+            bbox=self.bbox,
+            window=self.window,
+            center=self.center,
+            size=self.size,
+            start=self.start,
+            end=self.end,
+            every=self.every,
+            product=self.product,
+            jobs=self.jobs,
+        )
+        law = self.zr if isinstance(self.zr, Law) else Law(*self.zr)
+        object.__setattr__(self, "export", export)
+        object.__setattr__(self, "area", export.recipe.cuts[0].area)
+        object.__setattr__(self, "law", law)
+        Plan(next(iter(grids().values())), self.quantity, law, self.width)  # raises where it cannot be
+
+
+@dataclass
+class Rendered:
+    """What came of it."""
+
+    path: Path
+    frames: int = 0
+    """Frames shown; where 0, no file was written."""
+    missing: list[tuple[datetime, datetime, int]] = field(default_factory=list)
+    """First and last time of each gap, KST, and how many steps lie in it; they are shown as no data."""
+    broken: list[HsrGeoError] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    """What a user should know: an area that was cut, a title that no font can show."""
+    first: datetime | None = None
+    last: datetime | None = None
+    width: int = 0
+    """Of the picture [pixels]."""
+    height: int = 0
+    bytes: int = 0
+
+
+def render(
+    sources: str | Path | Sequence[str | Path], out: str | Path, options: RenderOptions | None = None
+) -> Rendered:
+    """Draw frames as a picture (.png, exactly one frame) or as an animation (.gif, .webp, .mp4), sorted by time.
+
+    A time that has no frame between the first and the last is shown as no data, and so is one whose frame is broken.
+
+    Args:
+        sources: Files, folders, globs and archives, or one folder that was exported with COGs.
+        out: The picture file.
+        options: What to show.
+
+    Returns:
+        What was shown; where `Rendered.frames` is 0, nothing was found and no file is written.
+
+    Raises:
+        OptionsError: Another suffix, several frames for a PNG, several products, an area outside.
+        MissingExtraError: Something of the extra ``render`` is not installed.
+        SourceError: A source does not exist.
+        ManifestError: An exported folder is damaged.
+        WriteError: The disk refused.
+    """
+    wanted, path = options or RenderOptions(), Path(out)
+    suffix = path.suffix.lower()
+    if suffix not in SUFFIXES:
+        raise OptionsError(f"{path.name}: a picture ends in one of {', '.join(SUFFIXES)}")
+    if suffix == ".mp4":
+        animation.require_video()
+    listed = [sources] if isinstance(sources, (str, Path)) else list(sources)
+    entries = _entries(listed, wanted)
+    if suffix == ".png":
+        entries = iter(_one_only(entries, path))
+    result = Rendered(path)
+    tried, frame = first_sound(entries)
+    if frame is None:
+        result.broken = problems(tried)
+        return result
+    plan = _plan(frame, wanted, result.notes)
+    with tempfile.TemporaryFile() as shelf:
+        reel = draw(chain(tried, entries), plan, wanted.area, wanted.export.workers, shelf)
+        moments, result.missing = timeline(reel, wanted.every or _step(listed, reel))
+        result.frames, result.broken = len(reel.moments), reel.broken
+        if not result.frames:  # its cells cannot be drawn after all
+            return result
+        sheet = map_for(plan)
+        result.first, result.last = moments[0].time, moments[-1].until or moments[-1].time
+        result.notes += sheet.notes
+        result.width, result.height = (side + side % 2 if suffix == ".mp4" else side for side in sheet.size)
+        pictures = _pictures(sheet, moments, shelf, wanted.fps)
+        if suffix == ".png":
+            # A broken frame of the same time, such as another kind's, is told of but adds no picture.
+            write_chunks(path, [animation.png(next(pictures)[0])])
+        else:
+            write_chunks(path, _ENCODERS[suffix](pictures, wanted.fps))
+    result.bytes = path.stat().st_size
+    return result
+
+
+def _step(sources: list[str | Path], reel: Reel) -> timedelta:
+    """Return the time between frames: an export may have been made of every second one."""
+    return smallest_gap(sorted(reel.times)) if is_exported(sources[0]) else FRAME_STEP
+
+
+def _plan(frame: Frame, options: RenderOptions, notes: list[str]) -> Plan:
+    """Return how to draw: every other frame must be like the first."""
+    held = frame.quantity.name
+    if options.quantity == "reflectivity" and held != "reflectivity":
+        raise OptionsError(f"{frame.name} holds {held}: draw it with quantity rain, if it is that")
+    if held not in ("reflectivity", "rain_rate"):
+        raise OptionsError(f"{frame.name} holds {held}: only rain and reflectivity have colours")
+    law = options.law
+    if held == "rain_rate":
+        if law != KMA_LAW:
+            raise OptionsError(f"{frame.name} holds rain already, for which zr is no use")
+        law = parse_law(dict(frame.derived).get("RAIN_LAW", "")) or law
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", ClippedWarning)
+        try:
+            grid = frame.grid.crop(frame.grid.window_for(options.area))
+        except GridError as error:
+            raise OptionsError(str(error)) from error
+    notes += [str(warning.message) for warning in caught]
+    return Plan(grid, options.quantity, law, options.width, options.title, frame.product)
+
+
+def _entries(sources: list[str | Path], options: RenderOptions) -> Iterator[Entry]:
+    if not any(is_exported(source) for source in sources):
+        if options.region:
+            raise OptionsError("region is for an exported folder; of frames choose a part with bbox")
+        return scan(sources, options.export.selection)
+    if len(sources) > 1:
+        raise OptionsError("an exported folder is drawn by itself: give no other source")
+    return exported_frames(Path(sources[0]), options.export.selection, options.region)
+
+
+def _one_only(entries: Iterator[Entry], path: Path) -> list[Entry]:
+    """Return the entries of one time; two times are too many for a PNG."""
+    kept: list[Entry] = []
+    times: set[datetime] = set()
+    for entry in entries:
+        if entry.told is not None:
+            times.add(entry.told.time)
+        if len(times) <= 1:
+            kept.append(entry)
+    if len(times) > 1:
+        raise OptionsError(
+            f"{path.name}: a PNG shows one frame, and there are {len(times):,} from {time_label(min(times))} to "
+            f"{time_label(max(times))}: choose with start and end, or write .gif, .webp or .mp4"
+        )
+    return kept
+
+
+def _pictures(sheet: Map, moments: list[Moment], shelf: BinaryIO, fps: int) -> Iterator[tuple[Indices, int]]:
+    """Yield each picture, and how many ticks of 1/fps second it is shown; the last one stays."""
+    unknown = sheet.panel(None)
+    made_up = all(moment.synthetic for moment in moments if moment.place is not None)
+    for moment in moments:
+        panel = unknown
+        if moment.place is not None:
+            offset, size = moment.place
+            shelf.seek(offset)
+            panel = np.frombuffer(zlib.decompress(shelf.read(size)), np.uint8).reshape(unknown.shape)
+        held = (moment is moments[-1]) + (moment.until is not None)
+        told = "" if moment.place is not None else "no data"
+        picture = sheet.picture(
+            panel,
+            time_label(moment.time, moment.until),
+            synthetic=moment.synthetic or (made_up and moment.place is None),
+            told=told,
+        )
+        yield picture, 1 + held * round(_HOLD_S * fps)

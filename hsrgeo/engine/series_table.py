@@ -1,0 +1,195 @@
+"""A table of `hsrgeo series` read back, place by place."""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from itertools import islice, pairwise
+from pathlib import Path
+
+import numpy as np
+
+from hsrgeo.engine.axis import ceil_step
+from hsrgeo.errors import MissingExtraError, OptionsError, SourceError
+from hsrgeo.gis.hyetograph import PlaceSeries
+from hsrgeo.model.times import FRAME_STEP, KST, existing, on_step
+
+MOST_PLACES = 12
+"""Panels of one plot."""
+_RATES = ("mean_mm_h", "rain_mm_h")
+_NO_RAIN = "reflectivity_dbz"
+_KEYS = ("time_utc", "name", "coverage")
+_DAY = timedelta(days=1)
+_MOST_SLOTS = 5_000_000  # forty years of five minutes; more is a time that was mistyped
+_WHOLE = 1 + 1e-6
+
+_Line = tuple[datetime, str, float, float]
+"""Time, place, rate [mm/h] and coverage; NaN for no number."""
+_Rows = dict[str, dict[datetime, tuple[float, float]]]
+
+
+def read_series(
+    path: Path, names: Sequence[str] = (), start: datetime | None = None, end: datetime | None = None
+) -> tuple[list[PlaceSeries], list[str]]:
+    """Return the series of places, all on one time axis, and notes.
+
+    Args:
+        path: ``.csv`` or ``.parquet`` as `hsrgeo series` writes it; columns that it does not know are passed over.
+        names: Of the places wanted, in the order wanted; empty for all, at most `MOST_PLACES`.
+        start: First time wanted, aware; None is the first of the table.
+        end: First time no longer wanted, aware; None is after the last of the table.
+
+    Raises:
+        SourceError: The table is not there, not a series of rain, or damaged.
+        OptionsError: No such place, no row within the times, too many places.
+        MissingExtraError: pyarrow is not installed.
+    """
+    rows: _Rows = {name: {} for name in names}
+    if len(rows) > MOST_PLACES:
+        raise OptionsError(f"{len(rows)} places: at most {MOST_PLACES} in one plot")
+    there: dict[str, None] = {}
+    for time, name, rate, coverage in _lines(path):
+        there.setdefault(name)
+        if not names and len(there) > MOST_PLACES:
+            raise OptionsError(f"{path}: more than {MOST_PLACES} places: choose with --name, of {_listed(there)}")
+        wanted = (start is None or time >= start) and (end is None or time < end)
+        if not wanted or (names and name not in rows):
+            continue
+        of_place = rows.setdefault(name, {})
+        if time in of_place:
+            raise SourceError(str(path), f"has two rows of {name!r} at {time:%Y-%m-%d %H:%M} KST")
+        of_place[time] = rate, coverage
+    if not there:
+        raise SourceError(str(path), "is empty: it has no row")
+    if unknown := [name for name in names if name not in there]:
+        raise OptionsError(f"{path}: no place {', '.join(map(repr, unknown))}; there are {_listed(there)}")
+    times = sorted({time for of_place in rows.values() for time in of_place})
+    if not times:
+        raise OptionsError(f"{path}: has no row within the times that were asked for")
+    return _on_one_axis(path, rows, times, start, end)
+
+
+def _on_one_axis(
+    path: Path, rows: _Rows, times: list[datetime], start: datetime | None, end: datetime | None
+) -> tuple[list[PlaceSeries], list[str]]:
+    """Fill every whole step from the first to the last; what lies between the steps stands for no time of its own."""
+    step = _step(path, times)
+    kept = [time for time in times if on_step(time, step)]
+    notes = []
+    if between := len(times) - len(kept):
+        notes.append(f"{between:,} of the times lie between steps of {step}, and are left out, as in a sum")
+    if not kept:
+        raise SourceError(str(path), f"has no time on whole steps of {step} after midnight KST")
+    begin = kept[0] if start is None else min(ceil_step(start, step), kept[0])
+    finish = kept[-1] + step if end is None else max(ceil_step(end, step), kept[-1] + step)
+    count = (finish - begin) // step
+    if count > _MOST_SLOTS:
+        raise OptionsError(f"{path}: {begin:%Y-%m-%d} to {finish:%Y-%m-%d} in steps of {step} is too long for a plot")
+    made = []
+    for name, of_place in rows.items():
+        rates, coverage = np.full(count, np.nan), np.zeros(count)
+        for time in kept:
+            if time in of_place:
+                slot = (time - begin) // step
+                rates[slot], coverage[slot] = of_place[time]
+        coverage[np.isnan(rates) | np.isnan(coverage)] = 0  # without one of the two nothing is known
+        rates[coverage <= 0] = np.nan
+        made.append(PlaceSeries(name, begin, step, rates, coverage))
+    return made, notes
+
+
+def _step(path: Path, times: Sequence[datetime]) -> timedelta:
+    """Return the step that most rows are apart."""
+    apart = Counter(later - earlier for earlier, later in pairwise(times))
+    step = max(apart, key=lambda one: (apart[one], -one)) if apart else FRAME_STEP
+    if _DAY % step:
+        raise SourceError(str(path), f"its times are {step} apart, which does not divide a day")
+    return step
+
+
+def _lines(path: Path) -> Iterator[_Line]:
+    if not path.is_file():
+        raise SourceError(str(path), "no such file")
+    match path.suffix.lower():
+        case ".csv":
+            return _of_csv(path)
+        case ".parquet":
+            return _of_parquet(path)
+        case other:
+            raise OptionsError(f"{path}: a table of hsrgeo series ends in .csv or .parquet, not in {other!r}")
+
+
+def _of_csv(path: Path) -> Iterator[_Line]:
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.reader(file)
+            header = next(reader, [])
+            places = [header.index(name) for name in _columns(path, header)]
+            text, time = "", datetime.min.replace(tzinfo=UTC)
+            for row in reader:
+                if not row:
+                    continue
+                try:
+                    moment, name, covered, rate = (row[place] for place in places)
+                    if moment != text:  # of all places of a time the text is the same
+                        text, time = moment, _time(moment)
+                    yield time, name, _number(rate, np.inf), _number(covered, _WHOLE)
+                except (ValueError, IndexError) as error:
+                    raise SourceError(str(path), f"line {reader.line_num}: {error}") from error
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise SourceError(str(path), f"cannot be read as CSV in UTF-8: {error}") from error
+
+
+def _of_parquet(path: Path) -> Iterator[_Line]:
+    try:
+        import pyarrow as pa  # noqa: PLC0415 - an optional extra
+        from pyarrow import parquet  # noqa: PLC0415
+    except ImportError as error:
+        raise MissingExtraError("pyarrow, to read Parquet", "series") from error
+    try:
+        with parquet.ParquetFile(path) as file:
+            wanted = _columns(path, file.schema_arrow.names)
+            for batch in file.iter_batches(columns=list(wanted)):
+                times, names, covered, rates = (batch.column(name).to_pylist() for name in wanted)
+                for time, name, share, rate in zip(times, names, covered, rates, strict=True):
+                    yield time.astimezone(KST), name, _checked(rate, np.inf), _checked(share, _WHOLE)
+    except (OSError, pa.ArrowException, ValueError, AttributeError, TypeError) as error:
+        raise SourceError(str(path), f"cannot be read as a series: {error}") from error
+
+
+def _columns(path: Path, header: Sequence[str]) -> tuple[str, str, str, str]:
+    """Return the names of the columns for time, place, coverage and rain."""
+    rate = next((name for name in _RATES if name in header), None)
+    lacking = [name for name in _KEYS if name not in header]
+    if not lacking and rate is None and _NO_RAIN in header:
+        raise SourceError(str(path), "holds reflectivity, which is no depth: run hsrgeo series with --quantity rain")
+    if lacking or rate is None:
+        missed = ", ".join([*lacking, *([] if rate else [" or ".join(_RATES)])])
+        raise SourceError(str(path), f"is no table of hsrgeo series: it has no column {missed}")
+    time, name, coverage = _KEYS
+    return time, name, coverage, rate
+
+
+def _time(text: str) -> datetime:
+    time = datetime.fromisoformat(text)
+    if time.tzinfo is None:
+        raise ValueError(f"time {text!r} has no zone")
+    return existing(time).astimezone(KST)
+
+
+def _number(text: str, most: float) -> float:
+    return _checked(float(text) if text.strip() else None, most)
+
+
+def _checked(number: float | None, most: float) -> float:
+    value = np.nan if number is None else number
+    if value < 0 or value > most or value == np.inf:
+        raise ValueError(f"{value:g} is out of range")
+    return value
+
+
+def _listed(names: Iterable[str]) -> str:
+    told = list(islice(names, MOST_PLACES + 1))
+    return ", ".join(map(repr, told[:MOST_PLACES])) + (" ..." if len(told) > MOST_PLACES else "")

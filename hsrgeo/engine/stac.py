@@ -1,0 +1,279 @@
+"""A STAC catalogue of an output folder."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Literal, get_args
+
+from hsrgeo.engine.beside import ITEMS, PARQUET
+from hsrgeo.engine.manifest import Manifest
+from hsrgeo.engine.stacks import Stack, Stacks, stacks_of
+from hsrgeo.errors import OptionsError, ReadbackError, WriteError
+from hsrgeo.gis import legend, styles
+from hsrgeo.gis.classes import CLASSED
+from hsrgeo.gis.footprint import Place, place_of
+from hsrgeo.gis.stac import (
+    ASSETS,
+    ITEM_TYPE,
+    PARQUET_TYPE,
+    File,
+    Json,
+    Shot,
+    Summary,
+    collection,
+    href,
+    item,
+    item_id,
+    slugs,
+)
+from hsrgeo.gis.stac_parquet import items_parquet, need_pyarrow
+from hsrgeo.model.quantity import Quantity
+from hsrgeo.products.rain import KMA_LAW, Law
+from hsrgeo.sources.catalogs import COLLECTION
+from hsrgeo.writers.files import write_file
+from hsrgeo.writers.glance import labels
+
+Form = Literal["auto", "json", "parquet"]
+
+FEW = 500
+"""Items that are files of their own, with ``auto``; more are one Parquet file."""
+_MIRROR: Json = {
+    "href": f"./{PARQUET}",
+    "title": "Items, a row each, by time",
+    "type": PARQUET_TYPE,
+    "roles": ["collection-mirror"],
+}
+_OWN_ITEM = re.compile(r"[^/]+-\d{8}T\d{4}Z(-[^/]+)?\.json")
+
+
+@dataclass(frozen=True, slots=True)
+class Catalog:
+    """A catalogue that was written."""
+
+    path: Path
+    """Of its collection."""
+    items: int
+    form: Form
+    """``json`` or ``parquet``."""
+    held: Stacks
+    """What it tells of, and what it had to leave out."""
+    damaged: tuple[ReadbackError, ...]
+    """COGs that are there and cannot be used."""
+    lacking: tuple[str, ...]
+    """Paths below OUT of files beside a COG that the manifest lists and that are not there: PNGs and their sidecars."""
+
+
+def write_catalog(out: str | Path, *, items: Form = "auto", name: str | None = None, law: Law = KMA_LAW) -> Path:
+    """Write ``OUT/collection.json``, a STAC catalogue of every COG of an export, with its items beside it.
+
+    Up to 500 items are files, ``OUT/items/HSR-20220609T0215Z.json``; more are rows of ``OUT/items.parquet``. Styles for
+    QGIS and GeoServer and a legend lie beside it. Every href is relative: move OUT as a whole. The same folder gives
+    the same bytes, and writing again takes away the items of what is no longer there.
+
+    Args:
+        out: The output folder, with its ``manifest.jsonl`` and ``options.json``.
+        items: ``json``, ``parquet``, or ``auto`` for what goes with their number.
+        name: Id of the collection; None is one of product and quantity, such as ``kma-hsr-reflectivity``.
+        law: How the classes of reflectivity follow from those of rain, in the styles.
+
+    Returns:
+        The path of the collection.
+
+    Raises:
+        ManifestError: The folder is not the OUT of an export, its manifest is damaged, or no COG of it is there.
+        MissingExtraError: Parquet, and pyarrow is not installed.
+        OptionsError: It was exported as PNG only, or an option cannot be.
+        ReadbackError: GDAL cannot open a COG.
+        WriteError: The disk refused.
+    """
+    return make_catalog(Path(out), items=items, name=name, law=law).path
+
+
+def make_catalog(out: Path, *, items: Form = "auto", name: str | None = None, law: Law = KMA_LAW) -> Catalog:
+    """Write a catalogue as `write_catalog` does, and tell what is in it."""
+    if items not in get_args(Form):
+        raise OptionsError(f"items {items!r}: expected one of {', '.join(get_args(Form))}")
+    held = stacks_of(out)
+    form: Form = items if items != "auto" else "parquet" if held.frames > FEW else "json"
+    if form == "parquet":
+        need_pyarrow()
+    catalogue = name or _id(held)
+    assets = _write_styles(out, [stack.quantity for stack in held.stacks], law)
+    gathered = _Gathered(out, held)
+    written: set[str] = set()
+    links: list[Json] = []
+    if form == "parquet":
+        assets = {"items": dict(_MIRROR), **assets}
+        rows = (item(shot, catalogue, "./") for shot in gathered.shots())
+        write_file(out / PARQUET, items_parquet(rows, lambda: collection(gathered.summary(catalogue), [], assets)))
+    else:
+        links = [_write_item(out, shot, catalogue) for shot in gathered.shots()]
+        written = {f"{one}.json" for one in gathered.ids}
+    told = collection(gathered.summary(catalogue), links, assets)
+    write_file(out / COLLECTION, _json(told, indent=1))
+    _sweep(out, written, parquet=form == "parquet")
+    return Catalog(
+        out / COLLECTION,
+        len(gathered.ids),
+        form,
+        held,
+        (*held.damaged, *gathered.damaged),
+        tuple(gathered.lacking),
+    )
+
+
+def _id(held: Stacks) -> str:
+    words = [*dict.fromkeys(stack.product for stack in held.stacks)]
+    words += [*dict.fromkeys(stack.quantity.name for stack in held.stacks)]
+    return "-".join(re.sub(r"\W+", "-", word.lower()) for word in ("kma", *words))
+
+
+def _json(content: Json, indent: int | None = None) -> bytes:
+    separators = None if indent else (",", ":")
+    return json.dumps(content, ensure_ascii=False, indent=indent, separators=separators).encode() + b"\n"
+
+
+def _write_item(out: Path, shot: Shot, catalogue: str) -> Json:
+    path = f"{ITEMS}/{shot.id}.json"
+    content = item(shot, catalogue, "../")
+    write_file(out / path, _json(content))
+    return {"rel": "item", "href": href(path), "type": ITEM_TYPE, "title": content["properties"]["title"]}
+
+
+def _sweep(out: Path, written: set[str], *, parquet: bool) -> None:
+    """Remove items of an earlier catalogue that this one does not know."""
+    try:
+        if (out / ITEMS).is_dir():
+            for path in (out / ITEMS).iterdir():
+                if path.name not in written and _OWN_ITEM.fullmatch(path.name):
+                    path.unlink()
+        if not parquet:
+            (out / PARQUET).unlink(missing_ok=True)
+    except OSError as error:
+        raise WriteError(str(out / ITEMS), f"cannot be cleared of old items: {error.strerror or error}") from error
+
+
+def _write_styles(out: Path, quantities: Sequence[Quantity], law: Law) -> dict[str, Json]:
+    """Write styles and legends of the quantities that have classes, and return their assets."""
+    assets: dict[str, Json] = {}
+    for quantity in {quantity.name: quantity for quantity in quantities if quantity.name in CLASSED}.values():
+        name = quantity.name
+        files = {
+            f"style-{name}.qml": ("QGIS style", "application/xml", "style", styles.qml(quantity, law)),
+            f"style-{name}.sld": (
+                "Style for GeoServer",
+                "application/vnd.ogc.sld+xml",
+                "style",
+                styles.sld(quantity, law),
+            ),
+            f"legend-{name}.svg": ("Legend", "image/svg+xml", "legend", legend.svg(quantity, law)),
+        }
+        for path, (title, kind, role, text) in files.items():
+            data = text.encode()
+            write_file(out / path, data)
+            key = path.replace(".", "-") if role == "style" else path.partition(".")[0]
+            assets[key] = {
+                "href": f"./{path}",
+                "title": f"{title} of {name}",
+                "type": kind,
+                "roles": [role],
+                "file:size": len(data),
+            }
+    return assets
+
+
+@dataclass
+class _Gathered:
+    """The frames of a folder as items, and what was seen on the way through them."""
+
+    out: Path
+    held: Stacks
+    ids: list[str] = field(default_factory=list)
+    damaged: list[ReadbackError] = field(default_factory=list)
+    lacking: list[str] = field(default_factory=list)
+    kinds: dict[int, Shot] = field(default_factory=dict)
+    """The first frame of each stack."""
+    synthetic: set[bool] = field(default_factory=set)
+    values: set[str] = field(default_factory=set)
+    span: list[datetime] = field(default_factory=list)
+    """First and last time."""
+
+    def shots(self) -> Iterator[Shot]:
+        """Yield every frame, by time, then by region as it was asked for."""
+        listed = _listed(self.out)
+        names = slugs(list(dict.fromkeys(stack.region for stack in self.held.stacks)))
+        places = [_place(stack) for stack in self.held.stacks]
+        frames = sorted(
+            (time, number, path) for number, stack in enumerate(self.held.stacks) for time, path in stack.frames
+        )
+        for time, number, path in frames:
+            stack = self.held.stacks[number]
+            try:
+                tags = labels(self.out / path)
+                files = self._files(path, listed)
+            except ReadbackError as error:
+                self.damaged.append(error)
+                continue
+            shot = Shot(
+                item_id(stack.product, time, names[stack.region]),
+                time,
+                stack.region,
+                places[number],
+                stack.glance,
+                tags,
+                files,
+            )
+            self._note(number, shot)
+            yield shot
+
+    def summary(self, name: str) -> Summary:
+        """Return what a collection says of the frames that were yielded."""
+        shots = tuple(self.kinds[number] for number in sorted(self.kinds))
+        return Summary(name, self.span[0], self.span[1], shots, frozenset(self.synthetic), frozenset(self.values))
+
+    def _note(self, number: int, shot: Shot) -> None:
+        self.ids.append(shot.id)
+        self.kinds.setdefault(number, shot)
+        self.synthetic.add(shot.tags.get("SYNTHETIC") == "yes")
+        self.values.add(shot.tags.get("VALUES", ""))
+        self.span = [self.span[0] if self.span else shot.time, shot.time]
+
+    def _files(self, cog: str, listed: dict[str, tuple[int, int]]) -> dict[str, File]:
+        """Return the files of a frame: of those that the manifest lists, the ones that are there."""
+        stem = cog.removesuffix(".tif")
+        files = {}
+        for suffix in ASSETS:
+            path = stem + suffix
+            if path not in listed:
+                continue
+            try:
+                size = (self.out / path).stat().st_size
+            except OSError as error:
+                if suffix == ".tif":
+                    raise ReadbackError(path, f"cannot be read: {error.strerror or error}") from error
+                self.lacking.append(path)
+                continue
+            written, crc32 = listed[path]
+            files[suffix] = File(path, size, crc32 if size == written else None)  # edited since: the sum is of before
+        return files
+
+
+def _place(stack: Stack) -> Place:
+    seen = stack.glance
+    return place_of(seen.wkt, seen.transform, seen.width, seen.height)
+
+
+def _listed(out: Path) -> dict[str, tuple[int, int]]:
+    """Return size and CRC-32 of every file that the manifest lists, by path below OUT."""
+    with Manifest(out, read_only=True) as manifest:
+        return {
+            output.path: (output.bytes, output.crc32)
+            for outcome in manifest
+            if outcome.status == "ok"
+            for output in outcome.outputs
+        }

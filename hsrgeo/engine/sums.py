@@ -1,0 +1,213 @@
+"""What an accumulation keeps while it runs: periods, the frames of each time, and the sums that are open."""
+
+from __future__ import annotations
+
+import zlib
+from collections import OrderedDict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Literal
+
+from hsrgeo.engine.axis import ceil_step, floor_step
+from hsrgeo.engine.outcome import of_found
+from hsrgeo.errors import HsrGeoError
+from hsrgeo.formats.composite import peek_header
+from hsrgeo.formats.gzipped import MAGIC, trailer_crc32
+from hsrgeo.model.frame import Frame
+from hsrgeo.model.times import KST, kst_text, utc_text
+from hsrgeo.products.sums import RunningSum
+from hsrgeo.sources.found import Found
+
+_HOUR, _DAY = timedelta(hours=1), timedelta(days=1)
+_OPEN_BYTES = 1 << 29
+# ^ sums that stay in memory: ten of the whole 500 m grid, hundreds of a crop; more wait on disk
+
+PeriodLength = timedelta | Literal["event"]
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """A time that is summed up: frames from `start` on and before `end` belong to it."""
+
+    start: datetime
+    end: datetime
+    name: str
+    """``10min``, ``1h``, ``1d`` or ``event``."""
+    step: timedelta
+    """What each frame stands for."""
+
+    @property
+    def expected(self) -> int:
+        """Frames of a period without gaps."""
+        return (self.end - self.start) // self.step
+
+    def path(self, region: str) -> str:
+        """Return the path of its file below OUT; times are KST."""
+        start = self.start.astimezone(KST)
+        if self.name == "event":
+            path = f"rain_event_{start:%Y%m%d%H%M}_{self.end.astimezone(KST):%Y%m%d%H%M}.tif"
+        else:
+            path = f"{start:%Y%m/%d}/rain_{self.name}_{start:%Y%m%d%H%M}.tif"
+        return f"{region}/{path}" if region else path
+
+
+def period_name(length: PeriodLength) -> str:
+    """Return ``10min``, ``1h``, ``1d`` or ``event``."""
+    if isinstance(length, str):
+        return length
+    for unit, letter in ((_DAY, "d"), (_HOUR, "h")):
+        if not length % unit:
+            return f"{length // unit}{letter}"
+    return f"{length // timedelta(minutes=1)}min"
+
+
+def periods_of(
+    times: Iterable[datetime], length: PeriodLength, step: timedelta, start: datetime | None, end: datetime | None
+) -> dict[datetime, Period]:
+    """Return the period of each time of a frame.
+
+    Args:
+        times: On whole steps; at least one.
+        length: Of a period, counted from midnight KST, or ``event``: all of them, from the first to the last, or as
+            far as `start` and `end` reach.
+        step: What each frame stands for.
+        start: First time wanted, or None.
+        end: First time no longer wanted, or None.
+    """
+    listed = sorted(times)
+    name = period_name(length)
+    if isinstance(length, str):
+        begin = listed[0] if start is None else ceil_step(start, step)
+        finish = listed[-1] + step if end is None else ceil_step(end, step)
+        whole = Period(begin, finish, name, step)
+        return dict.fromkeys(listed, whole)
+    found: dict[datetime, Period] = {}
+    return {
+        time: found.setdefault(begin, Period(begin, begin + length, name, step))
+        for time, begin in ((time, floor_step(time, length)) for time in listed)
+    }
+
+
+@dataclass(slots=True)
+class Candidates:
+    """The frames of one time, of which one is summed up."""
+
+    found: list[Found] = field(default_factory=list)
+    """Without bytes."""
+    ranks: list[tuple[int, str, int, str, str] | None] = field(default_factory=list)
+    """See `Outcome.rank`; None where nobody needs to know yet."""
+
+    def add(self, found: Found) -> None:
+        """Take in a frame; that of an archive is looked at now, for later it would have to be searched."""
+        self.ranks.append(None if found.data is None else header_rank(found))
+        self.found.append(Found(found.source, found.member, found.told, found.size))
+
+    def labels(self) -> list[str]:
+        """Return their labels, the best first."""
+        if len(self.found) > 1:
+            self.ranks = [rank or header_rank(found) for rank, found in zip(self.ranks, self.found, strict=True)]
+        order = sorted(range(len(self.found)), key=lambda nth: self.ranks[nth] or (), reverse=True)
+        return [of_found(self.found[nth], "ok").label for nth in order]
+
+
+def header_rank(found: Found) -> tuple[int, str, int, str, str]:
+    """Return the rank of a frame as `Outcome.rank` has it, from its header alone; the lowest where it has none."""
+    try:
+        data = found.read()
+        header = peek_header(data)
+    except HsrGeoError:
+        return -1, "", 0, found.source, found.member or ""
+    crc32 = trailer_crc32(data) if data.startswith(MAGIC) else zlib.crc32(data)
+    created = utc_text(header.created) if header.created else ""
+    return header.station_count, created, crc32, found.source, found.member or ""
+
+
+Key = tuple[datetime, int]
+"""Start of a period, number of the area."""
+
+
+class OpenSums:
+    """The sums that are not complete yet; those that were not used for longest wait on disk where there are many.
+
+    Args:
+        folder: For the ones that wait.
+        most_bytes: That stay in memory.
+    """
+
+    def __init__(self, folder: Path, most_bytes: int = _OPEN_BYTES) -> None:
+        self._folder = folder
+        self._most = most_bytes
+        self._bytes = 0
+        self._here: OrderedDict[Key, RunningSum] = OrderedDict()
+        self._away: dict[Key, RunningSum] = {}
+
+    def get(self, key: Key, shape: tuple[int, int], unit_mm: float) -> RunningSum:
+        """Return the sum of a period and area; a new one where there is none."""
+        if key not in self._here:
+            total = self._restored(key) if key in self._away else RunningSum(shape, unit_mm)
+            self._here[key] = total
+            self._bytes += total.nbytes
+            while self._bytes > self._most and len(self._here) > 1:
+                oldest, other = next(iter(self._here.items()))
+                self._bytes -= other.nbytes
+                other.save(self._path(oldest))
+                self._away[oldest] = self._here.pop(oldest)
+        self._here.move_to_end(key)
+        return self._here[key]
+
+    def pop(self, key: Key) -> RunningSum | None:
+        """Return a sum and forget it, or None where there is none."""
+        if key in self._away:
+            return self._restored(key)
+        total = self._here.pop(key, None)
+        self._bytes -= total.nbytes if total else 0
+        return total
+
+    def _restored(self, key: Key) -> RunningSum:
+        total = self._away.pop(key)
+        total.restore(self._path(key))
+        self._path(key).unlink()
+        return total
+
+    def _path(self, key: Key) -> Path:
+        return self._folder / f"{key[0].timestamp():.0f}_{key[1]}.npy"
+
+
+def sum_tags(period: Period, used: int, frame: Frame, law: str, min_coverage: float) -> dict[str, str]:
+    """Return the tags of a sum's file.
+
+    Args:
+        period: What was summed up.
+        used: Frames that were summed up.
+        frame: One of its frames, cut to the area.
+        law: How rain followed from reflectivity.
+        min_coverage: Share of the expected frames below which a cell is nodata.
+    """
+    minutes = period.step // timedelta(minutes=1)
+    made_up = "SYNTHETIC " if frame.header.synthetic else ""
+    start, end = period.start.astimezone(KST), period.end.astimezone(KST)
+    tags = {
+        "TIFFTAG_DATETIME": period.start.astimezone(UTC).strftime("%Y:%m:%d %H:%M:%S"),
+        "TIFFTAG_IMAGEDESCRIPTION": f"{made_up}KMA {frame.product} composites, rain_depth (mm), "
+        f"{start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} KST",
+        "PRODUCT": frame.product,
+        "QUANTITY": "rain_depth",
+        "UNIT": "mm",
+        "PERIOD": period.name,
+        "TIME_START_UTC": utc_text(period.start),
+        "TIME_END_UTC": utc_text(period.end),
+        "TIME_START_KST": kst_text(period.start),
+        "TIME_END_KST": kst_text(period.end),
+        "FRAMES_USED": str(used),
+        "FRAMES_EXPECTED": str(period.expected),
+        "FRAME_STEP_MINUTES": str(minutes),
+        "SUM_RULE": f"rate x {minutes} min over the frames from start on and before end; gaps are not filled",
+        "MIN_COVERAGE": f"{min_coverage:g}",
+        "RAIN_LAW": law,
+        "GRID": frame.grid.name,
+        "WINDOW": str(frame.window),
+        "SYNTHETIC": "yes" if frame.header.synthetic else "",
+    }
+    return {name: value for name, value in tags.items() if value}

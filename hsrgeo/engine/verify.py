@@ -1,0 +1,270 @@
+"""The check: an output folder against the sources it was made from."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from functools import partial
+from itertools import chain, islice
+from pathlib import Path
+
+from hsrgeo.engine.compare import compare_outputs
+from hsrgeo.engine.findings import Difference
+from hsrgeo.engine.manifest import MANIFEST, OPTIONS, Manifest, kept_recipe
+from hsrgeo.engine.memory import keep_freed_memory
+from hsrgeo.engine.options import count_workers
+from hsrgeo.engine.outcome import Outcome, of_found
+from hsrgeo.engine.parallel import run_parallel
+from hsrgeo.engine.recipe import Recipe, recipe_from_json
+from hsrgeo.errors import ArchiveError, FrameError, HsrGeoError, ManifestError
+from hsrgeo.formats.composite import decode
+from hsrgeo.formats.names import FrameName
+from hsrgeo.model.frame import Frame
+from hsrgeo.model.times import utc_text
+from hsrgeo.sources.found import Found, Tally
+from hsrgeo.sources.scan import scan
+from hsrgeo.sources.select import Selection
+from hsrgeo.writers.readback import reader_name
+
+__all__ = ["Counts", "Difference", "Verification", "verify"]
+
+_BATCH = 4  # frames that go to a worker at a time
+
+
+@dataclass(slots=True)
+class Counts:
+    """What a check has seen so far."""
+
+    differences: int = 0
+    frames: int = 0
+    """Frames whose outputs were compared."""
+    files: int = 0
+    """Files compared."""
+    uncovered: int = 0
+    """Outputs of frames that the sources do not hold: not compared."""
+    unexported: int = 0
+    """Frames of the sources that the manifest does not know; an export may have been asked for fewer."""
+
+
+class Verification(Iterator[Difference]):
+    """A check of an output folder: iterate it to make it happen; each difference comes as soon as it is known.
+
+    Args:
+        out: The output folder.
+        sources: What it was exported from.
+        workers: Processes.
+
+    Raises:
+        ManifestError: There is no manifest, or no options beside it.
+        SourceError: A source does not exist.
+    """
+
+    def __init__(self, out: Path, sources: Sequence[str | Path], workers: int) -> None:
+        self.reader = reader_name()
+        """Which build of GDAL reads."""
+        self.tally = Tally()
+        """What went by while the sources were read."""
+        self.counts = Counts()
+        if not (out / MANIFEST).is_file():
+            raise ManifestError(str(out), f"no {MANIFEST} there: is it the OUT of an export?")
+        found = scan(sources, Selection(), self.tally)
+        self._differences = _check(out, _recipe(out), found, workers, self.counts)
+
+    def __next__(self) -> Difference:
+        difference = next(self._differences)
+        self.counts.differences += 1
+        return difference
+
+    @property
+    def summary(self) -> str:
+        """What was done, in one line."""
+        counts = self.counts
+        parts = [f"{counts.files:,} files of {counts.frames:,} frames compared, {counts.differences:,} differences"]
+        if counts.uncovered:
+            parts.append(f"{counts.uncovered:,} files not compared: the sources lack their frames")
+        if counts.unexported:
+            parts.append(f"{counts.unexported:,} frames of the sources were not exported")
+        return "; ".join(parts)
+
+    def close(self) -> None:
+        """End the check early."""
+        self._differences.close()
+
+
+def verify(out: str | Path, sources: str | Path | Sequence[str | Path], *, jobs: int = -1) -> Verification:
+    """Compare every output of an export with a fresh decode of its sources; iterate the result to make it happen.
+
+    Pixels and overviews are compared bit for bit, place, tags and the structure of COGs one by one. Nothing is
+    written. A frame is known by its source and member, or, where an archive was moved, by product, time and CRC-32.
+
+    Args:
+        out: The output folder, with its ``manifest.jsonl`` and ``options.json``.
+        sources: A file, folder, glob or archive, or several: what was exported.
+        jobs: Processes; -1 is one a core, 1 works in this process.
+
+    Returns:
+        An iterator over the differences; none means that everything is right.
+
+    Raises:
+        OptionsError: An impossible number of jobs.
+        SourceError: A source does not exist.
+        ManifestError: The folder is not the OUT of an export, or its manifest is damaged.
+    """
+    listed = [sources] if isinstance(sources, (str, Path)) else list(sources)
+    return Verification(Path(out), listed, count_workers(jobs))
+
+
+def _check(out: Path, recipe: Recipe, frames: Iterator[Found], workers: int, counts: Counts) -> Generator[Difference]:
+    covered: set[int] = set()  # hashes of labels: a manifest may have half a million
+    strangers: list[Difference | None] = []  # filled where the sources are read, which is another thread
+    with Manifest(out, read_only=True) as manifest:
+        batches = _batches(_tasks(frames, manifest, strangers))
+        task = partial(check_frames, out=out, recipe=recipe)
+        with closing(run_parallel(task, batches, workers)) as results:
+            for checked in chain.from_iterable(results):
+                if checked.covers and hash(checked.covers) not in covered:
+                    covered.add(hash(checked.covers))
+                    counts.frames += 1
+                    counts.files += checked.files
+                counts.unexported += checked.unexported
+                yield from checked.differences
+        counts.unexported += len(strangers)
+        yield from filter(None, strangers)
+        for line in manifest:
+            yield from _check_line(line, covered, counts)
+
+
+def _check_line(line: Outcome, covered: set[int], counts: Counts) -> Iterator[Difference]:
+    """Yield what a line of the manifest tells without its frame."""
+    if line.status != "ok" and line.outputs:
+        files = ", ".join(output.path for output in line.outputs)
+        yield Difference(line.label, f"outputs of a frame that is {line.status}", "none", files)
+    if line.status == "ok" and hash(line.label) not in covered:
+        counts.uncovered += len(line.outputs)
+        yield Difference(line.label, "not in the sources given", f"a frame with CRC-32 {line.crc32:08x}", "none")
+
+
+def _recipe(out: Path) -> Recipe:
+    kept = kept_recipe(out)
+    if kept is None:
+        raise ManifestError(str(out), f"there is a {MANIFEST} but no {OPTIONS}")
+    try:
+        return recipe_from_json(kept)
+    except (KeyError, TypeError, ValueError, HsrGeoError) as error:
+        raise ManifestError(str(out / OPTIONS), f"is damaged: {error!r}") from error
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A frame of the sources, and the line of the manifest that it may belong to."""
+
+    found: Found
+    label: str
+    """Of the found frame; another than the line's where only product and time tell that they belong together."""
+    line: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What came of a task."""
+
+    covers: str = ""
+    """Label of the line whose outputs were compared, or empty."""
+    files: int = 0
+    unexported: bool = False
+    """Whether the manifest does not know the frame after all."""
+    differences: tuple[Difference, ...] = ()
+
+
+def _tasks(frames: Iterator[Found], manifest: Manifest, strangers: list[Difference | None]) -> Iterator[Task]:
+    """Yield the frames that the manifest knows, by label or by product and time, and list the others.
+
+    A stranger that is no frame but the end of a damaged archive is a difference: frames that follow are missed.
+    """
+    for found in frames:
+        label = of_found(found, "ok").label
+        line = manifest.get(label)
+        if line is None and found.told is not None:
+            line = manifest.kept((found.told.product, found.told.time))
+        if line is None:
+            strangers.append(_damage(label, found.error))
+        elif line.status != "duplicate":
+            yield Task(found, label, line)
+
+
+def _damage(label: str, error: HsrGeoError | None) -> Difference | None:
+    return Difference(label, "archive", "a sound one", error.problem) if isinstance(error, ArchiveError) else None
+
+
+def _batches(tasks: Iterator[Task]) -> Iterator[list[Task]]:
+    while batch := list(islice(tasks, _BATCH)):
+        yield batch
+
+
+def check_frames(tasks: Sequence[Task], out: Path, recipe: Recipe) -> list[Checked]:
+    """Check the frames of a batch. Runs in a worker: differences come back, pixels never."""
+    keep_freed_memory()
+    return [_check_frame(task, out, recipe) for task in tasks]
+
+
+def _check_frame(task: Task, out: Path, recipe: Recipe) -> Checked:
+    line = task.line
+    known = task.label == line.label
+    try:
+        frame = _decoded(task.found, recipe.block)
+        if line.status == "failed":
+            return _check_failed(task, frame, recipe)
+        if not known and frame.crc32 != line.crc32:
+            return _check_rival(task, frame)
+        told = line.told or FrameName(frame.product, frame.kind, frame.time)
+        differences = tuple(compare_outputs(frame, told, recipe, out, line.outputs))
+    except HsrGeoError as error:
+        if not known:
+            return Checked(unexported=True)
+        if line.status == "failed":
+            return Checked()  # as it was
+        problem = error.detail if isinstance(error, FrameError) else str(error)
+        unreadable = Difference(task.label, "reading the source", "the frame that was exported", problem)
+        return Checked(covers=line.label, differences=(unreadable,))
+    except Exception as error:
+        error.add_note(f"while verifying {task.label}")
+        raise
+    if frame.crc32 != line.crc32:
+        other = f"another frame, CRC-32 {frame.crc32:08x}"
+        changed = Difference(task.label, "the source has changed", f"CRC-32 {line.crc32:08x}", other)
+        differences = (changed, *differences)
+    return Checked(line.label, len(line.outputs), differences=differences)
+
+
+def _check_failed(task: Task, frame: Frame, recipe: Recipe) -> Checked:
+    """Check that a frame that can be read still cannot be cut, or whatever else was wrong with it."""
+    for cut in recipe.cuts:
+        recipe.cut_frame(frame, cut)
+    problem = "listed as failed, but readable now: export again"
+    return Checked(differences=(Difference(task.label, problem, str(task.line.error), "a sound frame"),))
+
+
+def _check_rival(task: Task, frame: Frame) -> Checked:
+    """Check that a frame of an exported product and time that the manifest does not know would have lost."""
+    found, line = task.found, task.line
+    created = utc_text(frame.header.created) if frame.header.created else ""
+    rival = Outcome(
+        *(found.source, found.member, found.told, "ok"),
+        stations=frame.header.station_count,
+        created=created,
+        crc32=frame.crc32,
+    )
+    if rival.rank <= line.rank:
+        return Checked(unexported=True)
+    problem = "a better frame than the one exported for its time: export again"
+    kept = f"{line.label} ({line.stations} stations, created {line.created or 'unknown'})"
+    better = f"{rival.stations} stations, created {created or 'unknown'}"
+    return Checked(unexported=True, differences=(Difference(task.label, problem, kept, better),))
+
+
+def _decoded(found: Found, block: int) -> Frame:
+    if found.error is not None:
+        raise found.error
+    data = found.read()
+    return decode(data, found.source, member=found.member, block=block)

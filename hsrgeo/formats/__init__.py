@@ -1,0 +1,1 @@
+"""Bytes -> Frame: names, gzip, the KMA header. Nothing here opens a file."""

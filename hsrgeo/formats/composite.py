@@ -1,0 +1,190 @@
+"""A whole composite file: bytes -> Frame, and pixels -> bytes."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import deflate
+import numpy as np
+from numpy.typing import NDArray
+
+from hsrgeo.errors import (
+    FrameError,
+    FrameNameError,
+    HeaderError,
+    LengthError,
+    OldHeaderError,
+    UnknownGridError,
+)
+from hsrgeo.formats import gzipped
+from hsrgeo.formats.header import HEADER_BYTES, pack_header, parse_header
+from hsrgeo.formats.names import FrameName, basename, parse_name, unrepeated
+from hsrgeo.model.frame import Frame
+from hsrgeo.model.grid import Grid, grid_for, grids
+from hsrgeo.model.header import PRODUCTS_BY_PTYPE, Header
+from hsrgeo.model.quantity import quantity_for
+
+MAX_BLOCKS = 3
+"""Echo, height, station (KMA composite format, section 1)."""
+MAX_UNPACKED_BYTES = HEADER_BYTES + MAX_BLOCKS * 2881 * 2305 * 2
+"""39,845,254: what KMA's paper gives for three blocks of the largest grid."""
+MAX_STORED_BYTES = MAX_UNPACKED_BYTES + (1 << 20)
+"""Most bytes that a file of a frame may have: a gzip stream that did not compress, and some room."""
+_OLD_HEADER_BYTES = 24
+_PIXEL = np.dtype("<i2")
+
+
+@dataclass(frozen=True, slots=True)
+class Unpacked:
+    """A composite's bytes, checked for length, with its header and grid; no pixel was looked at yet."""
+
+    data: bytes | bytearray
+    header: Header
+    grid: Grid
+    blocks: int
+    crc32: int
+
+    def block(self, number: int) -> NDArray[np.int16]:
+        """Return the stored values of a block (counted from 1), north-up, as a view of the bytes."""
+        shape = self.grid.height, self.grid.width
+        start = HEADER_BYTES + (number - 1) * shape[0] * shape[1] * _PIXEL.itemsize
+        stored = np.frombuffer(self.data, _PIXEL, shape[0] * shape[1], start).reshape(shape)
+        return stored[::-1]  # stored south to north
+
+
+def decode(data: bytes, name: str, *, member: str | None = None, block: int = 1) -> Frame:
+    """Turn the bytes of a ``.bin.gz`` or ``.bin`` file into a frame.
+
+    Args:
+        data: The file as it lies on disk or in an archive.
+        name: Path of the file, or of the archive that holds it.
+        member: Name inside the archive, or None for a plain file.
+        block: Which block to take, counted from 1; nearly every file has one.
+
+    Raises:
+        FrameError: Whatever is wrong with it, with the place, what was expected and what was found.
+    """
+    own_name = basename(name if member is None else unrepeated(member))
+    try:
+        unpacked = unpack(data, own_name)
+        return _frame(unpacked, own_name, block)
+    except FrameError as error:
+        raise error.at(name, member) from error.__cause__
+
+
+def unpack(data: bytes, name: str) -> Unpacked:
+    """Unpack and check a composite without looking at its pixels.
+
+    Raises:
+        FrameError: As `decode`, with no place filled in.
+    """
+    if data.startswith(gzipped.MAGIC) or name.lower().endswith(".gz"):
+        unpacked = gzipped.gunzip(data, MAX_UNPACKED_BYTES)
+        crc32 = gzipped.trailer_crc32(data)
+    else:
+        gzipped.check_stored(data, MAX_UNPACKED_BYTES)
+        unpacked = data
+        crc32 = zlib.crc32(data)
+    _refuse_old_header(len(unpacked))
+    if len(unpacked) < HEADER_BYTES:
+        raise LengthError("length", f"a header of {HEADER_BYTES} bytes and pixels", f"{len(unpacked):,} bytes")
+    header = parse_header(unpacked)
+    grid = _grid(header)
+    return Unpacked(unpacked, header, grid, _block_count(len(unpacked), grid), crc32)
+
+
+def encode(header: Header, blocks: Sequence[NDArray[np.int16]], *, level: int = 6) -> bytes:
+    """Return the bytes of a ``.bin.gz`` file; the inverse of `decode`.
+
+    Args:
+        header: Written as it is.
+        blocks: North-up stored values, shape (ny, nx) each.
+        level: libdeflate level, 1 to 12.
+    """
+    parts = [pack_header(header), *(np.ascontiguousarray(block[::-1], _PIXEL).tobytes() for block in blocks)]
+    packed: bytearray = deflate.gzip_compress(b"".join(parts), level)
+    return bytes(packed)
+
+
+def peek_header(data: bytes) -> Header:
+    """Read only the header of a file's bytes; nothing else of it is checked.
+
+    Raises:
+        FrameError: No header can be read.
+    """
+    start = gzipped.peek(data, HEADER_BYTES) if data.startswith(gzipped.MAGIC) else data[:HEADER_BYTES]
+    if len(start) < HEADER_BYTES:
+        raise LengthError("length", f"a header of {HEADER_BYTES} bytes", f"{len(start):,} bytes")
+    return parse_header(start)
+
+
+def product_of(header: Header) -> str:
+    """Return the product that a header tells, for files whose name does not."""
+    return PRODUCTS_BY_PTYPE.get(header.ptype, f"P{header.ptype}")
+
+
+def _frame(unpacked: Unpacked, name: str, block: int) -> Frame:
+    header = unpacked.header
+    minute = header.time.replace(second=0)
+    try:
+        told = parse_name(name)
+    except FrameNameError:
+        told = FrameName(product_of(header), "", minute)
+    if told.time != minute:
+        raise FrameNameError(
+            "name and header disagree on the time",
+            f"{told.time:%Y-%m-%d %H:%M} KST (name)",
+            f"{header.time:%Y-%m-%d %H:%M} KST (header)",
+        )
+    if not 1 <= block <= unpacked.blocks:
+        raise LengthError("block", f"block {block}", f"{unpacked.blocks} in the file")
+    code = header.data_codes[block - 1]
+    quantity = quantity_for(code, told.product)
+    if quantity is None:
+        raise HeaderError(f"header byte {32 + block}, data code", "1 to 8 or 15", str(code))
+    return Frame(
+        stored=unpacked.block(block),
+        quantity=quantity,
+        grid=unpacked.grid,
+        window=unpacked.grid.window,
+        time=minute,
+        header=header,
+        product=told.product,
+        kind=told.kind,
+        name=name,
+        crc32=unpacked.crc32,
+        block=block,
+        blocks=unpacked.blocks,
+    )
+
+
+def _grid(header: Header) -> Grid:
+    if header.nz != 1:
+        raise UnknownGridError("3-D composite", "one level (nz = 1)", f"{header.nz} levels")
+    return grid_for(header.map_code, header.nx, header.ny, header.dxy)
+
+
+def _block_count(length: int, grid: Grid) -> int:
+    # The length decides: num_data says 3 in PUB files that hold one block (KMA composite format, section 1).
+    block_bytes = grid.width * grid.height * _PIXEL.itemsize
+    blocks, rest = divmod(length - HEADER_BYTES, block_bytes)
+    if rest or not 1 <= blocks <= MAX_BLOCKS:
+        raise LengthError(
+            "length",
+            f"{HEADER_BYTES:,} + 1 to {MAX_BLOCKS} blocks of {block_bytes:,} bytes ({grid.width} x {grid.height})",
+            f"{length:,} bytes",
+        )
+    return blocks
+
+
+def _refuse_old_header(length: int) -> None:
+    for grid in grids().values():
+        blocks, rest = divmod(length - _OLD_HEADER_BYTES, grid.width * grid.height * _PIXEL.itemsize)
+        if blocks >= 1 and not rest:
+            raise OldHeaderError(
+                "old header",
+                f"a header of {HEADER_BYTES:,} bytes",
+                f"{length:,} bytes: the {_OLD_HEADER_BYTES}-byte header of the older format, which is not read",
+            )

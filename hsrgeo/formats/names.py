@@ -1,0 +1,69 @@
+"""File names of composites: RDR_CMP_<type>_<kind>_<YYYYMMDDHHMM>.bin[.gz]."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+
+from hsrgeo.errors import FrameNameError
+from hsrgeo.model.times import KST, existing
+
+_CLAIM = re.compile(r"RDR_CMP_.*\.bin(\.gz)?", re.IGNORECASE | re.DOTALL)
+_NAME = re.compile(r"RDR_CMP_([A-Z0-9]+)_([A-Z0-9]+)_(\d{12})\.bin(\.gz)?", re.IGNORECASE | re.ASCII)
+_REPEAT = re.compile(r"#\d+")
+_EXPECTED = "RDR_CMP_<type>_<kind>_<YYYYMMDDHHMM>.bin.gz with a real date (KST)"
+
+
+@dataclass(frozen=True, slots=True)
+class FrameName:
+    """What a file name tells of a frame.
+
+    References:
+        KMA composite format, section 1, "Products with this container".
+    """
+
+    product: str
+    """HSR, HSP, CPP ..."""
+    kind: str
+    """PUB, EXT, KMA or QCD."""
+    time: datetime
+    """To the minute, KST."""
+
+
+def basename(name: str) -> str:
+    """Return the last part of a path or archive member name, whichever separator it was made with."""
+    return name.replace("\\", "/").rstrip("/").rpartition("/")[2]
+
+
+def repeated(name: str, number: int) -> str:
+    """Return what the second, third ... member of the same name in an archive is called."""
+    return f"{name}#{number}"
+
+
+def unrepeated(name: str) -> str:
+    """Return the name that an archive member has in the archive, see `repeated`."""
+    stem, mark, number = name.rpartition("#")
+    return stem if _REPEAT.fullmatch(mark + number) else name
+
+
+def claims_frame(name: str) -> bool:
+    """Tell whether a file name says that it is a frame; a malformed date in it does not change the claim."""
+    return _CLAIM.fullmatch(basename(name)) is not None
+
+
+def parse_name(name: str) -> FrameName:
+    """Read a file name, with or without folders.
+
+    Raises:
+        FrameNameError: It is not a composite's name, or its date does not exist.
+    """
+    match = _NAME.fullmatch(basename(name))
+    if not match:
+        raise FrameNameError("file name", _EXPECTED, basename(name))
+    digits = match[3]
+    try:
+        time = existing(datetime.strptime(digits, "%Y%m%d%H%M").replace(tzinfo=KST))
+    except ValueError as error:
+        raise FrameNameError("file name", _EXPECTED, basename(name)) from error
+    return FrameName(match[1].upper(), match[2].upper(), time)

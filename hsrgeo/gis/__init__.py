@@ -1,0 +1,1 @@
+"""Beside the files: colours, legends, pictures, QGIS projects and VRTs."""

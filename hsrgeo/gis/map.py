@@ -1,0 +1,313 @@
+"""One frame -> a picture for people: a coloured map with coast, graticule, legend, time and where it is from.
+
+A map's echo has the colours of `hsrgeo.gis.classes` and no other: cells are repeated or chosen, never blended, and the
+coast is drawn over them without shades.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import lru_cache
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hsrgeo.errors import FrameError, OptionsError
+from hsrgeo.gis import canvas
+from hsrgeo.gis.canvas import Indices
+from hsrgeo.gis.classes import STYLED, colours
+from hsrgeo.gis.coast import CREDIT, lines
+from hsrgeo.gis.fonts import font_for
+from hsrgeo.gis.graticule import graticule, scale_bar
+from hsrgeo.gis.legend import draw_legend
+from hsrgeo.model.frame import Frame
+from hsrgeo.model.grid import Grid
+from hsrgeo.model.quantity import Quantity, clean_values
+from hsrgeo.model.times import KST
+from hsrgeo.products.rain import KMA_LAW, Law, rain_frame
+
+Shown = Literal["rain", "reflectivity"]
+
+LEAST_WIDTH, LARGEST_WIDTH = 320, 8192
+ATTRIBUTION = "Data: Korea Meteorological Administration (KOGL type 1)"
+_SYNTHETIC = "SYNTHETIC"
+_MADE_UP = "SYNTHETIC: made by hsrgeo simulate, nothing was observed"
+_TALLEST = 2  # times its room's width: a narrow strip is not magnified to kilometres
+_LEAST_BODY = 120  # what a legend needs
+_THICK_FROM = 1600  # pixels; a wider map has a coast of two
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Everything that a picture shows beside the frame itself.
+
+    Raises:
+        OptionsError: A width or quantity that cannot be.
+    """
+
+    grid: Grid
+    """Of the cells to be shown."""
+    shown: Shown = "rain"
+    law: Law = KMA_LAW
+    width: int = 900
+    """The picture's, at most [pixels]: cells are magnified by whole numbers only."""
+    title: str = ""
+    """Above the map; empty for what it shows."""
+    product: str = "HSR"
+
+    def __post_init__(self) -> None:
+        if self.shown not in STYLED:
+            raise OptionsError(f"quantity {self.shown!r}: expected one of {', '.join(STYLED)}")
+        if not LEAST_WIDTH <= self.width <= LARGEST_WIDTH:
+            raise OptionsError(f"width {self.width}: expected {LEAST_WIDTH} to {LARGEST_WIDTH} pixels")
+
+    @property
+    def quantity(self) -> Quantity:
+        """What is shown."""
+        return STYLED[self.shown]
+
+
+class Map:
+    """The sheet that every frame of a plan is drawn on; see `map_for`.
+
+    Raises:
+        MissingExtraError: Something of the extra ``render`` is not installed.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.notes: list[str] = []
+        """What a user should know, such as a title that no font can show."""
+        self._font = font = min(max(round(plan.width / 62), 11), 26)
+        self._margin = margin = font
+        legend = self._legend(round(38 * font))
+        ticks = canvas.text_width("00.00°N", self._small) + 4
+        self.left = margin + ticks
+        grid, room = plan.grid, plan.width - self.left - legend.shape[1] - margin // 2
+        magnified = min(room / grid.width, _TALLEST * room / grid.height)
+        if magnified >= 1:
+            size = (grid.width * int(magnified), grid.height * int(magnified))
+        else:
+            size = (max(round(grid.width * magnified), 1), max(round(grid.height * magnified), 1))
+        self.map_width, self.map_height = size
+        """Pixels of the map itself."""
+        self._scale = (size[0] / grid.width, size[1] / grid.height)
+        self._rows, self._cols = (_chosen(grid.height, size[1]), _chosen(grid.width, size[0]))
+        legend = self._legend(min(legend.shape[0], max(self.map_height + 2 * font, _LEAST_BODY)))
+        width = max(self.left + self.map_width + legend.shape[1] + margin // 2, LEAST_WIDTH)
+        self._heading, title_px = self._headline(width - self.left - margin)
+        self.top = margin + canvas.line_height(title_px) + canvas.line_height(self._large) + font // 2
+        body = max(self.map_height, legend.shape[0] - 2 * font)
+        foot = canvas.line_height(self._small)
+        height = self.top + body + 3 * foot + font
+        self._ticks = graticule(grid)
+        self._coast, self._border, self._net = self._lines()
+        self._base = np.full((height, width), canvas.WHITE, np.uint8)
+        self._draw_base(legend, title_px, body)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of the picture [pixels]."""
+        return self._base.shape[1], self._base.shape[0]
+
+    def pixel(self, row: int, col: int) -> tuple[int, int]:
+        """Return column and row in the picture of the pixel in the middle of a cell."""
+        x, y = (col + 0.5) * self._scale[0], (row + 0.5) * self._scale[1]
+        return self.left + int(x), self.top + int(y)
+
+    def panel(self, frame: Frame | None) -> Indices:
+        """Return the map alone: the frame's cells, coast and graticule.
+
+        Args:
+            frame: On the plan's grid; None for a time that nothing is known of.
+
+        Raises:
+            FrameError: It lies on another grid, or holds what cannot be shown.
+        """
+        if frame is None:
+            panel = np.full((self.map_height, self.map_width), canvas.NODATA, np.uint8)
+        else:
+            panel = self._echo(frame)
+        np.copyto(panel, canvas.GRATICULE, where=self._net & ((panel == canvas.DRY) | (panel == canvas.NODATA)))
+        panel[self._border] = canvas.BORDER
+        panel[self._coast] = canvas.COAST
+        return panel
+
+    def picture(self, panel: Indices, label: str, *, synthetic: bool = False, told: str = "") -> Indices:
+        """Return the whole picture.
+
+        Args:
+            panel: Of `panel`.
+            label: The time, see `time_label`.
+            synthetic: Whether the frame was made up: it says so.
+            told: A word across the map, for a time without a frame.
+        """
+        sheet = self._base.copy()
+        font, bottom = self._font, self.top + self.map_height
+        sheet[self.top : bottom, self.left : self.left + self.map_width] = panel
+        room = self.size[0] - self.left - self._margin
+        mark = canvas.text_width(_SYNTHETIC, self._large) + font if synthetic else 0
+        text, size = canvas.fitted(label, self._large, room - mark)
+        foot = self.top - font // 2
+        canvas.write(sheet, (self.left, foot), text, size, "lb")
+        if synthetic:
+            right = max(self.left + self.map_width, self.left + canvas.text_width(text, size) + mark)
+            canvas.write(sheet, (min(right, self.size[0] - 1), foot), _SYNTHETIC, self._large, "rb", "alarm")
+        self._attribute(sheet, synthetic=synthetic)
+        if told:
+            self._tell(sheet, told)
+        return sheet
+
+    def _echo(self, frame: Frame) -> Indices:
+        if frame.grid != self.plan.grid:
+            want, have = self.plan.grid, frame.grid
+            raise FrameError(
+                "another grid than the frames before",
+                f"{want.width} x {want.height} of {want.name}",
+                f"{have.width} x {have.height} of {have.name}",
+                frame.name,
+            )
+        # First choose the cells, then look at their values: a frame has five times the pixels of a picture.
+        part = replace(frame, stored=frame.stored[self._rows[:, None], self._cols])
+        if self.plan.shown == "rain":
+            part = rain_frame(part, self.plan.law)
+        elif part.quantity != self.plan.quantity:
+            raise FrameError("cannot be shown", self.plan.quantity.name, part.quantity.name, frame.name)
+        panel = _table(part.quantity, self.plan.law)[part.stored.view(np.uint16)]
+        times = self.map_width // len(self._cols)
+        return np.repeat(np.repeat(panel, times, axis=0), times, axis=1) if times > 1 else panel
+
+    @property
+    def _small(self) -> int:
+        return max(round(0.85 * self._font), 10)
+
+    @property
+    def _large(self) -> int:
+        return round(1.3 * self._font)
+
+    def _legend(self, height: int) -> Indices:
+        return canvas.nearest_indices(np.asarray(draw_legend(self.plan.quantity, self.plan.law, height)))
+
+    def _headline(self, room: int) -> tuple[str, int]:
+        plan, size = self.plan, round(1.3 * self._font)
+        what = {"rain": "rain rate", "reflectivity": "reflectivity"}[plan.shown]
+        by = f", {plan.law}" if plan.shown == "rain" and plan.law != KMA_LAW else ""
+        title = " ".join(plan.title.split())
+        if title and font_for(title, size) is None:
+            self.notes.append(
+                f"no font on this machine has every letter of the title {title!r}; the picture goes without it "
+                "(for Korean: apt-get install fonts-nanum)"
+            )
+            title = ""
+        return canvas.fitted(title or f"KMA {plan.product} composite, {what}{by}", size, room)
+
+    def _lines(self) -> tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.bool_]]:
+        scale, grid = np.array(self._scale), self.plan.grid
+        size = (self.map_width, self.map_height)
+        thick = 2 if self.map_width >= _THICK_FROM else 1
+        net = [tick.line * scale for tick in self._ticks]
+        return (
+            canvas.line_mask([line * scale for line in lines(grid, "coast")], *size, thick),
+            canvas.line_mask([line * scale for line in lines(grid, "border")], *size, thick),
+            canvas.line_mask(net, *size, 1),
+        )
+
+    def _draw_base(self, legend: Indices, title_px: int, body: int) -> None:
+        base, font = self._base, self._font
+        right, bottom = self.left + self.map_width, self.top + self.map_height
+        canvas.write(base, (self.left, self._margin), self._heading, title_px)
+        base[self.top - 1 : bottom + 1, self.left - 1 : right + 1] = canvas.BORDER  # the frame, under the map
+        bar = int(np.flatnonzero((legend < canvas.DRY).any(axis=1))[0])  # the unit stands above it
+        top = max(self.top - bar, 0)
+        base[top : top + legend.shape[0], right + font // 2 : right + font // 2 + legend.shape[1]] = legend
+        self._draw_ticks(right, bottom)
+        self._foot = max(bottom, self.top + body) + canvas.line_height(self._small) + font // 2
+        self._draw_scale(right)
+
+    def _draw_ticks(self, right: int, bottom: int) -> None:
+        # Labels that would touch the one before are left out; both kinds of ticks come in order.
+        high = canvas.line_height(self._small)
+        end, lowest = self.left - self._margin, bottom + high
+        for tick in self._ticks:
+            if tick.at is None:
+                continue
+            half = canvas.text_width(tick.label, self._small) // 2
+            x, y = self.left + round(tick.at * self._scale[0]), self.top + round(tick.at * self._scale[1])
+            if tick.side == "left" and y + high <= lowest:
+                canvas.write(self._base, (self.left - 5, y), tick.label, self._small, "rm")
+                lowest = y
+            elif tick.side == "bottom" and x - half > end and x + half < right + self._margin:
+                canvas.write(self._base, (x, bottom + 3), tick.label, self._small, "mt")
+                end = x + half + 4
+
+    def _draw_scale(self, right: int) -> None:
+        length, cells = scale_bar(self.plan.grid, 0.28 * self.plan.grid.width)
+        pixels = max(round(cells * self._scale[0]), 2)
+        y = self._foot + canvas.line_height(self._small) // 2
+        self._base[y - 1 : y + 1, right - pixels : right] = canvas.TEXT
+        for x in (right - pixels, right - 1):
+            self._base[y - 4 : y + 4, x] = canvas.TEXT
+        canvas.write(self._base, (right - pixels - 5, y), length, self._small, "rm")
+        self._scale_left = right - pixels - 5 - canvas.text_width(length, self._small)
+
+    def _attribute(self, sheet: Indices, *, synthetic: bool) -> None:
+        step = canvas.line_height(self._small)
+        first = _MADE_UP if synthetic else ATTRIBUTION
+        one_line = f"{first}. {CREDIT}"
+        room = self.size[0] - self.left - 2
+        beside = self._scale_left - self.left - self._font
+        rows = [one_line] if canvas.text_width(one_line, self._small) <= beside else [CREDIT, first]
+        for order, row in enumerate(rows):
+            text, size = canvas.fitted(row, self._small, beside if order == 0 else room)
+            ink: canvas.Ink = "alarm" if synthetic and row == first else "text"
+            canvas.write(sheet, (self.left, self._foot + order * step), text, size, "lt", ink)
+
+    def _tell(self, sheet: Indices, told: str) -> None:
+        text, size = canvas.fitted(told, 2 * self._font, self.map_width - 8)
+        half_width, half_height = (
+            canvas.text_width(text, size) // 2 + size // 2,
+            canvas.line_height(size) // 2 + size // 4,
+        )
+        x, y = self.left + self.map_width // 2, self.top + self.map_height // 2
+        box = sheet[max(y - half_height, 0) : y + half_height, max(x - half_width, 0) : x + half_width]
+        box[...] = canvas.BORDER
+        box[1:-1, 1:-1] = canvas.WHITE
+        canvas.write(sheet, (x, y), text, size, "mm")
+
+
+@lru_cache(maxsize=2)
+def map_for(plan: Plan) -> Map:
+    """Return the map of a plan; a process draws the coast of a plan once.
+
+    Raises:
+        MissingExtraError: Something of the extra ``render`` is not installed.
+    """
+    return Map(plan)
+
+
+def time_label(time: datetime, until: datetime | None = None) -> str:
+    """Return ``2026-08-23 06:10 KST``, or from and to where one picture stands for more."""
+    text = f"{time.astimezone(KST):%Y-%m-%d %H:%M}"
+    return f"{text} KST" if until is None else f"{text} to {until.astimezone(KST):%Y-%m-%d %H:%M} KST"
+
+
+def _chosen(cells: int, pixels: int) -> NDArray[np.intp]:
+    """Return which cells are shown: all of them, or the one under the middle of each pixel."""
+    if pixels >= cells:
+        return np.arange(cells)
+    return ((np.arange(pixels) + 0.5) * cells / pixels).astype(np.intp)
+
+
+@lru_cache(maxsize=8)
+def _table(quantity: Quantity, law: Law) -> Indices:
+    """Return the palette's index of every stored value, looked up by its bits."""
+    stored = np.arange(1 << 16, dtype=np.uint16).view(np.int16)
+    table = np.full(1 << 16, canvas.DRY, np.uint8)
+    table[clean_values(stored, quantity) == quantity.nodata] = canvas.NODATA
+    rgba = colours(stored, quantity, law)
+    for red, green, blue, alpha in np.unique(rgba, axis=0).tolist():
+        if alpha:
+            table[(rgba == (red, green, blue, alpha)).all(axis=1)] = canvas.class_index((red, green, blue))
+    return table

@@ -1,0 +1,335 @@
+"""STAC: what says of every frame where, when and what it is, for programs that search before they open.
+
+Plain dictionaries, for JSON and GeoParquet alike. Every href is relative, so that a folder moves as a whole.
+
+References:
+    STAC 1.1.0, Item and Collection; its extensions projection 2.0.0, raster 2.0.0 and file 2.1.0.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from hsrgeo.gis.footprint import Place
+from hsrgeo.model.times import FRAME_STEP, KST, utc_text
+from hsrgeo.writers.glance import Glance
+from hsrgeo.writers.tags import LICENCE
+
+Json = dict[str, Any]
+
+VERSION = "1.1.0"
+LICENCE_URL = "https://www.kogl.or.kr/info/licenseType1.do"
+COG_TYPE = "image/tiff; application=geotiff; profile=cloud-optimized"
+PARQUET_TYPE = "application/vnd.apache.parquet"
+JSON_TYPE, ITEM_TYPE = "application/json", "application/geo+json"
+_FILE = "https://stac-extensions.github.io/file/v2.1.0/schema.json"
+_RASTER = "https://stac-extensions.github.io/raster/v2.0.0/schema.json"
+_PROJECTION = "https://stac-extensions.github.io/projection/v2.0.0/schema.json"
+ITEM_EXTENSIONS = [_FILE, _PROJECTION, _RASTER]
+COLLECTION_EXTENSIONS = [_FILE, _RASTER]
+_SECOND = timedelta(seconds=1)
+_CRC32 = "b20204"  # multihash: the code of CRC-32 (0x0132) as a varint, then its length in bytes
+
+ASSETS: dict[str, tuple[str, Json]] = {
+    ".tif": ("data", {"type": COG_TYPE, "roles": ["data"]}),
+    ".png": ("png", {"title": "16-bit grey PNG, to look at", "type": "image/png", "roles": ["visual"]}),
+    ".pgw": ("pgw", {"title": "World file of the PNG", "type": "text/plain", "roles": ["metadata"]}),
+    ".prj": ("prj", {"title": "CRS of the PNG", "type": "text/plain", "roles": ["metadata"]}),
+    ".png.aux.xml": ("aux", {"title": "GDAL's sidecar of the PNG", "type": "application/xml", "roles": ["metadata"]}),
+}
+"""By suffix of a file: the key of an item's asset, and what is the same in every item."""
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file of an item."""
+
+    path: str
+    """Below OUT, with forward slashes."""
+    bytes: int
+    crc32: int | None = None
+    """Where it is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shot:
+    """A frame and where it lies, as an item tells of it."""
+
+    id: str
+    time: datetime
+    region: str
+    """Name of the region, or empty."""
+    place: Place
+    glance: Glance
+    """Packing of this frame's COG, or of one like it."""
+    tags: Mapping[str, str]
+    """Of this frame's COG, see `hsrgeo.writers.glance`."""
+    files: Mapping[str, File]
+    """By suffix, of those in `ASSETS`."""
+
+
+def end_of(time: datetime) -> datetime:
+    """Return the last second that a frame stands for.
+
+    A composite is made every five minutes, whichever of them were exported. Both ends of STAC's interval belong to it:
+    a second less, so that a search for one time finds one frame.
+    """
+    return time + FRAME_STEP - _SECOND
+
+
+def item_id(product: str, time: datetime, region: str) -> str:
+    """Return the name of an item: of product, time in UTC and region, whatever the folder is called."""
+    return "-".join(part for part in (product, time.astimezone(UTC).strftime("%Y%m%dT%H%MZ"), region) if part)
+
+
+def slugs(regions: Sequence[str]) -> dict[str, str]:
+    """Return regions' names as parts of a file's name and of an address, each another; letters stay, Korean too."""
+    used: dict[str, str] = {}
+    for region in regions:
+        plain = slug = re.sub(r"[^\w.]+", "-", region).strip("-.") or ("region" if region else "")
+        number = 1
+        while slug.casefold() in {other.casefold() for other in used.values()}:
+            number += 1
+            slug = f"{plain}-{number}"
+        used[region] = slug
+    return used
+
+
+def href(path: str, up: str = "./") -> str:
+    """Return a path below OUT as an href.
+
+    Letters stay as they are, which an IRI allows, and so do spaces: pystac, GDAL and rasterio open local hrefs as
+    paths, undecoded, and everything that reads a URL takes a space. What would end the path is escaped.
+
+    Args:
+        path: With forward slashes.
+        up: The way from the file that has the href to OUT.
+    """
+    return up + path.replace("%", "%25").replace("#", "%23").replace("?", "%3F")
+
+
+def item(shot: Shot, collection: str, up: str) -> Json:
+    """Return an item.
+
+    Args:
+        shot: What it tells of.
+        collection: Id of its collection.
+        up: The way from the item's file to OUT, such as ``../``.
+    """
+    ring = [list(point) for point in shot.place.ring]
+    home = href("collection.json", up)
+    return {
+        "type": "Feature",
+        "stac_version": VERSION,
+        "stac_extensions": ITEM_EXTENSIONS,
+        "id": shot.id,
+        "geometry": {"type": "Polygon", "coordinates": [ring]},
+        "bbox": list(shot.place.bbox),
+        "properties": _properties(shot),
+        "links": [{"rel": rel, "href": home, "type": JSON_TYPE} for rel in ("root", "parent", "collection")],
+        "assets": dict(_asset(suffix, file, shot, up) for suffix, file in shot.files.items()),
+        "collection": collection,
+    }
+
+
+def _properties(shot: Shot) -> Json:
+    tags, time = shot.tags, utc_text(shot.time)
+    cells = {name: int(tags.get(f"COUNT_{name.upper()}", 0)) for name in ("nodata", "undetect", "echo", "blend")}
+    observed = cells["undetect"] + cells["echo"]
+    every = shot.glance.width * shot.glance.height
+    properties = {
+        "title": _title(shot),
+        "datetime": time,
+        "start_datetime": time,
+        "end_datetime": utc_text(end_of(shot.time)),
+        "hsrgeo:product": tags.get("PRODUCT"),
+        "hsrgeo:kind": tags.get("KIND"),
+        "hsrgeo:region": shot.region,
+        "hsrgeo:quantity": tags.get("QUANTITY"),
+        "hsrgeo:values": tags.get("VALUES"),
+        "hsrgeo:rain_law": tags.get("RAIN_LAW"),
+        "hsrgeo:resampling": tags.get("WARP_RESAMPLING"),
+        "hsrgeo:undetect": int(tags["UNDETECT"]) if "UNDETECT" in tags else None,
+        "hsrgeo:synthetic": tags.get("SYNTHETIC") == "yes",
+        "hsrgeo:stations": [code for code in tags.get("STATIONS", "").split(",") if code],
+        "hsrgeo:station_count": int(tags.get("STATION_COUNT", 0)),
+        "hsrgeo:source": tags.get("SOURCE"),
+        "hsrgeo:source_crc32": tags.get("SOURCE_CRC32"),
+        "hsrgeo:source_created": tags.get("CREATED_UTC"),
+        "hsrgeo:grid": tags.get("GRID"),
+        **{f"hsrgeo:count_{name}": count for name, count in cells.items()},
+        "hsrgeo:observed_percent": round(100 * observed / every, 4),
+        "hsrgeo:maximum": _physical(tags.get("STATISTICS_MAXIMUM"), shot.glance),
+    }
+    said = {name: value for name, value in properties.items() if value not in (None, "")}
+    return {**said, **shot.place.projection}
+
+
+def _title(shot: Shot) -> str:
+    made_up = "SYNTHETIC " if shot.tags.get("SYNTHETIC") == "yes" else ""
+    where = f", {shot.region}" if shot.region else ""
+    return f"{made_up}{shot.tags.get('PRODUCT', '')} {shot.time.astimezone(KST):%Y-%m-%d %H:%M} KST{where}"
+
+
+def _physical(stored: str | None, glance: Glance) -> float | None:
+    return None if stored is None else round(float(stored) * glance.scale + glance.offset, 6)
+
+
+def _asset(suffix: str, file: File, shot: Shot, up: str) -> tuple[str, Json]:
+    key, same = ASSETS[suffix]
+    asset: Json = {"href": href(file.path, up), **same}
+    if suffix == ".tif":
+        band = _band(shot.glance, shot.place, shot.tags.get("QUANTITY", ""))
+        if statistics := _statistics(shot.tags):
+            band["statistics"] = statistics
+        asset |= {"title": _cog_title(shot.glance, shot.tags.get("QUANTITY", "")), "bands": [band]}
+    asset["file:size"] = file.bytes
+    if file.crc32 is not None:
+        asset["file:checksum"] = f"{_CRC32}{file.crc32:08x}"
+    return key, asset
+
+
+def _cog_title(glance: Glance, quantity: str) -> str:
+    return f"{quantity} [{glance.unit}]" if glance.unit else quantity
+
+
+def _band(glance: Glance, place: Place, quantity: str) -> Json:
+    band: Json = {"name": quantity, "data_type": "int16"}
+    if glance.nodata is not None:
+        band["nodata"] = int(glance.nodata)
+    if glance.unit:
+        band["unit"] = glance.unit
+    band |= {"raster:scale": glance.scale, "raster:offset": glance.offset, "raster:sampling": "area"}
+    if place.resolution_m:
+        band["raster:spatial_resolution"] = place.resolution_m
+    return band
+
+
+def _statistics(tags: Mapping[str, str]) -> Json:
+    """Return statistics over echo, in stored units as the nodata beside them; nothing where there is no echo."""
+    names = {"minimum": "MINIMUM", "maximum": "MAXIMUM", "mean": "MEAN", "stddev": "STDDEV"}
+    found = {name: float(tags[f"STATISTICS_{tag}"]) for name, tag in names.items() if f"STATISTICS_{tag}" in tags}
+    return {**found, "count": int(tags["COUNT_ECHO"])} if found and "COUNT_ECHO" in tags else {}
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What a collection says of its items."""
+
+    id: str
+    first: datetime
+    last: datetime
+    """Time of the last frame."""
+    shots: tuple[Shot, ...]
+    """One of each kind: region, product and place."""
+    synthetic: frozenset[bool]
+    """Whether frames are made up: one of them, or both."""
+    values: frozenset[str]
+
+
+def collection(summary: Summary, links: Iterable[Json], assets: Mapping[str, Json]) -> Json:
+    """Return a collection.
+
+    Args:
+        summary: Of the items.
+        links: Those to items.
+        assets: Of all items together: styles and legends, the items themselves as a table.
+    """
+    shots = summary.shots
+    products = _told(shot.tags.get("PRODUCT") for shot in shots)
+    quantities = _told(shot.tags.get("QUANTITY") for shot in shots)
+    bboxes = list(dict.fromkeys(shot.place.bbox for shot in shots))
+    around = [
+        *(min(box[side] for box in bboxes) for side in (0, 1)),
+        *(max(box[side] for box in bboxes) for side in (2, 3)),
+    ]
+    made_up = summary.synthetic == {True}
+    span = f"{summary.first.astimezone(KST):%Y-%m-%d %H:%M} - {summary.last.astimezone(KST):%Y-%m-%d %H:%M} KST"
+    return {
+        "type": "Collection",
+        "stac_version": VERSION,
+        "stac_extensions": COLLECTION_EXTENSIONS,
+        "id": summary.id,
+        "title": f"{'SYNTHETIC ' if made_up else ''}KMA {', '.join(products)} {', '.join(quantities)} {span}",
+        "description": _description(summary.synthetic),
+        "keywords": _told(["KMA", "radar", "composite", "Korea", "precipitation", *products, *quantities])
+        + (["synthetic"] if True in summary.synthetic else []),
+        "license": "other",
+        "providers": _providers(made_up=made_up),
+        "extent": {
+            "spatial": {"bbox": [around, *map(list, bboxes)] if len(bboxes) > 1 else [around]},
+            "temporal": {"interval": [[utc_text(summary.first), utc_text(end_of(summary.last))]]},
+        },
+        "summaries": _summaries(summary, products, quantities),
+        "item_assets": _item_assets(shots),
+        "assets": dict(assets),
+        "links": [
+            {"rel": "root", "href": "./collection.json", "type": JSON_TYPE},
+            {"rel": "license", "href": LICENCE_URL, "type": "text/html", "title": LICENCE},
+            *links,
+        ],
+    }
+
+
+def _told(values: Iterable[str | None]) -> list[str]:
+    return [value for value in dict.fromkeys(values) if value]
+
+
+def _description(synthetic: frozenset[bool]) -> str:
+    made_up = {
+        frozenset({True}): "**Made up by `hsrgeo simulate`: no measurement of anything.** ",
+        frozenset({True, False}): "**Some frames are made up by `hsrgeo simulate`: `hsrgeo:synthetic` tells.** ",
+    }
+    return (
+        f"{made_up.get(synthetic, '')}Composites of the weather radars of the Korea Meteorological Administration as "
+        "Cloud-Optimised GeoTIFFs, one item for each frame and region.\n\n"
+        "Stored integers become physical values by `raster:scale` and `raster:offset`. `nodata` is not observed; "
+        "`hsrgeo:undetect` is the stored value of observed and nothing there. Statistics are those of echo alone, in "
+        "stored units; `hsrgeo:maximum` is physical. Intervals are the five minutes that a frame stands for."
+    )
+
+
+def _providers(*, made_up: bool) -> list[Json]:
+    if made_up:
+        return [{"name": "hsrgeo simulate", "description": "Synthetic frames", "roles": ["producer"]}]
+    return [
+        {
+            "name": "Korea Meteorological Administration (KMA)",
+            "roles": ["producer", "licensor"],
+            "url": "https://www.kma.go.kr",
+        }
+    ]
+
+
+def _summaries(summary: Summary, products: list[str], quantities: list[str]) -> Json:
+    shots = summary.shots
+    codes = list(dict.fromkeys(shot.place.projection["proj:code"] for shot in shots))
+    summaries: Json = {
+        "hsrgeo:product": products,
+        "hsrgeo:quantity": quantities,
+        "hsrgeo:region": _told(shot.region for shot in shots),
+        "hsrgeo:grid": _told(shot.tags.get("GRID") for shot in shots),
+        "hsrgeo:values": sorted(summary.values),
+        "hsrgeo:synthetic": sorted(summary.synthetic),
+        "proj:code": codes,
+        "proj:wkt2": _told(shot.place.projection["proj:wkt2"] for shot in shots),
+    }
+    return {name: values for name, values in summaries.items() if values}
+
+
+def _item_assets(shots: Sequence[Shot]) -> Json:
+    assets: Json = {}
+    for shot in shots:
+        for suffix, file in shot.files.items():
+            key, asset = _asset(suffix, file, shot, "./")
+            for band in asset.get("bands", []):
+                band.pop("statistics", None)
+            told = {name: value for name, value in asset.items() if name not in ("href", "file:size", "file:checksum")}
+            # Several quantities or packings: only what holds for each of them.
+            known = assets.get(key, told)
+            assets[key] = {name: value for name, value in known.items() if told.get(name) == value}
+    return assets

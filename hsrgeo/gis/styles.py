@@ -1,0 +1,205 @@
+"""Styles for other programs: QGIS, GeoServer (SLD) and gdaldem, each with the very classes of `hsrgeo.gis.classes`.
+
+A style colours a COG as hsrgeo writes it, with its scale and unit: QGIS and GeoServer apply the scale and want physical
+values, gdaldem does not and wants stored ones. Bounds that a program compares with physical values lie half a stored
+step below the class, where no cell can be: single precision then decides nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from xml.sax.saxutils import quoteattr
+
+from hsrgeo.errors import OptionsError
+from hsrgeo.gis.classes import ColourClass, Rgb, classes_for
+from hsrgeo.model.quantity import Quantity
+from hsrgeo.products.rain import KMA_LAW, Law
+
+BELOW = "no rain"
+"""Label of everything below the first class."""
+
+_BEYOND = 1e6  # dBZ or mm/h: SLD has no infinity, and int16 in hundredths ends at 327.67
+
+
+def drawn_classes(quantity: Quantity, law: Law = KMA_LAW) -> tuple[ColourClass, ...]:
+    """Return the classes that a stored value can be in; a steep law leaves none to some, and styles leave those out.
+
+    Raises:
+        OptionsError: There is no class table for the quantity, or no stored value reaches its first class.
+    """
+    drawn = tuple(one for one in classes_for(quantity, law) if one.last >= one.first)
+    if not drawn:
+        raise OptionsError(f"{law}: no {quantity.name} that a file can hold reaches a colour class")
+    return drawn
+
+
+def class_label(one: ColourClass, quantity: Quantity, law: Law = KMA_LAW) -> str:
+    """Return the bounds of a class as a legend says them: from, to and unit; for reflectivity also in mm/h."""
+    if quantity.unit == "mm/h":
+        return _range(one.label, "" if math.isinf(one.upper) else f"{one.upper:g}", quantity.unit)
+    upper, upper_rate = ("", "") if math.isinf(one.upper) else (bound_text(one.upper), f"{law.rate(one.upper):.3g}")
+    return f"{_range(bound_text(one.lower), upper, quantity.unit)} ({_range(one.label, upper_rate, 'mm/h')})"
+
+
+def bound_text(dbz: float) -> str:
+    """Return a bound [dBZ] to a tenth."""
+    return f"{round(dbz, 1) + 0:.1f}"  # + 0: no -0.0
+
+
+def _range(lower: str, upper: str, unit: str) -> str:
+    return f"{lower} – {upper} {unit}" if upper else f"≥ {lower} {unit}"  # noqa: RUF001 - a dash as readers expect it
+
+
+def raster_pipe(quantity: Quantity, law: Law = KMA_LAW) -> str:
+    """Return the ``<pipe>`` element that draws band 1 in QGIS, 3.22 or newer: of a ``.qml`` or of a layer in a project.
+
+    The shader is DISCRETE: a value takes the colour of the first item that is not below it. Neither values nor colours
+    are interpolated, and cells are never resampled to something between two of them.
+
+    Raises:
+        OptionsError: See `drawn_classes`.
+    """
+    classes = drawn_classes(quantity, law)
+    lowest, highest = _below(classes[0], quantity), _above(classes[-1], quantity)
+    items = [_qgis_item(lowest, (255, 255, 255), 0, BELOW)]
+    for one in classes:
+        value = math.inf if one is classes[-1] else _above(one, quantity)
+        items.append(_qgis_item(value, one.rgb, 255, class_label(one, quantity, law)))
+    listed = "\n".join(f"        {item}" for item in items)
+    return f"""\
+<pipe>
+  <provider>
+    <resampling enabled="false" maxOversampling="2" zoomedInResamplingMethod="nearestNeighbour"
+        zoomedOutResamplingMethod="nearestNeighbour"/>
+  </provider>
+  <rasterrenderer type="singlebandpseudocolor" band="1" opacity="1" alphaBand="-1" nodataColor=""
+      classificationMin="{lowest:.10g}" classificationMax="{highest:.10g}">
+    <rasterTransparency/>
+    <minMaxOrigin>
+      <limits>None</limits>
+      <extent>WholeRaster</extent>
+      <statAccuracy>Exact</statAccuracy>
+    </minMaxOrigin>
+    <rastershader>
+      <colorrampshader colorRampType="DISCRETE" classificationMode="1" clip="0" labelPrecision="2"
+          minimumValue="{lowest:.10g}" maximumValue="{highest:.10g}">
+{listed}
+      </colorrampshader>
+    </rastershader>
+  </rasterrenderer>
+  <brightnesscontrast brightness="0" contrast="0" gamma="1"/>
+  <huesaturation saturation="0" grayscaleMode="0" invertColors="0" colorizeOn="0"/>
+  <rasterresampler maxOversampling="2"/>
+  <resamplingStage>resamplingFilter</resamplingStage>
+</pipe>"""
+
+
+def qml(quantity: Quantity, law: Law = KMA_LAW) -> str:
+    """Return a QGIS layer style (``.qml``), for QGIS 3.22 or newer.
+
+    Raises:
+        OptionsError: See `drawn_classes`.
+    """
+    pipe = "\n".join(f"  {line}" for line in raster_pipe(quantity, law).splitlines())
+    return f"""\
+<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>
+<qgis version="3.22.0" styleCategories="AllStyleCategories" hasScaleBasedVisibilityFlag="0">
+{pipe}
+  <blendMode>0</blendMode>
+</qgis>
+"""
+
+
+def _qgis_item(value: float, rgb: Rgb, alpha: int, label: str) -> str:
+    return f'<item value="{value:.10g}" label={quoteattr(label)} color="{hex_colour(rgb)}" alpha="{alpha}"/>'
+
+
+def sld(quantity: Quantity, law: Law = KMA_LAW) -> str:
+    """Return a Styled Layer Descriptor 1.0, for GeoServer.
+
+    Its colour map is of type ``intervals``, which GeoServer brought: a value takes the colour of the first entry whose
+    quantity is above it. GeoServer applies a band's scale unless "Rescale Pixels" is off for the coverage.
+
+    Raises:
+        OptionsError: See `drawn_classes`.
+    """
+    classes = drawn_classes(quantity, law)
+    entries = [_sld_entry(_below(classes[0], quantity), (255, 255, 255), 0, BELOW)]
+    for one in classes:
+        value = _BEYOND if one is classes[-1] else _above(one, quantity)
+        entries.append(_sld_entry(value, one.rgb, 1, class_label(one, quantity, law)))
+    listed = "\n".join(f"              {entry}" for entry in entries)
+    return f"""\
+<?xml version="1.0" encoding="UTF-8"?>
+<StyledLayerDescriptor version="1.0.0" xmlns="http://www.opengis.net/sld" xmlns:ogc="http://www.opengis.net/ogc"
+    xmlns:xlink="http://www.w3.org/1999/xlink" xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"
+    xsi:schemaLocation="http://www.opengis.net/sld http://schemas.opengis.net/sld/1.0.0/StyledLayerDescriptor.xsd">
+  <NamedLayer>
+    <Name>{quantity.name}</Name>
+    <UserStyle>
+      <Title>{quantity.name} [{quantity.unit}]</Title>
+      <FeatureTypeStyle>
+        <Rule>
+          <RasterSymbolizer>
+            <Opacity>1</Opacity>
+            <ChannelSelection>
+              <GrayChannel>
+                <SourceChannelName>1</SourceChannelName>
+              </GrayChannel>
+            </ChannelSelection>
+            <ColorMap type="intervals">
+{listed}
+            </ColorMap>
+          </RasterSymbolizer>
+        </Rule>
+      </FeatureTypeStyle>
+    </UserStyle>
+  </NamedLayer>
+</StyledLayerDescriptor>
+"""
+
+
+def _sld_entry(value: float, rgb: Rgb, opacity: int, label: str) -> str:
+    colour = f'color="{hex_colour(rgb)}" opacity="{opacity}"'
+    return f'<ColorMapEntry {colour} quantity="{value:.10g}" label={quoteattr(label)}/>'
+
+
+def gdal(quantity: Quantity, law: Law = KMA_LAW) -> str:
+    """Return colours for ``gdaldem color-relief``, in **stored** values: gdaldem applies no scale.
+
+    Each class is a pair of entries of one colour, its first value and its last: however gdaldem interpolates, no value
+    lies between two classes.
+
+    Raises:
+        OptionsError: See `drawn_classes`.
+    """
+    classes = drawn_classes(quantity, law)
+    lines = [
+        f"# {quantity.name}, stored value (= {_packing(quantity)}), red, green, blue, alpha",
+        "# gdaldem color-relief in.tif THIS_FILE out.tif -alpha",
+        "nv 0 0 0 0",
+        "-32768 0 0 0 0",
+        f"{classes[0].first - 1} 0 0 0 0",
+    ]
+    for one in classes:
+        colour = f"{one.rgb[0]} {one.rgb[1]} {one.rgb[2]} 255"
+        lines += [f"{stored} {colour}" for stored in sorted({one.first, one.last})]
+    return "\n".join(lines) + "\n"
+
+
+def _packing(quantity: Quantity) -> str:
+    unit = f"{quantity.unit} x {quantity.scale}"
+    return f"{unit} + {quantity.minus}" if quantity.minus else unit
+
+
+def _below(one: ColourClass, quantity: Quantity) -> float:
+    return (one.first - 0.5 - quantity.minus) / quantity.scale
+
+
+def _above(one: ColourClass, quantity: Quantity) -> float:
+    return (one.last + 0.5 - quantity.minus) / quantity.scale
+
+
+def hex_colour(rgb: Rgb) -> str:
+    """Return a colour as ``#rrggbb``."""
+    return "#{:02x}{:02x}{:02x}".format(*rgb)

@@ -1,0 +1,1 @@
+"""What a frame is: pure values, no files, no GDAL."""

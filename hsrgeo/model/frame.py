@@ -1,0 +1,169 @@
+"""A frame: one composite at one time, pixels with their quantity, grid and time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hsrgeo.errors import OptionsError
+from hsrgeo.model.blocks import block_extremes
+from hsrgeo.model.grid import Grid
+from hsrgeo.model.header import Header
+from hsrgeo.model.quantity import CellStatistics, Quantity, cell_statistics, clean_values, physical_values
+from hsrgeo.model.window import Area, BBox, Window, as_bbox, as_center, as_window
+
+if TYPE_CHECKING:
+    from hsrgeo.writers.tiles import Compression
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """One composite, or a window of one, with everything that tells what and where it is."""
+
+    stored: NDArray[np.int16]
+    """Integers exactly as stored; shape (rows, columns), row 0 is the **north** row."""
+    quantity: Quantity
+    """What the stored values mean."""
+    grid: Grid
+    """Where the pixels lie; its size is the shape of `raw`."""
+    window: Window
+    """Where the pixels lie within the composite's full grid."""
+    time: datetime
+    """Observation time to the minute, aware, in KST; `header.time` has the seconds, which names do not."""
+    header: Header
+    """The header as read."""
+    product: str
+    """HSR, HSP, CPP ..., from the name, or from the header where the name does not tell."""
+    kind: str
+    """PUB, EXT, KMA or QCD, from the name; empty where the name does not tell."""
+    name: str
+    """File name it came from, without folders."""
+    crc32: int
+    """CRC-32 of the unpacked file."""
+    block: int
+    """Which block of the file, counted from 1."""
+    blocks: int
+    """How many blocks the file holds."""
+    cleaned: bool = False
+    """Whether blends are reclassed and minor codes merged in `raw`, see `clean`."""
+    derived: tuple[tuple[str, str], ...] = ()
+    """What was made of the values as they were read, as names and texts of tags; empty where nothing was."""
+
+    def __repr__(self) -> str:
+        size = f"{self.grid.width} x {self.grid.height} of {self.grid.name}"
+        return f"<Frame {self.product} {self.time:%Y-%m-%d %H:%M} KST, {self.quantity.name}, {size}, {self.name!r}>"
+
+    @cached_property
+    def raw(self) -> NDArray[np.int16]:
+        """Integers as stored or, after `clean`, cleaned; shape and order as `stored`."""
+        return clean_values(self.stored, self.quantity) if self.cleaned else self.stored
+
+    @cached_property
+    def cells(self) -> CellStatistics:
+        """Cells of each class as stored, also after `clean`, and what the echo is like."""
+        return cell_statistics(self.stored, self.quantity, self.extremes)
+
+    @cached_property
+    def extremes(self) -> NDArray[np.int16]:
+        """Lowest and highest stored value of each square of `BLOCK_SIDE` cells, see `block_extremes`."""
+        return block_extremes(self.stored)
+
+    def crop(
+        self,
+        *,
+        bbox: tuple[float, float, float, float] | BBox | None = None,
+        window: tuple[int, int, int, int] | Window | None = None,
+        center: tuple[float, float] | None = None,
+        size: int | None = None,
+    ) -> Frame:
+        """Return the part of the frame inside an area; the pixels are a view, not a copy.
+
+        Args:
+            bbox: (west, south, east, north) [degrees, WGS 84]: the smallest window of whole cells that covers it,
+                cut at the frame's edge with a `ClippedWarning` where it reaches outside.
+            window: (col_off, row_off, width, height) in this frame's cells, row 0 is the north row.
+            center: (lon, lat) [degrees] of the middle of a square of `size` cells.
+            size: Cells along each side; goes with `center`.
+
+        Raises:
+            OptionsError: Not exactly one of bbox, window, and center with size.
+            WindowError: The area lies outside, or a window or square reaches outside.
+        """
+        area = _area(bbox, window, center, size)
+        inner = self.grid.window_for(area)
+        rows, cols = inner.slices
+        return replace(
+            self,
+            stored=self.stored[rows, cols],
+            grid=self.grid.crop(inner),
+            window=inner.within(self.window),
+        )
+
+    def clean(self) -> Frame:
+        """Return the frame with nodata, undetect and echo only: blends and minor codes join their class.
+
+        Costs nothing until `raw` is asked for.
+        """
+        return replace(self, cleaned=True)
+
+    def physical(self, undetect: float = -np.inf) -> NDArray[np.float32]:
+        """Return physical values in `quantity.unit`, shape (rows, columns), row 0 is the north row.
+
+        Args:
+            undetect: Value for cells that were observed and hold nothing. The default, minus infinity, is what
+                no echo means in dBZ; 0 suits rain.
+
+        Returns:
+            float32; NaN where not observed. Blends count as the class they belong to.
+        """
+        return physical_values(self.stored, self.quantity, undetect)
+
+    def to_cog(self, path: str | Path, *, compress: Compression = "deflate") -> Path:
+        """Write a Cloud-Optimised GeoTIFF of the pixels as they are; call `clean` first for clean values.
+
+        Args:
+            path: Target; its folder is made, and a file that is there is replaced in one step.
+            compress: ``deflate``, ``zstd`` or ``none``.
+
+        Raises:
+            WriteError: The disk or GDAL refused.
+        """
+        from hsrgeo.writers.cog import write_cog  # noqa: PLC0415 - writers know frames; a frame knows them only here
+
+        return write_cog(self, Path(path), compress=compress)
+
+    def to_png(self, path: str | Path) -> Path:
+        """Write a 16-bit grey PNG, max(stored, -1000) + 1000, with its world file, .prj and .aux.xml.
+
+        Raises:
+            WriteError: The disk refused.
+        """
+        from hsrgeo.writers.png import write_png  # noqa: PLC0415 - as in to_cog
+
+        return write_png(self, Path(path))
+
+
+def _area(
+    bbox: tuple[float, float, float, float] | BBox | None,
+    window: tuple[int, int, int, int] | Window | None,
+    center: tuple[float, float] | None,
+    size: int | None,
+) -> Area:
+    given = [name for name, value in (("bbox", bbox), ("window", window), ("center", center)) if value is not None]
+    if len(given) != 1:
+        raise OptionsError(f"crop takes one of bbox, window, center: got {' and '.join(given) or 'none'}")
+    if (size is None) != (center is None):
+        raise OptionsError("center and size go together: a point, and cells along each side")
+    if bbox is not None:
+        return as_bbox(bbox)
+    if window is not None:
+        return as_window(window)
+    assert center is not None  # noqa: S101 - one of the three is there, see above
+    assert size is not None  # noqa: S101
+    return as_center(center, size)

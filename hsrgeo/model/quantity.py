@@ -1,0 +1,162 @@
+"""What a stored integer means, and the classes of values that are no measurement."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hsrgeo.model.blocks import BLOCK_SIDE, block_extremes
+
+
+@dataclass(frozen=True, slots=True)
+class Quantity:
+    """What is measured, and how it is packed: physical = (stored - minus) / scale.
+
+    References:
+        KMA composite format, section 1 (table of data codes) and section 2 (values).
+    """
+
+    name: str
+    """One word, such as ``reflectivity``."""
+    unit: str
+    """Unit of the physical value; empty for classes and counts."""
+    scale: int
+    """Stored steps per physical unit."""
+    minus: int
+    """Stored value of physical zero."""
+    nodata: int
+    """Stored code: outside the coverage of every radar, not observed."""
+    undetect: int
+    """Stored code: observed, nothing there."""
+    null_codes: tuple[int, ...]
+    """Every stored code that a good file may hold for nodata or undetect; other values below `echo_from` are
+    blends."""
+    echo_from: int
+    """Smallest stored value that is a measurement."""
+
+    @property
+    def gain(self) -> float:
+        """Physical units per stored step."""
+        return 1 / self.scale
+
+    @property
+    def offset(self) -> float:
+        """Physical value of stored zero."""
+        return -self.minus / self.scale
+
+
+def _hundredths(name: str, unit: str, scale: int = 100, minus: int = 0) -> Quantity:
+    # -20100 is an undocumented mask seen in one API answer (section 2).
+    return Quantity(name, unit, scale, minus, -30000, -25000, (-30000, -25000, -20000, -20100), -10000)
+
+
+RAIN_RATE = _hundredths("rain_rate", "mm/h")
+"""As KMA stores it in HSP."""
+
+RAIN = Quantity("rain_rate", "mm/h", 100, 0, -30000, 0, (-30000, 0), 1)
+"""As hsrgeo makes it: no rain is 0 mm/h, and that is `undetect`."""
+
+QUANTITIES: dict[int, Quantity] = {
+    1: _hundredths("reflectivity", "dBZ"),
+    2: _hundredths("height", "m", scale=1),
+    3: _hundredths("station", "", scale=1),
+    4: _hundredths("count", "", scale=1),
+    5: _hundredths("rain_depth", "mm"),
+    6: Quantity("hydrometeor", "", 1, 0, -300, -250, (-300, -250, -200), -100),
+    7: Quantity("precipitation_type", "", 1, 0, 0, 1, (0, 1), 2),
+    8: _hundredths("temperature", "degC", minus=20000),
+    15: _hundredths("detections", "", scale=1),
+}
+"""By data code (KMA composite format, section 1). Code 15 has no row of its own there: packed as 4, inferred."""
+
+
+def quantity_for(data_code: int, product: str) -> Quantity | None:
+    """Return the quantity of a block, or None for an unknown code.
+
+    HSP is a rain rate whatever its code says: the container has no code of its own for mm/h (section 1).
+    """
+    if product == "HSP" and data_code in (1, 5):
+        return RAIN_RATE
+    return QUANTITIES.get(data_code)
+
+
+@dataclass(frozen=True, slots=True)
+class CellStatistics:
+    """Cells of each class; nodata + undetect + echo is every cell, blends are among the first two."""
+
+    nodata: int
+    undetect: int
+    echo: int
+    blend: int
+    """Cells with a value smeared between the NULL codes."""
+    minimum: int | None
+    """Lowest stored value of echo; None where there is no echo, as all that follow."""
+    maximum: int | None
+    mean: float | None
+    """Of the stored values of echo."""
+    stddev: float | None
+    """Of the stored values of echo, over all of them."""
+
+
+def cell_statistics(
+    stored: NDArray[np.int16], quantity: Quantity, extremes: NDArray[np.int16] | None = None
+) -> CellStatistics:
+    """Count the classes of stored values and describe the echo.
+
+    Args:
+        stored: Values of any 2-D shape.
+        quantity: Says which codes and limits hold.
+        extremes: `block_extremes` of these values, where they are known already.
+
+    References:
+        KMA composite format, section 2: below -25000 nodata, from there to below -10000 undetect.
+    """
+    lows, highs = block_extremes(stored) if extremes is None else extremes
+    exact_nodata = 0
+    rest: list[NDArray[np.int16]] = [np.empty(0, np.int16)]
+    for (row, col), lowest in np.ndenumerate(lows):
+        block = stored[row * BLOCK_SIDE : (row + 1) * BLOCK_SIDE, col * BLOCK_SIDE : (col + 1) * BLOCK_SIDE]
+        if lowest == highs[row, col] and lowest in (quantity.nodata, quantity.undetect):
+            exact_nodata += block.size if lowest == quantity.nodata else 0
+            continue
+        is_nodata = block == quantity.nodata
+        is_rest = block != quantity.undetect
+        is_rest &= ~is_nodata
+        exact_nodata += int(np.count_nonzero(is_nodata))
+        rest.append(block[is_rest])  # a few cells in a hundred
+    others = np.concatenate(rest)
+    echo = others[others >= quantity.echo_from].astype(np.int64)
+    coded = sum(int(np.count_nonzero(others == code)) for code in quantity.null_codes)
+    nodata = exact_nodata + int(np.count_nonzero(others < quantity.undetect))
+    undetect = stored.size - nodata - echo.size
+    blend = others.size - echo.size - coded
+    if not echo.size:
+        return CellStatistics(nodata, undetect, 0, blend, None, None, None, None)
+    # Sums of integers, so that neither blocks nor their order change the last digit.
+    count, total, squares = echo.size, int(echo.sum()), int(echo @ echo)
+    stddev = math.sqrt((count * squares - total * total) / count**2)
+    return CellStatistics(nodata, undetect, count, blend, int(echo.min()), int(echo.max()), total / count, stddev)
+
+
+def clean_values(raw: NDArray[np.int16], quantity: Quantity) -> NDArray[np.int16]:
+    """Return a copy that holds the nodata code, the undetect code and echo, nothing else.
+
+    Args:
+        raw: Stored values of any shape.
+        quantity: Says which codes and limits hold.
+    """
+    cleaned = raw.copy()
+    np.copyto(cleaned, np.int16(quantity.undetect), where=raw < quantity.echo_from)
+    np.copyto(cleaned, np.int16(quantity.nodata), where=raw < quantity.undetect)
+    return cleaned
+
+
+def physical_values(raw: NDArray[np.int16], quantity: Quantity, undetect: float = -np.inf) -> NDArray[np.float32]:
+    """Return physical values: nodata as NaN, undetect as the given fill, blends as the class they belong to."""
+    values = (raw.astype(np.float32) - np.float32(quantity.minus)) / np.float32(quantity.scale)
+    values[raw < quantity.echo_from] = undetect
+    values[raw < quantity.undetect] = np.nan
+    return values

@@ -1,0 +1,100 @@
+"""Times: aware everywhere; names, headers and folders are KST, outputs carry UTC and say so."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta, timezone
+
+from hsrgeo.errors import OptionsError
+
+KST = timezone(timedelta(hours=9), "KST")
+"""Korea Standard Time: names and headers of KMA composites (KMA composite format, section 1)."""
+
+FRAME_STEP = timedelta(minutes=5)
+"""A composite is made every five minutes (KMA composite format, section 1)."""
+
+_COMPACT = re.compile(r"(\d{4})(\d{2})(?:(\d{2})(?:(\d{2})(?:(\d{2}))?)?)?")
+_MONTH = re.compile(r"(\d{4})-(\d{2})")
+_STEP = re.compile(r"(\d{1,6})\s*(min|m|h|d)", re.IGNORECASE)
+_STEP_UNITS = {
+    "min": timedelta(minutes=1),
+    "m": timedelta(minutes=1),
+    "h": timedelta(hours=1),
+    "d": timedelta(days=1),
+}
+
+
+def existing(time: datetime) -> datetime:
+    """Return an aware time as it is, where it has a date both in UTC and in KST.
+
+    Raises:
+        ValueError: It has not: the first hours of the year 1 in KST, the last ones of 9999 in UTC.
+    """
+    try:
+        time.astimezone(UTC), time.astimezone(KST)
+    except OverflowError as error:
+        raise ValueError(str(error)) from error
+    return time
+
+
+def parse_time(text: str) -> datetime:
+    """Read a time that a user typed.
+
+    Args:
+        text: ``2022-06-09 11:15``, ISO 8601 with or without a zone, or compact ``202206091115``; month, day,
+            hour and minute may be left off from the right. Without a zone it is KST.
+
+    Returns:
+        An aware time.
+
+    Raises:
+        OptionsError: The text is no time.
+    """
+    stripped = text.strip()
+    try:
+        if match := _COMPACT.fullmatch(stripped):
+            year, month, day, hour, minute = (int(part) if part else None for part in match.groups())
+            return existing(datetime(year or 0, month or 0, day or 1, hour or 0, minute or 0, tzinfo=KST))
+        if match := _MONTH.fullmatch(stripped):
+            return existing(datetime(int(match[1]), int(match[2]), 1, tzinfo=KST))
+        if stripped.isdigit():
+            raise ValueError(f"{len(stripped)} digits")  # noqa: TRY301 - ISO would take one of them for a separator
+        time = datetime.fromisoformat(stripped)
+        return existing(time if time.tzinfo else time.replace(tzinfo=KST))
+    except ValueError as error:
+        raise OptionsError(
+            f"time {text!r}: expected 2022-06-09T11:15 (KST), 202206091115 or an ISO time with a zone"
+            + ("" if "isoformat" in str(error) else f": {error}")
+        ) from error
+
+
+def parse_step(text: str) -> timedelta:
+    """Read a step such as ``10min``, ``1h`` or ``1d``.
+
+    Raises:
+        OptionsError: No step, or one that does not divide a day: slots are counted from midnight KST.
+    """
+    match = _STEP.fullmatch(text.strip())
+    if not match:
+        raise OptionsError(f"step {text!r}: expected a number and a unit, as in 10min, 1h or 1d")
+    step = int(match[1]) * _STEP_UNITS[match[2].lower()]
+    if not step or timedelta(days=1) % step:
+        raise OptionsError(f"step {text!r}: must divide a day evenly, for it is counted from midnight KST")
+    return step
+
+
+def on_step(time: datetime, step: timedelta) -> bool:
+    """Tell whether a time falls on a whole number of steps after midnight KST."""
+    local = time.astimezone(KST)
+    midnight = local.replace(hour=0, minute=0, second=0, microsecond=0)
+    return not (local - midnight) % step
+
+
+def utc_text(time: datetime) -> str:
+    """Return ``2022-06-09T02:15:00Z``."""
+    return time.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="seconds") + "Z"
+
+
+def kst_text(time: datetime) -> str:
+    """Return ``2022-06-09T11:15:00+09:00``."""
+    return time.astimezone(KST).isoformat(timespec="seconds")

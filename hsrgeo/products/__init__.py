@@ -1,0 +1,1 @@
+"""Frame -> Frame, and frames out of nothing."""

@@ -1,0 +1,56 @@
+"""Frames for scripts: one file, or every frame of a source."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from pathlib import Path
+
+from hsrgeo.formats.composite import decode
+from hsrgeo.model.frame import Frame
+from hsrgeo.sources.found import read_file
+from hsrgeo.sources.scan import scan
+from hsrgeo.sources.select import Selection
+
+
+def open_frame(path: str | Path, *, block: int = 1) -> Frame:
+    """Read one composite.
+
+    Args:
+        path: A ``.bin.gz`` or ``.bin`` file, whatever its name.
+        block: Which block of the file, counted from 1; nearly every file has one.
+
+    Returns:
+        The frame with its stored values (`Frame.raw`); see `Frame.clean` and `Frame.physical`.
+
+    Raises:
+        SourceError: The file cannot be read.
+        FrameError: It is not a sound composite; the message says where, what was expected and what was found.
+    """
+    return decode(read_file(Path(path)), str(path), block=block)
+
+
+def iter_frames(
+    sources: str | Path | Sequence[str | Path],
+    *,
+    start: datetime | None = None,
+    end: datetime | None = None,
+    product: str | None = None,
+) -> Iterator[Frame]:
+    """Yield the frames of files, folders, globs and archives, in stored order.
+
+    Args:
+        sources: One or several; archives are read as a stream.
+        start: First time wanted, aware.
+        end: First time no longer wanted, aware.
+        product: Only this product, such as HSR.
+
+    Raises:
+        SourceError: A source does not exist.
+        FrameError: A frame is broken: iteration ends there. `hsrgeo.export` goes on and lists it instead.
+    """
+    listed = [sources] if isinstance(sources, (str, Path)) else list(sources)
+    for found in scan(listed, Selection(start=start, end=end, product=product)):
+        if found.error is not None:
+            raise found.error
+        yield decode(found.read(), found.source, member=found.member)

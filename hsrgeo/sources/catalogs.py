@@ -1,0 +1,133 @@
+"""A STAC catalogue as a source: the files that its items lead to. It needs neither STAC nor GIS libraries."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from hsrgeo.errors import MissingExtraError, SourceError
+
+COLLECTION = "collection.json"
+_ASSET = "data"
+
+
+@dataclass(frozen=True, slots=True)
+class Cataloged:
+    """A frame that a catalogue tells of."""
+
+    path: Path
+    """Of its COG."""
+    time: datetime
+    product: str
+    region: str
+    """Name of the region, or empty."""
+
+
+def is_catalog(path: str | Path) -> bool:
+    """Tell whether a path is a STAC collection, or a GeoParquet file of items, that `hsrgeo stac` could have made."""
+    path = Path(path)
+    if path.suffix == ".parquet":
+        return path.is_file()
+    try:
+        return path.suffix == ".json" and _read(path).get("type") == "Collection"
+    except SourceError:
+        return False
+
+
+def read_catalog(path: str | Path, *, region: str | None = None, product: str | None = None) -> list[Path]:
+    """Return the COGs that a catalogue leads to, by time.
+
+    Args:
+        path: ``collection.json`` or ``items.parquet`` of `hsrgeo stac`, or the folder that holds it.
+        region: Only this region.
+        product: Only this product.
+
+    Raises:
+        SourceError: There is no catalogue, it is damaged, or leads elsewhere than to local files.
+        MissingExtraError: It is Parquet, and pyarrow is not installed.
+    """
+    return [
+        found.path
+        for found in catalog_frames(path)
+        if (region is None or found.region == region) and (product is None or found.product == product)
+    ]
+
+
+def catalog_frames(path: str | Path) -> list[Cataloged]:
+    """Return what a catalogue tells of, by time, as `read_catalog` finds it."""
+    path = Path(path)
+    if path.is_dir():
+        path /= COLLECTION
+    try:
+        items = _parquet_items(path) if path.suffix == ".parquet" else _json_items(path)
+        found = [_frame(home, item) for home, item in items]
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise SourceError(str(path), f"is no STAC catalogue of frames: {error!r}") from error
+    return sorted(found, key=lambda one: (one.time, one.product, one.region))
+
+
+def _frame(home: Path, item: dict[str, Any]) -> Cataloged:
+    told = item["properties"]
+    time = told["datetime"]
+    return Cataloged(
+        path=_local(home, item["assets"][_ASSET]["href"]),
+        time=time if isinstance(time, datetime) else datetime.fromisoformat(time),
+        product=told.get("hsrgeo:product") or "",
+        region=told.get("hsrgeo:region") or "",
+    )
+
+
+def _local(home: Path, href: str) -> Path:
+    parts = urlsplit(href)
+    if parts.scheme or parts.netloc:
+        raise SourceError(str(home), f"leads to {href}, which is no file beside it")
+    return home.parent.joinpath(unquote(parts.path)).resolve()
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        content: dict[str, Any] = dict(json.loads(path.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise SourceError(str(path), f"cannot be read: {error.strerror or error}") from error
+    except (TypeError, ValueError) as error:
+        raise SourceError(str(path), f"is no JSON of a catalogue: {error}") from error
+    return content
+
+
+def _json_items(path: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """Yield items, each with the file whose folder its hrefs start from."""
+    content = _read(path)
+    if content["type"] == "Feature":
+        yield path, content
+        return
+    homes = [_local(path, link["href"]) for link in content["links"] if link["rel"] == "item"]
+    for home in homes:
+        yield home, _read(home)
+    if homes:
+        return  # a table beside them tells of the same items
+    for asset in content.get("assets", {}).values():
+        if "collection-mirror" in asset.get("roles", ()):
+            yield from _parquet_items(_local(path, asset["href"]))
+
+
+def _parquet_items(path: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
+    try:
+        import pyarrow as pa  # noqa: PLC0415 - of an extra
+        from pyarrow import parquet  # noqa: PLC0415
+    except ImportError as error:
+        raise MissingExtraError("pyarrow, for a catalogue as Parquet", "stac") from error
+    names = ["datetime", "hsrgeo:product", "hsrgeo:region"]
+    try:
+        with path.open("rb") as file:
+            table = parquet.ParquetFile(file).read(columns=[*names, f"assets.{_ASSET}.href"])
+    except OSError as error:
+        raise SourceError(str(path), f"cannot be read: {error.strerror or error}") from error
+    except pa.ArrowException as error:
+        raise SourceError(str(path), f"is no Parquet file of a catalogue: {error}") from error
+    for row in table.to_pylist():
+        yield path, {"properties": {name: row[name] for name in names}, "assets": row["assets"]}

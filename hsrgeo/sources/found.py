@@ -1,0 +1,84 @@
+"""What a source holds: one record a frame, and a tally of everything else."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from hsrgeo.errors import HsrGeoError, SourceError, TooLargeError
+from hsrgeo.formats.composite import MAX_STORED_BYTES
+from hsrgeo.formats.names import FrameName, basename
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A frame, or something that should have been one."""
+
+    source: str
+    """Path of the file, or of the archive that holds it."""
+    member: str | None
+    """Name inside the archive, or None for a plain file; a second member of the same name ends in #2."""
+    told: FrameName | None
+    """Product, kind and time, known before the frame is unpacked; None where even these cannot be told."""
+    size: int
+    """Bytes as stored."""
+    data: bytes | None = field(default=None, repr=False)
+    """The stored bytes, for archive members; a plain file is read by whoever needs it."""
+    error: HsrGeoError | None = None
+    """Why it cannot be used, where that is known without unpacking it."""
+
+    def read(self) -> bytes:
+        """Return the stored bytes.
+
+        Raises:
+            SourceError: The file cannot be read.
+            TooLargeError: The file is larger than a frame can be.
+        """
+        return self.data if self.data is not None else read_file(Path(self.source))
+
+
+@dataclass
+class Tally:
+    """What went by while sources were read."""
+
+    total_bytes: int = 0
+    """Size of every source, for progress."""
+    read_bytes: int = 0
+    """How far the reading has come."""
+    unselected: int = 0
+    """Frames that the selection did not want."""
+    passed_over: Counter[str] = field(default_factory=Counter)
+    """Things that are no frames, counted by what they are."""
+    lookalikes: list[str] = field(default_factory=list)
+    """A few .bin and .bin.gz files that were passed over for their names."""
+
+    def pass_over(self, name: str) -> None:
+        """Count something that is no frame."""
+        own_name = basename(name)
+        suffixes = Path(own_name).suffixes
+        suffix = "".join(suffixes[-2 if suffixes[-1] == ".gz" else -1 :]) if suffixes else "no suffix"
+        self.passed_over[suffix if len(suffix) <= _LONGEST_SUFFIX else "other"] += 1
+        if own_name.lower().endswith((".bin", ".bin.gz")) and len(self.lookalikes) < _LOOKALIKES:
+            self.lookalikes.append(own_name)
+
+
+_LONGEST_SUFFIX = 12
+_LOOKALIKES = 5
+
+
+def read_file(path: Path) -> bytes:
+    """Return the bytes of a frame's file.
+
+    Raises:
+        SourceError: It cannot be read.
+        TooLargeError: It is larger than a frame can be; no more than that is read, for it may have no end.
+    """
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_STORED_BYTES + 1)
+    except OSError as error:
+        raise SourceError(str(path), f"cannot be read: {error.strerror or error}") from error
+    if len(data) > MAX_STORED_BYTES:
+        raise TooLargeError("too large", f"at most {MAX_STORED_BYTES:,} bytes", "more", str(path))
+    return data

@@ -1,0 +1,141 @@
+"""Every frame of a list of sources, in a fixed order."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from hsrgeo.errors import FrameError, FrameNameError, SourceError, TooLargeError
+from hsrgeo.formats.composite import MAX_STORED_BYTES, peek_header, product_of, unpack
+from hsrgeo.formats.names import FrameName, claims_frame, parse_name
+from hsrgeo.sources.archives import frames_in_archive, is_archive
+from hsrgeo.sources.found import Found, Tally, read_file
+from hsrgeo.sources.select import Selection
+
+
+def expand(sources: Sequence[str | Path]) -> list[Path]:
+    """Return the files, folders and archives that sources name, globs expanded, in order.
+
+    Raises:
+        SourceError: A source does not exist, or a glob matches nothing.
+    """
+    paths: list[Path] = []
+    for source in sources:
+        path = Path(source)
+        if os.path.exists(path):  # noqa: PTH110 - Path.exists raises where a name is too long or a folder is closed
+            paths.append(path)
+        elif glob.has_magic(str(source)):
+            matches = sorted(glob.glob(str(source), recursive=True))  # noqa: PTH207 - Path.glob takes no absolute pattern
+            if not matches:
+                raise SourceError(str(source), "no file matches this pattern")
+            paths.extend(Path(match) for match in matches)
+        else:
+            raise SourceError(str(source), "no such file or folder")
+    return paths
+
+
+def scan(sources: Sequence[str | Path], selection: Selection, tally: Tally | None = None) -> Iterator[Found]:
+    """Yield every wanted frame of the sources, and everything that claims to be one and cannot be used.
+
+    A file named on its own is a frame whatever its name; in folders and archives a frame is what is named
+    ``RDR_CMP_*.bin`` or ``.bin.gz``, everything else is passed over and counted.
+
+    Args:
+        sources: Files, folders (read recursively, sorted by name), globs, and tar archives (stored order).
+        selection: Which frames are wanted.
+        tally: Counts everything else, and the bytes for progress.
+
+    Raises:
+        SourceError: A source does not exist. Raised at once, before the first frame.
+    """
+    counted = tally if tally is not None else Tally()
+    paths = expand(sources)
+    files = _each_once([(file, path == file) for path in paths for file in files_below(path)])
+    counted.total_bytes = sum(_size(file) for file, _named in files)
+    return _scan(files, selection, counted)
+
+
+def _scan(files: list[tuple[Path, bool]], selection: Selection, tally: Tally) -> Iterator[Found]:
+    for file, named in files:
+        before = tally.read_bytes
+        if is_archive(file):
+            yield from frames_in_archive(file, selection, tally)
+        elif named or claims_frame(file.name):
+            found = _found(file, named=named)
+            if found.told is not None and not selection.wants(found.told):
+                tally.unselected += 1
+            else:
+                yield found
+        else:
+            tally.pass_over(file.name)
+        tally.read_bytes = before + _size(file)
+
+
+def _each_once(files: list[tuple[Path, bool]]) -> list[tuple[Path, bool]]:
+    # In the place of the first time; on its own where it was named on its own once.
+    seen: dict[str, tuple[Path, bool]] = {}
+    for file, named in files:
+        real = os.path.realpath(file)
+        first, was_named = seen.get(real, (file, False))
+        seen[real] = (file if named and not was_named else first, was_named or named)
+    return list(seen.values())
+
+
+def files_below(path: Path) -> list[Path]:
+    """Return the files of a folder and its subfolders, sorted by name, or the file itself.
+
+    Raises:
+        SourceError: A folder cannot be read.
+    """
+    if not path.is_dir():
+        return [path]
+    files: list[Path] = []
+    seen: set[str] = set()  # a link to a folder is followed, but not round and round
+    for folder, subfolders, names in os.walk(path, onerror=_unreadable, followlinks=True):
+        seen.add(os.path.realpath(folder))
+        subfolders[:] = sorted(name for name in subfolders if os.path.realpath(Path(folder, name)) not in seen)
+        files.extend(Path(folder, name) for name in sorted(names))
+    return files
+
+
+def _unreadable(error: OSError) -> None:
+    raise SourceError(str(error.filename), f"folder cannot be read: {error.strerror}") from error
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
+def _found(file: Path, *, named: bool) -> Found:
+    source, size = str(file), _size(file)
+    told = None
+    try:
+        told = parse_name(file.name)
+    except FrameNameError as error:
+        if claims_frame(file.name) or not named:
+            return Found(source, None, None, size, error=error.at(source, None))
+    if size > MAX_STORED_BYTES:
+        limit = f"at most {MAX_STORED_BYTES:,} bytes"
+        return Found(source, None, told, size, error=TooLargeError("too large", limit, f"{size:,} bytes", source))
+    return Found(source, None, told, size) if told else _found_by_header(file, size)
+
+
+def _found_by_header(file: Path, size: int) -> Found:
+    source = str(file)
+    try:
+        data = read_file(file)
+        try:
+            header = peek_header(data)
+        except FrameError:
+            unpack(data, file.name)  # tells what is really wrong with it
+            raise
+    except FrameError as error:
+        return Found(source, None, None, size, error=error.at(source, None))
+    except SourceError as error:
+        return Found(source, None, None, size, error=error)
+    return Found(source, None, FrameName(product_of(header), "", header.time.replace(second=0)), size)

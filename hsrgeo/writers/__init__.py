@@ -1,0 +1,1 @@
+"""Frame -> file. The only home of GDAL."""

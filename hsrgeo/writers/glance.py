@@ -1,0 +1,132 @@
+"""What a COG says of itself, without its pixels: place, packing and tags, for what is written beside it.
+
+Thousands of files of one place are told apart by their first bytes, forty times faster than GDAL opens them; GDAL is
+asked once for each place.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from dataclasses import dataclass
+from html import unescape
+from pathlib import Path
+
+import rasterio
+from affine import Affine
+
+from hsrgeo.errors import ReadbackError
+from hsrgeo.writers.environment import own_gdal
+from hsrgeo.writers.tiff import GDAL_METADATA, HEIGHT, WIDTH, Ifd, take_apart
+
+_PLACE = (WIDTH, HEIGHT, 258, 322, 323, 339, 33550, 33922, 34264, 34735, 34736, 34737, 42113)
+# ^ size, type of values, tiles, transform and CRS (OGC GeoTIFF 1.1, annex B), and GDAL's nodata
+_PACKING = ("QUANTITY", "UNIT", "UNDETECT", "SCALE", "OFFSET", "UNITTYPE", "GRID")
+_ITEM = re.compile(r'<Item name="(\w+)"[^>]*>([^<]*)</Item>')
+_HEAD_BYTES = 1 << 14  # holds every IFD of a COG of the largest grid
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """What the first bytes of a COG say."""
+
+    key: int
+    """The same for files of the same place, packing and quantity."""
+    statistics: dict[str, str]
+    """GDAL's statistics of echo, in stored units; empty where there is no echo."""
+
+
+@dataclass(frozen=True, slots=True)
+class Glance:
+    """A COG as GDAL sees it, without its pixels."""
+
+    width: int
+    """Columns."""
+    height: int
+    """Rows."""
+    transform: Affine
+    """Pixel corner -> CRS units."""
+    wkt: str
+    """The CRS as WKT 2, empty where there is none."""
+    block: tuple[int, int]
+    """Width and height of a tile."""
+    nodata: float | None
+    scale: float
+    offset: float
+    unit: str
+    tags: dict[str, str]
+    """Of the default domain."""
+
+    @property
+    def bounds(self) -> tuple[float, float, float, float]:
+        """Left, bottom, right, top: the outer edges in units of the CRS."""
+        t = self.transform
+        return t.c, t.f + t.e * self.height, t.c + t.a * self.width, t.f
+
+
+def signature(path: Path) -> Signature:
+    """Tell a COG by its first bytes.
+
+    Raises:
+        ReadbackError: It cannot be read, or is no TIFF as hsrgeo writes it.
+    """
+    ifd, items = _head(path)
+    place = tuple((entry.tag, entry.value) for entry in ifd.entries if entry.tag in _PLACE)
+    packing = tuple(items.get(name) for name in _PACKING)
+    statistics = {name: value for name, value in items.items() if name.startswith("STATISTICS_")}
+    return Signature(hash((place, packing)), statistics)
+
+
+def labels(path: Path) -> dict[str, str]:
+    """Return the tags of a COG by its first bytes, of every domain and of its band.
+
+    Raises:
+        ReadbackError: It cannot be read, or is no TIFF as hsrgeo writes it.
+    """
+    return _head(path)[1]
+
+
+def _head(path: Path) -> tuple[Ifd, dict[str, str]]:
+    try:
+        ifd = _first_ifd(path)
+        # Twice: `writers.cog` escapes twice, as GDAL does.
+        items = {name: unescape(unescape(value)) for name, value in _ITEM.findall(ifd.text(GDAL_METADATA))}
+    except OSError as error:
+        raise ReadbackError(str(path), f"cannot be read: {error.strerror or error}") from error
+    except (ValueError, KeyError, struct.error) as error:
+        raise ReadbackError(str(path), f"is no COG as hsrgeo writes it: {error}") from error
+    return ifd, items
+
+
+def _first_ifd(path: Path) -> Ifd:
+    with path.open("rb") as file:
+        head = file.read(_HEAD_BYTES)
+        try:
+            return take_apart(head).ifds[0]
+        except struct.error:  # an IFD lies farther back: another program has edited the file
+            return take_apart(head + file.read()).ifds[0]
+
+
+def glance(path: Path) -> Glance:
+    """Read what a COG says of itself.
+
+    Raises:
+        ReadbackError: GDAL cannot open it.
+    """
+    try:
+        with own_gdal(GDAL_PAM_ENABLED="NO", GDAL_GEOREF_SOURCES="INTERNAL"), rasterio.open(path) as dataset:
+            rows, cols = dataset.block_shapes[0]
+            return Glance(
+                width=dataset.width,
+                height=dataset.height,
+                transform=Affine(*dataset.transform[:6]),
+                wkt=dataset.crs.to_wkt(version="WKT2_2019") if dataset.crs else "",
+                block=(cols, rows),
+                nodata=dataset.nodata,
+                scale=dataset.scales[0],
+                offset=dataset.offsets[0],
+                unit=dataset.units[0] or "",
+                tags=dataset.tags(),
+            )
+    except (rasterio.errors.RasterioError, UnicodeDecodeError) as error:
+        raise ReadbackError(str(path), f"GDAL cannot open it: {error.__cause__ or error}") from error

@@ -1,0 +1,67 @@
+"""Exported COGs read back as layers of an array: a window at a time, and what they say about themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from affine import Affine
+from numpy.typing import NDArray
+
+from hsrgeo.errors import ReadbackError
+
+
+@dataclass(frozen=True, slots=True)
+class CogFacts:
+    """What a COG says about itself."""
+
+    wkt2: str
+    transform: Affine
+    width: int
+    height: int
+    tags: dict[str, str]
+
+
+def cog_facts(path: Path) -> CogFacts:
+    """Return what a COG says about itself.
+
+    Raises:
+        ReadbackError: GDAL cannot read it.
+    """
+    with _opened(path) as dataset:
+        wkt2 = dataset.crs.to_wkt(version="WKT2_2019") if dataset.crs else ""
+        return CogFacts(wkt2, Affine(*dataset.transform[:6]), dataset.width, dataset.height, dataset.tags())
+
+
+def read_cog(path: Path, rows: slice, cols: slice) -> NDArray[np.int16]:
+    """Return stored values of a window of a COG, shape (rows, columns), row 0 is the north row.
+
+    Raises:
+        ReadbackError: GDAL cannot read it, or it holds something else than 16-bit integers.
+    """
+    from rasterio.windows import Window  # noqa: PLC0415 - see _opened
+
+    with _opened(path) as dataset:
+        if dataset.dtypes[0] != "int16":
+            raise ReadbackError(str(path), f"expected int16, found {dataset.dtypes[0]}")
+        top, bottom, down = rows.indices(dataset.height)
+        left, right, across = cols.indices(dataset.width)
+        values: NDArray[np.int16] = dataset.read(1, window=Window(left, top, right - left, bottom - top))
+        return values[::down, ::across]
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    import rasterio  # noqa: PLC0415 - only where it reads
+
+    from hsrgeo.writers.environment import own_gdal  # noqa: PLC0415
+
+    try:
+        with own_gdal(GDAL_PAM_ENABLED="NO", GDAL_GEOREF_SOURCES="INTERNAL"), rasterio.open(path) as dataset:
+            yield dataset
+    except rasterio.errors.RasterioError as error:
+        raise ReadbackError(str(path), f"GDAL cannot read it: {error.__cause__ or error}") from error

@@ -1,0 +1,113 @@
+"""What a file says about itself: the tags of a COG, and of the sidecar of a PNG."""
+
+from __future__ import annotations
+
+from datetime import UTC
+from weakref import WeakKeyDictionary
+
+from hsrgeo.model.frame import Frame
+from hsrgeo.model.times import KST, kst_text, utc_text
+
+LICENCE = "Korea Open Government Licence type 1 (attribution: Korea Meteorological Administration)"
+"""KMA composite format, section 4."""
+OVERVIEW_RESAMPLING = "NEAREST"
+"""Any averaging would invent values between the NULL codes and echo."""
+
+
+def frame_tags(frame: Frame) -> dict[str, str]:
+    """Return the tags of the default domain: what, when, from what, and what was done.
+
+    There is no creation time of the file: the same frame gives the same bytes.
+    """
+    if frame not in _known:  # the COG and the PNG of a frame ask in turn
+        _known[frame] = {name: _printable(value) for name, value in _tags(frame).items() if value}
+    return dict(_known[frame])
+
+
+_known: WeakKeyDictionary[Frame, dict[str, str]] = WeakKeyDictionary()
+
+
+def _tags(frame: Frame) -> dict[str, str]:
+    header, cells = frame.header, frame.cells
+    return {
+        "TIFFTAG_DATETIME": frame.time.astimezone(UTC).strftime("%Y:%m:%d %H:%M:%S"),
+        "TIFFTAG_IMAGEDESCRIPTION": describe(frame),
+        "TIFFTAG_COPYRIGHT": LICENCE,
+        "TIFFTAG_SOFTWARE": "hsrgeo",
+        "PRODUCT": frame.product,
+        "KIND": frame.kind,
+        "QUANTITY": frame.quantity.name,
+        "UNIT": frame.quantity.unit,
+        "TIME_START_UTC": utc_text(frame.time),
+        "TIME_START_KST": kst_text(frame.time),
+        "CREATED_UTC": utc_text(header.created) if header.created else "",
+        "STATION_COUNT": str(header.station_count),
+        "STATIONS": ",".join(station.code for station in header.stations),
+        "SOURCE": frame.name,
+        "SOURCE_CRC32": f"{frame.crc32:08x}",
+        "SOURCE_BLOCK": f"{frame.block} of {frame.blocks}",
+        "GRID": frame.grid.name,
+        "WINDOW": str(frame.window),
+        "VALUES": "clean" if frame.cleaned else "raw",
+        "NODATA": str(frame.quantity.nodata),
+        "UNDETECT": str(frame.quantity.undetect),
+        "COUNT_NODATA": str(cells.nodata),
+        "COUNT_UNDETECT": str(cells.undetect),
+        "COUNT_ECHO": str(cells.echo),
+        "COUNT_BLEND": str(cells.blend),
+        "OVERVIEW_RESAMPLING": OVERVIEW_RESAMPLING,
+        "LICENCE": LICENCE,
+        "SYNTHETIC": "yes" if header.synthetic else "",
+        **dict(frame.derived),
+    }
+
+
+def png_tags(frame: Frame) -> dict[str, str]:
+    """Return the tags of a PNG: those of a COG but for what would be untrue.
+
+    Its values are neither clean nor raw, and its 0 is nodata, undetect and low echo alike.
+    """
+    return {name: value for name, value in frame_tags(frame).items() if not name.startswith(_COG_TAGS)}
+
+
+_COG_TAGS = ("TIFFTAG_", "OVERVIEW_", "VALUES", "NODATA", "UNDETECT")
+
+
+def _printable(text: str) -> str:
+    # A file's name may be no UTF-8, and a station's code anything: XML takes neither control codes nor lone surrogates.
+    if text.isprintable():
+        return text
+    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)
+
+
+def imagery_tags(frame: Frame) -> dict[str, str]:
+    """Return the tags of the domain IMAGERY: the one time that STAC tools read in its ISO form."""
+    return {"ACQUISITIONDATETIME": utc_text(frame.time)}
+
+
+def statistics_tags(frame: Frame) -> dict[str, str]:
+    """Return GDAL's statistics of the band, over echo only: undetect is no -250 dBZ.
+
+    In stored units, as GDAL has them; empty where there is no echo.
+    """
+    cells = frame.cells
+    if not cells.echo:
+        return {}
+    return {
+        "STATISTICS_MINIMUM": f"{cells.minimum}",
+        "STATISTICS_MAXIMUM": f"{cells.maximum}",
+        "STATISTICS_MEAN": f"{cells.mean:.4f}",
+        "STATISTICS_STDDEV": f"{cells.stddev:.4f}",
+        "STATISTICS_VALID_PERCENT": f"{100 * cells.echo / frame.stored.size:.4g}",
+        "STATISTICS_OF": "echo cells only",
+    }
+
+
+def describe(frame: Frame) -> str:
+    """Return one line for people."""
+    unit = f" ({frame.quantity.unit})" if frame.quantity.unit else ""
+    made_up = "SYNTHETIC " if frame.header.synthetic else ""
+    return (
+        f"{made_up}KMA {frame.product} composite, {frame.quantity.name}{unit}, "
+        f"{frame.time.astimezone(KST):%Y-%m-%d %H:%M} KST ({frame.time.astimezone(UTC):%Y-%m-%d %H:%M} UTC)"
+    )

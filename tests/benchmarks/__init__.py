@@ -1,0 +1,1 @@
+"""Benchmarks: `python -m tests.benchmarks` prints one table, ratios side by side, measured in one run."""

@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from hsrgeo.errors import OptionsError
+from hsrgeo.gis.classes import STYLED, classes_for, colours
+from hsrgeo.model.quantity import QUANTITIES, RAIN, RAIN_RATE, Quantity
+from hsrgeo.products.rain import KMA_LAW, Law
+
+REFLECTIVITY = QUANTITIES[1]
+BOTH = pytest.mark.parametrize("quantity", STYLED.values(), ids=STYLED)
+LAWS = [KMA_LAW, Law(300, 1.4), Law(1, 0.001), Law(1e-30, 1.6), Law(1e30, 1.6), Law(200, 50), Law(1e300, 1.6)]
+EVERY = np.arange(-(1 << 15), 1 << 15)
+FACTS = """0 (0,200,255) · 0.1 (0,155,245) · 0.5 (0,74,245) · 1 (0,255,0) · 2 (0,190,0) ·
+3 (0,140,0) · 4 (0,90,0) · 5 (255,255,0) · 6 (255,220,31) · 7 (249,205,0) · 8 (224,185,0) · 9 (204,170,0) ·
+10 (255,102,0) · 15 (255,50,0) · 20 (210,0,0) · 25 (180,0,0) · 30 (224,169,255) · 40 (201,105,255) · 50 (179,41,255) ·
+60 (147,0,228) · 70 (179,180,222) · 90 (76,78,177) · 110 (0,3,144) · 150 (51,51,51)"""
+"""KMA composite format, section 4, letter by letter."""
+
+
+def _known() -> list[tuple[str, tuple[int, ...]]]:
+    pairs = (entry.split() for entry in FACTS.replace("\n", " ").split("·"))
+    return [(bound, tuple(map(int, rgb.strip("()").split(",")))) for bound, rgb in pairs]
+
+
+@BOTH
+def test_classes_are_those_of_the_facts(quantity: Quantity) -> None:
+    assert [(one.label, one.rgb) for one in classes_for(quantity)] == _known()
+
+
+@BOTH
+@pytest.mark.parametrize("law", LAWS, ids=str)
+def test_classes_have_no_gaps_and_end_with_int16(quantity: Quantity, law: Law) -> None:
+    classes = classes_for(quantity, law)
+    assert len(classes) == 24
+    for one, following in pairwise(classes):
+        assert one.upper == following.lower
+        assert one.last + 1 == following.first
+        assert one.lower < one.upper
+    assert (classes[-1].upper, classes[-1].last) == (math.inf, 32767)
+
+
+def test_worked_bounds() -> None:
+    # 10 log10(200 x 5^1.6) = 23.0103 + 16 x 0.698970 = 34.1938 dBZ; 1 mm/h is 23.0103; 0.1 is 7.0103
+    dbz = {one.label: one for one in classes_for(REFLECTIVITY)}
+    assert [dbz[label].lower for label in ("0.1", "1", "5")] == pytest.approx([7.0103, 23.0103, 34.1938], abs=1e-4)
+    assert [dbz[label].first for label in ("0.1", "1", "5")] == [702, 2302, 3420]
+    rain = {one.label: one for one in classes_for(RAIN)}
+    assert [(rain[label].first, rain[label].last) for label in ("0", "0.1", "10", "150")] == [
+        (1, 9),
+        (10, 49),
+        (1000, 1499),
+        (15000, 32767),
+    ]
+
+
+def test_other_law_moves_the_bounds_in_dbz_only() -> None:
+    law = Law(300, 1.4)  # 10 mm/h: 10 log10(300) + 14 = 38.7712 dBZ
+    assert {one.label: one.lower for one in classes_for(REFLECTIVITY, law)}["10"] == pytest.approx(38.7712, abs=1e-4)
+    assert classes_for(RAIN, law) == classes_for(RAIN)
+
+
+@BOTH
+@pytest.mark.parametrize("law", LAWS, ids=str)
+def test_every_stored_value_has_the_colour_of_its_class(quantity: Quantity, law: Law) -> None:
+    found = colours(EVERY.astype(np.int16).reshape(256, 256), quantity, law)
+    assert found.shape == (256, 256, 4)
+    assert found.dtype == np.uint8
+    expected = np.zeros((1 << 16, 4), np.uint8)
+    physical = EVERY / 100
+    for one in classes_for(quantity, law):
+        inside = (physical >= one.lower - 1e-8) & (physical < one.upper - 1e-8) & (quantity.echo_from <= EVERY)
+        expected[inside] = (*one.rgb, 255)
+    assert np.array_equal(found.reshape(-1, 4), expected)
+
+
+@BOTH
+@pytest.mark.parametrize("law", LAWS, ids=str)
+def test_what_is_no_measurement_is_transparent(quantity: Quantity, law: Law) -> None:
+    codes = np.array([quantity.nodata, quantity.undetect, *quantity.null_codes, quantity.echo_from - 1], np.int16)
+    assert not colours(codes, quantity, law).any()
+
+
+def test_rain_as_kma_stores_it_has_the_same_classes() -> None:
+    assert classes_for(RAIN_RATE) == classes_for(RAIN)
+
+
+@pytest.mark.parametrize("code", [code for code in QUANTITIES if code != 1])
+def test_other_quantities_have_no_classes(code: int) -> None:
+    with pytest.raises(OptionsError, match="rain, reflectivity"):
+        classes_for(QUANTITIES[code])
+    with pytest.raises(OptionsError, match="no colour classes"):
+        colours(np.zeros((2, 2), np.int16), QUANTITIES[code])

@@ -1,0 +1,714 @@
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyproj
+import pytest
+from PIL import Image
+from typer.testing import CliRunner, Result
+
+import hsrgeo
+from hsrgeo.cli import app
+from tests.conftest import NX, NY, TIME, MakeFile, frame_name, make_tar
+
+COMMANDS = ["export", "info", "verify", "grids", "extract", "simulate"]
+WINDOW = ("--window", "400", "600", "64", "32")
+BLANK = np.full((NY, NX), -30000, np.int16)
+
+
+def run(*args: object, columns: int = 200) -> Result:
+    """Run a command in this process; no traceback may reach the user."""
+    result = CliRunner().invoke(app, [str(arg) for arg in args], env={"COLUMNS": str(columns), "NO_COLOR": "1"})
+    assert "Traceback" not in result.output
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+    return result
+
+
+def process(*args: object, **options: Any) -> subprocess.CompletedProcess[str]:
+    """Run a command in a process of its own."""
+    environment = {**os.environ, **options.pop("env", {})}
+    done = subprocess.run(
+        [sys.executable, "-m", "hsrgeo", *map(str, args)],
+        capture_output=True,
+        check=False,
+        env=environment,
+        encoding="utf-8",
+        errors="surrogateescape",
+        timeout=60,
+        **options,
+    )
+    assert "Traceback" not in done.stderr
+    return done
+
+
+def words(text: str) -> str:
+    """Return a message of a box without the box."""
+    return " ".join(re.sub("[│╭╮╰╯─]", " ", text).split())
+
+
+def files(folder: Path) -> set[str]:
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.fixture
+def source(tmp_path: Path, frame_file: bytes, make_file: MakeFile) -> Path:
+    """Give a folder of two sound frames, 11:15 and 11:20."""
+    folder = tmp_path / "in"
+    folder.mkdir()
+    later = TIME + timedelta(minutes=5)
+    (folder / frame_name()).write_bytes(frame_file)
+    (folder / frame_name(later)).write_bytes(make_file(time=later))
+    return folder
+
+
+@pytest.fixture
+def broken(source: Path) -> Path:
+    """Give that folder with an empty frame at 11:25 and a text file."""
+    (source / frame_name(TIME + timedelta(minutes=10))).write_bytes(b"")
+    (source / "readme.txt").write_bytes(b"x")
+    return source
+
+
+# Help and version
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+@pytest.mark.parametrize("command", [None, *COMMANDS])
+def test_help_fits_the_terminal(command: str | None, columns: int) -> None:
+    result = run(*([command] if command else []), "--help", columns=columns)
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert max(map(len, result.stdout.splitlines())) <= columns
+    assert f"Usage: hsrgeo {command or '[OPTIONS] COMMAND'}" in words(result.stdout)
+    assert "…" not in result.stdout  # nothing is cut
+    assert run(*([command] if command else []), "-h", columns=columns).stdout == result.stdout
+
+
+def test_every_option_of_the_issue_is_in_the_help() -> None:
+    told = run("export", "--help").stdout
+    options = "--start --end --every --product --bbox --window --center --size --regions --format --compress --values "
+    options += "--name --jobs --overwrite --fail-fast --dry-run --quiet --json --out"
+    assert [option for option in options.split() if option not in told] == []
+    assert "{time:%Y%m/%d/%Y%m%d%H%M}" in told
+    for command in COMMANDS:
+        assert command in run("--help").stdout
+    assert "0 all done, 1 something was broken" in run("--help").stdout
+    assert "2 wrong usage, 130 interrupted" in run("--help").stdout
+
+
+def test_version() -> None:
+    result = run("--version")
+    assert (result.exit_code, result.stdout) == (0, f"hsrgeo {hsrgeo.__version__}\n")
+
+
+@pytest.mark.parametrize("args", [[], *([command] for command in COMMANDS if command != "grids")], ids=str)
+def test_nothing_asked_shows_help(args: list[str]) -> None:
+    assert words(run(*args).output).startswith(f"Usage: hsrgeo {' '.join(args)}".strip())
+
+
+# Wrong usage
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["bogus"], "No such command 'bogus'."),
+        (["--bogus"], "No such option: --bogus"),
+        (["export", "{in}"], "Missing option '--out'"),
+        (["export", "--out", "{out}"], "Missing argument 'SOURCE"),
+        (["export", "{in}", "--out", "{out}", "--bogus"], "No such option: --bogus"),
+        (["export", "{in}", "--out", "{out}", "--window", "1", "2", "3"], "Option '--window' requires 4 arguments."),
+        (["export", "{in}", "--out", "{out}", "--window", "1", "2", "3", "x"], "Invalid value for '--window'"),
+        (["export", "{in}", "--out", "{out}", "--bbox", "1", "2", "3", "x"], "Invalid value for '--bbox'"),
+        (["export", "{in}", "--out", "{out}", "--center", "127"], "Option '--center' requires 2 arguments."),
+        (["export", "{in}", "--out", "{out}", "--format", "tif"], "Invalid value for '--format'"),
+        (["export", "{in}", "--out", "{out}", "--compress", "lzw"], "Invalid value for '--compress'"),
+        (["export", "{in}", "--out", "{out}", "--values", "dbz"], "Invalid value for '--values'"),
+        (["export", "{in}", "--out", "{out}", "--jobs", "many"], "Invalid value for '--jobs'"),
+        (["export", "{in}/nowhere", "--out", "{out}"], "hsrgeo: {in}/nowhere: no such file or folder"),
+        (["export", "{in}/*.tar", "--out", "{out}"], "hsrgeo: {in}/*.tar: no file matches this pattern"),
+        (
+            ["export", "{in}", "--out", "{out}", "--bbox", "127", "37", "126", "38"],
+            "hsrgeo: bbox 127 37 126 38: west must",
+        ),
+        (["export", "{in}", "--out", "{out}", "--bbox", "1", "1", "2", "2"], "hsrgeo: bbox 1 1 2 2 does not touch"),
+        (
+            ["export", "{in}", "--out", "{out}", "--bbox", "126", "37", "127", "nan"],
+            "every edge must be a finite number",
+        ),
+        (
+            ["export", "{in}", "--out", "{out}", "--window", "0", "0", "0", "5"],
+            "hsrgeo: window 0 0 0 5: width and height",
+        ),
+        (
+            ["export", "{in}", "--out", "{out}", "--window", "-1", "0", "5", "5"],
+            "hsrgeo: window -1 0 5 5: offsets count",
+        ),
+        (["export", "{in}", "--out", "{out}", "--window", "0", "0", "9999", "5"], "hsrgeo: window 0 0 9999 5"),
+        (["export", "{in}", "--out", "{out}", *WINDOW, "--center", "1", "2", "--size", "3"], "one area, please"),
+        (["export", "{in}", "--out", "{out}", "--size", "3"], "center and size go together"),
+        (["export", "{in}", "--out", "{out}", "--regions", "{in}/no.csv"], "hsrgeo: {in}/no.csv: cannot be read"),
+        (["export", "{in}", "--out", "{out}", "--start", "yesterday"], "hsrgeo: time 'yesterday': expected"),
+        (["export", "{in}", "--out", "{out}", "--start", "202207", "--end", "202206"], "is not after start"),
+        (["export", "{in}", "--out", "{out}", "--every", "7min"], "hsrgeo: step '7min': must divide a day evenly"),
+        (
+            ["export", "{in}", "--out", "{out}", "--every", "often"],
+            "hsrgeo: step 'often': expected a number and a unit",
+        ),
+        (["export", "{in}", "--out", "{out}", "--name", "x"], "without a time all frames would share one file"),
+        (["export", "{in}", "--out", "{out}", "--name", "../{time:%H}"], "the path must stay inside OUT"),
+        (["export", "{in}", "--out", "{out}", "--name", "{time.year}"], "'time.year' is not known"),
+        (["export", "{in}", "--out", "{out}", "--name", ""], "without a time"),
+        (["export", "{in}", "--out", "{out}", "--jobs", "0"], "hsrgeo: jobs 0: expected 1 or more"),
+        (["export", "{in}", "--out", "{out}", "--block", "0"], "hsrgeo: block 0: blocks are counted from 1"),
+        (["info"], "Usage"),
+        (["info", "{in}/nowhere"], "hsrgeo: {in}/nowhere: no such file or folder"),
+        (["info", "{in}", "--jobs", "0"], "hsrgeo: jobs 0"),
+        (["verify", "{in}"], "Missing option '--against'"),
+        (["verify", "{in}", "--against", "{in}"], "no manifest.jsonl there: is it the OUT of an export?"),
+        (["grids", "nowhere"], "hsrgeo: grid 'nowhere' is not known: expected one of kma-hb-500m, kma-hb-1km"),
+        (["grids", "--as", "proj"], "hsrgeo: --as needs a NAME: one of kma-hb-500m, kma-hb-1km"),
+        (["grids", "kma-hb-1km", "--as", "epsg"], "Invalid value for '--as'"),
+        (["grids", "a", "b"], "Got unexpected extra argument"),
+        (["extract", "{in}"], "Missing option '--out'"),
+        (["extract", "{in}", "--out", "{out}"], "no .tar, .tar.gz or .tgz archive there"),
+        (["extract", "{in}/no.tar", "--out", "{out}"], "hsrgeo: {in}/no.tar: no such file or folder"),
+        (["simulate", "--out", "{out}"], "Missing option '--start'"),
+        (["simulate", "--out", "{out}", "--start", "never"], "hsrgeo: time 'never': expected"),
+        (["simulate", "--out", "{out}", "--start", "202206", "--frames", "0"], "hsrgeo: frames 0: expected 1 or more"),
+        (
+            ["simulate", "--out", "{out}", "--start", "202206", "--grid", "earth"],
+            "hsrgeo: grid 'earth': expected one of",
+        ),
+        (["simulate", "--out", "{out}", "--start", "202206", "--rain", "hail"], "Invalid value for '--rain'"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_wrong_usage_is_2_with_a_message_and_nothing_is_written(
+    source: Path, tmp_path: Path, args: list[str], message: str
+) -> None:
+    places = {"{in}": str(source), "{out}": str(tmp_path / "out")}
+    for mark, place in places.items():
+        args = [arg.replace(mark, place) for arg in args]
+        message = message.replace(mark, place)
+    before = files(tmp_path)
+    result = run(*args)
+    assert result.exit_code == 2
+    if args != ["info"]:
+        assert result.stdout == ""
+        assert words(message) in words(result.stderr)
+    assert files(tmp_path) == before
+
+
+# Export
+
+
+def test_export_writes_and_tells_on_stderr(source: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    result = run("export", source, "--out", out, *WINDOW, "--jobs", "1")
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert re.fullmatch(r"2 frames: 2 written \([\d.]+ kB in [\d.]+ s, [\d,]+ frames/s\)\n", result.stderr)
+    stems = ["202206/09/202206091115", "202206/09/202206091120"]
+    suffixes = [".tif", ".png", ".pgw", ".prj", ".png.aux.xml"]
+    assert files(out) == {stem + suffix for stem in stems for suffix in suffixes} | {"manifest.jsonl", "options.json"}
+    with Image.open(out / f"{stems[0]}.png") as picture:
+        # the default frame's echo is k % 6000 - 500 from column 400, row 600 on, 256 cells a row; + 1000 in a PNG
+        assert np.asarray(picture)[:2].tolist() == [list(range(500, 564)), list(range(756, 820))]
+
+
+def test_the_same_again_does_nothing(source: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    run("export", source, "--out", out, *WINDOW, "--jobs", "1")
+    before = {path: (out / path).stat().st_mtime_ns for path in files(out) if path.endswith((".tif", ".png"))}
+    result = run("export", source, "--out", out, *WINDOW, "--jobs", "1")
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert result.stderr.startswith("2 frames: 2 there already (0 B in ")
+    assert {path: (out / path).stat().st_mtime_ns for path in before} == before
+
+
+def test_other_options_over_the_same_out_are_refused(source: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    run("export", source, "--out", out, *WINDOW, "--jobs", "1")
+    before = files(out)
+    result = run("export", source, "--out", out, "--jobs", "1", "--values", "raw", *WINDOW)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert f'hsrgeo: {out}: was exported with other options (values: "clean" there, "raw" now)' in result.stderr
+    assert files(out) == before
+    replaced = run("export", source, "--out", out, "--jobs", "1", "--values", "raw", *WINDOW, "--overwrite")
+    assert replaced.exit_code == 0
+
+
+def test_a_broken_frame_is_told_and_the_others_written(broken: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    result = run("export", broken, "--out", out, *WINDOW, "--jobs", "1", "--format", "cog")
+    assert (result.exit_code, result.stdout) == (1, "")
+    bad = broken / frame_name(TIME + timedelta(minutes=10))
+    lines = result.stderr.splitlines()
+    assert lines[0] == f"failed: {bad}: empty file: expected a composite, found 0 bytes"
+    assert lines[1].startswith("3 frames: 2 written, 1 failed (")
+    assert lines[2] == "1 passed over, no frames (1 x .txt)"
+    assert {path for path in files(out) if path.endswith(".tif")} == {
+        "202206/09/202206091115.tif",
+        "202206/09/202206091120.tif",
+    }
+    manifest = [json.loads(line) for line in (out / "manifest.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert [(line["status"], line["source"]) for line in manifest if line["status"] != "ok"] == [("failed", str(bad))]
+
+
+def test_more_broken_frames_than_are_told_are_counted(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for minute in range(13):
+        (tmp_path / "in" / frame_name(TIME + timedelta(minutes=minute))).write_bytes(b"")
+    out = tmp_path / "out"
+    result = run("export", tmp_path / "in", "--out", out, "--jobs", "1")
+    assert result.exit_code == 1
+    lines = result.stderr.splitlines()
+    assert [line.startswith("failed: ") for line in lines] == [True] * 11 + [False]
+    assert lines[10] == f"failed: 3 more; all are in {out / 'manifest.jsonl'}"
+
+
+def test_json_is_one_object_on_stdout(broken: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    result = run("export", broken, "--out", out, *WINDOW, "--jobs", "1", "--json")
+    told = json.loads(result.stdout)
+    assert result.exit_code == 1
+    counts = {name: told[name] for name in ("frames", "ok", "failed", "skipped", "duplicate", "planned", "unselected")}
+    assert counts == {"frames": 3, "ok": 2, "failed": 1, "skipped": 0, "duplicate": 0, "planned": 0, "unselected": 0}
+    assert (told["out"], told["manifest"]) == (str(out), str(out / "manifest.jsonl"))
+    assert told["bytes"] == sum((out / path).stat().st_size for path in files(out) if path.startswith("202206/"))
+    assert told["passed_over"] == {".txt": 1}
+    (error,) = told["errors"]
+    assert error["type"] == "EmptyFileError"
+    assert "expected a composite, found 0 bytes" in error["message"]
+    quiet = run("export", broken, "--out", tmp_path / "out 2", *WINDOW, "--jobs", "1", "--json", "--quiet")
+    assert json.loads(quiet.stdout)["ok"] == 2
+
+
+def test_quiet_tells_errors_only(broken: Path, tmp_path: Path) -> None:
+    result = run("export", broken, "--out", tmp_path / "out", *WINDOW, "--jobs", "1", "-q")
+    assert (result.exit_code, result.stdout, result.stderr.count("\n")) == (1, "", 1)
+    assert result.stderr.startswith("failed: ")
+
+
+@pytest.mark.parametrize("quiet", [[], ["--quiet"]])
+def test_dry_run_lists_and_writes_nothing(broken: Path, tmp_path: Path, quiet: list[str]) -> None:
+    before = files(tmp_path)
+    out = tmp_path / "out"
+    result = run("export", broken, "--out", out, *WINDOW, "--dry-run", *quiet)
+    # from names alone: that one of the three is empty is not known yet
+    stems = [f"{out}/202206/09/2022060911{minute}" for minute in (15, 20, 25)]
+    listed = [stem + suffix for stem in stems for suffix in (".tif", ".png")]
+    assert result.exit_code == 0
+    assert result.stdout.splitlines() == ([] if quiet else listed)
+    if not quiet:
+        assert result.stderr.startswith("3 frames: 3 would be written\n")
+    assert files(tmp_path) == before
+    assert not out.exists()
+
+
+def test_times_products_and_steps_choose(source: Path, tmp_path: Path) -> None:
+    def planned(*options: str) -> list[str]:
+        result = run("export", source, "--out", tmp_path / "out", "--dry-run", "--format", "png", *options)
+        return [Path(line).stem[-4:] for line in result.stdout.splitlines()]
+
+    assert planned("--start", "2022-06-09T11:20") == ["1120"]
+    assert planned("--end", "2022-06-09T11:20") == ["1115"]  # the end is exclusive
+    assert planned("--start", "2022-06-09T02:20Z") == ["1120"]  # 02:20 in Greenwich is 11:20 in Seoul
+    assert planned("--every", "10min") == ["1120"]
+    assert planned("--product", "hsr") == ["1115", "1120"]
+    assert planned("--product", "CPP") == []
+
+
+def test_no_frame_is_no_success(source: Path, tmp_path: Path) -> None:
+    result = run("export", source, "--out", tmp_path / "out", "--product", "CPP", "--jobs", "1")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == "no frame found (2 not selected)\n"
+
+
+def test_a_box_that_is_cut_is_noted(source: Path, tmp_path: Path) -> None:
+    result = run("export", source, "--out", tmp_path / "out", "--bbox", 126, 20, 127, 35, "--dry-run")
+    assert result.exit_code == 0
+    assert result.stderr.startswith("note: bbox 126 20 127 35 reaches outside kma-hb-500m and is cut at its edge")
+
+
+def test_fail_fast_stops_at_the_first(broken: Path, tmp_path: Path) -> None:
+    (broken / frame_name(TIME - timedelta(minutes=5))).write_bytes(b"")  # comes first
+    result = run("export", broken, "--out", tmp_path / "out", *WINDOW, "--jobs", "1", "--fail-fast", "--json")
+    assert result.exit_code == 1
+    assert json.loads(result.stdout)["failed"] == 1
+
+
+def test_an_archive_cut_to_regions(tmp_path: Path, frame_file: bytes) -> None:
+    (tmp_path / "a.tar.gz").write_bytes(make_tar([(f"RDR_HSR_202206/09/{frame_name()}", frame_file)]))
+    (tmp_path / "regions.csv").write_text(
+        "name,west,south,east,north\n서울 강남,126.7,37.4,127.2,37.7\nBusan,128.8,35.0,129.3,35.4\n",
+        encoding="utf-8-sig",
+    )
+    out = tmp_path / "out"
+    options = ["--regions", tmp_path / "regions.csv", "--format", "cog", "--jobs", "1"]
+    assert run("export", tmp_path / "a.tar.gz", "--out", out, *options).exit_code == 0
+    assert {path for path in files(out) if path.endswith(".tif")} == {
+        "서울 강남/202206/09/202206091115.tif",
+        "Busan/202206/09/202206091115.tif",
+    }
+
+
+# Info
+
+
+def test_info_of_a_frame(source: Path) -> None:
+    result = run("info", source / frame_name())
+    assert (result.exit_code, result.stderr) == (0, "")
+    told = dict(line.strip().split(None, 1) for line in result.stdout.splitlines()[1:])
+    assert result.stdout.splitlines()[0] == frame_name()
+    # 1153 x 1441 = 1,661,473 cells; see tests/conftest.py and test_inspect.py for the numbers
+    assert told == {
+        "product": "HSR PUB",
+        "time": "2022-06-09 11:15 KST  (2022-06-09T02:15:00Z)",
+        "created": "2022-06-09 11:21:42 KST",
+        "quantity": "reflectivity [dBZ], block 1 of 1",
+        "grid": "kma-hb-1km, 1153 x 1441 cells of 1000 m",
+        "stations": "3: KWK GDK BRI",
+        "nodata": "461,485 cells (27.8 %)",
+        "undetect": "1,134,452 cells (68.3 %)",
+        "echo": "65,536 cells (3.9 %): minimum -5, mean 24.80, maximum 54.99 dBZ",
+        "blends": "19 cells, counted as nodata or undetect",
+        "header": told["header"],
+        "CRC-32": f"{hsrgeo.open_frame(source / frame_name()).crc32:08x}",
+    }
+    assert told["header"].startswith("version 1, ptype 5, map_code 1, map_etc 0, nx 1153, ny 1441, nz 1, dxy 1000")
+
+
+def test_info_of_a_frame_without_echo_stations_and_creation(tmp_path: Path, make_file: MakeFile) -> None:
+    path = tmp_path / "x.bin.gz"
+    path.write_bytes(make_file(BLANK, stations=[], tm_in_fields=(0, 0, 0, 0, 0, 0), etc=b"SYNTHETIC"))
+    told = run("info", path).stdout
+    assert "x.bin.gz  (SYNTHETIC: made by hsrgeo simulate)" in told
+    assert "created   not filled in" in told
+    assert "echo      0 cells (0.0 %): none" in told
+    assert "stations  0:" in told
+
+
+def test_info_of_a_folder(broken: Path) -> None:
+    bad = broken / frame_name(TIME + timedelta(minutes=10))
+    (broken / frame_name(TIME + timedelta(minutes=5))).unlink()
+    (broken / frame_name()).rename(broken / frame_name(kind="EXT"))
+    result = run("info", broken, "--jobs", "1")
+    assert (result.exit_code, result.stderr) == (1, "")
+    assert result.stdout.splitlines() == [
+        str(broken),
+        "  frames    1 sound (1 HSR EXT), 1 broken",
+        "  time      2022-06-09 11:15 to 2022-06-09 11:15 KST",
+        "  gaps      none (against one frame every 5 minutes)",
+        f"  broken    {bad}: empty file: expected a composite, found 0 bytes",
+        "  other     1 file not taken for frames (1 x .txt)",
+    ]
+
+
+def test_info_tells_gaps_and_repeats(source: Path, make_file: MakeFile, frame_file: bytes) -> None:
+    late = TIME + timedelta(minutes=20)
+    (source / frame_name(late)).write_bytes(make_file(BLANK, time=late))
+    (source / "again").mkdir()
+    (source / "again" / frame_name()).write_bytes(frame_file)
+    lines = run("info", source, "--jobs", "1").stdout.splitlines()
+    assert "  gaps      2 frames missing in 1 gap (against one frame every 5 minutes)" in lines
+    assert "            HSR 2022-06-09 11:25 to 2022-06-09 11:30: 2 missing" in lines
+    assert "  repeated  1 frame of a time that is there already" in lines
+
+
+def test_info_of_broken_files_tells_each_on_stderr(broken: Path) -> None:
+    bad = broken / frame_name(TIME + timedelta(minutes=10))
+    result = run("info", bad, broken / frame_name())
+    assert result.exit_code == 1
+    assert result.stderr == f"failed: {bad}: empty file: expected a composite, found 0 bytes\n"
+    assert result.stdout.startswith(f"{frame_name()}\n")
+
+
+def test_info_of_nothing_is_no_success(tmp_path: Path) -> None:
+    assert run("info", tmp_path).exit_code == 1
+
+
+def test_nobody_reads_what_is_said(source: Path, tmp_path: Path) -> None:
+    command = f"{sys.executable} -m hsrgeo export {source} --dry-run --out {tmp_path / 'out'} 2>&1 | head -1"
+    done = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, check=False)
+    assert done.returncode == 0
+    assert done.stdout.count("\n") == 1
+
+
+def test_info_json(broken: Path) -> None:
+    bad = broken / frame_name(TIME + timedelta(minutes=10))
+    result = run("info", broken / frame_name(), bad, broken, "--json", "--jobs", "1")
+    assert (result.exit_code, result.stderr) == (1, "")
+    frame, error, summary = json.loads(result.stdout)
+    assert (frame["name"], frame["header"]["stations"][2]["code"]) == (frame_name(), "BRI")
+    assert error == {"error": "EmptyFileError", "message": f"{bad}: empty file: expected a composite, found 0 bytes"}
+    assert (summary["frames"], len(summary["broken"])) == (2, 1)
+
+
+# Grids
+
+
+def test_grids_lists_them() -> None:
+    result = run("grids")
+    assert (result.exit_code, result.stderr) == (0, "")
+    lines = result.stdout.splitlines()
+    assert [line.split()[0] for line in lines] == ["kma-hb-500m", "kma-hb-1km"]
+    assert "2305 x 2881 cells of 500 m" in lines[0]
+    assert "1153 x 1441 cells of 1000 m" in lines[1]
+
+
+@pytest.mark.parametrize(
+    ("name", "proj"),
+    [
+        ("kma-hb-500m", "+proj=lcc +lat_1=30 +lat_2=60 +lat_0=38 +lon_0=126 +x_0=0 +y_0=0 +ellps=WGS84 +units=m"),
+        ("kma-hb-1km", "+proj=lcc +lat_1=30 +lat_2=60 +lat_0=38 +lon_0=126 +x_0=0 +y_0=0 +R=6371008.77 +units=m"),
+    ],
+)
+@pytest.mark.parametrize("form", ["wkt2", "projjson", "proj", "esri"])
+def test_every_form_of_a_grid_is_the_same_crs_to_proj(name: str, proj: str, form: str) -> None:
+    result = run("grids", name, "--as", form)
+    assert (result.exit_code, result.stderr) == (0, "")
+    text = result.stdout
+    begin = {"wkt2": "PROJCRS[", "projjson": "{", "proj": "+proj=lcc ", "esri": "PROJCS["}
+    assert text.startswith(begin[form])
+    crs = pyproj.CRS.from_json(text) if form == "projjson" else pyproj.CRS.from_user_input(text.strip())
+    lon, lat = np.meshgrid(np.linspace(118.9, 133.5, 9), np.linspace(30.2, 43.3, 9))
+    assert np.allclose(pyproj.Proj(crs)(lon, lat), pyproj.Proj(proj)(lon, lat), rtol=0, atol=1e-6)
+
+
+def test_a_grid_in_full() -> None:
+    told = run("grids", "kma-hb-500m").stdout
+    assert "geotransform  -560250, 500, 0, 600250, 0, -500" in told
+    assert "edges         x -560250 .. 592250, y -840250 .. 600250 m" in told
+    assert told.count("check point") == 9
+    assert "column 1206, row 1508 from the south-west = 126.496323 E 37.204071 N" in told
+
+
+# Extract, simulate, verify
+
+
+def test_extract(tmp_path: Path) -> None:
+    (tmp_path / "good.tar.gz").write_bytes(make_tar([("d/a", b"1" * 1000), ("d/b", b"2" * 234)]))
+    (tmp_path / "one.tar").write_bytes(make_tar([("one", b"1"), ("../up", b"x")], gz=False))
+    result = run("extract", tmp_path / "good.tar.gz", "--out", tmp_path / "out", "-j", "1")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout == f"{tmp_path / 'good.tar.gz'}: 2 files, 1,234 bytes\n"
+    result = run("extract", tmp_path, "--out", tmp_path / "out", "-j", "1")
+    assert result.exit_code == 1
+    one = tmp_path / "one.tar"
+    assert result.stdout.splitlines()[1] == f"{one}: 1 file, 1 byte"
+    assert result.stderr == f"failed: {one}: member '../up' is refused: '..' in its name\n"
+    assert files(tmp_path / "out") == {"d/a", "d/b", "one"}
+    (tmp_path / "out" / "one").write_bytes(b"2")
+    assert run("extract", one, "--out", tmp_path / "out").exit_code == 1
+    run("extract", one, "--out", tmp_path / "out", "--overwrite")
+    assert (tmp_path / "out" / "one").read_bytes() == b"1"
+
+
+def simulate(out: Path, *options: object) -> Result:
+    return run("simulate", "--out", out, "--start", "2022-06-09T11:15", "--grid", "kma-hb-1km", *options)
+
+
+def test_simulate_export_verify(tmp_path: Path) -> None:
+    result = simulate(tmp_path / "in", "--frames", 2, "--seed", 3)
+    assert (result.exit_code, result.stderr) == (0, "")
+    made = [tmp_path / "in" / frame_name(TIME + timedelta(minutes=minute)) for minute in (0, 5)]
+    assert result.stdout.splitlines() == [str(path) for path in made]
+    assert simulate(tmp_path / "again", "--frames", 2, "--seed", 3).exit_code == 0
+    assert simulate(tmp_path / "other", "--frames", 2, "--seed", 4).exit_code == 0
+    for path in made:
+        assert (tmp_path / "again" / path.name).read_bytes() == path.read_bytes()
+        assert (tmp_path / "other" / path.name).read_bytes() != path.read_bytes()
+        assert hsrgeo.open_frame(path).header.synthetic
+    out = tmp_path / "out"
+    assert run("export", tmp_path / "in", "--out", out, "--bbox", 126, 36, 128, 38, "-j", 1).exit_code == 0
+    good = run("verify", out, "--against", *made, "--jobs", 1)
+    assert (good.exit_code, good.stdout) == (0, "")
+    assert re.search(r"\(read with .*GDAL \d+\.\d+", good.stderr)
+    flipped = out / "202206" / "09" / "202206091120.tif"
+    data = bytearray(flipped.read_bytes())
+    data[-100] ^= 1
+    flipped.write_bytes(data)
+    bad = run("verify", out, "--against", tmp_path / "in", "--jobs", 1)
+    assert bad.exit_code == 1
+    assert "202206091120.tif" in bad.stdout
+    assert "202206091115" not in bad.stdout
+
+
+def test_simulate_an_archive(tmp_path: Path) -> None:
+    result = simulate(tmp_path / "in", "--frames", 2, "--archive", "--rain", "dry")
+    (archive,) = result.stdout.splitlines()
+    assert archive.endswith("RDR_HSR_202206.tar.gz")
+    told = json.loads(run("info", archive, "--json", "--jobs", 1).stdout)[0]
+    assert (told["frames"], told["missing"], told["broken"]) == (2, 0, [])
+
+
+# The honest end of a command
+
+
+def test_a_bug_says_so_without_a_traceback(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_args: object, **_options: object) -> None:
+        error = ZeroDivisionError("division by zero")
+        error.add_note("while inspecting x")
+        raise error
+
+    monkeypatch.setattr("hsrgeo.engine.inspect.inspect", fail)
+    result = run("info", source)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr.splitlines() == [
+        "hsrgeo: a bug in hsrgeo, please report it: ZeroDivisionError: division by zero (while inspecting x)",
+        "        HSRGEO_TRACEBACK=1 shows where",
+    ]
+    monkeypatch.setenv("HSRGEO_TRACEBACK", "1")
+    with pytest.raises(ZeroDivisionError):
+        CliRunner().invoke(app, ["info", str(source)], catch_exceptions=False)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes on this system")
+def test_an_interrupt_is_130(tmp_path: Path) -> None:
+    fifo = tmp_path / "frame.bin.gz"
+    os.mkfifo(fifo)
+    with (
+        subprocess.Popen(
+            [sys.executable, "-m", "hsrgeo", "info", str(fifo)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as running,
+        fifo.open("wb"),
+    ):  # opening waits until the command has it open, too
+        running.send_signal(signal.SIGINT)
+        _stdout, stderr = running.communicate(timeout=30)
+    assert running.returncode == 130
+    assert stderr == "hsrgeo: interrupted\n"
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["info", "{in}", "--jobs", "1"],
+        ["info", "{in}", "--jobs", "1", "--json"],
+        ["export", "{in}", "--out", "{out}", "--dry-run"],
+        ["grids", "kma-hb-500m", "--as", "projjson"],
+    ],
+    ids=str,
+)
+def test_a_reader_that_goes_early_is_no_fault(source: Path, tmp_path: Path, args: list[str]) -> None:
+    args = [arg.replace("{in}", str(source)).replace("{out}", str(tmp_path / "out")) for arg in args]
+    # what `| head -0` does: nobody reads stdout
+    with subprocess.Popen(
+        [sys.executable, "-m", "hsrgeo", *args], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as running:
+        assert running.stdout is not None
+        assert running.stderr is not None
+        running.stdout.close()
+        told = running.stderr.read()
+    assert running.returncode == 0
+    assert "bug" not in told
+    assert "Traceback" not in told
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no full disk to write to")
+def test_a_full_disk_under_stdout_is_told() -> None:
+    with Path("/dev/full").open("w", encoding="utf-8") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "hsrgeo", "grids"], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert (done.returncode, done.stderr) == (1, "hsrgeo: stdout: cannot be written: No space left on device\n")
+
+
+# Pipes, terminals, languages
+
+
+def test_a_pipe_gets_no_progress_bar(source: Path, tmp_path: Path) -> None:
+    done = process("export", source, "--out", tmp_path / "out", *WINDOW, "--jobs", "1", env={"TERM": "xterm-256color"})
+    assert (done.returncode, done.stdout) == (0, "")
+    assert re.fullmatch(r"2 frames: 2 written \(.* frames/s\)\n", done.stderr)  # no escape codes, no second line
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no pseudo-terminals there")
+def test_a_terminal_gets_a_progress_bar_that_goes_away(source: Path, tmp_path: Path) -> None:
+    import pty  # noqa: PLC0415 - not everywhere
+
+    leader, follower = pty.openpty()
+    command = [
+        sys.executable,
+        "-m",
+        "hsrgeo",
+        "export",
+        str(source),
+        "--out",
+        str(tmp_path / "out"),
+        *WINDOW,
+        "-j",
+        "1",
+    ]
+    done = subprocess.run(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=follower,
+        check=True,
+        env={**os.environ, "TERM": "xterm", "COLUMNS": "100"},
+    )
+    os.close(follower)
+    told = os.read(leader, 100_000).decode()
+    os.close(leader)
+    assert done.stdout == b""
+    assert "frames/s" in told
+    assert "/s" in told.split("2 frames: 2 written")[0]  # the bar's column of frames a second
+    assert "\x1b[2K" in told  # wiped
+
+
+LANGUAGES: Sequence[dict[str, str]] = [
+    {"LANG": "ko_KR.UTF-8"},
+    {"LANG": "C", "LC_ALL": ""},
+    {"LC_ALL": "C"},
+    {"LC_ALL": "POSIX", "PYTHONIOENCODING": "ascii"},
+]
+
+
+@pytest.mark.parametrize("language", LANGUAGES, ids=str)
+def test_korean_names_survive_any_language(tmp_path: Path, frame_file: bytes, language: dict[str, str]) -> None:
+    folder = tmp_path / "레이더 자료"
+    folder.mkdir()
+    (folder / frame_name()).write_bytes(frame_file)
+    (folder / "합성영상.bin.gz").write_bytes(frame_file)
+    (folder / "빈 파일.bin.gz").write_bytes(b"")
+    (tmp_path / "지역.csv").write_text("name,west,south,east,north\n서울,126.7,37.4,127.2,37.7\n", encoding="utf-8")
+    options = ["--regions", tmp_path / "지역.csv", "--format", "png", "--jobs", "1", "--json"]
+    sources = [folder, folder / "빈 파일.bin.gz"]
+    done = process("export", *sources, "--out", tmp_path / "출력", *options, env=language)
+    assert done.returncode == 1
+    told = json.loads(done.stdout)
+    assert told["out"] == str(tmp_path / "출력")
+    assert told["errors"][0]["frame"] == str(folder / "빈 파일.bin.gz")
+    assert "a bug" not in done.stderr
+    assert "서울/202206/09/202206091115.png" in files(tmp_path / "출력")
+    info = process("info", folder / "합성영상.bin.gz", "--json", env=language)
+    assert (info.returncode, json.loads(info.stdout)[0]["name"]) == (0, "합성영상.bin.gz")
+
+
+@pytest.mark.skipif(sys.platform in {"win32", "darwin"}, reason="names are text there")
+def test_a_name_that_is_no_text_survives(tmp_path: Path, frame_file: bytes) -> None:
+    path = os.fsencode(tmp_path) + b"/caf\xe9.bin.gz"  # Latin-1
+    Path(os.fsdecode(path)).write_bytes(frame_file)
+    done = process("export", os.fsdecode(path), "--out", tmp_path / "out", *WINDOW, "--jobs", "1", "--json")
+    assert (done.returncode, json.loads(done.stdout)["ok"]) == (0, 1)
+    info = process("info", os.fsdecode(path))
+    assert info.returncode == 0
+    assert info.stdout.startswith(r"caf\udce9.bin.gz")
+
+
+def test_help_needs_no_gdal_no_joblib_and_no_numpy() -> None:
+    code = "import sys, hsrgeo.cli; print([m for m in ('rasterio', 'joblib', 'numpy', 'pyproj') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"

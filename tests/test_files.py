@@ -1,0 +1,160 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hsrgeo.errors import WriteError
+from hsrgeo.writers.files import temporary_beside, write_chunks, write_file
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Return every file below a folder, hidden ones too."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_chunks_are_joined_and_folders_made(tmp_path: Path) -> None:
+    write_file(tmp_path / "a" / "b" / "c.bin", b"one ", bytearray(b"two "), memoryview(b"three"))
+    assert contents(tmp_path) == {"a/b/c.bin": b"one two three"}
+
+
+def test_no_chunk_makes_an_empty_file(tmp_path: Path) -> None:
+    write_file(tmp_path / "empty")
+    assert contents(tmp_path) == {"empty": b""}
+
+
+@given(st.lists(st.binary(max_size=50), max_size=8))
+def test_whatever_the_chunks_the_bytes_are_theirs(
+    tmp_path_factory: pytest.TempPathFactory, chunks: list[bytes]
+) -> None:
+    folder = tmp_path_factory.mktemp("chunks")
+    write_chunks(folder / "x", iter(chunks))
+    assert contents(folder) == {"x": b"".join(chunks)}
+
+
+def test_a_file_that_is_there_is_replaced_not_written_into(tmp_path: Path) -> None:
+    target = tmp_path / "x"
+    target.write_bytes(b"the old one, and longer")
+    with target.open("rb") as reader:  # whoever reads the old one goes on reading the old one
+        write_file(target, b"new")
+        assert reader.read() == b"the old one, and longer"
+    assert contents(tmp_path) == {"x": b"new"}
+
+
+def test_the_temporary_name_is_hidden_beside_the_target_and_always_the_same() -> None:
+    target = Path("/a/b/202206091115.png.aux.xml")
+    assert temporary_beside(target) == Path("/a/b/.202206091115.png.aux.xml.part")
+    assert temporary_beside(target) == temporary_beside(Path("/a/b/202206091115.png.aux.xml"))
+    assert temporary_beside(target, "0a1b") == Path("/a/b/.202206091115.png.aux.xml.0a1b.part")
+    assert temporary_beside(Path("서울/한글.tif")) == Path("서울/.한글.tif.part")
+
+
+def test_what_a_killed_run_left_behind_is_written_over(tmp_path: Path) -> None:
+    (tmp_path / ".x.part").write_bytes(b"half of a much longer file")
+    write_file(tmp_path / "x", b"whole")
+    assert contents(tmp_path) == {"x": b"whole"}
+
+
+def test_the_target_appears_only_when_it_is_whole(tmp_path: Path) -> None:
+    target = tmp_path / "x"
+    seen: list[dict[str, int]] = []
+
+    def chunks() -> Iterator[bytes]:
+        for _ in range(3):
+            seen.append({name: len(data) for name, data in contents(tmp_path).items()})
+            yield b"1234"
+
+    write_chunks(target, chunks())
+    assert [set(names) for names in seen] == [{".x.part"}] * 3
+    assert contents(tmp_path) == {"x": b"1234" * 3}
+
+
+def test_an_error_while_chunks_are_made_keeps_the_old_target_and_leaves_nothing(tmp_path: Path) -> None:
+    (tmp_path / "x").write_bytes(b"old")
+
+    def chunks() -> Iterator[bytes]:
+        yield b"first half"
+        raise EOFError("the archive ends here")
+
+    with pytest.raises(EOFError, match="the archive ends here"):
+        write_chunks(tmp_path / "x", chunks())
+    assert contents(tmp_path) == {"x": b"old"}
+
+
+def test_an_interrupt_leaves_nothing(tmp_path: Path) -> None:
+    def chunks() -> Iterator[bytes]:
+        yield b"first half"
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_chunks(tmp_path / "x", chunks())
+    assert contents(tmp_path) == {}
+
+
+def test_a_folder_in_the_way_is_a_write_error_that_names_the_target(tmp_path: Path) -> None:
+    (tmp_path / "x").mkdir()
+    with pytest.raises(WriteError, match=r"/x: cannot be written: Is a directory$") as caught:
+        write_file(tmp_path / "x", b"data")
+    assert caught.value.path == str(tmp_path / "x")
+    assert contents(tmp_path) == {}
+
+
+def test_a_file_where_a_folder_should_be_is_a_write_error(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"a file")
+    with pytest.raises(WriteError, match=r"/a/b/c: cannot be written: Not a directory$"):
+        write_file(tmp_path / "a" / "b" / "c", b"data")
+    assert contents(tmp_path) == {"a": b"a file"}
+
+
+def test_a_name_that_no_file_system_takes_is_a_write_error(tmp_path: Path) -> None:
+    with pytest.raises(WriteError, match=r"cannot be written: File name too long$"):
+        write_file(tmp_path / ("x" * 300), b"data")
+    assert contents(tmp_path) == {}
+
+
+def test_a_move_that_fails_leaves_nothing_and_keeps_the_old_target(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_source: object, _target: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    (tmp_path / "x").write_bytes(b"old")
+    monkeypatch.setattr(os, "replace", refuse)
+    with pytest.raises(WriteError, match=r"/x: cannot be written: Permission denied$"):
+        write_file(tmp_path / "x", b"data")
+    assert contents(tmp_path) == {"x": b"old"}
+
+
+FULL_DISK = """
+import resource, signal, sys
+from pathlib import Path
+from hsrgeo.errors import WriteError
+from hsrgeo.writers.files import write_file
+
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000))
+try:
+    write_file(Path(sys.argv[1]), *[b"x" * int(size) for size in sys.argv[2:]])
+except WriteError as error:
+    print(error)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no limit on the size of files there")
+@pytest.mark.parametrize("chunks", [["13000"], ["4000", "4000"], ["5001"], ["100"] * 51])
+def test_a_disk_that_takes_only_a_part_is_an_error_and_not_a_short_file(tmp_path: Path, chunks: list[str]) -> None:
+    # A limit of 5,000 bytes a file stands for a full disk: the first write takes what fits and says so only in
+    # the number it returns; only the second fails.
+    target = tmp_path / "x"
+    target.write_bytes(b"old")
+    run = subprocess.run(
+        [sys.executable, "-c", FULL_DISK, str(target), *chunks], capture_output=True, text=True, check=True
+    )
+    assert run.stdout == f"{target}: cannot be written: File too large\n"
+    assert contents(tmp_path) == {"x": b"old"}

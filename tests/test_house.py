@@ -1,0 +1,40 @@
+"""The arrows of the house: a room imports only from the rooms before it."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "hsrgeo"
+ROOMS = ["errors", "model", "formats", "sources", "reading", "products", "writers", "cube", "gis", "engine", "cli"]
+DOORS = {("model/frame.py", "writers")}
+# ^ the one arrow that points down: a frame knows how to save itself, and imports that only when asked to
+
+
+def _imports(path: Path) -> set[str]:
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names.add(node.module)
+        elif isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+    return {name.split(".")[1] for name in names if name.startswith("hsrgeo.")}
+
+
+MODULES = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py"))
+
+
+@pytest.mark.parametrize("module", [m for m in MODULES if m not in ("__init__.py", "__main__.py")])
+def test_a_room_imports_only_from_rooms_before_it(module: str) -> None:
+    room = module.partition("/")[0].removesuffix(".py")
+    upper = ROOMS[: ROOMS.index(room) + 1]
+    below = {name for name in _imports(PACKAGE / module) if name not in upper and (module, name) not in DOORS}
+    assert not below, f"{module} imports from {below}, which lie below {room}"
+
+
+def test_no_unfinished_marks() -> None:
+    marks = ("TO" + "DO", "FIX" + "ME", "XX" + "X", "NotImplemented")
+    found = [m for m in MODULES for mark in marks if mark in (PACKAGE / m).read_text(encoding="utf-8")]
+    assert not found

@@ -1,0 +1,331 @@
+"""Runs that are killed, interrupted and watched from outside.
+
+The default is small. The whole proof, with frames of the 500 m grid made of the sample frames, takes minutes:
+
+    HSRGEO_KILL_FRAMES=300 HSRGEO_KILL_RUNS=10 HSRGEO_KILL_GRID=500m pytest tests/test_kill.py -s
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+
+from hsrgeo.engine.manifest import MANIFEST
+from hsrgeo.formats.composite import unpack
+from tests.conftest import TIME, MakeFile, frame_name, make_tar, time_fields
+from tests.faults import Fault, every_fault
+
+FRAMES = int(os.environ.get("HSRGEO_KILL_FRAMES", "44"))
+KILLS = int(os.environ.get("HSRGEO_KILL_RUNS", "4"))
+GRID = os.environ.get("HSRGEO_KILL_GRID", "1km")
+SEED = int(os.environ.get("HSRGEO_KILL_SEED", "1"))
+STEP = timedelta(minutes=5)
+WORKER_LIMIT_BYTES = 250e6
+
+pytestmark = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="watches processes through /proc")
+
+
+# What is exported.
+
+
+@dataclass
+class Stage:
+    """An archive, and what an uninterrupted run with one job makes of it."""
+
+    archive: Path
+    frames: int
+    faults: list[Fault]
+    sound: int
+    """Times that have a sound frame."""
+    reference: dict[str, bytes] = field(default_factory=dict)
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest, make_file: MakeFile) -> Stage:
+    folder = tmp_path_factory.mktemp("stage")
+    if GRID == "500m":
+        samples: Path = request.getfixturevalue("samples")
+        blocks = [unpack(path.read_bytes(), path.name).block(1) for path in sorted(samples.glob("RDR_CMP_*.bin.gz"))]
+        makers: list[Callable[..., bytes]] = [functools.partial(make_file, block, dxy=500) for block in blocks]
+    else:
+        makers = [make_file]
+    faults = list(every_fault(makers[0], TIME + timedelta(days=1)))
+    entries = [(fault.name, fault.data) for fault in faults]
+    # Rivals: of two sound times, and of two broken frames, which come first in the archive.
+    rivals = [
+        (TIME, 1),
+        (TIME, 9),
+        (TIME + STEP, 5),
+        *[(TIME + timedelta(days=1) + n * STEP, s) for n in (4, 6) for s in (2, 7)],
+    ]
+    for number, (when, count) in enumerate(rivals):
+        stations = [(b"KWK", time_fields(when), time_fields(when))] * count
+        entries.append((f"again{number}/{frame_name(when)}", makers[0](time=when, stations=stations)))
+    count = FRAMES - len(entries)
+    assert count > 5
+    sound = [(frame_name(TIME + n * STEP), makers[n % len(makers)](time=TIME + n * STEP)) for n in range(count)]
+    random.Random(SEED).shuffle(sound)  # noqa: S311
+    mixed = sound[:]
+    for number, entry in enumerate(entries):  # spread evenly
+        mixed.insert((number + 1) * len(mixed) // len(entries), entry)
+    archive = folder / "RDR_HSR_202206.tar.gz"
+    archive.write_bytes(make_tar(mixed))
+    stage = Stage(archive, FRAMES, faults, sound=count + 2)
+    assert command(archive, folder / "out", jobs=1).wait() == 1
+    stage.reference = tree(folder / "out")
+    return stage
+
+
+def tree(out: Path) -> dict[str, bytes]:
+    """Return every file below OUT, the manifest without its seconds."""
+    found = {path.relative_to(out).as_posix(): path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    found[MANIFEST] = json.dumps([{**line, "seconds": 0} for line in lines(out)]).encode()
+    return found
+
+
+def lines(out: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (out / MANIFEST).read_bytes().splitlines()]
+
+
+# How it is run, and watched.
+
+
+class Session:
+    """A command in a process group of its own."""
+
+    begun: ClassVar[list[Session]] = []
+
+    def __init__(self, arguments: list[str], temporary: Path) -> None:
+        temporary.mkdir(exist_ok=True)
+        self.stderr = temporary / "stderr"
+        with self.stderr.open("wb") as stderr:
+            self.process = subprocess.Popen(
+                [sys.executable, *arguments],
+                stdout=subprocess.DEVNULL,
+                stderr=stderr,
+                env={**os.environ, "TMPDIR": str(temporary), "NO_COLOR": "1"},
+                start_new_session=True,
+            )
+        Session.begun.append(self)
+
+    def members(self) -> list[int]:
+        """Return the processes of the group that are alive: the parent first, workers and what else there is."""
+        found = []
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdigit():
+                try:
+                    state, _parent, group = entry.joinpath("stat").read_text().rpartition(")")[2].split()[:3]
+                except OSError:
+                    continue
+                if int(group) == self.process.pid and state != "Z":
+                    found.append(int(entry.name))
+        return sorted(found)
+
+    def kill(self) -> None:
+        if self.members():
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.wait()
+
+    def wait_until_gone(self, seconds: float) -> None:
+        end = time.monotonic() + seconds
+        while self.members():
+            assert time.monotonic() < end, "processes are left behind"
+            time.sleep(0.01)
+
+    def wait(self) -> int:
+        status = self.process.wait(timeout=600)
+        self.wait_until_gone(5)
+        return status
+
+
+def command(archive: Path, out: Path, *, jobs: int) -> Session:
+    arguments = ["-m", "hsrgeo", "export", str(archive), "--out", str(out), "--jobs", str(jobs)]
+    return Session(arguments, out.with_name(out.name + ".tmp"))
+
+
+def progress(out: Path) -> int:
+    try:
+        return (out / MANIFEST).read_bytes().count(b"\n")
+    except FileNotFoundError:
+        return 0
+
+
+def wait_for(session: Session, out: Path, frames: int) -> bool:
+    """Wait until the manifest has so many lines; return whether the run still goes on then."""
+    while progress(out) < frames:
+        if session.process.poll() is not None:
+            return False
+        time.sleep(0.002)
+    return session.process.poll() is None
+
+
+def files_below(folder: Path) -> Iterator[Path]:
+    """Yield what is there while others write and remove; `Path.rglob` stumbles over a folder that goes."""
+    for parent, _folders, names in os.walk(folder):
+        yield from (Path(parent, name) for name in names)
+
+
+@dataclass
+class Peaks:
+    """The most that was ever seen."""
+
+    temporary_bytes: int = 0
+    temporary_name: str = ""
+    parent_bytes: int = 0
+    worker_bytes: int = 0
+
+    def look(self, session: Session, folders: list[Path]) -> None:
+        for path in (path for folder in folders for path in files_below(folder)):
+            if path.name == ".manifest.jsonl.part":
+                continue  # the list itself, being put in order: it grows with the frames and holds none of them
+            if path.name.startswith(".") or "out" not in path.parts:
+                self._file(path)
+        for number, pid in enumerate(session.members()):
+            try:
+                for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+                    if descriptor.readlink().name.endswith(" (deleted)"):
+                        self._file(descriptor)
+                status = Path(f"/proc/{pid}/status").read_text()
+            except OSError:
+                continue
+            if "VmHWM:" in status:
+                peak = int(status.partition("VmHWM:")[2].split()[0]) * 1024
+                if number:
+                    self.worker_bytes = max(self.worker_bytes, peak)
+                else:
+                    self.parent_bytes = max(self.parent_bytes, peak)
+
+    def _file(self, path: Path) -> None:
+        try:
+            size = path.stat().st_size
+        except OSError:
+            return
+        if path.is_file() and size > self.temporary_bytes:
+            self.temporary_bytes, self.temporary_name = size, str(path)
+
+
+# The proofs.
+
+
+def test_each_broken_frame_has_its_reason_and_nothing_large_lies_about(stage: Stage, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    begun = time.monotonic()
+    session = command(stage.archive, out, jobs=2)
+    peaks = Peaks()
+    while session.process.poll() is None:
+        shared = Path("/dev/shm").glob(f"joblib*_{session.process.pid}_*")  # noqa: S108 - for large arrays
+        peaks.look(session, [out, out.with_name("out.tmp"), *shared])
+        time.sleep(0.003)
+    seconds = time.monotonic() - begun
+    assert session.wait() == 1
+    told = {line["member"]: line for line in lines(out)}
+    assert len(told) == stage.frames
+    for fault in stage.faults:
+        assert told[fault.name]["error"]["type"] == fault.error.__name__
+        assert fault.reason in told[fault.name]["error"]["message"]
+    assert sum(line["status"] == "failed" for line in told.values()) == len(stage.faults)
+    assert len(list(out.rglob("*.tif"))) == len(list(out.rglob("*.png"))) == stage.sound
+    assert tree(out) == stage.reference
+    outputs = [path for path in out.rglob("*") if path.suffix in (".tif", ".png")]
+    largest = max(path.stat().st_size for path in outputs)
+    print(f"\n{stage.frames} frames in {seconds:.1f} s; largest output {largest:,} bytes; {peaks}")  # noqa: T201
+    assert 0 < peaks.temporary_bytes <= largest
+    assert 0 < peaks.worker_bytes < WORKER_LIMIT_BYTES
+
+
+def test_killed_at_random_and_run_again(stage: Stage, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    chance = random.Random(SEED)  # noqa: S311
+    contested = {frame_name(TIME + n * STEP)[16:28] for n in (0, 1)} | {
+        fault.name[16:28] for number, fault in enumerate(stage.faults) if number in (4, 6)
+    }
+    moments = []
+    for kill in range(KILLS):
+        session = command(stage.archive, out, jobs=chance.choice([1, 2, 2, 2]))
+        left = stage.frames - progress(out)
+        wanted = progress(out) + chance.randint(1, max(1, left // (KILLS - kill + 1)))
+        if wait_for(session, out, wanted):
+            time.sleep(chance.uniform(0, 0.001 * FRAMES))
+        session.kill()
+        assert session.process.returncode in (1, -signal.SIGKILL), session.stderr.read_text()
+        moments.append((progress(out), session.process.returncode, [p.name for p in out.rglob(".*")]))
+        # What has its name is whole.
+        for path in out.rglob("2*"):
+            if path.is_file() and path.name.partition(".")[0] not in contested:
+                assert path.read_bytes() == stage.reference[path.relative_to(out).as_posix()], path
+    print("\nkilled after so many lines, status, left lying:", *moments, sep="\n  ")  # noqa: T201
+    assert sum(status == -signal.SIGKILL for _lines, status, _left in moments) > KILLS // 2
+    assert command(stage.archive, out, jobs=2).wait() == 1
+    assert tree(out) == stage.reference
+
+
+@pytest.mark.parametrize("to", ["group", "parent"])
+@pytest.mark.parametrize("moment", [0, 5])
+def test_interrupted(stage: Stage, tmp_path: Path, to: str, moment: int) -> None:
+    out = tmp_path / "out"
+    session = command(stage.archive, out, jobs=2)
+    if moment:
+        assert wait_for(session, out, moment)
+    else:
+        while len(session.members()) < 4:  # it has begun to start workers
+            assert session.process.poll() is None
+    begun = time.monotonic()
+    (os.killpg if to == "group" else os.kill)(session.process.pid, signal.SIGINT)
+    assert session.wait() == 130
+    assert time.monotonic() - begun < 3
+    assert session.stderr.read_text() == (
+        "hsrgeo: interrupted; what is done stays done, and the same command goes on from there\n"
+    )
+
+
+def test_workers_end_with_a_parent_that_is_killed(stage: Stage, tmp_path: Path) -> None:
+    for moment in (0, 5):
+        out = tmp_path / f"{moment}"
+        session = command(stage.archive, out, jobs=2)
+        while len(session.members()) < 5 or progress(out) < moment:
+            assert session.process.poll() is None
+        os.kill(session.process.pid, signal.SIGKILL)
+        session.process.wait()
+        session.wait_until_gone(5)
+
+
+def test_a_script_ends_as_soon_as_it_is_done(stage: Stage, tmp_path: Path) -> None:
+    script = (
+        "import sys, time, hsrgeo\n"
+        "options = hsrgeo.ExportOptions(jobs=2, window=(0, 0, 16, 16))\n"
+        "outcomes = hsrgeo.export(sys.argv[1], sys.argv[2], options)\n"
+        "if sys.argv[3] == 'early':\n"
+        "    print(next(outcomes).status, file=sys.stderr)\n"
+        "else:\n"
+        "    print(sum(1 for _ in outcomes), file=sys.stderr)\n"
+        "print(time.time(), file=sys.stderr)\n"
+    )
+    for how in ("early", "late"):
+        session = Session(
+            ["-W", "error", "-c", script, str(stage.archive), str(tmp_path / how), how], tmp_path / f"{how}.tmp"
+        )
+        assert session.wait() == 0
+        said = session.stderr.read_text().splitlines()
+        assert len(said) == 2, said
+        assert time.time() - float(said[1]) < 3
+
+
+@pytest.fixture(autouse=True)
+def none_left_behind() -> Iterator[None]:
+    yield
+    for session in Session.begun:
+        session.kill()  # where a test failed in the middle
+    Session.begun.clear()

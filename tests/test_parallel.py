@@ -1,0 +1,203 @@
+"""Batches through processes: everything comes back once, little is under way, and nothing is left behind."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import signal
+import threading
+import time
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import joblib
+import pytest
+
+from hsrgeo.engine.parallel import _AHEAD, _UNREAD, run_parallel
+from hsrgeo.errors import HsrGeoError, TruncatedError
+
+# Top-level, so that workers find them.
+
+
+def squared(number: int) -> tuple[int, int]:
+    return number * number, os.getpid()
+
+
+def slowly(number: int) -> int:
+    time.sleep(0.02)
+    return number
+
+
+def slow_process(_number: int) -> int:
+    time.sleep(0.02)
+    return os.getpid()
+
+
+def broken_at_five(number: int) -> int:
+    if number == 5:
+        error = TruncatedError("truncated", "more", "less", "a.tar", "m")
+        error.add_note("while exporting 5")
+        raise error
+    return number
+
+
+def killed_at_five(number: int) -> int:
+    if number == 5:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return number
+
+
+def interrupt_state(_number: int) -> tuple[bool, bool]:
+    blocked = signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+    return blocked, signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+
+
+class Counted:
+    """Counts what is taken of it."""
+
+    def __init__(self, count: int) -> None:
+        self.taken = 0
+        self.threads: set[int] = set()
+        self._count = count
+
+    def __iter__(self) -> Iterator[int]:
+        for number in range(self._count):
+            self.taken += 1
+            self.threads.add(threading.get_ident())
+            yield number
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3])
+@pytest.mark.parametrize("count", [0, 1, 2, 200])
+def test_every_batch_comes_back_once(workers: int, count: int) -> None:
+    results = list(run_parallel(squared, range(count), workers))
+    assert sorted(square for square, _pid in results) == [number * number for number in range(count)]
+    pids = {pid for _square, pid in results}
+    assert (pids == {os.getpid()}) is (workers == 1 and count > 0)
+    if workers == 1:
+        assert [square for square, _pid in results] == [number * number for number in range(count)]
+
+
+def test_several_processes_take_part() -> None:
+    assert len(set(run_parallel(slow_process, range(40), 2))) == 2
+
+
+def test_one_worker_takes_nothing_ahead() -> None:
+    batches = Counted(5)
+    for number, _result in enumerate(run_parallel(slowly, batches, 1), 1):
+        assert batches.taken == number
+
+
+def test_few_batches_are_under_way() -> None:
+    batches = Counted(60)
+    most = 0
+    for number, _result in enumerate(run_parallel(slowly, batches, 2)):
+        most = max(most, batches.taken - number)
+    assert batches.taken == 60
+    # joblib takes one for each worker at a time, and results that are on their way count here too
+    assert most <= (_AHEAD + 1) * 2 + 2
+
+
+def test_a_slow_reader_holds_the_workers_up() -> None:
+    # Without that, joblib is through with all 3,000 before the 100th is read.
+    batches = Counted(3000)
+    most = 0
+    for number, _result in enumerate(run_parallel(squared, batches, 2)):
+        most = max(most, batches.taken - number)
+        if number < 100:
+            time.sleep(0.01)
+    assert batches.taken == 3000
+    assert 2 * _AHEAD < most <= 2 * _UNREAD
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_an_error_in_a_worker_comes_out_whole(workers: int) -> None:
+    with pytest.raises(TruncatedError) as caught:
+        list(run_parallel(broken_at_five, range(10), workers))
+    assert str(caught.value) == "a.tar [m]: truncated: expected more, found less"
+    assert caught.value.__notes__ == ["while exporting 5"]
+    assert len(list(run_parallel(squared, range(10), workers))) == 10  # and the next run is sound
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("sound", [1, 30])
+def test_an_error_in_the_batches_comes_after_what_was_under_way(workers: int, sound: int) -> None:
+    def batches() -> Iterator[int]:
+        yield from range(sound)
+        raise ZeroDivisionError("a bug")
+
+    results = run_parallel(slowly, batches(), workers)
+    assert sorted(itertools.islice(results, sound)) == list(range(sound))
+    with pytest.raises(ZeroDivisionError, match="a bug"):
+        next(results)
+
+
+def test_a_worker_that_is_killed_is_explained() -> None:
+    with pytest.raises(HsrGeoError, match=r"a worker process was killed.*fewer --jobs"):
+        list(run_parallel(killed_at_five, range(10), 2))
+    assert len(list(run_parallel(squared, range(10), 2))) == 10
+
+
+def test_closing_ends_at_once_and_in_silence() -> None:
+    for read in (0, 1, 5):
+        run = run_parallel(slowly, range(10_000), 2)
+        for _ in range(read):
+            next(run)
+        begun = time.monotonic()
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            run.close()
+        assert not caught
+        assert time.monotonic() - begun < 2
+    assert len(list(run_parallel(squared, range(10), 2))) == 10
+
+
+def test_an_interrupt_ends_at_once_and_in_silence(capfd: pytest.CaptureFixture[str]) -> None:
+    def batches() -> Iterator[int]:
+        for number in range(10_000):
+            if number == 20:
+                os.kill(os.getpid(), signal.SIGINT)
+            yield number
+
+    begun = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        list(run_parallel(slowly, batches(), 2))
+    assert time.monotonic() - begun < 3
+    assert capfd.readouterr() == ("", "")
+
+
+def test_an_interrupt_before_the_workers_start_is_not_lost() -> None:
+    def batches() -> Iterator[int]:
+        os.kill(os.getpid(), signal.SIGINT)
+        yield from range(10)
+
+    with pytest.raises(KeyboardInterrupt):
+        list(run_parallel(slowly, batches(), 2))
+
+
+def test_an_interrupt_while_the_workers_start_is_not_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Interrupted(joblib.Parallel):  # type: ignore[misc]
+        def __call__(self, iterable: Any) -> Any:
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.01)
+            return super().__call__(iterable)
+
+    monkeypatch.setattr("hsrgeo.engine.parallel.Parallel", Interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        list(run_parallel(slowly, range(100), 2))
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+
+
+def test_workers_leave_interrupts_to_the_parent() -> None:
+    assert set(run_parallel(interrupt_state, range(20), 2)) == {(True, True)}
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+
+
+def test_it_runs_in_a_thread_too() -> None:
+    results: list[tuple[int, int]] = []
+    thread = threading.Thread(target=lambda: results.extend(run_parallel(squared, range(50), 2)))
+    thread.start()
+    thread.join(30)
+    assert len(results) == 50

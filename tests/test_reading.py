@@ -1,0 +1,142 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import hsrgeo
+from hsrgeo.errors import ArchiveError, FrameNameError, LengthError, OptionsError, SourceError, TruncatedError
+from hsrgeo.reading import iter_frames, open_frame
+from tests.conftest import NX, NY, TIME, MakeFile, Pixels, frame_name, make_tar
+
+TIMES = [TIME + timedelta(minutes=5 * k) for k in range(4)]
+
+
+@pytest.fixture(scope="session")
+def frames(make_file: MakeFile) -> list[tuple[str, bytes]]:
+    """Give four frames, five minutes apart; the first pixel of each is its number."""
+    made = []
+    for number, time in enumerate(TIMES):
+        layer = np.full((NY, NX), -25000, np.int16)
+        layer[0, 0] = number
+        made.append((frame_name(time), make_file(layer, time=time)))
+    return made
+
+
+@pytest.fixture
+def folder(tmp_path: Path, frames: list[tuple[str, bytes]]) -> Path:
+    """Give a folder: a frame beside an archive of two, and one below."""
+    (tmp_path / frames[0][0]).write_bytes(frames[0][1])
+    (tmp_path / "b.tar.gz").write_bytes(make_tar([frames[2], frames[1]]))
+    (tmp_path / "c").mkdir()
+    (tmp_path / "c" / frames[3][0]).write_bytes(frames[3][1])
+    (tmp_path / "notes.txt").write_text("no frame")
+    return tmp_path
+
+
+def test_open_frame_reads_one_file(tmp_path: Path, frame_file: bytes, pixels: Pixels) -> None:
+    path = tmp_path / frame_name()
+    path.write_bytes(frame_file)
+    for given in (path, str(path)):
+        frame = open_frame(given)
+        assert np.array_equal(frame.raw, pixels)
+        assert (frame.time, frame.product, frame.kind, frame.name) == (TIME, "HSR", "PUB", path.name)
+    assert hsrgeo.open_frame is open_frame
+
+
+def test_open_frame_takes_any_name_and_a_block(tmp_path: Path, make_file: MakeFile, pixels: Pixels) -> None:
+    upside_down = pixels[::-1]
+    (tmp_path / "latest").write_bytes(make_file(pixels, upside_down))
+    assert np.array_equal(open_frame(tmp_path / "latest", block=2).raw, upside_down)
+    (tmp_path / "plain").write_bytes(make_file(gz=False))
+    assert np.array_equal(open_frame(tmp_path / "plain").raw, pixels)
+    assert [frame.name for frame in iter_frames(tmp_path / "plain")] == ["plain"]
+    with pytest.raises(LengthError, match=r"latest: block: expected block 3, found 2 in the file$"):
+        open_frame(tmp_path / "latest", block=3)
+
+
+def test_open_frame_tells_the_place(tmp_path: Path, frame_file: bytes) -> None:
+    path = tmp_path / frame_name()
+    with pytest.raises(SourceError, match=f"^{path}: cannot be read: No such file or directory$"):
+        open_frame(path)
+    with pytest.raises(SourceError, match=f"^{tmp_path}: cannot be read: Is a directory$"):
+        open_frame(tmp_path)
+    path.write_bytes(frame_file[:-20])
+    with pytest.raises(TruncatedError, match=f"^{path}: truncated: expected a whole gzip stream, found its end after"):
+        open_frame(path)
+    late = tmp_path / frame_name(TIMES[1])
+    late.write_bytes(frame_file)
+    with pytest.raises(FrameNameError, match=f"^{late}: name and header disagree on the time"):
+        open_frame(late)
+
+
+def test_iter_frames_reads_files_folders_and_archives_in_stored_order(folder: Path) -> None:
+    frames = list(iter_frames(folder))
+    assert [int(frame.raw[0, 0]) for frame in frames] == [0, 2, 1, 3]
+    assert [frame.time for frame in frames] == [TIMES[k] for k in (0, 2, 1, 3)]
+    assert [frame.name for frame in frames] == [frame_name(TIMES[k]) for k in (0, 2, 1, 3)]
+    for sources in (str(folder), [folder], (folder, str(folder)), f"{folder}/[!n]*"):
+        assert [int(frame.raw[0, 0]) for frame in iter_frames(sources)] == [0, 2, 1, 3]
+    with pytest.raises(
+        LengthError, match=r"notes\.txt: length: expected a header of 1024 bytes and pixels, found 8 bytes$"
+    ):
+        list(iter_frames(f"{folder}/*"))  # a glob names each file on its own, also the one that is no frame
+
+
+def test_iter_frames_selects(folder: Path) -> None:
+    some = iter_frames(folder, start=TIMES[1], end=TIMES[3])
+    assert [frame.time for frame in some] == [TIMES[2], TIMES[1]]
+    assert list(iter_frames(folder, product="HSP")) == []
+    assert len(list(iter_frames(folder, product="hsr"))) == 4
+    with pytest.raises(OptionsError, match="give it a time zone"):
+        list(iter_frames(folder, start=TIME.replace(tzinfo=None)))
+
+
+def test_iter_frames_is_lazy(folder: Path) -> None:
+    (folder / "z.tar.gz").write_bytes(b"no archive")
+    frames = iter_frames([folder / "b.tar.gz", folder / "z.tar.gz"])
+    assert next(frames).time == TIMES[2]
+    del frames  # the archive is closed with it; see the fixture that watches open files
+
+
+def _times(frames: Iterator[hsrgeo.Frame]) -> list[object]:
+    got: list[object] = []
+    try:
+        got.extend(frame.time for frame in frames)
+    except hsrgeo.HsrGeoError as error:
+        got.append(type(error))
+        assert next(frames, None) is None  # it ends there
+    return got
+
+
+def test_iter_frames_ends_at_the_first_that_is_broken(folder: Path, frames: list[tuple[str, bytes]]) -> None:
+    archive = folder / "b.tar.gz"
+    name, data = frames[1]
+    archive.write_bytes(make_tar([frames[0], (name, data[:-9]), frames[3]]))
+    with pytest.raises(TruncatedError, match=rf"^{archive} \[{name}\]: truncated"):
+        list(iter_frames(archive))
+    assert _times(iter_frames(archive)) == [TIMES[0], TruncatedError]
+    whole = make_tar([frames[0], frames[1]], gz=False)
+    archive.write_bytes(whole[: 512 + len(frames[0][1]) + 512 + 512 + 100])  # inside the second frame's data
+    assert _times(iter_frames(archive)) == [TIMES[0], ArchiveError]
+    archive.write_bytes(make_tar([frames[0], ("RDR_CMP_HSR_PUB_never.bin.gz", b""), frames[1]]))
+    assert _times(iter_frames(archive)) == [TIMES[0], FrameNameError]
+    with pytest.raises(SourceError, match="nowhere: no such file or folder"):
+        list(iter_frames(folder / "nowhere"))
+
+
+def test_iter_frames_reads_both_of_two_members_of_one_name(tmp_path: Path, frames: list[tuple[str, bytes]]) -> None:
+    archive = tmp_path / "a.tar"
+    archive.write_bytes(make_tar([frames[0], frames[1], frames[0]], gz=False))
+    got = list(iter_frames(archive))
+    assert [frame.time for frame in got] == [TIMES[0], TIMES[1], TIMES[0]]
+    assert [frame.kind for frame in got] == ["PUB"] * 3
+    assert [frame.name for frame in got] == [frame_name(TIMES[k]) for k in (0, 1, 0)]
+
+
+def test_iter_frames_of_samples(samples: Path) -> None:
+    minutes = [frame.time.minute for frame in iter_frames(samples)]
+    assert minutes == [10, 15]
