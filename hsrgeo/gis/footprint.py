@@ -12,11 +12,11 @@ from affine import Affine
 from numpy.typing import NDArray
 
 from hsrgeo.errors import ProjectionError
+from hsrgeo.model.codes import code_of
 
 _EDGE_STEPS = 256  # along each edge; the outline keeps every 256th, 128th, ... of them
 _TOLERANCE = 0.1  # cells between the outline and the true edge, which is a curve in longitude and latitude
 _DIGITS = 7  # of a degree: 1 cm
-_SURE = 100  # per cent: a CRS that merely resembles EPSG's is not EPSG's
 
 _Ring = NDArray[np.float64]
 
@@ -69,9 +69,8 @@ def place_of(wkt: str, transform: Affine, width: int, height: int) -> Place:
 @lru_cache(maxsize=64)  # asking which of EPSG's it is takes 65 ms
 def _described(wkt: str) -> dict[str, Any]:
     crs = pyproj.CRS.from_wkt(wkt)
-    authority = crs.to_authority(min_confidence=_SURE)
     return {
-        "proj:code": ":".join(authority) if authority else None,
+        "proj:code": code_of(crs),
         "proj:wkt2": crs.to_wkt("WKT2_2019"),
         "proj:projjson": crs.to_json_dict(),
     }
@@ -95,7 +94,7 @@ def _outline(crs: pyproj.CRS, bounds: tuple[float, float, float, float]) -> _Rin
 def _to_lonlat(crs: pyproj.CRS) -> pyproj.Transformer:
     # A datum that is in no register is KMA's sphere, whose degrees are those of WGS 84 (as in hsrgeo.model.grid).
     geodetic = crs.geodetic_crs
-    known = geodetic is not None and geodetic.to_authority(min_confidence=_SURE) is not None
+    known = geodetic is not None and code_of(geodetic) is not None
     return pyproj.Transformer.from_crs(crs, "OGC:CRS84" if known or geodetic is None else geodetic, always_xy=True)
 
 

@@ -21,6 +21,7 @@ from xml.sax.saxutils import escape, quoteattr
 
 import pyproj
 
+from hsrgeo.model.codes import code_of
 from hsrgeo.model.quantity import Quantity
 from hsrgeo.model.times import FRAME_STEP, KST, utc_text
 from hsrgeo.writers.tags import LICENCE
@@ -231,8 +232,7 @@ def _layer_xml(one: Series, crs_xml: str, time: datetime, path: str, step: timed
 
 def _crs_xml(wkt: str) -> str:
     crs = pyproj.CRS.from_wkt(wkt)
-    told = crs.to_json_dict().get("id")  # to_authority wants the name too, and releases of EPSG differ in names
-    code = f"{told['authority']}:{told['code']}" if told else ""
+    code = code_of(crs) or ""
     return (
         f"<spatialrefsys><wkt>{escape(wkt)}</wkt><srsid>0</srsid><srid>0</srid><authid>{escape(code)}</authid>"
         f"<description>{escape(crs.name)}</description>"

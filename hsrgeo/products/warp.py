@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from pyproj.exceptions import CRSError
 
 from hsrgeo.errors import FrameError, OptionsError
+from hsrgeo.model.codes import code_of
 from hsrgeo.model.frame import Frame
 from hsrgeo.model.grid import Grid
 from hsrgeo.model.window import Area, BBox, Window
@@ -173,9 +174,8 @@ def warp_for(grid: Grid, area: Area | None, target: Target) -> Warp:
         )
     x, y = projected(grid, target.wkt2, *_edge(grid, area, window))
     lattice = _lattice(x, y, side, f"resolution {side:g} {_unit(crs)}s in {crs.name}")
-    authority = crs.to_authority(min_confidence=100)
     output = Grid(
-        name=":".join(authority) if authority else crs.name,
+        name=code_of(crs) or crs.name,
         wkt2=target.wkt2,
         transform=lattice.transform,
         width=lattice.width,
