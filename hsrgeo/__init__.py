@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from hsrgeo.engine.cube import make_cube
     from hsrgeo.engine.cube_options import CubeOptions
     from hsrgeo.engine.export import Export, export
+    from hsrgeo.engine.gauges_bias import GaugeBias, gauge_bias
+    from hsrgeo.engine.gauges_field import GaugeField, gauge_fields
+    from hsrgeo.engine.gauges_options import GaugeBiasOptions, GaugeFieldOptions
+    from hsrgeo.engine.gauges_polygons import ThiessenPolygons, thiessen_polygons
     from hsrgeo.engine.options import ExportOptions
     from hsrgeo.engine.outcome import Outcome
     from hsrgeo.engine.plot import PlotSeriesOptions, PlotSumOptions, plot_series, plot_sum
@@ -42,6 +46,7 @@ if TYPE_CHECKING:
     from hsrgeo.products.rain import Law, rain_frame
     from hsrgeo.products.warp import Target, as_target, warp_frame
     from hsrgeo.reading import iter_frames, open_frame
+    from hsrgeo.sources.gauge_rules import ReadingRules
 
 __version__ = "0.1.0"
 
@@ -54,6 +59,10 @@ _HOMES = {
     "ExportOptions": "hsrgeo.engine.options",
     "Frame": "hsrgeo.model.frame",
     "FrameError": "hsrgeo.errors",
+    "GaugeBias": "hsrgeo.engine.gauges_bias",
+    "GaugeBiasOptions": "hsrgeo.engine.gauges_options",
+    "GaugeField": "hsrgeo.engine.gauges_field",
+    "GaugeFieldOptions": "hsrgeo.engine.gauges_options",
     "Grid": "hsrgeo.model.grid",
     "HsrGeoError": "hsrgeo.errors",
     "KST": "hsrgeo.model.times",
@@ -62,17 +71,21 @@ _HOMES = {
     "Outcome": "hsrgeo.engine.outcome",
     "PlotSeriesOptions": "hsrgeo.engine.plot",
     "PlotSumOptions": "hsrgeo.engine.plot",
+    "ReadingRules": "hsrgeo.sources.gauge_rules",
     "Region": "hsrgeo.engine.regions",
     "RenderOptions": "hsrgeo.engine.render",
     "Rendered": "hsrgeo.engine.render",
     "SeriesOptions": "hsrgeo.engine.series_options",
     "SourceError": "hsrgeo.errors",
     "Target": "hsrgeo.products.warp",
+    "ThiessenPolygons": "hsrgeo.engine.gauges_polygons",
     "Window": "hsrgeo.model.window",
     "WindowError": "hsrgeo.errors",
     "accumulate": "hsrgeo.engine.accumulate",
     "as_target": "hsrgeo.products.warp",
     "export": "hsrgeo.engine.export",
+    "gauge_bias": "hsrgeo.engine.gauges_bias",
+    "gauge_fields": "hsrgeo.engine.gauges_field",
     "grids": "hsrgeo.model.grid",
     "iter_frames": "hsrgeo.reading",
     "make_cube": "hsrgeo.engine.cube",
@@ -84,6 +97,7 @@ _HOMES = {
     "rain_frame": "hsrgeo.products.rain",
     "render": "hsrgeo.engine.render",
     "series": "hsrgeo.engine.series",
+    "thiessen_polygons": "hsrgeo.engine.gauges_polygons",
     "verify": "hsrgeo.engine.verify",
     "warp_frame": "hsrgeo.products.warp",
     "write_catalog": "hsrgeo.engine.stac",
@@ -103,6 +117,10 @@ __all__ = [
     "ExportOptions",
     "Frame",
     "FrameError",
+    "GaugeBias",
+    "GaugeBiasOptions",
+    "GaugeField",
+    "GaugeFieldOptions",
     "Grid",
     "HsrGeoError",
     "Law",
@@ -110,18 +128,22 @@ __all__ = [
     "Outcome",
     "PlotSeriesOptions",
     "PlotSumOptions",
+    "ReadingRules",
     "Region",
     "RenderOptions",
     "Rendered",
     "SeriesOptions",
     "SourceError",
     "Target",
+    "ThiessenPolygons",
     "Window",
     "WindowError",
     "__version__",
     "accumulate",
     "as_target",
     "export",
+    "gauge_bias",
+    "gauge_fields",
     "grids",
     "iter_frames",
     "make_cube",
@@ -133,6 +155,7 @@ __all__ = [
     "rain_frame",
     "render",
     "series",
+    "thiessen_polygons",
     "verify",
     "warp_frame",
     "write_catalog",

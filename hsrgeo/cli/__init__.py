@@ -9,6 +9,7 @@ from hsrgeo.cli.accumulate import accumulate
 from hsrgeo.cli.cube import cube
 from hsrgeo.cli.export import export
 from hsrgeo.cli.extract import extract
+from hsrgeo.cli.gauges import gauges
 from hsrgeo.cli.grids import grids
 from hsrgeo.cli.info import info
 from hsrgeo.cli.plot import plot
@@ -36,6 +37,7 @@ for title, commands in (("Export", _MAIN), ("Maps", _GIS), ("Numbers", _NUMBERS)
     for command in commands:
         app.command(no_args_is_help=command is not grids, rich_help_panel=title)(command)
 app.add_typer(plot, rich_help_panel="Numbers")
+app.add_typer(gauges, rich_help_panel="Numbers")
 
 
 def _show_version(wanted: bool) -> None:

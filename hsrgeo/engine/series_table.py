@@ -50,7 +50,7 @@ def read_series(
     if len(rows) > MOST_PLACES:
         raise OptionsError(f"{len(rows)} places: at most {MOST_PLACES} in one plot")
     there: dict[str, None] = {}
-    for time, name, rate, coverage in _lines(path):
+    for time, name, rate, coverage in series_lines(path):
         there.setdefault(name)
         if not names and len(there) > MOST_PLACES:
             raise OptionsError(f"{path}: more than {MOST_PLACES} places: choose with --name, of {_listed(there)}")
@@ -109,7 +109,12 @@ def _step(path: Path, times: Sequence[datetime]) -> timedelta:
     return step
 
 
-def _lines(path: Path) -> Iterator[_Line]:
+def series_lines(path: Path) -> Iterator[_Line]:
+    """Yield time, name, rate [mm/h] and coverage of each row of a table that `hsrgeo series` wrote.
+
+    Raises:
+        SourceError: It cannot be read, or is no such table.
+    """
     if not path.is_file():
         raise SourceError(str(path), "no such file")
     match path.suffix.lower():

@@ -63,7 +63,9 @@ def encode_sum_cog(
     return encode_bands(grid, bands, tags, time_utc)
 
 
-def encode_bands(grid: Grid, bands: Sequence[Band], tags: Mapping[str, str], time_utc: str) -> bytes:
+def encode_bands(
+    grid: Grid, bands: Sequence[Band], tags: Mapping[str, str], time_utc: str, licence: str = LICENCE
+) -> bytes:
     """Return the bytes of a COG of bands of int32, with nearest overviews and no time of its making.
 
     Args:
@@ -71,11 +73,13 @@ def encode_bands(grid: Grid, bands: Sequence[Band], tags: Mapping[str, str], tim
         bands: At least one; `NODATA` where nothing is known, in each of them.
         tags: Of the default domain.
         time_utc: As `encode_sum_cog`.
+        licence: Of the data; empty where hsrgeo does not know it.
 
     Raises:
         WriteError: GDAL refused.
     """
     options = {"BLOCKSIZE": str(tile_side(grid)), **_COPIED}
+    licence_tags = {"TIFFTAG_COPYRIGHT": licence, "LICENCE": licence} if licence else {}
     if grid.width == 1:
         options["OVERVIEWS"] = "NONE"  # they would not be narrower, which rio-cogeo calls invalid
     try:
@@ -100,9 +104,8 @@ def encode_bands(grid: Grid, bands: Sequence[Band], tags: Mapping[str, str], tim
                 dataset.update_tags(
                     **{
                         **tags,
-                        "TIFFTAG_COPYRIGHT": LICENCE,
+                        **licence_tags,
                         "TIFFTAG_SOFTWARE": "hsrgeo",
-                        "LICENCE": LICENCE,
                         "OVERVIEW_RESAMPLING": OVERVIEW_RESAMPLING,
                     }
                 )

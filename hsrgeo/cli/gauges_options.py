@@ -1,0 +1,107 @@
+"""Options that the commands of `hsrgeo gauges` share: how a file of readings is to be understood."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hsrgeo.cli.common import time_option
+
+if TYPE_CHECKING:  # names in signatures of helpers only: Typer reads those of commands
+    from hsrgeo.sources.gauge_rules import ReadingRules
+
+_READ = "Understand the readings"
+
+
+class StampChoice(StrEnum):
+    """What the time of a reading is."""
+
+    end = "end"
+    start = "start"
+
+
+class UnitChoice(StrEnum):
+    """What a reading is."""
+
+    mm = "mm"
+    mm_h = "mm/h"
+
+
+class EmptyChoice(StrEnum):
+    """What an empty cell is."""
+
+    missing = "missing"
+    zero = "zero"
+
+
+ReadingsFile = Annotated[
+    Path,
+    typer.Argument(metavar="READINGS", help="CSV: time,name,rain_mm; or time and a column for each gauge."),
+]
+Gauges = Annotated[Path, typer.Option("--gauges", metavar="FILE", help="CSV name,lon,lat in degrees, UTF-8.")]
+Step = Annotated[
+    str, typer.Option(metavar="LENGTH", help="What a reading stands for: 1min, 10min, 1h, 1d.", rich_help_panel=_READ)
+]
+Stamp = Annotated[
+    StampChoice,
+    typer.Option(help="Whether a reading's time is the end of its step, as KMA has it.", rich_help_panel=_READ),
+]
+Unit = Annotated[UnitChoice, typer.Option(help="Depth of the step, or its mean rate.", rich_help_panel=_READ)]
+Column = Annotated[
+    str | None, typer.Option(metavar="NAME", help="Of the rain, where several could be.", rich_help_panel=_READ)
+]
+Encoding = Annotated[str, typer.Option(metavar="NAME", help="As cp949, of KMA's files.", rich_help_panel=_READ)]
+Missing = Annotated[
+    list[float] | None,
+    typer.Option(metavar="CODE", help="Number for no reading, as -99.9; repeatable.", rich_help_panel=_READ),
+]
+Empty = Annotated[
+    EmptyChoice,
+    typer.Option(help="What an empty cell is; zero in some of KMA's files.", rich_help_panel=_READ),
+]
+Most = Annotated[
+    float | None,
+    typer.Option(
+        "--max-rain", metavar="MM", help="A reading above is bad; else by world records.", rich_help_panel=_READ
+    ),
+]
+SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Leave bad rows out and count them.", rich_help_panel=_READ)]
+Start = Annotated[
+    str | None,
+    typer.Option(metavar="TIME", help="Steps from here on; KST unless a zone is given.", rich_help_panel=_READ),
+]
+End = Annotated[str | None, typer.Option(metavar="TIME", help="Steps that end by then.", rich_help_panel=_READ)]
+GridName = Annotated[str, typer.Option("--grid", metavar="NAME", help="As hsrgeo grids lists them.")]
+
+
+def reading_rules(
+    step: str,
+    stamp: StampChoice,
+    unit: UnitChoice,
+    column: str | None,
+    encoding: str,
+    missing: list[float] | None,
+    empty: EmptyChoice,
+    max_rain: float | None,
+    skip_bad: bool,
+    start: str | None,
+    end: str | None,
+) -> "ReadingRules":
+    """Return what was said of the readings."""
+    from hsrgeo.model.times import parse_step  # noqa: PLC0415 - only where they run
+    from hsrgeo.sources.gauge_rules import ReadingRules  # noqa: PLC0415
+
+    return ReadingRules(
+        step=parse_step(step),
+        stamp=stamp.value,
+        unit=unit.value,
+        column=column,
+        encoding=encoding,
+        missing=tuple(missing or ()),
+        empty=empty.value,
+        most_mm=max_rain,
+        skip_bad=skip_bad,
+        start=time_option(start),
+        end=time_option(end),
+    )

@@ -1,0 +1,77 @@
+"""Thiessen polygons of a list of gauges, as GeoJSON."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from hsrgeo.cube.places import Points, read_points
+from hsrgeo.errors import ClippedWarning, OptionsError, WindowError
+from hsrgeo.model.grid import grids
+from hsrgeo.model.window import BBox, as_bbox
+from hsrgeo.products.interpolate import network
+from hsrgeo.products.thiessen import thiessen_geojson
+from hsrgeo.sources.remote import local
+from hsrgeo.writers.files import write_file
+
+_SUFFIXES = (".geojson", ".json")
+
+
+@dataclass(frozen=True, slots=True)
+class ThiessenPolygons:
+    """What came of it."""
+
+    path: Path
+    gauges: int
+    """Places that the polygons are of."""
+    notes: list[str] = field(default_factory=list)
+    """What a user should know, such as gauges outside the grid."""
+
+
+def thiessen_polygons(
+    gauges: str | Path | Points,
+    out: str | Path,
+    *,
+    bbox: BBox | tuple[float, float, float, float] | None = None,
+    grid: str = "kma-hb-500m",
+) -> ThiessenPolygons:
+    """Write the Thiessen polygon of every gauge: name, place, and area on the ground [km2].
+
+    The file is one that `hsrgeo series --polygons` reads. Distances are those of the grid's projection.
+
+    Args:
+        gauges: CSV file with name, lon and lat, or what was read of one.
+        out: The file, ``.geojson`` or ``.json``, in degrees; what is there already is replaced.
+        bbox: (west, south, east, north) [degrees]: polygons end at the window of whole cells that covers it. None is
+            the whole grid.
+        grid: Name of the composites' grid.
+
+    Raises:
+        OptionsError: Gauges that cannot be read, none on the grid; a box outside it; another suffix.
+        MissingExtraError: shapely is not installed.
+        WriteError: The disk refused.
+    """
+    path = local(out, "hsrgeo gauges")
+    if path.suffix.lower() not in _SUFFIXES:
+        raise OptionsError(f"{out}: polygons end in .geojson, not in {path.suffix!r}")
+    if grid not in grids():
+        raise OptionsError(f"grid {grid!r} is not known: expected one of {', '.join(grids())}")
+    whole, notes = grids()[grid], []
+    points = gauges if isinstance(gauges, Points) else read_points(gauges)
+    placed = network(points.names, points.lonlat, whole)
+    if outside := placed.outside:
+        notes.append(f"gauges outside {grid}, without a polygon: {len(outside):,} ({', '.join(outside)})")
+    if shared := placed.shared:
+        notes.append(f"gauges that share a place, and their polygon: {len(shared):,} ({', '.join(shared)})")
+    if not len(placed.xy):
+        raise OptionsError(f"no gauge lies on the grid {grid}")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", ClippedWarning)
+        try:
+            window = whole.window_for(None if bbox is None else as_bbox(bbox))
+        except WindowError as error:
+            raise OptionsError(str(error)) from error
+    notes += [str(warning.message) for warning in caught]
+    write_file(path, thiessen_geojson(placed, whole, whole.crop(window)))
+    return ThiessenPolygons(path, len(placed.xy), notes)

@@ -1,0 +1,103 @@
+"""Mean-field bias: how much more, or less, gauges caught than radar saw above them, as one factor for all.
+
+The factor is the sum of the gauges over the sum of the radar; radar times factor has the gauges' sum. Leaving one gauge
+out, and adjusting it by the others' factor, tells what the adjustment is worth where there is no gauge.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hsrgeo.errors import OptionsError
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class PairRules:
+    """Which pairs count, and how many make a factor.
+
+    Raises:
+        OptionsError: Rules that cannot be.
+    """
+
+    min_rain_mm: float = 0.1
+    """Both the gauge and the radar must have so much."""
+    min_pairs: int = 5
+    """Fewer pairs give no factor."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.min_rain_mm < float("inf"):
+            raise OptionsError(f"min_rain {self.min_rain_mm:g}: expected 0 mm or more")
+        if self.min_pairs < 1:
+            raise OptionsError(f"min_pairs {self.min_pairs}: expected at least 1")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FieldBias:
+    """The factor of one time, and what it does."""
+
+    used: NDArray[np.bool_]
+    """Of the gauges: those that count."""
+    gauge_mm: float
+    """Sum of the gauges that count."""
+    radar_mm: float
+    """Sum of the radar above them."""
+    factor: float
+    """NaN where too few pairs count."""
+    adjusted_mm: Floats
+    """Radar times the factor, of every gauge; NaN without a factor or radar."""
+    left_out_mm: Floats
+    """Radar times the factor of the other gauges, of those that count; NaN elsewhere."""
+
+    @property
+    def pairs(self) -> int:
+        """How many gauges count."""
+        return int(self.used.sum())
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """How well radar agrees with gauges."""
+
+    correlation: float
+    """Pearson's; NaN with fewer than two pairs, or where either is the same everywhere."""
+    rmse_mm: float
+    """Root of the mean square of the difference; NaN without a pair."""
+
+
+def field_bias(gauge_mm: Floats, radar_mm: Floats, rules: PairRules) -> FieldBias:
+    """Return the factor of one time.
+
+    Args:
+        gauge_mm: Depth of each gauge; NaN where it is not known.
+        radar_mm: Depth of the radar above each gauge in the same time; likewise.
+        rules: Which pairs count.
+    """
+    known = ~(np.isnan(gauge_mm) | np.isnan(radar_mm))
+    used = known & (gauge_mm >= rules.min_rain_mm) & (radar_mm >= rules.min_rain_mm)
+    gauges, radar = float(gauge_mm[used].sum()), float(radar_mm[used].sum())
+    enough = used.sum() >= rules.min_pairs and radar > 0
+    factor = gauges / radar if enough else np.nan
+    left_out = np.full(gauge_mm.shape, np.nan)
+    if enough:
+        others_gauge, others_radar = gauges - gauge_mm[used], radar - radar_mm[used]
+        # What rounding leaves of a sum that one gauge is all of is no rain.
+        has_others = (np.count_nonzero(radar_mm[used] > 0) - (radar_mm[used] > 0)) > 0
+        ratio = np.divide(others_gauge, others_radar, out=np.full(used.sum(), np.nan), where=has_others)
+        left_out[used] = radar_mm[used] * ratio
+    return FieldBias(used, gauges, radar, factor, radar_mm * factor, left_out)
+
+
+def scores(gauge_mm: Floats, radar_mm: Floats) -> Scores:
+    """Return how well radar agrees with gauges, over the pairs in which both are known."""
+    known = ~(np.isnan(gauge_mm) | np.isnan(radar_mm))
+    gauges, radar = gauge_mm[known], radar_mm[known]
+    if not gauges.size:
+        return Scores(np.nan, np.nan)
+    rmse = float(np.sqrt(np.mean((radar - gauges) ** 2)))
+    varied = gauges.size > 1 and np.ptp(gauges) > 0 and np.ptp(radar) > 0
+    return Scores(float(np.corrcoef(gauges, radar)[0, 1]) if varied else np.nan, rmse)

@@ -1,0 +1,94 @@
+"""How a file of gauge readings is to be understood: what a reading stands for, in which unit, and what is none."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Literal, get_args
+
+from hsrgeo.errors import OptionsError
+
+Stamp = Literal["end", "start"]
+Unit = Literal["mm", "mm/h"]
+Empty = Literal["missing", "zero"]
+
+_HOUR, _DAY = timedelta(hours=1), timedelta(days=1)
+_MOST_RATE, _LEAST_LIMIT_MM, _MOST_LIMIT_MM = 500.0, 40.0, 2000.0
+# ^ mm/h, mm, mm. The world's records are some 400 mm in an hour, 38 mm in a minute and 1,825 mm in a day (WMO).
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadingRules:
+    """How a file of readings is to be understood.
+
+    Raises:
+        OptionsError: Rules that cannot be.
+    """
+
+    step: timedelta
+    """What a reading stands for."""
+    stamp: Stamp = "end"
+    """Whether the time of a reading is the end of its step, as KMA has it, or the start."""
+    unit: Unit = "mm"
+    """``mm`` fallen in the step, or the mean rate ``mm/h``."""
+    column: str | None = None
+    """Column of the rain where there is a column of names; None for the only one that it can be."""
+    encoding: str = "utf-8"
+    """Of the file; with or without a byte-order mark."""
+    missing: tuple[float, ...] = ()
+    """Numbers that stand for no reading, such as -99.9."""
+    empty: Empty = "missing"
+    """What an empty cell is: no reading, or no rain, as in some of KMA's files."""
+    most_mm: float | None = None
+    """A reading above this is a bad row; None for what the world's records allow in a step."""
+    skip_bad: bool = False
+    """Leave bad rows out and count them; else they are refused."""
+    start: datetime | None = None
+    """First start of a step that is wanted, aware."""
+    end: datetime | None = None
+    """Steps that end later are not wanted, aware."""
+
+    def __post_init__(self) -> None:
+        if self.step <= timedelta(0) or _DAY % self.step:
+            raise OptionsError(f"step {self.step}: must divide a day evenly, for it is counted from midnight KST")
+        for what, word, known in (
+            ("stamp", self.stamp, Stamp),
+            ("unit", self.unit, Unit),
+            ("empty", self.empty, Empty),
+        ):
+            if word not in get_args(known):
+                raise OptionsError(f"{what} {word!r}: expected one of {', '.join(get_args(known))}")
+        if self.most_mm is not None and not 0 < self.most_mm < math.inf:
+            raise OptionsError(f"most_mm {self.most_mm:g}: expected a depth above 0 mm")
+        if any(code >= 0 for code in self.missing):
+            raise OptionsError("missing: a code of 0 or more could be rain; expected negative numbers, as -99.9")
+        for name, time in (("start", self.start), ("end", self.end)):
+            if time is not None and time.tzinfo is None:
+                raise OptionsError(f"{name}: expected a time with a zone")
+        if self.start is not None and self.end is not None and self.start >= self.end:
+            raise OptionsError("end must be later than start")
+        try:
+            "".encode(self.encoding)
+        except LookupError as error:
+            raise OptionsError(f"encoding {self.encoding!r} is not known: expected utf-8 or cp949") from error
+
+    @property
+    def hours(self) -> float:
+        """Length of a step."""
+        return self.step / _HOUR
+
+    @property
+    def limit_mm(self) -> float:
+        """Depth above which a reading is a bad row."""
+        if self.most_mm is not None:
+            return self.most_mm
+        return min(max(_MOST_RATE * self.hours, _LEAST_LIMIT_MM), _MOST_LIMIT_MM)
+
+
+def length_text(length: timedelta) -> str:
+    """Return a length as a user gives it: ``1d``, ``1h`` or ``10min``."""
+    for unit, letter in ((_DAY, "d"), (_HOUR, "h")):
+        if not length % unit:
+            return f"{length // unit}{letter}"
+    return f"{length / timedelta(minutes=1):g}min"

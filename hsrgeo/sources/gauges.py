@@ -1,0 +1,304 @@
+"""Readings of rain gauges from CSV: what each gauge measured in each step, and what of the file says nothing of it."""
+
+from __future__ import annotations
+
+import csv
+import math
+import unicodedata
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hsrgeo.errors import OptionsError
+from hsrgeo.model.times import KST, on_step, parse_time
+from hsrgeo.sources.gauge_rules import ReadingRules, Unit, length_text
+
+_TIMES = ("time", "time_utc", "time_kst", "일시")
+_NAMES = ("name", "지점명")
+_NO_VALUE = {*_TIMES, *_NAMES, "lon", "lat", "지점"}
+_RATE_MARKS, _DEPTH_MARKS = ("mm_h", "mm/h", "mmh", "mm h-1"), ("_mm", "(mm)")
+_DAY_DIGITS = 8  # of a time: less is a month, which is a span
+_TOLD = 10  # bad rows, or names, that a message lists
+_NO_NUMBER = ("nan", "na", "n/a", "null", "none", "-", "--")
+
+
+@dataclass(slots=True)
+class Readings:
+    """What gauges measured."""
+
+    names: tuple[str, ...]
+    step: timedelta
+    depths_mm: dict[datetime, NDArray[np.float64]] = field(default_factory=dict)
+    """Depth of each gauge, in the order of `names`, by the start of its step in KST; NaN where it is not known."""
+    counts: Counter[str] = field(default_factory=Counter)
+    """Cells of the file by what they are: used, missing, code, zero (empty), repeated, unknown, bad, other_time."""
+    unknown: dict[str, None] = field(default_factory=dict)
+    """Names in the file that are no gauge."""
+    bad: list[str] = field(default_factory=list)
+    """What is wrong with the first bad rows."""
+
+    @property
+    def times(self) -> list[datetime]:
+        """Starts of the steps of which there is a row, in order."""
+        return sorted(self.depths_mm)
+
+    def notes(self) -> list[str]:
+        """Return what a user should know of what was left out."""
+        counts, notes = self.counts, []
+        if counts["bad"]:
+            more = "; ..." if counts["bad"] > len(self.bad) else ""
+            notes.append(f"bad readings, left out: {counts['bad']:,} ({'; '.join(self.bad)}{more})")
+        if counts["unknown"]:
+            named = _listed(list(self.unknown))
+            notes.append(f"readings of no gauge in the list, left out: {counts['unknown']:,} ({named})")
+        for key, told in (
+            ("missing", "missing readings (empty, or no number)"),
+            ("code", "missing readings (by their code)"),
+            ("zero", "empty cells, taken as no rain"),
+            ("repeated", "repeated readings, counted once"),
+            ("other_time", "readings of other times, left out"),
+        ):
+            if counts[key]:
+                notes.append(f"{told}: {counts[key]:,}")
+        apart = Counter(later - earlier for earlier, later in pairwise(self.times))
+        usual = max(apart, key=lambda one: (apart[one], -one)) if apart else self.step
+        if usual != self.step:
+            taken = f"but taken to stand for {length_text(self.step)}"
+            notes.append(f"readings are mostly {length_text(usual)} apart, {taken}: is the step right?")
+        if self.depths_mm:
+            heard = ~np.isnan(np.stack(list(self.depths_mm.values())))
+            silent = [name for name, count in zip(self.names, heard.sum(axis=0).tolist(), strict=True) if not count]
+            if silent:
+                notes.append(f"gauges without a reading: {len(silent):,} ({_listed(silent)})")
+        return notes
+
+
+def read_readings(path: str | Path, names: Sequence[str], rules: ReadingRules) -> Readings:
+    """Read what gauges measured.
+
+    Either a row a reading (``time,name,rain_mm``) or a row a time with a column a gauge (``time,서울,인천``). Times
+    without a zone are KST, but those of a column ``time_utc``.
+
+    Args:
+        path: CSV.
+        names: Of the gauges; readings of others are counted, and left out.
+        rules: How to understand it.
+
+    Raises:
+        OptionsError: Unreadable, in another encoding, without the columns, without a reading; bad rows, each named
+            with its line and what is wrong, unless `ReadingRules.skip_bad`.
+    """
+    readings = Readings(tuple(names), rules.step)
+    numbers = {name: number for number, name in enumerate(names)}
+    try:
+        with Path(path).open(encoding=_with_mark(rules.encoding), newline="") as file:
+            reader = csv.reader(file, skipinitialspace=True)
+            try:
+                header = [_plain(name) for name in next(reader, [])]
+                taking = _Taking(str(path), header, numbers, rules, readings)
+                for cells in reader:
+                    if any(cell.strip() for cell in cells):
+                        taking.take(reader.line_num, cells)
+            except csv.Error as error:
+                raise OptionsError(f"{path}, line {reader.line_num}: {error}") from error
+    except OSError as error:
+        raise OptionsError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except UnicodeError as error:
+        raise OptionsError(
+            f"{path}: is not {rules.encoding}: say its encoding, such as cp949, or in Excel save as 'CSV UTF-8'"
+        ) from error
+    if readings.bad and not rules.skip_bad:
+        more = f"; and {readings.counts['bad'] - _TOLD:,} more" if readings.counts["bad"] > _TOLD else ""
+        raise OptionsError(
+            f"{path}: {'; '.join(readings.bad)}{more}. With skip_bad (--skip-bad) they are left out and counted"
+        )
+    if not readings.counts["used"]:
+        why = "; ".join(readings.notes())
+        raise OptionsError(f"{path}: holds no reading of these gauges and times{f': {why}' if why else ''}")
+    return readings
+
+
+class _Taking:
+    """Takes rows in; what a row is depends on the columns."""
+
+    def __init__(
+        self, path: str, header: Sequence[str], numbers: dict[str, int], rules: ReadingRules, readings: Readings
+    ) -> None:
+        self._rules, self._readings, self._numbers = rules, readings, numbers
+        lowered = [name.lower() for name in header]
+        times = [name for name in _TIMES if name in lowered]
+        if not times:
+            raise OptionsError(
+                f"{path}, line 1: must name a column time (or time_utc, time_kst); found {_told(header)}"
+            )
+        if twice := [name for name, count in Counter(header).items() if count > 1 and name]:
+            raise OptionsError(f"{path}, line 1: names the column {twice[0]!r} twice")
+        zone = "time_utc" if "time_utc" in times else times[0]
+        self._time, self._zone = lowered.index(zone), UTC if zone == "time_utc" else KST
+        self._name = next((lowered.index(name) for name in _NAMES if name in lowered), None)
+        self._columns = len(header)
+        self._moments: dict[str, datetime | str | None] = {}
+        if self._name is None:
+            self._values = self._of_gauges(path, header, lowered)
+        else:
+            value = _value_column(path, header, lowered, rules.column)
+            _check_unit(path, header[value], rules.unit)
+            self._values = {value: ""}
+
+    def _of_gauges(self, path: str, header: Sequence[str], lowered: Sequence[str]) -> dict[int, str]:
+        if self._rules.column is not None:
+            raise OptionsError(f"{path}: has no column name, so each column is a gauge: column cannot be chosen")
+        columns = {at: name for at, name in enumerate(header) if lowered[at] not in _NO_VALUE and name}
+        self._readings.unknown.update({name: None for name in columns.values() if name not in self._numbers})
+        if not set(columns.values()) & set(self._numbers):
+            raise OptionsError(
+                f"{path}, line 1: has neither a column name nor a column called as a gauge; found {_told(header)}"
+            )
+        return columns
+
+    def take(self, line: int, cells: Sequence[str]) -> None:
+        """Take in a row."""
+        if len(cells) > self._columns and any(cell.strip() for cell in cells[self._columns :]):
+            return self._refuse(line, "more cells than columns")  # 1,5 in place of 1.5?
+        moment = self._moment(cells[self._time] if self._time < len(cells) else "")
+        if isinstance(moment, str):
+            return self._refuse(line, moment)
+        for at, gauge in self._values.items():
+            name = gauge if self._name is None else _plain(cells[self._name] if self._name < len(cells) else "")
+            number = self._numbers.get(name)
+            if not name:
+                self._refuse(line, "no name")
+            elif moment is None:
+                self._readings.counts["other_time"] += 1
+            elif number is None:
+                self._readings.counts["unknown"] += 1
+                self._readings.unknown.setdefault(name)
+            else:
+                self._put(line, name, moment, number, cells[at] if at < len(cells) else "")
+        return None
+
+    def _put(self, line: int, name: str, moment: datetime, number: int, text: str) -> None:
+        counts = self._readings.counts
+        row = self._readings.depths_mm.setdefault(moment, np.full(len(self._numbers), np.nan))
+        try:
+            depth, kind = self._depth(text)
+        except ValueError as error:
+            return self._refuse(line, f"{name}: {error}")
+        if depth is None:
+            counts[kind] += 1
+            return None
+        if math.isnan(row[number]):
+            row[number] = depth
+            counts["used"] += 1
+            if kind == "zero":
+                counts["zero"] += 1
+        elif row[number] == depth:
+            counts["repeated"] += 1
+        else:
+            self._refuse(line, f"{name}: another reading of the same time, {row[number]:g} and {depth:g} mm")
+        return None
+
+    def _depth(self, text: str) -> tuple[float | None, str]:
+        """Return the depth [mm], and what kind of cell it is."""
+        stripped = text.strip()
+        if not stripped:
+            return (0.0, "zero") if self._rules.empty == "zero" else (None, "missing")
+        if stripped.lower() in _NO_NUMBER:
+            return None, "missing"
+        try:
+            value = float(stripped) if stripped.isascii() and "_" not in stripped else math.nan
+        except ValueError:
+            value = math.nan
+        if not math.isfinite(value):
+            raise ValueError(f"{text!r} is no number")
+        if value in self._rules.missing:
+            return None, "code"
+        if value < 0:
+            raise ValueError(f"{value:g} is negative; is it a code for missing?")
+        depth = value * self._rules.hours if self._rules.unit == "mm/h" else value
+        if depth > self._rules.limit_mm:
+            raise ValueError(f"{depth:g} mm is more than {self._rules.limit_mm:g} mm in one step")
+        return depth + 0.0, "used"  # a negative zero is a plain one
+
+    def _moment(self, text: str) -> datetime | str | None:
+        """Return the start of a row's step, what is wrong with it, or None where it is not wanted."""
+        if text not in self._moments:
+            self._moments[text] = self._read_moment(text)
+        return self._moments[text]
+
+    def _read_moment(self, text: str) -> datetime | str | None:
+        rules = self._rules
+        try:
+            digits = sum(letter.isdigit() for letter in text)
+            if digits < _DAY_DIGITS:
+                return f"time {text!r}: expected day and time, as 2022-06-09T11:00"
+            if digits == _DAY_DIGITS and rules.stamp == "end":
+                return f"time {text!r}: a day, no time: as the end of a step it would be the day before; stamp start?"
+            time = parse_time(text)
+            if self._zone is UTC and not _has_zone(text):
+                time = time.replace(tzinfo=UTC)
+            start = (time - rules.step if rules.stamp == "end" else time).astimezone(KST)
+        except (OptionsError, OverflowError, ValueError) as error:
+            return str(error)
+        if not on_step(start, rules.step):
+            return f"time {text!r}: is not on whole steps of {length_text(rules.step)} after midnight KST"
+        after = rules.end is not None and start + rules.step > rules.end
+        return None if after or (rules.start is not None and start < rules.start) else start
+
+    def _refuse(self, line: int, what: str) -> None:
+        self._readings.counts["bad"] += 1
+        if len(self._readings.bad) < _TOLD:
+            self._readings.bad.append(f"line {line}: {what}")
+
+
+def _value_column(path: str, header: Sequence[str], lowered: Sequence[str], wanted: str | None) -> int:
+    if wanted is not None:
+        plain = _plain(wanted).lower()
+        if plain in lowered:
+            return lowered.index(plain)
+        raise OptionsError(f"{path}, line 1: has no column {wanted!r}; found {_told(header)}")
+    others = [at for at, name in enumerate(lowered) if name and name not in _NO_VALUE]
+    if len(others) != 1:
+        found = "several could be it" if others else "none is there"
+        raise OptionsError(f"{path}, line 1: which column is the rain? {found}: found {_told(header)}; say which")
+    return others[0]
+
+
+def _check_unit(path: str, column: str, unit: Unit) -> None:
+    """Refuse a column whose own name tells another unit."""
+    lowered = column.lower()
+    is_rate = any(mark in lowered for mark in _RATE_MARKS)
+    is_depth = not is_rate and lowered.endswith(_DEPTH_MARKS)
+    if (is_rate and unit == "mm") or (is_depth and unit == "mm/h"):
+        other = "mm/h" if unit == "mm" else "mm"
+        raise OptionsError(f"{path}: the column {column!r} is called as {other}, but read as {unit}: choose the unit")
+
+
+def _has_zone(text: str) -> bool:
+    stripped = text.strip()
+    try:
+        return datetime.fromisoformat(stripped).tzinfo is not None
+    except ValueError:
+        return False
+
+
+def _with_mark(encoding: str) -> str:
+    return "utf-8-sig" if encoding.lower().replace("_", "-") in ("utf-8", "utf8") else encoding
+
+
+def _plain(name: str) -> str:
+    return unicodedata.normalize("NFC", name.strip())
+
+
+def _told(header: Sequence[str]) -> str:
+    return ", ".join(header) or "nothing"
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:_TOLD]) + (", ..." if len(names) > _TOLD else "")
