@@ -388,9 +388,6 @@ def test_options_that_cannot_be(tmp_path: Path) -> None:
             SeriesOptions(**options)
     with pytest.raises(OptionsError, match=r"\.csv or \.parquet"):
         series(tmp_path, tmp_path / "o.txt", SeriesOptions(points=points))
-    (tmp_path / "manifest.jsonl").write_text("")
-    with pytest.raises(OptionsError, match="holds outputs"):
-        series(tmp_path, tmp_path / "o.csv", SeriesOptions(points=points))
 
 
 times = st.integers(0, 1440).map(lambda minutes: datetime(2022, 6, 9, tzinfo=KST) + timedelta(minutes=minutes))

@@ -12,12 +12,14 @@ from affine import Affine
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hsrgeo.cube.gather import gather, pieces_of
 from hsrgeo.cube.places import Points
 from hsrgeo.cube.sampling import COVERAGE, MAX, MEAN, WET, Sampler
 from hsrgeo.cube.weights import Weights, load_weights, point_weights, polygon_weights
 from hsrgeo.errors import OptionsError
 from hsrgeo.model.grid import Grid, grids
 from hsrgeo.model.quantity import QUANTITIES
+from hsrgeo.model.window import Window
 from hsrgeo.products.rain import KMA_LAW
 from hsrgeo.products.rates import rate_table
 
@@ -231,3 +233,71 @@ def test_points_find_the_cells_of_the_check_points() -> None:
         points = Points(tuple(str(n) for n in range(len(checks))), tuple((c.lon, c.lat) for c in checks))
         cells = [(grid.height - 1 - check.row) * grid.width + check.col for check in checks]
         assert points.weights(grid).cells.tolist() == cells
+
+
+# Many times at once, and parts of a grid.
+
+
+def tiled(weights: Weights, times: int, seed: int) -> Any:
+    rng = np.random.default_rng(seed)
+    stored = rng.choice(
+        np.array([-30000, -25000, -25000, 1500, 3000, 4123], np.int16), (times, TINY.height, TINY.width)
+    )
+    stored[0] = -25000
+    return stored, stored.reshape(times, -1)[:, weights.cells]
+
+
+def three_places() -> Weights:
+    boxes = [
+        ring((1050, 1790), (1225, 1790), (1225, 1920), (1050, 1920)),
+        ring((2000, 1900), (2100, 1900), (2100, 2000)),
+    ]
+    large = ring((950, 1650), (1333, 1700), (1390, 1980))
+    return polygon_weights([[boxes[0]], [boxes[1]], [large]], [1.0, 1.0, 1.0], TINY)  # the second has no cell
+
+
+@given(st.integers(1, 7), st.integers(0, 99), st.sampled_from([1, 25, 1 << 19]))
+def test_many_times_at_once_are_as_each_by_itself(times: int, seed: int, at_once: int) -> None:
+    weights = three_places()
+    stored, cells = tiled(weights, times, seed)
+    table = rate_table(QUANTITIES[1], KMA_LAW)
+    sampler = Sampler(weights, TINY.width)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("hsrgeo.cube.sampling._CELLS_AT_ONCE", at_once)
+        together = sampler.sample_cells(cells, QUANTITIES[1], table, 0.1)
+    alone = [sampler.sample(one, QUANTITIES[1], table, 0.1) for one in stored]
+    assert together.shape == (times, 3, 4)
+    assert np.array_equal(together, np.stack(alone), equal_nan=True)  # to the last digit
+    assert (together[:, 1, COVERAGE] == 0).all()
+
+
+def test_a_cut_keeps_shares_and_totals() -> None:
+    weights = three_places()
+    window = Window(1, 1, 2, 2)
+    cut = weights.cut(TINY.width, window)
+    part = Grid("part", TINY.wkt2, Affine(100.0, 0, 1100.0, 0, -100.0, 1900.0), 2, 2)
+    for place in range(3):
+        assert np.array_equal(dense(cut, part, place), dense(weights, TINY, place)[1:3, 1:3])
+    assert np.array_equal(cut.totals, weights.totals)
+    two = weights.part(slice(1, 3))
+    assert np.array_equal(dense(two, TINY, 1), dense(weights, TINY, 2))
+    assert (len(two), two.starts[0], two.starts[-1]) == (2, 0, len(two.cells))
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 19), st.integers(0, 30)), min_size=1, max_size=40),
+    st.tuples(st.integers(1, 8), st.integers(1, 40)),
+)
+def test_only_chunks_with_cells_are_read(places: list[tuple[int, int]], chunk: tuple[int, int]) -> None:
+    rows, cols = np.array(places).T
+    values = np.arange(3 * 20 * 31, dtype=np.int16).reshape(3, 20, 31)
+    pieces = pieces_of(rows * 31 + cols, 31, chunk)
+    touched = {(row // chunk[0], col // chunk[1]) for row, col in places}
+    read: list[tuple[int, int]] = []
+    for piece in pieces:
+        chunks_down = range(piece.rows.start // chunk[0], (piece.rows.stop - 1) // chunk[0] + 1)
+        chunks_across = range(piece.cols.start // chunk[1], (piece.cols.stop - 1) // chunk[1] + 1)
+        read += [(down, across) for down in chunks_down for across in chunks_across]
+    assert sorted(read) == sorted(touched)  # each once
+    found = gather(pieces, lambda piece: values[:, piece.rows, piece.cols], 3)
+    assert np.array_equal(found, values[:, rows, cols])

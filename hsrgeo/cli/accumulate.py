@@ -1,6 +1,5 @@
 """`hsrgeo accumulate`."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -12,8 +11,15 @@ _SUM = "Sum"
 
 
 def accumulate(
-    sources: options.Sources,
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="OUT", help="Folder for a COG of each period.")],
+    sources: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="SOURCE", help="Frames, folders, globs, archives; or one OUT of hsrgeo export that has COGs."
+        ),
+    ],
+    out: Annotated[
+        str, typer.Option("--out", "-o", metavar="OUT", help="Folder or s3:// URL for a COG of each period.")
+    ],
     period: Annotated[
         str,
         typer.Option(
@@ -51,6 +57,9 @@ def accumulate(
         ),
     ] = None,
     product: options.Product = None,
+    region: Annotated[
+        str, typer.Option(metavar="NAME", help="Of an OUT that has several.", rich_help_panel=options.CHOOSE)
+    ] = "",
     block: options.Block = 1,
     bbox: options.Bbox = None,
     window: options.Window = None,
@@ -91,6 +100,7 @@ def accumulate(
             end=time_option(end),
             every=parse_step(every) if every is not None else None,
             product=product,
+            region=region,
             zr=zr,
             block=block,
             jobs=jobs,

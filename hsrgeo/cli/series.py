@@ -22,8 +22,15 @@ _RAIN = "Rain"
 
 
 def series(
-    sources: options.Sources,
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="The table: .csv or .parquet.")],
+    sources: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="SOURCE",
+            help="Frames, folders, globs, archives; or one OUT of hsrgeo export that has COGs, or its STAC catalogue; "
+            "or one cube (.zarr, .nc), quickest in the layout series.",
+        ),
+    ],
+    out: Annotated[str, typer.Option("--out", "-o", metavar="FILE", help="The table: .csv or .parquet.")],
     points: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="CSV name,lon,lat in degrees, UTF-8.", rich_help_panel=_PLACES),
@@ -61,6 +68,9 @@ def series(
     end: options.End = None,
     every: options.Every = None,
     product: options.Product = None,
+    region: Annotated[
+        str, typer.Option(metavar="NAME", help="Of an OUT that has several.", rich_help_panel=options.CHOOSE)
+    ] = "",
     block: options.Block = 1,
     jobs: options.Jobs = -1,
     quiet: options.Quiet = False,
@@ -69,7 +79,8 @@ def series(
     """Write the rain of gauges or basins over time, with the share of each place that was observed.
 
     A row for each time and place, also where there is no frame: no number then, and coverage 0. Basins are averaged in
-    mm/h by exact area. Broken frames are told, and the exit status is 1.
+    mm/h by exact area. Broken frames are told, and the exit status is 1. An OUT or a cube of reflectivity gives the
+    same numbers as its frames; one of rain holds it in steps of 0.01 mm/h.
 
     [bold]Example:[/bold] hsrgeo series RDR_HSR_202206.tar.gz --polygons basins.geojson --out rain.csv
     """
@@ -92,6 +103,7 @@ def series(
             end=time_option(end),
             every=parse_step(every) if every is not None else None,
             product=product,
+            region=region,
             block=block,
             jobs=jobs,
         )

@@ -1,6 +1,8 @@
-"""One frame -> one row of numbers for every place, by weights that were computed once."""
+"""Frames -> a row of numbers for every place, by weights that were computed once."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +19,8 @@ MEAN, MAX, WET, COVERAGE = range(4)
 class Sampler:
     """Takes the cells of all places out of a frame at once, and sums them up place by place.
 
-    Only echo and what was not observed are looked at closely: most cells of most frames are neither.
+    Only echo and what was not observed are looked at closely: most cells of most frames are neither. A frame on its
+    own and one of many give the same numbers to the last digit.
 
     Args:
         weights: The places, on the grid of the frames.
@@ -30,8 +33,8 @@ class Sampler:
         across = self._window[1].stop - self._window[1].start
         self._local = ((rows - self._window[0].start) * across + cols - self._window[1].start).astype(np.intp)
         self._weights = weights
-        self._filled = np.diff(weights.starts) > 0  # `reduceat` knows no empty span
-        self._whole = self._sums(weights.shares)
+        self._places = len(weights)
+        self._tiled = _tiled(weights, 1)
 
     def sample(self, stored: NDArray[np.int16], quantity: Quantity, table: Floats, wet_from: float) -> Floats:
         """Return the mean, the maximum, the wet share and the coverage of each place.
@@ -48,31 +51,88 @@ class Sampler:
             are those of the observed part, weighted by area; all three are NaN where nothing was observed.
         """
         codes = np.ascontiguousarray(stored[self._window]).reshape(-1).take(self._local)
+        numbers: Floats = self.sample_cells(codes[np.newaxis], quantity, table, wet_from)[0]
+        return numbers
+
+    def sample_cells(self, codes: NDArray[np.int16], quantity: Quantity, table: Floats, wet_from: float) -> Floats:
+        """Return what `sample` does, for many times at once.
+
+        Args:
+            codes: Stored values of the cells of the weights, in their order, shape (times, cells).
+            quantity: See `sample`, as all that follow.
+            table: Likewise.
+            wet_from: Likewise.
+
+        Returns:
+            float64, shape (times, places, 4).
+        """
+        times = len(codes)
+        most = max(_CELLS_AT_ONCE // max(codes.shape[1], 1), 1)
+        if times <= most:
+            return self._sampled(codes, quantity, table, wet_from)
+        parts = [self._sampled(codes[at : at + most], quantity, table, wet_from) for at in range(0, times, most)]
+        return np.concatenate(parts)
+
+    def _sampled(self, codes: NDArray[np.int16], quantity: Quantity, table: Floats, wet_from: float) -> Floats:
+        times = len(codes)
+        tiled = self._tiled
+        if tiled.times != times:
+            self._tiled = tiled = _tiled(self._weights, times)  # another thread may put its own there
+        codes = codes.reshape(-1)
         echo = np.flatnonzero(codes >= quantity.echo_from)
         is_seen = codes >= quantity.undetect
-        seen = self._whole if is_seen.all() else self._sums(np.where(is_seen, self._weights.shares, 0.0))
+        seen = tiled.whole if is_seen.all() else tiled.sums(np.where(is_seen, tiled.shares, 0.0))
         some = seen > 0
-        result = np.full((len(self._weights), 4), np.nan)
-        result[:, COVERAGE] = np.minimum(seen / self._weights.totals, 1)
+        result = np.full((times * self._places, 4), np.nan)
+        result[:, COVERAGE] = np.minimum(seen / tiled.totals, 1)
         nothing_there = table[quantity.undetect & 0xFFFF]  # 0 mm/h, or minus infinity dBZ
         result[some, MEAN] = result[some, MAX] = nothing_there
         result[some, WET] = 0
-        if not echo.size:
-            return result
-        values, shares = table.take(codes[echo].view(np.uint16)), self._weights.shares[echo]
-        spans = np.searchsorted(echo, self._weights.starts)  # where each place begins among the echo
-        wet = np.flatnonzero(np.diff(spans) > 0)  # places with any echo
-        begins = spans[:-1][wet]
-        result[wet, MEAN] = np.add.reduceat(shares * values, begins) / seen[wet]
-        result[wet, MAX] = np.maximum.reduceat(values, begins)
-        result[wet, WET] = np.minimum(np.add.reduceat(shares * (values >= wet_from), begins) / seen[wet], 1)
-        return result
+        if echo.size:
+            values, shares = table.take(codes[echo].view(np.uint16)), tiled.shares[echo]
+            spans = np.searchsorted(echo, tiled.starts)  # where each place begins among the echo
+            wet = np.flatnonzero(np.diff(spans) > 0)  # places with any echo
+            begins = spans[:-1][wet]
+            result[wet, MEAN] = np.add.reduceat(shares * values, begins) / seen[wet]
+            result[wet, MAX] = np.maximum.reduceat(values, begins)
+            result[wet, WET] = np.minimum(np.add.reduceat(shares * (values >= wet_from), begins) / seen[wet], 1)
+        return result.reshape(times, self._places, 4)
 
-    def _sums(self, terms: Floats) -> Floats:
-        result = np.zeros(len(self._weights))
-        if terms.size:
-            result[self._filled] = np.add.reduceat(terms, self._weights.starts[:-1][self._filled])
-        return result
+
+_CELLS_AT_ONCE = 1 << 19
+# ^ of all times together: the numbers that are made of them on the way still fit the processor's cache by and large
+
+
+@dataclass(frozen=True, eq=False)
+class _Tiled:
+    """Weights said over and over, once a time: many times are like one time with as many more places."""
+
+    times: int
+    shares: Floats
+    starts: NDArray[np.int64]
+    totals: Floats
+    whole: Floats
+    """Sums of the shares of each place."""
+    filled: NDArray[np.bool_]
+    """Places with any cell: `reduceat` knows no empty span."""
+
+    def sums(self, terms: Floats) -> Floats:
+        return _sums(terms, self.starts, self.filled)
+
+
+def _tiled(weights: Weights, times: int) -> _Tiled:
+    shares = np.tile(weights.shares, times)
+    begins = (weights.starts[:-1] + len(weights.cells) * np.arange(times)[:, np.newaxis]).reshape(-1)
+    starts = np.append(begins, len(shares))
+    filled = np.diff(starts) > 0
+    return _Tiled(times, shares, starts, np.tile(weights.totals, times), _sums(shares, starts, filled), filled)
+
+
+def _sums(terms: Floats, starts: NDArray[np.int64], filled: NDArray[np.bool_]) -> Floats:
+    result = np.zeros(len(filled))
+    if terms.size:
+        result[filled] = np.add.reduceat(terms, starts[:-1][filled])
+    return result
 
 
 def _span(indices: NDArray[np.int64]) -> slice:

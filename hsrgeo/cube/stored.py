@@ -7,12 +7,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from hsrgeo.cube import kinds
 from hsrgeo.cube.axis import missing_between
 from hsrgeo.cube.backend import missing_variable, packed_dataset, packed_undetect
 from hsrgeo.cube.cf import dataset_attrs, grid_of, physical, quantity_of, times_of
@@ -25,15 +26,10 @@ from hsrgeo.writers.layers import cog_facts, read_cog
 if TYPE_CHECKING:
     from hsrgeo.cube.opening import View
 
+kind_of = kinds.kind_of
+
 LAYOUTS = ("map", "series")
 _MANIFEST = "manifest.jsonl"  # what `hsrgeo export` leaves beside its outputs
-
-
-def kind_of(path: Path) -> Literal["cube", "export", "frames"]:
-    """Tell what a source is, by its name and what lies in it."""
-    if path.suffix.lower() in (".nc", ".zarr") or any((path / name).is_file() for name in ("zarr.json", ".zgroup")):
-        return "cube"
-    return "export" if (path / _MANIFEST).is_file() or is_catalog(path) else "frames"
 
 
 def open_cube(path: Path, view: View) -> xr.Dataset:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from hsrgeo.errors import OptionsError
 from hsrgeo.model.grid import Grid
+from hsrgeo.model.window import Window
 
 Floats = NDArray[np.float64]
 Ring = NDArray[np.float64]
@@ -53,6 +54,35 @@ class Weights:
         if filled.any():
             sums[filled] = np.add.reduceat(self.shares, self.starts[:-1][filled])
         return sums / self.totals
+
+    def cut(self, width: int, window: Window) -> Weights:
+        """Return the weights on a window of the grid; what lies outside is left out, and the totals stay.
+
+        The shares are the same to the last digit, which they would not be, worked out from another corner.
+
+        Args:
+            width: Columns of the grid that these weights are for.
+            window: Of that grid.
+        """
+        rows, cols = np.divmod(self.cells, width)
+        rows, cols = rows - window.row_off, cols - window.col_off
+        inside = (rows >= 0) & (rows < window.height) & (cols >= 0) & (cols < window.width)
+        kept_before = np.concatenate([[0], np.cumsum(inside)]).astype(np.int64)
+        return Weights(
+            rows[inside] * window.width + cols[inside],
+            self.shares[inside],
+            kept_before[self.starts],
+            self.totals,
+            self.areas_m2,
+        )
+
+    def part(self, places: slice) -> Weights:
+        """Return the weights of some of the places."""
+        first, last = self.starts[places.start], self.starts[places.stop]
+        starts = self.starts[places.start : places.stop + 1] - first
+        return Weights(
+            self.cells[first:last], self.shares[first:last], starts, self.totals[places], self.areas_m2[places]
+        )
 
     def save(self, path: Path) -> None:
         """Keep them in a file, for other processes."""

@@ -13,38 +13,35 @@ import dataclasses
 import math
 import warnings
 from collections import Counter, deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
 from hsrgeo.engine.accumulate_options import AccumulateOptions
-from hsrgeo.engine.axis import product_guard, refuse_outputs
+from hsrgeo.engine.accumulate_sources import SumSource, sum_source
+from hsrgeo.engine.ahead import ahead
+from hsrgeo.engine.axis import product_guard
 from hsrgeo.engine.memory import keep_freed_memory
 from hsrgeo.engine.options import check_areas
 from hsrgeo.engine.outcome import Outcome, Status, of_found
 from hsrgeo.engine.recipe import Cut
 from hsrgeo.engine.rolling import RollingRun
 from hsrgeo.engine.scratch import scratch_folder
-from hsrgeo.engine.sums import Candidates, OpenSums, Period, periods_of, sum_tags
-from hsrgeo.errors import FrameError, HsrGeoError
-from hsrgeo.formats.composite import decode
+from hsrgeo.engine.sums import Candidates, OpenSums, Period, law_text, periods_of, sum_tags
+from hsrgeo.errors import ClippedWarning, FrameError, HsrGeoError, OptionsError, WindowError
 from hsrgeo.model.frame import Frame
 from hsrgeo.model.grid import Grid
 from hsrgeo.model.times import utc_text
 from hsrgeo.model.window import Window
 from hsrgeo.products.sums import RunningSum, depth_unit_mm, sum_table
 from hsrgeo.sources.found import Found, Tally
-from hsrgeo.sources.scan import scan
+from hsrgeo.sources.remote import Place, target
 from hsrgeo.writers.files import write_file
 from hsrgeo.writers.sum_cog import DEPTH_STEP_MM, NODATA, encode_sum_cog
-
-Item = TypeVar("Item")
-Made = TypeVar("Made")
 
 _HOUR = timedelta(hours=1)
 _ROUNDING = 1e-9
@@ -63,7 +60,7 @@ class Accumulation(Iterator[Outcome]):
     """A run: iterate it to make it happen; files are written as soon as their last frame is in.
 
     Args:
-        sources: Files, folders, globs and archives.
+        sources: Files, folders, globs and archives; or one folder of an export.
         out: The output folder; files that are there are replaced.
         options: What to sum up.
 
@@ -72,23 +69,24 @@ class Accumulation(Iterator[Outcome]):
         SourceError: A source does not exist.
     """
 
-    def __init__(self, sources: Sequence[str | Path], out: Path, options: AccumulateOptions) -> None:
-        refuse_outputs(sources)
+    def __init__(self, sources: Sequence[str | Path], out: Place, options: AccumulateOptions) -> None:
+        self._source = sum_source(sources, options)
         self.tally = Tally()
         """What went by while the sources were read the first time; the bytes are those of the second."""
         self.counts: Counter[Status] = Counter()
         """Frames by status, so far."""
         self.notes = check_areas(options.export.recipe)
         """What a user should know; complete when the run is over."""
-        self.written: list[Path] = []
+        self.written: list[Place] = []
         """The files, so far."""
         self.short = 0
         """Periods with fewer frames than expected, so far."""
-        self._sources, self._out, self._options = list(sources), out, options
+        self._out, self._options = out, options
         self._grid: Grid | None = None
         self._areas: list[_Area] = []
         self._first: Frame | None = None
-        surveyed = product_guard(scan(self._sources, options.selection, self.tally))
+        self._home: Window | None = None
+        surveyed = product_guard(self._source.scan(self.tally))
         self._rolling: RollingRun | None = None
         self._outcomes = self._run(surveyed)
 
@@ -119,7 +117,7 @@ class Accumulation(Iterator[Outcome]):
         )  # refuses too long ones
         workers = options.export.workers
         with scratch_folder() as folder, ThreadPoolExecutor(workers) as pool:
-            sums, writes = OpenSums(folder), deque[Future[Path]]()
+            sums, writes = OpenSums(folder), deque[Future[Place]]()
             if options.rolling:
                 span = next(iter(periods_of(times, "event", options.step, options.start, options.end).values()))
                 self._rolling = RollingRun(folder, span, options.rolling, options.law, options.min_coverage)
@@ -135,13 +133,13 @@ class Accumulation(Iterator[Outcome]):
             if empty:
                 self.notes.append(f"{empty:,} of the periods have no sound frame, and no file")
             self._write_rolling(pool)
-        self.written.sort()
+        self.written.sort(key=str)
 
     def _sum_up(
         self,
         pool: ThreadPoolExecutor,
         sums: OpenSums,
-        writes: deque[Future[Path]],
+        writes: deque[Future[Place]],
         periods: dict[datetime, Period],
         labels: dict[datetime, list[str]],
     ) -> Generator[Outcome]:
@@ -154,8 +152,8 @@ class Accumulation(Iterator[Outcome]):
         while wanted:
             again: dict[str, datetime] = {}
             tally = Tally()
-            with closing(_chosen(scan(self._sources, self._options.selection, tally), wanted, losers)) as chosen:
-                for found, frame, error in _ahead(pool, partial(_decoded, self._options.block), chosen, 2 * workers):
+            with closing(_chosen(self._source.scan(tally), wanted, losers)) as chosen:
+                for found, frame, error in ahead(pool, partial(_decoded, self._source), chosen, 2 * workers):
                     self.tally.read_bytes = tally.read_bytes
                     label = of_found(found, "ok").label
                     if label in losers:
@@ -182,10 +180,12 @@ class Accumulation(Iterator[Outcome]):
     def _added(self, sums: OpenSums, period: Period, frame: Frame | None) -> HsrGeoError | None:
         """Add a frame to the sums of its period, or return what is wrong with it."""
         assert frame is not None  # noqa: S101 - or there was an error
+        if self._grid is None and self._source.is_output:  # its extent is known only now, and that of all its frames
+            self.notes += self._source.notes_on(frame) + _check_areas(frame.grid, self._options.export.recipe.cuts)
         try:
             if self._grid is None:
                 self._areas = [_area(frame.grid, cut) for cut in self._options.export.recipe.cuts]
-                self._grid, self._first = frame.grid, frame.crop(window=(0, 0, 1, 1))
+                self._grid, self._first, self._home = frame.grid, frame.crop(window=(0, 0, 1, 1)), frame.window
             if frame.grid != self._grid:
                 expected, other = (f"{g.width} x {g.height} of {g.name}" for g in (self._grid, frame.grid))
                 return FrameError("another grid", f"{expected}, as the first frame", other, frame.name)
@@ -210,17 +210,22 @@ class Accumulation(Iterator[Outcome]):
     def _write_rolling(self, pool: ThreadPoolExecutor) -> None:
         if self._rolling is not None and self._first is not None:
             for number, area in enumerate(self._areas):
-                frame = dataclasses.replace(self._first, grid=area.grid, window=area.window)
+                frame = self._like_first(area)
                 self.written += self._rolling.write(number, self._out, area.region, frame, pool)
 
-    def _write(self, pool: ThreadPoolExecutor, sums: OpenSums, writes: deque[Future[Path]], period: Period) -> None:
+    def _like_first(self, area: _Area) -> Frame:
+        assert self._first is not None  # noqa: S101 - there are areas
+        assert self._home is not None  # noqa: S101 - set with it
+        return dataclasses.replace(self._first, grid=area.grid, window=area.window.within(self._home))
+
+    def _write(self, pool: ThreadPoolExecutor, sums: OpenSums, writes: deque[Future[Place]], period: Period) -> None:
         for number, area in enumerate(self._areas):
             total = sums.pop((period.start, number))
             if total is None or self._first is None:
                 continue
             self.short += number == 0 and total.used < period.expected
-            law = "as observed" if self._first.quantity.name == "rain_rate" else str(self._options.law)
-            frame = dataclasses.replace(self._first, grid=area.grid, window=area.window)
+            frame = self._like_first(area)
+            law = law_text(frame, self._options.law)
             tags = sum_tags(period, total.used, frame, law, self._options.min_coverage)
             path = self._out / period.path(area.region)
             writes.append(pool.submit(_written, path, area.grid, total, period, tags, self._options.min_coverage))
@@ -229,7 +234,7 @@ class Accumulation(Iterator[Outcome]):
 
 
 def accumulate(
-    sources: str | Path | Sequence[str | Path], out: str | Path, options: AccumulateOptions | None = None
+    sources: str | Path | Sequence[str | Path], out: str | Place, options: AccumulateOptions | None = None
 ) -> Accumulation:
     """Sum up rain over periods; iterate the result to make it happen.
 
@@ -240,8 +245,9 @@ def accumulate(
     first step to the end of that window, and how many windows counted.
 
     Args:
-        sources: A file, folder, glob or archive, or several.
-        out: The output folder; a file for each period, ``YYYYMM/DD/rain_1h_YYYYMMDDHHMM.tif`` by its start in KST.
+        sources: A file, folder, glob or archive, or several; or one folder of an export, whose own cells are summed up.
+        out: The output folder, here or in a bucket; a file for each period, ``YYYYMM/DD/rain_1h_YYYYMMDDHHMM.tif`` by
+            its start in KST.
         options: What to sum up; the default is the whole grid, by the hour.
 
     Returns:
@@ -251,7 +257,19 @@ def accumulate(
         OptionsError, SourceError: See `Accumulation`.
     """
     listed = [sources] if isinstance(sources, (str, Path)) else list(sources)
-    return Accumulation(listed, Path(out), options or AccumulateOptions())
+    return Accumulation(listed, target(out), options or AccumulateOptions())
+
+
+def _check_areas(grid: Grid, cuts: Sequence[Cut]) -> list[str]:
+    """Return notes on areas that reach outside a grid; refuse those that lie outside."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", ClippedWarning)
+        try:
+            for cut in cuts:
+                grid.window_for(cut.area)
+        except WindowError as error:
+            raise OptionsError(str(error)) from error
+    return [str(warning.message) for warning in caught]
 
 
 def _area(grid: Grid, cut: Cut) -> _Area:
@@ -270,36 +288,21 @@ def _chosen(found: Iterable[Found], wanted: dict[str, datetime], losers: dict[st
             yield one
 
 
-def _decoded(block: int, found: Found) -> tuple[Found, Frame | None, HsrGeoError | None]:
+def _decoded(source: SumSource, found: Found) -> tuple[Found, Frame | None, HsrGeoError | None]:
     keep_freed_memory()
     if found.data == b"" and found.size:
         return found, None, None  # one that lost
     try:
-        return found, decode(found.read(), found.source, member=found.member, block=block), None
+        return found, source.open(found), None
     except HsrGeoError as error:
         return found, None, error
 
 
 def _written(
-    path: Path, grid: Grid, total: RunningSum, period: Period, tags: dict[str, str], min_coverage: float
-) -> Path:
+    path: Place, grid: Grid, total: RunningSum, period: Period, tags: dict[str, str], min_coverage: float
+) -> Place:
     fewest = math.ceil(min_coverage * period.expected - _ROUNDING)
     depth, frames = total.packed(DEPTH_STEP_MM, fewest, NODATA)
     data = encode_sum_cog(grid, depth, frames, tags, utc_text(period.start))
     write_file(path, data)
     return path
-
-
-def _ahead(pool: ThreadPoolExecutor, work: Callable[[Item], Made], items: Iterable[Item], most: int) -> Generator[Made]:
-    """Yield what is made of each item, in order, while the next ones are being made."""
-    waiting: deque[Future[Made]] = deque()
-    try:
-        for item in items:
-            waiting.append(pool.submit(work, item))
-            if len(waiting) > most:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    finally:
-        for future in waiting:
-            future.cancel()

@@ -36,7 +36,7 @@ class AccumulateOptions:
     """Window lengths, whole steps up to a day: also write the highest depth of any such window of the whole run, and
     when it ended. Windows with fewer frames than `min_coverage` do not count."""
     bbox: BBox | tuple[float, float, float, float] | None = None
-    """Areas are as those of `ExportOptions`."""
+    """Areas are as those of `ExportOptions`; of an exported folder a window counts its own cells."""
     window: Window | tuple[int, int, int, int] | None = None
     center: tuple[float, float] | None = None
     size: int | None = None
@@ -52,7 +52,9 @@ class AccumulateOptions:
     zr: Law | tuple[float, float] = KMA_LAW
     """A and B of Z = A R^B."""
     block: int = 1
-    """Block of the file, counted from 1."""
+    """Block of the file, counted from 1; of frames only."""
+    region: str = ""
+    """Of an exported folder that has several."""
     jobs: int = -1
     """Threads; -1 is one a core."""
     export: ExportOptions = field(init=False)

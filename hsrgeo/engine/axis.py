@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Generator, Iterator, Sequence
+from collections.abc import Collection, Generator, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from itertools import islice
 from pathlib import Path
+from typing import Protocol, TypeVar
 
-from hsrgeo.engine.manifest import MANIFEST
+from hsrgeo.cube.kinds import Kind, kind_of
 from hsrgeo.errors import OptionsError
+from hsrgeo.formats.names import FrameName
 from hsrgeo.model.times import KST
-from hsrgeo.sources.found import Found
+from hsrgeo.sources.remote import is_remote, local
 
 
 def floor_step(time: datetime, step: timedelta) -> datetime:
@@ -54,7 +56,18 @@ def slots(
         slot += step
 
 
-def product_guard(found: Iterator[Found]) -> Generator[Found]:
+class Told(Protocol):
+    """Something whose product may be known."""
+
+    @property
+    def told(self) -> FrameName | None:
+        """Product, kind and time."""
+
+
+One = TypeVar("One", bound=Told)
+
+
+def product_guard(found: Iterable[One]) -> Generator[One]:
     """Pass frames on as long as all are of one product.
 
     Raises:
@@ -70,18 +83,33 @@ def product_guard(found: Iterator[Found]) -> Generator[Found]:
         yield one
 
 
-def refuse_outputs(sources: Sequence[str | Path]) -> None:
-    """Refuse what hsrgeo wrote itself: values are read from frames, where nothing is rounded or cut.
+def kind_of_sources(sources: Sequence[str | Path]) -> Kind:
+    """Tell what the sources are: frames, or one cube or one folder of an export.
+
+    A folder that holds frames is read for its frames, also where something was exported into it.
 
     Raises:
-        OptionsError: A source is the output folder of an export, a raster or a cube.
+        OptionsError: A raster on its own; a cube or an export together with another source.
     """
+    kinds: set[Kind] = set()
     for source in sources:
-        path = Path(source)
-        suffix = path.suffix.lower()
-        is_raster = suffix in (".tif", ".tiff", ".png", ".nc", ".zarr")
-        if is_raster or (path.is_dir() and (path / MANIFEST).is_file() and not _holds_frames(path)):
-            raise OptionsError(f"{source}: holds outputs; give the frames or archives that they were made from")
+        if is_remote(source) and Path(str(source)).suffix.lower() not in _CUBES:
+            kinds.add("frames")
+            continue
+        path = local(source, "reading a cube")
+        if path.suffix.lower() in _RASTERS and not path.is_dir():
+            raise OptionsError(
+                f"{source}: is a picture of one frame; give the folder of the export, the frames or archives"
+            )
+        kind = kind_of(path)
+        kinds.add("frames" if kind == "export" and path.is_dir() and _holds_frames(path) else kind)
+    if len(sources) > 1 and kinds != {"frames"}:
+        raise OptionsError("a cube or an exported folder is read on its own, not together with other sources")
+    return kinds.pop() if kinds else "frames"
+
+
+_CUBES = (".zarr", ".nc")
+_RASTERS = (".tif", ".tiff", ".png")
 
 
 def _holds_frames(folder: Path) -> bool:

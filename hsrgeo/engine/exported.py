@@ -19,6 +19,7 @@ from hsrgeo.model.header import SYNTHETIC_MARK, Header
 from hsrgeo.model.quantity import QUANTITIES, RAIN, RAIN_RATE, Quantity
 from hsrgeo.model.times import KST
 from hsrgeo.model.window import Window
+from hsrgeo.sources.remote import is_remote
 from hsrgeo.sources.select import Selection
 from hsrgeo.writers.readback import Picture, read_picture
 
@@ -35,7 +36,7 @@ class Exported:
 
 def is_exported(source: str | Path) -> bool:
     """Tell whether a source is the OUT of an export."""
-    return Path(source).joinpath(MANIFEST).is_file()
+    return not is_remote(source) and Path(source).joinpath(MANIFEST).is_file()
 
 
 def exported_frames(out: Path, selection: Selection, region: str = "") -> Iterator[Exported]:

@@ -21,7 +21,7 @@ import numpy as np
 import zstandard
 from numpy.typing import NDArray
 
-from hsrgeo.engine.sums import Period, period_name, sum_tags
+from hsrgeo.engine.sums import Period, law_text, period_name, sum_tags
 from hsrgeo.errors import FrameError, WriteError
 from hsrgeo.model.blocks import BLOCK_SIDE, block_extremes
 from hsrgeo.model.frame import Frame
@@ -31,6 +31,7 @@ from hsrgeo.model.times import KST, kst_text, utc_text
 from hsrgeo.products.rain import Law
 from hsrgeo.products.rolling import Highest, Piece, rolling_highest
 from hsrgeo.products.sums import depth_unit_mm, sum_table
+from hsrgeo.sources.remote import Place
 from hsrgeo.writers.files import write_file
 from hsrgeo.writers.sum_cog import DEPTH_STEP_MM, NODATA, Band, encode_bands
 
@@ -164,7 +165,7 @@ class RollingRun:
                 self._shelves[number] = Shelf(self._folder / f"frames_{number}", grid)
             self._shelves[number].put(frame.time, stored)
 
-    def write(self, number: int, out: Path, region: str, frame: Frame, pool: ThreadPoolExecutor) -> Iterator[Path]:
+    def write(self, number: int, out: Place, region: str, frame: Frame, pool: ThreadPoolExecutor) -> Iterator[Place]:
         """Write a COG for each length of window, and yield its path.
 
         Args:
@@ -190,7 +191,7 @@ class RollingRun:
         for tile, made in _few_ahead(pool, work, len(shelf.tiles)):
             for result, highest in zip(results, made, strict=True):
                 _settle(result, shelf.tiles[tile], highest, round(DEPTH_STEP_MM / unit_mm), self.span.step)
-        law = "as observed" if self._quantity.name == "rain_rate" else str(self._law)
+        law = law_text(frame, self._law)
         for length, result in zip(self.lengths, results, strict=True):
             tags = rolling_tags(self.span, length, shelf.used, frame, law, self._min_coverage)
             bands = (

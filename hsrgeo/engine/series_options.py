@@ -13,7 +13,6 @@ from hsrgeo.cube.weights import PointMethod, Weights
 from hsrgeo.engine.options import count_workers
 from hsrgeo.errors import OptionsError
 from hsrgeo.model.grid import Grid
-from hsrgeo.model.times import FRAME_STEP
 from hsrgeo.products.rain import KMA_LAW, Law
 from hsrgeo.sources.select import Selection
 
@@ -58,11 +57,14 @@ class SeriesOptions:
     end: datetime | None = None
     """First time no longer wanted, aware; the table goes on until there."""
     every: timedelta | None = None
-    """Only times on whole steps after midnight KST; then each frame stands for that long."""
+    """Only times on whole steps after midnight KST; then each frame stands for that long, else for 5 minutes, or for
+    the step that a cube was made with."""
     product: str | None = None
     """Only this product, such as HSR."""
     block: int = 1
-    """Block of the file, counted from 1."""
+    """Block of the file, counted from 1; of frames only."""
+    region: str = ""
+    """Of an exported folder that has several."""
     jobs: int = -1
     """Processes; -1 is one a core, 1 works in this process."""
     selection: Selection = field(init=False)
@@ -91,11 +93,6 @@ class SeriesOptions:
         object.__setattr__(self, "selection", Selection(self.start, self.end, self.every, self.product))
         object.__setattr__(self, "law", law)
         object.__setattr__(self, "places", self._places())
-
-    @property
-    def step(self) -> timedelta:
-        """How long each frame stands for."""
-        return self.every or FRAME_STEP
 
     @property
     def columns(self) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ from hsrgeo.formats.composite import peek_header
 from hsrgeo.formats.gzipped import MAGIC, trailer_crc32
 from hsrgeo.model.frame import Frame
 from hsrgeo.model.times import KST, kst_text, utc_text
+from hsrgeo.products.rain import Law
 from hsrgeo.products.sums import RunningSum
 from hsrgeo.sources.found import Found
 
@@ -173,6 +174,13 @@ class OpenSums:
 
     def _path(self, key: Key) -> Path:
         return self._folder / f"{key[0].timestamp():.0f}_{key[1]}.npy"
+
+
+def law_text(frame: Frame, law: Law) -> str:
+    """Return how the rain of a sum followed, by one of its frames."""
+    if frame.quantity.name == "rain_rate":
+        return dict(frame.derived).get("RAIN_LAW", "as observed")
+    return str(law)
 
 
 def sum_tags(period: Period, used: int, frame: Frame, law: str, min_coverage: float) -> dict[str, str]:

@@ -6,7 +6,6 @@ import csv
 import io
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 
 from hsrgeo.errors import MissingExtraError, OptionsError
 from hsrgeo.model.times import kst_text, utc_text
+from hsrgeo.sources.remote import Place
 from hsrgeo.writers.files import write_chunks
 
 Row = tuple[datetime, NDArray[np.float64]]
@@ -25,7 +25,7 @@ _GROUP_ROWS = 1 << 17
 _CHUNK_BYTES = 1 << 20
 
 
-def check_table(path: Path) -> None:
+def check_table(path: Place) -> None:
     """Refuse a table that could not be written, before the work begins.
 
     Raises:
@@ -41,7 +41,7 @@ def check_table(path: Path) -> None:
             raise OptionsError(f"{path}: a table ends in .csv or .parquet, not in {other!r}")
 
 
-def write_table(path: Path, names: Sequence[str], columns: Sequence[str], rows: Iterable[Row]) -> None:
+def write_table(path: Place, names: Sequence[str], columns: Sequence[str], rows: Iterable[Row]) -> None:
     """Write a table in one step: time_utc, time_kst and name, then the columns; a row for each time and place.
 
     CSV is UTF-8 with nine significant digits, and nothing between the commas where there is no number. Parquet has

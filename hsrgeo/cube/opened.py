@@ -1,0 +1,111 @@
+"""A cube on disk, opened to be read chunk by chunk as it is packed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hsrgeo.cube.cf import grid_of, quantity_of, times_of
+from hsrgeo.cube.extra import need
+from hsrgeo.errors import SourceError
+from hsrgeo.model.grid import Grid
+from hsrgeo.model.quantity import Quantity
+from hsrgeo.model.times import FRAME_STEP
+
+
+@dataclass(frozen=True, eq=False)
+class OpenCube:
+    """What a cube holds, and its values when they are asked for."""
+
+    path: Path
+    layout: str
+    """``map`` or ``series``."""
+    product: str
+    quantity: Quantity
+    grid: Grid
+    times: tuple[datetime, ...]
+    """UTC, increasing."""
+    missing: tuple[datetime, ...]
+    """Times that should be there and are not."""
+    step: timedelta
+    """Every so often there should be a time."""
+    law: str
+    """How rain followed from reflectivity, where the cube holds rain; else empty."""
+    synthetic: bool
+    chunk: tuple[int, int, int]
+    """Times, rows and columns of what can only be read as a whole."""
+    values: Any
+    """The variable: shape (times, rows, columns), read when it is indexed."""
+
+    def read(self, times: slice, rows: slice, cols: slice) -> NDArray[np.int16]:
+        """Return packed values, shape (times, rows, columns), row 0 is the north row.
+
+        Raises:
+            SourceError: They cannot be read.
+        """
+        try:
+            block: NDArray[np.int16] = self.values[times, rows, cols].values
+        except (OSError, ValueError, RuntimeError, KeyError) as error:  # of zarr, of its codecs, of HDF5
+            reason = str(error) or type(error).__name__
+            raise SourceError(str(self.path), f"cannot be read at {self.times[times.start]}: {reason}") from error
+        return block
+
+
+@contextmanager
+def opened_cube(path: Path, layouts: tuple[str, ...]) -> Iterator[OpenCube]:
+    """Open a cube that hsrgeo made; it is closed at the end.
+
+    Args:
+        path: ``.zarr`` or ``.nc``.
+        layouts: Which is liked best, of a cube that holds both.
+
+    Raises:
+        MissingExtraError: A library of the extra is not installed.
+        SourceError: It cannot be opened, or is no cube that hsrgeo made.
+    """
+    for module in ("xarray", "netCDF4" if path.suffix.lower() == ".nc" else "zarr"):
+        need(module)
+    from hsrgeo.cube.stored import packed_cube, values_name  # noqa: PLC0415 - needs the extra
+
+    there = [layout for layout in layouts if (path / layout).is_dir()]
+    with packed_cube(path, there[0] if there else None, chunks=None) as dataset:
+        values = dataset.variables[values_name(dataset, path)]
+        yield _told(path, dataset, values)
+
+
+def _told(path: Path, dataset: Any, values: Any) -> OpenCube:  # noqa: ANN401 - of xarray
+    try:
+        recipe = json.loads(dataset.attrs.get("hsrgeo_recipe", "{}"))
+        quantity = quantity_of(values.attrs)
+        missing = times_of(dataset["missing_times"].values) if "missing_times" in dataset.variables else []
+        return OpenCube(
+            path=path,
+            layout=str(dataset.attrs["layout"]),
+            product=str(dataset.attrs["product"]),
+            quantity=quantity,
+            grid=grid_of(dataset),
+            times=tuple(times_of(dataset["time"].values)),
+            missing=tuple(missing),
+            step=_step(recipe),
+            law="Z = {:g} R^{:g}".format(*recipe["zr"]) if "zr" in recipe else "",
+            synthetic=str(dataset.attrs.get("title", "")).startswith("SYNTHETIC"),
+            chunk=values.encoding.get("chunks") or values.encoding.get("chunksizes") or values.shape,
+            values=values,
+        )
+    except (KeyError, ValueError, TypeError, AttributeError, IndexError, OverflowError) as error:
+        raise SourceError(str(path), f"is no cube that hsrgeo made: {error!r}") from error
+
+
+def _step(recipe: dict[str, Any]) -> timedelta:
+    step = timedelta(minutes=recipe["step_minutes"]) if "step_minutes" in recipe else FRAME_STEP
+    if step <= timedelta(0) or timedelta(days=1) % step:
+        raise ValueError(f"its step of {step} does not divide a day")
+    return step

@@ -1,0 +1,33 @@
+"""Work done by threads a little ahead of who takes it, in order."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+Item = TypeVar("Item")
+Made = TypeVar("Made")
+
+
+def ahead(pool: ThreadPoolExecutor, work: Callable[[Item], Made], items: Iterable[Item], most: int) -> Generator[Made]:
+    """Yield what is made of each item, in order, while the next ones are being made.
+
+    Args:
+        pool: Does the work.
+        work: Called in its threads.
+        items: Taken as far ahead as `most`.
+        most: Results and items under way that may wait; memory is bounded by this.
+    """
+    waiting: deque[Future[Made]] = deque()
+    try:
+        for item in items:
+            waiting.append(pool.submit(work, item))
+            if len(waiting) > most:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        for future in waiting:
+            future.cancel()

@@ -1,0 +1,127 @@
+"""The numbers of a series from frames and archives: unpacked in parallel, a few at a time."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
+from functools import lru_cache, partial
+from itertools import chain, islice
+from pathlib import Path
+
+from hsrgeo.cube.sampling import Sampler
+from hsrgeo.cube.weights import load_weights
+from hsrgeo.engine.axis import product_guard
+from hsrgeo.engine.memory import keep_freed_memory
+from hsrgeo.engine.options import count_workers
+from hsrgeo.engine.outcome import of_found
+from hsrgeo.engine.parallel import run_parallel
+from hsrgeo.engine.series_options import SeriesOptions
+from hsrgeo.engine.series_reader import Numbers, Reader, Sampled, Sampling, other_grid, sampling_of, table_for
+from hsrgeo.errors import FrameError, HsrGeoError, OptionsError
+from hsrgeo.formats.composite import decode
+from hsrgeo.model.frame import Frame
+from hsrgeo.model.times import utc_text
+from hsrgeo.sources.found import Found
+from hsrgeo.sources.scan import scan
+
+_BATCH = 8
+
+
+class FrameReader(Reader):
+    """Reads frames.
+
+    Args:
+        sources: Files, folders, globs and archives.
+        options: Which places and times.
+
+    Raises:
+        OptionsError: A region, of which frames have none.
+        SourceError: A source does not exist.
+    """
+
+    def __init__(self, sources: Sequence[str | Path], options: SeriesOptions) -> None:
+        super().__init__(options)
+        if options.region:
+            raise OptionsError("region is for an exported folder that has several; frames have none")
+        self._found = product_guard(scan(sources, options.selection, self.tally))
+
+    def read(self, folder: Path) -> Generator[Sampled]:
+        """Yield the numbers of each frame, see `Reader.read`."""
+        options = self.options
+        with closing(_closable(self._found)) as listed:
+            first, grid = None, None
+            for one in listed:
+                try:
+                    grid = _decoded(one, options.block).grid
+                except HsrGeoError as error:
+                    yield of_found(one, "failed", error=error), None
+                    continue
+                first = one
+                break
+            if first is None or grid is None:
+                return
+            kept = folder / "weights.npz"
+            self.place(grid).save(kept)
+            task = partial(_work, job=sampling_of(options, kept, grid), block=options.block)
+            batches = _batches(chain([first], listed))
+            with closing(run_parallel(task, batches, count_workers(options.jobs))) as results:
+                for batch in results:
+                    yield from batch
+
+
+def _work(batch: Sequence[Found], job: Sampling, block: int) -> list[Sampled]:
+    keep_freed_memory()
+    return [_sampled(found, job, block) for found in batch]
+
+
+def _sampled(found: Found, job: Sampling, block: int) -> Sampled:
+    begun = time.perf_counter()
+    outcome = of_found(found, "ok")
+    try:
+        frame = _decoded(found, block)
+        if frame.grid != job.grid:
+            raise other_grid(job.grid, frame.grid, found.source, found.member)  # noqa: TRY301
+        numbers = _numbers(frame, job, found)
+        outcome = dataclasses.replace(
+            outcome,
+            stations=frame.header.station_count,
+            created=utc_text(frame.header.created) if frame.header.created else "",
+            crc32=frame.crc32,
+        )
+    except HsrGeoError as error:
+        return dataclasses.replace(outcome, status="failed", error=error), None
+    except Exception as error:
+        error.add_note(f"while reading {outcome.label}")
+        raise
+    return dataclasses.replace(outcome, seconds=time.perf_counter() - begun), numbers
+
+
+def _numbers(frame: Frame, job: Sampling, found: Found) -> Numbers:
+    try:
+        table = table_for(frame.quantity, job.quantity, job.law)
+    except FrameError as error:
+        raise error.at(found.source, found.member) from None
+    return _sampler(job.weights, job.grid.width).sample(frame.stored, frame.quantity, table, job.wet_from)
+
+
+@lru_cache(maxsize=2)
+def _sampler(weights: Path, width: int) -> Sampler:
+    return Sampler(load_weights(weights), width)
+
+
+def _decoded(found: Found, block: int) -> Frame:
+    if found.error is not None:
+        raise found.error
+    return decode(found.read(), found.source, member=found.member, block=block)
+
+
+def _closable(found: Iterator[Found]) -> Generator[Found]:
+    # joblib keeps the iterator that it was given, and with it an open archive, when it is closed early.
+    yield from found
+
+
+def _batches(found: Iterator[Found]) -> Iterator[list[Found]]:
+    while batch := list(islice(found, _BATCH)):
+        yield batch
