@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, cast
 
 import typer
 
@@ -23,7 +23,12 @@ def cube(
     sources: options.Sources,
     out: Annotated[
         Path,
-        typer.Option("--out", "-o", metavar="OUT", help="NAME.zarr or NAME.nc; frames are added to one that is there."),
+        typer.Option(
+            "--out",
+            "-o",
+            metavar="OUT",
+            help="NAME.zarr or NAME.nc, to which frames are added; with --virtual NAME.json or NAME.parquet.",
+        ),
     ],
     start: options.Start = None,
     end: options.End = None,
@@ -45,9 +50,20 @@ def cube(
             rich_help_panel=options.WRITE,
         ),
     ] = LayoutChoice.map,
+    virtual: Annotated[
+        bool,
+        typer.Option(
+            "--virtual",
+            help="Copy no pixels: refer to the files as they lie, for kerchunk, xarray and fsspec.",
+            rich_help_panel=options.WRITE,
+        ),
+    ] = False,
     zarr_format: Annotated[
-        int, typer.Option("--zarr-format", metavar="2|3", help="Of NAME.zarr.", rich_help_panel=options.WRITE)
-    ] = 3,
+        int | None,
+        typer.Option(
+            "--zarr-format", metavar="2|3", help="Of NAME.zarr; 3 unless given.", rich_help_panel=options.WRITE
+        ),
+    ] = None,
     values: Annotated[
         options.ValuesChoice,
         typer.Option(
@@ -73,10 +89,11 @@ def cube(
     quiet: options.Quiet = False,
     json_: options.Json = False,
 ) -> None:
-    r"""Make one Zarr store or NetCDF file of many frames, or add frames to it.
+    r"""Make one Zarr store or NetCDF file of many frames, or add frames to it; or, with --virtual, a reference to them.
 
     Broken frames do not stop the run: each is told, its time is in the cube's missing_times, and the exit status is 1.
-    A run that was stopped goes on when it is started again. Needs pip install 'hsrgeo\[cube]'.
+    A run that was stopped goes on when it is started again (a reference is made anew). Needs
+    pip install 'hsrgeo\[cube]'.
 
     [bold]Example:[/bold] hsrgeo cube RDR_HSR_202206.tar.gz --bbox 126.7 37.4 127.2 37.7 --quantity rain --out rain.zarr
     """
@@ -110,12 +127,11 @@ def cube(
         pairs = [text.partition("=") for text in attr or []]
         if wrong := [name for name, mark, _value in pairs if not (name and mark)]:
             raise OptionsError(f"attr {wrong[0]!r}: expected NAME=VALUE")
-        if zarr_format not in (2, 3):
-            raise OptionsError(f"zarr format {zarr_format}: expected 2 or 3")
         wanted = CubeOptions(
             frames=frames,
             layout=layout.value,
-            zarr_format=2 if zarr_format == 2 else 3,  # noqa: PLR2004
+            zarr_format=cast("Any", zarr_format),  # checked there
+            virtual=virtual,
             attrs={name: value for name, _mark, value in pairs},
         )
         run = make_cube(sources, out, wanted)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,6 +22,7 @@ from hsrgeo.model.grid import Grid
 from hsrgeo.model.quantity import Quantity
 from hsrgeo.products.rain import KMA_LAW, Law
 from hsrgeo.sources.found import read_file
+from hsrgeo.sources.remote import place
 
 Undetect = str | float
 """``code``: as stored; ``nan``: as nodata; a number: that physical value."""
@@ -89,7 +89,7 @@ class HsrGeoBackend(BackendEntrypoint):
         path = os.fspath(filename_or_obj)
         law = zr if isinstance(zr, Law) else Law(*zr)
         making = Making(quantity=quantity, law=law, values=values, block=block)
-        frame = making.of(decode(read_file(Path(path)), path, block=block))
+        frame = making.of(decode(read_file(place(path)), path, block=block))
         layer = FileLayer(path, making, frame.grid, frame.quantity, frame.time)
         dataset = packed_dataset(
             [layer], [frame.time], frame.grid, frame.quantity, values=values, undetect=undetect, lonlat=lonlat

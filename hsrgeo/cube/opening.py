@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from hsrgeo.cube.axis import missing_between, rank_of
 from hsrgeo.cube.extra import need
+from hsrgeo.cube.reference import is_reference
 from hsrgeo.errors import FrameError, HsrGeoError, HsrGeoWarning, OptionsError, SourceError
 from hsrgeo.formats.composite import decode, peek_header, product_of
 from hsrgeo.formats.names import FrameName
@@ -22,6 +23,7 @@ from hsrgeo.products.rain import KMA_LAW, Law
 from hsrgeo.products.warp import Resampling, as_target
 from hsrgeo.sources.archives import is_archive
 from hsrgeo.sources.found import Found, read_file
+from hsrgeo.sources.remote import Place, RemotePath, is_remote, local, place
 from hsrgeo.sources.scan import expand, files_below, scan
 from hsrgeo.sources.select import Selection
 
@@ -83,8 +85,9 @@ def open(  # noqa: A001, PLR0913 - `hsrgeo.open` is its name; every option has a
 
     Args:
         sources: Files, folders and globs of frames; or one folder that `hsrgeo export` made, or a STAC catalogue of it
-            (``collection.json``, ``items.parquet``); or one cube (``.zarr``, ``.nc``). Archives can only be read from
-            their beginning: make a cube of them first.
+            (``collection.json``, ``items.parquet``); or one cube (``.zarr``, ``.nc``) or reference (``.json``,
+            ``.parquet`` of ``hsrgeo cube --virtual``). Archives can only be read from their beginning: make a cube of
+            them first. Frames may be elsewhere: URLs, as text.
         start: First time wanted, aware.
         end: First time no longer wanted, aware.
         every: Only times on whole steps after midnight KST.
@@ -137,7 +140,7 @@ def open(  # noqa: A001, PLR0913 - `hsrgeo.open` is its name; every option has a
     law = zr if isinstance(zr, Law) else Law(*zr)
     target = as_target(crs, resolution, resampling) if crs is not None else None
     making = Making(view.area, quantity, law, values, target, block)
-    kinds = {stored.kind_of(Path(source)) for source in listed}
+    kinds = {_kind(source) for source in listed}
     if kinds == {"frames"}:
         return _open_frames(listed, making, view)
     if len(listed) != 1:
@@ -146,8 +149,22 @@ def open(  # noqa: A001, PLR0913 - `hsrgeo.open` is its name; every option has a
         raise OptionsError(
             "quantity, zr, values, crs and block are decided when a cube or an export is made: give them there"
         )
+    if kinds == {"reference"}:
+        need("zarr")
+        from hsrgeo.cube.referred import open_reference  # noqa: PLC0415
+
+        return open_reference(Path(listed[0]), view)
     opened = stored.open_cube if kinds == {"cube"} else stored.open_export
     return opened(Path(listed[0]), view)
+
+
+def _kind(source: str | Path) -> str:
+    if is_remote(source) and not str(source).endswith((".zarr", ".nc", ".json", ".parquet")):
+        return "frames"
+    path = local(source, "opening a cube")
+    from hsrgeo.cube.stored import kind_of  # noqa: PLC0415 - imports xarray
+
+    return "reference" if is_reference(path) else kind_of(path)
 
 
 def _area(bbox: object, window: object, center: object, size: int | None) -> Area | None:
@@ -195,7 +212,7 @@ def _open_frames(sources: list[str | Path], making: Making, view: View) -> xr.Da
         raise SourceError(", ".join(map(str, sources)), f"no usable frame found{told}")
     chosen, made = first
     if making.area is not None:
-        decode(read_file(Path(chosen.found.source)), chosen.found.source).grid.window_for(making.area)  # warns
+        decode(read_file(place(chosen.found.source)), chosen.found.source).grid.window_for(making.area)  # warns
     times: list[datetime] = []
     layers: list[FileLayer] = []
     for time in sorted(by_time):
@@ -239,7 +256,7 @@ def _candidates(
             broken.append((found.told.time if found.told else None, str(found.error)))
             continue
         try:
-            header = peek_header(_head(Path(found.source)))
+            header = peek_header(_head(place(found.source)))
             if header.time.replace(second=0) != found.told.time:
                 raise FrameError("time", str(found.told.time), str(header.time), found.source)
         except HsrGeoError as error:
@@ -252,8 +269,10 @@ def _candidates(
     return by_time
 
 
-def _head(path: Path) -> bytes:
+def _head(path: Place) -> bytes:
     try:
+        if isinstance(path, RemotePath):
+            return path.read_bytes(_HEADER_BYTES)
         with path.open("rb") as file:
             return file.read(_HEADER_BYTES)
     except OSError as error:
@@ -276,7 +295,7 @@ def _first_sound(
 
 def _decoded(candidate: _Candidate, making: Making) -> Frame:
     source = candidate.found.source
-    return decode(read_file(Path(source)), source, block=making.block)
+    return decode(read_file(place(source)), source, block=making.block)
 
 
 def _belongs(one: _Candidate, first: _Candidate, broken: list[tuple[datetime | None, str]]) -> bool:

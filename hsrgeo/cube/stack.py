@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import lru_cache
-from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -24,6 +23,7 @@ from hsrgeo.model.window import Area, Window
 from hsrgeo.products.rain import KMA_LAW, Law, rain_frame
 from hsrgeo.products.warp import Target, Warp, warp_for
 from hsrgeo.sources.found import read_file
+from hsrgeo.sources.remote import place
 
 Content = Literal["stored", "rain"]
 Values = Literal["clean", "raw"]
@@ -113,7 +113,7 @@ class FileLayer:
         Raises:
             HsrGeoError: It cannot be read, is broken, or does not belong to the others.
         """
-        frame = decode(read_file(Path(self.label)), self.label, block=self.making.block)
+        frame = decode(read_file(place(self.label)), self.label, block=self.making.block)
         part = self.making.of(frame)
         if part.grid != self.grid:
             raise FrameError("other grid", _grid_text(self.grid), _grid_text(part.grid), self.label)

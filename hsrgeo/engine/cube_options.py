@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 from hsrgeo.cube.store import Layout
@@ -12,6 +13,8 @@ from hsrgeo.errors import OptionsError
 from hsrgeo.model.times import FRAME_STEP
 
 Layouts = Literal["map", "series", "both"]
+Form = Literal["zarr", "netcdf", "json", "parquet"]
+_STORED: dict[str, Form] = {".zarr": "zarr", ".nc": "netcdf"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,28 +30,57 @@ class CubeOptions:
     compression, name and regions are those of pictures and mean nothing here."""
     layout: Layouts = "map"
     """``map`` is quick to read at a time, ``series`` at a place, ``both`` has a group of each."""
-    zarr_format: Literal[2, 3] = 3
+    zarr_format: Literal[2, 3] | None = None
+    """None is 3, and 2 of references, which know no other."""
+    virtual: bool = False
+    """Copy no values: make a reference that tells where each frame is, read through a codec of hsrgeo's."""
     attrs: Mapping[str, str] = field(default_factory=dict)
     """Global attributes to add or replace, such as ``license`` or ``mlcast_created_by``."""
 
     def __post_init__(self) -> None:
         if self.layout not in ("map", "series", "both"):
             raise OptionsError(f"layout {self.layout!r}: expected map, series or both")
-        if self.zarr_format not in (2, 3):
+        if self.zarr_format not in (None, 2, 3):
             raise OptionsError(f"zarr format {self.zarr_format!r}: expected 2 or 3")
         if self.frames.regions is not None:
             raise OptionsError("regions: a cube has one area; make one cube for each")
+        if self.virtual and self.layout != "map":
+            raise OptionsError(
+                f"layout {self.layout}: a frame of a reference lies as it does in its file, which is map"
+            )
+        if self.virtual and self.zarr_format == 3:  # noqa: PLR2004
+            raise OptionsError("zarr format 3: the specification of references has version 2 only")
 
     @property
     def layouts(self) -> tuple[Layout, ...]:
         """The layouts, one or two."""
         return ("map", "series") if self.layout == "both" else (self.layout,)
 
-    def recipe(self, *, netcdf: bool) -> dict[str, Any]:
+    @property
+    def written_format(self) -> Literal[2, 3]:
+        """The version of Zarr."""
+        return self.zarr_format or (2 if self.virtual else 3)
+
+    def form(self, out: Path) -> Form:
+        """Return what the name of the output says that it is to be.
+
+        Raises:
+            OptionsError: Nothing that is known, or not with these options.
+        """
+        forms: dict[str, Form] = {".json": "json", ".parquet": "parquet"} if self.virtual else _STORED
+        suffix = out.suffix.lower()
+        if suffix not in forms:
+            hint = " (or give --virtual, for references)" if suffix in (".json", ".parquet") else ""
+            raise OptionsError(f"out {out}: expected a name that ends in {' or '.join(forms)}{hint}")
+        if suffix == ".nc" and self.layout == "both":
+            raise OptionsError("layout both: a NetCDF file holds one layout, map or series")
+        return forms[suffix]
+
+    def recipe(self, form: Form) -> dict[str, Any]:
         """Return what decides the values of the cube, as plain values: later runs must say the same."""
         step = self.frames.every or FRAME_STEP
         kept = self.frames.recipe.as_json()
         for name in ("formats", "compress", "name"):
             del kept[name]
-        form = "netcdf" if netcdf else f"zarr {self.zarr_format}"
-        return {**kept, "step_minutes": int(step.total_seconds()) // 60, "layout": self.layout, "format": form}
+        told = "netcdf" if form == "netcdf" else f"zarr {self.written_format}"
+        return {**kept, "step_minutes": int(step.total_seconds()) // 60, "layout": self.layout, "format": told}

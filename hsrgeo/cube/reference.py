@@ -1,0 +1,209 @@
+"""References on disk: the keys of a Zarr store, each with its bytes or with the place of them.
+
+The format is kerchunk's (https://fsspec.github.io/kerchunk/spec.html, version 1), as JSON or as the folder of Parquet
+files that fsspec's `LazyReferenceMapper` reads bit by bit. A place is an absolute URL, for readers take a relative one
+to be below their own working directory. Beside the specification's words stands one of our own, ``hsrgeo``, which
+other readers pass over: the folder of the reference when it was made. By it the files of a folder that was moved as a
+whole are found. None of the libraries of arrays is needed here.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hsrgeo.cube.extra import need
+from hsrgeo.errors import MissingExtraError, SourceError, WriteError
+from hsrgeo.writers.files import write_file
+
+SUFFIXES = (".json", ".parquet")
+META = ".zmetadata"
+FILE = "file://"
+_OWN = "hsrgeo"
+_RECORD_SIZE = 10_000
+# ^ places in a Parquet file: a month has 8,928
+_BASE64 = "base64:"
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Where the bytes of a frame are."""
+
+    url: str
+    """Of the file, or of the archive that holds it."""
+    offset: int = 0
+    size: int | None = None
+    """None is the whole file."""
+
+    def as_json(self) -> list[Any]:
+        """Return what a reference holds."""
+        return [self.url] if self.size is None else [self.url, self.offset, self.size]
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What a reference holds."""
+
+    store: Mapping[str, bytes]
+    """Keys with their bytes."""
+    name: str
+    """Of the array of values."""
+    spans: Sequence[Span]
+    """Where each of its chunks is, one a time."""
+    folder: str
+    """Where it was made; empty where another program wrote it."""
+
+
+def url_of(source: str) -> str:
+    """Return the URL of a source; what is one already stays as it is."""
+    if "://" in source:
+        return source
+    path = Path(os.path.abspath(source)).as_posix()  # noqa: PTH100 - links stay: the user chose the name
+    return f"{FILE}{path}" if path.startswith("/") else f"{FILE}/{path}"
+
+
+def is_reference(path: Path) -> bool:
+    """Tell whether a path is a reference, by its name and what it holds; a catalogue in JSON is none."""
+    if path.suffix.lower() == ".parquet":
+        return (path / META).is_file()
+    if path.suffix.lower() != ".json" or not path.is_file():
+        return False
+    try:
+        content = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return False
+    return isinstance(content, dict) and isinstance(content.get("refs"), dict)
+
+
+def write_json(path: Path, reference: Reference) -> None:
+    """Write a reference as JSON, in place of what is there.
+
+    Raises:
+        WriteError: The disk refused.
+    """
+    refs: dict[str, Any] = {key: _text(key, data) for key, data in reference.store.items()}
+    refs |= {_key(reference.name, order): span.as_json() for order, span in enumerate(reference.spans)}
+    content = {"version": 1, _OWN: {"folder": reference.folder}, "refs": refs}
+    write_file(path, json.dumps(content).encode())
+
+
+def write_parquet(folder: Path, reference: Reference) -> None:
+    """Write a reference as a folder of Parquet files.
+
+    Raises:
+        WriteError: The disk refused.
+        MissingExtraError: pyarrow is not installed.
+    """
+    arrow, parquet = need_arrow()
+    meta = {**json.loads(reference.store[META]), "record_size": _RECORD_SIZE, _OWN: {"folder": reference.folder}}
+    write_file(folder / META, json.dumps(meta).encode())
+    tables = {
+        key.rpartition("/")[0]: [arrow.table({"raw": arrow.array([data], arrow.binary())})]
+        for key, data in reference.store.items()
+        if not key.rpartition("/")[2].startswith(".z")
+    }
+    starts = range(0, len(reference.spans), _RECORD_SIZE)
+    tables[reference.name] = [_record(arrow, reference.spans[start : start + _RECORD_SIZE]) for start in starts]
+    try:
+        for field, records in tables.items():
+            (folder / field).mkdir(exist_ok=True)
+            for number, table in enumerate(records):
+                parquet.write_table(table, _parq(folder, field, number), compression="zstd")
+    except OSError as error:
+        raise WriteError(str(folder), f"cannot be written: {error.strerror or error}") from error
+
+
+def read(path: Path) -> Reference:
+    """Read a reference that hsrgeo made.
+
+    Raises:
+        SourceError: It cannot be read, or another program made it.
+        MissingExtraError: It is Parquet, and pyarrow is not installed.
+    """
+    try:
+        return _read_parquet(path) if path.suffix.lower() == ".parquet" else _read_json(path)
+    except OSError as error:
+        raise SourceError(str(path), f"cannot be read: {error.strerror or error}") from error
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+        raise SourceError(str(path), f"is no reference that hsrgeo made: {error!r}") from error
+
+
+def _read_json(path: Path) -> Reference:
+    content = json.loads(path.read_bytes())
+    store: dict[str, bytes] = {}
+    spans: dict[str, Span] = {}
+    for key, told in content["refs"].items():
+        if isinstance(told, list):
+            spans[key] = Span(*told)
+        elif told.startswith(_BASE64):
+            store[key] = base64.b64decode(told.removeprefix(_BASE64))
+        else:
+            store[key] = told.encode()
+    name = next(iter(spans), "").rpartition("/")[0]
+    in_order = [spans[_key(name, order)] for order in range(len(spans))]
+    return Reference(store, name, in_order, content[_OWN]["folder"])
+
+
+def _read_parquet(path: Path) -> Reference:
+    _module, parquet = need_arrow()
+    meta = json.loads((path / META).read_bytes())
+    store = {key: json.dumps(told).encode() for key, told in meta["metadata"].items()}
+    name = ""
+    spans: list[Span] = []
+    for key in list(store):
+        field, _slash, leaf = key.rpartition("/")
+        if leaf != ".zarray":
+            continue
+        told = meta["metadata"][key]
+        table = parquet.read_table(_parq(path, field, 0))
+        if "raw" in table.column_names:
+            store[f"{field}/{'.'.join('0' * len(told['shape'])) or '0'}"] = table["raw"][0].as_py()
+            continue
+        name = field
+        for number in range(math.ceil(told["shape"][0] / meta["record_size"])):
+            rows = parquet.read_table(_parq(path, field, number)).to_pylist()
+            spans += [Span(row["path"], row["offset"], row["size"] or None) for row in rows]
+    return Reference(store, name, spans, meta[_OWN]["folder"])
+
+
+def _key(name: str, order: int) -> str:
+    return f"{name}/{order}.0.0"
+
+
+def _parq(folder: Path, field: str, number: int) -> Path:
+    return folder / field / f"refs.{number}.parq"
+
+
+def _record(arrow: Any, spans: Sequence[Span]) -> Any:  # noqa: ANN401 - pyarrow has no types
+    sizes = [span.size or 0 for span in spans]  # offset 0 and size 0: the whole file
+    return arrow.table(
+        {
+            "path": [span.url for span in spans],
+            "offset": arrow.array([span.offset for span in spans], arrow.int64()),
+            "size": arrow.array(sizes, arrow.int64()),
+        }
+    )
+
+
+def _text(key: str, data: bytes) -> str:
+    # Metadata, which are JSON, as they are; of chunks nothing is known, and any byte may be the first.
+    is_meta = key.rpartition("/")[2].startswith(".z")
+    return data.decode() if is_meta else f"{_BASE64}{base64.b64encode(data).decode()}"
+
+
+def need_arrow() -> tuple[Any, Any]:
+    """Return pyarrow and pyarrow.parquet.
+
+    Raises:
+        MissingExtraError: They are not installed.
+    """
+    try:
+        return need("pyarrow"), need("pyarrow.parquet")
+    except MissingExtraError as error:
+        raise MissingExtraError("pyarrow, for references as Parquet", "virtual") from error

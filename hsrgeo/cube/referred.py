@@ -1,0 +1,182 @@
+"""A reference opened by `hsrgeo.open`: every frame is read from its own file and must be the one that was meant."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from hsrgeo.cube import reference
+from hsrgeo.cube.backend import packed_dataset
+from hsrgeo.cube.cf import times_of
+from hsrgeo.cube.codec import making_of, meant_frame
+from hsrgeo.cube.extra import need
+from hsrgeo.cube.reference import FILE, Span
+from hsrgeo.cube.stack import Making
+from hsrgeo.cube.store import Shape, shape_from_json
+from hsrgeo.errors import HsrGeoError, OptionsError, SourceError
+from hsrgeo.formats.composite import MAX_STORED_BYTES
+from hsrgeo.formats.names import FrameName
+from hsrgeo.sources.found import read_file
+from hsrgeo.sources.remote import place
+
+if TYPE_CHECKING:
+    from hsrgeo.cube.opening import View
+
+_TOLD = 3  # frames in an error
+
+
+def open_reference(path: Path, view: View) -> xr.Dataset:
+    """Open a reference, see `hsrgeo.open`; a frame that is gone or was replaced raises when it is read.
+
+    Raises:
+        SourceError: It cannot be read, is none of hsrgeo's, or holds no time that is wanted; with `check` also where
+            a frame can no longer be read.
+        OptionsError: It has no such layout or product.
+    """
+    kept, spans = read_reference(path)
+    shape = shape_from_json(json.loads(kept.attrs["hsrgeo_shape"]))
+    product = shape.product
+    if view.layout not in (None, "map"):
+        raise OptionsError(f"layout {view.layout!r}: {path} holds map, as all references do")
+    if view.selection.product and view.selection.product.upper() != product:
+        raise OptionsError(f"product {view.selection.product}: {path} holds {product}")
+    times = times_of(kept["time"].values)
+    wanted = [order for order, time in enumerate(times) if view.selection.wants(FrameName(product, "", time))]
+    kept = kept.isel(time=wanted)
+    missing = times_of(kept["missing_times"].values) if "missing_times" in kept.variables else []
+    making = making_of(shape)
+    layers = [
+        ReferredLayer(spans[order], shape, making, crc32)
+        for order, crc32 in zip(wanted, kept["source_crc32"].values.tolist(), strict=True)
+    ]
+    if view.check:
+        _check(path, layers)
+    dataset = packed_dataset(
+        layers,
+        [times[order] for order in wanted],
+        shape.grid,
+        shape.quantity,
+        values="clean" if shape.cleaned else "raw",
+        undetect=view.undetect,
+        lonlat=view.lonlat,
+        missing=[time for time in missing if view.selection.wants(FrameName(product, "", time))],
+        strict=True,
+    )
+    dataset = dataset.assign_coords(
+        {name: kept[name].variable for name in ("station_count", "created", "source_crc32")}
+    )
+    dataset.attrs = dict(kept.attrs)
+    if view.area is not None:
+        rows, cols = shape.grid.window_for(view.area).slices
+        dataset = dataset.isel(y=rows, x=cols)
+    decoded = xr.decode_cf(dataset)
+    decoded.encoding["source"] = str(path)
+    if view.chunks is None:
+        return decoded
+    if view.chunks != "auto":
+        return decoded.chunk(view.chunks)
+    name = shape.quantity.name  # the coordinates are read already
+    return decoded.assign({name: decoded[name].variable.chunk({"time": 1})})
+
+
+def read_reference(path: Path) -> tuple[xr.Dataset, list[Span]]:
+    """Return everything of a reference but its values, packed, and where these are now, one place a time.
+
+    Raises:
+        SourceError: It cannot be read, or is none of hsrgeo's.
+        MissingExtraError: zarr or, for Parquet, pyarrow is not installed.
+    """
+    found = reference.read(path)
+    zarr = need("zarr")
+    buffer = zarr.core.buffer.default_buffer_prototype().buffer
+    store = zarr.storage.MemoryStore({key: buffer.from_bytes(data) for key, data in found.store.items()})
+    options: dict[str, Any] = {
+        "consolidated": False,
+        "zarr_format": 2,
+        "chunks": None,
+        "mask_and_scale": False,
+        "decode_times": False,
+    }
+    try:
+        dataset = xr.open_dataset(store, engine="zarr", **options)
+        dataset = dataset.drop_vars([found.name, "lon", "lat"]).load()
+        shape_from_json(json.loads(dataset.attrs["hsrgeo_shape"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise SourceError(str(path), f"is no reference that hsrgeo made: {error!r}") from error
+    if len(found.spans) != dataset.sizes["time"]:
+        raise SourceError(str(path), f"is damaged: {len(found.spans)} frames at {dataset.sizes['time']} times")
+    return dataset, [_moved(span, found.folder, path) for span in found.spans]
+
+
+@dataclass(frozen=True)
+class ReferredLayer:
+    """A frame where a reference says that it is."""
+
+    span: Span
+    shape: Shape
+    making: Making
+    crc32: int
+
+    @property
+    def label(self) -> str:
+        """Path of its file, or its URL where it is elsewhere."""
+        return self.span.url.removeprefix(FILE)
+
+    @property
+    def member(self) -> str | None:
+        """Where in an archive."""
+        return f"at byte {self.span.offset:,}" if self.span.size is not None else None
+
+    def read(self, rows: slice, cols: slice) -> NDArray[np.int16]:
+        """Return packed cells, see `Layer.read`."""
+        known = frozenset([self.crc32])
+        frame = meant_frame(_bytes(self.span), self.shape, self.making, known, self.label, self.member)
+        return replace(frame, stored=frame.stored[rows, cols]).raw
+
+
+def _bytes(span: Span) -> bytes:
+    if not span.url.startswith(FILE):
+        return read_file(place(span.url))
+    path = Path(span.url.removeprefix(FILE))
+    if span.size is None:
+        return read_file(path)
+    try:
+        with path.open("rb") as file:
+            file.seek(span.offset)
+            return file.read(min(span.size, MAX_STORED_BYTES + 1))
+    except OSError as error:
+        raise SourceError(str(path), f"cannot be read: {error.strerror or error}") from error
+
+
+def _moved(span: Span, folder: str, path: Path) -> Span:
+    """Return where a frame is after the folder that holds it and the reference was moved."""
+    now = os.path.dirname(os.path.abspath(path))  # noqa: PTH100, PTH120 - as in url_of
+    if folder == now or not span.url.startswith(FILE):
+        return span
+    try:
+        below = os.path.relpath(span.url.removeprefix(FILE), folder)
+    except ValueError:  # on another drive
+        return span
+    there = Path(os.path.normpath(Path(now, below)))
+    return replace(span, url=f"{FILE}{there}") if there.is_file() else span
+
+
+def _check(path: Path, layers: Sequence[ReferredLayer]) -> None:
+    wrong = []
+    for layer in layers:
+        try:
+            layer.read(slice(1), slice(1))
+        except HsrGeoError as error:
+            wrong.append(str(error))
+    if wrong:
+        more = f"; and {len(wrong) - _TOLD:,} more" if len(wrong) > _TOLD else ""
+        text = f"{len(wrong):,} of {len(layers):,} frames can no longer be read: {'; '.join(wrong[:_TOLD])}{more}"
+        raise SourceError(str(path), text)

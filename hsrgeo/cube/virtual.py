@@ -1,0 +1,79 @@
+"""Cubes without pixels: a reference that tells, for every time, which file holds it.
+
+Metadata and coordinates are written by xarray and zarr, into memory, from the same template as those of a stored cube;
+only the places of the frames are added. kerchunk and VirtualiZarr would have nothing left to do: they find out how
+files of known formats are chunked, and a frame is one chunk.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import dask.array
+import numpy as np
+import zarr
+
+from hsrgeo.cube.build import Plan, replace_folder, template
+from hsrgeo.cube.codec import DegreesCodec, FrameCodec, pack_crc32
+from hsrgeo.cube.reference import Reference, Span, write_json, write_parquet
+from hsrgeo.errors import WriteError
+
+_DEGREES = ("lon", "lat")
+
+
+def write_reference(plan: Plan, spans: Sequence[Span]) -> None:
+    """Write a reference to frames where they are, in place of what is there.
+
+    Args:
+        plan: The cube; its slots are the frames, by time.
+        spans: Where the frames are, in the same order.
+
+    Raises:
+        WriteError: The disk refused.
+        MissingExtraError: pyarrow is not installed, and it is to be Parquet.
+    """
+    reference = Reference(_store(plan), plan.shape.name, spans, os.path.dirname(os.path.abspath(plan.out)))  # noqa: PTH100, PTH120 - as in url_of
+    if plan.out.suffix.lower() == ".json":
+        write_json(plan.out, reference)
+        return
+    try:
+        shutil.rmtree(plan.part, ignore_errors=True)
+        write_parquet(plan.part, reference)
+        replace_folder(plan.part, plan.out)
+    except OSError as error:
+        raise WriteError(str(plan.out), f"cannot be written: {error.strerror or error}") from error
+    finally:
+        shutil.rmtree(plan.part, ignore_errors=True)
+
+
+def _store(plan: Plan) -> dict[str, bytes]:
+    """Return the keys of a Zarr store, version 2, and their bytes: all but the values."""
+    shape = plan.shape
+    size = (shape.grid.height, shape.grid.width)
+    dataset = template(plan, "map")
+    codec = FrameCodec(shape.as_json(), pack_crc32([slot.rank[2] for slot in plan.slots]))
+    encoding: dict[str, Any] = {str(name): {"compressors": None} for name in dataset.variables}
+    encoding[shape.name] = {"chunks": (1, *size), "compressors": [codec]}
+    for name in _DEGREES:
+        dataset[name].data = dask.array.zeros(size, dtype=np.int32, chunks=size)  # never written: see DegreesCodec
+        encoding[name] = {"chunks": size, "compressors": [DegreesCodec(name)]}
+    kept: dict[str, Any] = {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of consolidated metadata, as in build
+        dataset.to_zarr(
+            zarr.storage.MemoryStore(kept),
+            mode="w",
+            compute=False,
+            consolidated=True,
+            encoding=encoding,
+            zarr_format=2,
+            write_empty_chunks=True,  # each key must be there: fsspec takes some that are not for an error
+        )
+    store = {key: bytes(data.to_bytes()) for key, data in sorted(kept.items())}
+    grid = json.dumps(shape.as_json()).encode()
+    return store | {f"{name}/0.0": grid for name in _DEGREES}
