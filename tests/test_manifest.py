@@ -62,7 +62,7 @@ TEXT = st.text(
     ),
     max_size=12,
 )
-PATHS = st.lists(TEXT.map(lambda text: text.replace("/", "")), min_size=1, max_size=3).map(
+PATHS = st.lists(TEXT.map(lambda text: text.replace("/", "").replace("\0", "")), min_size=1, max_size=3).map(
     lambda parts: "p" + "/".join(part for part in parts if part != "..")
 )
 OUTCOMES = st.builds(

@@ -18,12 +18,14 @@ import pyproj
 from hsrgeo.cube.weights import PointMethod, Ring, Weights, point_weights, polygon_weights
 from hsrgeo.errors import MissingExtraError, OptionsError, ProjectionError
 from hsrgeo.model.grid import Grid
+from hsrgeo.sources.texts import read_text
 
 _COLUMNS = ("name", "lon", "lat")
 _TOLD = 10  # bad rows that a message lists
 _STEP_M = 250.0
 # ^ longest piece of an edge that is projected as a straight line: the arc that a parallel is here stays within 1 mm
 _STEP_DEGREES = 0.0025  # the same, of a CRS in degrees
+_MOST_PIECES = 2_000_000  # of the edges of a polygon: 500,000 km; a corner that is far away would fill the memory
 _MOST_DEGREES = 180.0
 _BYTES = "ISO-8859-1"
 
@@ -84,7 +86,7 @@ def read_points(path: str | Path) -> Points:
         OptionsError: Unreadable, not UTF-8, or without a gauge; bad rows, each named with its line and what is wrong.
     """
     try:
-        text = Path(path).read_text(encoding="utf-8-sig")  # Korean Excel saves CSV UTF-8 with a byte-order mark
+        text = read_text(path, "utf-8-sig")  # Korean Excel saves CSV UTF-8 with a byte-order mark
     except OSError as error:
         raise OptionsError(f"{path}: cannot be read: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
@@ -152,7 +154,9 @@ def _plain(name: object) -> str:
     return unicodedata.normalize("NFC", str(name).strip())
 
 
-def read_polygons(path: str | Path, *, name_field: str | None = None, encoding: str | None = None) -> Polygons:
+def read_polygons(  # noqa: C901 - a list of what may be wrong
+    path: str | Path, *, name_field: str | None = None, encoding: str | None = None
+) -> Polygons:
     """Read polygons from whatever GDAL reads: GeoJSON, GeoPackage, shapefile.
 
     Edges are cut short in the file's own CRS, where they are straight, before they are projected. Polygons that cross
@@ -193,15 +197,19 @@ def read_polygons(path: str | Path, *, name_field: str | None = None, encoding: 
             )
     if twice := [name for name, count in Counter(names).items() if count > 1]:
         raise OptionsError(f"{path}: several polygons are called {twice[0]!r}; merge them, or take another name field")
-    crs = _crs(path, meta["crs"])
+    crs, to_lonlat = _crs(path, meta["crs"])
+    step = _STEP_DEGREES if crs.is_geographic else _STEP_M / crs.axis_info[0].unit_conversion_factor
     mended: list[str] = []
-    rings = tuple(
-        tuple(_rings(shapely, _polygon(shapely, f"{path}, {name!r}", data, mended, name), crs))
-        for name, data in zip(names, wkb, strict=True)
-    )
+    rings = []
+    for name, data in zip(names, wkb, strict=True):
+        where = f"{path}, {name!r}"
+        shape = _polygon(shapely, where, data, mended, name)
+        if not shape.length / step <= _MOST_PIECES:
+            raise OptionsError(f"{where}: its edges are too long for a place, {shape.length:g} units of {crs.name}")
+        rings.append(tuple(_rings(shapely, shapely.segmentize(shape, step), to_lonlat)))
     told = ", ".join(mended[:_TOLD]) + (", ..." if len(mended) > _TOLD else "")
     notes = (f"{len(mended)} polygons cross themselves and were put right: {told}",) if mended else ()
-    return Polygons(tuple(names), rings, notes)
+    return Polygons(tuple(names), tuple(rings), notes)
 
 
 def _is_silent(path: Path) -> bool:
@@ -232,16 +240,23 @@ def _field(path: str | Path, fields: list[str], wanted: str | None) -> int:
     raise OptionsError(f"{path}: has no field {wanted or 'name'!r}; choose one of {', '.join(fields) or '(none)'}")
 
 
-def _crs(path: str | Path, text: str) -> pyproj.CRS:
+def _crs(path: str | Path, text: str) -> tuple[pyproj.CRS, pyproj.Transformer]:
     try:
-        return pyproj.CRS.from_user_input(text)
-    except pyproj.exceptions.CRSError as error:
+        crs = pyproj.CRS.from_user_input(text)
+        to_lonlat = pyproj.Transformer.from_crs(crs, "EPSG:4326", always_xy=True)
+    except pyproj.exceptions.ProjError as error:
         raise OptionsError(f"{path}: its CRS is not understood: {error}") from error
+    if not crs.axis_info:
+        raise OptionsError(f"{path}: its CRS is not understood: {crs.name} has no axes")
+    return crs, to_lonlat
 
 
 def _polygon(shapely: Any, where: str, data: bytes | None, mended: list[str], name: str) -> Any:  # noqa: ANN401
     """Return a valid polygon or multipolygon."""
-    shape = shapely.from_wkb(data) if data is not None else None
+    try:
+        shape = shapely.from_wkb(data) if data is not None else None
+    except shapely.GEOSException as error:  # a ring that is not closed
+        raise OptionsError(f"{where}: {error}") from error
     if shape is None or shape.is_empty or shape.geom_type not in ("Polygon", "MultiPolygon"):
         kind = "nothing" if shape is None or shape.is_empty else shape.geom_type
         raise OptionsError(f"{where}: expected a polygon, found {kind}")
@@ -256,10 +271,8 @@ def _polygon(shapely: Any, where: str, data: bytes | None, mended: list[str], na
     return shape
 
 
-def _rings(shapely: Any, shape: Any, crs: pyproj.CRS) -> Iterator[Ring]:  # noqa: ANN401
-    step = _STEP_DEGREES if crs.is_geographic else _STEP_M / crs.axis_info[0].unit_conversion_factor
-    to_lonlat = pyproj.Transformer.from_crs(crs, "EPSG:4326", always_xy=True)
-    for part in shapely.get_parts(shapely.get_parts(shapely.segmentize(shape, step))):
+def _rings(shapely: Any, shape: Any, to_lonlat: pyproj.Transformer) -> Iterator[Ring]:  # noqa: ANN401
+    for part in shapely.get_parts(shapely.get_parts(shape)):
         if part.geom_type != "Polygon":  # a line that mending left
             continue
         oriented = shapely.orient_polygons(part)

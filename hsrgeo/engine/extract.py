@@ -14,8 +14,10 @@ from pathlib import Path, PurePosixPath
 from hsrgeo.engine.options import count_workers
 from hsrgeo.engine.parallel import run_parallel
 from hsrgeo.errors import ArchiveError, HsrGeoError, OutputError, OutputExistsError, SourceError, WriteError
+from hsrgeo.formats.composite import MAX_STORED_BYTES
 from hsrgeo.sources.archives import is_archive, open_members
-from hsrgeo.sources.scan import expand, files_below
+from hsrgeo.sources.remote import Place, RemotePath, local
+from hsrgeo.sources.scan import expand, files_below, is_folder
 from hsrgeo.writers.files import write_chunks
 
 _DRIVE = 2  # "C:"
@@ -54,14 +56,14 @@ def extract(
     paths = [path for source in expand(archives) for path in _archives(source)]
     if not paths:
         raise SourceError(", ".join(map(str, archives)), "no .tar, .tar.gz or .tgz archive there")
-    unique = list({os.path.realpath(path): path for path in paths}.values())
-    task = partial(extract_archive, out=Path(out), overwrite=overwrite)
+    unique = list({_real(path): path for path in paths}.values())
+    task = partial(extract_archive, out=local(out, "hsrgeo extract"), overwrite=overwrite)
     return run_parallel(task, unique, min(workers, len(unique)))
 
 
-def extract_archive(path: Path, out: Path, *, overwrite: bool = False) -> Extracted:
+def extract_archive(path: Place, out: Path, *, overwrite: bool = False) -> Extracted:
     """Unpack one archive; what is wrong with it becomes part of the answer."""
-    files = size = 0
+    files = size = more = 0
     errors: list[HsrGeoError] = []
     try:
         with open_members(path) as members:
@@ -71,21 +73,34 @@ def extract_archive(path: Path, out: Path, *, overwrite: bool = False) -> Extrac
                 try:
                     name = safe_name(path, member)
                 except ArchiveError as error:
-                    errors.append(error)
+                    more += _noted(errors, error)
                     continue
                 try:
                     _write(out / name, path, member, read, overwrite=overwrite)
                 except OutputError as error:  # this member's; damage to the archive ends it
-                    errors.append(error)
+                    more += _noted(errors, error)
                     continue
                 files += 1
                 size += member.size
     except ArchiveError as error:
         errors.append(error)
+    if more:
+        errors.append(ArchiveError(str(path), f"{more:,} more members are refused or could not be written"))
     return Extracted(str(path), files, size, tuple(errors))
 
 
-def safe_name(archive: Path, member: tarfile.TarInfo) -> PurePosixPath:
+def _noted(errors: list[HsrGeoError], error: HsrGeoError) -> int:
+    """Keep an error, or return 1 where there are so many that they are only counted."""
+    if len(errors) >= _MOST_ERRORS:
+        return 1
+    errors.append(error)
+    return 0
+
+
+_MOST_ERRORS = 1000  # an archive of a million links is a megabyte, and its errors would be one of memory
+
+
+def safe_name(archive: Place, member: tarfile.TarInfo) -> PurePosixPath:
     """Return a member's path below OUT.
 
     Raises:
@@ -96,6 +111,9 @@ def safe_name(archive: Path, member: tarfile.TarInfo) -> PurePosixPath:
     if not member.isreg():
         kind = "a link" if member.issym() or member.islnk() else "a device or other special file"
         raise ArchiveError(str(archive), f"member {member.name!r} is refused: it is {kind}")
+    if member.sparse is not None and member.size > MAX_STORED_BYTES:  # a few bytes may claim a terabyte of holes
+        size = f"it is sparse and would fill {member.size:,} bytes"
+        raise ArchiveError(str(archive), f"member {member.name!r} is refused: {size}")
     if path.is_absolute() or name[1:_DRIVE] == ":" or "\0" in name:
         raise ArchiveError(str(archive), f"member {member.name!r} is refused: absolute name")
     if ".." in path.parts:
@@ -105,14 +123,18 @@ def safe_name(archive: Path, member: tarfile.TarInfo) -> PurePosixPath:
     return path
 
 
-def _archives(source: Path) -> list[Path]:
-    if source.is_dir():
+def _archives(source: Place) -> list[Place]:
+    if not is_archive(source) and is_folder(source):
         return [path for path in files_below(source) if is_archive(path)]
     return [source]
 
 
+def _real(path: Place) -> str:
+    return str(path) if isinstance(path, RemotePath) else os.path.realpath(path)
+
+
 def _write(
-    target: Path, archive: Path, member: tarfile.TarInfo, read: Callable[[], Iterator[bytes]], *, overwrite: bool
+    target: Path, archive: Place, member: tarfile.TarInfo, read: Callable[[], Iterator[bytes]], *, overwrite: bool
 ) -> None:
     try:
         there = target.exists()
@@ -122,7 +144,7 @@ def _write(
         _compare(target, member, read)
         return
     # Two archives may hold the same member, and be unpacked at the same time: neither writes over the other.
-    write_chunks(target, read(), writer=f"{zlib.crc32(os.fsencode(archive)):08x}", replace=overwrite)
+    write_chunks(target, read(), writer=f"{zlib.crc32(os.fsencode(str(archive))):08x}", replace=overwrite)
     with suppress(OSError, OverflowError, ValueError):  # a time that no file can have
         os.utime(target, (member.mtime, member.mtime))
 

@@ -12,7 +12,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import get_args
 
-from hsrgeo.engine.recipe import DEFAULT_NAME, Compression, Content, Cut, Format, Recipe, Values
+from hsrgeo.engine.cluster import WAIT_S, Cluster
+from hsrgeo.engine.recipe import DEFAULT_NAME, Compression, Content, Cut, Format, Recipe, Values, wide_fields
 from hsrgeo.engine.regions import Region, read_regions, refuse_shared_folders
 from hsrgeo.errors import ClippedWarning, GridError, OptionsError, ProjectionError, WindowError
 from hsrgeo.formats.names import FrameName
@@ -73,6 +74,10 @@ class ExportOptions:
     """Block of the file, counted from 1; nearly every file has one."""
     jobs: int = -1
     """Processes; -1 is one a core, 1 works in this process."""
+    dask: str | None = None
+    """Address (``tcp://host:8786``) or scheduler file of a Dask cluster that does the work, in place of `jobs`."""
+    dask_wait_s: float = WAIT_S
+    """How long the cluster's scheduler, or a worker, is waited for [s]."""
     overwrite: bool = False
     """Write again what is there already, and accept another recipe in the same folder."""
     fail_fast: bool = False
@@ -83,7 +88,7 @@ class ExportOptions:
     recipe: Recipe = field(init=False)
 
     def __post_init__(self) -> None:
-        count_workers(self.jobs)
+        workers_for(self.jobs, self.dask, self.dask_wait_s)
         if self.block < 1:
             raise OptionsError(f"block {self.block}: blocks are counted from 1")
         formats = tuple(dict.fromkeys([self.formats] if isinstance(self.formats, str) else self.formats))
@@ -119,8 +124,13 @@ class ExportOptions:
 
     @property
     def workers(self) -> int:
-        """How many processes work."""
+        """How many processes of this machine work."""
         return count_workers(self.jobs)
+
+    @property
+    def crew(self) -> int | Cluster:
+        """Who works: so many processes of this machine, or a cluster."""
+        return workers_for(self.jobs, self.dask, self.dask_wait_s)
 
     def _law(self) -> Law:
         law = self.zr if isinstance(self.zr, Law) else Law(*self.zr)
@@ -210,7 +220,7 @@ def _check_target(cuts: Sequence[Cut], target: Target) -> None:
 _MAIN_GRID = "kma-hb-500m"
 
 
-def _check_name(template: str) -> None:
+def _check_name(template: str) -> None:  # noqa: C901 - a list of what may be wrong
     hint = f"name {template!r}: use {{time:%Y%m%d%H%M}}, {{utc:...}}, {{product}}, {{kind}} and {{region}}"
     try:
         fields = [field for field in string.Formatter().parse(template) if field[1] is not None]
@@ -218,6 +228,8 @@ def _check_name(template: str) -> None:
             raise OptionsError(f"{hint}; {unknown[0]!r} is not known")
         if any(conversion or "{" in (spec or "") for _text, _name, spec, conversion in fields):
             raise OptionsError(f"{hint}; no conversion such as !r, and no field within a field")
+        if wide_fields(template):
+            raise OptionsError(f"{hint}; no field wider than 999 letters")
         if not {"time", "utc"} & {name for _text, name, _spec, _conversion in fields}:
             raise OptionsError(f"{hint}; without a time all frames would share one file")
         recipe = Recipe((), (), "none", "raw", template, 1)
@@ -228,7 +240,7 @@ def _check_name(template: str) -> None:
         parts = path.split("/")
         if template.startswith("/") or ".." in parts or "\\" in path:
             raise OptionsError(f"{hint}; the path must stay inside OUT")
-        if template.endswith("/") or parts[-1].startswith("."):
+        if template.endswith("/") or not path or parts[-1].startswith("."):
             raise OptionsError(f"{hint}; the last part must be a visible file name")
         if bad := sorted({letter for letter in path if letter in _FORBIDDEN or not letter.isprintable()}):
             raise OptionsError(f"{hint}; it makes {path!r}, and not every system takes {' '.join(map(repr, bad))}")
@@ -241,6 +253,21 @@ _PROBES = tuple(FrameName("HSR", kind, datetime(2022, 6, 9, 11, 15, tzinfo=KST))
 _FORBIDDEN = set(':*?"<>|')  # Windows refuses these, and opens "a:b" as something else
 _LONGEST_PART_BYTES = 200
 # ^ file systems take 255, of which the temporary name beside a target needs some
+
+
+def workers_for(jobs: int, dask: str | None, wait_s: float = WAIT_S) -> int | Cluster:
+    """Return who works: the cluster where one is given, else processes of this machine.
+
+    Raises:
+        OptionsError: Both are given, or one cannot be.
+    """
+    if dask is None:
+        if wait_s != WAIT_S:
+            raise OptionsError("dask-wait is for a Dask cluster: give its address by dask too")
+        return count_workers(jobs)
+    if jobs != -1:
+        raise OptionsError("jobs and dask exclude each other: a cluster has as many workers as were started there")
+    return Cluster(dask, wait_s)
 
 
 def count_workers(jobs: int) -> int:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, cast, get_args
 
 from hsrgeo.errors import FrameError, HsrGeoError
 from hsrgeo.formats.names import FrameName, basename
-from hsrgeo.model.times import kst_text, utc_text
+from hsrgeo.model.times import existing, kst_text, utc_text
 from hsrgeo.sources.found import Found
 
 Status = Literal["ok", "skipped", "failed", "duplicate", "planned"]
@@ -108,29 +108,77 @@ def to_json(outcome: Outcome) -> dict[str, Any]:
 
 
 def from_json(line: dict[str, Any]) -> Outcome:
-    """Return what `to_json` wrote; errors come back as their message only."""
+    """Return what `to_json` wrote; errors come back as their message only.
+
+    Raises:
+        KeyError, TypeError, ValueError: It is no such line: somebody may have edited it, or a disk damaged it.
+    """
     told = None
     if line["time"] is not None:
-        told = FrameName(line["product"], line["kind"], datetime.fromisoformat(line["time"]))
+        told = FrameName(_text(line["product"]), _text(line["kind"]), _time(line["time"]))
+    created = _text(line["created_utc"] or "")
     return Outcome(
-        source=line["source"],
-        member=line["member"],
+        source=_text(line["source"]),
+        member=None if line["member"] is None else _text(line["member"]),
         told=told,
-        status=line["status"],
-        outputs=tuple(Output(_inside(o["path"]), o["bytes"], int(o["crc32"], 16)) for o in line["outputs"]),
-        error=HsrGeoError(line["error"]["message"]) if line["error"] else None,
-        seconds=line["seconds"],
-        stations=line["stations"],
-        created=line["created_utc"] or "",
-        crc32=int(line["crc32"], 16),
-        stamp=line["stamp"],
-        winner=line.get("duplicate_of", ""),
+        status=_status(line["status"]),
+        outputs=tuple(
+            Output(_inside(_text(o["path"])), _count(o["bytes"]), _crc32(o["crc32"])) for o in line["outputs"]
+        ),
+        error=HsrGeoError(_text(line["error"]["message"])) if line["error"] else None,
+        seconds=_seconds(line["seconds"]),
+        stations=_count(line["stations"]),
+        created=utc_text(_time(created)) if created else "",
+        crc32=_crc32(line["crc32"]),
+        stamp=_text(line["stamp"]),
+        winner=_text(line.get("duplicate_of", "")),
     )
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} where a text is expected")
+    return value
+
+
+def _time(value: object) -> datetime:
+    time = existing(datetime.fromisoformat(_text(value)))
+    if time.tzinfo is None:
+        raise ValueError(f"the time {value} has no zone")
+    return time
+
+
+def _status(value: object) -> Status:
+    if value not in get_args(Status):
+        raise ValueError(f"{value!r} is no status")
+    return cast("Status", value)
+
+
+def _count(value: object) -> int:
+    if not isinstance(value, int) or value < 0:
+        raise ValueError(f"{value!r} where a number is expected")
+    return value
+
+
+def _seconds(value: object) -> float:
+    if not isinstance(value, (int, float)) or not 0 <= value < _LONGEST_S:
+        raise ValueError(f"{value!r} where seconds are expected")
+    return float(value)
+
+
+_LONGEST_S = 1e9
+
+
+def _crc32(value: object) -> int:
+    number = int(_text(value), 16)
+    if not 0 <= number < 1 << 32:
+        raise ValueError(f"{value!r} is no CRC-32")
+    return number
 
 
 def _inside(path: str) -> str:
     # Outputs are removed and replaced by what the manifest tells: it must not tell of files elsewhere.
-    if path.startswith("/") or ".." in path.split("/"):
+    if path.startswith("/") or ".." in path.split("/") or "\0" in path or not path:
         raise ValueError(f"{path!r} lies outside")
     return path
 

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
+import re
+import string
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC
+from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
+from hsrgeo.errors import HsrGeoError
 from hsrgeo.formats.names import FrameName
 from hsrgeo.model.frame import Frame
 from hsrgeo.model.grid import Grid
 from hsrgeo.model.times import KST
 from hsrgeo.model.window import Area, BBox, Center, Window
 from hsrgeo.products.rain import KMA_LAW, Law, rain_frame
-from hsrgeo.products.warp import Target, Warp, warp_for
+from hsrgeo.products.warp import Resampling, Target, Warp, warp_for
 
 Format = Literal["cog", "png"]
 Compression = Literal["deflate", "zstd", "none"]
@@ -124,18 +127,69 @@ def _area_json(area: Area | None) -> dict[str, Any]:
 
 
 def recipe_from_json(kept: Mapping[str, Any]) -> Recipe:
-    """Return the recipe that `Recipe.as_json` wrote."""
-    return Recipe(
-        cuts=tuple(Cut(cut["region"], _area_from_json(cut)) for cut in kept["cuts"]),
-        formats=tuple(kept["formats"]),
-        compress=kept["compress"],
-        values=kept["values"],
-        name=kept["name"],
-        block=kept["block"],
-        quantity=kept.get("quantity", "stored"),
-        law=Law(*kept["zr"]) if "zr" in kept else KMA_LAW,
-        target=Target(**kept["target"]) if "target" in kept else None,
+    """Return the recipe that `Recipe.as_json` wrote.
+
+    Raises:
+        ValueError: It is none: somebody may have edited it, or a disk damaged it.
+    """
+    try:
+        recipe = Recipe(
+            cuts=tuple(Cut(cut["region"], _area_from_json(cut)) for cut in kept["cuts"]),
+            formats=tuple(kept["formats"]),
+            compress=kept["compress"],
+            values=kept["values"],
+            name=kept["name"],
+            block=kept["block"],
+            quantity=kept.get("quantity", "stored"),
+            law=Law(*kept["zr"]) if "zr" in kept else KMA_LAW,
+            target=Target(**kept["target"]) if "target" in kept else None,
+        )
+        _check_read(recipe)
+    except (KeyError, TypeError, IndexError, AttributeError, OverflowError, HsrGeoError) as error:
+        raise ValueError(repr(error)) from error
+    return recipe
+
+
+def _check_read(recipe: Recipe) -> None:
+    words: tuple[tuple[object, object], ...] = (
+        *((word, Format) for word in recipe.formats),
+        (recipe.compress, Compression),
+        (recipe.values, Values),
+        (recipe.quantity, Content),
     )
+    texts: list[object] = [recipe.name, *(cut.region for cut in recipe.cuts)]
+    if recipe.target:
+        words += ((recipe.target.resampling, Resampling),)
+        texts.append(recipe.target.wkt2)
+    sound = (
+        all(isinstance(text, str) for text in texts)
+        and all(word in get_args(known) for word, known in words)
+        and recipe.formats
+        and recipe.cuts
+        and type(recipe.block) is int
+        and not wide_fields(recipe.name)
+    )
+    if not sound:
+        raise ValueError(f"{recipe} is no recipe")
+    for cut in recipe.cuts:
+        path = recipe.stem(_PROBE, cut.region)
+        if not path or ".." in path.split("/") or "\0" in path:
+            raise ValueError(f"the name {recipe.name!r} leads to {path!r}")
+
+
+_PROBE = FrameName("HSR", "PUB", datetime(2022, 6, 9, 11, 15, tzinfo=KST))
+
+
+def wide_fields(template: str) -> bool:
+    """Tell whether a field of a template has a width of thousands: the text could fill the memory.
+
+    Raises:
+        ValueError: It is no template.
+    """
+    return any(_WIDE.search(spec or "") for _text, _field, spec, _conversion in string.Formatter().parse(template))
+
+
+_WIDE = re.compile(r"\d{4}")
 
 
 def _area_from_json(cut: Mapping[str, Any]) -> Area | None:

@@ -13,6 +13,7 @@ from typing import Any
 
 from hsrgeo.errors import OptionsError
 from hsrgeo.model.window import BBox
+from hsrgeo.sources.texts import read_text
 
 _COLUMNS = ("name", "west", "south", "east", "north")
 _FORBIDDEN = set('/\\:*?"<>|')
@@ -60,7 +61,7 @@ def read_regions(path: str | Path) -> tuple[Region, ...]:
         OptionsError: Unreadable, not UTF-8, a bad row or feature (with its line or number), or a name twice.
     """
     try:
-        text = Path(path).read_text(encoding="utf-8-sig")  # Korean Excel saves CSV UTF-8 with a byte-order mark
+        text = read_text(path, "utf-8-sig")  # Korean Excel saves CSV UTF-8 with a byte-order mark
     except OSError as error:
         raise OptionsError(f"{path}: cannot be read: {error.strerror or error}") from error
     except UnicodeDecodeError as error:

@@ -25,6 +25,7 @@ from hsrgeo.formats.inflate import inflate
 MAGIC = b"\x1f\x8b"
 """RFC 1952, section 2.3.1."""
 _TRAILER = 8  # CRC-32 and length modulo 2^32, little-endian (RFC 1952, section 2.3.1)
+_HEADER_CRC = 1 << 1  # of the flags: a CRC of the header itself, which libdeflate passes over
 _CHUNK = 1 << 20
 _MISSING = b"# file not exist"
 """Start of the download service's answer for a missing file (KMA composite format, section 5)."""
@@ -54,7 +55,8 @@ def gunzip(data: bytes, limit: int) -> bytes | bytearray:
     # that once in thousands of frames, and costs that frame the slow path.
     first = re.search(re.escape(data[-4:]), data)
     # A length of 0 would make `deflate` return nothing at once, whatever the data.
-    if 0 < length <= limit and first and first.end() == len(data):
+    checked_header = int.from_bytes(data[3:4], "little") & _HEADER_CRC
+    if 0 < length <= limit and first and first.end() == len(data) and not checked_header:
         unpacked = inflate(data, length)
         if unpacked is not None:
             return unpacked

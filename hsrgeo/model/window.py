@@ -120,7 +120,7 @@ def as_bbox(value: object) -> BBox:
         return value
     try:
         return BBox(*map(float, value))  # type: ignore[call-overload] # whatever it is: that is the question
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise OptionsError(f"bbox {value!r}: expected four numbers, west south east north") from error
 
 
@@ -148,5 +148,5 @@ def as_center(value: object, size: int) -> Center:
     try:
         lon, lat = map(float, value)  # type: ignore[call-overload] # as in as_bbox
         return Center(lon, lat, operator.index(size))
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise OptionsError(f"center {value!r}, size {size!r}: expected lon lat, and a whole number") from error

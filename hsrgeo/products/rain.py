@@ -55,7 +55,7 @@ def parse_law(text: str) -> Law | None:
     match = re.fullmatch(r"Z = (\S+) R\^(\S+)", text)
     try:
         return Law(float(match[1]), float(match[2])) if match else None
-    except ValueError:
+    except (ValueError, OptionsError):
         return None
 
 

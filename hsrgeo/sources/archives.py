@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import IO, Self, cast
+from typing import IO, cast
 
 from isal import isal_zlib
 
@@ -19,54 +19,19 @@ from hsrgeo.formats.composite import MAX_STORED_BYTES
 from hsrgeo.formats.gzipped import MAGIC
 from hsrgeo.formats.names import claims_frame, parse_name, repeated
 from hsrgeo.sources.found import Found, Tally
+from hsrgeo.sources.remote import Place
 from hsrgeo.sources.select import Selection
+from hsrgeo.sources.tarheaders import DamagedTarError, StrictMember, check_member
+from hsrgeo.sources.texts import refuse_special
 
 ARCHIVE_SUFFIXES = (".tar.gz", ".tgz", ".tar")
 _CHUNK = 1 << 20
 _STEP = 1 << 18  # what tarfile reads at a time: more goes through more memory than the processor's cache holds
-_NAME_TYPES = (
-    tarfile.GNUTYPE_LONGNAME,
-    tarfile.GNUTYPE_LONGLINK,
-    tarfile.XHDTYPE,
-    tarfile.XGLTYPE,
-    tarfile.SOLARIS_XHDTYPE,
-)
-# ^ members that only carry the next one's name or attributes; tarfile reads them into memory whole
-_LONGEST_NAME_BYTES = 1 << 20
-_LARGEST_MEMBER_BYTES = 1 << 40
-# ^ tarfile skips a member in steps of 1 MiB, also beyond the end of the file: for the largest size that a header can
-#   tell, that takes years
-
-
-class _StrictMember(tarfile.TarInfo):
-    """A tar header that says when it is damaged: tarfile takes that for the end of the archive."""
-
-    @classmethod
-    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
-        try:
-            member = super().frombuf(buf, encoding, errors)
-        except tarfile.EOFHeaderError:  # type: ignore[attr-defined] # not in typeshed
-            raise  # two blocks of zeros: the true end
-        except tarfile.EmptyHeaderError as error:  # type: ignore[attr-defined]
-            raise _DamagedTarError("it ends without an end mark: it may be cut short") from error
-        except tarfile.HeaderError as error:
-            raise _DamagedTarError(f"damaged member header ({error}): what follows cannot be read") from error
-        _check_size(member.size, _LONGEST_NAME_BYTES if member.type in _NAME_TYPES else _LARGEST_MEMBER_BYTES)
-        return member
-
-
-def _check_size(size: int, limit: int) -> None:
-    if not 0 <= size <= limit:
-        raise _DamagedTarError(f"a member of {size:,} bytes where at most {limit:,} can be: what follows is not read")
-
-
-class _DamagedTarError(Exception):
-    """A member header is damaged; not a HeaderError, so that tarfile lets it through."""
 
 
 _ISAL_ERROR: type[Exception] = isal_zlib.error  # type: ignore[assignment] # its stub takes it for an instance
 _UNREADABLE: tuple[type[Exception], ...] = (
-    _DamagedTarError,
+    DamagedTarError,
     tarfile.TarError,
     EOFError,
     _ISAL_ERROR,
@@ -129,16 +94,17 @@ _GZIP = 31  # wbits: gzip header and trailer, RFC 1952
 _TRAILER = 8  # CRC-32 and length, RFC 1952, section 2.3.1
 
 
-def is_archive(path: Path) -> bool:
+def is_archive(path: Place) -> bool:
     """Tell whether a name is that of a tar archive."""
     return path.name.lower().endswith(ARCHIVE_SUFFIXES)
 
 
-def frames_in_archive(path: Path, selection: Selection, tally: Tally) -> Iterator[Found]:
+def frames_in_archive(path: Place, selection: Selection, tally: Tally) -> Iterator[Found]:
     """Yield the wanted frames of an archive in stored order, with their bytes.
 
-    An archive that is damaged on the way yields one last record with an `ArchiveError`: what came before it is
-    good, what comes after cannot be read.
+    An archive that is damaged on the way yields one last record with an `ArchiveError`: what comes after cannot be
+    read. What came before was sound as far as the member itself can tell: a ``.bin.gz`` has a CRC of its own, a plain
+    ``.bin`` in a ``.tar.gz`` only that at the end of the archive.
 
     Args:
         path: A ``.tar``, ``.tar.gz`` or ``.tgz`` file.
@@ -173,7 +139,7 @@ Members = Iterator[tuple[tarfile.TarInfo, Callable[[], Iterator[bytes]]]]
 
 
 @contextmanager
-def open_members(path: Path, progress: Callable[[int], None] = lambda _offset: None) -> Iterator[Members]:
+def open_members(path: Place, progress: Callable[[int], None] = lambda _offset: None) -> Iterator[Members]:
     """Open an archive as a stream of members, each with a function that yields its bytes while it is current.
 
     Args:
@@ -184,13 +150,15 @@ def open_members(path: Path, progress: Callable[[int], None] = lambda _offset: N
         ArchiveError: Here or while iterating: unreadable, not a tar, damaged, truncated, or followed by junk.
     """
     try:
+        if isinstance(path, Path):
+            refuse_special(path, pipes=False)
         with path.open("rb") as file:
             yield _members(path, file, progress)
     except OSError as error:
         raise ArchiveError(str(path), f"cannot be read: {error.strerror or error}") from error
 
 
-def _members(path: Path, file: IO[bytes], progress: Callable[[int], None]) -> Members:
+def _members(path: Place, file: IO[bytes], progress: Callable[[int], None]) -> Members:
     start = file.read(len(MAGIC))
     file.seek(0)
     if not start:
@@ -199,7 +167,7 @@ def _members(path: Path, file: IO[bytes], progress: Callable[[int], None]) -> Me
     with _damage_told(path):
         with _open_tar(stream) as tar:
             for member in tar:
-                _check_size(member.size, _LARGEST_MEMBER_BYTES)  # again: attributes may have changed it
+                check_member(tar, member)  # attributes may have changed its size
                 yield member, lambda member=member: _read(path, tar, member)  # type: ignore[misc]
                 tar.members.clear()  # type: ignore[attr-defined] # tarfile keeps every member ever seen
                 progress(file.tell())
@@ -209,20 +177,20 @@ def _members(path: Path, file: IO[bytes], progress: Callable[[int], None]) -> Me
 
 def _open_tar(stream: IO[bytes]) -> tarfile.TarFile:
     try:  # this reads the first header
-        return tarfile.open(fileobj=stream, mode="r|", bufsize=_STEP, tarinfo=_StrictMember, errors="surrogateescape")
-    except _DamagedTarError as error:
-        raise _DamagedTarError(f"no tar archive, or damaged from the start: {error}") from error
+        return tarfile.open(fileobj=stream, mode="r|", bufsize=_STEP, tarinfo=StrictMember, errors="surrogateescape")
+    except DamagedTarError as error:
+        raise DamagedTarError(f"no tar archive, or damaged from the start: {error}") from error
 
 
 @contextmanager
-def _damage_told(path: Path) -> Iterator[None]:
+def _damage_told(path: Place) -> Iterator[None]:
     try:
         yield
     except _UNREADABLE as error:
         raise ArchiveError(str(path), _reason(error)) from error
 
 
-def _read(path: Path, tar: tarfile.TarFile, member: tarfile.TarInfo) -> Iterator[bytes]:
+def _read(path: Place, tar: tarfile.TarFile, member: tarfile.TarInfo) -> Iterator[bytes]:
     with _damage_told(path):
         stream = tar.extractfile(member)
         if member.sparse is None:  # what `extractfile` reads where there are no holes, copied twice less
@@ -237,7 +205,7 @@ def _read(path: Path, tar: tarfile.TarFile, member: tarfile.TarInfo) -> Iterator
             yield chunk
 
 
-def _drain(path: Path, tar: tarfile.TarFile) -> None:
+def _drain(path: Place, tar: tarfile.TarFile) -> None:
     # tarfile stops at the end mark; the rest must be zeros, and reading to the end checks gzip's CRC.
     stream = tar.fileobj
     assert stream is not None  # noqa: S101 - an open TarFile has one
@@ -270,7 +238,8 @@ def _found(
             "too large", f"at most {MAX_STORED_BYTES:,} bytes", f"{member.size:,} bytes", source, member.name
         )
         return Found(source, member.name, told, member.size, error=too_large)
-    return Found(source, member.name, told, member.size, data=b"".join(read()))
+    offset = member.offset_data if member.sparse is None else None
+    return Found(source, member.name, told, member.size, data=b"".join(read()), offset=offset)
 
 
 def _advance(tally: Tally, position: int) -> None:

@@ -11,9 +11,13 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from hsrgeo.errors import MissingExtraError, SourceError
+from hsrgeo.model.times import existing
+from hsrgeo.sources.texts import refuse_special
 
 COLLECTION = "collection.json"
 _ASSET = "data"
+_LARGEST_BYTES = 64 << 20
+"""Of a file of JSON: a collection of more than 500 items has them in a table (`hsrgeo stac`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +70,7 @@ def catalog_frames(path: str | Path) -> list[Cataloged]:
     try:
         items = _parquet_items(path) if path.suffix == ".parquet" else _json_items(path)
         found = [_frame(home, item) for home, item in items]
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError, RuntimeError) as error:  # the last from links in a circle
         raise SourceError(str(path), f"is no STAC catalogue of frames: {error!r}") from error
     return sorted(found, key=lambda one: (one.time, one.product, one.region))
 
@@ -74,12 +78,13 @@ def catalog_frames(path: str | Path) -> list[Cataloged]:
 def _frame(home: Path, item: dict[str, Any]) -> Cataloged:
     told = item["properties"]
     time = told["datetime"]
-    return Cataloged(
-        path=_local(home, item["assets"][_ASSET]["href"]),
-        time=time if isinstance(time, datetime) else datetime.fromisoformat(time),
-        product=told.get("hsrgeo:product") or "",
-        region=told.get("hsrgeo:region") or "",
-    )
+    time = existing(time if isinstance(time, datetime) else datetime.fromisoformat(time))
+    if time.tzinfo is None:
+        raise ValueError(f"the time {time} has no zone")
+    product, region = told.get("hsrgeo:product") or "", told.get("hsrgeo:region") or ""
+    if not (isinstance(product, str) and isinstance(region, str)):
+        raise TypeError(f"product {product!r}, region {region!r}: expected texts")
+    return Cataloged(_local(home, item["assets"][_ASSET]["href"]), time, product, region)
 
 
 def _local(home: Path, href: str) -> Path:
@@ -91,10 +96,13 @@ def _local(home: Path, href: str) -> Path:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
+        refuse_special(path, pipes=False)
+        if (size := path.stat().st_size) > _LARGEST_BYTES:
+            raise SourceError(str(path), f"is no JSON of a catalogue: {size:,} bytes")
         content: dict[str, Any] = dict(json.loads(path.read_text(encoding="utf-8")))
     except OSError as error:
         raise SourceError(str(path), f"cannot be read: {error.strerror or error}") from error
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RecursionError) as error:
         raise SourceError(str(path), f"is no JSON of a catalogue: {error}") from error
     return content
 

@@ -9,6 +9,45 @@ from pathlib import Path
 from hsrgeo.errors import HsrGeoError, SourceError, TooLargeError
 from hsrgeo.formats.composite import MAX_STORED_BYTES
 from hsrgeo.formats.names import FrameName, basename
+from hsrgeo.sources.remote import Place, RemotePath, place
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """Bytes of a file that several machines see."""
+
+    path: str
+    """Absolute."""
+    offset: int = 0
+    size: int | None = None
+    """None up to the end of the file."""
+
+    def read(self, source: str) -> bytes:
+        """Return the bytes.
+
+        Args:
+            source: What the file is called in errors.
+
+        Raises:
+            SourceError: It cannot be read, or is shorter than it was.
+            TooLargeError: It is larger than a frame can be.
+        """
+        if self.size is None:
+            try:
+                return read_file(Path(self.path))
+            except SourceError as error:
+                raise SourceError(source, error.problem) from error
+            except TooLargeError as error:
+                raise error.at(source, None) from error
+        try:
+            with Path(self.path).open("rb") as file:
+                file.seek(self.offset)
+                data = file.read(self.size)
+        except OSError as error:
+            raise SourceError(source, f"cannot be read: {error.strerror or error}") from error
+        if len(data) != self.size:
+            raise SourceError(source, f"ends at {self.offset + len(data):,} bytes: it was longer when it was listed")
+        return data
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +55,7 @@ class Found:
     """A frame, or something that should have been one."""
 
     source: str
-    """Path of the file, or of the archive that holds it."""
+    """Path or URL of the file, or of the archive that holds it."""
     member: str | None
     """Name inside the archive, or None for a plain file; a second member of the same name ends in #2."""
     told: FrameName | None
@@ -27,6 +66,12 @@ class Found:
     """The stored bytes, for archive members; a plain file is read by whoever needs it."""
     error: HsrGeoError | None = None
     """Why it cannot be used, where that is known without unpacking it."""
+    version: str = ""
+    """What a bucket calls these bytes (ETag), for a file elsewhere."""
+    offset: int | None = None
+    """Where a member's bytes begin in its archive, unpacked; None where they are in pieces."""
+    extent: Extent | None = None
+    """Where the stored bytes are for a worker elsewhere, which is not sent them (`hsrgeo.sources.several.lend`)."""
 
     def read(self) -> bytes:
         """Return the stored bytes.
@@ -35,7 +80,9 @@ class Found:
             SourceError: The file cannot be read.
             TooLargeError: The file is larger than a frame can be.
         """
-        return self.data if self.data is not None else read_file(Path(self.source))
+        if self.data is None and self.extent is not None:
+            return self.extent.read(self.source)
+        return self.data if self.data is not None else read_file(place(self.source))
 
 
 @dataclass
@@ -58,25 +105,30 @@ class Tally:
         own_name = basename(name)
         suffixes = Path(own_name).suffixes
         suffix = "".join(suffixes[-2 if suffixes[-1] == ".gz" else -1 :]) if suffixes else "no suffix"
-        self.passed_over[suffix if len(suffix) <= _LONGEST_SUFFIX else "other"] += 1
+        known = suffix in self.passed_over or len(self.passed_over) < _KINDS
+        self.passed_over[suffix if known and len(suffix) <= _LONGEST_SUFFIX else "other"] += 1
         if own_name.lower().endswith((".bin", ".bin.gz")) and len(self.lookalikes) < _LOOKALIKES:
             self.lookalikes.append(own_name)
 
 
 _LONGEST_SUFFIX = 12
+_KINDS = 100
 _LOOKALIKES = 5
 
 
-def read_file(path: Path) -> bytes:
-    """Return the bytes of a frame's file.
+def read_file(path: Place) -> bytes:
+    """Return the bytes of a frame's file, on this machine or elsewhere.
 
     Raises:
         SourceError: It cannot be read.
         TooLargeError: It is larger than a frame can be; no more than that is read, for it may have no end.
     """
     try:
-        with path.open("rb") as file:
-            data = file.read(MAX_STORED_BYTES + 1)
+        if isinstance(path, RemotePath):
+            data = path.read_bytes(MAX_STORED_BYTES + 1)
+        else:
+            with path.open("rb") as file:
+                data = file.read(MAX_STORED_BYTES + 1)
     except OSError as error:
         raise SourceError(str(path), f"cannot be read: {error.strerror or error}") from error
     if len(data) > MAX_STORED_BYTES:

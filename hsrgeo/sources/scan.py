@@ -12,19 +12,24 @@ from hsrgeo.formats.composite import MAX_STORED_BYTES, peek_header, product_of, 
 from hsrgeo.formats.names import FrameName, claims_frame, parse_name
 from hsrgeo.sources.archives import frames_in_archive, is_archive
 from hsrgeo.sources.found import Found, Tally, read_file
+from hsrgeo.sources.remote import Place, RemotePath, place, remote_files
 from hsrgeo.sources.select import Selection
+from hsrgeo.sources.texts import refuse_special
 
 
-def expand(sources: Sequence[str | Path]) -> list[Path]:
+def expand(sources: Sequence[str | Path]) -> list[Place]:
     """Return the files, folders and archives that sources name, globs expanded, in order.
 
     Raises:
         SourceError: A source does not exist, or a glob matches nothing.
+        OptionsError: A URL of a kind that is not known.
     """
-    paths: list[Path] = []
+    paths: list[Place] = []
     for source in sources:
-        path = Path(source)
-        if os.path.exists(path):  # noqa: PTH110 - Path.exists raises where a name is too long or a folder is closed
+        path = place(source)
+        if isinstance(path, RemotePath):
+            paths.append(path)  # listed where its files are wanted
+        elif os.path.exists(path):  # noqa: PTH110 - Path.exists raises where a name is too long or a folder is closed
             paths.append(path)
         elif glob.has_magic(str(source)):
             matches = sorted(glob.glob(str(source), recursive=True))  # noqa: PTH207 - Path.glob takes no absolute pattern
@@ -43,7 +48,8 @@ def scan(sources: Sequence[str | Path], selection: Selection, tally: Tally | Non
     ``RDR_CMP_*.bin`` or ``.bin.gz``, everything else is passed over and counted.
 
     Args:
-        sources: Files, folders (read recursively, sorted by name), globs, and tar archives (stored order).
+        sources: Files, folders (read recursively, sorted by name), globs, and tar archives (stored order); as paths,
+            or as URLs (`hsrgeo.sources.remote`).
         selection: Which frames are wanted.
         tally: Counts everything else, and the bytes for progress.
 
@@ -51,13 +57,19 @@ def scan(sources: Sequence[str | Path], selection: Selection, tally: Tally | Non
         SourceError: A source does not exist. Raised at once, before the first frame.
     """
     counted = tally if tally is not None else Tally()
+    files = listed_files(sources)
+    counted.total_bytes = sum(size_of(file) for file, _named in files)
+    return scan_files(files, selection, counted)
+
+
+def listed_files(sources: Sequence[str | Path]) -> list[tuple[Place, bool]]:
+    """Return every file of the sources once, and whether it was named on its own."""
     paths = expand(sources)
-    files = _each_once([(file, path == file) for path in paths for file in files_below(path)])
-    counted.total_bytes = sum(_size(file) for file, _named in files)
-    return _scan(files, selection, counted)
+    return _each_once([(file, path == file) for path in paths for file in files_below(path)])
 
 
-def _scan(files: list[tuple[Path, bool]], selection: Selection, tally: Tally) -> Iterator[Found]:
+def scan_files(files: list[tuple[Place, bool]], selection: Selection, tally: Tally) -> Iterator[Found]:
+    """Yield what `scan` yields of files that are listed already."""
     for file, named in files:
         before = tally.read_bytes
         if is_archive(file):
@@ -70,28 +82,33 @@ def _scan(files: list[tuple[Path, bool]], selection: Selection, tally: Tally) ->
                 yield found
         else:
             tally.pass_over(file.name)
-        tally.read_bytes = before + _size(file)
+        tally.read_bytes = before + size_of(file)
 
 
-def _each_once(files: list[tuple[Path, bool]]) -> list[tuple[Path, bool]]:
+def _each_once(files: list[tuple[Place, bool]]) -> list[tuple[Place, bool]]:
     # In the place of the first time; on its own where it was named on its own once.
-    seen: dict[str, tuple[Path, bool]] = {}
+    seen: dict[str, tuple[Place, bool]] = {}
     for file, named in files:
-        real = os.path.realpath(file)
+        real = str(file) if isinstance(file, RemotePath) else os.path.realpath(file)
         first, was_named = seen.get(real, (file, False))
         seen[real] = (file if named and not was_named else first, was_named or named)
     return list(seen.values())
 
 
-def files_below(path: Path) -> list[Path]:
+def files_below(path: Place) -> list[Place]:
     """Return the files of a folder and its subfolders, sorted by name, or the file itself.
 
     Raises:
-        SourceError: A folder cannot be read.
+        SourceError: A folder cannot be read, or a URL leads nowhere.
     """
+    if isinstance(path, RemotePath):
+        try:
+            return list(remote_files(path))
+        except OSError as error:
+            raise SourceError(str(path), f"cannot be read: {error.strerror or error}") from error
     if not path.is_dir():
         return [path]
-    files: list[Path] = []
+    files: list[Place] = []
     seen: set[str] = set()  # a link to a folder is followed, but not round and round
     for folder, subfolders, names in os.walk(path, onerror=_unreadable, followlinks=True):
         seen.add(os.path.realpath(folder))
@@ -100,32 +117,53 @@ def files_below(path: Path) -> list[Path]:
     return files
 
 
+def is_folder(path: Place) -> bool:
+    """Tell whether a path is a folder, or a URL that is no file.
+
+    Raises:
+        SourceError: A URL cannot be reached.
+    """
+    if not isinstance(path, RemotePath):
+        return path.is_dir()
+    try:
+        return path.is_folder()
+    except OSError as error:
+        raise SourceError(str(path), f"cannot be read: {error.strerror or error}") from error
+
+
 def _unreadable(error: OSError) -> None:
     raise SourceError(str(error.filename), f"folder cannot be read: {error.strerror}") from error
 
 
-def _size(path: Path) -> int:
+def size_of(path: Place) -> int:
+    """Return the size of a file, or 0 where it cannot be told."""
     try:
-        return path.stat().st_size
+        return path.stat().size if isinstance(path, RemotePath) else path.stat().st_size
     except OSError:
         return 0
 
 
-def _found(file: Path, *, named: bool) -> Found:
-    source, size = str(file), _size(file)
+def _found(file: Place, *, named: bool) -> Found:
+    source, size = str(file), size_of(file)
+    version = file.stat().version if isinstance(file, RemotePath) else ""
     told = None
     try:
         told = parse_name(file.name)
     except FrameNameError as error:
         if claims_frame(file.name) or not named:
             return Found(source, None, None, size, error=error.at(source, None))
+    if not named and isinstance(file, Path):
+        try:
+            refuse_special(file, pipes=False)
+        except OSError as error:
+            return Found(source, None, told, size, error=SourceError(source, f"cannot be read: {error.strerror}"))
     if size > MAX_STORED_BYTES:
         limit = f"at most {MAX_STORED_BYTES:,} bytes"
         return Found(source, None, told, size, error=TooLargeError("too large", limit, f"{size:,} bytes", source))
-    return Found(source, None, told, size) if told else _found_by_header(file, size)
+    return Found(source, None, told, size, version=version) if told else _found_by_header(file, size, version)
 
 
-def _found_by_header(file: Path, size: int) -> Found:
+def _found_by_header(file: Place, size: int, version: str) -> Found:
     source = str(file)
     try:
         data = read_file(file)
@@ -138,4 +176,4 @@ def _found_by_header(file: Path, size: int) -> Found:
         return Found(source, None, None, size, error=error.at(source, None))
     except SourceError as error:
         return Found(source, None, None, size, error=error)
-    return Found(source, None, FrameName(product_of(header), "", header.time.replace(second=0)), size)
+    return Found(source, None, FrameName(product_of(header), "", header.time.replace(second=0)), size, version=version)
