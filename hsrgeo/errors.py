@@ -5,6 +5,7 @@
     HsrGeoError
     ├── OptionsError              what was asked for cannot be done
     ├── MissingExtraError         a library of an optional extra is not installed
+    ├── ClusterError              a Dask cluster cannot be reached, or cannot do the work
     ├── SourceError               a source cannot be found or read
     │   └── ArchiveError          a tar archive is damaged or unsafe
     ├── FrameError                one frame cannot be used (expected, found, where)
@@ -31,6 +32,7 @@
         ├── OutputExistsError         something else is there already
         ├── ManifestError             the manifest is damaged or belongs to other options
         ├── WriteError                the disk or GDAL refused
+        │   └── NoRoomError               the disk is full, or a quota used up
         └── ReadbackError             GDAL cannot read what was written
 
 Every class is built from positional arguments that all reach ``super().__init__``: an exception that
@@ -39,6 +41,7 @@ cannot be unpickled would kill the whole pool of workers.
 
 from __future__ import annotations
 
+import errno
 from typing import Self
 
 
@@ -65,6 +68,10 @@ class MissingExtraError(HsrGeoError):
 
     def __str__(self) -> str:
         return f"needs {self.what}: pip install 'hsrgeo[{self.extra}]'"
+
+
+class ClusterError(HsrGeoError):
+    """A Dask cluster cannot be reached, or cannot do the work."""
 
 
 class SourceError(HsrGeoError):
@@ -214,6 +221,25 @@ class ManifestError(OutputError):
 
 class WriteError(OutputError):
     """The disk or GDAL refused to write."""
+
+
+class NoRoomError(WriteError):
+    """The disk is full, a quota is used up, or a file is larger than it may be."""
+
+
+NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+
+def refused(path: str, error: OSError, doing: str = "written") -> WriteError:
+    """Return what to raise where the system refuses to write.
+
+    Args:
+        path: What for.
+        error: How it said so.
+        doing: What was to be done with it.
+    """
+    kind = NoRoomError if error.errno in NO_ROOM else WriteError
+    return kind(path, f"cannot be {doing}: {error.strerror or error}")
 
 
 class ReadbackError(OutputError):

@@ -9,6 +9,7 @@ from pathlib import Path
 from hsrgeo.formats.composite import decode
 from hsrgeo.model.frame import Frame
 from hsrgeo.sources.found import read_file
+from hsrgeo.sources.remote import place
 from hsrgeo.sources.scan import scan
 from hsrgeo.sources.select import Selection
 
@@ -17,7 +18,7 @@ def open_frame(path: str | Path, *, block: int = 1) -> Frame:
     """Read one composite.
 
     Args:
-        path: A ``.bin.gz`` or ``.bin`` file, whatever its name.
+        path: A ``.bin.gz`` or ``.bin`` file, whatever its name; or a URL, as text.
         block: Which block of the file, counted from 1; nearly every file has one.
 
     Returns:
@@ -27,7 +28,7 @@ def open_frame(path: str | Path, *, block: int = 1) -> Frame:
         SourceError: The file cannot be read.
         FrameError: It is not a sound composite; the message says where, what was expected and what was found.
     """
-    return decode(read_file(Path(path)), str(path), block=block)
+    return decode(read_file(place(path)), str(path), block=block)
 
 
 def iter_frames(

@@ -25,11 +25,11 @@ from hsrgeo.engine.manifest import MANIFEST, OPTIONS
 from hsrgeo.engine.options import ExportOptions
 from hsrgeo.engine.outcome import Outcome
 from hsrgeo.engine.regions import Region
-from hsrgeo.engine.work import remove_output
 from hsrgeo.errors import ArchiveError, FrameError, ManifestError, OptionsError, SourceError
 from hsrgeo.formats import composite
 from hsrgeo.model.window import BBox
 from hsrgeo.writers import files
+from hsrgeo.writers.files import remove_file
 from tests.conftest import TIME, MakeFile, Pixels, frame_name, make_tar
 from tests.faults import Fault, every_fault
 
@@ -459,14 +459,14 @@ def test_overwrite_with_other_options_removes_the_old_and_nothing_else(folder: P
 def test_overwrite_goes_on_where_it_was_killed_while_it_removed(folder: Path, tmp_path: Path, last: str) -> None:
     out = tmp_path / "out"
     run(folder, out)
-    removed = remove_output
+    removed = remove_file
 
     def killed(path: Path) -> None:
         if path.name == last:
             raise KeyboardInterrupt
         removed(path)
 
-    with patch("hsrgeo.engine.export.remove_output", killed), pytest.raises(KeyboardInterrupt):
+    with patch("hsrgeo.engine.export.remove_file", killed), pytest.raises(KeyboardInterrupt):
         run(folder, out, overwrite=True, compress="zstd")
     assert statuses(run(folder, out, overwrite=True, compress="zstd")) == ["ok"] * 5
     run(folder, tmp_path / "straight", compress="zstd")

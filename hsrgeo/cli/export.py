@@ -27,7 +27,10 @@ class CompressChoice(StrEnum):
 
 def export(
     sources: options.Sources,
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="OUT", help="Folder for outputs and manifest.jsonl.")],
+    out: Annotated[
+        str,
+        typer.Option("--out", "-o", metavar="OUT", help="Folder or s3:// URL for outputs and manifest.jsonl."),
+    ],
     start: options.Start = None,
     end: options.End = None,
     every: options.Every = None,
@@ -81,6 +84,8 @@ def export(
         ),
     ] = False,
     jobs: options.Jobs = -1,
+    dask: options.Dask = None,
+    dask_wait: options.DaskWait = 60.0,
     fail_fast: options.FailFast = False,
     dry_run: Annotated[
         bool,
@@ -105,6 +110,7 @@ def export(
         from hsrgeo.engine.recipe import DEFAULT_NAME  # noqa: PLC0415
         from hsrgeo.errors import OptionsError  # noqa: PLC0415
         from hsrgeo.model.times import parse_step  # noqa: PLC0415
+        from hsrgeo.sources.remote import RemotePath, target  # noqa: PLC0415
 
         wanted = ExportOptions(
             bbox=bbox,
@@ -127,16 +133,21 @@ def export(
             resampling=resampling.value,
             block=block,
             jobs=jobs,
+            dask=dask,
+            dask_wait_s=dask_wait,
             overwrite=overwrite,
             fail_fast=fail_fast,
             dry_run=dry_run,
         )
+        folder = target(out)
+        if qgis and isinstance(folder, RemotePath):
+            raise OptionsError("--qgis writes a project beside files on this machine: not with a bucket as OUT")
         if qgis and (dry_run or "cog" not in wanted.recipe.formats):
             raise OptionsError("--qgis needs COGs to show: not with --dry-run, nor with --format png alone")
-        report = Report(run_export(sources, out, wanted), out, quiet=quiet, json=json_, dry_run=dry_run)
+        report = Report(run_export(sources, folder, wanted), folder, quiet=quiet, json=json_, dry_run=dry_run)
         report.follow()
         if qgis and report.any_output:
-            _write_project(out, quiet=quiet)
+            _write_project(Path(out), quiet=quiet)
         raise typer.Exit(Status.BROKEN if report.failed else Status.DONE)
 
 

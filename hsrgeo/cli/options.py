@@ -38,7 +38,10 @@ class ValuesChoice(StrEnum):
 
 Sources = Annotated[
     list[str],
-    typer.Argument(metavar="SOURCE", help="Frames (.bin.gz, .bin), folders, globs, archives (.tar.gz, .tgz, .tar)."),
+    typer.Argument(
+        metavar="SOURCE",
+        help="Frames (.bin.gz, .bin), folders, globs, archives (.tar.gz, .tgz, .tar); s3://, http:// and sftp:// too.",
+    ),
 ]
 Start = Annotated[
     str | None,
@@ -110,6 +113,21 @@ Resampling = Annotated[
 ]
 Jobs = Annotated[
     int, typer.Option("--jobs", "-j", metavar="N", help="Processes; -1 is one a core.", rich_help_panel=RUN)
+]
+Dask = Annotated[
+    str | None,
+    typer.Option(
+        "--dask",
+        metavar="ADDRESS",
+        help="A Dask cluster that does the work, as tcp://host:8786 or a scheduler file; not with --jobs.",
+        rich_help_panel=RUN,
+    ),
+]
+DaskWait = Annotated[
+    float,
+    typer.Option(
+        "--dask-wait", metavar="SECONDS", help="How long its scheduler or a worker is waited for.", rich_help_panel=RUN
+    ),
 ]
 FailFast = Annotated[bool, typer.Option("--fail-fast", help="Stop at the first broken frame.", rich_help_panel=RUN)]
 Quiet = Annotated[

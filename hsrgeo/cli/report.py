@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
@@ -13,6 +12,7 @@ from hsrgeo.engine.export import Export
 from hsrgeo.engine.manifest import MANIFEST
 from hsrgeo.engine.outcome import Outcome, Status
 from hsrgeo.errors import HsrGeoError
+from hsrgeo.sources.remote import Place
 
 _TOLD = 10  # broken frames printed; the manifest has all
 _KEPT = 1000  # broken frames in the JSON summary
@@ -38,7 +38,7 @@ class Report:
         dry_run: List planned files on stdout.
     """
 
-    def __init__(self, run: Export, out: Path, *, quiet: bool, json: bool, dry_run: bool) -> None:
+    def __init__(self, run: Export, out: Place, *, quiet: bool, json: bool, dry_run: bool) -> None:
         self._run = run
         self._out = out
         self._quiet = quiet
@@ -61,12 +61,15 @@ class Report:
         """Run to the end and tell what came of it."""
         for note in self._run.notes:
             say(f"note: {note}")
-        for outcome in self._outcomes():
-            if outcome.status == "planned" and not (self._json or self._quiet):
-                for output in outcome.outputs:
-                    answer(str(self._out / output.path))
-            if outcome.error and len(self._errors) < _KEPT:
-                self._errors.append((outcome.label, outcome.error))
+        try:
+            for outcome in self._outcomes():
+                self._note(outcome)
+        except HsrGeoError:  # what came before it is told too
+            if self._run.counts.total():
+                self._tell_errors()
+                if not self._quiet:
+                    self._tell_summary(time.perf_counter() - self._begun)
+            raise
         seconds = time.perf_counter() - self._begun
         self._tell_errors()
         if not self._run.counts.total():  # told whatever was asked for: it is why the exit status is 1
@@ -75,6 +78,13 @@ class Report:
             self._tell_summary(seconds)
         if self._json:
             answer_json(self._as_json(seconds))
+
+    def _note(self, outcome: Outcome) -> None:
+        if outcome.status == "planned" and not (self._json or self._quiet):
+            for output in outcome.outputs:
+                answer(str(self._out / output.path))
+        if outcome.error and len(self._errors) < _KEPT:
+            self._errors.append((outcome.label, outcome.error))
 
     def _outcomes(self) -> Iterator[Outcome]:
         console = Console(stderr=True)

@@ -1,20 +1,22 @@
 """`hsrgeo verify`."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from hsrgeo.cli import options
 from hsrgeo.cli.common import Status, answer, honest_exit, say
 
 
 def verify(
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder of an export.")],
+    out: Annotated[str, typer.Argument(metavar="OUT", help="Folder or URL of an export.")],
     against: Annotated[
         list[str], typer.Option("--against", metavar="SOURCE...", help="What it was exported from; one or several.")
     ],
     more: Annotated[list[str] | None, typer.Argument(metavar="SOURCE", hidden=True)] = None,
-    jobs: Annotated[int, typer.Option("--jobs", "-j", metavar="N", help="Processes; -1 is one a core.")] = -1,
+    jobs: options.Jobs = -1,
+    dask: options.Dask = None,
+    dask_wait: options.DaskWait = 60.0,
 ) -> None:
     """Re-read every output with GDAL and compare it bit for bit with a fresh decode of the sources.
 
@@ -23,7 +25,7 @@ def verify(
     with honest_exit():
         from hsrgeo.engine.verify import verify as run_verify  # noqa: PLC0415 - only where it runs
 
-        run = run_verify(out, [*against, *(more or ())], jobs=jobs)
+        run = run_verify(out, [*against, *(more or ())], jobs=jobs, dask=dask, dask_wait_s=dask_wait)
         differences = 0
         for difference in run:
             differences += 1

@@ -9,21 +9,28 @@ from contextlib import closing
 from functools import partial
 from pathlib import Path
 
+from hsrgeo.engine.admission import Shared
 from hsrgeo.engine.beside import made_beside
+from hsrgeo.engine.cluster import Cluster
+from hsrgeo.engine.journal import manifest_files
 from hsrgeo.engine.ledger import Ledger
 from hsrgeo.engine.manifest import MANIFEST, OPTIONS, Manifest, keep_recipe, refuse_other_recipe
 from hsrgeo.engine.options import ExportOptions, check_areas
 from hsrgeo.engine.outcome import Outcome, Output, Status, of_found
-from hsrgeo.engine.parallel import run_parallel
+from hsrgeo.engine.parallel import run_parallel, scan_for, seen_by
 from hsrgeo.engine.recipe import SUFFIXES, Recipe
-from hsrgeo.engine.work import Task, leftovers, remove_output, work
-from hsrgeo.errors import ManifestError
+from hsrgeo.engine.work import Task, leftovers, work
+from hsrgeo.errors import ManifestError, NoRoomError
 from hsrgeo.sources.found import Found, Tally
-from hsrgeo.sources.scan import scan
+from hsrgeo.sources.remote import Place, target
+from hsrgeo.sources.several import lend
+from hsrgeo.writers.files import remove_file
 
 _BATCH_TASKS = 4
 _BATCH_ENTRIES = 256
 # ^ tasks, and tasks with outcomes known before, that go to a worker at a time
+_MOST_IN_VAIN = 10
+# ^ frames in a row that find no room before a run gives up; fewer, and a moment without room would end it
 
 
 class Export(Iterator[Outcome]):
@@ -33,16 +40,16 @@ class Export(Iterator[Outcome]):
 
     Args:
         sources: Files, folders, globs and archives.
-        out: The output folder.
+        out: The output folder, here or in a bucket.
         options: What to export and how.
 
     Raises:
-        OptionsError: Areas outside every grid.
+        OptionsError: Areas outside every grid, or an output folder that cannot be written to.
         SourceError: A source does not exist.
         ManifestError: OUT was made with other options.
     """
 
-    def __init__(self, sources: Sequence[str | Path], out: Path, options: ExportOptions) -> None:
+    def __init__(self, sources: Sequence[str | Path], out: Place, options: ExportOptions) -> None:
         self.tally = Tally()
         """What went by while the sources were read."""
         self.counts: Counter[Status] = Counter()
@@ -51,7 +58,7 @@ class Export(Iterator[Outcome]):
         """Size of the files written, so far."""
         self.notes = check_areas(options.recipe)
         """What a user should know before it starts: areas cut at the edge of the grid."""
-        self._found = scan(sources, options.selection, self.tally)
+        self._found = scan_for(options.crew, sources, options.selection, self.tally)
         if not options.overwrite:
             refuse_other_recipe(out, options.recipe)
         self._outcomes = self._plan(options) if options.dry_run else self._run(out, options)
@@ -69,28 +76,32 @@ class Export(Iterator[Outcome]):
         """End the run early; what is done stays done."""
         self._outcomes.close()
 
-    def _run(self, out: Path, options: ExportOptions) -> Generator[Outcome]:
+    def _run(self, out: Place, options: ExportOptions) -> Generator[Outcome]:
         recipe = options.recipe
         if options.overwrite:
             _clear_other_recipe(out, recipe)
         with Manifest(out) as manifest, closing(_closable(self._found)) as found:
             keep_recipe(out, recipe)
-            ledger = Ledger(manifest, recipe, overwrite=options.overwrite)
-            batches = _batches(map(ledger.admit, found))
-            task = partial(work, out=out, recipe=recipe)
-            with closing(run_parallel(task, batches, options.workers)) as results:
+            far = isinstance(options.crew, Cluster)
+            ledger = Ledger(manifest, recipe, overwrite=options.overwrite, stage_all=far and isinstance(out, Path))
+            batches = _batches(map(_lent, map(ledger.admit, found)) if far else map(ledger.admit, found))
+            task = partial(work, out=seen_by(options.crew, out), recipe=recipe)
+            with closing(run_parallel(task, batches, options.crew, Shared(out))) as results:
+                in_vain, all_read = 0, True
                 for batch in results:
                     settled = [outcome for done in batch for outcome in ledger.settle(done)]
                     stop = next((n for n, one in enumerate(settled, 1) if one.status == "failed"), None)
                     if options.fail_fast and stop:
                         yield from settled[:stop]
+                        all_read = False
                         break
                     yield from settled
-            ledger.finish()
+                    in_vain = _in_vain(out, settled, in_vain)
+            ledger.finish(all_read=all_read)
             nothing_there = not len(manifest)
         if nothing_there:  # OUT stays free for the corrected command
-            (out / MANIFEST).unlink(missing_ok=True)
-            (out / OPTIONS).unlink(missing_ok=True)
+            remove_file(out / MANIFEST)
+            remove_file(out / OPTIONS)
 
     def _plan(self, options: ExportOptions) -> Generator[Outcome]:
         for found in self._found:
@@ -103,13 +114,15 @@ class Export(Iterator[Outcome]):
             yield dataclasses.replace(of_found(found, "planned"), outputs=outputs)
 
 
-def export(sources: str | Path | Sequence[str | Path], out: str | Path, options: ExportOptions | None = None) -> Export:
+def export(
+    sources: str | Path | Sequence[str | Path], out: str | Place, options: ExportOptions | None = None
+) -> Export:
     """Export every wanted frame of the sources; iterate the result to make it happen.
 
     Args:
         sources: A file, folder, glob or archive, or several.
-        out: The output folder, which also gets ``manifest.jsonl`` and ``options.json``. The same call again does
-            only what is missing.
+        out: The output folder, or the URL of one in a bucket (as text). It also gets ``manifest.jsonl`` and
+            ``options.json``. The same call again does only what is missing.
         options: What to export and how; the default is every frame, whole, as COG and PNG.
 
     Returns:
@@ -119,9 +132,14 @@ def export(sources: str | Path | Sequence[str | Path], out: str | Path, options:
         OptionsError: An area lies outside every grid.
         SourceError: A source does not exist.
         ManifestError: The folder was exported with other options.
+        WriteError: The manifest cannot be written; as `NoRoomError` also where frame after frame finds no room.
     """
     listed = [sources] if isinstance(sources, (str, Path)) else list(sources)
-    return Export(listed, Path(out), options or ExportOptions())
+    return Export(listed, target(out), options or ExportOptions())
+
+
+def _lent(entry: Task | Outcome) -> Task | Outcome:
+    return dataclasses.replace(entry, found=lend(entry.found)) if isinstance(entry, Task) else entry
 
 
 def _closable(found: Iterator[Found]) -> Generator[Found]:
@@ -142,17 +160,36 @@ def _batches(entries: Iterable[Task | Outcome]) -> Iterator[list[Task | Outcome]
         yield batch
 
 
-def _clear_other_recipe(out: Path, recipe: Recipe) -> None:
+def _in_vain(out: Place, settled: Iterable[Outcome], before: int) -> int:
+    """Return how many frames in a row found no room; none was written in between.
+
+    Raises:
+        NoRoomError: Too many: to unpack the rest of an archive for nothing helps nobody.
+    """
+    for outcome in settled:
+        if outcome.status == "ok":
+            before = 0
+        elif isinstance(outcome.error, NoRoomError):
+            before += 1
+            if before == _MOST_IN_VAIN:
+                problem = outcome.error.problem
+                raise NoRoomError(str(out), f"the run ends, for {before} frames in a row {problem}")
+    return before
+
+
+def _clear_other_recipe(out: Place, recipe: Recipe) -> None:
     """Remove what a run with another recipe wrote, as its manifest tells; nothing else is touched."""
     try:
         refuse_other_recipe(out, recipe)
     except ManifestError:
         with Manifest(out) as manifest:
             for output in (output for outcome in manifest for output in outcome.outputs):
-                remove_output(out / output.path)
+                remove_file(out / output.path)
             for path in (path for folder in manifest.folders for path in leftovers(out / folder)):
-                remove_output(path)
-        for path in made_beside(out):  # they would show the new files with the old colours and places
-            remove_output(path)
-        remove_output(out / OPTIONS)  # first: a manifest without options is still understood
-        remove_output(out / MANIFEST)
+                remove_file(path)
+        beside = made_beside(out) if isinstance(out, Path) else ()
+        for path in beside:  # they would show the new files with the old colours and places
+            remove_file(path)
+        remove_file(out / OPTIONS)  # first: a manifest without options is still understood
+        for path in manifest_files(out):
+            remove_file(path)

@@ -20,7 +20,7 @@ from hsrgeo.model.times import FRAME_STEP, kst_text, utc_text
 from hsrgeo.reading import open_frame
 from hsrgeo.sources.archives import is_archive
 from hsrgeo.sources.found import Found, Tally
-from hsrgeo.sources.scan import expand, scan
+from hsrgeo.sources.scan import expand, is_folder, scan
 from hsrgeo.sources.select import Selection
 
 _BATCH = 8
@@ -81,16 +81,16 @@ def inspect(sources: Sequence[str | Path], *, jobs: int = -1) -> Iterator[Frame 
     """
     count_workers(jobs)
     for path in expand(sources):
-        if path.is_dir() or is_archive(path):
-            yield summarise(path, jobs=jobs)
+        if is_archive(path) or is_folder(path):
+            yield summarise(str(path), jobs=jobs)
         else:
             try:
-                yield open_frame(path)
+                yield open_frame(str(path))
             except HsrGeoError as error:
                 yield error
 
 
-def summarise(path: Path, *, jobs: int = -1) -> Summary:
+def summarise(path: str | Path, *, jobs: int = -1) -> Summary:
     """Check every frame of a folder or archive, CRC and length included, and count what is there."""
     summary = Summary(str(path))
     times: dict[str, list[datetime]] = {}

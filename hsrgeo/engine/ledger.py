@@ -15,7 +15,8 @@ import io
 import os
 import threading
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,10 +25,12 @@ from typing import BinaryIO
 from hsrgeo.engine.manifest import Manifest
 from hsrgeo.engine.outcome import Key, Outcome, Output, of_found
 from hsrgeo.engine.recipe import Recipe
-from hsrgeo.engine.work import STAGED, Task, leftovers, remove_output, staged_beside, there_already
-from hsrgeo.errors import FrameError, OutputExistsError, WriteError
+from hsrgeo.engine.work import STAGED, Task, leftovers, staged_beside
+from hsrgeo.errors import FrameError, OutputExistsError
 from hsrgeo.formats.header import HEADER_BYTES
 from hsrgeo.sources.found import Found
+from hsrgeo.sources.remote import Place, RemotePath, is_remote, place
+from hsrgeo.writers.files import move_file, remove_file, there_already
 
 
 @dataclass(slots=True)
@@ -54,16 +57,21 @@ class Ledger:
         manifest: Open manifest of OUT.
         recipe: What the outputs are made with.
         overwrite: Write again what is done already.
+        stage_all: Have every frame written beside its place and moved by `settle`: then a worker of a cluster that
+            was given up, and still writes, cannot put a frame that lost where the better one is.
     """
 
-    def __init__(self, manifest: Manifest, recipe: Recipe, *, overwrite: bool) -> None:
+    def __init__(self, manifest: Manifest, recipe: Recipe, *, overwrite: bool, stage_all: bool = False) -> None:
         self._manifest = manifest
         self._recipe = recipe
         self._overwrite = overwrite
+        self._stage_all = stage_all
         self._lock = threading.Lock()
         self._contests: dict[Key, _Contest] = {}
         self._paths: dict[str, Key] = {}  # first path -> product and time, under way or without an output
+        self._listed: dict[str, dict[str, int]] = {}  # folder of a bucket -> name -> size, as it was when first asked
         self._lost_first: set[Key] = set()  # whose first frame was broken: no other takes its place as the first
+        self._archives: set[str] = set()  # of which this run saw frames
 
     def admit(self, found: Found) -> Task | Outcome:
         """Return the task that a found frame makes, or its outcome where nothing is to be done."""
@@ -74,6 +82,8 @@ class Ledger:
         path = self._recipe.first_path(found.told)
         stamp = _stamp(found)
         with self._lock:
+            if found.member is not None:
+                self._archives.add(found.source)
             # Also of a frame that lost, or will: a killed run may have left something in a folder that has no output.
             self._manifest.folders.update(self._recipe.folders(found.told))
             owner = self._paths.get(path) or self._manifest.owner(path)
@@ -86,7 +96,9 @@ class Ledger:
             if kept and not self._overwrite and self._is_known_by_another_path(kept, outcome, stamp):
                 return dataclasses.replace(kept, status="skipped")
             mine = kept is not None and kept.label == outcome.label
-            staged = key in self._contests or key in self._lost_first or (kept is not None and not mine)
+            staged = (
+                self._stage_all or key in self._contests or key in self._lost_first or (kept is not None and not mine)
+            )
             contest = self._contests.setdefault(key, _Contest())
             contest.labels.add(outcome.label)
             contest.paths.add(path)
@@ -123,29 +135,40 @@ class Ledger:
                         del self._paths[path]
             return settled
 
-    def finish(self) -> None:
+    def finish(self, *, all_read: bool = True) -> None:
         """Put the manifest in order, and remove what killed runs left beside the outputs.
+
+        Args:
+            all_read: Whether the sources were read to their end; then archives that an earlier run found damaged, cut or
+                unreadable, and this one did not, are no longer told of.
 
         Raises:
             ManifestError: It is damaged.
             WriteError: The disk refused.
         """
-        left = {path for folder in self._manifest.folders for path in leftovers(self._manifest.out / folder)}
+        self._manifest.sync()
+        for archive in self._archives if all_read else ():
+            if (line := self._manifest.get(archive)) and not self._manifest.is_new(line):
+                self._manifest.forget(line)
+        out = self._manifest.out
+        left = {
+            path for paths in _at_once(leftovers, [out / name for name in self._manifest.folders]) for path in paths
+        }
         if any(path.suffix == STAGED for path in left):
             left -= self._not_moved()
         for path in left:
             with suppress(OSError):
-                path.unlink()
+                path.unlink(missing_ok=True)
         self._manifest.put_in_order()
 
-    def _not_moved(self) -> set[Path]:
+    def _not_moved(self) -> set[Place]:
         """Return the staged files of lines that an earlier run wrote: one that is still there shows that it was killed.
 
         A frame that this run did again has a new line; the others may be among the sources of the next run.
         """
         lines = (line for line in self._manifest if line.outputs and not self._manifest.is_new(line))
         return {
-            staged_beside(self._manifest.out / output.path, line.label) for line in lines for output in line.outputs
+            self._manifest.out / staged_beside(output.path, line.label) for line in lines for output in line.outputs
         }
 
     def _settle(self, outcome: Outcome, key: Key, contest: _Contest) -> list[Outcome]:
@@ -197,22 +220,20 @@ class Ledger:
         try:
             for output in rival.outputs:
                 target = self._manifest.out / output.path
-                there_already(target, staged_beside(target, rival.label).read_bytes())
+                there_already(target, (self._manifest.out / staged_beside(output.path, rival.label)).read_bytes())
         except OutputExistsError as error:
             return error
         return None
 
     def _move_in_place(self, rival: Outcome) -> None:
+        self._manifest.sync()
         for output in rival.outputs:
             target = self._manifest.out / output.path
-            try:
-                os.replace(staged_beside(target, rival.label), target)  # noqa: PTH105 - as in writers.files
-            except OSError as error:
-                raise WriteError(str(target), f"cannot be written: {error.strerror or error}") from error
+            move_file(self._manifest.out / staged_beside(output.path, rival.label), target)
 
     def _discard(self, rival: Outcome) -> None:
         for output in rival.outputs:
-            remove_output(staged_beside(self._manifest.out / output.path, rival.label))
+            remove_file(self._manifest.out / staged_beside(output.path, rival.label))
 
     def _remove_strays(self, lost: Outcome, kept: Outcome) -> None:
         """Remove what a killed run wrote in place of a frame that was the first there, before it had a line.
@@ -224,8 +245,8 @@ class Ledger:
                 continue
             target = self._manifest.out / output.path
             with suppress(OSError):
-                if target.stat().st_size == output.bytes and zlib.crc32(target.read_bytes()) == output.crc32:
-                    remove_output(target)
+                if self._size(output.path) == output.bytes and zlib.crc32(target.read_bytes()) == output.crc32:
+                    remove_file(target)
 
     def _retire_before(self, outcome: Outcome, contest: _Contest) -> None:
         """Remove what an earlier run made of a frame that is broken now, or lost."""
@@ -240,7 +261,7 @@ class Ledger:
     def _retire(self, outputs: Sequence[Output], but: Sequence[Output]) -> None:
         """Remove files that no longer stand for a product and time; a better frame's may have the same paths."""
         for path in {output.path for output in outputs} - {output.path for output in but}:
-            remove_output(self._manifest.out / path)
+            remove_file(self._manifest.out / path)
 
     def _stands(self, before: Outcome, kept: Outcome | None) -> bool:
         if kept is None or before.status not in ("ok", "duplicate"):
@@ -260,12 +281,25 @@ class Ledger:
         return same and not self._manifest.is_new(kept) and self._stands(kept, kept)
 
     def _is_there(self, output: Output, label: str) -> bool:
-        target = self._manifest.out / output.path
-        try:
-            there = target.stat().st_size == output.bytes
-        except OSError:
+        if self._size(output.path) != output.bytes:
             return False
-        return there and not staged_beside(target, label).exists()  # a run was killed before it had moved that one
+        return self._size(staged_beside(output.path, label)) is None  # else a run was killed before it had moved that
+
+    def _size(self, path: str) -> int | None:
+        """Return the size of a file below OUT, or None where it is not there."""
+        target = self._manifest.out / path
+        if not isinstance(target, RemotePath):
+            try:
+                return target.stat().st_size
+            except OSError:
+                return None
+        folder, _, name = path.rpartition("/")
+        if folder not in self._listed:  # a request for each folder, not for each file
+            if len(self._listed) == _LISTED:
+                del self._listed[next(iter(self._listed))]
+            with suppress(OSError):
+                self._listed[folder] = {file.name: file.stat().size for file in target.parent.below(deep=False)}
+        return self._listed.get(folder, {}).get(name)
 
 
 def _clash(path: str, owner: Key) -> OutputExistsError:
@@ -279,19 +313,37 @@ def _clash(path: str, owner: Key) -> OutputExistsError:
 
 def _was_named(now: str, before: str) -> bool:
     """Tell whether a path may have had another name before: that names the same file, or nothing any more."""
+    if is_remote(now) or is_remote(before):
+        return False
     return os.path.realpath(now) == os.path.realpath(before) or not Path(before).exists()
+
+
+def _at_once(ask: Callable[[Place], list[Place]], folders: list[Place]) -> list[list[Place]]:
+    """Ask of each folder; of those in a bucket many at a time."""
+    if not any(isinstance(folder, RemotePath) for folder in folders):
+        return list(map(ask, folders))
+    with ThreadPoolExecutor(_ASKED) as threads:
+        return list(threads.map(ask, folders))
+
+
+_ASKED = 16
+_LISTED = 64
+"""Folders of a bucket whose listings are kept."""
 
 
 def _stamp(found: Found) -> str:
     """Return size, CRC-32 of the first bytes, and last bytes of a stored frame, to know it again.
 
-    The last eight bytes of gzip are CRC-32 and length; in a plain file it is the header that tells two issues apart.
+    The last eight bytes of gzip are CRC-32 and length; in a plain file it is the header that tells two issues apart. Of
+    a file elsewhere it is size and version.
     """
-    first, last = _ends(io.BytesIO(found.data)) if found.data is not None else _ends_of(Path(found.source))
+    if found.version:
+        return f"{found.size}-{found.version}"
+    first, last = _ends(io.BytesIO(found.data)) if found.data is not None else _ends_of(place(found.source))
     return f"{found.size}-{zlib.crc32(first):08x}-{last.hex()}"
 
 
-def _ends_of(path: Path) -> tuple[bytes, bytes]:
+def _ends_of(path: Place) -> tuple[bytes, bytes]:
     try:
         with path.open("rb") as file:
             return _ends(file)
@@ -302,7 +354,7 @@ def _ends_of(path: Path) -> tuple[bytes, bytes]:
 def _ends(file: BinaryIO) -> tuple[bytes, bytes]:
     first = file.read(HEADER_BYTES)
     file.seek(max(file.seek(0, os.SEEK_END) - _TRAILER_BYTES, 0))
-    return first, file.read()
+    return first, file.read(_TRAILER_BYTES)  # a device has no end
 
 
 _TRAILER_BYTES = 8

@@ -11,24 +11,23 @@ import json
 import math
 import os
 import re
-import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from itertools import groupby
 from operator import itemgetter
-from pathlib import Path
+from types import TracebackType
 from typing import Any, BinaryIO, Self
 
 from hsrgeo import __version__
+from hsrgeo.engine.journal import MANIFEST, has_lines, journal
 from hsrgeo.engine.outcome import Key, Outcome, from_json, to_json
 from hsrgeo.engine.recipe import Recipe
-from hsrgeo.errors import ManifestError, WriteError
+from hsrgeo.errors import ManifestError, NoRoomError, refused
+from hsrgeo.sources.remote import Place
 from hsrgeo.writers.files import write_chunks, write_file
 
-if sys.platform != "win32":
-    import fcntl
+__all__ = ["MANIFEST", "OPTIONS", "Manifest", "keep_recipe", "kept_recipe", "refuse_other_recipe"]
 
-MANIFEST = "manifest.jsonl"
 OPTIONS = "options.json"
 
 
@@ -43,33 +42,33 @@ class Manifest:
         ManifestError: It cannot be read or written, a line of it is damaged, or another run has it.
     """
 
-    def __init__(self, out: Path, *, read_only: bool = False) -> None:
+    def __init__(self, out: Place, *, read_only: bool = False) -> None:
         self.out = out
         self.folders: set[str] = set()
         """Folders below OUT that outputs lie in."""
-        self._path = out / MANIFEST
+        self._journal = journal(out, read_only=read_only)
         self._frames: dict[int, int] = {}
         self._kept: dict[int, int] = {}
         self._paths: dict[int, int] = {}
         # ^ hash of a frame's label, of a product and time, of its first output's path -> offset of the line
         with ExitStack() as stack:  # closes the file where it cannot be loaded
             try:
-                if not read_only:
-                    out.mkdir(parents=True, exist_ok=True)
-                    stack.enter_context(_alone(out))
+                self._path = stack.enter_context(self._journal).path
                 self._file: BinaryIO = stack.enter_context(self._path.open("rb" if read_only else "a+b", buffering=0))
                 self._old_bytes = self._load()
                 if not read_only:
                     self._file.truncate(self._old_bytes)  # a killed run was writing the rest; its frame is done again
             except OSError as error:
-                raise ManifestError(str(self._path), f"cannot be opened: {error.strerror or error}") from error
+                raise ManifestError(str(out / MANIFEST), f"cannot be opened: {error.strerror or error}") from error
             self._open = stack.pop_all()
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_exc: object) -> None:
-        self._open.close()
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._open.__exit__(kind, error, trace)
         self._file.close()  # another one than was opened, once it was put in order
 
     def __len__(self) -> int:
@@ -111,16 +110,29 @@ class Manifest:
             offset = self._file.seek(0, os.SEEK_END)
             written = self._file.write(b"".join(lines))
         except OSError as error:
-            raise WriteError(str(self._path), f"cannot be written: {error.strerror or error}") from error
+            raise refused(str(self.out / MANIFEST), error) from error
         if written != sum(map(len, lines)):
-            raise WriteError(str(self._path), "cannot be written: the disk is full")
+            raise NoRoomError(str(self.out / MANIFEST), "cannot be written: the disk is full")
         for outcome, line in zip(outcomes, lines, strict=True):
             self._index(outcome, offset)
             offset += len(line)
+        self._journal.added(b"".join(lines))
+
+    def sync(self) -> None:
+        """See to it that every line outlives this process: before something is removed or moved that it tells of.
+
+        Raises:
+            WriteError: The disk refused.
+        """
+        self._journal.sync()
 
     def release(self, key: Key) -> None:
         """Forget which frame stands for a product and time, for it is about to be written again."""
         self._kept.pop(hash(key), None)
+
+    def forget(self, outcome: Outcome) -> None:
+        """Leave a line out when the file is put in order: what it tells is no longer so."""
+        self._frames.pop(hash(outcome.label), None)
 
     def put_in_order(self) -> None:
         """Rewrite the file in one step: one line a frame, by time, product and label, and each duplicate's winner.
@@ -130,6 +142,7 @@ class Manifest:
             WriteError: The disk refused.
         """
         write_chunks(self._path, self._lines_in_order())
+        self._journal.rewritten()
         self._file = self._path.open("a+b", buffering=0)
         self._frames.clear()
         self._kept.clear()
@@ -193,10 +206,10 @@ class Manifest:
     def _decode(self, line: bytes, number: int | None) -> Outcome:
         try:
             return from_json(json.loads(line))
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             where = f"line {number} " if number else ""
             raise ManifestError(
-                str(self._path),
+                str(self.out / MANIFEST),
                 f"{where}is damaged ({error}); remove that line, and its frame is exported again",
             ) from error
 
@@ -222,25 +235,25 @@ def _encode(outcome: Outcome) -> bytes:
         return json.dumps(line).encode() + b"\n"
 
 
-def kept_recipe(out: Path) -> dict[str, Any] | None:
+def kept_recipe(out: Place) -> dict[str, Any] | None:
     """Return the recipe that an output folder was made with, or None where there is none yet.
 
     Raises:
         ManifestError: It cannot be read.
     """
     try:
-        kept = json.loads((out / OPTIONS).read_text(encoding="utf-8"))
+        kept = json.loads((out / OPTIONS).read_bytes())
         recipe: dict[str, Any] = dict(kept["recipe"])
     except FileNotFoundError:
         return None
     except NotADirectoryError as error:
         raise ManifestError(str(out), "is a file, and OUT must be a folder") from error
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise ManifestError(str(out / OPTIONS), f"cannot be read: {error}") from error
     return recipe
 
 
-def keep_recipe(out: Path, recipe: Recipe) -> None:
+def keep_recipe(out: Place, recipe: Recipe) -> None:
     """Write down what an output folder is made with.
 
     Raises:
@@ -250,7 +263,7 @@ def keep_recipe(out: Path, recipe: Recipe) -> None:
     write_file(out / OPTIONS, json.dumps(kept, ensure_ascii=False, indent=1).encode() + b"\n")
 
 
-def refuse_other_recipe(out: Path, recipe: Recipe) -> None:
+def refuse_other_recipe(out: Place, recipe: Recipe) -> None:
     """Refuse to mix outputs of two recipes in one folder.
 
     Raises:
@@ -258,7 +271,7 @@ def refuse_other_recipe(out: Path, recipe: Recipe) -> None:
     """
     kept = kept_recipe(out)
     if kept is None:
-        if (out / MANIFEST).exists() and (out / MANIFEST).stat().st_size:
+        if has_lines(out):
             raise ManifestError(str(out), f"there is a {MANIFEST} but no {OPTIONS}; use --overwrite or another OUT")
         return
     wanted = recipe.as_json()
@@ -273,32 +286,8 @@ def refuse_other_recipe(out: Path, recipe: Recipe) -> None:
         )
 
 
-@contextmanager
-def _alone(out: Path) -> Iterator[None]:
-    """Keep other runs out of a folder: a lock on the folder itself, which ends with the process, however that ends.
-
-    Raises:
-        ManifestError: Another run has it.
-    """
-    if sys.platform == "win32":  # it locks no folders
-        yield
-        return
-    descriptor = os.open(out, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            problem = "another run is writing into it; wait for its end, or use another OUT"
-            raise ManifestError(str(out), problem) from error
-        except OSError:
-            pass  # some network file systems know no locks: then nobody has one
-        yield
-    finally:
-        os.close(descriptor)
-
-
 def _in_short(value: object) -> str:
-    if isinstance(value, dict) and (crs := re.match(r'\w+\["([^"]*)"', value.get("wkt2", ""))):
+    if isinstance(value, dict) and (crs := re.match(r'\w+\["([^"]*)"', str(value.get("wkt2")))):
         value = {**value, "wkt2": crs[1]}
     text = json.dumps(value, ensure_ascii=False)
     if len(text) <= _SHORT:

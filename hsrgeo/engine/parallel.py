@@ -9,10 +9,11 @@ import signal
 import threading
 import time
 import warnings
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache
 from itertools import chain, islice
+from pathlib import Path
 from typing import Any, Generic, TypeVar
 from weakref import WeakSet
 
@@ -20,7 +21,14 @@ from joblib import Parallel, delayed
 from joblib.externals.loky.backend import resource_tracker
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 
+from hsrgeo.engine.admission import Shared
+from hsrgeo.engine.cluster import Cluster, run_on_cluster
 from hsrgeo.errors import HsrGeoError
+from hsrgeo.sources.found import Found, Tally
+from hsrgeo.sources.remote import Place
+from hsrgeo.sources.scan import scan
+from hsrgeo.sources.select import Selection
+from hsrgeo.sources.several import scan_several
 
 Batch = TypeVar("Batch")
 Result = TypeVar("Result")
@@ -33,7 +41,9 @@ _LOOK_S = 0.5
 # ^ how often a worker looks whether its parent is there
 
 
-def run_parallel(work: Callable[[Batch], Result], batches: Iterable[Batch], workers: int) -> Generator[Result]:
+def run_parallel(
+    work: Callable[[Batch], Result], batches: Iterable[Batch], workers: int | Cluster, shared: Shared | None = None
+) -> Generator[Result]:
     """Yield ``work(batch)`` for each batch, in whatever order they are done.
 
     With one worker there is no pool. The batches are taken from another thread as the workers need them; an
@@ -42,16 +52,40 @@ def run_parallel(work: Callable[[Batch], Result], batches: Iterable[Batch], work
     Args:
         work: Top-level function or partial: it is pickled.
         batches: Taken lazily, a few ahead.
-        workers: Processes.
+        workers: Processes of this machine, or a cluster, where a worker that is killed ends nothing.
+        shared: The output folder, which all workers of a cluster must see.
 
     Raises:
         HsrGeoError: A worker was killed.
+        ClusterError, MissingExtraError: See `run_on_cluster`.
     """
+    if isinstance(workers, Cluster):
+        return run_on_cluster(work, batches, workers, shared)
     if workers == 1:
         return (work(batch) for batch in batches)
     run = _in_processes(work, batches, workers)
     _RUNS.add(run)
     return run
+
+
+def scan_for(
+    workers: int | Cluster, sources: Sequence[str | Path], selection: Selection, tally: Tally
+) -> Iterator[Found]:
+    """Yield what `hsrgeo.sources.scan.scan` yields; for a cluster several archives are read at a time.
+
+    Raises:
+        SourceError: See there.
+    """
+    if isinstance(workers, Cluster):
+        return scan_several(sources, selection, tally, readers=os.cpu_count() or 1)
+    return scan(sources, selection, tally)
+
+
+def seen_by(workers: int | Cluster, folder: Place) -> Place:
+    """Return the path by which workers know a folder: elsewhere the working folder is another."""
+    if isinstance(workers, Cluster) and isinstance(folder, Path):
+        return Path(os.path.abspath(folder))  # noqa: PTH100 - resolve() follows links, which may differ elsewhere
+    return folder
 
 
 def _in_processes(work: Callable[[Batch], Result], batches: Iterable[Batch], workers: int) -> Generator[Result]:

@@ -17,6 +17,7 @@ from hsrgeo.gis.depth import TIMES, times_for
 from hsrgeo.gis.hyetograph import bar_step, draw_hyetographs
 from hsrgeo.gis.sum_map import SumMap, draw_sum
 from hsrgeo.model.times import KST
+from hsrgeo.sources.remote import local
 from hsrgeo.writers.files import write_file
 from hsrgeo.writers.sum_readback import SumPicture, read_sum
 
@@ -107,7 +108,7 @@ def plot_series(table: str | Path, out: str | Path, options: PlotSeriesOptions |
         MissingExtraError: matplotlib is not installed.
         WriteError: The disk refused.
     """
-    chosen, path, source = options or PlotSeriesOptions(), Path(out), Path(table)
+    chosen, path, source = options or PlotSeriesOptions(), local(out, "hsrgeo plot"), Path(table)
     plots.check_suffix(path.suffix, str(out))
     series, notes = read_series(source, chosen.names, chosen.start, chosen.end)
     step = series[0].step
@@ -136,7 +137,7 @@ def plot_sum(source: str | Path, out: str | Path, options: PlotSumOptions | None
         MissingExtraError: matplotlib or the coastlines are not installed.
         WriteError: The disk refused.
     """
-    chosen, path = options or PlotSumOptions(), Path(out)
+    chosen, path = options or PlotSumOptions(), local(out, "hsrgeo plot")
     plots.check_suffix(path.suffix, str(out))
     read = read_sum(Path(source))
     tags = read.tags

@@ -12,6 +12,7 @@ from hsrgeo.gis.project import Series, grey_pipe, is_own, project_bytes
 from hsrgeo.gis.styles import raster_pipe
 from hsrgeo.model.times import KST
 from hsrgeo.products.rain import KMA_LAW, Law
+from hsrgeo.sources.remote import local
 from hsrgeo.writers.files import write_file
 
 
@@ -42,7 +43,7 @@ def write_project(out: str | Path, *, law: Law = KMA_LAW, overwrite: bool = Fals
         ReadbackError: GDAL cannot open a COG.
         WriteError: The disk refused.
     """
-    return make_project(Path(out), law=law, overwrite=overwrite).path
+    return make_project(local(out, "hsrgeo qgis"), law=law, overwrite=overwrite).path
 
 
 def make_project(out: Path, *, law: Law = KMA_LAW, overwrite: bool = False) -> Project:

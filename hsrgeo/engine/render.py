@@ -27,6 +27,7 @@ from hsrgeo.model.grid import grids
 from hsrgeo.model.times import FRAME_STEP
 from hsrgeo.model.window import Area
 from hsrgeo.products.rain import KMA_LAW, Law, parse_law
+from hsrgeo.sources.remote import local
 from hsrgeo.sources.scan import scan
 from hsrgeo.writers.files import write_chunks
 
@@ -143,7 +144,7 @@ def render(
         ManifestError: An exported folder is damaged.
         WriteError: The disk refused.
     """
-    wanted, path = options or RenderOptions(), Path(out)
+    wanted, path = options or RenderOptions(), local(out, "hsrgeo render")
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
         raise OptionsError(f"{path.name}: a picture ends in one of {', '.join(SUFFIXES)}")

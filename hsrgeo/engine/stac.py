@@ -35,6 +35,7 @@ from hsrgeo.gis.stac_parquet import items_parquet, need_pyarrow
 from hsrgeo.model.quantity import Quantity
 from hsrgeo.products.rain import KMA_LAW, Law
 from hsrgeo.sources.catalogs import COLLECTION
+from hsrgeo.sources.remote import local
 from hsrgeo.writers.files import write_file
 from hsrgeo.writers.glance import labels
 
@@ -91,7 +92,7 @@ def write_catalog(out: str | Path, *, items: Form = "auto", name: str | None = N
         ReadbackError: GDAL cannot open a COG.
         WriteError: The disk refused.
     """
-    return make_catalog(Path(out), items=items, name=name, law=law).path
+    return make_catalog(local(out, "hsrgeo stac"), items=items, name=name, law=law).path
 
 
 def make_catalog(out: Path, *, items: Form = "auto", name: str | None = None, law: Law = KMA_LAW) -> Catalog:

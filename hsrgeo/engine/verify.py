@@ -3,28 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import closing
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
+from hsrgeo.engine.admission import Shared
+from hsrgeo.engine.cluster import WAIT_S, Cluster
 from hsrgeo.engine.compare import compare_outputs
 from hsrgeo.engine.findings import Difference
+from hsrgeo.engine.journal import has_manifest
 from hsrgeo.engine.manifest import MANIFEST, OPTIONS, Manifest, kept_recipe
 from hsrgeo.engine.memory import keep_freed_memory
-from hsrgeo.engine.options import count_workers
-from hsrgeo.engine.outcome import Outcome, of_found
-from hsrgeo.engine.parallel import run_parallel
+from hsrgeo.engine.options import workers_for
+from hsrgeo.engine.outcome import Outcome, Output, of_found
+from hsrgeo.engine.parallel import run_parallel, scan_for, seen_by
 from hsrgeo.engine.recipe import Recipe, recipe_from_json
-from hsrgeo.errors import ArchiveError, FrameError, HsrGeoError, ManifestError
+from hsrgeo.errors import ArchiveError, FrameError, HsrGeoError, ManifestError, ReadbackError
 from hsrgeo.formats.composite import decode
 from hsrgeo.formats.names import FrameName
 from hsrgeo.model.frame import Frame
 from hsrgeo.model.times import utc_text
 from hsrgeo.sources.found import Found, Tally
-from hsrgeo.sources.scan import scan
+from hsrgeo.sources.remote import Place, RemotePath, place
 from hsrgeo.sources.select import Selection
+from hsrgeo.sources.several import lend
+from hsrgeo.writers.files import write_file
 from hsrgeo.writers.readback import reader_name
 
 __all__ = ["Counts", "Difference", "Verification", "verify"]
@@ -53,22 +60,22 @@ class Verification(Iterator[Difference]):
     Args:
         out: The output folder.
         sources: What it was exported from.
-        workers: Processes.
+        workers: Processes of this machine, or a cluster.
 
     Raises:
         ManifestError: There is no manifest, or no options beside it.
         SourceError: A source does not exist.
     """
 
-    def __init__(self, out: Path, sources: Sequence[str | Path], workers: int) -> None:
+    def __init__(self, out: Place, sources: Sequence[str | Path], workers: int | Cluster) -> None:
         self.reader = reader_name()
         """Which build of GDAL reads."""
         self.tally = Tally()
         """What went by while the sources were read."""
         self.counts = Counts()
-        if not (out / MANIFEST).is_file():
+        if not has_manifest(out):
             raise ManifestError(str(out), f"no {MANIFEST} there: is it the OUT of an export?")
-        found = scan(sources, Selection(), self.tally)
+        found = scan_for(workers, sources, Selection(), self.tally)
         self._differences = _check(out, _recipe(out), found, workers, self.counts)
 
     def __next__(self) -> Difference:
@@ -92,7 +99,14 @@ class Verification(Iterator[Difference]):
         self._differences.close()
 
 
-def verify(out: str | Path, sources: str | Path | Sequence[str | Path], *, jobs: int = -1) -> Verification:
+def verify(
+    out: str | Place,
+    sources: str | Path | Sequence[str | Path],
+    *,
+    jobs: int = -1,
+    dask: str | None = None,
+    dask_wait_s: float = WAIT_S,
+) -> Verification:
     """Compare every output of an export with a fresh decode of its sources; iterate the result to make it happen.
 
     Pixels and overviews are compared bit for bit, place, tags and the structure of COGs one by one. Nothing is
@@ -102,26 +116,31 @@ def verify(out: str | Path, sources: str | Path | Sequence[str | Path], *, jobs:
         out: The output folder, with its ``manifest.jsonl`` and ``options.json``.
         sources: A file, folder, glob or archive, or several: what was exported.
         jobs: Processes; -1 is one a core, 1 works in this process.
+        dask: Address or scheduler file of a Dask cluster that does the work, in place of `jobs`.
+        dask_wait_s: How long the cluster's scheduler, or a worker, is waited for [s].
 
     Returns:
         An iterator over the differences; none means that everything is right.
 
     Raises:
-        OptionsError: An impossible number of jobs.
+        OptionsError: An impossible number of jobs, or jobs and a cluster.
         SourceError: A source does not exist.
         ManifestError: The folder is not the OUT of an export, or its manifest is damaged.
     """
     listed = [sources] if isinstance(sources, (str, Path)) else list(sources)
-    return Verification(Path(out), listed, count_workers(jobs))
+    return Verification(place(out), listed, workers_for(jobs, dask, dask_wait_s))
 
 
-def _check(out: Path, recipe: Recipe, frames: Iterator[Found], workers: int, counts: Counts) -> Generator[Difference]:
+def _check(
+    out: Place, recipe: Recipe, frames: Iterator[Found], workers: int | Cluster, counts: Counts
+) -> Generator[Difference]:
     covered: set[int] = set()  # hashes of labels: a manifest may have half a million
     strangers: list[Difference | None] = []  # filled where the sources are read, which is another thread
     with Manifest(out, read_only=True) as manifest:
-        batches = _batches(_tasks(frames, manifest, strangers))
-        task = partial(check_frames, out=out, recipe=recipe)
-        with closing(run_parallel(task, batches, workers)) as results:
+        tasks = _tasks(frames, manifest, strangers)
+        batches = _batches(map(_lent, tasks) if isinstance(workers, Cluster) else tasks)
+        task = partial(check_frames, out=seen_by(workers, out), recipe=recipe)
+        with closing(run_parallel(task, batches, workers, Shared(out, written=False))) as results:
             for checked in chain.from_iterable(results):
                 if checked.covers and hash(checked.covers) not in covered:
                     covered.add(hash(checked.covers))
@@ -145,7 +164,7 @@ def _check_line(line: Outcome, covered: set[int], counts: Counts) -> Iterator[Di
         yield Difference(line.label, "not in the sources given", f"a frame with CRC-32 {line.crc32:08x}", "none")
 
 
-def _recipe(out: Path) -> Recipe:
+def _recipe(out: Place) -> Recipe:
     kept = kept_recipe(out)
     if kept is None:
         raise ManifestError(str(out), f"there is a {MANIFEST} but no {OPTIONS}")
@@ -197,18 +216,22 @@ def _damage(label: str, error: HsrGeoError | None) -> Difference | None:
     return Difference(label, "archive", "a sound one", error.problem) if isinstance(error, ArchiveError) else None
 
 
+def _lent(task: Task) -> Task:
+    return replace(task, found=lend(task.found))
+
+
 def _batches(tasks: Iterator[Task]) -> Iterator[list[Task]]:
     while batch := list(islice(tasks, _BATCH)):
         yield batch
 
 
-def check_frames(tasks: Sequence[Task], out: Path, recipe: Recipe) -> list[Checked]:
+def check_frames(tasks: Sequence[Task], out: Place, recipe: Recipe) -> list[Checked]:
     """Check the frames of a batch. Runs in a worker: differences come back, pixels never."""
     keep_freed_memory()
     return [_check_frame(task, out, recipe) for task in tasks]
 
 
-def _check_frame(task: Task, out: Path, recipe: Recipe) -> Checked:
+def _check_frame(task: Task, out: Place, recipe: Recipe) -> Checked:
     line = task.line
     known = task.label == line.label
     try:
@@ -218,7 +241,8 @@ def _check_frame(task: Task, out: Path, recipe: Recipe) -> Checked:
         if not known and frame.crc32 != line.crc32:
             return _check_rival(task, frame)
         told = line.told or FrameName(frame.product, frame.kind, frame.time)
-        differences = tuple(compare_outputs(frame, told, recipe, out, line.outputs))
+        with _here(out, line.outputs) as folder:
+            differences = tuple(compare_outputs(frame, told, recipe, folder, line.outputs))
     except HsrGeoError as error:
         if not known:
             return Checked(unexported=True)
@@ -235,6 +259,31 @@ def _check_frame(task: Task, out: Path, recipe: Recipe) -> Checked:
         changed = Difference(task.label, "the source has changed", f"CRC-32 {line.crc32:08x}", other)
         differences = (changed, *differences)
     return Checked(line.label, len(line.outputs), differences=differences)
+
+
+@contextmanager
+def _here(out: Place, outputs: Sequence[Output]) -> Iterator[Path]:
+    """Give the folder that holds the outputs of a frame: of a bucket they are copied to this machine first."""
+    if not isinstance(out, RemotePath):
+        yield out
+        return
+    with TemporaryDirectory(prefix="hsrgeo-") as folder, ThreadPoolExecutor(_DOWNLOADS) as threads:
+        list(threads.map(partial(_download, out, Path(folder)), outputs))
+        yield Path(folder)
+
+
+def _download(out: RemotePath, folder: Path, output: Output) -> None:
+    try:
+        data = (out / output.path).read_bytes()
+    except FileNotFoundError:
+        return  # found to be missing where it is compared
+    except OSError as error:
+        raise ReadbackError(str(out / output.path), f"cannot be read: {error.strerror or error}") from error
+    write_file(folder / output.path, data)
+
+
+_DOWNLOADS = 8
+"""Files of a frame that are read from a bucket at a time."""
 
 
 def _check_failed(task: Task, frame: Frame, recipe: Recipe) -> Checked:

@@ -18,6 +18,7 @@ from hsrgeo.gis.styles import qml
 from hsrgeo.gis.vrt import raw_vrt, stack_vrt
 from hsrgeo.sources.archives import is_archive
 from hsrgeo.sources.found import Found
+from hsrgeo.sources.remote import local
 from hsrgeo.sources.scan import expand, files_below, scan
 from hsrgeo.sources.select import Selection
 from hsrgeo.writers.files import write_file
@@ -52,7 +53,7 @@ def write_stacks(out: str | Path, *, region: str | None = None) -> list[Path]:
         ReadbackError: GDAL cannot open a COG.
         WriteError: The disk refused.
     """
-    return list(make_stacks(Path(out), region=region).paths)
+    return list(make_stacks(local(out, "hsrgeo vrt"), region=region).paths)
 
 
 def make_stacks(out: Path, *, region: str | None = None) -> Stacked:
@@ -126,12 +127,12 @@ def write_raw_vrts(sources: str | Path | Sequence[str | Path], out: str | Path |
     """
     listed = [sources] if isinstance(sources, (str, Path)) else list(sources)
     files = _frame_files(listed)
-    return _write_raw(files, None if out is None else Path(out))
+    return _write_raw(files, None if out is None else local(out, "hsrgeo vrt"))
 
 
 def _frame_files(sources: Sequence[str | Path]) -> list[Path]:
     paths = expand(sources)
-    below = [(file, file == path) for path in paths for file in files_below(path)]
+    below = [(local(file, "a raw VRT"), file == path) for path in paths for file in files_below(path)]
     frames = [file for file, named in below if not is_archive(file) and (named or claims_frame(file.name))]
     archives = [file for file, named in below if is_archive(file) and (named or not frames)]
     if archives:

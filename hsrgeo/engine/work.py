@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import re
 import time
 import zlib
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
 
 from hsrgeo.engine.memory import keep_freed_memory
 from hsrgeo.engine.outcome import Outcome, Output
 from hsrgeo.engine.recipe import SUFFIXES, Recipe
-from hsrgeo.errors import HsrGeoError, OutputExistsError, WriteError
+from hsrgeo.errors import HsrGeoError
 from hsrgeo.formats.composite import decode
 from hsrgeo.formats.names import FrameName
 from hsrgeo.model.frame import Frame
 from hsrgeo.model.times import utc_text
 from hsrgeo.sources.found import Found
+from hsrgeo.sources.remote import Place, RemotePath, is_remote
 from hsrgeo.writers.cog import encode_cog
-from hsrgeo.writers.files import write_file
+from hsrgeo.writers.files import names_in, write_file, write_new
 from hsrgeo.writers.png import encode_png_files
 
 STAGED = ".staged"
@@ -42,13 +42,14 @@ class Task:
     """Whether files that are in the way may be replaced."""
 
 
-def work(entries: Sequence[Task | Outcome], out: Path, recipe: Recipe) -> list[Outcome]:
+def work(entries: Sequence[Task | Outcome], out: Place, recipe: Recipe) -> list[Outcome]:
     """Export the tasks of a batch; outcomes that were known before ride along to whoever collects."""
     keep_freed_memory()
-    return [entry if isinstance(entry, Outcome) else export_frame(entry, out, recipe) for entry in entries]
+    ready = _fetched(entries) if any(_is_far(entry) for entry in entries) else entries
+    return [entry if isinstance(entry, Outcome) else export_frame(entry, out, recipe) for entry in ready]
 
 
-def export_frame(task: Task, out: Path, recipe: Recipe) -> Outcome:
+def export_frame(task: Task, out: Place, recipe: Recipe) -> Outcome:
     """Export one frame; what is wrong with it becomes part of the outcome.
 
     Anything but an `HsrGeoError` is a bug, and escapes with the frame's name attached.
@@ -67,7 +68,7 @@ def export_frame(task: Task, out: Path, recipe: Recipe) -> Outcome:
         )
         told = found.told or FrameName(frame.product, frame.kind, frame.time)
         files = list(files_of(frame, told, recipe))  # all or none: an area that does not fit writes nothing
-        outputs = tuple(_written(task, outcome.label, out, path, data) for path, data in files)
+        outputs = _all_written(partial(_written, task, outcome.label, out), files, far=isinstance(out, RemotePath))
         outcome = dataclasses.replace(outcome, outputs=outputs)
     except HsrGeoError as error:
         outcome = dataclasses.replace(outcome, status="failed", error=error)
@@ -89,61 +90,62 @@ def files_of(frame: Frame, told: FrameName, recipe: Recipe) -> Iterator[tuple[st
                 yield f"{stem}{suffix}", data
 
 
-def staged_beside(path: Path, label: str) -> Path:
-    """Return where a frame's output waits while it is not decided which of two frames is kept."""
-    return path.with_name(f".{path.name}.{zlib.crc32(label.encode('utf-8', 'surrogateescape')):08x}{STAGED}")
+def staged_beside(path: str, label: str) -> str:
+    """Return where below OUT a frame's output waits while it is not decided which of two frames is kept."""
+    folder, slash, name = path.rpartition("/")
+    return f"{folder}{slash}.{name}.{zlib.crc32(label.encode('utf-8', 'surrogateescape')):08x}{STAGED}"
 
 
-def remove_output(path: Path) -> None:
-    """Remove a file that was made by this run or an earlier one, if it is there.
-
-    Raises:
-        WriteError: The disk refused.
-    """
-    try:
-        path.unlink(missing_ok=True)
-    except OSError as error:
-        raise WriteError(str(path), f"cannot be removed: {error.strerror or error}") from error
-
-
-def leftovers(folder: Path) -> list[Path]:
+def leftovers(folder: Place) -> list[Place]:
     """Return what killed runs left in a folder of outputs: files half-written, and staged files."""
-    with suppress(OSError), os.scandir(folder) as entries:
-        return [folder / entry.name for entry in entries if _LEFTOVER.fullmatch(entry.name)]
-    return []
+    return [folder / name for name in names_in(folder) if _LEFTOVER.fullmatch(name)]
 
 
 _SUFFIXES = "|".join(re.escape(suffix) for suffixes in SUFFIXES.values() for suffix in suffixes)
-_LEFTOVER = re.compile(rf"\.{{1,2}}[^.].*({_SUFFIXES})(\.part|\.[0-9a-f]{{8}}\{STAGED}(\.part)?)", re.DOTALL)
+_PART = r"(\.[0-9a-f]{8})?\.part"
+_LEFTOVER = re.compile(rf"\.{{1,2}}[^.].*({_SUFFIXES})({_PART}|\.[0-9a-f]{{8}}\{STAGED}({_PART})?)", re.DOTALL)
 # ^ the names that `temporary_beside` and `staged_beside` give to outputs
 
 
-def _written(task: Task, label: str, out: Path, path: str, data: bytes) -> Output:
+def _is_far(entry: Task | Outcome) -> bool:
+    return isinstance(entry, Task) and entry.found.data is None and is_remote(entry.found.source)
+
+
+def _fetched(entries: Sequence[Task | Outcome]) -> Sequence[Task | Outcome]:
+    """Read what lies elsewhere all at once: a bucket answers late, but many at a time."""
+    with ThreadPoolExecutor(len(entries)) as threads:
+        return list(threads.map(_with_data, entries))
+
+
+def _with_data(entry: Task | Outcome) -> Task | Outcome:
+    if isinstance(entry, Outcome) or not _is_far(entry):
+        return entry
+    try:
+        return dataclasses.replace(entry, found=dataclasses.replace(entry.found, data=entry.found.read()))
+    except HsrGeoError:
+        return entry  # told where the frame is exported
+
+
+def _all_written(
+    write: Callable[[tuple[str, bytes]], Output], files: Sequence[tuple[str, bytes]], *, far: bool
+) -> tuple[Output, ...]:
+    if not far:
+        return tuple(map(write, files))
+    with ThreadPoolExecutor(_UPLOADS) as threads:
+        return tuple(threads.map(write, files))
+
+
+_UPLOADS = 8
+"""Files of a frame that are sent to a bucket at a time."""
+
+
+def _written(task: Task, label: str, out: Place, file: tuple[str, bytes]) -> Output:
+    path, data = file
     target = out / path
     if task.staged:
-        write_file(staged_beside(target, label), data)
-    elif task.replace or not there_already(target, data):
+        write_file(out / staged_beside(path, label), data)
+    elif task.replace:
         write_file(target, data)
+    else:
+        write_new(target, data)
     return Output(path, len(data), zlib.crc32(data))
-
-
-def there_already(target: Path, data: bytes) -> bool:
-    """Tell whether a file is there with these very bytes.
-
-    A run that was killed before its manifest line was written leaves files that are right: same frame, same bytes.
-
-    Raises:
-        OutputExistsError: Something else is there.
-    """
-    try:
-        same = target.read_bytes() == data
-    except (FileNotFoundError, NotADirectoryError):
-        return False
-    except OSError:  # a folder, or not ours to read
-        same = False
-    if not same:
-        raise OutputExistsError(
-            str(target),
-            "is there already, is not in the manifest and differs; use --overwrite or another OUT",
-        )
-    return True

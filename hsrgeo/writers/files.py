@@ -1,15 +1,21 @@
-"""Bytes -> file in one step: nobody ever sees half a file."""
+"""Bytes -> file in one step, on disk or in a bucket: nobody ever sees half a file."""
 
 from __future__ import annotations
 
+import errno
 import filecmp
 import os
 from collections.abc import Iterable
 from contextlib import suppress
+from contextvars import ContextVar
 from pathlib import Path
 from typing import BinaryIO
 
-from hsrgeo.errors import OutputExistsError, WriteError
+from hsrgeo.errors import OutputExistsError, refused
+from hsrgeo.sources.remote import Place, RemotePath
+
+WRITER: ContextVar[str] = ContextVar("WRITER", default="")
+"""The writer of `temporary_beside` where none is given: eight hex digits, while a worker of a cluster does a task."""
 
 
 def temporary_beside(path: Path, writer: str = "") -> Path:
@@ -24,7 +30,7 @@ def temporary_beside(path: Path, writer: str = "") -> Path:
     return path.with_name(f".{path.name}.{writer}.part" if writer else f".{path.name}.part")
 
 
-def write_file(path: Path, *chunks: bytes | bytearray | memoryview) -> None:
+def write_file(path: Place, *chunks: bytes | bytearray | memoryview) -> None:
     """Write a file beside its target, then move it there; folders are made.
 
     Args:
@@ -37,8 +43,83 @@ def write_file(path: Path, *chunks: bytes | bytearray | memoryview) -> None:
     write_chunks(path, chunks)
 
 
+def write_new(path: Place, data: bytes) -> None:
+    """Write a file, unless it is there already with these very bytes.
+
+    A run that was killed before its manifest line was written leaves files that are right: same frame, same bytes.
+
+    Raises:
+        OutputExistsError: Something else is there.
+        WriteError: The disk refused; nothing is left behind.
+    """
+    if isinstance(path, RemotePath):
+        try:
+            path.write_bytes(data, new=True)  # one request, and the bucket sees to it that nothing is replaced
+        except OSError as error:
+            if error.errno not in (errno.EEXIST, errno.ENOTSUP):  # there, or a service that knows no conditions
+                raise refused(str(path), error) from error
+        else:
+            return
+    if not there_already(path, data):
+        write_file(path, data)
+
+
+def there_already(path: Place, data: bytes) -> bool:
+    """Tell whether a file is there with these very bytes.
+
+    Raises:
+        OutputExistsError: Something else is there.
+    """
+    try:
+        same = path.read_bytes() == data
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:  # a folder, or not ours to read
+        same = False
+    if not same:
+        raise OutputExistsError(
+            str(path),
+            "is there already, is not in the manifest and differs; use --overwrite or another OUT",
+        )
+    return True
+
+
+def move_file(path: Place, target: Place) -> None:
+    """Move a file to another name in the same folder; what is there is replaced.
+
+    Raises:
+        WriteError: The disk refused.
+    """
+    try:
+        path.replace(target)  # type: ignore[arg-type] # both are of one kind
+    except OSError as error:
+        raise refused(str(target), error) from error
+
+
+def remove_file(path: Place) -> None:
+    """Remove a file that was made by this run or an earlier one, if it is there.
+
+    Raises:
+        WriteError: The disk refused.
+    """
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise refused(str(path), error, "removed") from error
+
+
+def names_in(folder: Place) -> list[str]:
+    """Return the names of the files in a folder; none where it cannot be read."""
+    with suppress(OSError):
+        if isinstance(folder, RemotePath):
+            return [file.name for file in folder.below(deep=False)]
+        with os.scandir(folder) as entries:
+            return [entry.name for entry in entries]
+    return []
+
+
 def write_chunks(
-    path: Path, chunks: Iterable[bytes | bytearray | memoryview], *, writer: str = "", replace: bool = True
+    path: Place, chunks: Iterable[bytes | bytearray | memoryview], *, writer: str = "", replace: bool = True
 ) -> None:
     """Write a file as `write_file` does, from chunks that are made while it is written.
 
@@ -53,7 +134,10 @@ def write_chunks(
         WriteError: The disk refused; nothing is left behind.
         OutputExistsError: Something else is there, and is not to be replaced.
     """
-    temporary = temporary_beside(path, writer)
+    if isinstance(path, RemotePath):
+        _send(path, b"".join(chunks), replace=replace)
+        return
+    temporary = temporary_beside(path, writer or WRITER.get())
     try:
         with _opened(temporary) as file:
             for chunk in chunks:
@@ -66,8 +150,18 @@ def write_chunks(
         with suppress(OSError):  # the reason that matters is the first
             temporary.unlink(missing_ok=True)
         if isinstance(error, OSError):
-            raise WriteError(str(path), f"cannot be written: {error.strerror or error}") from error
+            raise refused(str(path), error) from error
         raise
+
+
+def _send(path: RemotePath, data: bytes, *, replace: bool) -> None:
+    if not replace:
+        write_new(path, data)
+        return
+    try:
+        path.write_bytes(data)
+    except OSError as error:
+        raise refused(str(path), error) from error
 
 
 def _publish(temporary: Path, path: Path) -> None:

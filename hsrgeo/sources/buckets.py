@@ -1,0 +1,198 @@
+"""Buckets and web servers, through obstore: S3 and what speaks like it, Google Cloud, Azure, HTTP.
+
+Endpoints, keys and anonymous access come from the usual variables: ``AWS_ENDPOINT_URL``, ``AWS_ACCESS_KEY_ID``,
+``AWS_SECRET_ACCESS_KEY``, ``AWS_REGION``, ``AWS_NO_SIGN_REQUEST``, ``GOOGLE_APPLICATION_CREDENTIALS``,
+``AZURE_STORAGE_ACCOUNT_NAME`` and so on; for S3 also from boto3's profiles, where that is installed.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import time
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, TypeVar
+
+from hsrgeo.errors import MissingExtraError
+from hsrgeo.sources.remote import Listed
+
+try:
+    import obstore
+    from obstore import exceptions
+    from obstore.store import from_url
+except ImportError as error:
+    raise MissingExtraError("obstore, for s3://, gs://, az:// and http(s)://", "remote") from error
+
+Result = TypeVar("Result")
+
+_CLIENT: Any = {"allow_http": True, "connect_timeout": "10s", "timeout": "60s"}
+_RETRIES: Any = {
+    "max_retries": 6,
+    "retry_timeout": timedelta(seconds=60),
+    "backoff": {"init_backoff": timedelta(seconds=0.2), "max_backoff": timedelta(seconds=10), "base": 2},
+}
+# ^ for answers of 5xx and lost connections; a body that breaks off is tried again here
+_TRIES = 3
+_PAUSE_S = 0.5
+_CHUNK = 1 << 16  # what has come of a chunk when a connection breaks off is lost, and asked for again
+_PAGE = 1000  # names a request, the most that S3 gives
+_YES = ("1", "true", "yes", "on")
+
+
+class Bucket:
+    """A bucket or a web server; a `WritableService`.
+
+    Args:
+        root: ``s3://bucket``, ``https://host`` and so on.
+
+    Raises:
+        OSError: Its settings are wrong.
+    """
+
+    def __init__(self, root: str) -> None:
+        self._root = root
+        try:
+            self._store = from_url(root, client_options=_CLIENT, retry_config=_RETRIES, **_credentials(root))
+        except (exceptions.BaseError, ValueError) as error:
+            raise OSError(errno.EINVAL, f"cannot be used: {_in_short(error)}") from error
+
+    def stat(self, key: str) -> Listed:
+        """See `Service`."""
+        return _listed(self._tried(lambda: obstore.head(self._store, key)))
+
+    def listed(self, prefix: str, *, deep: bool) -> Iterator[Listed]:
+        """See `Service`."""
+        if not deep:
+            found = self._tried(lambda: obstore.list_with_delimiter(self._store, prefix or None))["objects"]
+            yield from sorted(map(_listed, found), key=lambda one: one.key)
+            return
+        after: str | None = None
+        failed = 0
+        while True:
+            try:
+                with _as_os_error():
+                    for page in obstore.list(self._store, prefix or None, offset=after, chunk_size=_PAGE):
+                        yield from map(_listed, page)
+                        after, failed = page[-1]["path"], 0
+                break
+            except OSError as error:  # a listing that failed says it is at its end when it is asked again: begin anew
+                failed += 1
+                if failed == _TRIES or error.errno != errno.EIO:
+                    raise
+                time.sleep(_PAUSE_S)
+
+    def read(self, key: str, size: int) -> bytes:
+        """See `Service`."""
+        whole = size >= _WHOLE
+
+        def read() -> bytes:
+            options: Any = None if whole else {"range": (0, size)}
+            return bytes(obstore.get(self._store, key, options=options).bytes())
+
+        try:
+            return self._tried(read)
+        except OSError as error:
+            if "416" in str(error) and self.stat(key).size == 0:  # of nothing there is no first byte to ask for
+                return b""
+            raise
+
+    def stream(self, key: str, start: int, version: str) -> Iterator[bytes]:
+        """See `Service`."""
+        options: Any = {"if_match": version} if version else {}
+        if start:
+            options["range"] = {"offset": start}
+        with _as_os_error():
+            yield from map(bytes, obstore.get(self._store, key, options=options).stream(min_chunk_size=_CHUNK))
+
+    def write(self, key: str, data: bytes | Path, *, new: bool) -> None:
+        """See `Service`."""
+        self._tried(lambda: obstore.put(self._store, key, data, mode="create" if new else "overwrite"))
+
+    def remove(self, key: str) -> None:
+        """See `Service`."""
+        try:
+            self._tried(lambda: obstore.delete(self._store, key))
+        except FileNotFoundError:
+            return
+
+    def move(self, key: str, to: str) -> None:
+        """See `Service`."""
+        self._tried(lambda: obstore.copy(self._store, key, to))
+        self.remove(key)
+
+    def _tried(self, request: Callable[[], Result]) -> Result:
+        for left in reversed(range(_TRIES)):
+            try:
+                with _as_os_error():
+                    return request()
+            except OSError as error:
+                if not left or error.errno != errno.EIO:
+                    raise
+                time.sleep(_PAUSE_S)
+        raise AssertionError
+
+
+_WHOLE = 1 << 40
+
+
+class _as_os_error:  # noqa: N801 - a context manager, cheaper than contextlib's; used for every request
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if error is None or (isinstance(error, OSError) and error.errno is not None):
+            return
+        if "NoSuchBucket" in str(error):
+            raise FileNotFoundError(errno.ENOENT, "there is no such bucket") from error
+        if isinstance(error, FileNotFoundError):
+            raise FileNotFoundError(errno.ENOENT, "no such file") from error
+        for kind, number in _NUMBERS.items():
+            if isinstance(error, kind):
+                raise OSError(number, _in_short(error)) from error
+        if isinstance(error, (exceptions.BaseError, OSError, ValueError)):
+            raise OSError(errno.EINVAL if isinstance(error, ValueError) else errno.EIO, _in_short(error)) from error
+
+
+_NUMBERS = {
+    exceptions.AlreadyExistsError: errno.EEXIST,
+    exceptions.PermissionDeniedError: errno.EACCES,
+    exceptions.UnauthenticatedError: errno.EACCES,
+    exceptions.PreconditionError: errno.ESTALE,
+    exceptions.NotSupportedError: errno.ENOTSUP,
+    exceptions.InvalidPathError: errno.EINVAL,
+}
+
+
+def _listed(told: Any) -> Listed:  # noqa: ANN401 - obstore's dictionary
+    return Listed(told["path"], told["size"], told["e_tag"] or "", told["last_modified"].timestamp())
+
+
+def _credentials(root: str) -> dict[str, Any]:
+    """Return settings that obstore does not take from the environment itself."""
+    if not root.startswith("s3://"):
+        return {}
+    if os.environ.get("AWS_NO_SIGN_REQUEST", "").lower() in _YES:  # GDAL's word; obstore knows AWS_SKIP_SIGNATURE
+        return {"skip_signature": True}
+    told = ("AWS_ACCESS_KEY_ID", "AWS_SKIP_SIGNATURE", "AWS_WEB_IDENTITY_TOKEN_FILE")
+    if any(name in os.environ for name in told):
+        return {}
+    try:
+        from obstore.auth.boto3 import Boto3CredentialProvider  # noqa: PLC0415
+
+        return {"credential_provider": Boto3CredentialProvider()}
+    except (ImportError, ValueError):  # no boto3, or it knows no keys either: obstore asks the machine
+        return {}
+
+
+def _in_short(error: BaseException) -> str:
+    """Return the one line of obstore's report that tells what is wrong."""
+    text = str(error).partition("\n\nDebug source:")[0]
+    said = re.search(r"<Message>(.*?)</Message>", text, re.DOTALL)
+    line = " ".join(text.partition(": <?xml")[0].partition("<?xml")[0].split())
+    line = _NOISE.sub("", line)
+    return f"{line} ({said[1]})" if said else line
+
+
+_NOISE = re.compile(r"^Generic \w+ error: |Error performing | in [\d.]+(?:ns|µs|ms|s)\b|, max_retries: .*?(?= - )")

@@ -1,0 +1,391 @@
+"""Files elsewhere: in buckets (``s3://``, ``gs://``, ``az://``), on web servers, on other machines (``sftp://``, ``ssh://``).
+
+A `RemotePath` has of `pathlib.Path` what reading frames and writing outputs need, and raises `OSError` as a disk does,
+so that most code need not know which of the two it has.
+"""
+
+from __future__ import annotations
+
+import errno
+import io
+import re
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from functools import lru_cache
+from pathlib import Path
+from typing import BinaryIO, Protocol, cast
+from urllib.parse import unquote
+
+from hsrgeo.errors import OptionsError
+
+_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://([^/]*)/?(.*)", re.DOTALL)
+_LOST_SLASH = re.compile(r"(s3|gs|az|abfss?|https?|sftp|ssh):/[^/]")
+_BUCKETS = ("s3", "gs", "az", "abfs", "abfss")
+_WRITABLE = tuple(f"{scheme}://" for scheme in _BUCKETS)
+_WEB = ("http", "https")
+_MACHINES = ("sftp", "ssh")
+_MAGIC = re.compile(r"[*?[]")
+_READ_TRIES = 5
+"""Failures without a byte of progress between them after which a stream is given up."""
+_PAUSE_S = 0.2
+"""After the first of them; each other pause is twice as long."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """What a service tells of a file without sending it."""
+
+    key: str
+    """Below the root of the service: no slash in front."""
+    size: int
+    version: str
+    """Changes when the content does: an ETag, or a time of change; empty where the service tells none."""
+    changed: float = 0.0
+    """When, in seconds since 1970 by the clock of the service."""
+
+
+class Service(Protocol):
+    """One bucket, web server or machine. Every failure is an `OSError`; requests are tried again, within bounds."""
+
+    def stat(self, key: str) -> Listed:
+        """Return what is known of a file, or raise FileNotFoundError."""
+
+    def listed(self, prefix: str, *, deep: bool) -> Iterator[Listed]:
+        """Yield the files below a folder, sorted by key; only those right in it unless `deep`."""
+
+    def read(self, key: str, size: int) -> bytes:
+        """Return the first `size` bytes of a file, or all of a shorter one."""
+
+    def stream(self, key: str, start: int, version: str) -> Iterator[bytes]:
+        """Yield the bytes of a file from an offset on; an OSError if its version is another."""
+
+
+class WritableService(Service, Protocol):
+    """A bucket."""
+
+    def write(self, key: str, data: bytes | Path, *, new: bool) -> None:
+        """Write a file in one step, from bytes or another file; if it must be new and is there: FileExistsError."""
+
+    def remove(self, key: str) -> None:
+        """Remove a file if it is there."""
+
+    def move(self, key: str, to: str) -> None:
+        """Move a file: until it is whole at its new place, it is at the old one."""
+
+
+class RemotePath:
+    """A file or folder elsewhere, with the part of `pathlib.Path` that is needed.
+
+    Args:
+        url: As ``s3://bucket/folder/file``.
+        known: What a listing has told of it.
+
+    Raises:
+        OptionsError: It is no URL of a kind that is known.
+    """
+
+    __slots__ = ("key", "known", "root")
+
+    def __init__(self, url: str, known: Listed | None = None) -> None:
+        match = _URL.fullmatch(url)
+        scheme = match[1].lower() if match else ""
+        if match is None or scheme not in (*_BUCKETS, *_WEB, *_MACHINES):
+            kinds = "s3://, gs://, az://, abfs://, http(s)://, sftp:// or ssh://"
+            raise OptionsError(f"{url}: expected {kinds}, or a path")
+        if not match[2]:
+            raise OptionsError(f"{url}: has no bucket or host after ://")
+        if scheme in _MACHINES and ":" in match[2].rpartition("@")[0]:
+            raise OptionsError(f"{scheme}://...@: a password in a URL would end in manifests; use a key or an agent")
+        if scheme in _WEB and "?" in match[3]:
+            raise OptionsError(f"{url}: addresses with ? (signed ones too) cannot be read; download the file first")
+        self.root = f"{scheme}://{match[2]}"
+        """Scheme and bucket or host."""
+        self.key = (unquote(match[3]) if scheme in _WEB else match[3]).strip("/")
+        """Path below the root."""
+        self.known = known
+
+    def __str__(self) -> str:
+        return f"{self.root}/{self.key}" if self.key else self.root
+
+    def __repr__(self) -> str:
+        return f"RemotePath({str(self)!r})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, RemotePath) and (self.root, self.key) == (other.root, other.key)
+
+    def __hash__(self) -> int:
+        return hash((self.root, self.key))
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _made, (self.root, self.key, self.known)
+
+    def __truediv__(self, below: str) -> RemotePath:
+        return _made(self.root, f"{self.key}/{below}".strip("/"))
+
+    @property
+    def name(self) -> str:
+        """The last part."""
+        return self.key.rpartition("/")[2]
+
+    @property
+    def suffix(self) -> str:
+        """The last dot of the name, and what follows."""
+        return Path(self.name).suffix
+
+    @property
+    def parent(self) -> RemotePath:
+        """The folder that it lies in."""
+        return _made(self.root, self.key.rpartition("/")[0])
+
+    def with_name(self, name: str) -> RemotePath:
+        """Return another file of the same folder."""
+        return self.parent / name
+
+    def stat(self) -> Listed:
+        """Return size and version; asks, unless a listing has told.
+
+        Raises:
+            OSError: It is not there, or cannot be reached.
+        """
+        return self.known or _service(self.root).stat(self.key)
+
+    def is_file(self) -> bool:
+        """Tell whether it is there.
+
+        Raises:
+            OSError: It cannot be reached.
+        """
+        if not self.key:
+            return False
+        try:
+            self.stat()
+        except FileNotFoundError:
+            return False
+        return True
+
+    def below(self, *, deep: bool = True) -> Iterator[RemotePath]:
+        """Yield the files below this folder, sorted.
+
+        Args:
+            deep: Those of its folders too.
+
+        Raises:
+            OSError: It cannot be listed.
+        """
+        if self.root.startswith(tuple(f"{scheme}://" for scheme in _WEB)):
+            problem = "no such file, and a web server lists no folders: give the address of each file"
+            raise FileNotFoundError(errno.ENOENT, problem)
+        for listed in _service(self.root).listed(self.key, deep=deep):
+            yield _made(self.root, listed.key, listed)
+
+    def is_folder(self) -> bool:
+        """Tell whether it is no file but the beginning of others' paths, or a pattern.
+
+        Raises:
+            OSError: It cannot be reached.
+        """
+        return bool(_MAGIC.search(self.key)) or not self.is_file()
+
+    def open(self, mode: str = "rb") -> BinaryIO:
+        """Return the file for reading from its beginning: one request, more only where it breaks off.
+
+        Raises:
+            OSError: Here or while it is read: it is not there, cannot be reached, or was changed meanwhile.
+        """
+        if mode != "rb":
+            raise ValueError(mode)
+        return cast("BinaryIO", io.BufferedReader(_Stream(_service(self.root), self.stat()), _BUFFER))
+
+    def read_bytes(self, size: int = 1 << 40) -> bytes:
+        """Return the whole file, or its first `size` bytes.
+
+        Raises:
+            OSError: It is not there, or cannot be reached.
+        """
+        return _service(self.root).read(self.key, size)
+
+    def write_bytes(self, data: bytes | Path, *, new: bool = False) -> None:
+        """Write the file in one step: nobody ever sees half of it.
+
+        Args:
+            data: All of it, or a file on this machine that holds it.
+            new: It must not be there yet.
+
+        Raises:
+            FileExistsError: It is there.
+            OSError: It cannot be written.
+        """
+        _writable(self.root).write(self.key, data, new=new)
+
+    def unlink(self, *, missing_ok: bool = True) -> None:
+        """Remove the file if it is there.
+
+        Raises:
+            OSError: It cannot be removed.
+        """
+        if missing_ok or self.is_file():
+            _writable(self.root).remove(self.key)
+        else:
+            raise FileNotFoundError(errno.ENOENT, "no such file", str(self))
+
+    def replace(self, target: RemotePath) -> None:
+        """Move the file to another place of the same bucket; until it is whole there, it is here.
+
+        Raises:
+            OSError: It cannot be moved.
+        """
+        _writable(self.root).move(self.key, target.key)
+
+
+Place = Path | RemotePath
+"""A file or folder, on this machine or elsewhere."""
+
+
+def is_remote(source: str | Place) -> bool:
+    """Tell whether a source or an output is elsewhere: a URL."""
+    return isinstance(source, RemotePath) or (isinstance(source, str) and bool(_URL.fullmatch(source)))
+
+
+def place(source: str | Place) -> Place:
+    """Return the path that a text names.
+
+    Raises:
+        OptionsError: It is a URL of a kind that is not known, or was one until it became a `Path`.
+    """
+    if isinstance(source, RemotePath):
+        return source
+    if isinstance(source, str) and is_remote(source):
+        return RemotePath(source)
+    if isinstance(source, Path) and _LOST_SLASH.match(source.as_posix()):
+        raise OptionsError(f"{source}: a Path has only one slash left of ://; give a URL as text")
+    return Path(source)
+
+
+def local(source: str | Place, what: str) -> Path:
+    """Return a path on this machine.
+
+    Args:
+        source: What a user gave.
+        what: Who needs it here, for people: ``hsrgeo qgis``.
+
+    Raises:
+        OptionsError: It is elsewhere.
+    """
+    if is_remote(source) or (isinstance(source, Path) and _LOST_SLASH.match(source.as_posix())):
+        raise OptionsError(f"{source}: {what} works with files on this machine only")
+    return Path(str(source))
+
+
+def target(out: str | Place) -> Place:
+    """Return the path that outputs go to, on this machine or in a bucket.
+
+    Raises:
+        OptionsError: It is on a web server, on another machine, or see `place`.
+    """
+    found = place(out)
+    if isinstance(found, RemotePath) and not found.root.startswith(_WRITABLE):
+        raise OptionsError(f"{found}: outputs go to a disk or a bucket (s3://, gs://, az://)")
+    return found
+
+
+def remote_files(start: RemotePath) -> list[RemotePath]:
+    """Return the files that a URL names: itself, those below it, or those that match where it has ``*?[]``, sorted.
+
+    Raises:
+        OSError: Nothing is there, or it cannot be reached.
+    """
+    magic = _MAGIC.search(start.key)
+    if magic is None:
+        if start.is_file():
+            return [_made(start.root, start.key, start.stat())]
+        found = list(start.below())
+    else:
+        above = _made(start.root, start.key[: magic.start()].rpartition("/")[0])
+        found = [file for file in above.below() if fnmatchcase(file.key, start.key)]
+    if not found:
+        problem = "no file matches this pattern" if magic else "no such file or folder"
+        raise FileNotFoundError(errno.ENOENT, problem, str(start))
+    return found
+
+
+def _made(root: str, key: str, known: Listed | None = None) -> RemotePath:
+    path = RemotePath.__new__(RemotePath)
+    path.root, path.key, path.known = root, key, known
+    return path
+
+
+@lru_cache(maxsize=16)
+def _service(root: str) -> Service:
+    """Connect; once for each process, so that connections are kept open."""
+    if root.startswith(tuple(f"{scheme}://" for scheme in _MACHINES)):
+        from hsrgeo.sources.sftp import Sftp  # noqa: PLC0415 - of an extra
+
+        return Sftp(root)
+    from hsrgeo.sources.buckets import Bucket  # noqa: PLC0415 - of an extra
+
+    return Bucket(root)
+
+
+def _writable(root: str) -> WritableService:
+    if not root.startswith(_WRITABLE):
+        raise OSError(errno.ENOTSUP, "outputs go to a disk or a bucket (s3://, gs://, az://)")
+    return cast("WritableService", _service(root))
+
+
+_BUFFER = 1 << 18
+
+
+class _Stream(io.RawIOBase):
+    """A remote file read from front to back; where the connection breaks off, the rest is asked for."""
+
+    def __init__(self, service: Service, listed: Listed) -> None:
+        self._service = service
+        self._listed = listed
+        self._offset = 0
+        self._chunks: Iterator[bytes] | None = None
+        self._chunk = memoryview(b"")
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._offset
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._offset, io.SEEK_END: self._listed.size}[whence]
+        if base + offset != self._offset:
+            self._offset, self._chunks, self._chunk = base + offset, None, memoryview(b"")
+        return self._offset
+
+    def readinto(self, buffer: object) -> int:
+        target = memoryview(buffer).cast("B")  # type: ignore[arg-type]
+        if not self._chunk and self._offset < self._listed.size:
+            self._chunk = memoryview(self._next_chunk())
+        count = min(len(target), len(self._chunk))
+        target[:count] = self._chunk[:count]
+        self._chunk = self._chunk[count:]
+        self._offset += count
+        return count
+
+    def _next_chunk(self) -> bytes:
+        for tried in range(_READ_TRIES):
+            try:
+                if self._chunks is None:
+                    self._chunks = self._service.stream(self._listed.key, self._offset, self._listed.version)
+                chunk = next(self._chunks, b"")
+                if chunk:
+                    return chunk
+                message = f"the connection ended at byte {self._offset:,} of {self._listed.size:,}"
+                raise OSError(errno.EIO, message)  # noqa: TRY301 - tried again like any other
+            except OSError as error:
+                self._chunks = None
+                final = isinstance(error, (FileNotFoundError, PermissionError)) or error.errno == errno.ESTALE
+                if final or tried == _READ_TRIES - 1:
+                    raise
+                time.sleep(_PAUSE_S * 2**tried)
+        raise AssertionError

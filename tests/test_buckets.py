@@ -1,0 +1,332 @@
+"""Sources and outputs in a bucket: a real S3 server on loopback, also where answers fail, break off or are late."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+from typer.testing import CliRunner
+
+import hsrgeo
+from hsrgeo.cli import app
+from hsrgeo.engine.journal import MANIFEST
+from hsrgeo.engine.options import ExportOptions
+from hsrgeo.errors import HsrGeoError, ManifestError, SourceError, WriteError
+from hsrgeo.sources import buckets, remote
+from hsrgeo.sources.remote import RemotePath
+from tests.conftest import TIME, frame_name, make_tar
+from tests.faults import STEP, every_fault
+from tests.s3 import Proxy, Spoiling, s3_server
+
+obstore = pytest.importorskip("obstore")
+pytest.importorskip("moto.server", reason="moto is not installed")
+
+OPTIONS = ExportOptions(window=(420, 620, 48, 32), jobs=1)
+FRAMES = 5
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    with s3_server("radar") as address:
+        yield address
+
+
+@pytest.fixture
+def url(server: str, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> str:
+    """Give the URL of an empty folder in the bucket."""
+    _connect_to(server, monkeypatch)
+    for name, value in (("ACCESS_KEY_ID", "key"), ("SECRET_ACCESS_KEY", "secret"), ("REGION", "us-east-1")):
+        monkeypatch.setenv(f"AWS_{name}", value)
+    return f"s3://radar/{request.node.originalname}-{time.monotonic_ns()}"
+
+
+def _connect_to(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", address)
+    remote._service.cache_clear()
+
+
+@pytest.fixture
+def frames(make_file: Callable[..., bytes], tmp_path: Path) -> Path:
+    """Give a folder with an archive of sound and broken frames, and some frames as files."""
+    sound = [(frame_name(TIME + n * STEP), make_file(time=TIME + n * STEP)) for n in range(FRAMES)]
+    broken = [(fault.name, fault.data) for fault in every_fault(make_file, TIME + 20 * STEP)][:3]
+    folder = tmp_path / "frames"
+    folder.mkdir()
+    (folder / "RDR_HSR_202206.tar.gz").write_bytes(make_tar([*sound[:3], *broken]))
+    for name, data in (*sound[2:], broken[0]):  # one is in the archive too
+        (folder / name).write_bytes(data)
+    return folder
+
+
+def upload(folder: Path, url: str) -> str:
+    for path in folder.iterdir():
+        (RemotePath(url) / path.name).write_bytes(path)
+    return url
+
+
+def run(source: Any, out: Any, **changes: Any) -> dict[str, int]:
+    export = hsrgeo.export(source, out, dataclasses.replace(OPTIONS, **changes))
+    list(export)
+    return {status: count for status, count in export.counts.items() if count}
+
+
+def tree(out: str | Path, source: str | Path) -> dict[str, bytes]:
+    """Return every file below OUT; the manifest without seconds, stamps and what the sources are called."""
+    if isinstance(out, Path):
+        found = {path.relative_to(out).as_posix(): path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    else:
+        home = RemotePath(out)
+        found = {file.key.removeprefix(f"{home.key}/"): file.read_bytes() for file in home.below()}
+    lines = [json.loads(line) for line in found[MANIFEST].decode().replace(str(source), "SOURCE").splitlines()]
+    found[MANIFEST] = json.dumps([{**line, "seconds": 0, "stamp": ""} for line in lines]).encode()
+    return found
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_bucket_gets_the_bytes_that_a_disk_gets(url: str, frames: Path, tmp_path: Path, jobs: int) -> None:
+    source, out = upload(frames, f"{url}/frames"), f"{url}/out"
+    here = run(frames, tmp_path / "out")
+    assert here == {"ok": FRAMES, "failed": 4, "duplicate": 1}
+    assert run(source, out, jobs=jobs) == here
+    assert tree(out, source) == tree(tmp_path / "out", frames)
+    assert run(source, out) == {"skipped": FRAMES + 1, "failed": 4}
+    assert run(source, tmp_path / "mixed") == here
+    assert tree(tmp_path / "mixed", source) == tree(tmp_path / "out", frames)
+
+
+def test_only_what_is_missing_is_done_again(url: str, frames: Path, tmp_path: Path) -> None:
+    run(frames, tmp_path / "out")
+    out = f"{url}/out"
+    run(frames, out)
+    lost = next(file for file in RemotePath(out).below() if file.suffix == ".png")
+    lost.unlink()
+    assert run(frames, out) == {"ok": 1, "skipped": FRAMES, "failed": 4}
+    assert tree(out, frames) == tree(tmp_path / "out", frames)
+
+
+def test_what_somebody_else_put_there_is_not_replaced(url: str, frames: Path) -> None:
+    theirs = RemotePath(f"{url}/out/{TIME:%Y%m/%d/%Y%m%d%H%M}.tif")
+    theirs.write_bytes(b"somebody's work")
+    assert run(frames, f"{url}/out")["failed"] == 5
+    assert theirs.read_bytes() == b"somebody's work"
+    assert run(frames, f"{url}/out", overwrite=True)["failed"] == 4
+    assert theirs.read_bytes()[:2] == b"II"
+
+
+def test_verify_reads_a_bucket(url: str, frames: Path) -> None:
+    out = f"{url}/out"
+    run(frames, out)
+    assert list(hsrgeo.verify(out, frames, jobs=1)) == []
+    tif = next(file for file in RemotePath(out).below() if file.suffix == ".tif")
+    data = bytearray(tif.read_bytes())
+    data[-1] ^= 1
+    tif.write_bytes(bytes(data))
+    assert "CRC-32 of the file" in {found.problem for found in hsrgeo.verify(out, frames, jobs=1)}
+
+
+def test_other_options_are_refused_and_overwritten(url: str, frames: Path, tmp_path: Path) -> None:
+    out = f"{url}/out"
+    run(frames, out)
+    with pytest.raises(ManifestError, match="was exported with other options"):
+        run(frames, out, compress="zstd")
+    (RemotePath(out) / f"{MANIFEST}.000001").write_bytes((RemotePath(out) / MANIFEST).read_bytes())  # as after a kill
+    run(frames, out, compress="zstd", formats=("cog",), overwrite=True)
+    run(frames, tmp_path / "out", compress="zstd", formats=("cog",))
+    assert tree(out, frames) == tree(tmp_path / "out", frames)
+
+
+def test_a_killed_run_goes_on(url: str, frames: Path, tmp_path: Path) -> None:
+    out = f"{url}/out"
+    script = (
+        "import os, sys, hsrgeo\n"
+        "options = hsrgeo.ExportOptions(window=(420, 620, 48, 32), jobs=1)\n"
+        "for number, _outcome in enumerate(hsrgeo.export(sys.argv[1], sys.argv[2], options)):\n"
+        f"    if number == 4: os.kill(os.getpid(), {int(signal.SIGKILL)})\n"
+    )
+    killed = subprocess.run([sys.executable, "-c", script, str(frames), out], env=dict(os.environ), check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert (RemotePath(out) / f"{MANIFEST}.lock").is_file()
+    run(frames, out)
+    run(frames, tmp_path / "out")
+    assert tree(out, frames) == tree(tmp_path / "out", frames)
+
+
+# Sources that are not there, or change.
+
+
+@pytest.mark.parametrize(
+    ("source", "why"),
+    [
+        ("s3://radar/nothing-here", "no such file or folder"),
+        ("s3://radar/nothing-*.gz", "no file matches"),
+        ("s3://no-such-bucket/x", "there is no such bucket"),
+    ],
+)
+def test_a_source_that_is_not_there(url: str, tmp_path: Path, source: str, why: str) -> None:
+    assert url
+    with pytest.raises(SourceError, match=why):
+        run(source, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_archive_that_is_replaced_while_it_is_read(url: str, frames: Path) -> None:
+    name = "RDR_HSR_202206.tar.gz"
+    path = RemotePath(upload(frames, url)) / name
+    with path.open() as file:
+        path.write_bytes(b"another")
+        with pytest.raises(OSError, match="412"):
+            file.read()
+
+
+def test_commands_read_a_bucket(url: str, frames: Path, tmp_path: Path) -> None:
+    source = upload(frames, f"{url}/frames")
+    cli = CliRunner()
+    told = cli.invoke(app, ["info", source, "--json", "--jobs", "1"])
+    assert json.loads(told.stdout)[0]["frames"] == FRAMES + 1
+    assert cli.invoke(app, ["extract", f"{source}/RDR_HSR_202206.tar.gz", "--out", str(tmp_path / "x")]).exit_code == 0
+    assert hsrgeo.open_frame(f"{source}/{frame_name(TIME + 3 * STEP)}").time == TIME + 3 * STEP
+    assert sum(1 for _frame in hsrgeo.iter_frames(f"{source}/RDR_CMP_HSR_PUB_2022060911[23]*.bin.gz")) == 3
+    refused = cli.invoke(app, ["export", source, "--out", f"{url}/out", "--qgis"])
+    assert refused.exit_code == 2
+    assert "not with a bucket as OUT" in refused.stderr
+
+
+# Failures.
+
+
+@pytest.fixture
+def spoiled(server: str, url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Proxy]]:
+    """Give a function that puts a proxy before the server; it tells what happens to each request."""
+    assert url
+    started: list[Any] = []
+
+    def start(spoil: Callable[[int, str, str], Spoiling]) -> Proxy:
+        running = Proxy(server, spoil).running()
+        started.append(running)
+        proxy = running.__enter__()
+        _connect_to(proxy.address, monkeypatch)
+        return proxy
+
+    quick = {**buckets._RETRIES, "backoff": {**buckets._RETRIES["backoff"], "init_backoff": timedelta(0, 0.001)}}
+    with patch.object(buckets, "_RETRIES", quick), patch.object(buckets, "_PAUSE_S", 0.01):
+        yield start
+    for running in started:
+        running.__exit__(None, None, None)
+
+
+HOWS: list[Spoiling] = ["500", "503", "cut", "cut request", "no answer"]
+
+
+@pytest.mark.parametrize("how", HOWS)
+def test_requests_that_fail_are_tried_again(
+    url: str, frames: Path, tmp_path: Path, spoiled: Callable[..., Proxy], how: Spoiling
+) -> None:
+    source = upload(frames, f"{url}/frames")
+    proxy = spoiled(lambda number, _method, _path: how if number % 4 == 1 else "")
+    assert run(source, f"{url}/out") == {"ok": FRAMES, "failed": 4, "duplicate": 1}
+    assert proxy.spoiled > 10
+    run(frames, tmp_path / "out")
+    assert tree(f"{url}/out", source) == tree(tmp_path / "out", frames)
+
+
+def test_late_answers_are_waited_for(url: str, frames: Path, tmp_path: Path, spoiled: Callable[..., Proxy]) -> None:
+    spoiled(lambda number, _method, _path: "slow" if number % 20 == 3 else "")
+    assert run(frames, f"{url}/out")["ok"] == FRAMES
+    run(frames, tmp_path / "out")
+    assert tree(f"{url}/out", frames) == tree(tmp_path / "out", frames)
+
+
+def test_a_bucket_that_stays_broken_ends_the_run_and_loses_nothing(
+    url: str, frames: Path, tmp_path: Path, spoiled: Callable[..., Proxy]
+) -> None:
+    broken = {"is": False}
+
+    def spoil(_number: int, method: str, path: str) -> Spoiling:
+        broken["is"] |= method == "PUT" and path.endswith(f"{TIME + 3 * STEP:%Y%m%d%H%M}.tif")
+        return "500" if broken["is"] else ""
+
+    proxy = spoiled(spoil)
+    with patch.dict(buckets._RETRIES, max_retries=1), pytest.raises(HsrGeoError, match="500") as caught:
+        run(frames, f"{url}/out")
+    assert isinstance(caught.value, WriteError)
+    broken["is"] = False
+    proxy.spoil = lambda *_request: ""
+    run(frames, f"{url}/out")
+    run(frames, tmp_path / "out")
+    assert tree(f"{url}/out", frames) == tree(tmp_path / "out", frames)
+
+
+def test_one_file_that_cannot_be_sent_fails_its_frame(url: str, frames: Path, spoiled: Callable[..., Proxy]) -> None:
+    name = f"{TIME + 3 * STEP:%Y%m%d%H%M}.tif"
+    proxy = spoiled(lambda _number, method, path: "500" if method == "PUT" and path.endswith(name) else "")
+    with patch.dict(buckets._RETRIES, max_retries=1):
+        export = hsrgeo.export(frames, f"{url}/out", OPTIONS)
+        failed = [outcome for outcome in export if outcome.status == "failed" and isinstance(outcome.error, WriteError)]
+    assert [outcome.told.time for outcome in failed if outcome.told] == [TIME + 3 * STEP]
+    proxy.spoil = lambda *_request: ""
+    assert run(frames, f"{url}/out") == {"ok": 1, "skipped": FRAMES, "failed": 4}
+
+
+def test_a_listing_that_fails_between_two_pages_loses_no_name(url: str) -> None:
+    names = [f"{number:02}" for number in range(25)]
+    for name in names:
+        (RemotePath(url) / name).write_bytes(b"x")
+    whole, failures = obstore.list, iter([OSError("lost"), None, OSError("lost"), OSError("lost")])
+
+    def breaking(*args: Any, **options: Any) -> Iterator[Any]:
+        yield from itertools.islice(whole(*args, **{**options, "chunk_size": 4}), 2)
+        if (failure := next(failures, None)) is not None:
+            raise failure
+        yield from itertools.islice(whole(*args, **{**options, "chunk_size": 4}), 2, None)
+
+    with patch.object(buckets, "_PAUSE_S", 0), patch.object(obstore, "list", breaking):
+        assert [file.name for file in RemotePath(url).below()] == names
+
+
+def test_an_upload_that_breaks_off_leaves_no_object(url: str, spoiled: Callable[..., Proxy]) -> None:
+    spoiled(lambda _number, method, _path: "cut request" if method == "PUT" else "")
+    path = RemotePath(f"{url}/half")
+    with patch.dict(buckets._RETRIES, max_retries=1), pytest.raises(OSError, match="PUT"):
+        path.write_bytes(b"x" * 100_000)
+    assert not path.is_file()
+
+
+def test_without_keys_nothing_is_signed(
+    url: str, frames: Path, spoiled: Callable[..., Proxy], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = upload(frames, f"{url}/frames")
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    monkeypatch.setenv("AWS_NO_SIGN_REQUEST", "YES")
+    proxy = spoiled(lambda *_request: "")
+    assert len(list(RemotePath(source).below())) == FRAMES
+    assert proxy.requests
+    assert not any("authorization" in map(str.lower, headers) for _method, _path, headers in proxy.requests)
+
+
+def test_a_server_that_is_not_there(url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    _connect_to("http://127.0.0.1:1", monkeypatch)
+    with patch.dict(buckets._RETRIES, max_retries=1), pytest.raises(SourceError, match="cannot be read"):
+        run(f"{url}/x", tmp_path / "out")
+
+
+def test_frames_of_a_bucket_open_as_one_dataset(url: str, frames: Path) -> None:
+    (frames / "RDR_HSR_202206.tar.gz").unlink()
+    broken = frames / frame_name(TIME + 20 * STEP)
+    broken.unlink(missing_ok=True)
+    opened = hsrgeo.open(upload(frames, f"{url}/frames"))
+    here = hsrgeo.open(frames)
+    assert opened.sizes["time"] == FRAMES - 2
+    assert opened.reflectivity.equals(here.reflectivity)
