@@ -1,6 +1,83 @@
-"""`python -m hsrgeo`."""
+"""The command `hsrgeo`, also as `python -m hsrgeo`: what it sees to before anything else is imported."""
 
-from hsrgeo.cli import main
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from types import FrameType
+
+_SAME_WISH_S = 2.0
+
+
+class Ending:
+    """Makes Ctrl-C, a request to end (SIGTERM) and a terminal that goes (SIGHUP) the same: a `KeyboardInterrupt`.
+
+    On its way out what is half-written and put aside is removed; its argument is the signal's number, of which the
+    exit status is made. People press Ctrl-C twice, and `timeout` asks the process and its group: what comes within two
+    seconds is the same wish. What comes later ends the process where it stands, as kill -9 would.
+    """
+
+    def __init__(self) -> None:
+        self._number = 0
+        self._begun: float | None = None
+        self._deaf = False  # to Ctrl-C, as a script's shell makes what it puts in the background
+
+    def install(self) -> None:
+        """Handle these signals from now on."""
+        self._deaf = signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+        signal.signal(signal.SIGINT, self)
+        for name in ("SIGTERM", "SIGHUP"):
+            number = getattr(signal, name, None)  # not every system has them
+            if number is not None and signal.getsignal(number) != signal.SIG_IGN:  # as nohup wants it, of workers too
+                signal.signal(number, self)
+
+    def over(self) -> None:
+        """Take note that all is done: who interrupts now is too late."""
+        self._begun = self._begun or time.monotonic()
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        """Handle a signal."""
+        if not self._number:
+            if number == signal.SIGINT and self._deaf:
+                return
+            self._number = number
+        if self._begun is None:
+            # While workers start, Ctrl-C is held back (hsrgeo.engine.parallel), and so must be what stands for it.
+            ctrl_c = signal.getsignal(signal.SIGINT)
+            if number != signal.SIGINT and callable(ctrl_c) and ctrl_c is not self:
+                ctrl_c(signal.SIGINT, frame)
+                return
+            self._begun = time.monotonic()
+            raise KeyboardInterrupt(self._number)
+        if time.monotonic() - self._begun > _SAME_WISH_S:
+            os._exit(128 + self._number)
+
+
+def main() -> None:
+    """Run the command line."""
+    ending = Ending()
+    ending.install()
+    try:
+        _fill_closed_streams()
+        from hsrgeo.cli import main as run  # noqa: PLC0415 - takes a moment, in which a user may press Ctrl-C
+
+        run()
+    except KeyboardInterrupt as interrupt:  # before a command had begun
+        sys.exit(128 + (interrupt.args[0] if interrupt.args else signal.SIGINT))
+    finally:
+        ending.over()
+
+
+def _fill_closed_streams() -> None:
+    """Open what was closed (``>&-``), or the first file opened becomes stdout and gets what a library prints."""
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:  # noqa: PLR2004 - stdin, stdout, stderr
+        os.set_inheritable(descriptor, True)  # noqa: FBT003 - workers need them as much
+    os.close(descriptor)
+    sys.stdout = sys.stdout or open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115 - joblib flushes both
+    sys.stderr = sys.stderr or open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+
 
 if __name__ == "__main__":
     main()

@@ -10,7 +10,8 @@ from pathlib import Path
 from unittest.mock import patch
 
 from hsrgeo.sources import remote
-from hsrgeo.sources.remote import Listed, RemotePath
+from hsrgeo.sources.remote import RemotePath
+from hsrgeo.sources.service import Listed, Service
 
 _NUMBERS = itertools.count()
 
@@ -28,7 +29,7 @@ class MemoryBucket:
         """Give the folder ``out`` of the bucket, which can be reached meanwhile."""
         service = remote._service
 
-        def connect(root: str) -> remote.Service:
+        def connect(root: str) -> Service:
             return self if root == self.url else service(root)
 
         with patch.object(remote, "_service", connect):
@@ -51,8 +52,10 @@ class MemoryBucket:
             raise OSError(errno.ESTALE, "it was changed while it was read")
         yield self._get(key)[start:]
 
-    def write(self, key: str, data: bytes | Path, *, new: bool) -> None:
+    def write(self, key: str, data: bytes | Path, *, new: bool, over: str) -> None:
         self.step()
+        if over and (key not in self.objects or self.stat(key).version != over):
+            raise OSError(errno.ESTALE, "another version")
         if new and key in self.objects:
             raise FileExistsError(errno.EEXIST, "there")
         self.objects[key] = data.read_bytes() if isinstance(data, Path) else bytes(data)

@@ -65,6 +65,23 @@ def test_sums_of_an_export_are_those_of_its_frames(frames: Path, tmp_path: Path)
     assert within == expected
 
 
+def test_an_export_of_every_second_frame_counts_each_for_ten_minutes(frames: Path, tmp_path: Path) -> None:
+    half = exported(frames, tmp_path / "half", window=WINDOW, every=TEN)
+    made, found = summed(half, tmp_path / "a")
+    _made, expected = summed(frames, tmp_path / "b", window=WINDOW, every=TEN)
+    assert found == expected
+    assert made.notes[0] == f"each time stands for 10min, as most times of {half} are so far apart"
+    assert summed(half, tmp_path / "c", every=TEN)[1] == expected
+
+
+def test_sums_do_not_go_into_an_export_or_a_cube(frames: Path, tmp_path: Path) -> None:
+    out = exported(frames, tmp_path / "out", window=WINDOW)
+    with pytest.raises(OptionsError, match="is the output of an export; sums and fields go to a folder of their own"):
+        summed(frames, out)
+    with pytest.raises(OptionsError, match="is a cube; sums"):
+        summed(frames, tmp_path / "rain.zarr")
+
+
 def test_rain_says_by_what_law_it_was_made(frames: Path, tmp_path: Path) -> None:
     rain = exported(frames, tmp_path / "rain", window=WINDOW, quantity="rain", zr=(300.0, 1.4))
     made, found = summed(rain, tmp_path / "a", rolling=[TEN])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import json
 import math
 import pickle
 import warnings
@@ -302,6 +303,28 @@ def test_exported_folders_open_as_the_frames_do(folder: Path, tmp_path: Path) ->
         open_array(out, quantity="rain")
     with pytest.raises(OptionsError, match="on its own"):
         open_array([out, folder])
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"status": None},
+        {"outputs": [{"bytes": 1}]},
+        {"outputs": [{"path": "../elsewhere.tif"}]},
+        {"outputs": [{"path": "/elsewhere.tif"}]},
+        {"time": "2022-06-09T11:15:00"},
+        {"time": 5},
+    ],
+    ids=str,
+)
+def test_a_damaged_line_of_an_export_is_told(folder: Path, tmp_path: Path, damage: dict[str, Any]) -> None:
+    list(export(folder, tmp_path, ExportOptions(window=(420, 620, 48, 32), formats="cog", jobs=1)))
+    manifest = tmp_path / "manifest.jsonl"
+    first, *others = manifest.read_text(encoding="utf-8").splitlines()
+    line = {name: value for name, value in (json.loads(first) | damage).items() if name != "status" or value}
+    manifest.write_text("\n".join([*others, json.dumps(line)]), encoding="utf-8")
+    with pytest.raises(SourceError, match=rf"manifest\.jsonl: line {len(others) + 1} is damaged"):
+        open_array(tmp_path)
 
 
 def test_exported_regions_are_chosen_by_name(folder: Path, tmp_path: Path) -> None:

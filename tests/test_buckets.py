@@ -54,7 +54,7 @@ def url(server: str, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureReq
 
 def _connect_to(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", address)
-    remote._service.cache_clear()
+    remote._connected.cache_clear()
 
 
 @pytest.fixture

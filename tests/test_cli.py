@@ -19,6 +19,8 @@ from typer.testing import CliRunner, Result
 
 import hsrgeo
 from hsrgeo.cli import app
+from hsrgeo.cli import options as cli_options
+from hsrgeo.model.grid import MAIN_GRID, grids
 from tests.conftest import NX, NY, TIME, MakeFile, frame_name, make_tar
 
 COMMANDS = ["export", "info", "verify", "grids", "extract", "simulate"]
@@ -464,6 +466,10 @@ def test_grids_lists_them() -> None:
     assert [line.split()[0] for line in lines] == ["kma-hb-500m", "kma-hb-1km"]
     assert "2305 x 2881 cells of 500 m" in lines[0]
     assert "1153 x 1441 cells of 1000 m" in lines[1]
+
+
+def test_the_help_names_the_main_grid() -> None:
+    assert cli_options.MAIN_GRID == MAIN_GRID == next(iter(grids()))
 
 
 @pytest.mark.parametrize(

@@ -397,3 +397,9 @@ def test_options_that_exclude_each_other() -> None:
     for given in ((2, "tcp://host:8786", 60), (-1, " ", 60), (-1, "tcp://host:8786", 0), (-1, None, 5)):
         with pytest.raises(OptionsError):
             workers_for(*given)
+
+
+@pytest.mark.parametrize("address", ["http://127.0.0.1:8786", "s3://scheduler"])
+def test_an_address_that_cannot_be_a_scheduler(address: str) -> None:
+    with pytest.raises(OptionsError, match="expected tcp, tls, ws, wss, ucx:// or the path of a scheduler file"):
+        ExportOptions(dask=address)

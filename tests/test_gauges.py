@@ -24,7 +24,7 @@ from typer.testing import CliRunner
 
 import hsrgeo
 from hsrgeo.cli import app
-from hsrgeo.cube.places import read_polygons
+from hsrgeo.cube.places import Points, read_points, read_polygons
 from hsrgeo.engine.gauges_bias import GaugeBias, gauge_bias
 from hsrgeo.engine.gauges_field import GaugeFields, gauge_fields
 from hsrgeo.engine.gauges_options import GaugeBiasOptions, GaugeFieldOptions
@@ -102,6 +102,12 @@ def test_a_row_a_time(save: Save) -> None:
         ("time_utc", "2022-06-09T12:00+09:00", "start", NOON),
         ("일시", "2022-06-09 12:00", "start", NOON),
         ("TIME_KST", "2022-06-09T12:00", "start", NOON),
+        ("time", "2022-6-9 12:00", "start", NOON),
+        ("time", "2022/06/09 12:00:00", "start", NOON),
+        ("time", "2022. 6. 9 12:00", "start", NOON),
+        ("time_utc", "2022/6/9 3:00", "start", NOON),
+        ("time_utc", "2022/6/9 12:00+09:00", "start", NOON),
+        ("time", "2022-06-09 3:00z", "start", NOON),
     ],
 )
 def test_which_step_a_reading_stands_for(save: Save, header: str, text: str, stamp: str, start: datetime) -> None:
@@ -134,19 +140,52 @@ def test_what_is_missing_is_counted_and_no_zero(save: Save) -> None:
     assert "empty cells, taken as no rain: 1" in read(path, missing=(-99.9,), empty="zero").notes()
 
 
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_columns_are_parted_as_the_header_tells(save: Save, separator: str) -> None:
+    rows = (("time", "name", '"rain, mm"'), ("2022-06-09 6:10", "서울", "1.5"), ("2022-06-09 6:10", "인천", ""))
+    path = save("".join(separator.join(row) + "\n" for row in rows))
+    readings = read(path, step=TEN)
+    assert readings.times == [datetime(2022, 6, 9, 6, tzinfo=KST)]
+    assert readings.counts == {"used": 1, "missing": 1}
+    wide = save("time;서울;인천\n2022-06-09 12:00;1;2\n".replace(";", separator))
+    assert only(read(wide))[:2] == [1, 2]
+    points = read_points(save("name;lon;lat\n서울;126.9;37.5\n".replace(";", separator), "gauges.csv"))
+    assert points == Points(("서울",), ((126.9, 37.5),))
+
+
+def test_a_list_of_gauges_as_korean_programs_write_it(save: Save) -> None:
+    seoul = Points(("서울",), ((126.9, 37.5),))
+    text = "지점,지점명,위도,경도\n108,서울,37.5,126.9\n"
+    assert read_points(save(text, "gauges.csv")) == seoul
+    path = save(text, "korean.csv", "cp949")
+    assert read_points(path, "cp949") == seoul
+    assert read_points(save(text, "gauges.csv"), "cp949") == seoul  # UTF-8 is seen to be that
+    both = save("name,지점명,lon,lat\nA,서울,126.9,37.5\n", "both.csv")
+    assert read_points(both).names == ("A",)
+    for encoding, told in ((None, "--encoding cp949"), ("utf-8", "must be UTF-8"), ("ascii", "neither UTF-8 nor ascii")):
+        with pytest.raises(OptionsError, match=told):
+            read_points(path, encoding)
+    with pytest.raises(OptionsError, match="encoding 'klingon' is not known"):
+        read_points(path, "klingon")
+
+
 BAD = {
     "2022-06-09 12:00,서울,abc": "'abc' is no number",
     "2022-06-09 12:00,서울,inf": "'inf' is no number",
     "2022-06-09 12:00,서울,1_0": "'1_0' is no number",
     '2022-06-09 12:00,서울,"1,5"': "'1,5' is no number",
     "2022-06-09 12:00,서울,1,5": "more cells than columns",
-    "2022-06-09 12:00,서울,-9": "-9 is negative; is it a code for missing?",
+    "2022-06-09 12:00,서울,-9": "-9 is negative (if it is a code for no reading: --missing -9)",
     "2022-06-09 12:00,서울,999.9": "999.9 mm is more than 500 mm in one step",
-    "2022-06-09 12:07,서울,1": "is not on whole steps of 1h after midnight KST",
-    "2022-06-09,서울,1": "a day, no time",
-    "2022-06,서울,1": "expected day and time",
-    "2022-06-31 12:00,서울,1": "day",
-    "noon,서울,1": "expected day and time",
+    "2022-06-09 12:07,서울,1": "the time is not on whole steps of 1h after midnight KST: line 4 (2022-06-09 12:07)",
+    "2022-06-09,서울,1": "a day without a time cannot be the end of a step",
+    "2022-06,서울,1": "must be day and time",
+    "2022-06-31 12:00,서울,1": "the time cannot be: there is no such date: line 4 (2022-06-31 12:00)",
+    "2022-13-40,서울,1": "there is no such date: line 4 (2022-13-40)",
+    "2022/06/09 24:00,서울,1": "midnight is 00:00 of the next day",
+    "2022/06-09 12:00,서울,1": "must be day and time",
+    "09/06/2022 12:00,서울,1": "must be day and time",
+    "noon,서울,1": "must be day and time, as 2022-06-09T11:00: line 4 (noon)",
     "2022-06-09 12:00,,1": "no name",
 }
 
@@ -154,20 +193,33 @@ BAD = {
 @pytest.mark.parametrize("row", BAD)
 def test_a_bad_row_is_refused_or_counted(save: Save, row: str) -> None:
     path = save(f"time,name,mm\n2022-06-09 11:00,인천,1\n\n{row}\n")
-    with pytest.raises(OptionsError, match=r"line 4: .*skip_bad") as refused:
+    with pytest.raises(OptionsError, match=r"line 4.*skip_bad") as refused:
         read(path)
     assert BAD[row] in str(refused.value)
     readings = read(path, skip_bad=True)
     assert readings.counts["bad"] == 1
     assert readings.counts["used"] == 1
     (note,) = (note for note in readings.notes() if note.startswith("bad"))
-    assert note.startswith("bad readings, left out: 1 (line 4: ")
+    assert note == f"bad readings, left out: 1 ({readings.bad})"
+    assert BAD[row] in note
 
 
 def test_many_bad_rows_are_told_in_part(save: Save) -> None:
     path = save("time,name,mm\n2022-06-09 11:00,인천,1\n" + "2022-06-09 12:00,서울,x\n" * 25)
-    with pytest.raises(OptionsError, match="and 15 more"):
+    with pytest.raises(OptionsError) as refused:
         read(path)
+    told = ", ".join(f"{line} (서울)" for line in range(3, 13))
+    assert f"rain.csv: 'x' is no number: lines {told} and 15 more. With --skip-bad" in str(refused.value)
+
+
+def test_of_many_things_that_are_wrong_the_first_are_told(save: Save) -> None:
+    # Ten texts, each in two lines, and two more in one: the eleventh and the twelfth are counted only.
+    rows = [f"2022-06-09 12:00,서울,x{number}\n" for number in (*range(10), *range(12))]
+    with pytest.raises(OptionsError) as refused:
+        read(save("time,name,mm\n" + "".join(rows)))
+    told = str(refused.value)
+    assert "'x0' is no number: lines 2 (서울), 12 (서울); 'x1' is no number: lines 3 (서울), 13 (서울)" in told
+    assert "lines 11 (서울), 21 (서울); and 2 others. With" in told
 
 
 def test_two_readings_of_a_time(save: Save) -> None:
@@ -221,7 +273,7 @@ def test_which_column(save: Save) -> None:
 
 def test_korean_files_of_another_encoding(save: Save) -> None:
     path = save("time,name,mm\n2022-06-09 12:00,서울,1\n", encoding="cp949")
-    with pytest.raises(OptionsError, match=r"is not utf-8: .*cp949"):
+    with pytest.raises(OptionsError, match=r"is not utf-8: .*--encoding cp949"):
         read(path)
     assert only(read(path, encoding="cp949"))[0] == 1
     with pytest.raises(OptionsError, match="is not cp949"):
@@ -1004,7 +1056,7 @@ def test_the_command_for_a_bias(save: Save, tmp_path: Path) -> None:
     done = invoke(*words, "--min-pairs", 3, "--json")
     assert done.exit_code == 0, done.stderr
     assert json.loads(done.stdout)["scores"]["adjusted"]["rmse_mm"] == pytest.approx(2**0.5)
-    assert "1 of 2 periods with a factor, 3 pairs, readings as the end of 1h" in done.stderr
+    assert "1 of 2 periods with a factor of 3 pairs, readings as the end of 1h" in done.stderr
     none = invoke(*words)
     assert none.exit_code == 1
     assert "0 of 2 periods with a factor" in none.stderr

@@ -6,6 +6,7 @@ worker's part is the true one, but for unpacking and cutting.
 
 from __future__ import annotations
 
+import errno
 import itertools
 import json
 import os
@@ -91,7 +92,7 @@ def cut(frame: Any, told: FrameName, recipe: Recipe) -> Iterator[tuple[str, byte
 
 @pytest.fixture(autouse=True, scope="module")
 def frames_of_nothing() -> Iterator[None]:
-    with patch("hsrgeo.engine.work.decode", unpacked), patch("hsrgeo.engine.work.files_of", cut):
+    with patch("hsrgeo.engine.outcome.decode", unpacked), patch("hsrgeo.engine.work.files_of", cut):
         yield
 
 
@@ -637,3 +638,19 @@ def test_a_path_stays_taken_in_the_next_run(tmp_path: Path) -> None:
     Run(tmp_path, [Made("hsr")])
     assert Run(tmp_path, [Made("hsp", product="HSP")]).statuses == {"hsp": "failed"}
     assert (tmp_path / f"{STEM}.tif").read_bytes() == tif_of(Made("hsr"))
+
+
+def test_a_staged_file_that_cannot_be_read_back_fails_its_frame(tmp_path: Path) -> None:
+    strangers_file(tmp_path, tif_of(STRONG))
+    read = Path.read_bytes
+
+    def lost(path: Path) -> bytes:
+        if path.name.endswith(".staged"):
+            raise OSError(errno.EIO, "Input/output error")
+        return read(path)
+
+    with patch.object(Path, "read_bytes", lost):
+        run = Run(tmp_path, [BROKEN, STRONG])
+    assert run.statuses["strong"] == "failed"
+    assert "cannot be read back: Input/output error" in lines(tmp_path)[-1]["error"]["message"]
+    assert Run(tmp_path, [BROKEN, STRONG]).statuses["strong"] == "ok"

@@ -299,7 +299,7 @@ def test_a_damaged_line_is_told_by_its_number(tmp_path: Path, damage: bytes) -> 
         assert len(manifest) == 2
 
 
-@pytest.mark.parametrize("path", ["../secret.tif", "a/../../secret.tif", "/etc/secret.tif"])
+@pytest.mark.parametrize("path", ["../secret.tif", "a/../../secret.tif", "/etc/secret.tif", ".", "./"])
 def test_a_line_about_files_elsewhere_is_damaged(tmp_path: Path, path: str) -> None:
     with Manifest(tmp_path) as manifest:
         manifest.append(dataclasses.replace(ok(), outputs=(Output(path, 1, 1),)))

@@ -11,6 +11,7 @@ from hypothesis.extra import numpy as hnp
 
 from hsrgeo.model.quantity import (
     QUANTITIES,
+    RAIN,
     RAIN_RATE,
     CellStatistics,
     Quantity,
@@ -18,6 +19,7 @@ from hsrgeo.model.quantity import (
     clean_values,
     physical_values,
     quantity_for,
+    quantity_named,
 )
 from tests.conftest import COUNTS, Pixels
 
@@ -251,3 +253,24 @@ def test_dbz_goes_back_to_the_stored_integer(raw: Pixels) -> None:
     values = physical_values(raw, DBZ)
     echo = np.isfinite(values)
     assert np.array_equal(np.rint(values[echo] * 100).astype(np.int16), raw[echo])
+
+
+@pytest.mark.parametrize(
+    "quantity", [RAIN, RAIN_RATE, *QUANTITIES.values()], ids=lambda one: f"{one.name}{one.undetect}"
+)
+def test_a_quantity_is_known_by_what_a_file_says_of_it(quantity: Quantity) -> None:
+    name, code = quantity.name, quantity.undetect
+    for undetect in (code, str(code), np.int16(code), float(code)):
+        assert quantity_named(name, undetect) is quantity
+        assert quantity_named(name, undetect, quantity.unit) is quantity
+        assert quantity_named(name, undetect, "inch") is None
+
+
+@pytest.mark.parametrize("undetect", [None, "", "none", "-25000.0", " -25000", np.nan, np.inf, [1, 2], -24999])
+def test_what_is_no_undetect_makes_no_quantity(undetect: object) -> None:
+    assert quantity_named("reflectivity", undetect) is None
+
+
+def test_another_word_is_no_quantity() -> None:
+    assert quantity_named("", -25000) is None
+    assert quantity_named("velocity", -25000) is None

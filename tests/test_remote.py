@@ -11,6 +11,7 @@ import socket
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 import pytest
@@ -23,7 +24,8 @@ from hsrgeo.engine.manifest import Manifest
 from hsrgeo.engine.outcome import of_found
 from hsrgeo.errors import ManifestError, OptionsError, WriteError
 from hsrgeo.sources.found import Found
-from hsrgeo.sources.remote import Listed, RemotePath, _Stream, is_remote, local, place, remote_files
+from hsrgeo.sources.remote import RemotePath, is_remote, local, place, remote_files
+from hsrgeo.sources.service import Listed, Stream
 from tests.memory_bucket import MemoryBucket
 
 
@@ -116,7 +118,7 @@ def test_files_of_a_folder_a_pattern_and_a_name(bucket: MemoryBucket, out: Remot
 
 @pytest.fixture(autouse=True)
 def without_pauses() -> Iterator[None]:
-    with patch("hsrgeo.sources.remote._PAUSE_S", 0.0):
+    with patch("hsrgeo.sources.service._PAUSE_S", 0.0):
         yield
 
 
@@ -142,13 +144,13 @@ class Breaking:
 @given(st.binary(max_size=200), st.lists(st.integers(1, 60), max_size=10), st.integers(1, 50))
 def test_a_stream_that_breaks_off_goes_on_where_it_was(data: bytes, breaks: list[int], step: int) -> None:
     service = Breaking(data, breaks)
-    stream = io.BufferedReader(_Stream(service, Listed("key", len(data), "v1")), 16)  # type: ignore[arg-type]
+    stream = io.BufferedReader(Stream(service, Listed("key", len(data), "v1")), 16)  # type: ignore[arg-type]
     assert b"".join(iter(lambda: stream.read(step), b"")) == data
 
 
 def test_a_stream_without_progress_gives_up() -> None:
     service = Breaking(b"x" * 100, [10, *[0] * 100])
-    stream = _Stream(service, Listed("key", 100, "v1"))  # type: ignore[arg-type]
+    stream = Stream(service, Listed("key", 100, "v1"))  # type: ignore[arg-type]
     with pytest.raises(OSError, match="cut"):
         stream.readall()
     assert service.asked == [0, *[10] * 4]  # five failures: the first after ten bytes
@@ -156,7 +158,7 @@ def test_a_stream_without_progress_gives_up() -> None:
 
 def test_a_stream_that_ends_too_early_is_an_error() -> None:
     service = Breaking(b"x" * 50, [])
-    stream = _Stream(service, Listed("key", 100, "v1"))  # type: ignore[arg-type]
+    stream = Stream(service, Listed("key", 100, "v1"))  # type: ignore[arg-type]
     with pytest.raises(OSError, match="ended at byte 50 of 100"):
         stream.readall()
 
@@ -165,7 +167,7 @@ def test_a_stream_that_ends_too_early_is_an_error() -> None:
 @given(st.lists(st.tuples(st.sampled_from([0, 1, 2]), st.integers(0, 99), st.integers(1, 40)), max_size=8))
 def test_seeking_is_that_of_a_file(steps: list[tuple[int, int, int]]) -> None:
     data = bytes(range(100))
-    stream = io.BufferedReader(_Stream(Breaking(data, []), Listed("key", 100, "v1")), 16)  # type: ignore[arg-type]
+    stream = io.BufferedReader(Stream(Breaking(data, []), Listed("key", 100, "v1")), 16)  # type: ignore[arg-type]
     plain = io.BytesIO(data)
     for whence, number, size in steps:
         offset = -number if whence == io.SEEK_END else min(number, 99 - plain.tell()) if whence else number
@@ -228,3 +230,45 @@ def test_a_lock_that_is_no_json_is_somebodys(out: RemotePath) -> None:
     lock_of(out).write_bytes(b"?")
     with pytest.raises(ManifestError, match="unknown, process unknown"):
         Manifest(out)
+
+
+def test_of_two_that_take_over_at_once_one_has_it(out: RemotePath) -> None:
+    held_by(out, host="elsewhere")
+    asked = journal._BucketLock._age
+
+    def meanwhile(lock: Any) -> float:
+        age = asked(lock)
+        held_by(out, host="a third one")
+        return age
+
+    stale = patch.object(journal, "_LEASE_S", 0.0), patch.object(journal._BucketLock, "_age", meanwhile)
+    with stale[0], stale[1], pytest.raises(ManifestError, match="another run is writing into it"):
+        Manifest(out)
+    assert json.loads(lock_of(out).read_bytes())["host"] == "a third one"
+
+
+def test_lines_are_never_written_over_those_of_another_run(out: RemotePath, bucket: MemoryBucket) -> None:
+    with Manifest(out) as manifest:
+        (out / f"{MANIFEST}.000001").write_bytes(b"another's")
+        manifest.append(of_found(FOUND, "failed"))
+        manifest.sync()
+    assert bucket.objects[f"{out.key}/{MANIFEST}.000001"] == b"another's"
+    assert b"a.tar" in bucket.objects[f"{out.key}/{MANIFEST}.000002"]
+
+
+def test_a_bucket_that_knows_no_conditions(out: RemotePath, bucket: MemoryBucket) -> None:
+    whole = bucket.write
+
+    def without(key: str, data: bytes | Path, *, new: bool, over: str) -> None:
+        if new or over:
+            raise OSError(errno.ENOTSUP, "no conditions")
+        whole(key, data, new=False, over="")
+
+    with patch.object(bucket, "write", without), patch.object(journal, "_SETTLE_S", 0.0):
+        with Manifest(out) as manifest:
+            manifest.append(of_found(FOUND, "failed"))
+            with pytest.raises(ManifestError, match="another run"):
+                Manifest(out)
+        held_by(out, pid=2**22 + 1)
+        with Manifest(out) as manifest:
+            assert len(manifest) == 1

@@ -111,6 +111,17 @@ def run(sources: Any, out: Path, **options: Any) -> tuple[Series, list[dict[str,
         return made, list(csv.DictReader(file))
 
 
+@pytest.mark.parametrize("minutes", [-5, 25])
+def test_a_broken_frame_at_an_end_has_its_row(folder: Path, tmp_path: Path, make_file: MakeFile, minutes: int) -> None:
+    time = TIME + timedelta(minutes=minutes)
+    (folder / frame_name(time)).write_bytes(make_file(time=time)[:-500])
+    points = read_points(gauges(tmp_path / "g.csv", ("a", *lonlat(*CELL))))
+    made, rows = run(folder, tmp_path / "o.csv", points=points)
+    assert (made.times, made.missing) == (6, 3)
+    row = rows[0 if minutes < 0 else -1]
+    assert (row["time_kst"][:16], row["rain_mm_h"], row["coverage"]) == (f"{time:%Y-%m-%dT%H:%M}", "", "0")
+
+
 def test_a_gauge_every_five_minutes(folder: Path, tmp_path: Path) -> None:
     points = gauges(tmp_path / "g.csv", ("서울 관악", *lonlat(*CELL)), ("dry", *lonlat(700, 600)))
     made, rows = run(folder, tmp_path / "rain.csv", points=points)

@@ -325,7 +325,7 @@ def test_each_time_stands_for_the_step_of_the_cube(frames: Path, tmp_path: Path)
     run(frames, tmp_path / "frames.parquet", polygons=BASINS, every=ten)
     made, _outcomes = run(source, tmp_path / "o.parquet", polygons=BASINS)
     assert (tmp_path / "o.parquet").read_bytes() == (tmp_path / "frames.parquet").read_bytes()
-    assert made.notes == [f"each time stands for 0:10:00, the step that {source} was made with"]
+    assert made.notes == [f"each time stands for 10min, the step that {source} was made with"]
     every_five = cube(frames, tmp_path / "b.zarr", {"layout": "series"}, window=WINDOW)
     run(every_five, tmp_path / "o.parquet", polygons=BASINS, every=ten)  # of each chunk of four times two or so
     assert (tmp_path / "o.parquet").read_bytes() == (tmp_path / "frames.parquet").read_bytes()

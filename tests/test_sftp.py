@@ -80,7 +80,7 @@ def root(machine: tuple[int, Path], monkeypatch: pytest.MonkeyPatch) -> str:
     port, home = machine
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
-    remote._service.cache_clear()
+    remote._connected.cache_clear()
     return f"sftp://127.0.0.1:{port}"
 
 

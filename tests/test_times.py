@@ -7,7 +7,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hsrgeo.errors import OptionsError
-from hsrgeo.model.times import FRAME_STEP, KST, kst_text, on_step, parse_step, parse_time, utc_text
+from hsrgeo.model.times import (
+    FRAME_STEP,
+    KST,
+    kst_text,
+    length_text,
+    on_step,
+    parse_step,
+    parse_time,
+    usual_step,
+    utc_text,
+)
 
 MINUTES = st.datetimes(datetime(1, 1, 2), datetime(9999, 12, 30)).map(  # noqa: DTZ001 - made aware below
     lambda time: time.replace(second=0, microsecond=0, tzinfo=KST)
@@ -171,3 +181,27 @@ def test_a_day_begins_at_midnight_kst_not_utc() -> None:
     # three hours: 00, 03 .. 21 KST are 15, 18 .. 12 UTC; nine hours is three steps, so both clocks agree
     assert on_step(datetime(2022, 6, 9, 0, tzinfo=UTC), timedelta(hours=3))
     assert not on_step(datetime(2022, 6, 9, 0, tzinfo=UTC), timedelta(hours=2))  # 09:00 KST is odd
+
+
+@pytest.mark.parametrize("text", ["1d", "12h", "1h", "90min", "10min", "1min"])
+def test_a_length_is_told_as_a_user_gives_it(text: str) -> None:
+    assert length_text(parse_step(text)) == text
+
+
+def test_half_a_minute_is_not_told_as_none() -> None:
+    assert length_text(timedelta(seconds=30)) == "0.5min"
+
+
+@pytest.mark.parametrize(
+    ("minutes", "usual"),
+    [
+        ([], None),
+        ([5], None),
+        ([0, 10], 10),
+        ([0, 5, 10, 20, 30, 40], 10),  # 5 twice, 10 three times
+        ([0, 10, 15, 25, 30], 5),  # both twice: the shorter
+    ],
+)
+def test_the_usual_step(minutes: list[int], usual: int | None) -> None:
+    times = [datetime(2022, 6, 9, tzinfo=KST) + timedelta(minutes=minute) for minute in minutes]
+    assert usual_step(times) == (None if usual is None else timedelta(minutes=usual))

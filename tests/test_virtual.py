@@ -522,3 +522,25 @@ def test_the_codec_on_its_own(frame_file: bytes, tmp_path: Path) -> None:
         DegreesCodec("x")
     with pytest.raises(OptionsError, match="expected a grid"):
         DegreesCodec("lon").decode(b"{}")
+
+
+@pytest.mark.parametrize("where", ["recipe", "cut", "target"])
+def test_the_codec_refuses_what_it_would_have_to_ignore(frame_file: bytes, tmp_path: Path, where: str) -> None:
+    """A newer hsrgeo may know another option: to read its reference without it would give other numbers."""
+    path = tmp_path / frame_name()
+    path.write_bytes(frame_file)
+    frame = open_frame(path).crop(window=(400, 600, 30, 20))
+    cut: dict[str, object] = {"region": "", "window": [400, 600, 30, 20]}
+    recipe: dict[str, object] = {"cuts": [cut], "values": "raw", "block": 1, "quantity": "stored"}
+    told = {"step_minutes": 5, "layout": "map", "format": "zarr 2"}
+    FrameCodec(shape_for(frame, recipe | told).as_json(), "")
+    match where:
+        case "recipe":
+            recipe["smooth"] = 3
+        case "cut":
+            cut["smooth"] = 3
+        case _:
+            recipe["target"] = {"wkt2": "", "resolution": 1.0, "resampling": "nearest", "smooth": 3}
+    shape = shape_for(frame, recipe | told).as_json()
+    with pytest.raises(OptionsError, match="smooth"):
+        FrameCodec(shape, "")

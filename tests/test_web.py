@@ -40,6 +40,7 @@ class Server(ThreadingHTTPServer):
 class Handler(SimpleHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server: Server
+    parts = True
 
     def translate_path(self, path: str) -> str:
         return str(self.server.folder) + super().translate_path(path).removeprefix(str(Path.cwd()))
@@ -50,7 +51,7 @@ class Handler(SimpleHTTPRequestHandler):
             self.send_error(404)
             return
         data = path.read_bytes()
-        part = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range") or "")
+        part = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range") or "") if self.parts else None
         first, last = (int(part[1]), min(int(part[2] or len(data)), len(data) - 1)) if part else (0, len(data) - 1)
         self.send_response(206 if part else 200)
         if part:
@@ -88,7 +89,7 @@ def folder(make_file: Callable[..., bytes], tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("cut", [None, 1000])
 def test_an_archive_is_read_to_its_end_wherever_it_breaks_off(folder: Path, cut: int | None) -> None:
-    eager = patch.multiple("hsrgeo.sources.buckets", _CHUNK=1), patch("hsrgeo.sources.remote._PAUSE_S", 0)
+    eager = patch.multiple("hsrgeo.sources.buckets", _CHUNK=1), patch("hsrgeo.sources.service._PAUSE_S", 0)
     with eager[0], eager[1], serving(folder, lambda _number: cut) as address:
         frames = list(hsrgeo.iter_frames(f"{address}/{quote('레이더 2022.tar.gz')}"))
     assert [frame.time for frame in frames] == [TIME, TIME + STEP, TIME + 2 * STEP]
@@ -102,6 +103,15 @@ def test_a_frame_of_a_web_server_is_that_of_the_disk(folder: Path, tmp_path: Pat
         )
         run = hsrgeo.export(f"{address}/{frame_name(TIME)}", tmp_path / "out", OPTIONS)
         assert [outcome.status for outcome in run] == ["ok"]
+
+
+def test_a_server_that_knows_no_parts_of_files(folder: Path) -> None:
+    with patch.object(Handler, "parts", new=False), serving(folder) as address:
+        frame = hsrgeo.open_frame(f"{address}/{frame_name(TIME)}")
+        assert frame.crc32 == hsrgeo.open_frame(folder / frame_name(TIME)).crc32
+        assert (
+            RemotePath(f"{address}/{frame_name(TIME)}").read_bytes(10) == (folder / frame_name(TIME)).read_bytes()[:10]
+        )
 
 
 def test_a_web_server_has_no_folders_to_list(folder: Path) -> None:

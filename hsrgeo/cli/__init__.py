@@ -1,5 +1,6 @@
 """The command line: one module a command, each parses, calls a library function and reports. Only it prints."""
 
+import inspect
 from typing import Annotated
 
 import typer
@@ -38,6 +39,16 @@ for title, commands in (("Export", _MAIN), ("Maps", _GIS), ("Numbers", _NUMBERS)
         app.command(no_args_is_help=command is not grids, rich_help_panel=title)(command)
 app.add_typer(plot, rich_help_panel="Numbers")
 app.add_typer(gauges, rich_help_panel="Numbers")
+
+
+def _joined(text: str) -> str:
+    """Return a help text with each paragraph in one line, for the terminal to break where it ends."""
+    return "\n\n".join(" ".join(part.split()) for part in inspect.cleandoc(text).split("\n\n"))
+
+
+for group in (app, plot, gauges):
+    for registered in group.registered_commands:
+        registered.help = _joined(inspect.getdoc(registered.callback) or "")
 
 
 def _show_version(wanted: bool) -> None:

@@ -14,7 +14,8 @@ def accumulate(
     sources: Annotated[
         list[str],
         typer.Argument(
-            metavar="SOURCE", help="Frames, folders, globs, archives; or one OUT of hsrgeo export that has COGs."
+            metavar="SOURCE",
+            help=f"Frames, folders, globs, archives; or one OUT of hsrgeo export that has COGs. {options.REMOTE}",
         ),
     ],
     out: Annotated[
@@ -85,12 +86,12 @@ def accumulate(
         from hsrgeo.cli.follow import Follower  # noqa: PLC0415 - commands import what they need when they run
         from hsrgeo.engine.accumulate import accumulate as run_accumulate  # noqa: PLC0415
         from hsrgeo.engine.accumulate_options import AccumulateOptions  # noqa: PLC0415
-        from hsrgeo.model.times import parse_step  # noqa: PLC0415
+        from hsrgeo.model.times import parse_length, parse_step  # noqa: PLC0415
 
         wanted = AccumulateOptions(
             period="event" if period.strip().lower() == "event" else parse_step(period),
             min_coverage=min_coverage,
-            rolling=[parse_step(length) for length in rolling or ()],
+            rolling=[parse_length(length) for length in rolling or ()],
             bbox=bbox,
             window=window,
             center=center,

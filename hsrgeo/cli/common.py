@@ -2,32 +2,36 @@
 
 import json
 import os
+import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from enum import IntEnum
+from typing import TextIO
 
 import typer
 
-from hsrgeo.errors import HsrGeoError, ManifestError, OptionsError, OutputError, SourceError
+from hsrgeo.errors import NO_ROOM, HsrGeoError, ManifestError, NoRoomError, OptionsError, OutputError, SourceError
 
 
 class Status(IntEnum):
-    """Exit statuses."""
+    """Exit statuses; 128 and the number of a signal where one ended it: 130 for Ctrl-C."""
 
     DONE = 0
     BROKEN = 1
     USAGE = 2
-    INTERRUPTED = 130
 
 
 def say(text: str) -> None:
-    """Print a line to stderr, as long as somebody reads there; stdout is for what a script may want."""
+    """Print a line to stderr, as long as somebody reads there; stdout is for what a script may want.
+
+    Where it cannot be printed, for the reader went or the disk of a log is full, there is nowhere left to say so.
+    """
     try:
         typer.echo(_printable(text), err=True)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
+    except OSError:
+        _forget(sys.stderr)
 
 
 def answer(text: str) -> None:
@@ -41,8 +45,9 @@ def answer(text: str) -> None:
     try:
         typer.echo(_printable(text))
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _forget(sys.stdout)
     except OSError as error:
+        _forget(sys.stdout)
         raise OutputError("stdout", f"cannot be written: {error.strerror or error}") from error
 
 
@@ -50,6 +55,16 @@ def answer_json(value: object) -> None:
     """Print JSON to stdout: letters as they are, or escaped as JSON has it where stdout lacks them."""
     text = json.dumps(value, ensure_ascii=False, indent=1)
     answer(text if _printable(text) == text else json.dumps(value, indent=1))
+
+
+def _forget(stream: TextIO | None) -> None:
+    """Lead a stream nowhere: what it still holds would be written at the end, and fail or wait there."""
+    with suppress(OSError, ValueError, AttributeError):  # it is closed, or stands for one and is none
+        descriptor = os.open(os.devnull, os.O_WRONLY)
+        try:
+            os.dup2(descriptor, stream.fileno())  # type: ignore[union-attr]
+        finally:
+            os.close(descriptor)
 
 
 def counted(count: int, word: str) -> str:
@@ -77,14 +92,23 @@ def honest_exit(*, goes_on: bool = False) -> Iterator[None]:
     except (OptionsError, SourceError, ManifestError) as error:
         say(f"hsrgeo: {error}")
         raise typer.Exit(Status.USAGE) from None
+    except NoRoomError as error:
+        _say_no_room(str(error), goes_on=goes_on)
+        raise typer.Exit(Status.BROKEN) from None
     except HsrGeoError as error:
         say(f"hsrgeo: {error}")
         raise typer.Exit(Status.BROKEN) from None
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interrupt:
+        number = interrupt.args[0] if interrupt.args else signal.SIGINT
+        how = "" if number == signal.SIGINT else f" by {signal.Signals(number).name}"
         rest = "; what is done stays done, and the same command goes on from there" if goes_on else ""
-        say(f"hsrgeo: interrupted{rest}")
-        raise typer.Exit(Status.INTERRUPTED) from None
+        say(f"hsrgeo: interrupted{how}{rest}")
+        raise typer.Exit(128 + number) from None
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in NO_ROOM:  # what is no temporary file has errors of its own
+            problem = f"cannot be written: {error.strerror}; the variable TMPDIR names another folder for them"
+            _say_no_room(f"temporary files: {problem}", goes_on=goes_on)
+            raise typer.Exit(Status.BROKEN) from None
         if os.environ.get("HSRGEO_TRACEBACK"):
             raise
         notes = "".join(f" ({note})" for note in getattr(error, "__notes__", ()))
@@ -93,6 +117,11 @@ def honest_exit(*, goes_on: bool = False) -> Iterator[None]:
             "        HSRGEO_TRACEBACK=1 shows where"
         )
         raise typer.Exit(Status.BROKEN) from None
+
+
+def _say_no_room(problem: str, *, goes_on: bool) -> None:
+    rest = ": what is done stays done" if goes_on else ""
+    say(f"hsrgeo: {problem}\n        make room and run the same command again{rest}")
 
 
 def time_option(text: str | None) -> datetime | None:

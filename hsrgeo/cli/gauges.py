@@ -103,7 +103,11 @@ def field(
     ] = None,
     variogram: Annotated[
         ModelChoice | None,
-        typer.Option(help="Of kriging; spherical. Fitted, unless given:", rich_help_panel=_HOW),
+        typer.Option(
+            metavar="MODEL",
+            help="Of kriging: spherical, exponential or gaussian. Fitted, unless given:",
+            rich_help_panel=_HOW,
+        ),
     ] = None,
     range_: Annotated[
         float | None,
@@ -123,7 +127,7 @@ def field(
     skip_bad: SkipBad = False,
     start: Start = None,
     end: End = None,
-    grid: GridName = "kma-hb-500m",
+    grid: GridName = options.MAIN_GRID,
     bbox: options.Bbox = None,
     window: options.Window = None,
     center: options.Center = None,
@@ -144,7 +148,7 @@ def field(
 ) -> None:
     """Interpolate what gauges measured to the cells of the radar's grid: rain depth in mm, a COG a period.
 
-    Band 2 is the distance to the nearest gauge; kriging adds the standard deviation of its error. Missing and bad
+    Band 2 is the distance to the nearest gauge, in metres of the grid's projection; kriging adds the standard deviation of its error. Missing and bad
     readings are counted and never filled; estimates below zero become 0 and are counted. A period with too few gauges
     has no file, and the exit status is 1.
 
@@ -286,7 +290,8 @@ def bias(
         scored = {"as it is": found.before, "adjusted": found.after, "left out": found.left_out}
         if not quiet:
             of = f"{found.factors:,} of {counted(found.periods, 'period')}"
-            say(f"{out}: {of} with a factor, {counted(found.pairs, 'pair')}, readings as the {stamp.value} of {step}")
+            behind = f" of {counted(found.pairs, 'pair')}" if found.factors else ""
+            say(f"{out}: {of} with a factor{behind}, readings as the {stamp.value} of {step}")
             for what, score in scored.items() if found.pairs else ():
                 say(f"  radar {what:9} RMSE {_told(score.rmse_mm)} mm, correlation {_told(score.correlation)}")
         if json_:
@@ -305,13 +310,14 @@ def bias(
 
 @gauges.command(no_args_is_help=True)
 def polygons(
-    gauges: Annotated[Path, typer.Argument(metavar="GAUGES", help="CSV name,lon,lat in degrees, UTF-8.")],
+    gauges: Annotated[Path, typer.Argument(metavar="GAUGES", help="CSV name,lon,lat in degrees.")],
     out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="GeoJSON in degrees: .geojson.")],
     bbox: Annotated[
         tuple[float, float, float, float] | None,
         typer.Option(metavar="W S E N", help="Degrees; polygons end there, else at the grid's edge."),
     ] = None,
-    grid: GridName = "kma-hb-500m",
+    grid: GridName = options.MAIN_GRID,
+    encoding: Annotated[str, typer.Option(metavar="NAME", help="As cp949, of a CSV that is not UTF-8.")] = "utf-8",
 ) -> None:
     """Write the Thiessen polygon of every gauge, with its area, for a GIS or for hsrgeo series --polygons.
 
@@ -320,7 +326,7 @@ def polygons(
     with honest_exit():
         from hsrgeo.engine.gauges_polygons import thiessen_polygons  # noqa: PLC0415 - commands import what they need
 
-        made = thiessen_polygons(gauges, out, bbox=bbox, grid=grid)
+        made = thiessen_polygons(gauges, out, bbox=bbox, grid=grid, encoding=encoding)
         for note in made.notes:
             say(f"note: {note}")
         say(f"{made.path}: polygons of {counted(made.gauges, 'place')}")

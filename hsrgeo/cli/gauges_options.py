@@ -39,7 +39,7 @@ ReadingsFile = Annotated[
     Path,
     typer.Argument(metavar="READINGS", help="CSV: time,name,rain_mm; or time and a column for each gauge."),
 ]
-Gauges = Annotated[Path, typer.Option("--gauges", metavar="FILE", help="CSV name,lon,lat in degrees, UTF-8.")]
+Gauges = Annotated[Path, typer.Option("--gauges", metavar="FILE", help="CSV name,lon,lat in degrees.")]
 Step = Annotated[
     str, typer.Option(metavar="LENGTH", help="What a reading stands for: 1min, 10min, 1h, 1d.", rich_help_panel=_READ)
 ]
@@ -51,7 +51,7 @@ Unit = Annotated[UnitChoice, typer.Option(help="Depth of the step, or its mean r
 Column = Annotated[
     str | None, typer.Option(metavar="NAME", help="Of the rain, where several could be.", rich_help_panel=_READ)
 ]
-Encoding = Annotated[str, typer.Option(metavar="NAME", help="As cp949, of KMA's files.", rich_help_panel=_READ)]
+Encoding = Annotated[str, typer.Option(metavar="NAME", help="As cp949, of KMA's files; of both CSV.", rich_help_panel=_READ)]
 Missing = Annotated[
     list[float] | None,
     typer.Option(metavar="CODE", help="Number for no reading, as -99.9; repeatable.", rich_help_panel=_READ),

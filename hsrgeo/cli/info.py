@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hsrgeo.cli import options
 from hsrgeo.cli.common import Status, answer, answer_json, counted, honest_exit, say
 
 if TYPE_CHECKING:  # names in signatures of helpers only: Typer reads those of commands
@@ -15,7 +16,9 @@ _TOLD = 20  # gaps and broken frames printed; --json has all
 
 
 def info(
-    sources: Annotated[list[str], typer.Argument(metavar="SOURCE", help="Frames, folders, globs, archives.")],
+    sources: Annotated[
+        list[str], typer.Argument(metavar="SOURCE", help=f"Frames, folders, globs, archives. {options.REMOTE}")
+    ],
     json_: Annotated[bool, typer.Option("--json", help="A list of objects on stdout.")] = False,
     jobs: Annotated[int, typer.Option("--jobs", "-j", metavar="N", help="Processes; -1 is one a core.")] = -1,
 ) -> None:

@@ -12,6 +12,9 @@ PRODUCT = "Rain and projection"
 WRITE = "Write"
 RUN = "Run"
 
+MAIN_GRID = "kma-hb-500m"
+# ^ `hsrgeo.model.grid.MAIN_GRID`, whose module takes too long to import for a help text
+
 
 class QuantityChoice(StrEnum):
     """What outputs hold."""
@@ -36,6 +39,7 @@ class ValuesChoice(StrEnum):
     raw = "raw"
 
 
+REMOTE = "Also by s3://, http:// and sftp://."
 Sources = Annotated[
     list[str],
     typer.Argument(

@@ -28,7 +28,8 @@ def render(
     sources: Annotated[
         list[str],
         typer.Argument(
-            metavar="SOURCE", help="Frames, folders, globs, archives; or one OUT of hsrgeo export that has COGs."
+            metavar="SOURCE",
+            help=f"Frames, folders, globs, archives; or one OUT of hsrgeo export that has COGs. {options.REMOTE}",
         ),
     ],
     out: Annotated[

@@ -27,25 +27,25 @@ def series(
         typer.Argument(
             metavar="SOURCE",
             help="Frames, folders, globs, archives; or one OUT of hsrgeo export that has COGs, or its STAC catalogue; "
-            "or one cube (.zarr, .nc), quickest in the layout series.",
+            f"or one cube (.zarr, .nc), quickest in the layout series. {options.REMOTE}",
         ),
     ],
-    out: Annotated[str, typer.Option("--out", "-o", metavar="FILE", help="The table: .csv or .parquet.")],
+    out: Annotated[str, typer.Option("--out", "-o", metavar="FILE", help="The table: .csv or .parquet, also as s3:// URL.")],
     points: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="CSV name,lon,lat in degrees, UTF-8.", rich_help_panel=_PLACES),
+        typer.Option(metavar="FILE", help="CSV name,lon,lat in degrees.", rich_help_panel=_PLACES),
     ] = None,
     polygons: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="GeoJSON, .gpkg or .shp; any CRS; needs hsrgeo[series].", rich_help_panel=_PLACES
+            metavar="FILE", help="GeoJSON, .gpkg or .shp; any CRS; needs hsrgeo\\[series].", rich_help_panel=_PLACES
         ),
     ] = None,
     name_field: Annotated[
         str | None, typer.Option(metavar="FIELD", help="The polygons' names; name.", rich_help_panel=_PLACES)
     ] = None,
     encoding: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Of a shapefile's texts, as CP949.", rich_help_panel=_PLACES)
+        str | None, typer.Option(metavar="NAME", help="Of a CSV's or a shapefile's texts, as CP949.", rich_help_panel=_PLACES)
     ] = None,
     method: Annotated[
         str,

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from hsrgeo.cli import options
 from hsrgeo.cli.common import answer, honest_exit, time_option
 
 
@@ -26,7 +27,7 @@ def simulate(
     ] = False,
     seed: Annotated[int, typer.Option(metavar="N", help="Same seed, same bytes.")] = 0,
     rain: Annotated[RainChoice, typer.Option(help="How much it rains.")] = RainChoice.light,
-    grid: Annotated[str, typer.Option(metavar="NAME", help="See hsrgeo grids.")] = "kma-hb-500m",
+    grid: Annotated[str, typer.Option(metavar="NAME", help="See hsrgeo grids.")] = options.MAIN_GRID,
 ) -> None:
     """Make synthetic frames: moving rain, coverage, NULL codes and blends, marked as synthetic.
 

@@ -30,7 +30,7 @@ from hsrgeo.cube.cf import NO_TIME, coordinates, time_variable, times_of, values
 from hsrgeo.cube.extra import need
 from hsrgeo.cube.store import SERIES_SIDE, Layout, Shape, read_band
 from hsrgeo.cube.stored import packed_cube, values_name
-from hsrgeo.errors import SourceError, WriteError
+from hsrgeo.errors import SourceError, refused
 from hsrgeo.writers.files import write_file
 
 _LEVEL = 3  # of zstd
@@ -168,7 +168,7 @@ def begin_zarr(plan: Plan) -> list[tuple[int, int]]:
         if "map" in plan.layouts:
             _link_maps(plan)
     except OSError as error:
-        raise WriteError(str(plan.part), f"cannot be written: {error.strerror or error}") from error
+        raise refused(str(plan.part), error) from error
     write_file(marker, plan.digest().encode())
     return list(_tasks(plan)) if "series" in plan.layouts else []
 

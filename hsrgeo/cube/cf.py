@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from hsrgeo.cube.extra import need
 from hsrgeo.errors import SourceError
 from hsrgeo.model.grid import Grid
-from hsrgeo.model.quantity import QUANTITIES, RAIN, RAIN_RATE, Quantity
+from hsrgeo.model.quantity import Quantity, quantity_named
 from hsrgeo.writers.tags import LICENCE
 
 GRID_MAPPING = "spatial_ref"
@@ -91,11 +91,11 @@ def quantity_of(attrs: dict[str, Any]) -> Quantity:
     Raises:
         SourceError: They describe none that is known.
     """
-    name, undetect = str(attrs.get("quantity", "")), int(attrs.get("undetect", 0))
-    for known in (RAIN, RAIN_RATE, *QUANTITIES.values()):
-        if known.name == name and known.undetect == undetect:
-            return known
-    raise SourceError(name or "cube", "holds no quantity that hsrgeo knows")
+    name = str(attrs.get("quantity", ""))
+    known = quantity_named(name, attrs.get("undetect", 0))
+    if known is None:
+        raise SourceError(name or "cube", "holds no quantity that hsrgeo knows")
+    return known
 
 
 def coordinates(grid: Grid, times: Sequence[datetime], *, lonlat: bool) -> dict[str, Any]:

@@ -136,10 +136,12 @@ def making_of(shape: Shape) -> Making:
     """Return what was made of each frame of a cube.
 
     Raises:
-        OptionsError: The cube's recipe is none.
+        OptionsError: The cube's recipe is none, or asks for what this version does not know: numbers would be others.
         KeyError, TypeError: Likewise.
     """
     recipe = shape.recipe
+    _refuse_unknown(recipe, _DECIDES | _DECIDES_NO_VALUE)
+    _refuse_unknown(recipe["cuts"][0], _OF_A_CUT)
     return Making(
         area=_area(recipe["cuts"][0]),
         quantity=recipe.get("quantity", "stored"),
@@ -148,6 +150,16 @@ def making_of(shape: Shape) -> Making:
         target=Target(**recipe["target"]) if "target" in recipe else None,
         block=recipe["block"],
     )
+
+
+_DECIDES = frozenset({"cuts", "values", "block", "quantity", "zr", "target"})
+_DECIDES_NO_VALUE = frozenset({"step_minutes", "layout", "format"})
+_OF_A_CUT = frozenset({"region", "bbox", "window", "center", "size"})
+
+
+def _refuse_unknown(told: Mapping[str, Any], known: frozenset[str]) -> None:
+    if unknown := sorted(told.keys() - known):
+        raise OptionsError(f"its recipe has {', '.join(unknown)}, which is not known: was it made by a newer hsrgeo?")
 
 
 def _area(cut: Mapping[str, Any]) -> Area | None:

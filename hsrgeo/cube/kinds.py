@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Literal
 
+from hsrgeo.cube.reference import SUFFIXES, is_reference
 from hsrgeo.sources.catalogs import is_catalog
 
-Kind = Literal["cube", "export", "frames"]
+Kind = Literal["cube", "export", "frames", "reference"]
+
+CUBE_SUFFIXES = (".nc", ".zarr")
 
 _MANIFEST = "manifest.jsonl"  # what `hsrgeo export` leaves beside its outputs
 
 
 def kind_of(path: Path) -> Kind:
-    """Tell what a source is, by its name and what lies in it."""
-    if path.suffix.lower() in (".nc", ".zarr") or any((path / name).is_file() for name in ("zarr.json", ".zgroup")):
+    """Tell what a source on this machine is, by its name and what lies in it.
+
+    ``os.path`` asks, for `Path` raises where a name is too long or a folder is closed: whoever reads it tells that.
+    """
+    suffix = path.suffix.lower()
+    if suffix in CUBE_SUFFIXES or any(os.path.isfile(path / name) for name in ("zarr.json", ".zgroup")):  # noqa: PTH113
         return "cube"
-    return "export" if (path / _MANIFEST).is_file() or is_catalog(path) else "frames"
+    if suffix in SUFFIXES and is_reference(path):
+        return "reference"
+    return "export" if os.path.isfile(path / _MANIFEST) or is_catalog(path) else "frames"  # noqa: PTH113

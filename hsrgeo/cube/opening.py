@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from hsrgeo.cube.axis import missing_between, rank_of
 from hsrgeo.cube.extra import need
-from hsrgeo.cube.reference import is_reference
+from hsrgeo.cube.kinds import CUBE_SUFFIXES, kind_of
+from hsrgeo.cube.reference import SUFFIXES
 from hsrgeo.errors import FrameError, HsrGeoError, HsrGeoWarning, OptionsError, SourceError
 from hsrgeo.formats.composite import decode, peek_header, product_of
 from hsrgeo.formats.names import FrameName
@@ -159,12 +160,9 @@ def open(  # noqa: A001, PLR0913 - `hsrgeo.open` is its name; every option has a
 
 
 def _kind(source: str | Path) -> str:
-    if is_remote(source) and not str(source).endswith((".zarr", ".nc", ".json", ".parquet")):
+    if is_remote(source) and not str(source).lower().endswith((*CUBE_SUFFIXES, *SUFFIXES)):
         return "frames"
-    path = local(source, "opening a cube")
-    from hsrgeo.cube.stored import kind_of  # noqa: PLC0415 - imports xarray
-
-    return "reference" if is_reference(path) else kind_of(path)
+    return kind_of(local(source, "opening a cube"))
 
 
 def _area(bbox: object, window: object, center: object, size: int | None) -> Area | None:

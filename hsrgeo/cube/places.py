@@ -18,9 +18,11 @@ import pyproj
 from hsrgeo.cube.weights import PointMethod, Ring, Weights, point_weights, polygon_weights
 from hsrgeo.errors import MissingExtraError, OptionsError, ProjectionError
 from hsrgeo.model.grid import Grid
-from hsrgeo.sources.texts import read_text
+from hsrgeo.sources.gauge_csv import separator_of
+from hsrgeo.sources.texts import refuse_special
 
 _COLUMNS = ("name", "lon", "lat")
+_KOREAN = {"지점명": "name", "경도": "lon", "위도": "lat"}  # as KMA's lists of stations have them
 _TOLD = 10  # bad rows that a message lists
 _STEP_M = 250.0
 # ^ longest piece of an edge that is projected as a straight line: the arc that a parallel is here stays within 1 mm
@@ -79,19 +81,25 @@ _GEOD = pyproj.Geod(ellps="WGS84")
 Places = Points | Polygons
 
 
-def read_points(path: str | Path) -> Points:
-    """Read gauges from CSV with the columns name, lon and lat (degrees, WGS 84); other columns are passed over.
+def read_points(path: str | Path, encoding: str | None = None) -> Points:
+    """Read gauges from CSV with the columns name, lon and lat (degrees, WGS 84), or 지점명, 경도 and 위도.
+
+    Columns are parted by commas, semicolons or tabs; other columns are passed over.
+
+    Args:
+        path: The file.
+        encoding: Of a file that is not UTF-8, such as CP949.
 
     Raises:
-        OptionsError: Unreadable, not UTF-8, or without a gauge; bad rows, each named with its line and what is wrong.
+        OptionsError: Unreadable, in another encoding, or without a gauge; bad rows, each named with its line and what
+            is wrong.
     """
     try:
-        text = read_text(path, "utf-8-sig")  # Korean Excel saves CSV UTF-8 with a byte-order mark
+        refuse_special(path, pipes=True)
+        data = Path(path).read_bytes()  # once, for it may be a pipe
     except OSError as error:
         raise OptionsError(f"{path}: cannot be read: {error.strerror or error}") from error
-    except UnicodeDecodeError as error:
-        raise OptionsError(f"{path}: must be UTF-8 (byte {error.start}); in Excel save as 'CSV UTF-8'") from error
-    points, bad = _points(str(path), text)
+    points, bad = _points(str(path), _decoded(str(path), data, encoding))
     if bad:
         more = f"; and {len(bad) - _TOLD:,} more" if len(bad) > _TOLD else ""
         raise OptionsError(f"{path}: {'; '.join(bad[:_TOLD])}{more}")
@@ -100,13 +108,31 @@ def read_points(path: str | Path) -> Points:
     return Points(tuple(points), tuple(points.values()))
 
 
+def _decoded(path: str, data: bytes, encoding: str | None) -> str:
+    """Return the text: UTF-8 where it is, for Korean letters of another encoding never are by chance."""
+    try:
+        return data.decode("utf-8-sig")  # Korean Excel saves CSV UTF-8 with a byte-order mark
+    except UnicodeDecodeError as error:
+        if encoding is None or encoding.lower().replace("_", "-") in ("utf-8", "utf8", "utf-8-sig"):
+            instead = "in Excel save as 'CSV UTF-8', or say its encoding, such as --encoding cp949"
+            raise OptionsError(f"{path}: must be UTF-8 (byte {error.start}); {instead}") from error
+    try:
+        return data.decode(encoding)
+    except LookupError as error:
+        raise OptionsError(f"encoding {encoding!r} is not known: expected utf-8 or cp949") from error
+    except UnicodeError as error:
+        raise OptionsError(f"{path}: is neither UTF-8 nor {encoding}; in Excel save as 'CSV UTF-8'") from error
+
+
 def _points(path: str, text: str) -> tuple[dict[str, tuple[float, float]], list[str]]:
     """Return the points, and what is wrong with the rows that are none."""
-    reader = csv.reader(io.StringIO(text, newline=""), skipinitialspace=True)
+    separator = separator_of(text.partition("\n")[0])
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True)
     points: dict[str, tuple[float, float]] = {}
     bad: list[str] = []
     try:
-        columns = [name.strip().lower() for name in next(reader, [])]
+        columns = [name.lower() for name in map(_plain, next(reader, []))]
+        columns = [_KOREAN.get(name, name) if _KOREAN.get(name) not in columns else name for name in columns]
         if missing := [name for name in _COLUMNS if name not in columns]:
             raise OptionsError(f"{path}, line 1: must name the columns name,lon,lat; missing {','.join(missing)}")
         for cells in reader:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from hsrgeo.cube.extra import need
-from hsrgeo.errors import MissingExtraError, SourceError, WriteError
+from hsrgeo.errors import MissingExtraError, SourceError, refused
 from hsrgeo.writers.files import write_file
 
 SUFFIXES = (".json", ".parquet")
@@ -71,8 +71,8 @@ def url_of(source: str) -> str:
 def is_reference(path: Path) -> bool:
     """Tell whether a path is a reference, by its name and what it holds; a catalogue in JSON is none."""
     if path.suffix.lower() == ".parquet":
-        return (path / META).is_file()
-    if path.suffix.lower() != ".json" or not path.is_file():
+        return os.path.isfile(path / META)  # noqa: PTH113 - as in hsrgeo.cube.kinds
+    if path.suffix.lower() != ".json" or not os.path.isfile(path):  # noqa: PTH113
         return False
     try:
         content = json.loads(path.read_bytes())
@@ -116,7 +116,7 @@ def write_parquet(folder: Path, reference: Reference) -> None:
             for number, table in enumerate(records):
                 parquet.write_table(table, _parq(folder, field, number), compression="zstd")
     except OSError as error:
-        raise WriteError(str(folder), f"cannot be written: {error.strerror or error}") from error
+        raise refused(str(folder), error) from error
 
 
 def read(path: Path) -> Reference:

@@ -13,7 +13,6 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from hsrgeo.cube import kinds
 from hsrgeo.cube.axis import missing_between
 from hsrgeo.cube.backend import missing_variable, packed_dataset, packed_undetect
 from hsrgeo.cube.cf import dataset_attrs, grid_of, physical, quantity_of, times_of
@@ -26,7 +25,6 @@ from hsrgeo.writers.layers import cog_facts, read_cog
 if TYPE_CHECKING:
     from hsrgeo.cube.opening import View
 
-kind_of = kinds.kind_of
 
 LAYOUTS = ("map", "series")
 _MANIFEST = "manifest.jsonl"  # what `hsrgeo export` leaves beside its outputs
@@ -188,17 +186,14 @@ def _told_by_manifest(out: Path, view: View) -> tuple[dict[datetime, Path], set[
     paths: dict[datetime, Path] = {}
     failed: set[datetime] = set()
     products: set[str] = set()
-    for line in _lines(out):
-        if line["time"] is None:
+    for told, status, outputs in _lines(out):
+        if told is None or not view.selection.wants(told):
             continue
-        told = FrameName(line["product"], line["kind"] or "", datetime.fromisoformat(line["time"]))
-        if not view.selection.wants(told):
-            continue
-        if line["status"] == "failed":
+        if status == "failed":
             failed.add(told.time)
-        if line["status"] != "ok":
+        if status != "ok":
             continue
-        cogs = [output["path"] for output in line["outputs"] if output["path"].endswith(".tif")]
+        cogs = [path for path in outputs if path.endswith(".tif")]
         if view.region:
             cogs = [path for path in cogs if view.region in path.split("/")]
         if len(cogs) > 1:
@@ -209,15 +204,34 @@ def _told_by_manifest(out: Path, view: View) -> tuple[dict[datetime, Path], set[
     return paths, failed, products
 
 
-def _lines(out: Path) -> Iterator[dict[str, Any]]:
+def _lines(out: Path) -> Iterator[tuple[FrameName | None, str, list[str]]]:
+    """Yield what the manifest tells last of each frame: its name, its status, and the paths of its outputs.
+
+    Raises:
+        SourceError: It cannot be read, or is damaged.
+    """
     # A later line about a frame replaces an earlier one; the frame that is kept for a time is the last one told ok.
-    latest: dict[tuple[str, str | None], dict[str, Any]] = {}
+    latest: dict[tuple[str, str | None], tuple[FrameName | None, str, list[str]]] = {}
+    number = 0
     try:
         with (out / _MANIFEST).open(encoding="utf-8") as file:
-            for text in file:
+            for number, text in enumerate(file, 1):  # noqa: B007 - for the message
                 line = json.loads(text)
                 latest.pop(key := (line["source"], line["member"]), None)
-                latest[key] = line
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise SourceError(str(out / _MANIFEST), f"cannot be read: {error}") from error
+                latest[key] = _told(line)
+    except OSError as error:
+        raise SourceError(str(out / _MANIFEST), f"cannot be read: {error.strerror or error}") from error
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise SourceError(str(out / _MANIFEST), f"line {number} is damaged: {error!r}") from error
     yield from latest.values()
+
+
+def _told(line: dict[str, Any]) -> tuple[FrameName | None, str, list[str]]:
+    paths = [str(output["path"]) for output in line["outputs"]]
+    if outside := next((path for path in paths if path.startswith("/") or ".." in path.split("/")), None):
+        raise ValueError(f"{outside!r} lies outside")
+    time = None if line["time"] is None else datetime.fromisoformat(line["time"])
+    if time is not None and time.tzinfo is None:
+        raise ValueError(f"the time {time} has no zone")
+    told = None if time is None else FrameName(str(line["product"]), str(line["kind"] or ""), time)
+    return told, str(line["status"]), paths

@@ -21,7 +21,7 @@ import zarr
 from hsrgeo.cube.build import Plan, replace_folder, template
 from hsrgeo.cube.codec import DegreesCodec, FrameCodec, pack_crc32
 from hsrgeo.cube.reference import Reference, Span, write_json, write_parquet
-from hsrgeo.errors import WriteError
+from hsrgeo.errors import refused
 
 _DEGREES = ("lon", "lat")
 
@@ -46,7 +46,7 @@ def write_reference(plan: Plan, spans: Sequence[Span]) -> None:
         write_parquet(plan.part, reference)
         replace_folder(plan.part, plan.out)
     except OSError as error:
-        raise WriteError(str(plan.out), f"cannot be written: {error.strerror or error}") from error
+        raise refused(str(plan.out), error) from error
     finally:
         shutil.rmtree(plan.part, ignore_errors=True)
 

@@ -10,7 +10,6 @@ Frames are unpacked by threads: unpacking and summing up leave Python's lock alo
 from __future__ import annotations
 
 import dataclasses
-import math
 import warnings
 from collections import Counter, deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
@@ -24,18 +23,19 @@ from pathlib import Path
 from hsrgeo.engine.accumulate_options import AccumulateOptions
 from hsrgeo.engine.accumulate_sources import SumSource, sum_source
 from hsrgeo.engine.ahead import ahead
-from hsrgeo.engine.axis import product_guard
+from hsrgeo.engine.areas import told_window
+from hsrgeo.engine.axis import product_guard, refuse_other_outputs
 from hsrgeo.engine.memory import keep_freed_memory
 from hsrgeo.engine.options import check_areas
 from hsrgeo.engine.outcome import Outcome, Status, of_found
 from hsrgeo.engine.recipe import Cut
 from hsrgeo.engine.rolling import RollingRun
 from hsrgeo.engine.scratch import scratch_folder
-from hsrgeo.engine.sums import Candidates, OpenSums, Period, law_text, periods_of, sum_tags
-from hsrgeo.errors import ClippedWarning, FrameError, HsrGeoError, OptionsError, WindowError
+from hsrgeo.engine.sums import Candidates, OpenSums, Period, fewest_of, law_text, periods_of, sum_tags
+from hsrgeo.errors import FrameError, HsrGeoError, OptionsError, WindowError
 from hsrgeo.model.frame import Frame
 from hsrgeo.model.grid import Grid
-from hsrgeo.model.times import utc_text
+from hsrgeo.model.times import length_text, utc_text
 from hsrgeo.model.window import Window
 from hsrgeo.products.sums import RunningSum, depth_unit_mm, sum_table
 from hsrgeo.sources.found import Found, Tally
@@ -44,7 +44,6 @@ from hsrgeo.writers.files import write_file
 from hsrgeo.writers.sum_cog import DEPTH_STEP_MM, NODATA, encode_sum_cog
 
 _HOUR = timedelta(hours=1)
-_ROUNDING = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,13 +69,20 @@ class Accumulation(Iterator[Outcome]):
     """
 
     def __init__(self, sources: Sequence[str | Path], out: Place, options: AccumulateOptions) -> None:
+        refuse_other_outputs(out)
         self._source = sum_source(sources, options)
+        self.notes: list[str] = []
+        """What a user should know; complete when the run is over."""
+        if options.every is None and self._source.step not in (None, options.step):
+            options = dataclasses.replace(options, every=self._source.step)
+            self._source = sum_source(sources, options)
+            told = length_text(options.step)
+            self.notes.append(f"each time stands for {told}, as most times of {sources[0]} are so far apart")
         self.tally = Tally()
         """What went by while the sources were read the first time; the bytes are those of the second."""
         self.counts: Counter[Status] = Counter()
         """Frames by status, so far."""
-        self.notes = check_areas(options.export.recipe)
-        """What a user should know; complete when the run is over."""
+        self.notes += check_areas(options.export.recipe)
         self.written: list[Place] = []
         """The files, so far."""
         self.short = 0
@@ -262,14 +268,10 @@ def accumulate(
 
 def _check_areas(grid: Grid, cuts: Sequence[Cut]) -> list[str]:
     """Return notes on areas that reach outside a grid; refuse those that lie outside."""
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", ClippedWarning)
-        try:
-            for cut in cuts:
-                grid.window_for(cut.area)
-        except WindowError as error:
-            raise OptionsError(str(error)) from error
-    return [str(warning.message) for warning in caught]
+    try:
+        return [note for cut in cuts for note in told_window(grid, cut.area)[1]]
+    except WindowError as error:
+        raise OptionsError(str(error)) from error
 
 
 def _area(grid: Grid, cut: Cut) -> _Area:
@@ -301,7 +303,7 @@ def _decoded(source: SumSource, found: Found) -> tuple[Found, Frame | None, HsrG
 def _written(
     path: Place, grid: Grid, total: RunningSum, period: Period, tags: dict[str, str], min_coverage: float
 ) -> Place:
-    fewest = math.ceil(min_coverage * period.expected - _ROUNDING)
+    fewest = fewest_of(min_coverage, period.expected)
     depth, frames = total.packed(DEPTH_STEP_MM, fewest, NODATA)
     data = encode_sum_cog(grid, depth, frames, tags, utc_text(period.start))
     write_file(path, data)

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from hsrgeo.engine.options import ExportOptions
 from hsrgeo.engine.regions import Region
-from hsrgeo.engine.sums import PeriodLength
+from hsrgeo.engine.sums import PeriodLength, check_period
 from hsrgeo.errors import OptionsError
-from hsrgeo.model.times import FRAME_STEP
+from hsrgeo.model.times import FRAME_STEP, length_text
 from hsrgeo.model.window import BBox, Window
 from hsrgeo.products.rain import KMA_LAW, Law
 from hsrgeo.sources.select import Selection
@@ -65,16 +65,12 @@ class AccumulateOptions:
             raise OptionsError(f"min_coverage {self.min_coverage:g}: expected a share from 0 to 1")
         shared = {entry.name: getattr(self, entry.name) for entry in dataclasses.fields(self) if entry.name in _SHARED}
         object.__setattr__(self, "export", ExportOptions(**shared, every=self.step, quantity="rain"))
-        if isinstance(self.period, str):
-            if self.period != "event":
-                raise OptionsError(f"period {self.period!r}: expected a length such as 1h or 1d, or event")
-        elif self.period < self.step or _DAY % self.period or self.period % self.step:
-            raise OptionsError(
-                f"period {self.period}: must divide a day evenly, and be whole steps of {self.step} long"
-            )
+        check_period(self.period, self.step)
         for length in self.rolling:
             if not self.step <= length <= _DAY or length % self.step:
-                raise OptionsError(f"rolling {length}: must be whole steps of {self.step} long, at most 24 hours")
+                raise OptionsError(
+                    f"rolling {length_text(length)}: must be whole steps of {length_text(self.step)} long, 24h at most"
+                )
         object.__setattr__(self, "rolling", tuple(sorted(set(self.rolling))))
 
     @property

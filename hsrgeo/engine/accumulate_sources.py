@@ -5,21 +5,21 @@ from __future__ import annotations
 import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from datetime import timedelta
 from pathlib import Path
 from threading import Lock
 
 import numpy as np
 
 from hsrgeo.engine.accumulate_options import AccumulateOptions
-from hsrgeo.engine.axis import kind_of_sources, product_guard
+from hsrgeo.engine.axis import kind_of_sources, product_guard, step_of_export
 from hsrgeo.engine.exported import exported_frames, read_exported
+from hsrgeo.engine.held import notes_on_held
 from hsrgeo.engine.home import home_of
 from hsrgeo.engine.series_exported import Held, check_like, held_by
 from hsrgeo.errors import OptionsError
 from hsrgeo.formats.composite import decode
 from hsrgeo.model.frame import Frame
-from hsrgeo.model.quantity import RAIN
-from hsrgeo.products.rain import KMA_LAW
 from hsrgeo.sources.found import Found, Tally
 from hsrgeo.sources.scan import scan
 from hsrgeo.writers.cog_part import opened_cog
@@ -30,6 +30,8 @@ class SumSource(ABC):
 
     is_output = False
     """Whether hsrgeo wrote it itself, so that it may be a part of a grid."""
+    step: timedelta | None = None
+    """How long each time stands for, where the source tells."""
 
     @abstractmethod
     def scan(self, tally: Tally) -> Iterator[Found]:
@@ -87,6 +89,7 @@ class ExportSource(SumSource):
                 for entry in entries
             )
         )
+        self.step = step_of_export(self._found)
 
     def scan(self, tally: Tally) -> Iterator[Found]:
         """Yield the COGs, see `SumSource.scan`."""
@@ -116,13 +119,7 @@ class ExportSource(SumSource):
         Raises:
             OptionsError: It holds rain, and there is a law to make it by; or it holds no rain at all.
         """
-        if frame.quantity.name not in ("reflectivity", "rain_rate"):
-            raise OptionsError(f"{self._source} holds {frame.quantity.name}: no sum of rain can be made of it")
-        if frame.quantity.name == "rain_rate" and self._options.law != KMA_LAW:
-            raise OptionsError(f"{self._source} holds rain already, for which zr is no use")
-        if frame.quantity == RAIN:
-            return [f"{self._source} holds rain in steps of 0.01 mm/h, up to 327.67; frames give it as it is"]
-        return []
+        return notes_on_held(self._source, frame.quantity, self._options.law, made="sum")
 
 
 def _emptied(frame: Frame) -> Frame:

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Collection, Generator, Iterable, Iterator, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from itertools import islice
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from hsrgeo.cube.kinds import Kind, kind_of
-from hsrgeo.errors import OptionsError
+from hsrgeo.cube.kinds import CUBE_SUFFIXES, Kind, kind_of
+from hsrgeo.cube.reference import SUFFIXES
+from hsrgeo.engine.journal import has_manifest
+from hsrgeo.errors import ManifestError, OptionsError
 from hsrgeo.formats.names import FrameName
-from hsrgeo.model.times import KST
-from hsrgeo.sources.remote import is_remote, local
+from hsrgeo.model.times import FRAME_STEP, KST, usual_step
+from hsrgeo.sources.archives import is_archive
+from hsrgeo.sources.remote import Place, RemotePath, is_remote, local, place
 
 
 def floor_step(time: datetime, step: timedelta) -> datetime:
     """Return the last whole step after midnight KST that is not later than a time, in KST."""
-    local = time.astimezone(KST)
-    midnight = local.replace(hour=0, minute=0, second=0, microsecond=0)
-    return midnight + (local - midnight) // step * step
+    in_kst = time.astimezone(KST)
+    midnight = in_kst.replace(hour=0, minute=0, second=0, microsecond=0)
+    return midnight + (in_kst - midnight) // step * step
 
 
 def ceil_step(time: datetime, step: timedelta) -> datetime:
@@ -67,6 +73,19 @@ class Told(Protocol):
 One = TypeVar("One", bound=Told)
 
 
+def step_of_export(listed: Iterable[Told]) -> timedelta:
+    """Return how long each time of an export stands for: most are so far apart; `FRAME_STEP` where that tells nothing.
+
+    An export may have been made of every second frame, by ``--every`` or by hand, and nothing in it says so.
+    """
+    times = sorted({one.told.time for one in listed if one.told is not None})
+    step = usual_step(times)
+    return step if step is not None and step > FRAME_STEP and not _DAY % step else FRAME_STEP
+
+
+_DAY = timedelta(days=1)
+
+
 def product_guard(found: Iterable[One]) -> Generator[One]:
     """Pass frames on as long as all are of one product.
 
@@ -89,26 +108,51 @@ def kind_of_sources(sources: Sequence[str | Path]) -> Kind:
     A folder that holds frames is read for its frames, also where something was exported into it.
 
     Raises:
-        OptionsError: A raster on its own; a cube or an export together with another source.
+        OptionsError: A raster or a reference; a cube or an export together with another source.
     """
     kinds: set[Kind] = set()
     for source in sources:
-        if is_remote(source) and Path(str(source)).suffix.lower() not in _CUBES:
-            kinds.add("frames")
+        if is_remote(source) and not str(source).lower().endswith((*CUBE_SUFFIXES, *SUFFIXES)):
+            kinds.add(_kind_elsewhere(str(source)))
             continue
         path = local(source, "reading a cube")
-        if path.suffix.lower() in _RASTERS and not path.is_dir():
+        if path.suffix.lower() in _RASTERS and not os.path.isdir(path):  # noqa: PTH112 - as in hsrgeo.cube.kinds
             raise OptionsError(
                 f"{source}: is a picture of one frame; give the folder of the export, the frames or archives"
             )
         kind = kind_of(path)
+        if kind == "reference":
+            raise OptionsError(f"{source}: is a reference to frames; give the frames themselves, or a cube of them")
         kinds.add("frames" if kind == "export" and path.is_dir() and _holds_frames(path) else kind)
     if len(sources) > 1 and kinds != {"frames"}:
         raise OptionsError("a cube or an exported folder is read on its own, not together with other sources")
     return kinds.pop() if kinds else "frames"
 
 
-_CUBES = (".zarr", ".nc")
+def _kind_elsewhere(source: str) -> Kind:
+    path = place(source)
+    if isinstance(path, RemotePath) and path.key and not is_archive(path) and not _MAGIC.search(path.key):
+        with suppress(OSError, ManifestError):
+            if has_manifest(path):
+                raise OptionsError(f"{source}: the output of an export can be read on this machine only; copy it here")
+    return "frames"
+
+
+_MAGIC = re.compile(r"[*?[]")
+
+
+def refuse_other_outputs(out: Place) -> None:
+    """Refuse a folder for sums that is a cube, or that an export has.
+
+    Raises:
+        OptionsError: It is one.
+    """
+    is_cube = not isinstance(out, RemotePath) and kind_of(out) == "cube"
+    if is_cube or has_manifest(out):
+        what = "a cube" if is_cube else "the output of an export"
+        raise OptionsError(f"{out}: is {what}; sums and fields go to a folder of their own")
+
+
 _RASTERS = (".tif", ".tiff", ".png")
 
 

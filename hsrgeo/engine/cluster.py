@@ -62,8 +62,16 @@ class Cluster:
     def __post_init__(self) -> None:
         if not self.address.strip():
             raise OptionsError("dask: expected an address as tcp://host:8786, or the path of a scheduler file")
+        scheme, mark, _host = self.address.partition("://")
+        if mark and scheme not in _SCHEMES:
+            raise OptionsError(
+                f"dask {self.address}: expected {', '.join(_SCHEMES)}:// or the path of a scheduler file"
+            )
         if not self.wait_s > 0:
             raise OptionsError(f"dask-wait {self.wait_s:g}: expected seconds, more than 0")
+
+
+_SCHEMES = ("tcp", "tls", "ws", "wss", "ucx")
 
 
 def run_on_cluster(
@@ -265,20 +273,26 @@ class _Run(Generic[Batch, Result]):
                         self._room.wait()
                     if self._ended:
                         return
-                    future = self._client.submit(
-                        work_on_worker,
-                        self._work,
-                        batch,
-                        self._expected,
-                        key=f"hsrgeo-{uuid4().hex}",
-                        pure=False,
-                    )
+                    future = self._submitted(batch)
                     self._under_way[future] = batch
                 future.add_done_callback(self._done.put)
         except Exception as error:  # noqa: BLE001 - raised again by `results`
             self._error = error
         finally:
             self._done.put(None)
+
+    def _submitted(self, batch: Batch) -> Future:
+        key = f"hsrgeo-{uuid4().hex}"
+        try:
+            return self._client.submit(work_on_worker, self._work, batch, self._expected, key=key, pure=False)
+        except Exception as error:  # whatever the connection to the scheduler ended with
+            raise self._lost() from error
+
+    def _lost(self) -> ClusterError:
+        return ClusterError(
+            f"the Dask scheduler at {self._cluster.address} was lost, or gave the tasks up; run the same command "
+            "again: what is done stays done"
+        )
 
     def _resize(self, most: int) -> None:
         with self._room:
@@ -293,13 +307,11 @@ class _Run(Generic[Batch, Result]):
     def _result(self, future: Future) -> tuple[Result] | None:
         """Return the result of a batch, or None where it is not there after all: then it comes again."""
         from distributed import KilledWorker  # noqa: PLC0415 - see above
+        from distributed.client import FutureCancelledError  # noqa: PLC0415
 
         batch = self._under_way[future]
         if future.status == "cancelled":
-            raise ClusterError(
-                f"the Dask scheduler at {self._cluster.address} was lost, or gave the tasks up; run the same command "
-                "again: what is done stays done"
-            )
+            raise self._lost()
         try:
             return (future.result(timeout=_FETCH_S),)
         except TimeoutError:
@@ -307,6 +319,8 @@ class _Run(Generic[Batch, Result]):
                 raise  # it is the work's own
             future.add_done_callback(self._done.put)  # lost with its worker: the scheduler has it made again
             return None
+        except FutureCancelledError as error:  # meanwhile
+            raise self._lost() from error
         except KilledWorker as error:
             raise ClusterError(
                 f"{error.allowed_failures + 1} Dask workers died, one after another, with {_names(batch)}; most likely "

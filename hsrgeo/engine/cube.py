@@ -7,7 +7,7 @@ what the cube is built of, is decided by the site: `hsrgeo.engine.cube_stored`, 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from itertools import chain
@@ -19,8 +19,8 @@ from hsrgeo.engine.cube_options import CubeOptions
 from hsrgeo.engine.cube_stored import StoredSite
 from hsrgeo.engine.options import check_areas
 from hsrgeo.engine.outcome import Outcome, Status, of_found
-from hsrgeo.engine.parallel import run_parallel
-from hsrgeo.sources.found import Found, Tally
+from hsrgeo.engine.parallel import in_batches, run_parallel
+from hsrgeo.sources.found import Tally, reading
 from hsrgeo.sources.remote import local
 from hsrgeo.sources.scan import scan
 
@@ -86,13 +86,13 @@ class Cube(Iterator[Outcome]):
         site, frames = self._site, self._options.frames
         site.prepare()
         failed: set[datetime] = set()
-        with closing(_closable(self._found)) as found:
+        with reading(self._found) as found:
             shape, taken = site.shape(found)
             if shape is None:
                 yield from (one if isinstance(one, Outcome) else of_found(one, "failed") for one in taken)
                 return
             contest = site.contest()
-            batches = _batches(map(contest.admit, chain(taken, found)))
+            batches = in_batches(map(contest.admit, chain(taken, found)), _BATCH)
             with closing(run_parallel(site.work(shape), batches, frames.workers)) as results:
                 for batch in results:
                     for outcome in batch:
@@ -126,19 +126,3 @@ def make_cube(sources: str | Path | Sequence[str | Path], out: str | Path, optio
     """
     listed = [sources] if isinstance(sources, (str, Path)) else list(sources)
     return Cube(listed, local(out, "hsrgeo cube"), options or CubeOptions())
-
-
-def _closable(found: Iterator[Found]) -> Generator[Found]:
-    # joblib keeps the iterator that it was given, and with it an open archive, when it is closed early.
-    yield from found
-
-
-def _batches(entries: Iterable[Found | Outcome]) -> Iterator[list[Found | Outcome]]:
-    batch: list[Found | Outcome] = []
-    for entry in entries:
-        batch.append(entry)
-        if len(batch) == _BATCH:
-            yield batch
-            batch = []
-    if batch:
-        yield batch

@@ -10,14 +10,12 @@ from typing import Any, Protocol
 from hsrgeo.cube.axis import Rank, stored_crc32
 from hsrgeo.cube.store import Shape, shape_for
 from hsrgeo.engine.memory import keep_freed_memory
-from hsrgeo.engine.outcome import Outcome, of_found
+from hsrgeo.engine.outcome import Outcome, decode_found, of_found, with_header
 from hsrgeo.engine.recipe import Recipe
 from hsrgeo.errors import HsrGeoError
-from hsrgeo.formats.composite import decode
 from hsrgeo.model.frame import Frame
 from hsrgeo.model.grid import Grid
 from hsrgeo.model.quantity import Quantity
-from hsrgeo.model.times import utc_text
 from hsrgeo.sources.found import Found
 
 
@@ -66,7 +64,7 @@ def first_shape(
             taken.append(of_found(one, "failed", error=one.error))
             continue
         try:
-            frame = decode(one.read(), one.source, member=one.member, block=recipe.block)
+            frame = decode_found(one, recipe.block)
             shape = shape_for(recipe.cut_frame(frame, recipe.cuts[0]), dict(kept))
         except HsrGeoError as error:
             taken.append(of_found(one, "failed", error=error))
@@ -95,10 +93,10 @@ def check_frames(entries: Sequence[Found | Outcome], recipe: Recipe, shape: Shap
 def _check_frame(found: Found, recipe: Recipe, shape: Shape, kind: Kind | None) -> Outcome:
     outcome = of_found(found, "ok")
     try:
-        frame = decode(found.read(), found.source, member=found.member, block=recipe.block)
+        frame = decode_found(found, recipe.block)
         if kind_of(frame) != kind:
             shape.check(recipe.cut_frame(frame, recipe.cuts[0]), outcome.label)
-        return told_of(outcome, frame)
+        return with_header(outcome, frame)
     except HsrGeoError as error:
         return of_found(found, "failed", error=error)
     except Exception as error:
@@ -163,10 +161,3 @@ def rank_told(outcome: Outcome) -> Rank:
     """Return the rank of a frame that was worked on, see `hsrgeo.cube.axis.rank_of`."""
     created = int(datetime.fromisoformat(outcome.created).timestamp()) if outcome.created else 0
     return outcome.stations, created, outcome.crc32
-
-
-def told_of(outcome: Outcome, frame: Frame) -> Outcome:
-    """Return the outcome of a frame with what its header tells."""
-    header = frame.header
-    created = utc_text(header.created) if header.created else ""
-    return replace(outcome, stations=header.station_count, created=created, crc32=frame.crc32)

@@ -18,14 +18,13 @@ from typing import TYPE_CHECKING, Any
 
 from hsrgeo.cube.axis import Rank, missing_between, rank_of
 from hsrgeo.cube.store import Layout, Shape, Staged, shape_from_json, stage, staged_frames
-from hsrgeo.engine.cube_frames import Contest, Work, first_shape, told_of
+from hsrgeo.engine.cube_frames import Contest, Work, first_shape
 from hsrgeo.engine.cube_options import CubeOptions
 from hsrgeo.engine.memory import keep_freed_memory
-from hsrgeo.engine.outcome import Outcome, of_found
+from hsrgeo.engine.outcome import Outcome, decode_found, of_found, with_header
 from hsrgeo.engine.parallel import run_parallel
 from hsrgeo.engine.recipe import Recipe
-from hsrgeo.errors import HsrGeoError, ManifestError, OutputExistsError, SourceError, WriteError
-from hsrgeo.formats.composite import decode
+from hsrgeo.errors import HsrGeoError, ManifestError, OutputExistsError, SourceError, WriteError, refused
 from hsrgeo.sources.found import Found
 from hsrgeo.writers.files import write_file
 
@@ -166,11 +165,11 @@ def stage_frames(
 def _stage_frame(found: Found, folder: Path, recipe: Recipe, shape: Shape, layouts: Sequence[Layout]) -> Outcome:
     outcome = of_found(found, "ok")
     try:
-        frame = decode(found.read(), found.source, member=found.member, block=recipe.block)
+        frame = decode_found(found, recipe.block)
         part = recipe.cut_frame(frame, recipe.cuts[0])
         shape.check(part, outcome.label)
         stage(part, rank_of(frame), folder, shape, layouts)
-        return told_of(outcome, frame)
+        return with_header(outcome, frame)
     except WriteError:
         raise  # the disk is full: no other frame would fare better
     except HsrGeoError as error:
@@ -211,4 +210,4 @@ def _remove(path: Path) -> None:
         else:
             path.unlink(missing_ok=True)
     except OSError as error:
-        raise WriteError(str(path), f"cannot be removed: {error.strerror or error}") from error
+        raise refused(str(path), error, "removed") from error

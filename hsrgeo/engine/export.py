@@ -21,7 +21,7 @@ from hsrgeo.engine.parallel import run_parallel, scan_for, seen_by
 from hsrgeo.engine.recipe import SUFFIXES, Recipe
 from hsrgeo.engine.work import Task, leftovers, work
 from hsrgeo.errors import ManifestError, NoRoomError
-from hsrgeo.sources.found import Found, Tally
+from hsrgeo.sources.found import Tally, reading
 from hsrgeo.sources.remote import Place, target
 from hsrgeo.sources.several import lend
 from hsrgeo.writers.files import remove_file
@@ -80,7 +80,7 @@ class Export(Iterator[Outcome]):
         recipe = options.recipe
         if options.overwrite:
             _clear_other_recipe(out, recipe)
-        with Manifest(out) as manifest, closing(_closable(self._found)) as found:
+        with Manifest(out) as manifest, reading(self._found) as found:
             keep_recipe(out, recipe)
             far = isinstance(options.crew, Cluster)
             ledger = Ledger(manifest, recipe, overwrite=options.overwrite, stage_all=far and isinstance(out, Path))
@@ -140,11 +140,6 @@ def export(
 
 def _lent(entry: Task | Outcome) -> Task | Outcome:
     return dataclasses.replace(entry, found=lend(entry.found)) if isinstance(entry, Task) else entry
-
-
-def _closable(found: Iterator[Found]) -> Generator[Found]:
-    # joblib keeps the iterator that it was given, and with it an open archive, when it is closed early.
-    yield from found
 
 
 def _batches(entries: Iterable[Task | Outcome]) -> Iterator[list[Task | Outcome]]:

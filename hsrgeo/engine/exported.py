@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 import numpy as np
 
-from hsrgeo.engine.manifest import MANIFEST, Manifest, kept_recipe
-from hsrgeo.engine.recipe import recipe_from_json
-from hsrgeo.errors import HsrGeoError, ManifestError, OptionsError, ReadbackError
+from hsrgeo.engine.manifest import MANIFEST, Manifest, recipe_of
+from hsrgeo.errors import HsrGeoError, OptionsError, ReadbackError
 from hsrgeo.formats.names import FrameName
 from hsrgeo.model.frame import Frame
 from hsrgeo.model.grid import Grid
 from hsrgeo.model.header import SYNTHETIC_MARK, Header
-from hsrgeo.model.quantity import QUANTITIES, RAIN, RAIN_RATE, Quantity
+from hsrgeo.model.quantity import Quantity, quantity_named
 from hsrgeo.model.times import KST
 from hsrgeo.model.window import Window
 from hsrgeo.sources.remote import is_remote
 from hsrgeo.sources.select import Selection
-from hsrgeo.writers.readback import Picture, read_picture
+from hsrgeo.writers.readback import read_picture
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Exported:
 
 def is_exported(source: str | Path) -> bool:
     """Tell whether a source is the OUT of an export."""
-    return not is_remote(source) and Path(source).joinpath(MANIFEST).is_file()
+    return not is_remote(source) and os.path.isfile(Path(source) / MANIFEST)  # noqa: PTH113 - as in hsrgeo.cube.kinds
 
 
 def exported_frames(out: Path, selection: Selection, region: str = "") -> Iterator[Exported]:
@@ -51,13 +51,7 @@ def exported_frames(out: Path, selection: Selection, region: str = "") -> Iterat
         ManifestError: It has no options, or a damaged manifest.
         OptionsError: It has several regions, not the one asked for, or no COGs.
     """
-    kept = kept_recipe(out)
-    if kept is None:
-        raise ManifestError(str(out), "has a manifest but no options.json: it cannot be told what it holds")
-    try:
-        recipe = recipe_from_json(kept)
-    except (KeyError, TypeError, ValueError) as error:
-        raise ManifestError(str(out), f"options.json is damaged: {error!r}") from error
+    recipe = recipe_of(out)
     if "cog" not in recipe.formats:
         raise OptionsError(f"{out} holds PNGs only, which do not tell nodata from no echo: export COGs")
     regions = [cut.region for cut in recipe.cuts]
@@ -84,7 +78,7 @@ def read_exported(path: Path) -> Frame:
         ReadbackError: GDAL cannot read it, or it is no COG of this program.
     """
     picture = read_picture(path)
-    pixels, tags, quantity = picture.pixels, picture.tags, _quantity(path, picture)
+    pixels, tags, quantity = picture.pixels, picture.tags, _quantity(path, picture.tags)
     try:
         time = datetime.fromisoformat(tags["TIME_START_UTC"]).astimezone(KST)
     except (KeyError, ValueError) as error:
@@ -110,12 +104,12 @@ def read_exported(path: Path) -> Frame:
     )
 
 
-def _quantity(path: Path, picture: Picture) -> Quantity:
-    name, undetect = picture.tags.get("QUANTITY"), picture.tags.get("UNDETECT")
-    for quantity in (RAIN, RAIN_RATE, *QUANTITIES.values()):
-        if (quantity.name, str(quantity.undetect)) == (name, undetect):
-            return quantity
-    raise ReadbackError(str(path), f"holds {name or 'nothing that it names'}, which is no quantity of hsrgeo")
+def _quantity(path: Path, tags: Mapping[str, str]) -> Quantity:
+    name = tags.get("QUANTITY")
+    quantity = quantity_named(name, tags.get("UNDETECT"))
+    if quantity is None:
+        raise ReadbackError(str(path), f"holds {name or 'nothing that it names'}, which is no quantity of hsrgeo")
+    return quantity
 
 
 def _header(time: datetime, grid: Grid, *, synthetic: bool) -> Header:

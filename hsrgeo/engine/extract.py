@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 
 from hsrgeo.engine.options import count_workers
 from hsrgeo.engine.parallel import run_parallel
-from hsrgeo.errors import ArchiveError, HsrGeoError, OutputError, OutputExistsError, SourceError, WriteError
+from hsrgeo.errors import ArchiveError, HsrGeoError, OutputError, OutputExistsError, SourceError, refused
 from hsrgeo.formats.composite import MAX_STORED_BYTES
 from hsrgeo.sources.archives import is_archive, open_members
 from hsrgeo.sources.remote import Place, RemotePath, local
@@ -139,7 +139,7 @@ def _write(
     try:
         there = target.exists()
     except OSError as error:  # a name that is too long
-        raise WriteError(str(target), f"cannot be written: {error.strerror or error}") from error
+        raise refused(str(target), error) from error
     if there and not overwrite:
         _compare(target, member, read)
         return

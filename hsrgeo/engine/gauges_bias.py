@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -15,7 +15,7 @@ from hsrgeo.engine.gauges_options import GaugeBiasOptions
 from hsrgeo.engine.gauges_radar import RadarSums, notes_of, read_radar
 from hsrgeo.engine.sums import Period, periods_of
 from hsrgeo.errors import OptionsError
-from hsrgeo.products.bias import FieldBias, Scores, field_bias, scores
+from hsrgeo.products.bias import FieldBias, PairRules, Scores, field_bias, scores
 from hsrgeo.sources.gauges import Readings, read_readings
 from hsrgeo.sources.remote import local
 from hsrgeo.writers.table import check_table, write_table
@@ -106,7 +106,7 @@ def gauge_bias(readings: str | Path, radar: str | Path, out: str | Path, options
     if options.pairs is not None:
         pairs = ((one.period.start, _pair_rows(one, bias)) for one, bias in zip(compared, biases, strict=True))
         write_table(Path(options.pairs), sums.names, PAIR_COLUMNS, pairs)
-    notes = [*measured.notes(), *notes_of(sums, options.min_coverage)]
+    notes = [*measured.notes(), *notes_of(sums, options.min_coverage), *_without_factor(biases, options.rules)]
     return _summed_up(path, compared, biases, notes)
 
 
@@ -165,6 +165,18 @@ def _row(one: _Compared, bias: FieldBias) -> NDArray[np.float64]:
 
 def _pair_rows(one: _Compared, bias: FieldBias) -> NDArray[np.float64]:
     return np.column_stack([one.hours, one.gauge_mm, one.radar_mm, bias.adjusted_mm, bias.left_out_mm, bias.used])
+
+
+def _without_factor(biases: Sequence[FieldBias], rules: PairRules) -> Iterator[str]:
+    """Yield why periods have no factor."""
+    pairs = [bias.pairs for bias in biases if np.isnan(bias.factor)]
+    few = [count for count in pairs if count < rules.min_pairs]
+    if few:
+        least, most = min(few), max(few)
+        told = f"{most} pair{'' if most == 1 else 's'}" if least == most else f"{least} to {most} pairs"
+        yield f"periods without a factor: {len(few):,} ({told}, fewer than --min-pairs {rules.min_pairs})"
+    if dry := len(pairs) - len(few):
+        yield f"periods without a factor: {dry:,} (no rain of the radar in any pair)"
 
 
 def _summed_up(path: Path, compared: Sequence[_Compared], biases: Sequence[FieldBias], notes: list[str]) -> GaugeBias:

@@ -7,23 +7,25 @@ from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import UTC, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hsrgeo.engine.axis import refuse_other_outputs
 from hsrgeo.engine.gauges_options import GaugeFieldOptions
 from hsrgeo.engine.gauges_surface import Surface, interpolator
 from hsrgeo.engine.gauges_totals import Total, totals_of
 from hsrgeo.engine.options import check_areas
 from hsrgeo.engine.recipe import Cut
-from hsrgeo.engine.sums import Period
+from hsrgeo.engine.sums import Period, period_tags
 from hsrgeo.errors import ClippedWarning, OptionsError
 from hsrgeo.model.grid import Grid
-from hsrgeo.model.times import KST, kst_text, utc_text
+from hsrgeo.model.times import utc_text
 from hsrgeo.model.window import Window
 from hsrgeo.products.interpolate import CellPlaces, network
+from hsrgeo.products.kriging import LEAST_KRIGED
 from hsrgeo.products.warp import warp_for
 from hsrgeo.sources.gauges import read_readings
 from hsrgeo.sources.remote import local
@@ -68,6 +70,7 @@ class GaugeFields(Iterator[GaugeField]):
     """
 
     def __init__(self, readings: str | Path, out: Path, options: GaugeFieldOptions) -> None:
+        refuse_other_outputs(out)
         self.written: list[Path] = []
         """The files, so far."""
         self.failed: list[GaugeField] = []
@@ -118,7 +121,7 @@ class GaugeFields(Iterator[GaugeField]):
                     last = total.period
                     yield self._field(total, pool)
         if short:
-            self.notes.append(f"times a gauge lacked readings of a period (min_coverage), and was left out: {short:,}")
+            self.notes.append(f"times a gauge lacked readings of a period (--min-coverage), and was left out: {short:,}")
         if gaps:
             self.notes.append(f"periods in between without any row, and without a file: {gaps:,}")
         if self.clipped:
@@ -130,7 +133,8 @@ class GaugeFields(Iterator[GaugeField]):
         known = ~np.isnan(depths)
         count, least = int(known.sum()), self._options.least_gauges
         if count < least:
-            return GaugeField(total.period, count, problem=f"{count} of {known.size} gauges: {least} are needed")
+            hint = self._options.fewer_do if count >= LEAST_KRIGED else ""
+            return GaugeField(total.period, count, problem=f"{count} of {known.size} gauges: {least} are needed{hint}")
         paths = []
         try:
             solved = self._interpolator.solve(known, depths[known])
@@ -148,19 +152,9 @@ class GaugeFields(Iterator[GaugeField]):
 
     def _tags(self, total: Total, count: int, area: _Area, surface: Surface) -> dict[str, str]:
         options, period, rules = self._options, total.period, self._options.readings
-        start, end = period.start.astimezone(KST), period.end.astimezone(KST)
-        name = "rain_depth"
+        named = {"QUANTITY": "rain_depth", "UNIT": "mm"}
         tags = {
-            "TIFFTAG_DATETIME": period.start.astimezone(UTC).strftime("%Y:%m:%d %H:%M:%S"),
-            "TIFFTAG_IMAGEDESCRIPTION": f"rain gauges by {options.method}, {name} (mm), "
-            f"{start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} KST",
-            "QUANTITY": name,
-            "UNIT": "mm",
-            "PERIOD": period.name,
-            "TIME_START_UTC": utc_text(period.start),
-            "TIME_END_UTC": utc_text(period.end),
-            "TIME_START_KST": kst_text(period.start),
-            "TIME_END_KST": kst_text(period.end),
+            **period_tags(f"rain gauges by {options.method}, rain_depth (mm)", period, named),
             "METHOD": options.method,
             **surface.tags,
             "GAUGES_USED": str(count),

@@ -13,18 +13,17 @@ from typing import Literal, get_args
 from hsrgeo.cube.places import Points, read_points
 from hsrgeo.engine.options import ExportOptions
 from hsrgeo.engine.regions import Region
-from hsrgeo.engine.sums import PeriodLength
+from hsrgeo.engine.sums import PeriodLength, check_period
 from hsrgeo.errors import OptionsError
-from hsrgeo.model.grid import Grid, grids
-from hsrgeo.model.times import FRAME_STEP, kst_text, on_step
+from hsrgeo.model.grid import MAIN_GRID, Grid, grids
+from hsrgeo.model.times import FRAME_STEP, kst_text, length_text, on_step, refuse_uneven
 from hsrgeo.model.window import BBox, Window
 from hsrgeo.products.bias import PairRules
 from hsrgeo.products.kriging import LEAST_FITTED, LEAST_KRIGED, Model, Variogram
-from hsrgeo.sources.gauge_rules import ReadingRules, length_text
+from hsrgeo.sources.gauge_rules import ReadingRules
 
 Method = Literal["thiessen", "idw", "kriging"]
 
-_DAY = timedelta(days=1)
 _POWER, _NEIGHBOURS = 2.0, 12
 _AREA = ("bbox", "window", "center", "size", "regions", "crs", "resolution", "jobs")
 
@@ -38,7 +37,7 @@ class GaugeFieldOptions:
     """
 
     gauges: str | Path | Points
-    """CSV file with name, lon and lat, or what was read of one."""
+    """CSV file with name, lon and lat, in UTF-8 or the encoding of the readings, or what was read of one."""
     readings: ReadingRules
     """How the readings are to be understood."""
     period: PeriodLength | None = None
@@ -66,7 +65,7 @@ class GaugeFieldOptions:
     """Fewer give no field; 1, of kriging 3, or 10 where the variogram is fitted."""
     max_distance_km: float | None = None
     """Cells farther than this from every gauge are nodata; None for no such limit."""
-    grid: str = "kma-hb-500m"
+    grid: str = MAIN_GRID
     """The composites' grid."""
     bbox: BBox | tuple[float, float, float, float] | None = None
     """Areas and projection are as those of `ExportOptions`."""
@@ -87,7 +86,8 @@ class GaugeFieldOptions:
         if self.method not in get_args(Method):
             raise OptionsError(f"method {self.method!r}: expected one of {', '.join(get_args(Method))}")
         self._check_method()
-        _check_period(self.period, self.readings.step)
+        if self.period is not None:
+            check_period(self.period, self.readings.step)
         if not 0 < self.min_coverage <= 1:
             raise OptionsError(f"min_coverage {self.min_coverage:g}: expected a share above 0, to 1")
         if self.max_distance_km is not None and not 0 < self.max_distance_km < math.inf:
@@ -95,10 +95,12 @@ class GaugeFieldOptions:
         if self.grid not in grids():
             raise OptionsError(f"grid {self.grid!r} is not known: expected one of {', '.join(grids())}")
         if self.min_gauges is not None and self.min_gauges < self._least:
-            raise OptionsError(f"min_gauges {self.min_gauges}: {self.method} needs {self._least}")
+            raise OptionsError(f"min_gauges {self.min_gauges}: {self.method} needs {self._least}{self.fewer_do}")
         self._check_at()
         object.__setattr__(self, "export", ExportOptions(**{name: getattr(self, name) for name in _AREA}))
-        object.__setattr__(self, "points", self.gauges if isinstance(self.gauges, Points) else read_points(self.gauges))
+        given = self.gauges
+        points = given if isinstance(given, Points) else read_points(given, self.readings.encoding)
+        object.__setattr__(self, "points", points)
 
     @property
     def whole(self) -> Grid:
@@ -124,6 +126,13 @@ class GaugeFieldOptions:
     def least_gauges(self) -> int:
         """Gauges below which there is no field."""
         return self._least if self.min_gauges is None else self.min_gauges
+
+    @property
+    def fewer_do(self) -> str:
+        """What to do about too few gauges, where there is something."""
+        if self.method != "kriging" or self.given is not None or self.least_gauges <= LEAST_KRIGED:
+            return ""
+        return f"; {LEAST_KRIGED} are enough where the variogram is given (--range and --sill)"
 
     @property
     def idw(self) -> tuple[float, int]:
@@ -155,7 +164,7 @@ class GaugeFieldOptions:
         ):
             given = [name for name in names if getattr(self, name) is not None]
             if given and self.method != method:
-                raise OptionsError(f"{given[0]} is for method {method}, not for {self.method}")
+                raise OptionsError(f"{given[0].partition('_')[0]} is for method {method}, not for {self.method}")
         if self.power is not None and not 0 < self.power < math.inf:
             raise OptionsError(f"power {self.power:g}: expected more than 0")
         if self.neighbours is not None and self.neighbours < 1:
@@ -215,24 +224,15 @@ class GaugeBiasOptions:
         for name in ("min_coverage", "min_frames"):
             if not 0 < getattr(self, name) <= 1:
                 raise OptionsError(f"{name} {getattr(self, name):g}: expected a share above 0, to 1")
-        if self.radar_step <= timedelta(0) or _DAY % self.radar_step:
-            raise OptionsError(f"radar_step {self.radar_step}: must divide a day evenly")
+        refuse_uneven(f"radar_step {self.radar_step}", self.radar_step)
         shorter, longer = sorted((self.readings.step, self.radar_step))
         if longer % shorter:
             raise OptionsError(
                 f"steps of {length_text(shorter)} and {length_text(longer)}, of readings and radar, never match"
             )
-        _check_period(self.period, self.pair_step)
+        check_period(self.period, self.pair_step)
 
     @property
     def pair_step(self) -> timedelta:
         """Shortest time that gauge and radar are compared in."""
         return max(self.readings.step, self.radar_step)
-
-
-def _check_period(period: PeriodLength | None, step: timedelta) -> None:
-    if isinstance(period, str):
-        if period != "event":
-            raise OptionsError(f"period {period!r}: expected a length such as 1h or 1d, or event")
-    elif period is not None and (period < step or _DAY % period or period % step):
-        raise OptionsError(f"period {period}: must divide a day evenly, and be whole steps of {length_text(step)} long")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from hsrgeo.cube.places import Points, read_points
-from hsrgeo.errors import ClippedWarning, OptionsError, WindowError
-from hsrgeo.model.grid import grids
+from hsrgeo.engine.areas import told_window
+from hsrgeo.errors import OptionsError, WindowError
+from hsrgeo.model.grid import MAIN_GRID, grids
 from hsrgeo.model.window import BBox, as_bbox
 from hsrgeo.products.interpolate import network
 from hsrgeo.products.thiessen import thiessen_geojson
@@ -34,7 +34,8 @@ def thiessen_polygons(
     out: str | Path,
     *,
     bbox: BBox | tuple[float, float, float, float] | None = None,
-    grid: str = "kma-hb-500m",
+    grid: str = MAIN_GRID,
+    encoding: str | None = None,
 ) -> ThiessenPolygons:
     """Write the Thiessen polygon of every gauge: name, place, and area on the ground [km2].
 
@@ -46,6 +47,7 @@ def thiessen_polygons(
         bbox: (west, south, east, north) [degrees]: polygons end at the window of whole cells that covers it. None is
             the whole grid.
         grid: Name of the composites' grid.
+        encoding: Of a CSV that is not UTF-8, such as CP949.
 
     Raises:
         OptionsError: Gauges that cannot be read, none on the grid; a box outside it; another suffix.
@@ -58,7 +60,7 @@ def thiessen_polygons(
     if grid not in grids():
         raise OptionsError(f"grid {grid!r} is not known: expected one of {', '.join(grids())}")
     whole, notes = grids()[grid], []
-    points = gauges if isinstance(gauges, Points) else read_points(gauges)
+    points = gauges if isinstance(gauges, Points) else read_points(gauges, encoding)
     placed = network(points.names, points.lonlat, whole)
     if outside := placed.outside:
         notes.append(f"gauges outside {grid}, without a polygon: {len(outside):,} ({', '.join(outside)})")
@@ -66,12 +68,10 @@ def thiessen_polygons(
         notes.append(f"gauges that share a place, and their polygon: {len(shared):,} ({', '.join(shared)})")
     if not len(placed.xy):
         raise OptionsError(f"no gauge lies on the grid {grid}")
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", ClippedWarning)
-        try:
-            window = whole.window_for(None if bbox is None else as_bbox(bbox))
-        except WindowError as error:
-            raise OptionsError(str(error)) from error
-    notes += [str(warning.message) for warning in caught]
+    try:
+        window, clipped = told_window(whole, None if bbox is None else as_bbox(bbox))
+    except WindowError as error:
+        raise OptionsError(str(error)) from error
+    notes += clipped
     write_file(path, thiessen_geojson(placed, whole, whole.crop(window)))
     return ThiessenPolygons(path, len(placed.xy), notes)

@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +15,9 @@ from numpy.typing import NDArray
 from hsrgeo.engine.axis import floor_step
 from hsrgeo.engine.gauges_options import GaugeBiasOptions
 from hsrgeo.engine.series_table import series_lines
+from hsrgeo.engine.sums import fewest_of
 from hsrgeo.errors import OptionsError, SourceError
-from hsrgeo.model.times import KST, on_step
-from hsrgeo.sources.gauge_rules import length_text
+from hsrgeo.model.times import KST, length_text, on_step, usual_step
 
 _HOUR = timedelta(hours=1)
 _ROUNDING = 1e-9
@@ -64,7 +63,7 @@ class RadarSums:
     def depths_mm(self, time: datetime) -> NDArray[np.float64]:
         """Return the depth above each gauge in the time that begins then; NaN where too many rows are missing."""
         rates, frames = _widened(self._sums.get(time), len(self.numbers))[:, : len(self.numbers)]
-        fewest = max(math.ceil(self.min_frames * (self.step // self.radar_step) - _ROUNDING), 1)
+        fewest = max(fewest_of(self.min_frames, self.step // self.radar_step), 1)
         mean = np.divide(rates, frames, out=np.full(rates.shape, np.nan), where=frames >= fewest)
         return np.asarray(mean * (self.step / _HOUR), np.float64)
 
@@ -108,11 +107,10 @@ def read_radar(path: Path, options: GaugeBiasOptions) -> RadarSums:
 
 def _check_step(path: Path, times: Sequence[datetime], step: timedelta) -> None:
     """Refuse a table that was made for another step: each of its rows would count too little or too much."""
-    apart = Counter(later - earlier for earlier, later in pairwise(times))
-    usual = max(apart, key=lambda one: (apart[one], -one)) if apart else step
+    usual = usual_step(times) or step
     if usual != step:
         taken = f"taken to stand for {length_text(step)}"
-        raise OptionsError(f"{path}: its rows are {length_text(usual)} apart, but {taken}: choose radar_step")
+        raise OptionsError(f"{path}: its rows are {length_text(usual)} apart, but {taken}: choose --radar-step")
 
 
 def notes_of(sums: RadarSums, min_coverage: float) -> Iterable[str]:

@@ -131,7 +131,9 @@ class _Method:
 class _Plain(_Method):
     """Nearest gauge, or inverse distance."""
 
-    notes: list[str] = []  # noqa: RUF012 - nothing is ever put in
+    @property
+    def notes(self) -> list[str]:
+        return []
 
     def solve(self, known: Known, values: Floats) -> Solved:
         geometry = self._of(known)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Generator
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,11 +9,9 @@ from datetime import datetime
 import numpy as np
 from numpy.typing import NDArray
 
-from hsrgeo.engine.sums import Period, PeriodLength, periods_of
+from hsrgeo.engine.sums import Period, PeriodLength, fewest_of, periods_of
 from hsrgeo.sources.gauge_rules import ReadingRules
 from hsrgeo.sources.gauges import Readings
-
-_ROUNDING = 1e-9
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,6 +43,6 @@ def totals_of(readings: Readings, length: PeriodLength, min_coverage: float, rul
     for period, times in of_period.items():
         depths = np.stack([readings.depths_mm[time] for time in times])
         count = (~np.isnan(depths)).sum(axis=0)
-        fewest = max(math.ceil(min_coverage * period.expected - _ROUNDING), 1)
+        fewest = max(fewest_of(min_coverage, period.expected), 1)
         enough = count >= fewest
         yield Total(period, np.where(enough, np.nansum(depths, axis=0), np.nan), int(((count > 0) & ~enough).sum()))

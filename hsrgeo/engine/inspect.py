@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from hsrgeo.engine.options import count_workers
-from hsrgeo.engine.parallel import run_parallel
+from hsrgeo.engine.outcome import decode_found
+from hsrgeo.engine.parallel import in_batches, run_parallel
 from hsrgeo.errors import HsrGeoError
-from hsrgeo.formats.composite import decode
 from hsrgeo.model.frame import Frame
 from hsrgeo.model.times import FRAME_STEP, kst_text, utc_text
 from hsrgeo.reading import open_frame
@@ -95,7 +95,7 @@ def summarise(path: str | Path, *, jobs: int = -1) -> Summary:
     summary = Summary(str(path))
     times: dict[str, list[datetime]] = {}
     found = scan([path], Selection(), summary.tally)
-    for batch in run_parallel(_check, _batches(found), count_workers(jobs)):
+    for batch in run_parallel(_check, in_batches(found, _BATCH), count_workers(jobs)):
         for one, error in batch:
             if error is not None or one.told is None:
                 summary.broken.append(error or HsrGeoError(one.source))
@@ -161,27 +161,13 @@ def echo_statistics(frame: Frame) -> dict[str, float] | None:
     return {name: round((value - frame.quantity.minus) / frame.quantity.scale, 4) for name, value in values.items()}
 
 
-def _batches(found: Iterator[Found]) -> Iterator[list[Found]]:
-    batch: list[Found] = []
-    for one in found:
-        batch.append(one)
-        if len(batch) == _BATCH:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
-
-
 def _check(batch: Sequence[Found]) -> list[tuple[Found, HsrGeoError | None]]:
     return [(dataclasses.replace(found, data=None), _problem(found)) for found in batch]
 
 
 def _problem(found: Found) -> HsrGeoError | None:
-    if found.error is not None:
-        return found.error
     try:
-        data = found.read()
-        decode(data, found.source, member=found.member)
+        decode_found(found)
     except HsrGeoError as error:
         return error
     return None

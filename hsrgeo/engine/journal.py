@@ -7,6 +7,7 @@ anew and these go. What a killed run had not sent yet is done again.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -182,8 +183,8 @@ class _BucketJournal:
         if not self._unsent:
             return
         number = int(self._parts[-1].rpartition(".")[2]) + 1 if self._parts else 1
-        name = f"{MANIFEST}.{number:06d}"
-        self._send(name, b"".join(self._unsent))
+        while not self._is_sent(name := f"{MANIFEST}.{number:06d}", b"".join(self._unsent)):
+            number += 1  # somebody has that one, or it is ours and its answer was lost: lines may stand twice
         self._parts.append(name)
         self._unsent.clear()
         self._sent_at = time.monotonic()
@@ -195,6 +196,17 @@ class _BucketJournal:
             with suppress(OSError):  # read again they change nothing: `manifest.jsonl` has the last word on each frame
                 (self._out / name).unlink()
         self._parts.clear()
+
+    def _is_sent(self, name: str, data: bytes) -> bool:
+        try:
+            (self._out / name).write_bytes(data, new=True)
+        except FileExistsError:
+            return False
+        except OSError as error:
+            if error.errno != errno.ENOTSUP:
+                raise refused(str(self._out / name), error) from error
+            self._send(name, data)
+        return True
 
     def _send(self, name: str, data: bytes | Path) -> None:
         try:
@@ -224,9 +236,7 @@ class _BucketLock:
         self._beat = threading.Thread(target=self._beats, daemon=True)
 
     def __enter__(self) -> Self:
-        try:
-            self._path.write_bytes(self._data, new=True)
-        except FileExistsError:
+        if not self._is_new():
             self._take_over()
         _RUNS.add(self._me["run"])
         self._beat.start()
@@ -245,7 +255,21 @@ class _BucketLock:
         if self._lost:
             raise WriteError(str(self._path.parent), "was taken over by another run; this one ends")
 
+    def _is_new(self) -> bool:
+        try:
+            self._path.write_bytes(self._data, new=True)
+        except FileExistsError:
+            return False
+        except OSError as error:
+            if error.errno != errno.ENOTSUP:
+                raise
+            if self._path.is_file():  # a service that knows no conditions
+                return False
+            self._path.write_bytes(self._data)
+        return True
+
     def _take_over(self) -> None:
+        version = self._path.stat().version if self._path.is_file() else ""
         holder = self._holder()
         left = 0.0 if _is_dead(holder) else _LEASE_S - self._age()
         if left > 0:
@@ -255,8 +279,15 @@ class _BucketLock:
                 f"another run ({where}) is writing into it, or was killed: wait for its end or {left:.0f} s, or use "
                 "another OUT",
             )
-        self._path.write_bytes(self._data)
-        time.sleep(_SETTLE_S)  # where two runs take over at once, the last one has it
+        try:
+            self._path.write_bytes(self._data, over=version)
+        except OSError as error:
+            if error.errno == errno.ESTALE:
+                raise ManifestError(str(self._path.parent), _BUSY) from error
+            if error.errno != errno.ENOTSUP:
+                raise
+            self._path.write_bytes(self._data)
+        time.sleep(_SETTLE_S)  # where two runs take over at once, and the service lets them, the last one has it
         if self._holder() != self._me:
             raise ManifestError(str(self._path.parent), _BUSY)
 

@@ -19,14 +19,13 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import BinaryIO
 
 from hsrgeo.engine.manifest import Manifest
 from hsrgeo.engine.outcome import Key, Outcome, Output, of_found
 from hsrgeo.engine.recipe import Recipe
 from hsrgeo.engine.work import STAGED, Task, leftovers, staged_beside
-from hsrgeo.errors import FrameError, OutputExistsError
+from hsrgeo.errors import FrameError, OutputError, OutputExistsError, ReadbackError
 from hsrgeo.formats.header import HEADER_BYTES
 from hsrgeo.sources.found import Found
 from hsrgeo.sources.remote import Place, RemotePath, is_remote, place
@@ -139,8 +138,8 @@ class Ledger:
         """Put the manifest in order, and remove what killed runs left beside the outputs.
 
         Args:
-            all_read: Whether the sources were read to their end; then archives that an earlier run found damaged, cut or
-                unreadable, and this one did not, are no longer told of.
+            all_read: Whether the sources were read to their end; then archives that an earlier run found damaged or
+                cut, and this one did not, are no longer told of.
 
         Raises:
             ManifestError: It is damaged.
@@ -148,7 +147,8 @@ class Ledger:
         """
         self._manifest.sync()
         for archive in self._archives if all_read else ():
-            if (line := self._manifest.get(archive)) and not self._manifest.is_new(line):
+            line = self._manifest.get(archive)
+            if line and line.status == "failed" and not self._manifest.is_new(line):
                 self._manifest.forget(line)
         out = self._manifest.out
         left = {
@@ -214,15 +214,18 @@ class Ledger:
         self._move_in_place(rival)
         return [rival, lost] if was else [rival]
 
-    def _in_the_way(self, rival: Outcome, key: Key) -> OutputExistsError | None:
+    def _in_the_way(self, rival: Outcome, key: Key) -> OutputError | None:
         if self._overwrite or (rival.told and self._manifest.owner(self._recipe.first_path(rival.told)) == key):
             return None
         try:
             for output in rival.outputs:
                 target = self._manifest.out / output.path
-                there_already(target, (self._manifest.out / staged_beside(output.path, rival.label)).read_bytes())
+                staged = self._manifest.out / staged_beside(output.path, rival.label)
+                there_already(target, staged.read_bytes())
         except OutputExistsError as error:
             return error
+        except OSError as error:
+            return ReadbackError(str(staged), f"cannot be read back: {error.strerror or error}")
         return None
 
     def _move_in_place(self, rival: Outcome) -> None:
@@ -315,7 +318,7 @@ def _was_named(now: str, before: str) -> bool:
     """Tell whether a path may have had another name before: that names the same file, or nothing any more."""
     if is_remote(now) or is_remote(before):
         return False
-    return os.path.realpath(now) == os.path.realpath(before) or not Path(before).exists()
+    return os.path.realpath(now) == os.path.realpath(before) or not os.path.exists(before)  # noqa: PTH110 - see `expand`
 
 
 def _at_once(ask: Callable[[Place], list[Place]], folders: list[Place]) -> list[list[Place]]:

@@ -21,12 +21,12 @@ from typing import Any, BinaryIO, Self
 from hsrgeo import __version__
 from hsrgeo.engine.journal import MANIFEST, has_lines, journal
 from hsrgeo.engine.outcome import Key, Outcome, from_json, to_json
-from hsrgeo.engine.recipe import Recipe
+from hsrgeo.engine.recipe import Recipe, recipe_from_json
 from hsrgeo.errors import ManifestError, NoRoomError, refused
 from hsrgeo.sources.remote import Place
 from hsrgeo.writers.files import write_chunks, write_file
 
-__all__ = ["MANIFEST", "OPTIONS", "Manifest", "keep_recipe", "kept_recipe", "refuse_other_recipe"]
+__all__ = ["MANIFEST", "OPTIONS", "Manifest", "keep_recipe", "kept_recipe", "recipe_of", "refuse_other_recipe"]
 
 OPTIONS = "options.json"
 
@@ -251,6 +251,21 @@ def kept_recipe(out: Place) -> dict[str, Any] | None:
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise ManifestError(str(out / OPTIONS), f"cannot be read: {error}") from error
     return recipe
+
+
+def recipe_of(out: Place) -> Recipe:
+    """Return the recipe that an output folder was made with.
+
+    Raises:
+        ManifestError: There is none, or it is damaged.
+    """
+    kept = kept_recipe(out)
+    if kept is None:
+        raise ManifestError(str(out), f"there is a {MANIFEST} but no {OPTIONS}")
+    try:
+        return recipe_from_json(kept)
+    except ValueError as error:
+        raise ManifestError(str(out / OPTIONS), f"is damaged: {error!r}") from error
 
 
 def keep_recipe(out: Place, recipe: Recipe) -> None:

@@ -12,13 +12,14 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import get_args
 
+from hsrgeo.engine.areas import told_window
 from hsrgeo.engine.cluster import WAIT_S, Cluster
 from hsrgeo.engine.recipe import DEFAULT_NAME, Compression, Content, Cut, Format, Recipe, Values, wide_fields
 from hsrgeo.engine.regions import Region, read_regions, refuse_shared_folders
 from hsrgeo.errors import ClippedWarning, GridError, OptionsError, ProjectionError, WindowError
 from hsrgeo.formats.names import FrameName
-from hsrgeo.model.grid import grids
-from hsrgeo.model.times import KST
+from hsrgeo.model.grid import MAIN_GRID, grids
+from hsrgeo.model.times import KST, refuse_uneven
 from hsrgeo.model.window import BBox, Window, as_bbox, as_center, as_window
 from hsrgeo.products.rain import KMA_LAW, Law
 from hsrgeo.products.warp import Resampling, Target, as_target, warp_for
@@ -104,8 +105,8 @@ class ExportOptions:
                     raise OptionsError(f"{word!r}: expected one of {', '.join(get_args(known))}")
         if not formats:
             raise OptionsError("formats: expected cog, png or both")
-        if self.every is not None and (self.every <= timedelta(0) or timedelta(days=1) % self.every):
-            raise OptionsError(f"every {self.every}: must divide a day evenly, for it is counted from midnight KST")
+        if self.every is not None:
+            refuse_uneven(f"every {self.every}", self.every)
         _check_name(self.name)
         selection = Selection(self.start, self.end, self.every, self.product)
         recipe = Recipe(
@@ -183,14 +184,12 @@ def check_areas(recipe: Recipe) -> list[str]:
     for cut in recipe.cuts:
         problems: list[str] = []
         for grid in grids().values():
-            with warnings.catch_warnings(record=True) as caught:
-                warnings.simplefilter("always", ClippedWarning)
-                try:
-                    grid.window_for(cut.area)
-                except WindowError as error:
-                    problems.append(str(error))
-                    continue
-            notes.extend(str(warning.message) for warning in caught[:1] if grid.name == _MAIN_GRID)
+            try:
+                _window, clipped = told_window(grid, cut.area)
+            except WindowError as error:
+                problems.append(str(error))
+                continue
+            notes.extend(clipped[:1] if grid.name == MAIN_GRID else [])
         if len(problems) == len(grids()):
             raise OptionsError(f"region {cut.region}: {problems[0]}" if cut.region else problems[0])
     if recipe.target:
@@ -200,7 +199,7 @@ def check_areas(recipe: Recipe) -> list[str]:
 
 def _check_target(cuts: Sequence[Cut], target: Target) -> None:
     """Refuse a resolution or projection that makes nothing of the largest area."""
-    grid = grids()[_MAIN_GRID]
+    grid = grids()[MAIN_GRID]
     sizes: dict[Cut, int] = {}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ClippedWarning)
@@ -215,9 +214,6 @@ def _check_target(cuts: Sequence[Cut], target: Target) -> None:
             except ProjectionError as error:
                 raise OptionsError(str(error)) from error
     warp_for.cache_clear()  # the map of a whole frame is large, and workers make their own
-
-
-_MAIN_GRID = "kma-hb-500m"
 
 
 def _check_name(template: str) -> None:  # noqa: C901 - a list of what may be wrong
@@ -263,10 +259,10 @@ def workers_for(jobs: int, dask: str | None, wait_s: float = WAIT_S) -> int | Cl
     """
     if dask is None:
         if wait_s != WAIT_S:
-            raise OptionsError("dask-wait is for a Dask cluster: give its address by dask too")
+            raise OptionsError("--dask-wait is for a Dask cluster: give its address by --dask too")
         return count_workers(jobs)
     if jobs != -1:
-        raise OptionsError("jobs and dask exclude each other: a cluster has as many workers as were started there")
+        raise OptionsError("--jobs and --dask exclude each other: a cluster has as many workers as were started there")
     return Cluster(dask, wait_s)
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal, cast, get_args
 
 from hsrgeo.errors import FrameError, HsrGeoError
+from hsrgeo.formats.composite import decode
 from hsrgeo.formats.names import FrameName, basename
+from hsrgeo.model.frame import Frame
 from hsrgeo.model.times import existing, kst_text, utc_text
 from hsrgeo.sources.found import Found
 
@@ -81,6 +83,28 @@ class Outcome:
 def of_found(found: Found, status: Status, *, error: HsrGeoError | None = None) -> Outcome:
     """Return the outcome of a frame that was not worked on."""
     return Outcome(found.source, found.member, found.told, status, error=error)
+
+
+def decode_found(found: Found, block: int = 1) -> Frame:
+    """Return the frame that was found.
+
+    Args:
+        found: What it was found as.
+        block: See `hsrgeo.formats.composite.decode`.
+
+    Raises:
+        FrameError, SourceError: It cannot be used.
+    """
+    if found.error is not None:
+        raise found.error
+    return decode(found.read(), found.source, member=found.member, block=block)
+
+
+def with_header(outcome: Outcome, frame: Frame) -> Outcome:
+    """Return the outcome of a frame with what its header tells."""
+    header = frame.header
+    created = utc_text(header.created) if header.created else ""
+    return replace(outcome, stations=header.station_count, created=created, crc32=frame.crc32)
 
 
 def to_json(outcome: Outcome) -> dict[str, Any]:
@@ -178,7 +202,7 @@ def _crc32(value: object) -> int:
 
 def _inside(path: str) -> str:
     # Outputs are removed and replaced by what the manifest tells: it must not tell of files elsewhere.
-    if path.startswith("/") or ".." in path.split("/") or "\0" in path or not path:
+    if path.startswith("/") or ".." in path.split("/") or "\0" in path or not path.strip("./"):
         raise ValueError(f"{path!r} lies outside")
     return path
 

@@ -30,6 +30,7 @@ from hsrgeo.sources.scan import scan
 from hsrgeo.sources.select import Selection
 from hsrgeo.sources.several import scan_several
 
+Item = TypeVar("Item")
 Batch = TypeVar("Batch")
 Result = TypeVar("Result")
 
@@ -79,6 +80,13 @@ def scan_for(
     if isinstance(workers, Cluster):
         return scan_several(sources, selection, tally, readers=os.cpu_count() or 1)
     return scan(sources, selection, tally)
+
+
+def in_batches(items: Iterable[Item], count: int) -> Iterator[list[Item]]:
+    """Yield lists of so many items, and of what is left in the end."""
+    taken = iter(items)
+    while batch := list(islice(taken, count)):
+        yield batch
 
 
 def seen_by(workers: int | Cluster, folder: Place) -> Place:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -11,18 +10,16 @@ from pathlib import Path
 import numpy as np
 
 from hsrgeo.engine.series_table import read_series
+from hsrgeo.engine.sums import fewest_of
 from hsrgeo.errors import OptionsError, SourceError
 from hsrgeo.gis import plots
 from hsrgeo.gis.depth import TIMES, times_for
 from hsrgeo.gis.hyetograph import bar_step, draw_hyetographs
 from hsrgeo.gis.sum_map import SumMap, draw_sum
-from hsrgeo.model.times import KST
+from hsrgeo.model.times import KST, refuse_uneven
 from hsrgeo.sources.remote import local
 from hsrgeo.writers.files import write_file
 from hsrgeo.writers.sum_readback import SumPicture, read_sum
-
-_DAY = timedelta(days=1)
-_ROUNDING = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +59,8 @@ class PlotSeriesOptions:
         _check_width(self.width)
         if self.start is not None and self.end is not None and self.start >= self.end:
             raise OptionsError("end must be later than start")
-        if self.bar is not None and (self.bar <= timedelta(0) or _DAY % self.bar):
-            raise OptionsError(f"bar {self.bar}: must divide a day evenly, for it is counted from midnight KST")
+        if self.bar is not None:
+            refuse_uneven(f"bar {self.bar}", self.bar)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,7 +144,7 @@ def plot_sum(source: str | Path, out: str | Path, options: PlotSumOptions | None
         told = _told(tags, read)
     except (KeyError, ValueError) as error:
         raise SourceError(str(source), f"is no sum of hsrgeo accumulate: {error!r}") from error
-    fewest = math.ceil(chosen.coverage * expected - _ROUNDING)
+    fewest = fewest_of(chosen.coverage, expected)
     shown = SumMap(
         grid=read.grid,
         depth_mm=read.depth_mm,

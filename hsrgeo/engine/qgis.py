@@ -7,7 +7,7 @@ from pathlib import Path
 
 from hsrgeo.engine.beside import PROJECT
 from hsrgeo.engine.stacks import Stack, Stacks, stacks_of
-from hsrgeo.errors import OptionsError, OutputExistsError, WriteError
+from hsrgeo.errors import OptionsError, OutputExistsError, refused
 from hsrgeo.gis.project import Series, grey_pipe, is_own, project_bytes
 from hsrgeo.gis.styles import raster_pipe
 from hsrgeo.model.times import KST
@@ -64,7 +64,7 @@ def _refuse_others(path: Path) -> None:
     except FileNotFoundError:
         return
     except OSError as error:
-        raise WriteError(str(path), f"cannot be written: {error.strerror or error}") from error
+        raise refused(str(path), error) from error
     if not own:
         raise OutputExistsError(str(path), "was saved from QGIS since; give it another name, or use --overwrite")
 

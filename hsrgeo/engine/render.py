@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-import warnings
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -14,10 +13,11 @@ from typing import BinaryIO
 
 import numpy as np
 
+from hsrgeo.engine.areas import told_window
 from hsrgeo.engine.drawn import Entry, Moment, Reel, draw, first_sound, problems, timeline
 from hsrgeo.engine.exported import exported_frames, is_exported
 from hsrgeo.engine.options import ExportOptions
-from hsrgeo.errors import ClippedWarning, GridError, HsrGeoError, OptionsError
+from hsrgeo.errors import GridError, HsrGeoError, OptionsError
 from hsrgeo.gis import animation
 from hsrgeo.gis.canvas import Indices
 from hsrgeo.gis.map import Map, Plan, Shown, map_for, time_label
@@ -197,13 +197,12 @@ def _plan(frame: Frame, options: RenderOptions, notes: list[str]) -> Plan:
         if law != KMA_LAW:
             raise OptionsError(f"{frame.name} holds rain already, for which zr is no use")
         law = parse_law(dict(frame.derived).get("RAIN_LAW", "")) or law
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", ClippedWarning)
-        try:
-            grid = frame.grid.crop(frame.grid.window_for(options.area))
-        except GridError as error:
-            raise OptionsError(str(error)) from error
-    notes += [str(warning.message) for warning in caught]
+    try:
+        window, clipped = told_window(frame.grid, options.area)
+        grid = frame.grid.crop(window)
+    except GridError as error:
+        raise OptionsError(str(error)) from error
+    notes += clipped
     return Plan(grid, options.quantity, law, options.width, options.title, frame.product)
 
 

@@ -8,10 +8,8 @@ numbers a cell for each length of window: 80 MB a length for the whole 500 m gri
 
 from __future__ import annotations
 
-import math
-from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -21,13 +19,14 @@ import numpy as np
 import zstandard
 from numpy.typing import NDArray
 
-from hsrgeo.engine.sums import Period, law_text, period_name, sum_tags
-from hsrgeo.errors import FrameError, WriteError
+from hsrgeo.engine.ahead import ahead
+from hsrgeo.engine.sums import Period, described, fewest_of, law_text, sum_tags
+from hsrgeo.errors import FrameError, refused
 from hsrgeo.model.blocks import BLOCK_SIDE, block_extremes
 from hsrgeo.model.frame import Frame
 from hsrgeo.model.grid import Grid
 from hsrgeo.model.quantity import Quantity
-from hsrgeo.model.times import KST, kst_text, utc_text
+from hsrgeo.model.times import KST, kst_text, length_text, utc_text
 from hsrgeo.products.rain import Law
 from hsrgeo.products.rolling import Highest, Piece, rolling_highest
 from hsrgeo.products.sums import depth_unit_mm, sum_table
@@ -37,7 +36,6 @@ from hsrgeo.writers.sum_cog import DEPTH_STEP_MM, NODATA, Band, encode_bands
 
 _HOUR = timedelta(hours=1)
 _MOST_TILES = 4  # at the same time; a day of one is 38 MB
-_ROUNDING = 1e-9
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -89,7 +87,7 @@ class Shelf:
                     places[number], sizes[number] = self._end, len(data)
                     self._end += file.write(data)
         except OSError as error:
-            raise WriteError(str(self._path), f"cannot be written: {error.strerror or error}") from error
+            raise refused(str(self._path), error) from error
         self._kept[time] = _Kept(places, sizes)
         self.used += 1
 
@@ -127,7 +125,7 @@ class RollingRun:
         self.span = span
         self.lengths = [length for length in lengths if length // span.step <= span.expected]
         self.notes = [
-            f"no window of {period_name(length)} lies within the run, which is {span.end - span.start} long: no file"
+            f"no window of {length_text(length)} lies within the run, which is {span.end - span.start} long: no file"
             for length in lengths
             if length not in self.lengths
         ]
@@ -182,13 +180,13 @@ class RollingRun:
         if shelf is None or self._quantity is None:
             return
         steps = [length // self.span.step for length in self.lengths]
-        fewest = [math.ceil(self._min_coverage * count - _ROUNDING) for count in steps]
+        fewest = [fewest_of(self._min_coverage, count) for count in steps]
         step_h = self.span.step / _HOUR
         unit_mm = depth_unit_mm(max(steps) + 1, step_h)  # a step comes before another goes
         table = sum_table(self._quantity, self._law, step_h, unit_mm)
         results = [np.empty((3, shelf.grid.height, shelf.grid.width), np.int32) for _count in steps]
         work = partial(_worked, shelf, self.span, table, list(zip(steps, fewest, strict=True)))
-        for tile, made in _few_ahead(pool, work, len(shelf.tiles)):
+        for tile, made in enumerate(ahead(pool, work, range(len(shelf.tiles)), _MOST_TILES - 1)):
             for result, highest in zip(results, made, strict=True):
                 _settle(result, shelf.tiles[tile], highest, round(DEPTH_STEP_MM / unit_mm), self.span.step)
         law = law_text(frame, self._law)
@@ -207,7 +205,7 @@ class RollingRun:
 def rolling_path(span: Period, length: timedelta, region: str) -> str:
     """Return the path of a file of rolling maxima below OUT; times are KST."""
     start, end = (f"{time.astimezone(KST):%Y%m%d%H%M}" for time in (span.start, span.end))
-    name = f"rain_max_{period_name(length)}_{start}_{end}.tif"
+    name = f"rain_max_{length_text(length)}_{start}_{end}.tif"
     return f"{region}/{name}" if region else name
 
 
@@ -215,13 +213,13 @@ def rolling_tags(
     span: Period, length: timedelta, used: int, frame: Frame, law: str, min_coverage: float
 ) -> dict[str, str]:
     """Return the tags of a file of rolling maxima, see `hsrgeo.engine.sums.sum_tags`."""
-    name, minutes = period_name(length), span.step // timedelta(minutes=1)
-    start, end = span.start.astimezone(KST), span.end.astimezone(KST)
+    name, minutes = length_text(length), span.step // timedelta(minutes=1)
     made_up = "SYNTHETIC " if frame.header.synthetic else ""
     return {
         **sum_tags(span, used, frame, law, min_coverage),
-        "TIFFTAG_IMAGEDESCRIPTION": f"{made_up}KMA {frame.product} composites, highest rain depth in {name} (mm), "
-        f"{start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} KST",
+        "TIFFTAG_IMAGEDESCRIPTION": described(
+            f"{made_up}KMA {frame.product} composites, highest rain depth in {name} (mm)", span
+        ),
         "QUANTITY": "rain_depth_max",
         "DURATION": name,
         "DURATION_MINUTES": str(length // timedelta(minutes=1)),
@@ -248,22 +246,3 @@ def _settle(
     result[0][tile] = np.where(known, (highest.depth + units // 2) // units, NODATA)
     result[1][tile] = np.where(known, highest.end * (step // timedelta(minutes=1)), NODATA)
     result[2][tile] = highest.windows
-
-
-def _few_ahead(
-    pool: ThreadPoolExecutor, work: partial[list[Highest]], count: int
-) -> Iterator[tuple[int, list[Highest]]]:
-    """Yield number and result of each tile, in order; no more than a few are worked on, for each holds a window."""
-    waiting: deque[tuple[int, Future[list[Highest]]]] = deque()
-    try:
-        for number in range(count):
-            waiting.append((number, pool.submit(work, number)))
-            if len(waiting) == _MOST_TILES:
-                first, future = waiting.popleft()
-                yield first, future.result()
-        while waiting:
-            first, future = waiting.popleft()
-            yield first, future.result()
-    finally:
-        for _number, future in waiting:
-            future.cancel()

@@ -60,6 +60,7 @@ class Series(Iterator[Outcome]):
         self._options = options
         self._out = out
         self._kept: dict[datetime, tuple[tuple[int, str, int, str, str], int]] = {}  # time -> rank, place in the spool
+        self._broken: set[datetime] = set()  # times of frames that could not be used: a row without a number each
         self._outcomes = self._run()
 
     def __next__(self) -> Outcome:
@@ -84,6 +85,8 @@ class Series(Iterator[Outcome]):
     def _settle(self, outcome: Outcome, numbers: Numbers | None, spool: _Spool) -> Outcome:
         """Keep the numbers of the best frame of a time, on disk: ten years of a hundred basins are gigabytes."""
         if numbers is None or outcome.told is None:
+            if outcome.told is not None and outcome.status == "failed":
+                self._broken.add(outcome.told.time)
             return outcome
         moment = outcome.told.time
         rank, offset = self._kept.get(moment, (None, -1))
@@ -100,7 +103,7 @@ class Series(Iterator[Outcome]):
         hours = reader.step.total_seconds() / _SECONDS_AN_HOUR
         nothing = np.full((len(areas_m2), 4), np.nan)
         nothing[:, COVERAGE] = 0
-        for moment in slots({*self._kept, *reader.missing}, options.start, options.end, reader.step):
+        for moment in slots({*self._kept, *self._broken, *reader.missing}, options.start, options.end, reader.step):
             numbers = nothing
             self.times += 1
             if moment in self._kept:
@@ -153,7 +156,7 @@ def _reader(sources: Sequence[str | Path], options: SeriesOptions) -> Reader:
             return CubeReader(Path(sources[0]), options)
         case "export":
             return ExportReader(Path(sources[0]), options)
-        case "frames":
+        case _:
             return FrameReader(sources, options)
 
 

@@ -5,6 +5,7 @@ Chunks are read and summed up by threads: reading, unpacking and summing up leav
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -29,7 +30,7 @@ from hsrgeo.engine.series_options import SeriesOptions
 from hsrgeo.engine.series_reader import OutputReader, Sampled, table_for
 from hsrgeo.errors import HsrGeoError, OptionsError, SourceError
 from hsrgeo.formats.names import FrameName
-from hsrgeo.model.times import KST, utc_text
+from hsrgeo.model.times import KST, length_text, utc_text
 
 _CELL_BYTES = 2
 _MOST_BYTES = 64 << 20
@@ -68,7 +69,7 @@ class CubeReader(OutputReader):
         super().__init__(source, options)
         if options.region:
             raise OptionsError("region is for an exported folder that has several; a cube has one area")
-        if not source.exists():
+        if not os.path.exists(source):  # noqa: PTH110 - as in hsrgeo.cube.kinds
             raise SourceError(str(source), "no such file or folder")
 
     def read(self, folder: Path) -> Generator[Sampled]:
@@ -104,7 +105,7 @@ class CubeReader(OutputReader):
         self.check_held(cube.quantity, cube.grid, cube.law)
         if self.options.every is None and cube.step != self.step:
             self.step = cube.step
-            self.notes.append(f"each time stands for {cube.step}, the step that {self.source} was made with")
+            self.notes.append(f"each time stands for {length_text(cube.step)}, the step that {self.source} was made with")
         self.missing += [one for one in cube.missing if selection.wants(FrameName(cube.product, "", one))]
 
     def _settled(

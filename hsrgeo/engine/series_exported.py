@@ -14,19 +14,19 @@ from pathlib import Path
 from hsrgeo.cube.gather import Piece, gather, pieces_of
 from hsrgeo.cube.sampling import Sampler
 from hsrgeo.cube.weights import load_weights
-from hsrgeo.engine.axis import product_guard
+from hsrgeo.engine.axis import product_guard, step_of_export
 from hsrgeo.engine.exported import Exported, exported_frames
 from hsrgeo.engine.memory import keep_freed_memory
 from hsrgeo.engine.options import count_workers
 from hsrgeo.engine.outcome import Outcome
-from hsrgeo.engine.parallel import run_parallel
+from hsrgeo.engine.parallel import in_batches, run_parallel
 from hsrgeo.engine.series_options import SeriesOptions
 from hsrgeo.engine.series_reader import OutputReader, Sampled, Sampling, other_grid, sampling_of, table_for
 from hsrgeo.errors import FrameError, HsrGeoError, OptionsError, ReadbackError
 from hsrgeo.formats.names import FrameName
 from hsrgeo.model.grid import Grid
-from hsrgeo.model.quantity import QUANTITIES, RAIN, RAIN_RATE, Quantity
-from hsrgeo.model.times import utc_text
+from hsrgeo.model.quantity import Quantity, quantity_named
+from hsrgeo.model.times import length_text, utc_text
 from hsrgeo.sources.catalogs import catalog_frames, is_catalog
 from hsrgeo.sources.select import Selection
 from hsrgeo.writers.cog_part import OpenCog, opened_cog
@@ -52,14 +52,16 @@ class ExportReader(OutputReader):
         super().__init__(source, options)
         listed = _cataloged(source, options) if is_catalog(source) else _exported(source, options)
         self._entries = list(product_guard(listed))
+        if options.every is None and (step := step_of_export(self._entries)) != self.step:
+            self.step = step
+            self.notes.append(f"each time stands for {length_text(step)}, as most times of {source} are so far apart")
 
     def read(self, folder: Path) -> Generator[Sampled]:
         """Yield the numbers of each COG, see `Reader.read`."""
         self.tally.total_bytes = len(self._entries)  # for progress only: COGs are as good a measure
-        entries = iter(self._entries)
-        for first in entries:
+        for at, first in enumerate(self._entries):
             try:
-                held = _held(first)
+                held, left = _held(first), self._entries[at:]
             except HsrGeoError as error:
                 self.tally.read_bytes += 1
                 yield _outcome(first, error), None
@@ -71,10 +73,8 @@ class ExportReader(OutputReader):
         kept = folder / "weights.npz"
         self.place(held.grid).save(kept)
         job = _Job(sampling_of(self.options, kept, held.grid), held)
-        at = self._entries.index(first)
-        batches = (self._entries[start : start + _BATCH] for start in range(at, len(self._entries), _BATCH))
         workers = count_workers(self.options.jobs)
-        with closing(run_parallel(partial(_work, job=job), batches, workers)) as results:
+        with closing(run_parallel(partial(_work, job=job), in_batches(left, _BATCH), workers)) as results:
             for batch in results:
                 self.tally.read_bytes += len(batch)
                 yield from batch
@@ -134,7 +134,7 @@ def held_by(cog: OpenCog, path: str, told: FrameName | None) -> Held:
         ReadbackError: It is no COG of hsrgeo, or of another time.
     """
     facts, tags = cog.facts, cog.facts.tags
-    quantity = _quantity(tags.get("QUANTITY"), tags.get("UNDETECT"))
+    quantity = quantity_named(tags.get("QUANTITY"), tags.get("UNDETECT"))
     if quantity is None or not facts.wkt2:
         lacking = "CRS" if quantity is not None else "quantity that is known"
         raise ReadbackError(path, f"is no COG of hsrgeo: it names no {lacking}")
@@ -150,11 +150,6 @@ def _time(text: str) -> datetime | None:
         return datetime.fromisoformat(text)
     except ValueError:
         return None
-
-
-def _quantity(name: str | None, undetect: str | None) -> Quantity | None:
-    every = (RAIN, RAIN_RATE, *QUANTITIES.values())
-    return next((one for one in every if (one.name, str(one.undetect)) == (name, undetect)), None)
 
 
 def _work(batch: Sequence[Exported], job: _Job) -> list[Sampled]:

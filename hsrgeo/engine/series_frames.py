@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import closing
 from functools import lru_cache, partial
-from itertools import chain, islice
+from itertools import chain
 from pathlib import Path
 
 from hsrgeo.cube.sampling import Sampler
@@ -15,15 +15,13 @@ from hsrgeo.cube.weights import load_weights
 from hsrgeo.engine.axis import product_guard
 from hsrgeo.engine.memory import keep_freed_memory
 from hsrgeo.engine.options import count_workers
-from hsrgeo.engine.outcome import of_found
-from hsrgeo.engine.parallel import run_parallel
+from hsrgeo.engine.outcome import decode_found, of_found, with_header
+from hsrgeo.engine.parallel import in_batches, run_parallel
 from hsrgeo.engine.series_options import SeriesOptions
 from hsrgeo.engine.series_reader import Numbers, Reader, Sampled, Sampling, other_grid, sampling_of, table_for
 from hsrgeo.errors import FrameError, HsrGeoError, OptionsError
-from hsrgeo.formats.composite import decode
 from hsrgeo.model.frame import Frame
-from hsrgeo.model.times import utc_text
-from hsrgeo.sources.found import Found
+from hsrgeo.sources.found import Found, reading
 from hsrgeo.sources.scan import scan
 
 _BATCH = 8
@@ -50,11 +48,11 @@ class FrameReader(Reader):
     def read(self, folder: Path) -> Generator[Sampled]:
         """Yield the numbers of each frame, see `Reader.read`."""
         options = self.options
-        with closing(_closable(self._found)) as listed:
+        with reading(self._found) as listed:
             first, grid = None, None
             for one in listed:
                 try:
-                    grid = _decoded(one, options.block).grid
+                    grid = decode_found(one, options.block).grid
                 except HsrGeoError as error:
                     yield of_found(one, "failed", error=error), None
                     continue
@@ -65,7 +63,7 @@ class FrameReader(Reader):
             kept = folder / "weights.npz"
             self.place(grid).save(kept)
             task = partial(_work, job=sampling_of(options, kept, grid), block=options.block)
-            batches = _batches(chain([first], listed))
+            batches = in_batches(chain([first], listed), _BATCH)
             with closing(run_parallel(task, batches, count_workers(options.jobs))) as results:
                 for batch in results:
                     yield from batch
@@ -80,16 +78,11 @@ def _sampled(found: Found, job: Sampling, block: int) -> Sampled:
     begun = time.perf_counter()
     outcome = of_found(found, "ok")
     try:
-        frame = _decoded(found, block)
+        frame = decode_found(found, block)
         if frame.grid != job.grid:
             raise other_grid(job.grid, frame.grid, found.source, found.member)  # noqa: TRY301
         numbers = _numbers(frame, job, found)
-        outcome = dataclasses.replace(
-            outcome,
-            stations=frame.header.station_count,
-            created=utc_text(frame.header.created) if frame.header.created else "",
-            crc32=frame.crc32,
-        )
+        outcome = with_header(outcome, frame)
     except HsrGeoError as error:
         return dataclasses.replace(outcome, status="failed", error=error), None
     except Exception as error:
@@ -109,19 +102,3 @@ def _numbers(frame: Frame, job: Sampling, found: Found) -> Numbers:
 @lru_cache(maxsize=2)
 def _sampler(weights: Path, width: int) -> Sampler:
     return Sampler(load_weights(weights), width)
-
-
-def _decoded(found: Found, block: int) -> Frame:
-    if found.error is not None:
-        raise found.error
-    return decode(found.read(), found.source, member=found.member, block=block)
-
-
-def _closable(found: Iterator[Found]) -> Generator[Found]:
-    # joblib keeps the iterator that it was given, and with it an open archive, when it is closed early.
-    yield from found
-
-
-def _batches(found: Iterator[Found]) -> Iterator[list[Found]]:
-    while batch := list(islice(found, _BATCH)):
-        yield batch

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -13,6 +15,7 @@ from hsrgeo.cube.weights import PointMethod, Weights
 from hsrgeo.engine.options import count_workers
 from hsrgeo.errors import OptionsError
 from hsrgeo.model.grid import Grid
+from hsrgeo.model.times import refuse_uneven
 from hsrgeo.products.rain import KMA_LAW, Law
 from hsrgeo.sources.select import Selection
 
@@ -24,6 +27,7 @@ POINT_COLUMNS: dict[str, tuple[str, str]] = {
     "reflectivity": ("reflectivity_dbz", "coverage"),
 }
 
+_OF_POLYGONS = (".geojson", ".json", ".gpkg", ".shp")
 _METHOD = re.compile(r"nearest(?:-([1-9]\d{0,2}))?|bilinear")
 
 
@@ -43,7 +47,7 @@ class SeriesOptions:
     name_field: str | None = None
     """Field of the polygons' names; None is the one called name."""
     encoding: str | None = None
-    """Of a shapefile's texts, such as CP949."""
+    """Of a shapefile's texts, or of a CSV that is not UTF-8, such as CP949."""
     quantity: Content = "rain"
     """``rain`` in mm/h; ``reflectivity`` in dBZ as stored, only for points by method nearest: dBZ have no mean."""
     zr: Law | tuple[float, float] = KMA_LAW
@@ -88,8 +92,8 @@ class SeriesOptions:
             raise OptionsError("reflectivity is not averaged: it is for points by method nearest")
         if not 0 < self.wet_from < float("inf"):
             raise OptionsError(f"wet_from {self.wet_from:g}: expected a rain rate above 0 mm/h")
-        if self.every is not None and (self.every <= timedelta(0) or timedelta(days=1) % self.every):
-            raise OptionsError(f"every {self.every}: must divide a day evenly, for it is counted from midnight KST")
+        if self.every is not None:
+            refuse_uneven(f"every {self.every}", self.every)
         object.__setattr__(self, "selection", Selection(self.start, self.end, self.every, self.product))
         object.__setattr__(self, "law", law)
         object.__setattr__(self, "places", self._places())
@@ -110,6 +114,21 @@ class SeriesOptions:
         if self.polygons is not None:
             if isinstance(self.polygons, Polygons):
                 return self.polygons
-            return read_polygons(self.polygons, name_field=self.name_field, encoding=self.encoding)
+            with _hinted(self.polygons, (".csv",), "as polygons; a CSV of points goes with --points"):
+                return read_polygons(self.polygons, name_field=self.name_field, encoding=self.encoding)
         assert self.points is not None  # noqa: S101 - one of the two is there, see above
-        return self.points if isinstance(self.points, Points) else read_points(self.points)
+        if isinstance(self.points, Points):
+            return self.points
+        with _hinted(self.points, _OF_POLYGONS, "as a CSV of points; polygons go with --polygons"):
+            return read_points(self.points, self.encoding)
+
+
+@contextmanager
+def _hinted(path: str | Path, suffixes: tuple[str, ...], hint: str) -> Iterator[None]:
+    """Say what to do about a file that is there, cannot be read, and by its suffix is of the other kind."""
+    try:
+        yield
+    except OptionsError as error:
+        if Path(path).suffix.lower() in suffixes and Path(path).exists():
+            raise OptionsError(f"{path}: cannot be read {hint}") from error
+        raise

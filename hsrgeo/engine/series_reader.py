@@ -13,14 +13,15 @@ from numpy.typing import NDArray
 
 from hsrgeo.cube.places import Polygons
 from hsrgeo.cube.weights import Weights
+from hsrgeo.engine.held import notes_on_held
 from hsrgeo.engine.home import home_of
 from hsrgeo.engine.outcome import Outcome
 from hsrgeo.engine.series_options import Content, SeriesOptions
 from hsrgeo.errors import FrameError, OptionsError
 from hsrgeo.model.grid import Grid, grids
-from hsrgeo.model.quantity import RAIN, Quantity
+from hsrgeo.model.quantity import Quantity
 from hsrgeo.model.times import FRAME_STEP
-from hsrgeo.products.rain import KMA_LAW, Law
+from hsrgeo.products.rain import Law
 from hsrgeo.products.rates import rate_table, stored_table
 from hsrgeo.sources.found import Tally
 
@@ -108,16 +109,8 @@ class OutputReader(Reader):
         Raises:
             OptionsError: No such numbers can be had of it.
         """
-        wanted, held = self.options.quantity, quantity.name
-        if held not in ("reflectivity", "rain_rate") or (wanted == "reflectivity" and held != wanted):
-            raise OptionsError(f"{self.source} holds {held}: no series of {wanted} can be made of it")
-        if held == "rain_rate" and self.options.law != KMA_LAW:
-            raise OptionsError(f"{self.source} holds rain already, for which zr is no use")
-        if quantity == RAIN:
-            how = f" by {law}" if law else ""
-            self.notes.append(
-                f"{self.source} holds rain{how} in steps of 0.01 mm/h, up to 327.67; frames give it as it is"
-            )
+        options = self.options
+        self.notes += notes_on_held(self.source, quantity, options.law, made="series", wanted=options.quantity, law=law)
         if home_of(grid)[0] not in grids().values():
             self.notes.append(f"{self.source} is in {grid.name}: its cells are not those of the frames")
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import csv
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from itertools import islice, pairwise
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +13,7 @@ import numpy as np
 from hsrgeo.engine.axis import ceil_step
 from hsrgeo.errors import MissingExtraError, OptionsError, SourceError
 from hsrgeo.gis.hyetograph import PlaceSeries
-from hsrgeo.model.times import FRAME_STEP, KST, existing, on_step
+from hsrgeo.model.times import FRAME_STEP, KST, existing, on_step, usual_step
 
 MOST_PLACES = 12
 """Panels of one plot."""
@@ -102,8 +101,7 @@ def _on_one_axis(
 
 def _step(path: Path, times: Sequence[datetime]) -> timedelta:
     """Return the step that most rows are apart."""
-    apart = Counter(later - earlier for earlier, later in pairwise(times))
-    step = max(apart, key=lambda one: (apart[one], -one)) if apart else FRAME_STEP
+    step = usual_step(times) or FRAME_STEP
     if _DAY % step:
         raise SourceError(str(path), f"its times are {step} apart, which does not divide a day")
     return step

@@ -12,10 +12,11 @@ from typing import cast
 
 from hsrgeo.errors import FrameError, OptionsError, OutputExistsError
 from hsrgeo.formats.composite import peek_header
-from hsrgeo.model.grid import grids
+from hsrgeo.model.grid import MAIN_GRID, grids
 from hsrgeo.model.times import FRAME_STEP, KST
 from hsrgeo.products.synthetic import Scene, synthetic_bytes
 from hsrgeo.products.weather import EPOCH, Rain
+from hsrgeo.sources.remote import local
 from hsrgeo.sources.scan import scan
 from hsrgeo.sources.select import Selection
 from hsrgeo.writers.files import write_chunks, write_file
@@ -36,7 +37,7 @@ def write_simulation(  # noqa: PLR0913 - the options of `hsrgeo simulate`, each 
     archive: bool = False,
     product: str = "HSR",
     kind: str = "PUB",
-    grid_name: str = "kma-hb-500m",
+    grid_name: str = MAIN_GRID,
 ) -> Iterator[Path]:
     """Write synthetic frames; iterate the result to make it happen.
 
@@ -75,7 +76,8 @@ def write_simulation(  # noqa: PLR0913 - the options of `hsrgeo simulate`, each 
     _check_times(start, frames, step)
     prefix = f"RDR_CMP_{product}_{kind}"
     named = ((f"{prefix}_{time:%Y%m%d%H%M}.bin.gz", time) for time in _times(start, frames, step))
-    return _write_archives(out, named, scene) if archive else _write_files(out, named, scene)
+    folder = local(out, "hsrgeo simulate")
+    return _write_archives(folder, named, scene) if archive else _write_files(folder, named, scene)
 
 
 Named = Iterable[tuple[str, datetime]]

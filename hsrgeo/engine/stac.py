@@ -13,7 +13,7 @@ from typing import Literal, get_args
 from hsrgeo.engine.beside import ITEMS, PARQUET
 from hsrgeo.engine.manifest import Manifest
 from hsrgeo.engine.stacks import Stack, Stacks, stacks_of
-from hsrgeo.errors import OptionsError, ReadbackError, WriteError
+from hsrgeo.errors import OptionsError, ReadbackError, refused
 from hsrgeo.gis import legend, styles
 from hsrgeo.gis.classes import CLASSED
 from hsrgeo.gis.footprint import Place, place_of
@@ -156,7 +156,7 @@ def _sweep(out: Path, written: set[str], *, parquet: bool) -> None:
         if not parquet:
             (out / PARQUET).unlink(missing_ok=True)
     except OSError as error:
-        raise WriteError(str(out / ITEMS), f"cannot be cleared of old items: {error.strerror or error}") from error
+        raise refused(str(out / ITEMS), error, "cleared of old items") from error
 
 
 def _write_styles(out: Path, quantities: Sequence[Quantity], law: Law) -> dict[str, Json]:

@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
-from hsrgeo.engine.manifest import MANIFEST, OPTIONS, Manifest, kept_recipe
+from hsrgeo.engine.manifest import MANIFEST, Manifest, recipe_of
 from hsrgeo.engine.outcome import Key
-from hsrgeo.engine.recipe import Recipe, recipe_from_json
-from hsrgeo.errors import HsrGeoError, ManifestError, OptionsError, ReadbackError
-from hsrgeo.model.quantity import QUANTITIES, RAIN, RAIN_RATE, Quantity
+from hsrgeo.engine.recipe import Recipe
+from hsrgeo.errors import ManifestError, OptionsError, ReadbackError
+from hsrgeo.model.quantity import QUANTITIES, Quantity, quantity_named
 from hsrgeo.writers.glance import Glance, Signature, glance, signature
 
 
@@ -77,21 +77,6 @@ def stacks_of(out: Path, region: str | None = None) -> Stacks:
     return found
 
 
-def recipe_of(out: Path) -> Recipe:
-    """Return the recipe that an output folder was made with.
-
-    Raises:
-        ManifestError: There is none, or it is damaged.
-    """
-    kept = kept_recipe(out)
-    if kept is None:
-        raise ManifestError(str(out), f"there is a {MANIFEST} but no {OPTIONS}")
-    try:
-        return recipe_from_json(kept)
-    except (KeyError, TypeError, ValueError, HsrGeoError) as error:
-        raise ManifestError(str(out / OPTIONS), f"is damaged: {error!r}") from error
-
-
 def _look(out: Path, recipe: Recipe, regions: list[str]) -> Stacks:
     groups: dict[tuple[int, str, int], list[tuple[datetime, str, Signature]]] = {}
     missing: list[str] = []
@@ -149,8 +134,6 @@ def _limits(seen: Glance, statistics: list[dict[str, str]]) -> tuple[float, floa
 
 def _quantity(seen: Glance) -> Quantity:
     """Return the quantity that a COG says it holds; where hsrgeo does not know it, one without classes."""
-    name, undetect = seen.tags.get("QUANTITY", ""), seen.tags.get("UNDETECT", "")
-    for quantity in (*QUANTITIES.values(), RAIN_RATE, RAIN):
-        if (name, undetect, seen.unit) == (quantity.name, str(quantity.undetect), quantity.unit):
-            return quantity
-    return replace(QUANTITIES[1], name=name or "values", unit=seen.unit)
+    name = seen.tags.get("QUANTITY", "")
+    known = quantity_named(name, seen.tags.get("UNDETECT"), seen.unit)
+    return known or replace(QUANTITIES[1], name=name or "values", unit=seen.unit)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import zlib
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,16 +13,17 @@ from typing import Literal
 
 from hsrgeo.engine.axis import ceil_step, floor_step
 from hsrgeo.engine.outcome import of_found
-from hsrgeo.errors import HsrGeoError
+from hsrgeo.errors import HsrGeoError, OptionsError
 from hsrgeo.formats.composite import peek_header
 from hsrgeo.formats.gzipped import MAGIC, trailer_crc32
 from hsrgeo.model.frame import Frame
-from hsrgeo.model.times import KST, kst_text, utc_text
+from hsrgeo.model.times import KST, kst_text, length_text, utc_text
 from hsrgeo.products.rain import Law
 from hsrgeo.products.sums import RunningSum
 from hsrgeo.sources.found import Found
 
-_HOUR, _DAY = timedelta(hours=1), timedelta(days=1)
+_DAY = timedelta(days=1)
+_ROUNDING = 1e-9
 _OPEN_BYTES = 1 << 29
 # ^ sums that stay in memory: ten of the whole 500 m grid, hundreds of a crop; more wait on disk
 
@@ -56,12 +58,29 @@ class Period:
 
 def period_name(length: PeriodLength) -> str:
     """Return ``10min``, ``1h``, ``1d`` or ``event``."""
+    return length if isinstance(length, str) else length_text(length)
+
+
+def check_period(length: PeriodLength, step: timedelta) -> None:
+    """Refuse a length of period that cannot be.
+
+    Args:
+        length: As a user gave it.
+        step: What a frame or a reading stands for.
+
+    Raises:
+        OptionsError: Another word than ``event``; not whole steps, or not a whole part of a day.
+    """
     if isinstance(length, str):
-        return length
-    for unit, letter in ((_DAY, "d"), (_HOUR, "h")):
-        if not length % unit:
-            return f"{length // unit}{letter}"
-    return f"{length // timedelta(minutes=1)}min"
+        if length != "event":
+            raise OptionsError(f"period {length!r}: expected a length such as 1h or 1d, or event")
+    elif length < step or _DAY % length or length % step:
+        raise OptionsError(f"period {length}: must divide a day evenly, and be whole steps of {length_text(step)} long")
+
+
+def fewest_of(share: float, expected: int) -> int:
+    """Return how many of those expected are at least a share of them."""
+    return math.ceil(share * expected - _ROUNDING)
 
 
 def periods_of(
@@ -183,6 +202,32 @@ def law_text(frame: Frame, law: Law) -> str:
     return str(law)
 
 
+def described(what: str, period: Period) -> str:
+    """Return what a file shows, and of which time."""
+    start, end = period.start.astimezone(KST), period.end.astimezone(KST)
+    return f"{what}, {start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} KST"
+
+
+def period_tags(what: str, period: Period, named: Mapping[str, str]) -> dict[str, str]:
+    """Return the first tags of a file of a period.
+
+    Args:
+        what: It shows, for people.
+        period: That it is of.
+        named: Tags that name what it holds.
+    """
+    return {
+        "TIFFTAG_DATETIME": period.start.astimezone(UTC).strftime("%Y:%m:%d %H:%M:%S"),
+        "TIFFTAG_IMAGEDESCRIPTION": described(what, period),
+        **named,
+        "PERIOD": period.name,
+        "TIME_START_UTC": utc_text(period.start),
+        "TIME_END_UTC": utc_text(period.end),
+        "TIME_START_KST": kst_text(period.start),
+        "TIME_END_KST": kst_text(period.end),
+    }
+
+
 def sum_tags(period: Period, used: int, frame: Frame, law: str, min_coverage: float) -> dict[str, str]:
     """Return the tags of a sum's file.
 
@@ -195,19 +240,9 @@ def sum_tags(period: Period, used: int, frame: Frame, law: str, min_coverage: fl
     """
     minutes = period.step // timedelta(minutes=1)
     made_up = "SYNTHETIC " if frame.header.synthetic else ""
-    start, end = period.start.astimezone(KST), period.end.astimezone(KST)
+    named = {"PRODUCT": frame.product, "QUANTITY": "rain_depth", "UNIT": "mm"}
     tags = {
-        "TIFFTAG_DATETIME": period.start.astimezone(UTC).strftime("%Y:%m:%d %H:%M:%S"),
-        "TIFFTAG_IMAGEDESCRIPTION": f"{made_up}KMA {frame.product} composites, rain_depth (mm), "
-        f"{start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} KST",
-        "PRODUCT": frame.product,
-        "QUANTITY": "rain_depth",
-        "UNIT": "mm",
-        "PERIOD": period.name,
-        "TIME_START_UTC": utc_text(period.start),
-        "TIME_END_UTC": utc_text(period.end),
-        "TIME_START_KST": kst_text(period.start),
-        "TIME_END_KST": kst_text(period.end),
+        **period_tags(f"{made_up}KMA {frame.product} composites, rain_depth (mm)", period, named),
         "FRAMES_USED": str(used),
         "FRAMES_EXPECTED": str(period.expected),
         "FRAME_STEP_MINUTES": str(minutes),

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import chain, islice
+from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -16,18 +16,16 @@ from hsrgeo.engine.cluster import WAIT_S, Cluster
 from hsrgeo.engine.compare import compare_outputs
 from hsrgeo.engine.findings import Difference
 from hsrgeo.engine.journal import has_manifest
-from hsrgeo.engine.manifest import MANIFEST, OPTIONS, Manifest, kept_recipe
+from hsrgeo.engine.manifest import MANIFEST, Manifest, recipe_of
 from hsrgeo.engine.memory import keep_freed_memory
 from hsrgeo.engine.options import workers_for
-from hsrgeo.engine.outcome import Outcome, Output, of_found
-from hsrgeo.engine.parallel import run_parallel, scan_for, seen_by
-from hsrgeo.engine.recipe import Recipe, recipe_from_json
+from hsrgeo.engine.outcome import Outcome, Output, decode_found, of_found, with_header
+from hsrgeo.engine.parallel import in_batches, run_parallel, scan_for, seen_by
+from hsrgeo.engine.recipe import Recipe
 from hsrgeo.errors import ArchiveError, FrameError, HsrGeoError, ManifestError, ReadbackError
-from hsrgeo.formats.composite import decode
 from hsrgeo.formats.names import FrameName
 from hsrgeo.model.frame import Frame
-from hsrgeo.model.times import utc_text
-from hsrgeo.sources.found import Found, Tally
+from hsrgeo.sources.found import Found, Tally, reading
 from hsrgeo.sources.remote import Place, RemotePath, place
 from hsrgeo.sources.select import Selection
 from hsrgeo.sources.several import lend
@@ -76,7 +74,7 @@ class Verification(Iterator[Difference]):
         if not has_manifest(out):
             raise ManifestError(str(out), f"no {MANIFEST} there: is it the OUT of an export?")
         found = scan_for(workers, sources, Selection(), self.tally)
-        self._differences = _check(out, _recipe(out), found, workers, self.counts)
+        self._differences = _check(out, recipe_of(out), found, workers, self.counts)
 
     def __next__(self) -> Difference:
         difference = next(self._differences)
@@ -136,9 +134,9 @@ def _check(
 ) -> Generator[Difference]:
     covered: set[int] = set()  # hashes of labels: a manifest may have half a million
     strangers: list[Difference | None] = []  # filled where the sources are read, which is another thread
-    with Manifest(out, read_only=True) as manifest:
-        tasks = _tasks(frames, manifest, strangers)
-        batches = _batches(map(_lent, tasks) if isinstance(workers, Cluster) else tasks)
+    with Manifest(out, read_only=True) as manifest, reading(frames) as found:
+        tasks = _tasks(found, manifest, strangers)
+        batches = in_batches(map(_lent, tasks) if isinstance(workers, Cluster) else tasks, _BATCH)
         task = partial(check_frames, out=seen_by(workers, out), recipe=recipe)
         with closing(run_parallel(task, batches, workers, Shared(out, written=False))) as results:
             for checked in chain.from_iterable(results):
@@ -162,16 +160,6 @@ def _check_line(line: Outcome, covered: set[int], counts: Counts) -> Iterator[Di
     if line.status == "ok" and hash(line.label) not in covered:
         counts.uncovered += len(line.outputs)
         yield Difference(line.label, "not in the sources given", f"a frame with CRC-32 {line.crc32:08x}", "none")
-
-
-def _recipe(out: Place) -> Recipe:
-    kept = kept_recipe(out)
-    if kept is None:
-        raise ManifestError(str(out), f"there is a {MANIFEST} but no {OPTIONS}")
-    try:
-        return recipe_from_json(kept)
-    except (KeyError, TypeError, ValueError, HsrGeoError) as error:
-        raise ManifestError(str(out / OPTIONS), f"is damaged: {error!r}") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,11 +208,6 @@ def _lent(task: Task) -> Task:
     return replace(task, found=lend(task.found))
 
 
-def _batches(tasks: Iterator[Task]) -> Iterator[list[Task]]:
-    while batch := list(islice(tasks, _BATCH)):
-        yield batch
-
-
 def check_frames(tasks: Sequence[Task], out: Place, recipe: Recipe) -> list[Checked]:
     """Check the frames of a batch. Runs in a worker: differences come back, pixels never."""
     keep_freed_memory()
@@ -235,7 +218,7 @@ def _check_frame(task: Task, out: Place, recipe: Recipe) -> Checked:
     line = task.line
     known = task.label == line.label
     try:
-        frame = _decoded(task.found, recipe.block)
+        frame = decode_found(task.found, recipe.block)
         if line.status == "failed":
             return _check_failed(task, frame, recipe)
         if not known and frame.crc32 != line.crc32:
@@ -296,24 +279,10 @@ def _check_failed(task: Task, frame: Frame, recipe: Recipe) -> Checked:
 
 def _check_rival(task: Task, frame: Frame) -> Checked:
     """Check that a frame of an exported product and time that the manifest does not know would have lost."""
-    found, line = task.found, task.line
-    created = utc_text(frame.header.created) if frame.header.created else ""
-    rival = Outcome(
-        *(found.source, found.member, found.told, "ok"),
-        stations=frame.header.station_count,
-        created=created,
-        crc32=frame.crc32,
-    )
+    line, rival = task.line, with_header(of_found(task.found, "ok"), frame)
     if rival.rank <= line.rank:
         return Checked(unexported=True)
     problem = "a better frame than the one exported for its time: export again"
     kept = f"{line.label} ({line.stations} stations, created {line.created or 'unknown'})"
-    better = f"{rival.stations} stations, created {created or 'unknown'}"
+    better = f"{rival.stations} stations, created {rival.created or 'unknown'}"
     return Checked(unexported=True, differences=(Difference(task.label, problem, kept, better),))
-
-
-def _decoded(found: Found, block: int) -> Frame:
-    if found.error is not None:
-        raise found.error
-    data = found.read()
-    return decode(data, found.source, member=found.member, block=block)

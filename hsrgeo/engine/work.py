@@ -12,13 +12,11 @@ from dataclasses import dataclass
 from functools import partial
 
 from hsrgeo.engine.memory import keep_freed_memory
-from hsrgeo.engine.outcome import Outcome, Output
+from hsrgeo.engine.outcome import Outcome, Output, decode_found, with_header
 from hsrgeo.engine.recipe import SUFFIXES, Recipe
 from hsrgeo.errors import HsrGeoError
-from hsrgeo.formats.composite import decode
 from hsrgeo.formats.names import FrameName
 from hsrgeo.model.frame import Frame
-from hsrgeo.model.times import utc_text
 from hsrgeo.sources.found import Found
 from hsrgeo.sources.remote import Place, RemotePath, is_remote
 from hsrgeo.writers.cog import encode_cog
@@ -58,14 +56,8 @@ def export_frame(task: Task, out: Place, recipe: Recipe) -> Outcome:
     found = task.found
     outcome = Outcome(found.source, found.member, found.told, "ok", stamp=task.stamp)
     try:
-        data = found.read()
-        frame = decode(data, found.source, member=found.member, block=recipe.block)
-        outcome = dataclasses.replace(
-            outcome,
-            stations=frame.header.station_count,
-            created=utc_text(frame.header.created) if frame.header.created else "",
-            crc32=frame.crc32,
-        )
+        frame = decode_found(found, recipe.block)
+        outcome = with_header(outcome, frame)
         told = found.told or FrameName(frame.product, frame.kind, frame.time)
         files = list(files_of(frame, told, recipe))  # all or none: an area that does not fit writes nothing
         outputs = _all_written(partial(_written, task, outcome.label, out), files, far=isinstance(out, RemotePath))

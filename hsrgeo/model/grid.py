@@ -300,6 +300,10 @@ def _read_grid(path: Path) -> Grid:
     )
 
 
+MAIN_GRID = "kma-hb-500m"
+"""Name of the grid that today's composites lie on."""
+
+
 @cache
 def grids() -> dict[str, Grid]:
     """Return every grid that hsrgeo knows, by name."""

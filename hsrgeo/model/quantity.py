@@ -83,6 +83,24 @@ def quantity_for(data_code: int, product: str) -> Quantity | None:
     return QUANTITIES.get(data_code)
 
 
+def quantity_named(name: object, undetect: object, unit: str | None = None) -> Quantity | None:
+    """Return the quantity that a file says it holds, or None where hsrgeo knows none like it.
+
+    Args:
+        name: See `Quantity.name`.
+        undetect: See `Quantity.undetect`, as a number or as text: rain has another one than KMA's own rain rate.
+        unit: See `Quantity.unit`; None where the file does not tell.
+    """
+    try:
+        code = undetect if isinstance(undetect, str) else str(int(undetect))  # type: ignore[call-overload] # caught
+    except (TypeError, ValueError, OverflowError):
+        return None
+    for one in (RAIN, RAIN_RATE, *QUANTITIES.values()):
+        if (one.name, str(one.undetect)) == (name, code) and unit in (None, one.unit):
+            return one
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class CellStatistics:
     """Cells of each class; nodata + undetect + echo is every cell, blends are among the first two."""

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta, timezone
+from itertools import pairwise
 
 from hsrgeo.errors import OptionsError
 
@@ -74,13 +77,53 @@ def parse_step(text: str) -> timedelta:
     Raises:
         OptionsError: No step, or one that does not divide a day: slots are counted from midnight KST.
     """
+    step = parse_length(text)
+    refuse_uneven(f"step {text!r}", step)
+    return step
+
+
+def parse_length(text: str) -> timedelta:
+    """Read a length such as ``10min``, ``7h`` or ``2d``, which need not divide a day.
+
+    Raises:
+        OptionsError: No length.
+    """
     match = _STEP.fullmatch(text.strip())
     if not match:
         raise OptionsError(f"step {text!r}: expected a number and a unit, as in 10min, 1h or 1d")
-    step = int(match[1]) * _STEP_UNITS[match[2].lower()]
-    if not step or timedelta(days=1) % step:
-        raise OptionsError(f"step {text!r}: must divide a day evenly, for it is counted from midnight KST")
-    return step
+    return int(match[1]) * _STEP_UNITS[match[2].lower()]
+
+
+def refuse_uneven(what: str, step: timedelta) -> None:
+    """Refuse a step that does not divide a day.
+
+    Args:
+        what: How a user gave it, to be told.
+        step: Of slots counted from midnight KST.
+
+    Raises:
+        OptionsError: It does not.
+    """
+    if step <= timedelta(0) or timedelta(days=1) % step:
+        raise OptionsError(f"{what}: must divide a day evenly, for it is counted from midnight KST")
+
+
+def length_text(length: timedelta) -> str:
+    """Return a length as a user gives it: ``1d``, ``1h`` or ``10min``."""
+    for letter in "dh":
+        if not length % _STEP_UNITS[letter]:
+            return f"{length // _STEP_UNITS[letter]}{letter}"
+    return f"{length / timedelta(minutes=1):g}min"
+
+
+def usual_step(times: Iterable[datetime]) -> timedelta | None:
+    """Return how far apart most times are, of two that are as frequent the shorter; None for less than two times.
+
+    Args:
+        times: In order.
+    """
+    apart = Counter(later - earlier for earlier, later in pairwise(times))
+    return max(apart, key=lambda one: (apart[one], -one)) if apart else None
 
 
 def on_step(time: datetime, step: timedelta) -> bool:

@@ -9,6 +9,8 @@ order of frames nor their split into blocks changes the last digit.
 
 from __future__ import annotations
 
+import errno
+import os
 from functools import lru_cache
 from pathlib import Path
 
@@ -123,8 +125,17 @@ class RunningSum:
         self.used += 1
 
     def save(self, path: Path) -> None:
-        """Put the sums into a file, where memory is short; `restore` takes them back."""
-        np.save(path, self._sums)
+        """Put the sums into a file, where memory is short; `restore` takes them back.
+
+        Raises:
+            OSError: The disk refused.
+        """
+        try:
+            np.save(path, self._sums)
+        except OSError as error:
+            if error.errno is not None:
+                raise
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error  # numpy only counts what was written
         self._sums = np.empty((0, 0), np.uint64)
 
     def restore(self, path: Path) -> None:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from hsrgeo.errors import OptionsError
 from hsrgeo.formats.composite import MAX_BLOCKS, encode
-from hsrgeo.model.grid import Grid, grids
+from hsrgeo.model.grid import MAIN_GRID, Grid, grids
 from hsrgeo.model.header import PRODUCTS_BY_PTYPE, SYNTHETIC_MARK, Header, Station
 from hsrgeo.model.quantity import QUANTITIES
 from hsrgeo.model.times import KST
@@ -69,7 +69,7 @@ class Scene:
     seed: int = 0
     """0 or more; another seed is other weather."""
     rain: Rain = "light"
-    grid: Grid = field(default_factory=lambda: grids()["kma-hb-500m"])
+    grid: Grid = field(default_factory=lambda: grids()[MAIN_GRID])
     """Any grid; `hsrgeo.formats.composite.decode` reads the catalogue's only."""
     stations: int = 10
     """Radars that take part, 1 to 10; the first is Gwanaksan, beside Seoul."""

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from hsrgeo.errors import MissingExtraError
-from hsrgeo.sources.remote import Listed
+from hsrgeo.sources.service import WHOLE, Listed
 
 try:
     import obstore
@@ -86,7 +86,7 @@ class Bucket:
 
     def read(self, key: str, size: int) -> bytes:
         """See `Service`."""
-        whole = size >= _WHOLE
+        whole = size >= WHOLE
 
         def read() -> bytes:
             options: Any = None if whole else {"range": (0, size)}
@@ -97,7 +97,14 @@ class Bucket:
         except OSError as error:
             if "416" in str(error) and self.stat(key).size == 0:  # of nothing there is no first byte to ask for
                 return b""
-            raise
+            if error.errno != errno.ENOTSUP:
+                raise
+        data = bytearray()  # a server that knows no parts: what is too much is not waited for
+        for chunk in self.stream(key, 0, ""):
+            data += chunk
+            if len(data) >= size:
+                break
+        return bytes(data[:size])
 
     def stream(self, key: str, start: int, version: str) -> Iterator[bytes]:
         """See `Service`."""
@@ -107,9 +114,10 @@ class Bucket:
         with _as_os_error():
             yield from map(bytes, obstore.get(self._store, key, options=options).stream(min_chunk_size=_CHUNK))
 
-    def write(self, key: str, data: bytes | Path, *, new: bool) -> None:
-        """See `Service`."""
-        self._tried(lambda: obstore.put(self._store, key, data, mode="create" if new else "overwrite"))
+    def write(self, key: str, data: bytes | Path, *, new: bool, over: str) -> None:
+        """See `WritableService`."""
+        mode: Any = "create" if new else {"e_tag": over} if over else "overwrite"
+        self._tried(lambda: obstore.put(self._store, key, data, mode=mode))
 
     def remove(self, key: str) -> None:
         """See `Service`."""
@@ -133,9 +141,6 @@ class Bucket:
                     raise
                 time.sleep(_PAUSE_S)
         raise AssertionError
-
-
-_WHOLE = 1 << 40
 
 
 class _as_os_error:  # noqa: N801 - a context manager, cheaper than contextlib's; used for every request

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -36,7 +37,7 @@ def is_catalog(path: str | Path) -> bool:
     """Tell whether a path is a STAC collection, or a GeoParquet file of items, that `hsrgeo stac` could have made."""
     path = Path(path)
     if path.suffix == ".parquet":
-        return path.is_file()
+        return os.path.isfile(path)  # noqa: PTH113 - Path.is_file raises where a name is too long
     try:
         return path.suffix == ".json" and _read(path).get("type") == "Collection"
     except SourceError:

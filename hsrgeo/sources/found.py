@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -111,6 +113,33 @@ class Tally:
             self.lookalikes.append(own_name)
 
 
+def closable(found: Iterator[Found]) -> Generator[Found]:
+    """Yield what is found, and let go of it when closed.
+
+    Whoever feeds workers keeps the iterator that it was given, and with it an open archive, when a run ends early.
+    """
+    yield from found
+
+
+@contextmanager
+def reading(found: Iterator[Found]) -> Iterator[Generator[Found]]:
+    """Give what is found, and close it in the end.
+
+    Another thread, which feeds workers, may still be inside when a run ends early: then it is left to that thread, and
+    what ended the run comes out, not that.
+    """
+    listed = closable(found)
+    try:
+        yield listed
+    finally:
+        try:
+            listed.close()
+        except ValueError as error:
+            if str(error) != _STILL_INSIDE:
+                raise
+
+
+_STILL_INSIDE = "generator already executing"
 _LONGEST_SUFFIX = 12
 _KINDS = 100
 _LOOKALIKES = 5

@@ -8,12 +8,13 @@ from datetime import datetime, timedelta
 from typing import Literal, get_args
 
 from hsrgeo.errors import OptionsError
+from hsrgeo.model.times import refuse_uneven
 
 Stamp = Literal["end", "start"]
 Unit = Literal["mm", "mm/h"]
 Empty = Literal["missing", "zero"]
 
-_HOUR, _DAY = timedelta(hours=1), timedelta(days=1)
+_HOUR = timedelta(hours=1)
 _MOST_RATE, _LEAST_LIMIT_MM, _MOST_LIMIT_MM = 500.0, 40.0, 2000.0
 # ^ mm/h, mm, mm. The world's records are some 400 mm in an hour, 38 mm in a minute and 1,825 mm in a day (WMO).
 
@@ -50,8 +51,7 @@ class ReadingRules:
     """Steps that end later are not wanted, aware."""
 
     def __post_init__(self) -> None:
-        if self.step <= timedelta(0) or _DAY % self.step:
-            raise OptionsError(f"step {self.step}: must divide a day evenly, for it is counted from midnight KST")
+        refuse_uneven(f"step {self.step}", self.step)
         for what, word, known in (
             ("stamp", self.stamp, Stamp),
             ("unit", self.unit, Unit),
@@ -84,11 +84,3 @@ class ReadingRules:
         if self.most_mm is not None:
             return self.most_mm
         return min(max(_MOST_RATE * self.hours, _LEAST_LIMIT_MM), _MOST_LIMIT_MM)
-
-
-def length_text(length: timedelta) -> str:
-    """Return a length as a user gives it: ``1d``, ``1h`` or ``10min``."""
-    for unit, letter in ((_DAY, "d"), (_HOUR, "h")):
-        if not length % unit:
-            return f"{length // unit}{letter}"
-    return f"{length / timedelta(minutes=1):g}min"

@@ -9,22 +9,23 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from itertools import pairwise
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hsrgeo.errors import OptionsError
-from hsrgeo.model.times import KST, on_step, parse_time
-from hsrgeo.sources.gauge_rules import ReadingRules, Unit, length_text
+from hsrgeo.model.times import KST, length_text, on_step, parse_time, usual_step
+from hsrgeo.sources.gauge_csv import BadRows, iso_time, separator_of
+from hsrgeo.sources.gauge_rules import ReadingRules, Unit
 
 _TIMES = ("time", "time_utc", "time_kst", "일시")
 _NAMES = ("name", "지점명")
 _NO_VALUE = {*_TIMES, *_NAMES, "lon", "lat", "지점"}
 _RATE_MARKS, _DEPTH_MARKS = ("mm_h", "mm/h", "mmh", "mm h-1"), ("_mm", "(mm)")
 _DAY_DIGITS = 8  # of a time: less is a month, which is a span
-_TOLD = 10  # bad rows, or names, that a message lists
+_TOLD = 10  # names that a message lists
 _NO_NUMBER = ("nan", "na", "n/a", "null", "none", "-", "--")
 
 
@@ -40,8 +41,8 @@ class Readings:
     """Cells of the file by what they are: used, missing, code, zero (empty), repeated, unknown, bad, other_time."""
     unknown: dict[str, None] = field(default_factory=dict)
     """Names in the file that are no gauge."""
-    bad: list[str] = field(default_factory=list)
-    """What is wrong with the first bad rows."""
+    bad: BadRows = field(default_factory=BadRows)
+    """What is wrong with the bad rows."""
 
     @property
     def times(self) -> list[datetime]:
@@ -52,8 +53,7 @@ class Readings:
         """Return what a user should know of what was left out."""
         counts, notes = self.counts, []
         if counts["bad"]:
-            more = "; ..." if counts["bad"] > len(self.bad) else ""
-            notes.append(f"bad readings, left out: {counts['bad']:,} ({'; '.join(self.bad)}{more})")
+            notes.append(f"bad readings, left out: {counts['bad']:,} ({self.bad})")
         if counts["unknown"]:
             named = _listed(list(self.unknown))
             notes.append(f"readings of no gauge in the list, left out: {counts['unknown']:,} ({named})")
@@ -66,8 +66,7 @@ class Readings:
         ):
             if counts[key]:
                 notes.append(f"{told}: {counts[key]:,}")
-        apart = Counter(later - earlier for earlier, later in pairwise(self.times))
-        usual = max(apart, key=lambda one: (apart[one], -one)) if apart else self.step
+        usual = usual_step(self.times) or self.step
         if usual != self.step:
             taken = f"but taken to stand for {length_text(self.step)}"
             notes.append(f"readings are mostly {length_text(usual)} apart, {taken}: is the step right?")
@@ -82,8 +81,8 @@ class Readings:
 def read_readings(path: str | Path, names: Sequence[str], rules: ReadingRules) -> Readings:
     """Read what gauges measured.
 
-    Either a row a reading (``time,name,rain_mm``) or a row a time with a column a gauge (``time,서울,인천``). Times
-    without a zone are KST, but those of a column ``time_utc``.
+    Either a row a reading (``time,name,rain_mm``) or a row a time with a column a gauge (``time,서울,인천``), parted by
+    commas, semicolons or tabs. Times without a zone are KST, but those of a column ``time_utc``.
 
     Args:
         path: CSV.
@@ -98,7 +97,8 @@ def read_readings(path: str | Path, names: Sequence[str], rules: ReadingRules) -
     numbers = {name: number for number, name in enumerate(names)}
     try:
         with Path(path).open(encoding=_with_mark(rules.encoding), newline="") as file:
-            reader = csv.reader(file, skipinitialspace=True)
+            first = file.readline()
+            reader = csv.reader(chain([first], file), delimiter=separator_of(first), skipinitialspace=True)
             try:
                 header = [_plain(name) for name in next(reader, [])]
                 taking = _Taking(str(path), header, numbers, rules, readings)
@@ -111,13 +111,10 @@ def read_readings(path: str | Path, names: Sequence[str], rules: ReadingRules) -
         raise OptionsError(f"{path}: cannot be read: {error.strerror or error}") from error
     except UnicodeError as error:
         raise OptionsError(
-            f"{path}: is not {rules.encoding}: say its encoding, such as cp949, or in Excel save as 'CSV UTF-8'"
+            f"{path}: is not {rules.encoding}: say its encoding, such as --encoding cp949, or in Excel save as 'CSV UTF-8'"
         ) from error
-    if readings.bad and not rules.skip_bad:
-        more = f"; and {readings.counts['bad'] - _TOLD:,} more" if readings.counts["bad"] > _TOLD else ""
-        raise OptionsError(
-            f"{path}: {'; '.join(readings.bad)}{more}. With skip_bad (--skip-bad) they are left out and counted"
-        )
+    if readings.bad.count and not rules.skip_bad:
+        raise OptionsError(f"{path}: {readings.bad}. With --skip-bad (skip_bad) bad rows are left out and counted")
     if not readings.counts["used"]:
         why = "; ".join(readings.notes())
         raise OptionsError(f"{path}: holds no reading of these gauges and times{f': {why}' if why else ''}")
@@ -153,7 +150,7 @@ class _Taking:
 
     def _of_gauges(self, path: str, header: Sequence[str], lowered: Sequence[str]) -> dict[int, str]:
         if self._rules.column is not None:
-            raise OptionsError(f"{path}: has no column name, so each column is a gauge: column cannot be chosen")
+            raise OptionsError(f"{path}: has no column name, so each column is a gauge: --column cannot choose")
         columns = {at: name for at, name in enumerate(header) if lowered[at] not in _NO_VALUE and name}
         self._readings.unknown.update({name: None for name in columns.values() if name not in self._numbers})
         if not set(columns.values()) & set(self._numbers):
@@ -168,7 +165,7 @@ class _Taking:
             return self._refuse(line, "more cells than columns")  # 1,5 in place of 1.5?
         moment = self._moment(cells[self._time] if self._time < len(cells) else "")
         if isinstance(moment, str):
-            return self._refuse(line, moment)
+            return self._refuse(line, moment, cells[self._time].strip() if self._time < len(cells) else "")
         for at, gauge in self._values.items():
             name = gauge if self._name is None else _plain(cells[self._name] if self._name < len(cells) else "")
             number = self._numbers.get(name)
@@ -189,7 +186,7 @@ class _Taking:
         try:
             depth, kind = self._depth(text)
         except ValueError as error:
-            return self._refuse(line, f"{name}: {error}")
+            return self._refuse(line, str(error), name)
         if depth is None:
             counts[kind] += 1
             return None
@@ -201,7 +198,7 @@ class _Taking:
         elif row[number] == depth:
             counts["repeated"] += 1
         else:
-            self._refuse(line, f"{name}: another reading of the same time, {row[number]:g} and {depth:g} mm")
+            self._refuse(line, f"another reading of the same time, {row[number]:g} and {depth:g} mm", name)
         return None
 
     def _depth(self, text: str) -> tuple[float | None, str]:
@@ -220,7 +217,7 @@ class _Taking:
         if value in self._rules.missing:
             return None, "code"
         if value < 0:
-            raise ValueError(f"{value:g} is negative; is it a code for missing?")
+            raise ValueError(f"{value:g} is negative (if it is a code for no reading: --missing {value:g})")
         depth = value * self._rules.hours if self._rules.unit == "mm/h" else value
         if depth > self._rules.limit_mm:
             raise ValueError(f"{depth:g} mm is more than {self._rules.limit_mm:g} mm in one step")
@@ -235,26 +232,28 @@ class _Taking:
     def _read_moment(self, text: str) -> datetime | str | None:
         rules = self._rules
         try:
-            digits = sum(letter.isdigit() for letter in text)
+            full = iso_time(text)
+            digits = sum(letter.isdigit() for letter in full)
             if digits < _DAY_DIGITS:
-                return f"time {text!r}: expected day and time, as 2022-06-09T11:00"
+                return "the time must be day and time, as 2022-06-09T11:00"
+            time = parse_time(full)
             if digits == _DAY_DIGITS and rules.stamp == "end":
-                return f"time {text!r}: a day, no time: as the end of a step it would be the day before; stamp start?"
-            time = parse_time(text)
-            if self._zone is UTC and not _has_zone(text):
+                return "a day without a time cannot be the end of a step; perhaps it is the start (--stamp start)"
+            if self._zone is UTC and not _has_zone(full):
                 time = time.replace(tzinfo=UTC)
             start = (time - rules.step if rules.stamp == "end" else time).astimezone(KST)
-        except (OptionsError, OverflowError, ValueError) as error:
-            return str(error)
+        except OptionsError:
+            return "the time must be day and time, as 2022-06-09T11:00"
+        except (OverflowError, ValueError) as error:
+            return f"the time cannot be: {error}"
         if not on_step(start, rules.step):
-            return f"time {text!r}: is not on whole steps of {length_text(rules.step)} after midnight KST"
+            return f"the time is not on whole steps of {length_text(rules.step)} after midnight KST"
         after = rules.end is not None and start + rules.step > rules.end
         return None if after or (rules.start is not None and start < rules.start) else start
 
-    def _refuse(self, line: int, what: str) -> None:
+    def _refuse(self, line: int, what: str, name: str = "") -> None:
         self._readings.counts["bad"] += 1
-        if len(self._readings.bad) < _TOLD:
-            self._readings.bad.append(f"line {line}: {what}")
+        self._readings.bad.add(line, what, name)
 
 
 def _value_column(path: str, header: Sequence[str], lowered: Sequence[str], wanted: str | None) -> int:
@@ -266,7 +265,8 @@ def _value_column(path: str, header: Sequence[str], lowered: Sequence[str], want
     others = [at for at, name in enumerate(lowered) if name and name not in _NO_VALUE]
     if len(others) != 1:
         found = "several could be it" if others else "none is there"
-        raise OptionsError(f"{path}, line 1: which column is the rain? {found}: found {_told(header)}; say which")
+        choose = "choose by --column"
+        raise OptionsError(f"{path}, line 1: which column is the rain? {found}: found {_told(header)}; {choose}")
     return others[0]
 
 
@@ -277,7 +277,7 @@ def _check_unit(path: str, column: str, unit: Unit) -> None:
     is_depth = not is_rate and lowered.endswith(_DEPTH_MARKS)
     if (is_rate and unit == "mm") or (is_depth and unit == "mm/h"):
         other = "mm/h" if unit == "mm" else "mm"
-        raise OptionsError(f"{path}: the column {column!r} is called as {other}, but read as {unit}: choose the unit")
+        raise OptionsError(f"{path}: the column {column!r} is called as {other}, but read as {unit}: choose --unit")
 
 
 def _has_zone(text: str) -> bool:

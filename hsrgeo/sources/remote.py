@@ -9,16 +9,16 @@ from __future__ import annotations
 import errno
 import io
 import re
-import time
+import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from pathlib import Path
-from typing import BinaryIO, Protocol, cast
+from typing import BinaryIO, cast
 from urllib.parse import unquote
 
 from hsrgeo.errors import OptionsError
+from hsrgeo.sources.service import WHOLE, Listed, Service, Stream, WritableService
 
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://([^/]*)/?(.*)", re.DOTALL)
 _LOST_SLASH = re.compile(r"(s3|gs|az|abfss?|https?|sftp|ssh):/[^/]")
@@ -27,52 +27,6 @@ _WRITABLE = tuple(f"{scheme}://" for scheme in _BUCKETS)
 _WEB = ("http", "https")
 _MACHINES = ("sftp", "ssh")
 _MAGIC = re.compile(r"[*?[]")
-_READ_TRIES = 5
-"""Failures without a byte of progress between them after which a stream is given up."""
-_PAUSE_S = 0.2
-"""After the first of them; each other pause is twice as long."""
-
-
-@dataclass(frozen=True, slots=True)
-class Listed:
-    """What a service tells of a file without sending it."""
-
-    key: str
-    """Below the root of the service: no slash in front."""
-    size: int
-    version: str
-    """Changes when the content does: an ETag, or a time of change; empty where the service tells none."""
-    changed: float = 0.0
-    """When, in seconds since 1970 by the clock of the service."""
-
-
-class Service(Protocol):
-    """One bucket, web server or machine. Every failure is an `OSError`; requests are tried again, within bounds."""
-
-    def stat(self, key: str) -> Listed:
-        """Return what is known of a file, or raise FileNotFoundError."""
-
-    def listed(self, prefix: str, *, deep: bool) -> Iterator[Listed]:
-        """Yield the files below a folder, sorted by key; only those right in it unless `deep`."""
-
-    def read(self, key: str, size: int) -> bytes:
-        """Return the first `size` bytes of a file, or all of a shorter one."""
-
-    def stream(self, key: str, start: int, version: str) -> Iterator[bytes]:
-        """Yield the bytes of a file from an offset on; an OSError if its version is another."""
-
-
-class WritableService(Service, Protocol):
-    """A bucket."""
-
-    def write(self, key: str, data: bytes | Path, *, new: bool) -> None:
-        """Write a file in one step, from bytes or another file; if it must be new and is there: FileExistsError."""
-
-    def remove(self, key: str) -> None:
-        """Remove a file if it is there."""
-
-    def move(self, key: str, to: str) -> None:
-        """Move a file: until it is whole at its new place, it is at the old one."""
 
 
 class RemotePath:
@@ -196,9 +150,9 @@ class RemotePath:
         """
         if mode != "rb":
             raise ValueError(mode)
-        return cast("BinaryIO", io.BufferedReader(_Stream(_service(self.root), self.stat()), _BUFFER))
+        return cast("BinaryIO", io.BufferedReader(Stream(_service(self.root), self.stat()), _BUFFER))
 
-    def read_bytes(self, size: int = 1 << 40) -> bytes:
+    def read_bytes(self, size: int = WHOLE) -> bytes:
         """Return the whole file, or its first `size` bytes.
 
         Raises:
@@ -206,18 +160,19 @@ class RemotePath:
         """
         return _service(self.root).read(self.key, size)
 
-    def write_bytes(self, data: bytes | Path, *, new: bool = False) -> None:
+    def write_bytes(self, data: bytes | Path, *, new: bool = False, over: str = "") -> None:
         """Write the file in one step: nobody ever sees half of it.
 
         Args:
             data: All of it, or a file on this machine that holds it.
             new: It must not be there yet.
+            over: The version that must be there, to be replaced.
 
         Raises:
             FileExistsError: It is there.
             OSError: It cannot be written.
         """
-        _writable(self.root).write(self.key, data, new=new)
+        _writable(self.root).write(self.key, data, new=new, over=over)
 
     def unlink(self, *, missing_ok: bool = True) -> None:
         """Remove the file if it is there.
@@ -316,9 +271,17 @@ def _made(root: str, key: str, known: Listed | None = None) -> RemotePath:
     return path
 
 
-@lru_cache(maxsize=16)
 def _service(root: str) -> Service:
     """Connect; once for each process, so that connections are kept open."""
+    with _CONNECTING:  # else every thread would begin a connection of its own
+        return _connected(root)
+
+
+_CONNECTING = threading.Lock()
+
+
+@lru_cache(maxsize=16)
+def _connected(root: str) -> Service:
     if root.startswith(tuple(f"{scheme}://" for scheme in _MACHINES)):
         from hsrgeo.sources.sftp import Sftp  # noqa: PLC0415 - of an extra
 
@@ -335,57 +298,3 @@ def _writable(root: str) -> WritableService:
 
 
 _BUFFER = 1 << 18
-
-
-class _Stream(io.RawIOBase):
-    """A remote file read from front to back; where the connection breaks off, the rest is asked for."""
-
-    def __init__(self, service: Service, listed: Listed) -> None:
-        self._service = service
-        self._listed = listed
-        self._offset = 0
-        self._chunks: Iterator[bytes] | None = None
-        self._chunk = memoryview(b"")
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._offset
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._offset, io.SEEK_END: self._listed.size}[whence]
-        if base + offset != self._offset:
-            self._offset, self._chunks, self._chunk = base + offset, None, memoryview(b"")
-        return self._offset
-
-    def readinto(self, buffer: object) -> int:
-        target = memoryview(buffer).cast("B")  # type: ignore[arg-type]
-        if not self._chunk and self._offset < self._listed.size:
-            self._chunk = memoryview(self._next_chunk())
-        count = min(len(target), len(self._chunk))
-        target[:count] = self._chunk[:count]
-        self._chunk = self._chunk[count:]
-        self._offset += count
-        return count
-
-    def _next_chunk(self) -> bytes:
-        for tried in range(_READ_TRIES):
-            try:
-                if self._chunks is None:
-                    self._chunks = self._service.stream(self._listed.key, self._offset, self._listed.version)
-                chunk = next(self._chunks, b"")
-                if chunk:
-                    return chunk
-                message = f"the connection ended at byte {self._offset:,} of {self._listed.size:,}"
-                raise OSError(errno.EIO, message)  # noqa: TRY301 - tried again like any other
-            except OSError as error:
-                self._chunks = None
-                final = isinstance(error, (FileNotFoundError, PermissionError)) or error.errno == errno.ESTALE
-                if final or tried == _READ_TRIES - 1:
-                    raise
-                time.sleep(_PAUSE_S * 2**tried)
-        raise AssertionError

@@ -9,15 +9,15 @@ from __future__ import annotations
 import os
 import queue
 import threading
-from collections.abc import Generator, Iterator, Sequence
-from contextlib import closing, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
 from hsrgeo.formats.gzipped import MAGIC
 from hsrgeo.sources.archives import is_archive
-from hsrgeo.sources.found import Extent, Found, Tally
+from hsrgeo.sources.found import Extent, Found, Tally, reading
 from hsrgeo.sources.remote import Place, is_remote
 from hsrgeo.sources.scan import listed_files, scan_files, size_of
 from hsrgeo.sources.select import Selection
@@ -55,11 +55,11 @@ def scan_several(
 def _together(
     streams: list[list[tuple[Place, bool]]], selection: Selection, tally: Tally, readers: int
 ) -> Iterator[Found]:
-    reading = _Readers(streams, selection, tally, readers)
+    threads = _Readers(streams, selection, tally, readers)
     try:
-        yield from reading.found()
+        yield from threads.found()
     finally:
-        reading.end()
+        threads.end()
 
 
 class _Readers:
@@ -111,7 +111,7 @@ class _Readers:
 
     def _read_stream(self, stream: list[tuple[Place, bool]]) -> None:
         own, told = Tally(), Tally()
-        with closing(_closable(scan_files(stream, self._selection, own))) as found:
+        with reading(scan_files(stream, self._selection, own)) as found:
             for one in found:
                 self._count(own, told)
                 self._put(one)
@@ -134,10 +134,6 @@ class _Readers:
             self._tally.lookalikes += own.lookalikes[len(told.lookalikes) :]
         told.read_bytes, told.unselected = own.read_bytes, own.unselected
         told.passed_over, told.lookalikes = own.passed_over.copy(), list(own.lookalikes)
-
-
-def _closable(found: Iterator[Found]) -> Generator[Found]:
-    yield from found
 
 
 def lend(found: Found) -> Found:

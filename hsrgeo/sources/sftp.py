@@ -17,9 +17,10 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import unquote, urlsplit
 
 from hsrgeo.errors import MissingExtraError
-from hsrgeo.sources.remote import Listed
+from hsrgeo.sources.service import Listed
 
 try:
     import paramiko
@@ -46,9 +47,11 @@ class Sftp:
     """
 
     def __init__(self, root: str) -> None:
-        user, _, host = root.partition("://")[2].rpartition("@")
-        self._host, _, port = host.partition(":")
-        self._user, self._port = user, int(port) if port.isdigit() else 0
+        try:
+            told = urlsplit(root)
+            self._host, self._port, self._user = told.hostname or "", told.port or 0, unquote(told.username or "")
+        except ValueError as error:  # a port that is no number
+            raise OSError(errno.EINVAL, f"{root} is no address of a machine: {error}") from error
         self._client: Any = None
         self._idle: queue.LifoQueue[Any] = queue.LifoQueue()  # channels: one serves one thread at a time
         self._lock = threading.Lock()
@@ -135,21 +138,31 @@ class Sftp:
         for left in reversed(range(_TRIES)):
             try:
                 ftp = self._channel()
-                answer = request(ftp)
-            except FileNotFoundError as error:
-                self._idle.put(ftp)
-                raise FileNotFoundError(errno.ENOENT, "no such file") from error
-            except PermissionError as error:
-                self._idle.put(ftp)
-                raise PermissionError(errno.EACCES, "permission denied") from error
+                return self._asked(ftp, request)
+            except (FileNotFoundError, PermissionError):
+                raise
             except (*_BROKEN, OSError) as error:
                 if not left:
                     raise OSError(errno.EIO, f"{str(error) or 'the connection ended'} ({_TRIES} tries)") from error
                 time.sleep(_PAUSE_S)
-            else:
-                self._idle.put(ftp)
-                return answer
         raise AssertionError
+
+    def _asked(self, ftp: Any, request: Callable[[Any], Result]) -> Result:  # noqa: ANN401 - paramiko is not typed
+        """Ask through a channel, which is used again unless it broke."""
+        try:
+            answer = request(ftp)
+        except FileNotFoundError as error:
+            self._idle.put(ftp)
+            raise FileNotFoundError(errno.ENOENT, "no such file") from error
+        except PermissionError as error:
+            self._idle.put(ftp)
+            raise PermissionError(errno.EACCES, "permission denied") from error
+        except (*_BROKEN, OSError):
+            with suppress(*_BROKEN, OSError):
+                ftp.close()
+            raise
+        self._idle.put(ftp)
+        return answer
 
     def _channel(self) -> Any:  # noqa: ANN401 - paramiko is not typed
         with suppress(queue.Empty):

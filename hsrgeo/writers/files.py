@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from contextvars import ContextVar
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import BinaryIO
 
 from hsrgeo.errors import OutputExistsError, refused
@@ -74,8 +75,11 @@ def there_already(path: Place, data: bytes) -> bool:
         same = path.read_bytes() == data
     except (FileNotFoundError, NotADirectoryError):
         return False
-    except OSError:  # a folder, or not ours to read
+    except IsADirectoryError:
         same = False
+    except OSError as error:
+        problem = f"is there already and cannot be compared: {error.strerror or error}"
+        raise OutputExistsError(str(path), problem) from error
     if not same:
         raise OutputExistsError(
             str(path),
@@ -135,7 +139,15 @@ def write_chunks(
         OutputExistsError: Something else is there, and is not to be replaced.
     """
     if isinstance(path, RemotePath):
-        _send(path, b"".join(chunks), replace=replace)
+        if replace and not isinstance(chunks, tuple):  # made while they are written: maybe more than memory holds
+            with TemporaryDirectory(prefix="hsrgeo-") as folder:
+                spool = Path(folder, "spool")
+                write_chunks(spool, chunks)
+                _send(path, spool)
+        elif replace:
+            _send(path, b"".join(chunks))
+        else:
+            write_new(path, b"".join(chunks))
         return
     temporary = temporary_beside(path, writer or WRITER.get())
     try:
@@ -154,10 +166,7 @@ def write_chunks(
         raise
 
 
-def _send(path: RemotePath, data: bytes, *, replace: bool) -> None:
-    if not replace:
-        write_new(path, data)
-        return
+def _send(path: RemotePath, data: bytes | Path) -> None:
     try:
         path.write_bytes(data)
     except OSError as error:

@@ -188,7 +188,7 @@ class Frames(Target):
         require(np.array_equal(frame.raw, oracle.pixels(plain, nx, ny)), "other pixels")
         require(frame.time == told["time"].replace(second=0), "another time")
         require(frame.crc32 == zlib.crc32(plain), "another CRC")
-        digits = name.rpartition("/")[2].split("_")[-1][:12]
+        digits = name.rstrip("/").rpartition("/")[2].split("_")[-1][:12]
         if frame.kind:
             require(digits == f"{frame.time:%Y%m%d%H%M}", f"time {frame.time} of {name!r}")
         return True

@@ -1,0 +1,36 @@
+"""What hsrgeo wrote itself, as a source: what can be made of it, and what a user should know of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hsrgeo.errors import OptionsError
+from hsrgeo.model.quantity import RAIN, Quantity
+from hsrgeo.products.rain import KMA_LAW, Law
+
+
+def notes_on_held(
+    source: Path, quantity: Quantity, asked: Law, *, made: str, wanted: str = "rain", law: str = ""
+) -> list[str]:
+    """Return what a user should know of what an export or a cube holds.
+
+    Args:
+        source: The export or the cube.
+        quantity: That it holds.
+        asked: How rain is to follow from reflectivity.
+        made: What is made of it, such as ``series``.
+        wanted: What the numbers are to be, ``rain`` or ``reflectivity``.
+        law: How its rain followed from reflectivity; empty where it is not to be told.
+
+    Raises:
+        OptionsError: No such numbers can be had of it; it holds rain, and there is another law to make it by.
+    """
+    held = quantity.name
+    if held not in ("reflectivity", "rain_rate") or (wanted == "reflectivity" and held != wanted):
+        raise OptionsError(f"{source} holds {held}: no {made} of {wanted} can be made of it")
+    if held == "rain_rate" and asked != KMA_LAW:
+        raise OptionsError(f"{source} holds rain already, for which zr is no use")
+    if quantity != RAIN:
+        return []
+    how = f" by {law}" if law else ""
+    return [f"{source} holds rain{how} in steps of 0.01 mm/h, up to 327.67; frames give it as it is"]
