@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import re
@@ -95,6 +96,22 @@ def test_help_fits_the_terminal(command: str | None, columns: int) -> None:
     assert run(*([command] if command else []), "-h", columns=columns).stdout == result.stdout
 
 
+def test_paragraphs_of_the_help_are_broken_where_the_terminal_ends() -> None:
+    shown = run("accumulate", "--help", columns=80).stdout
+    head = [line.strip() for line in shown.partition("╭")[0].splitlines()]
+    first = next(number for number, line in enumerate(head) if line.startswith("Each frame adds"))
+    after = head.index("", first)
+    for line, following in itertools.pairwise(head[first:after]):
+        assert len(f" {line} {following.split()[0]} ") > 80  # the next word had no room
+    assert head[after + 1].startswith("Example: hsrgeo accumulate")
+
+
+def test_markup_eats_nothing_of_the_help() -> None:
+    assert "needs hsrgeo[series]" in words(run("series", "--help").stdout)
+    for command in ("cube", "render", "plot", "gauges"):
+        assert f"pip install 'hsrgeo[{command}]'" in words(run(command, "--help").stdout)
+
+
 def test_every_option_of_the_issue_is_in_the_help() -> None:
     told = run("export", "--help").stdout
     options = "--start --end --every --product --bbox --window --center --size --regions --format --compress --values "
@@ -172,6 +189,15 @@ def test_nothing_asked_shows_help(args: list[str]) -> None:
         (["export", "{in}", "--out", "{out}", "--name", ""], "without a time"),
         (["export", "{in}", "--out", "{out}", "--jobs", "0"], "hsrgeo: jobs 0: expected 1 or more"),
         (["export", "{in}", "--out", "{out}", "--block", "0"], "hsrgeo: block 0: blocks are counted from 1"),
+        (
+            ["accumulate", "{in}", "--out", "{out}", "--rolling", "48h"],
+            "rolling 2d: must be whole steps of 5min long, 24h",
+        ),
+        (["accumulate", "{in}", "--out", "{out}", "--rolling", "often"], "'often': expected a number and a unit"),
+        (
+            ["export", "{in}", "--out", "{out}", "--jobs", "2", "--dask", "tcp://127.0.0.1:1"],
+            "--jobs and --dask exclude",
+        ),
         (["info"], "Usage"),
         (["info", "{in}/nowhere"], "hsrgeo: {in}/nowhere: no such file or folder"),
         (["info", "{in}", "--jobs", "0"], "hsrgeo: jobs 0"),

@@ -29,6 +29,7 @@ from hsrgeo.engine.gauges_bias import GaugeBias, gauge_bias
 from hsrgeo.engine.gauges_field import GaugeFields, gauge_fields
 from hsrgeo.engine.gauges_options import GaugeBiasOptions, GaugeFieldOptions
 from hsrgeo.engine.gauges_polygons import thiessen_polygons
+from hsrgeo.engine.series_options import SeriesOptions
 from hsrgeo.errors import MissingExtraError, OptionsError, SourceError
 from hsrgeo.model.grid import grids
 from hsrgeo.model.times import KST
@@ -162,7 +163,11 @@ def test_a_list_of_gauges_as_korean_programs_write_it(save: Save) -> None:
     assert read_points(save(text, "gauges.csv"), "cp949") == seoul  # UTF-8 is seen to be that
     both = save("name,지점명,lon,lat\nA,서울,126.9,37.5\n", "both.csv")
     assert read_points(both).names == ("A",)
-    for encoding, told in ((None, "--encoding cp949"), ("utf-8", "must be UTF-8"), ("ascii", "neither UTF-8 nor ascii")):
+    for encoding, told in (
+        (None, "--encoding cp949"),
+        ("utf-8", "must be UTF-8"),
+        ("ascii", "neither UTF-8 nor ascii"),
+    ):
         with pytest.raises(OptionsError, match=told):
             read_points(path, encoding)
     with pytest.raises(OptionsError, match="encoding 'klingon' is not known"):
@@ -605,7 +610,8 @@ def test_a_fitted_variogram_is_told_and_a_dry_hour_needs_none(save: Save, tmp_pa
     assert tags["VARIOGRAM"] == "none: all gauges have one value"
     (failed,) = run.failed
     assert failed.period.start == NOON + HOUR
-    assert failed.problem == "9 of 30 gauges: 10 are needed"
+    told = "9 of 30 gauges: 10 are needed; 3 are enough where the variogram is given (--range and --sill)"
+    assert failed.problem == told
 
 
 def test_readings_are_summed_over_whole_periods_only(save: Save, stations: Path, tmp_path: Path) -> None:
@@ -622,7 +628,7 @@ def test_readings_are_summed_over_whole_periods_only(save: Save, stations: Path,
     nearest = distances([SPOTS[number] for number in left]).argmin(axis=0)
     assert (depth == np.array([3.0, 15, 21, 27])[nearest]).all()  # six times 0.5, 2.5, 3.5 and 4.5
     assert tags["GAUGES_SHORT"] == "1"
-    assert any("min_coverage" in note for note in run.notes)
+    assert any("(--min-coverage)" in note for note in run.notes)
     run = fields(source, stations, tmp_path / "b", step=TEN, period="event", min_coverage=5 / 6)
     assert run.written == [tmp_path / "b/gauges_thiessen_event_202206091200_202206091300.tif"]
     (depth, _distance), _tags, _transform = bands(run.written[0])
@@ -750,14 +756,14 @@ def test_a_field_does_not_depend_on_those_before_it(save: Save, tmp_path: Path, 
     [
         ({"method": "spline"}, "method 'spline'"),
         ({"power": 2.0}, "power is for method idw, not for thiessen"),
-        ({"method": "idw", "range_km": 3.0}, "range_km is for method kriging"),
+        ({"method": "idw", "range_km": 3.0}, "^range is for method kriging"),
         ({"method": "idw", "power": 0.0}, "power 0"),
         ({"method": "idw", "neighbours": 0}, "neighbours 0"),
         ({"method": "kriging", "range_km": 3.0}, "range and sill go together"),
         ({"method": "kriging", "nugget_mm2": 3.0}, "nugget is of a given variogram"),
         ({"method": "kriging", "range_km": -3.0, "sill_mm2": 1.0}, "range -3 km"),
         ({"method": "kriging", "variogram": "cubic"}, "variogram 'cubic'"),
-        ({"method": "kriging", "min_gauges": 5}, "kriging needs 10"),
+        ({"method": "kriging", "min_gauges": 5}, r"kriging needs 10; 3 are enough .*\(--range and --sill\)"),
         ({"min_gauges": 0}, "min_gauges 0"),
         ({"min_coverage": 0.0}, "min_coverage 0"),
         ({"max_distance_km": 0.0}, "max_distance 0 km"),
@@ -932,6 +938,7 @@ def test_a_bias_by_hand(save: Save, tmp_path: Path, suffix: str) -> None:
     assert (second["pairs"], second["bias"], second["rmse_adjusted_mm"]) == ("2", "", "")
     assert found.after.rmse_mm == pytest.approx(2**0.5)
     assert "missing readings (empty, or no number): 1" in found.notes
+    assert "periods without a factor: 1 (2 pairs, fewer than --min-pairs 3)" in found.notes
     with (tmp_path / "pairs.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["name"] for row in rows] == list(RATES) * 2
@@ -1059,16 +1066,47 @@ def test_the_command_for_a_bias(save: Save, tmp_path: Path) -> None:
     assert "1 of 2 periods with a factor of 3 pairs, readings as the end of 1h" in done.stderr
     none = invoke(*words)
     assert none.exit_code == 1
-    assert "0 of 2 periods with a factor" in none.stderr
+    assert "0 of 2 periods with a factor, readings as" in none.stderr
+    assert "note: periods without a factor: 2 (2 to 3 pairs, fewer than --min-pairs 5)" in none.stderr
+    dry = radar_table(tmp_path / "dry.csv", dict.fromkeys(RATES, [0.0] * 24))
+    found, _rows = compared(save(READ), dry, out, min_rain_mm=0.0, min_pairs=2)
+    assert "periods without a factor: 2 (no rain of the radar in any pair)" in found.notes
     with out.open(encoding="utf-8", newline="") as file:
         assert [(row["pairs"], row["bias"]) for row in csv.DictReader(file)] == [("3", ""), ("2", "")]  # never 1.0
 
 
-def test_the_command_for_polygons(stations: Path, tmp_path: Path) -> None:
+def test_the_command_for_polygons(save: Save, stations: Path, tmp_path: Path) -> None:
     out = tmp_path / "p.geojson"
     done = invoke("gauges", "polygons", stations, "--out", out)
     assert done.exit_code == 0, done.stderr
     assert len(json.loads(out.read_text(encoding="utf-8"))["features"]) == 5
+    korean = save("지점명;경도;위도\n서울;126.9;37.5\n", "korean.csv", "cp949")
+    refused = invoke("gauges", "polygons", korean, "--out", out)
+    assert refused.exit_code == 2
+    assert "--encoding cp949" in refused.stderr
+    done = invoke("gauges", "polygons", korean, "--out", out, "--encoding", "cp949")
+    assert done.exit_code == 0, done.stderr
+    assert json.loads(out.read_text(encoding="utf-8"))["features"][0]["properties"]["name"] == "서울"
+
+
+def test_the_encoding_is_that_of_the_list_of_gauges_too(save: Save) -> None:
+    path = save("지점명,경도,위도\n서울,126.9,37.5\n", "korean.csv", "cp949")
+    wanted = GaugeFieldOptions(gauges=path, readings=ReadingRules(step=HOUR, encoding="cp949"))
+    assert wanted.points.names == ("서울",)
+    assert SeriesOptions(points=path, encoding="cp949").places == wanted.points
+
+
+def test_places_of_the_other_kind_are_told(save: Save, stations: Path, tmp_path: Path) -> None:
+    out = tmp_path / "p.geojson"
+    thiessen_polygons(stations, out)
+    with pytest.raises(OptionsError, match=r"p\.geojson: cannot be read as a CSV of points; polygons go with --poly"):
+        SeriesOptions(points=out)
+    with pytest.raises(OptionsError, match=r"\.csv: cannot be read as polygons; a CSV of points goes with --points"):
+        SeriesOptions(polygons=stations)
+    with pytest.raises(OptionsError, match="line 2: lon 'x' is no number"):
+        SeriesOptions(points=save("name,lon,lat\na,x,37\n", "bad.csv"))
+    with pytest.raises(OptionsError, match=r"no\.geojson: cannot be read: No such file"):
+        SeriesOptions(points=tmp_path / "no.geojson")
 
 
 @pytest.mark.parametrize("width", [80, 120])

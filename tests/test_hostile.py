@@ -497,7 +497,7 @@ def test_a_damaged_recipe_is_told(tmp_path: Path, damage: str) -> None:
         recipe_from_json(kept)
     (tmp_path / OPTIONS).write_text(json.dumps({"recipe": kept}))
     (tmp_path / MANIFEST).write_text(json.dumps(LINE) + "\n")
-    with pytest.raises(ManifestError, match=r"options\.json is damaged"):
+    with pytest.raises(ManifestError, match=r"options\.json: is damaged"):
         list(exported_frames(tmp_path, Selection()))
     with pytest.raises(ManifestError, match="was exported with other options"):
         refuse_other_recipe(tmp_path, RECIPE)

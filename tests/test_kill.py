@@ -299,7 +299,7 @@ def test_workers_end_with_a_parent_that_is_killed(stage: Stage, tmp_path: Path) 
             assert session.process.poll() is None
         os.kill(session.process.pid, signal.SIGKILL)
         session.process.wait()
-        session.wait_until_gone(5)
+        session.wait_until_gone(20)  # a worker that has just been started first imports what it needs
 
 
 def test_a_script_ends_as_soon_as_it_is_done(stage: Stage, tmp_path: Path) -> None:

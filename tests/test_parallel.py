@@ -80,7 +80,12 @@ def test_every_batch_comes_back_once(workers: int, count: int) -> None:
 
 
 def test_several_processes_take_part() -> None:
-    assert len(set(run_parallel(slow_process, range(40), 2))) == 2
+    seen: set[int] = set()
+    for process in run_parallel(slow_process, range(2000), 2):  # one may start seconds after the other
+        seen.add(process)
+        if len(seen) == 2:
+            break
+    assert len(seen) == 2
 
 
 def test_one_worker_takes_nothing_ahead() -> None:

@@ -148,9 +148,9 @@ def field(
 ) -> None:
     """Interpolate what gauges measured to the cells of the radar's grid: rain depth in mm, a COG a period.
 
-    Band 2 is the distance to the nearest gauge, in metres of the grid's projection; kriging adds the standard deviation of its error. Missing and bad
-    readings are counted and never filled; estimates below zero become 0 and are counted. A period with too few gauges
-    has no file, and the exit status is 1.
+    Band 2 is the distance to the nearest gauge, in metres of the grid's projection; kriging adds the standard deviation
+    of its error. Missing and bad readings are counted and never filled; estimates below zero become 0 and are counted.
+    A period with too few gauges has no file, and the exit status is 1.
 
     [bold]Example:[/bold] hsrgeo gauges field rain.csv --gauges gauges.csv --step 1h --method kriging --out fields/
     """

@@ -51,7 +51,9 @@ Unit = Annotated[UnitChoice, typer.Option(help="Depth of the step, or its mean r
 Column = Annotated[
     str | None, typer.Option(metavar="NAME", help="Of the rain, where several could be.", rich_help_panel=_READ)
 ]
-Encoding = Annotated[str, typer.Option(metavar="NAME", help="As cp949, of KMA's files; of both CSV.", rich_help_panel=_READ)]
+Encoding = Annotated[
+    str, typer.Option(metavar="NAME", help="As cp949, of KMA's files; of both CSV.", rich_help_panel=_READ)
+]
 Missing = Annotated[
     list[float] | None,
     typer.Option(metavar="CODE", help="Number for no reading, as -99.9; repeatable.", rich_help_panel=_READ),

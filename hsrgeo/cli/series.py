@@ -30,7 +30,9 @@ def series(
             f"or one cube (.zarr, .nc), quickest in the layout series. {options.REMOTE}",
         ),
     ],
-    out: Annotated[str, typer.Option("--out", "-o", metavar="FILE", help="The table: .csv or .parquet, also as s3:// URL.")],
+    out: Annotated[
+        str, typer.Option("--out", "-o", metavar="FILE", help="The table: .csv or .parquet, also as s3:// URL.")
+    ],
     points: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="CSV name,lon,lat in degrees.", rich_help_panel=_PLACES),
@@ -45,7 +47,8 @@ def series(
         str | None, typer.Option(metavar="FIELD", help="The polygons' names; name.", rich_help_panel=_PLACES)
     ] = None,
     encoding: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Of a CSV's or a shapefile's texts, as CP949.", rich_help_panel=_PLACES)
+        str | None,
+        typer.Option(metavar="NAME", help="Of a CSV's or a shapefile's texts, as CP949.", rich_help_panel=_PLACES),
     ] = None,
     method: Annotated[
         str,

@@ -121,7 +121,9 @@ class GaugeFields(Iterator[GaugeField]):
                     last = total.period
                     yield self._field(total, pool)
         if short:
-            self.notes.append(f"times a gauge lacked readings of a period (--min-coverage), and was left out: {short:,}")
+            self.notes.append(
+                f"times a gauge lacked readings of a period (--min-coverage), and was left out: {short:,}"
+            )
         if gaps:
             self.notes.append(f"periods in between without any row, and without a file: {gaps:,}")
         if self.clipped:

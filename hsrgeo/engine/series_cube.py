@@ -105,7 +105,9 @@ class CubeReader(OutputReader):
         self.check_held(cube.quantity, cube.grid, cube.law)
         if self.options.every is None and cube.step != self.step:
             self.step = cube.step
-            self.notes.append(f"each time stands for {length_text(cube.step)}, the step that {self.source} was made with")
+            self.notes.append(
+                f"each time stands for {length_text(cube.step)}, the step that {self.source} was made with"
+            )
         self.missing += [one for one in cube.missing if selection.wants(FrameName(cube.product, "", one))]
 
     def _settled(
