@@ -181,6 +181,24 @@ def test_an_export_gives_the_numbers_of_its_frames(
     assert made.counts == {"ok": FRAMES - 2}  # a catalogue knows nothing of what failed
 
 
+@pytest.mark.parametrize("form", [{}, {"layout": "series"}, {"layout": "map", "zarr_format": 2}], ids=str)
+def test_a_cube_that_was_copied_in_part_is_told(frames: Path, tmp_path: Path, form: dict[str, Any]) -> None:
+    store = cube(frames, tmp_path / "a.zarr", form, window=WINDOW)
+    row, col = WINDOW[1] + 5, WINDOW[0] + 5
+    point = Points(("a",), (tuple(lonlat(row, col)),))
+    whole, _rows = run(store, tmp_path / "whole.parquet", points=point)
+    assert whole.counts["ok"] > 1
+    array = "reflectivity_factor/"  # of its first row and column of chunks, all times
+    found = [path for path in store.rglob("*") if array in path.as_posix() and path.is_file()]
+    files = [path for path in found if path.name in ("0", "0.0.0")]
+    for path in files:
+        path.unlink()
+    assert files
+    broken, _rows = run(store, tmp_path / "broken.parquet", points=point)
+    assert 0 < broken.counts["failed"] <= whole.counts["ok"]
+    assert broken.counts["failed"] + broken.counts["ok"] == whole.counts["ok"]
+
+
 def test_jobs_memory_and_chunks_change_nothing(
     frames: Path, tables: list[bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
