@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
 import sys
@@ -26,12 +27,20 @@ class Ending:
 
     def install(self) -> None:
         """Handle these signals from now on."""
+        # The first to be registered comes last: Python then gives signals back to the system, which would end it by one
+        # that came late, with another exit status.
+        atexit.register(self._deafen)
         self._deaf = signal.getsignal(signal.SIGINT) == signal.SIG_IGN
         signal.signal(signal.SIGINT, self)
         for name in ("SIGTERM", "SIGHUP"):
             number = getattr(signal, name, None)  # not every system has them
             if number is not None and signal.getsignal(number) != signal.SIG_IGN:  # as nohup wants it, of workers too
                 signal.signal(number, self)
+
+    def _deafen(self) -> None:
+        for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+            if (number := getattr(signal, name, None)) is not None and signal.getsignal(number) is self:
+                signal.signal(number, signal.SIG_IGN)
 
     def over(self) -> None:
         """Take note that all is done: who interrupts now is too late."""

@@ -10,6 +10,7 @@ import gc
 import gzip
 import io
 import os
+import signal
 import struct
 import tarfile
 from collections.abc import Iterator, Sequence
@@ -164,6 +165,13 @@ def gzip_bytes(plain: bytes, *, level: int = 1, name: str = "") -> bytes:
     with gzip.GzipFile(name, "wb", level, packed, mtime=0) as stream:
         stream.write(plain)
     return packed.getvalue()
+
+
+def hear_signals() -> None:
+    """Let a process that is started be interrupted, also where the tests run with signals ignored, as under nohup."""
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_DFL)
 
 
 def frame_name(time: datetime = TIME, product: str = "HSR", kind: str = "PUB", suffix: str = ".bin.gz") -> str:

@@ -32,7 +32,7 @@ from typer.testing import CliRunner
 from hsrgeo.__main__ import Ending
 from hsrgeo.cli import app
 from hsrgeo.engine.manifest import MANIFEST, OPTIONS
-from tests.conftest import TIME, MakeFile, frame_name, make_tar
+from tests.conftest import TIME, MakeFile, frame_name, hear_signals, make_tar
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="mounts, limits and signals of Linux")
 
@@ -73,6 +73,12 @@ class Command:
         scratch.mkdir(exist_ok=True)
         for name in ("held", "go"):
             (scratch / name).unlink(missing_ok=True)
+
+        def prepare() -> None:
+            hear_signals()
+            if before is not None:
+                before()
+
         holding = {"PYTHONPATH": HOLDING, "HOLD_AT": hold, "HOLD_IN": str(scratch), "HOLD_NTH": str(nth)}
         self.process = subprocess.Popen(
             [sys.executable, "-m", "hsrgeo", *map(str, args)],
@@ -81,7 +87,7 @@ class Command:
             stderr=stderr,
             text=True,
             env={**os.environ, "NO_COLOR": "1", **holding, **(env or {})},
-            preexec_fn=before,  # noqa: PLW1509 - it only asks the kernel
+            preexec_fn=prepare,  # noqa: PLW1509 - it only asks the kernel
             start_new_session=True,
         )
         Command.begun.append(self)

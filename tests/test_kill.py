@@ -25,7 +25,7 @@ import pytest
 
 from hsrgeo.engine.manifest import MANIFEST
 from hsrgeo.formats.composite import unpack
-from tests.conftest import TIME, MakeFile, frame_name, make_tar, time_fields
+from tests.conftest import TIME, MakeFile, frame_name, hear_signals, make_tar, time_fields
 from tests.faults import Fault, every_fault
 
 FRAMES = int(os.environ.get("HSRGEO_KILL_FRAMES", "44"))
@@ -118,6 +118,7 @@ class Session:
                 stderr=stderr,
                 env={**os.environ, "TMPDIR": str(temporary), "NO_COLOR": "1"},
                 start_new_session=True,
+                preexec_fn=hear_signals,  # noqa: PLW1509 - it only asks the kernel
             )
         Session.begun.append(self)
 

@@ -185,7 +185,7 @@ def test_an_export_gives_the_numbers_of_its_frames(
 def test_a_cube_that_was_copied_in_part_is_told(frames: Path, tmp_path: Path, form: dict[str, Any]) -> None:
     store = cube(frames, tmp_path / "a.zarr", form, window=WINDOW)
     row, col = WINDOW[1] + 5, WINDOW[0] + 5
-    point = Points(("a",), (tuple(lonlat(row, col)),))
+    point = Points(("a",), (lonlat(row, col),))
     whole, _rows = run(store, tmp_path / "whole.parquet", points=point)
     assert whole.counts["ok"] > 1
     array = "reflectivity_factor/"  # of its first row and column of chunks, all times
