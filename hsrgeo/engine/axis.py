@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Collection, Generator, Iterable, Iterator, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -131,14 +130,11 @@ def kind_of_sources(sources: Sequence[str | Path]) -> Kind:
 
 def _kind_elsewhere(source: str) -> Kind:
     path = place(source)
-    if isinstance(path, RemotePath) and path.key and not is_archive(path) and not _MAGIC.search(path.key):
+    if isinstance(path, RemotePath) and path.key and not is_archive(path) and not path.is_pattern:
         with suppress(OSError, ManifestError):
             if has_manifest(path):
                 raise OptionsError(f"{source}: the output of an export can be read on this machine only; copy it here")
     return "frames"
-
-
-_MAGIC = re.compile(r"[*?[]")
 
 
 def refuse_other_outputs(out: Place) -> None:

@@ -93,6 +93,11 @@ class RemotePath:
         """The folder that it lies in."""
         return _made(self.root, self.key.rpartition("/")[0])
 
+    @property
+    def is_pattern(self) -> bool:
+        """Whether it stands for every path that matches."""
+        return _MAGIC.search(self.key) is not None
+
     def with_name(self, name: str) -> RemotePath:
         """Return another file of the same folder."""
         return self.parent / name
@@ -140,7 +145,7 @@ class RemotePath:
         Raises:
             OSError: It cannot be reached.
         """
-        return bool(_MAGIC.search(self.key)) or not self.is_file()
+        return self.is_pattern or not self.is_file()
 
     def open(self, mode: str = "rb") -> BinaryIO:
         """Return the file for reading from its beginning: one request, more only where it breaks off.
