@@ -42,11 +42,14 @@ cannot be unpickled would kill the whole pool of workers.
 from __future__ import annotations
 
 import errno
-from typing import Self
+from typing import Self, TypeVar
 
 
 class HsrGeoError(Exception):
     """Any problem hsrgeo knows about; anything else that escapes is a bug."""
+
+
+_Error = TypeVar("_Error", bound=HsrGeoError)
 
 
 class OptionsError(HsrGeoError):
@@ -240,6 +243,12 @@ def refused(path: str, error: OSError, doing: str = "written") -> WriteError:
     """
     kind = NoRoomError if error.errno in NO_ROOM else WriteError
     return kind(path, f"cannot be {doing}: {error.strerror or error}")
+
+
+def as_value(error: _Error) -> _Error:
+    """Return an error that is to be kept, without where it was raised: a traceback keeps a frame's bytes alive."""
+    error.__traceback__ = error.__cause__ = error.__context__ = None
+    return error
 
 
 class ReadbackError(OutputError):

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import os
 import shutil
+import tracemalloc
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -227,6 +228,21 @@ def rivals(make_file: MakeFile) -> list[tuple[str, bytes]]:
 def station_list(time: datetime) -> list[tuple[bytes, Any, Any]]:
     fields = (time.year, time.month, time.day, time.hour, time.minute, 0)
     return [(code, fields, fields) for code in (b"KWK", b"GDK", b"BRI")]
+
+
+def test_what_became_of_a_broken_frame_keeps_none_of_its_bytes(tmp_path: Path, faults: list[Fault]) -> None:
+    source = tmp_path / "in"
+    source.mkdir()
+    for fault in faults:
+        (source / fault.name).write_bytes(fault.data)
+    tracemalloc.start()
+    try:
+        outcomes = run(source, tmp_path / "out", jobs=1)
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert statuses(outcomes) == ["failed"] * len(faults)
+    assert kept < 5_000_000  # a frame's bytes are 13 MB
 
 
 def test_several_jobs_give_the_same_tree_as_one(

@@ -48,6 +48,16 @@ def killed_at_five(number: int) -> int:
     return number
 
 
+hoard: list[bytes] = []
+
+
+def hoarding(number: int) -> int:
+    if not hoard and number > 3:
+        hoard.append(b"x" * 400_000_000)  # loky replaces a worker that grew by 300 MB, and looks once a second
+        time.sleep(1.2)
+    return number
+
+
 def interrupt_state(_number: int) -> tuple[bool, bool]:
     blocked = signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, [])
     return blocked, signal.getsignal(signal.SIGINT) is signal.SIG_IGN
@@ -206,3 +216,11 @@ def test_it_runs_in_a_thread_too() -> None:
     thread.start()
     thread.join(30)
     assert len(results) == 50
+
+
+def test_workers_that_grew_are_replaced_without_a_word_and_no_result_is_lost() -> None:
+    pytest.importorskip("psutil")
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("error")
+        assert sorted(run_parallel(hoarding, range(12), 2)) == list(range(12))
+    assert not told

@@ -15,7 +15,7 @@ from typing import BinaryIO
 from hsrgeo.engine.exported import Exported, read_exported
 from hsrgeo.engine.outcome import of_found
 from hsrgeo.engine.parallel import run_parallel
-from hsrgeo.errors import HsrGeoError, OptionsError
+from hsrgeo.errors import HsrGeoError, OptionsError, as_value
 from hsrgeo.formats.composite import decode
 from hsrgeo.formats.names import FrameName
 from hsrgeo.gis.map import Plan, map_for
@@ -174,7 +174,7 @@ def _problem(entry: Entry) -> HsrGeoError | None:
     try:
         _open(entry)
     except HsrGeoError as error:
-        return error
+        return as_value(error)
     return None
 
 
@@ -188,7 +188,7 @@ def _draw_one(entry: Entry, plan: Plan, area: Area | None) -> _Drawn:
             part = frame.crop(window=frame.grid.window_for(area))
         packed = zlib.compress(map_for(plan).panel(part).tobytes(), 1)
     except HsrGeoError as error:
-        return _Drawn(entry.told, (0, "", 0, label), error=error)
+        return _Drawn(entry.told, (0, "", 0, label), error=as_value(error))
     created = utc_text(frame.header.created) if frame.header.created else ""
     rank = (frame.header.station_count, created, frame.crc32, label)
     return _Drawn(FrameName(frame.product, frame.kind, frame.time), rank, packed, synthetic=frame.header.synthetic)

@@ -14,7 +14,7 @@ from typing import Any
 from hsrgeo.engine.options import count_workers
 from hsrgeo.engine.outcome import decode_found
 from hsrgeo.engine.parallel import in_batches, run_parallel
-from hsrgeo.errors import HsrGeoError
+from hsrgeo.errors import HsrGeoError, as_value
 from hsrgeo.model.frame import Frame
 from hsrgeo.model.times import FRAME_STEP, kst_text, utc_text
 from hsrgeo.reading import open_frame
@@ -169,7 +169,7 @@ def _problem(found: Found) -> HsrGeoError | None:
     try:
         decode_found(found)
     except HsrGeoError as error:
-        return error
+        return as_value(error)
     return None
 
 

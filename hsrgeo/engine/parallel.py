@@ -106,6 +106,9 @@ def _in_processes(work: Callable[[Batch], Result], batches: Iterable[Batch], wor
         max_nbytes=None,  # never spill a frame's bytes to a memory-mapped file
         initializer=_depend_on_parent,
     )
+    # A worker that grew by 300 MB is replaced. That is nothing to warn of, and in loky's thread, where warnings are
+    # errors, the end of the thread: the run would wait for ever.
+    warnings.filterwarnings("ignore", "A worker stopped while some jobs", UserWarning, r"joblib\.")
     feed = _Feed(batches, _UNREAD * workers)
     results: Generator[Result] | None = None
     try:

@@ -28,7 +28,7 @@ from hsrgeo.engine.options import count_workers
 from hsrgeo.engine.outcome import Outcome
 from hsrgeo.engine.series_options import SeriesOptions
 from hsrgeo.engine.series_reader import OutputReader, Sampled, table_for
-from hsrgeo.errors import HsrGeoError, OptionsError, SourceError
+from hsrgeo.errors import HsrGeoError, OptionsError, SourceError, as_value
 from hsrgeo.formats.names import FrameName
 from hsrgeo.model.times import KST, length_text, utc_text
 
@@ -160,7 +160,7 @@ def _work(task: Task, cube: OpenCube, options: SeriesOptions) -> NDArray[np.floa
         table = table_for(cube.quantity, options.quantity, options.law)
         return group.sampler.sample_cells(codes, cube.quantity, table, options.wet_from)
     except HsrGeoError as error:
-        return error
+        return as_value(error)
 
 
 def _values(cube: OpenCube, numbers: Sequence[int], piece: Piece) -> NDArray[np.int16]:

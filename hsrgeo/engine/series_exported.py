@@ -22,7 +22,7 @@ from hsrgeo.engine.outcome import Outcome
 from hsrgeo.engine.parallel import in_batches, run_parallel
 from hsrgeo.engine.series_options import SeriesOptions
 from hsrgeo.engine.series_reader import OutputReader, Sampled, Sampling, other_grid, sampling_of, table_for
-from hsrgeo.errors import FrameError, HsrGeoError, OptionsError, ReadbackError
+from hsrgeo.errors import FrameError, HsrGeoError, OptionsError, ReadbackError, as_value
 from hsrgeo.formats.names import FrameName
 from hsrgeo.model.grid import Grid
 from hsrgeo.model.quantity import Quantity, quantity_named
@@ -171,7 +171,7 @@ def _sampled(entry: Exported, job: _Job) -> Sampled:
         table = table_for(held.quantity, wanted.quantity, wanted.law)
         numbers = sampler.sample_cells(codes, held.quantity, table, wanted.wet_from)[0]
     except HsrGeoError as error:
-        return _outcome(entry, error), None
+        return _outcome(entry, as_value(error)), None
     except Exception as error:
         error.add_note(f"while reading {entry.label}")
         raise

@@ -19,7 +19,7 @@ from hsrgeo.engine.outcome import decode_found, of_found, with_header
 from hsrgeo.engine.parallel import in_batches, run_parallel
 from hsrgeo.engine.series_options import SeriesOptions
 from hsrgeo.engine.series_reader import Numbers, Reader, Sampled, Sampling, other_grid, sampling_of, table_for
-from hsrgeo.errors import FrameError, HsrGeoError, OptionsError
+from hsrgeo.errors import FrameError, HsrGeoError, OptionsError, as_value
 from hsrgeo.model.frame import Frame
 from hsrgeo.sources.found import Found, reading
 from hsrgeo.sources.scan import scan
@@ -54,7 +54,7 @@ class FrameReader(Reader):
                 try:
                     grid = decode_found(one, options.block).grid
                 except HsrGeoError as error:
-                    yield of_found(one, "failed", error=error), None
+                    yield of_found(one, "failed", error=as_value(error)), None
                     continue
                 first = one
                 break
@@ -84,7 +84,7 @@ def _sampled(found: Found, job: Sampling, block: int) -> Sampled:
         numbers = _numbers(frame, job, found)
         outcome = with_header(outcome, frame)
     except HsrGeoError as error:
-        return dataclasses.replace(outcome, status="failed", error=error), None
+        return dataclasses.replace(outcome, status="failed", error=as_value(error)), None
     except Exception as error:
         error.add_note(f"while reading {outcome.label}")
         raise

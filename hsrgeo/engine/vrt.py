@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hsrgeo.engine.stacks import Stack, Stacks, stacks_of
-from hsrgeo.errors import HsrGeoError, OptionsError, OutputExistsError, SourceError
+from hsrgeo.errors import HsrGeoError, OptionsError, OutputExistsError, SourceError, as_value
 from hsrgeo.formats.composite import decode
 from hsrgeo.formats.names import claims_frame
 from hsrgeo.gis.classes import CLASSED
@@ -154,7 +154,7 @@ def _write_raw(files: Sequence[Path], out: Path | None) -> Iterator[RawVrt]:
                 raise OutputExistsError(str(path), f"is that of {taken[path]}, which has the same name")
             made = _raw(found, source, path)
         except HsrGeoError as error:
-            yield RawVrt(found.source, error=error)
+            yield RawVrt(found.source, error=as_value(error))
             continue
         taken[path] = found.source
         yield made
