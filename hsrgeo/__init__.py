@@ -18,25 +18,25 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from hsrgeo.cube.opening import open  # noqa: A004 - as in xarray and rasterio
-    from hsrgeo.engine.accumulate import accumulate
-    from hsrgeo.engine.accumulate_options import AccumulateOptions
-    from hsrgeo.engine.cube import make_cube
-    from hsrgeo.engine.cube_options import CubeOptions
-    from hsrgeo.engine.export import Export, export
-    from hsrgeo.engine.gauges_bias import GaugeBias, gauge_bias
-    from hsrgeo.engine.gauges_field import GaugeField, gauge_fields
-    from hsrgeo.engine.gauges_options import GaugeBiasOptions, GaugeFieldOptions
-    from hsrgeo.engine.gauges_polygons import ThiessenPolygons, thiessen_polygons
+    from hsrgeo.engine.accumulate.options import AccumulateOptions
+    from hsrgeo.engine.accumulate.run import accumulate
+    from hsrgeo.engine.cubes.options import CubeOptions
+    from hsrgeo.engine.cubes.run import make_cube
+    from hsrgeo.engine.export.run import Export, export
+    from hsrgeo.engine.gauges.bias import GaugeBias, gauge_bias
+    from hsrgeo.engine.gauges.field import GaugeField, gauge_fields
+    from hsrgeo.engine.gauges.options import GaugeBiasOptions, GaugeFieldOptions
+    from hsrgeo.engine.gauges.polygons import ThiessenPolygons, thiessen_polygons
     from hsrgeo.engine.options import ExportOptions
     from hsrgeo.engine.outcome import Outcome
     from hsrgeo.engine.plot import PlotSeriesOptions, PlotSumOptions, plot_series, plot_sum
     from hsrgeo.engine.qgis import write_project
     from hsrgeo.engine.regions import Region
     from hsrgeo.engine.render import Rendered, RenderOptions, render
-    from hsrgeo.engine.series import series
-    from hsrgeo.engine.series_options import SeriesOptions
+    from hsrgeo.engine.series.options import SeriesOptions
+    from hsrgeo.engine.series.run import series
     from hsrgeo.engine.stac import write_catalog
-    from hsrgeo.engine.verify import verify
+    from hsrgeo.engine.verify.run import verify
     from hsrgeo.engine.vrt import write_raw_vrts, write_stacks
     from hsrgeo.errors import ClippedWarning, FrameError, HsrGeoError, OptionsError, SourceError, WindowError
     from hsrgeo.model.frame import Frame
@@ -51,18 +51,18 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
-    "AccumulateOptions": "hsrgeo.engine.accumulate_options",
+    "AccumulateOptions": "hsrgeo.engine.accumulate.options",
     "BBox": "hsrgeo.model.window",
     "ClippedWarning": "hsrgeo.errors",
-    "CubeOptions": "hsrgeo.engine.cube_options",
-    "Export": "hsrgeo.engine.export",
+    "CubeOptions": "hsrgeo.engine.cubes.options",
+    "Export": "hsrgeo.engine.export.run",
     "ExportOptions": "hsrgeo.engine.options",
     "Frame": "hsrgeo.model.frame",
     "FrameError": "hsrgeo.errors",
-    "GaugeBias": "hsrgeo.engine.gauges_bias",
-    "GaugeBiasOptions": "hsrgeo.engine.gauges_options",
-    "GaugeField": "hsrgeo.engine.gauges_field",
-    "GaugeFieldOptions": "hsrgeo.engine.gauges_options",
+    "GaugeBias": "hsrgeo.engine.gauges.bias",
+    "GaugeBiasOptions": "hsrgeo.engine.gauges.options",
+    "GaugeField": "hsrgeo.engine.gauges.field",
+    "GaugeFieldOptions": "hsrgeo.engine.gauges.options",
     "Grid": "hsrgeo.model.grid",
     "HsrGeoError": "hsrgeo.errors",
     "KST": "hsrgeo.model.times",
@@ -75,20 +75,20 @@ _HOMES = {
     "Region": "hsrgeo.engine.regions",
     "RenderOptions": "hsrgeo.engine.render",
     "Rendered": "hsrgeo.engine.render",
-    "SeriesOptions": "hsrgeo.engine.series_options",
+    "SeriesOptions": "hsrgeo.engine.series.options",
     "SourceError": "hsrgeo.errors",
     "Target": "hsrgeo.products.warp",
-    "ThiessenPolygons": "hsrgeo.engine.gauges_polygons",
+    "ThiessenPolygons": "hsrgeo.engine.gauges.polygons",
     "Window": "hsrgeo.model.window",
     "WindowError": "hsrgeo.errors",
-    "accumulate": "hsrgeo.engine.accumulate",
+    "accumulate": "hsrgeo.engine.accumulate.run",
     "as_target": "hsrgeo.products.warp",
-    "export": "hsrgeo.engine.export",
-    "gauge_bias": "hsrgeo.engine.gauges_bias",
-    "gauge_fields": "hsrgeo.engine.gauges_field",
+    "export": "hsrgeo.engine.export.run",
+    "gauge_bias": "hsrgeo.engine.gauges.bias",
+    "gauge_fields": "hsrgeo.engine.gauges.field",
     "grids": "hsrgeo.model.grid",
     "iter_frames": "hsrgeo.reading",
-    "make_cube": "hsrgeo.engine.cube",
+    "make_cube": "hsrgeo.engine.cubes.run",
     "open": "hsrgeo.cube.opening",
     "open_frame": "hsrgeo.reading",
     "parse_time": "hsrgeo.model.times",
@@ -96,9 +96,9 @@ _HOMES = {
     "plot_sum": "hsrgeo.engine.plot",
     "rain_frame": "hsrgeo.products.rain",
     "render": "hsrgeo.engine.render",
-    "series": "hsrgeo.engine.series",
-    "thiessen_polygons": "hsrgeo.engine.gauges_polygons",
-    "verify": "hsrgeo.engine.verify",
+    "series": "hsrgeo.engine.series.run",
+    "thiessen_polygons": "hsrgeo.engine.gauges.polygons",
+    "verify": "hsrgeo.engine.verify.run",
     "warp_frame": "hsrgeo.products.warp",
     "write_catalog": "hsrgeo.engine.stac",
     "write_project": "hsrgeo.engine.qgis",

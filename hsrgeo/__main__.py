@@ -53,7 +53,7 @@ class Ending:
                 return
             self._number = number
         if self._begun is None:
-            # While workers start, Ctrl-C is held back (hsrgeo.engine.parallel), and so must be what stands for it.
+            # While workers start, Ctrl-C is held back (hsrgeo.engine.workers), and so must be what stands for it.
             ctrl_c = signal.getsignal(signal.SIGINT)
             if number != signal.SIGINT and callable(ctrl_c) and ctrl_c is not self:
                 ctrl_c(signal.SIGINT, frame)

@@ -18,9 +18,9 @@ from rio_cogeo.cogeo import cog_validate
 from typer.testing import CliRunner
 
 from hsrgeo.cli.accumulate import accumulate as command
-from hsrgeo.engine.accumulate import Accumulation, accumulate
-from hsrgeo.engine.accumulate_options import AccumulateOptions
-from hsrgeo.engine.sums import OpenSums, period_name, periods_of
+from hsrgeo.engine.accumulate.options import AccumulateOptions
+from hsrgeo.engine.accumulate.run import Accumulation, accumulate
+from hsrgeo.engine.accumulate.sums import OpenSums, period_name, periods_of
 from hsrgeo.errors import FrameError, OptionsError
 from hsrgeo.model.quantity import QUANTITIES, RAIN_RATE
 from hsrgeo.model.times import FRAME_STEP, KST

@@ -12,9 +12,9 @@ import typer
 from typer.testing import CliRunner
 
 from hsrgeo.cli.accumulate import accumulate as command
-from hsrgeo.engine.accumulate import Accumulation, accumulate
-from hsrgeo.engine.accumulate_options import AccumulateOptions
-from hsrgeo.engine.export import export
+from hsrgeo.engine.accumulate.options import AccumulateOptions
+from hsrgeo.engine.accumulate.run import Accumulation, accumulate
+from hsrgeo.engine.export.run import export
 from hsrgeo.engine.options import ExportOptions
 from hsrgeo.engine.regions import Region
 from hsrgeo.engine.simulate import write_simulation

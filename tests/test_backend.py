@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hsrgeo.engine.export import export
+from hsrgeo.engine.export.run import export
 from hsrgeo.engine.options import ExportOptions
 from hsrgeo.errors import FrameError, HsrGeoWarning, MissingExtraError, OptionsError, SourceError, WindowError
 from hsrgeo.model.grid import grids

@@ -40,8 +40,8 @@ from hsrgeo.cube import store  # noqa: E402
 from hsrgeo.cube.build import aside  # noqa: E402
 from hsrgeo.cube.cf import grid_of  # noqa: E402
 from hsrgeo.cube.opening import open as open_array  # noqa: E402
-from hsrgeo.engine.cube import make_cube  # noqa: E402
-from hsrgeo.engine.cube_options import CubeOptions  # noqa: E402
+from hsrgeo.engine.cubes.options import CubeOptions  # noqa: E402
+from hsrgeo.engine.cubes.run import make_cube  # noqa: E402
 
 FRAMES = int(os.environ.get("HSRGEO_CUBE_FRAMES", "60"))
 STEP = timedelta(minutes=5)

@@ -20,16 +20,16 @@ from pathlib import Path
 import pytest
 
 import hsrgeo
-from hsrgeo.engine import admission
-from hsrgeo.engine.admission import Shared, admit, expected_of
-from hsrgeo.engine.cluster import Cluster
-from hsrgeo.engine.export import Export, export
-from hsrgeo.engine.ledger import Ledger
-from hsrgeo.engine.manifest import MANIFEST, Manifest
+from hsrgeo.engine.export.ledger import Ledger
+from hsrgeo.engine.export.manifest import MANIFEST, OPTIONS, Manifest
+from hsrgeo.engine.export.run import Export, export
+from hsrgeo.engine.export.work import Task, leftovers, work
 from hsrgeo.engine.options import ExportOptions, workers_for
-from hsrgeo.engine.parallel import run_parallel
-from hsrgeo.engine.verify import verify
-from hsrgeo.engine.work import Task, leftovers, work
+from hsrgeo.engine.verify.run import verify
+from hsrgeo.engine.workers import admission
+from hsrgeo.engine.workers.admission import Shared, admit, expected_of
+from hsrgeo.engine.workers.cluster import Cluster
+from hsrgeo.engine.workers.parallel import run_parallel
 from hsrgeo.errors import ClusterError, OptionsError, TruncatedError
 from hsrgeo.formats.names import parse_name
 from hsrgeo.sources.found import Found
@@ -389,16 +389,16 @@ def test_a_worker_with_another_version(
 
 def test_what_a_worker_must_have(stage: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(admission, "_PAUSE_S", 0)
-    expected = expected_of(Shared(stage / "out"))
+    expected = expected_of(Shared(stage / "out", OPTIONS))
     admit(expected)
     assert not list((stage / "out").glob(".*"))  # what was tried there is gone
     with pytest.raises(ClusterError, match="packs the same frame into other bytes"):
         admit(replace(expected, probe="00000000"))
-    (tmp_path / "options.json").write_bytes(b"{}")
+    (tmp_path / OPTIONS).write_bytes(b"{}")
     with pytest.raises(ClusterError, match=f"does not see the folder {tmp_path}"):
-        admit(replace(expected, folder=str(tmp_path)))
+        admit(replace(expected, witness=str(tmp_path / OPTIONS)))
     with pytest.raises(ClusterError, match="does not see the folder"):
-        admit(replace(expected, folder=str(tmp_path / "none")))
+        admit(replace(expected, witness=str(tmp_path / "none" / OPTIONS)))
 
 
 def test_options_that_exclude_each_other() -> None:

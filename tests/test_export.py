@@ -21,8 +21,8 @@ import rasterio
 
 import hsrgeo
 from hsrgeo import errors
-from hsrgeo.engine.export import Export
-from hsrgeo.engine.manifest import MANIFEST, OPTIONS
+from hsrgeo.engine.export.manifest import MANIFEST, OPTIONS
+from hsrgeo.engine.export.run import Export
 from hsrgeo.engine.options import ExportOptions
 from hsrgeo.engine.outcome import Outcome
 from hsrgeo.engine.regions import Region
@@ -482,7 +482,7 @@ def test_overwrite_goes_on_where_it_was_killed_while_it_removed(folder: Path, tm
             raise KeyboardInterrupt
         removed(path)
 
-    with patch("hsrgeo.engine.export.remove_file", killed), pytest.raises(KeyboardInterrupt):
+    with patch("hsrgeo.engine.export.run.remove_file", killed), pytest.raises(KeyboardInterrupt):
         run(folder, out, overwrite=True, compress="zstd")
     assert statuses(run(folder, out, overwrite=True, compress="zstd")) == ["ok"] * 5
     run(folder, tmp_path / "straight", compress="zstd")
@@ -576,7 +576,7 @@ def test_a_reader_that_stops_early_and_comes_back(tmp_path: Path, make_file: Mak
 
 def test_a_bug_is_not_an_outcome(folder: Path, tmp_path: Path) -> None:
     with (
-        patch("hsrgeo.engine.work.files_of", side_effect=ZeroDivisionError("a bug")),
+        patch("hsrgeo.engine.export.work.files_of", side_effect=ZeroDivisionError("a bug")),
         pytest.raises(ZeroDivisionError, match="a bug") as caught,
     ):
         run(folder, tmp_path / "out")
@@ -595,7 +595,7 @@ def test_a_bug_in_a_worker_says_with_which_frame(folder: Path, tmp_path: Path) -
 def test_a_bug_while_sources_are_read_is_not_lost(folder: Path, tmp_path: Path) -> None:
     for jobs in (1, 2):
         with (
-            patch("hsrgeo.engine.ledger._stamp", side_effect=ZeroDivisionError("a bug")),
+            patch("hsrgeo.engine.export.ledger._stamp", side_effect=ZeroDivisionError("a bug")),
             pytest.raises(ZeroDivisionError, match="a bug"),
         ):
             run(folder, tmp_path / "out", jobs=jobs)

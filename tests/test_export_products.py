@@ -12,7 +12,7 @@ import pytest
 import rasterio
 
 import hsrgeo
-from hsrgeo.engine.manifest import kept_recipe
+from hsrgeo.engine.export.manifest import kept_recipe
 from hsrgeo.engine.recipe import recipe_from_json
 from hsrgeo.errors import ManifestError, OptionsError
 from tests.conftest import TIME, MakeFile, frame_name

@@ -31,7 +31,7 @@ from typer.testing import CliRunner
 
 from hsrgeo.__main__ import Ending
 from hsrgeo.cli import app
-from hsrgeo.engine.manifest import MANIFEST, OPTIONS
+from hsrgeo.engine.export.manifest import MANIFEST, OPTIONS
 from tests.conftest import TIME, MakeFile, frame_name, hear_signals, make_tar
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="mounts, limits and signals of Linux")
@@ -716,7 +716,7 @@ def test_who_asks_again_later_means_it() -> None:
 
 
 def test_what_ends_a_run_is_held_back_while_workers_start() -> None:
-    # As hsrgeo.engine.parallel does: its own handler for Ctrl-C, and the signal again when they have started.
+    # As hsrgeo.engine.workers.parallel does: its own handler for Ctrl-C, and the signal again when they have started.
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     held: list[int] = []
     ending = Ending()

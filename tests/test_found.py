@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from hsrgeo.engine import export as export_module
+from hsrgeo.engine.export import run as export_module
 from hsrgeo.engine.options import ExportOptions
 from hsrgeo.engine.outcome import Outcome
 from hsrgeo.errors import TruncatedError

@@ -25,11 +25,11 @@ from typer.testing import CliRunner
 import hsrgeo
 from hsrgeo.cli import app
 from hsrgeo.cube.places import Points, read_points, read_polygons
-from hsrgeo.engine.gauges_bias import GaugeBias, gauge_bias
-from hsrgeo.engine.gauges_field import GaugeFields, gauge_fields
-from hsrgeo.engine.gauges_options import GaugeBiasOptions, GaugeFieldOptions
-from hsrgeo.engine.gauges_polygons import thiessen_polygons
-from hsrgeo.engine.series_options import SeriesOptions
+from hsrgeo.engine.gauges.bias import GaugeBias, gauge_bias
+from hsrgeo.engine.gauges.field import GaugeFields, gauge_fields
+from hsrgeo.engine.gauges.options import GaugeBiasOptions, GaugeFieldOptions
+from hsrgeo.engine.gauges.polygons import thiessen_polygons
+from hsrgeo.engine.series.options import SeriesOptions
 from hsrgeo.errors import MissingExtraError, OptionsError, SourceError
 from hsrgeo.model.grid import grids
 from hsrgeo.model.times import KST

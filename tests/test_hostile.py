@@ -23,12 +23,12 @@ import pytest
 
 import hsrgeo
 from hsrgeo.cube.places import _polygon, read_points, read_polygons
-from hsrgeo.engine.exported import exported_frames
+from hsrgeo.engine.export.manifest import MANIFEST, OPTIONS, Manifest, keep_recipe, refuse_other_recipe
 from hsrgeo.engine.extract import extract_archive
-from hsrgeo.engine.manifest import MANIFEST, OPTIONS, Manifest, keep_recipe, refuse_other_recipe
 from hsrgeo.engine.options import ExportOptions
 from hsrgeo.engine.recipe import recipe_from_json
 from hsrgeo.engine.regions import read_regions
+from hsrgeo.engine.written.exported import exported_frames
 from hsrgeo.errors import (
     ArchiveError,
     ChecksumError,

@@ -9,18 +9,30 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "hsrgeo"
 ROOMS = ["errors", "model", "formats", "sources", "reading", "products", "writers", "cube", "gis", "engine", "cli"]
+FLOORS = [
+    {"areas", "outcome", "recipe", "regions"},
+    {"workers"},
+    {"options"},
+    {"cubes", "export", "extract", "inspect", "simulate"},
+    {"axis", "verify", "written"},
+    {"drawn", "qgis", "series", "stac", "vrt"},
+    {"accumulate", "render"},
+    {"gauges", "plot"},
+]
+# ^ of the largest room, hsrgeo/engine
 DOORS = {("model/frame.py", "writers")}
 # ^ the one arrow that points down: a frame knows how to save itself, and imports that only when asked to
 
 
-def _imports(path: Path) -> set[str]:
+def _imports(path: Path, part: int = 1) -> set[str]:
     names: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom) and node.module and not node.level:
             names.add(node.module)
         elif isinstance(node, ast.Import):
             names.update(alias.name for alias in node.names)
-    return {name.split(".")[1] for name in names if name.startswith("hsrgeo.")}
+    above = "hsrgeo." if part == 1 else "hsrgeo.engine."
+    return {name.split(".")[part] for name in names if name.startswith(above)}
 
 
 MODULES = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py"))
@@ -32,6 +44,14 @@ def test_a_room_imports_only_from_rooms_before_it(module: str) -> None:
     upper = ROOMS[: ROOMS.index(room) + 1]
     below = {name for name in _imports(PACKAGE / module) if name not in upper and (module, name) not in DOORS}
     assert not below, f"{module} imports from {below}, which lie below {room}"
+
+
+@pytest.mark.parametrize("module", [m for m in MODULES if m.startswith("engine/") and m != "engine/__init__.py"])
+def test_a_part_of_the_engine_imports_only_from_floors_below_it(module: str) -> None:
+    part = module.split("/")[1].removesuffix(".py")
+    floor = next(number for number, floor in enumerate(FLOORS) if part in floor)
+    others = _imports(PACKAGE / module, 2) - {part}
+    assert others <= set().union(*FLOORS[:floor])
 
 
 def test_no_unfinished_marks() -> None:

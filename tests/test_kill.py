@@ -23,7 +23,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from hsrgeo.engine.manifest import MANIFEST
+from hsrgeo.engine.export.manifest import MANIFEST
 from hsrgeo.formats.composite import unpack
 from tests.conftest import TIME, MakeFile, frame_name, hear_signals, make_tar, time_fields
 from tests.faults import Fault, every_fault

@@ -26,12 +26,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hsrgeo.engine.ledger import Ledger
-from hsrgeo.engine.manifest import MANIFEST, Manifest
+from hsrgeo.engine.export.ledger import Ledger
+from hsrgeo.engine.export.manifest import MANIFEST, Manifest
+from hsrgeo.engine.export.work import Task, export_frame
 from hsrgeo.engine.options import ExportOptions
 from hsrgeo.engine.outcome import Outcome
 from hsrgeo.engine.recipe import Recipe
-from hsrgeo.engine.work import Task, export_frame
 from hsrgeo.errors import ChecksumError, SourceError, TooLargeError, WriteError
 from hsrgeo.formats.names import FrameName
 from hsrgeo.model.times import KST
@@ -92,7 +92,7 @@ def cut(frame: Any, told: FrameName, recipe: Recipe) -> Iterator[tuple[str, byte
 
 @pytest.fixture(autouse=True, scope="module")
 def frames_of_nothing() -> Iterator[None]:
-    with patch("hsrgeo.engine.outcome.decode", unpacked), patch("hsrgeo.engine.work.files_of", cut):
+    with patch("hsrgeo.engine.outcome.decode", unpacked), patch("hsrgeo.engine.export.work.files_of", cut):
         yield
 
 
@@ -513,7 +513,9 @@ def test_what_a_killed_run_left_of_a_loser_goes_though_nothing_is_to_be_done(tmp
 @pytest.fixture
 def unlocked() -> Iterator[None]:
     """Without the lock, which would hold up for two minutes whoever comes after a run that was killed."""
-    with patch("hsrgeo.engine.journal._BucketLock", lambda _path: nullcontext(SimpleNamespace(check=lambda: None))):
+    with patch(
+        "hsrgeo.engine.export.journal._BucketLock", lambda _path: nullcontext(SimpleNamespace(check=lambda: None))
+    ):
         yield
 
 
@@ -523,7 +525,7 @@ def unlocked() -> Iterator[None]:
 def test_killed_again_and_again_in_a_bucket(
     frames: list[Made], chance: random.Random, recipe: Recipe, send_s: float
 ) -> None:
-    with tempfile.TemporaryDirectory() as folder, patch("hsrgeo.engine.journal._SEND_S", send_s):
+    with tempfile.TemporaryDirectory() as folder, patch("hsrgeo.engine.export.journal._SEND_S", send_s):
         straight = Path(folder, "straight")
         Run(straight, frames, recipe=recipe)
         bucket = MemoryBucket()

@@ -20,7 +20,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hsrgeo.engine.manifest import MANIFEST, OPTIONS, Manifest, keep_recipe, kept_recipe, refuse_other_recipe
+from hsrgeo.engine.export.manifest import MANIFEST, OPTIONS, Manifest, keep_recipe, kept_recipe, refuse_other_recipe
 from hsrgeo.engine.options import ExportOptions
 from hsrgeo.engine.outcome import Outcome, Output, Status, from_json, to_json
 from hsrgeo.engine.regions import Region
@@ -476,7 +476,9 @@ def test_one_run_at_a_time(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="folders cannot be locked there")
 def test_a_killed_run_holds_nothing(tmp_path: Path) -> None:
-    script = "import sys, time, pathlib, hsrgeo.engine.manifest as m\nkept = m.Manifest(pathlib.Path(sys.argv[1]))\n"
+    script = (
+        "import sys, time, pathlib, hsrgeo.engine.export.manifest as m\nkept = m.Manifest(pathlib.Path(sys.argv[1]))\n"
+    )
     command = [sys.executable, "-c", script + "print('held', flush=True)\ntime.sleep(60)", str(tmp_path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as other:
         assert other.stdout is not None

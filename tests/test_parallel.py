@@ -14,7 +14,7 @@ from typing import Any
 import joblib
 import pytest
 
-from hsrgeo.engine.parallel import _AHEAD, _UNREAD, run_parallel
+from hsrgeo.engine.workers.parallel import _AHEAD, _UNREAD, run_parallel
 from hsrgeo.errors import HsrGeoError, TruncatedError
 
 # Top-level, so that workers find them.
@@ -198,7 +198,7 @@ def test_an_interrupt_while_the_workers_start_is_not_lost(monkeypatch: pytest.Mo
             time.sleep(0.01)
             return super().__call__(iterable)
 
-    monkeypatch.setattr("hsrgeo.engine.parallel.Parallel", Interrupted)
+    monkeypatch.setattr("hsrgeo.engine.workers.parallel.Parallel", Interrupted)
     with pytest.raises(KeyboardInterrupt):
         list(run_parallel(slowly, range(100), 2))
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler

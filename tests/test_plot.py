@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 
 from hsrgeo.cli.plot import plot
 from hsrgeo.engine.plot import PlotSeriesOptions, PlotSumOptions, plot_series, plot_sum
-from hsrgeo.engine.series_table import MOST_PLACES, read_series
+from hsrgeo.engine.series.table import MOST_PLACES, read_series
 from hsrgeo.errors import HsrGeoError, MissingExtraError, OptionsError, SourceError
 from hsrgeo.gis import fonts, plots
 from hsrgeo.gis.depth import depth_classes, depth_colours, times_for

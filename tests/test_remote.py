@@ -18,9 +18,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hsrgeo.engine import journal
-from hsrgeo.engine.journal import MANIFEST
-from hsrgeo.engine.manifest import Manifest
+from hsrgeo.engine.export import journal
+from hsrgeo.engine.export.journal import MANIFEST
+from hsrgeo.engine.export.manifest import Manifest
 from hsrgeo.engine.outcome import of_found
 from hsrgeo.errors import ManifestError, OptionsError, WriteError
 from hsrgeo.sources.found import Found

@@ -17,8 +17,8 @@ from typer.testing import CliRunner
 
 import hsrgeo
 from hsrgeo.cli.render import render as render_command
-from hsrgeo.engine.exported import read_exported
 from hsrgeo.engine.render import RenderOptions, render
+from hsrgeo.engine.written.exported import read_exported
 from hsrgeo.errors import ManifestError, MissingExtraError, OptionsError, SourceError
 from hsrgeo.gis import canvas, coast, fonts
 from hsrgeo.gis.classes import STYLED, classes_for

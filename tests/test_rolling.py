@@ -17,10 +17,10 @@ from rio_cogeo.cogeo import cog_validate
 from typer.testing import CliRunner
 
 from hsrgeo.cli.accumulate import accumulate as command
-from hsrgeo.engine.accumulate import Accumulation, accumulate
-from hsrgeo.engine.accumulate_options import AccumulateOptions
-from hsrgeo.engine.rolling import Shelf
-from hsrgeo.engine.sums import Period
+from hsrgeo.engine.accumulate.options import AccumulateOptions
+from hsrgeo.engine.accumulate.rolling import Shelf
+from hsrgeo.engine.accumulate.run import Accumulation, accumulate
+from hsrgeo.engine.accumulate.sums import Period
 from hsrgeo.errors import OptionsError, WriteError
 from hsrgeo.model.grid import grids
 from hsrgeo.model.quantity import QUANTITIES

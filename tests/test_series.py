@@ -21,8 +21,8 @@ from typer.testing import CliRunner
 from hsrgeo.cli.series import series as command
 from hsrgeo.cube.places import Points, Polygons, read_points, read_polygons
 from hsrgeo.engine.axis import ceil_step, floor_step, slots
-from hsrgeo.engine.series import Series, series
-from hsrgeo.engine.series_options import SeriesOptions
+from hsrgeo.engine.series.options import SeriesOptions
+from hsrgeo.engine.series.run import Series, series
 from hsrgeo.errors import MissingExtraError, OptionsError
 from hsrgeo.model.grid import grids
 from hsrgeo.model.times import FRAME_STEP, KST

@@ -19,14 +19,14 @@ from typer.testing import CliRunner
 
 from hsrgeo.cli.series import series as command
 from hsrgeo.cube.places import Points, Polygons
-from hsrgeo.engine.export import export
-from hsrgeo.engine.home import home_of
+from hsrgeo.engine.export.run import export
 from hsrgeo.engine.options import ExportOptions
 from hsrgeo.engine.regions import Region
-from hsrgeo.engine.series import Series, series
-from hsrgeo.engine.series_options import SeriesOptions
+from hsrgeo.engine.series.options import SeriesOptions
+from hsrgeo.engine.series.run import Series, series
 from hsrgeo.engine.simulate import write_simulation
 from hsrgeo.engine.stac import write_catalog
+from hsrgeo.engine.written.home import home_of
 from hsrgeo.errors import FrameError, MissingExtraError, OptionsError, ReadbackError, SourceError
 from hsrgeo.model.grid import Grid, grids
 from hsrgeo.model.times import FRAME_STEP, KST
@@ -42,8 +42,8 @@ for module in ("xarray", "zarr", "dask", "netCDF4"):
 import rasterio  # noqa: E402 - after the libraries are known to be there
 from zarr.storage import LocalStore  # noqa: E402
 
-from hsrgeo.engine.cube import make_cube  # noqa: E402
-from hsrgeo.engine.cube_options import CubeOptions  # noqa: E402
+from hsrgeo.engine.cubes.options import CubeOptions  # noqa: E402
+from hsrgeo.engine.cubes.run import make_cube  # noqa: E402
 
 GRID = grids()["kma-hb-1km"]
 WINDOW = (380, 500, 300, 330)
@@ -214,7 +214,7 @@ def test_jobs_memory_and_chunks_change_nothing(
     monkeypatch.setattr("hsrgeo.cube.sampling._CELLS_AT_ONCE", 70_000)
     # A chunk of times of one basin after the other; then of the largest, 51,156 cells, only one time at once.
     for most in (500_000, 110_000, 1000):
-        monkeypatch.setattr("hsrgeo.engine.series_cube._MOST_BYTES", most)
+        monkeypatch.setattr("hsrgeo.engine.series.cube._MOST_BYTES", most)
         run(series_only, out, **PLACES[0])
         assert out.read_bytes() == tables[0]
 

@@ -24,8 +24,8 @@ from typing import Any
 
 import pytest
 
+from hsrgeo.engine.export.work import files_of
 from hsrgeo.engine.options import ExportOptions
-from hsrgeo.engine.work import files_of
 from hsrgeo.errors import FrameError
 from hsrgeo.formats import gzipped, inflate
 from hsrgeo.formats.composite import decode, encode

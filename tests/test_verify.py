@@ -31,13 +31,13 @@ from numpy.typing import NDArray
 from PIL import Image
 from rasterio.io import MemoryFile
 
-from hsrgeo.engine import structure
-from hsrgeo.engine import verify as verify_module
-from hsrgeo.engine.export import export
-from hsrgeo.engine.findings import Difference
+from hsrgeo.engine.export.run import export
 from hsrgeo.engine.options import ExportOptions
 from hsrgeo.engine.regions import Region
-from hsrgeo.engine.verify import Counts, Verification, verify
+from hsrgeo.engine.verify import run as verify_module
+from hsrgeo.engine.verify import structure
+from hsrgeo.engine.verify.findings import Difference
+from hsrgeo.engine.verify.run import Counts, Verification, verify
 from hsrgeo.errors import ManifestError, OptionsError, SourceError
 from hsrgeo.formats.composite import decode, encode
 from hsrgeo.model.frame import Frame

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from typer.testing import CliRunner, Result
 
 from hsrgeo.cli.vrt import vrt as vrt_command
-from hsrgeo.engine.export import export
+from hsrgeo.engine.export.run import export
 from hsrgeo.engine.options import ExportOptions
 from hsrgeo.engine.regions import Region
 from hsrgeo.engine.simulate import write_simulation

@@ -4,7 +4,7 @@ import time
 from pathlib import Path
 
 from hsrgeo.cli.common import answer_json, counted, say
-from hsrgeo.engine.cube import Cube
+from hsrgeo.engine.cubes.run import Cube
 from hsrgeo.errors import HsrGeoError
 
 _TOLD = 10  # broken frames printed

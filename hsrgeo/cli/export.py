@@ -105,7 +105,7 @@ def export(
     """
     with honest_exit(goes_on=True):
         from hsrgeo.cli.report import Report  # noqa: PLC0415 - commands import what they need when they run
-        from hsrgeo.engine.export import export as run_export  # noqa: PLC0415
+        from hsrgeo.engine.export.run import export as run_export  # noqa: PLC0415
         from hsrgeo.engine.options import ExportOptions  # noqa: PLC0415
         from hsrgeo.engine.recipe import DEFAULT_NAME  # noqa: PLC0415
         from hsrgeo.errors import OptionsError  # noqa: PLC0415

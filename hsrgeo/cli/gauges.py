@@ -35,7 +35,7 @@ if TYPE_CHECKING:  # names in signatures of helpers only: Typer reads those of c
     from datetime import timedelta
     from typing import Literal
 
-    from hsrgeo.engine.gauges_field import GaugeField, GaugeFields
+    from hsrgeo.engine.gauges.field import GaugeField, GaugeFields
     from hsrgeo.products.bias import Scores
 
 gauges = typer.Typer(
@@ -155,8 +155,8 @@ def field(
     [bold]Example:[/bold] hsrgeo gauges field rain.csv --gauges gauges.csv --step 1h --method kriging --out fields/
     """
     with honest_exit():
-        from hsrgeo.engine.gauges_field import gauge_fields  # noqa: PLC0415 - commands import what they need
-        from hsrgeo.engine.gauges_options import GaugeFieldOptions  # noqa: PLC0415
+        from hsrgeo.engine.gauges.field import gauge_fields  # noqa: PLC0415 - commands import what they need
+        from hsrgeo.engine.gauges.options import GaugeFieldOptions  # noqa: PLC0415
 
         begun = time.perf_counter()
         rules = reading_rules(step, stamp, unit, column, encoding, missing, empty, max_rain, skip_bad, start, end)
@@ -269,8 +269,8 @@ def bias(
     [bold]Example:[/bold] hsrgeo gauges bias rain.csv --radar gauges-rain.csv --step 1h --out bias.csv
     """
     with honest_exit():
-        from hsrgeo.engine.gauges_bias import gauge_bias  # noqa: PLC0415 - commands import what they need
-        from hsrgeo.engine.gauges_options import GaugeBiasOptions  # noqa: PLC0415
+        from hsrgeo.engine.gauges.bias import gauge_bias  # noqa: PLC0415 - commands import what they need
+        from hsrgeo.engine.gauges.options import GaugeBiasOptions  # noqa: PLC0415
         from hsrgeo.model.times import parse_step  # noqa: PLC0415
 
         rules = reading_rules(step, stamp, unit, column, encoding, missing, empty, max_rain, skip_bad, start, end)
@@ -324,7 +324,7 @@ def polygons(
     [bold]Example:[/bold] hsrgeo gauges polygons gauges.csv --bbox 126 34 130 38.6 --out thiessen.geojson
     """
     with honest_exit():
-        from hsrgeo.engine.gauges_polygons import thiessen_polygons  # noqa: PLC0415 - commands import what they need
+        from hsrgeo.engine.gauges.polygons import thiessen_polygons  # noqa: PLC0415 - commands import what they need
 
         made = thiessen_polygons(gauges, out, bbox=bbox, grid=grid, encoding=encoding)
         for note in made.notes:

@@ -8,8 +8,8 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn,
 from rich.text import Text
 
 from hsrgeo.cli.common import answer, answer_json, counted, say
-from hsrgeo.engine.export import Export
-from hsrgeo.engine.manifest import MANIFEST
+from hsrgeo.engine.export.manifest import MANIFEST
+from hsrgeo.engine.export.run import Export
 from hsrgeo.engine.outcome import Outcome, Status
 from hsrgeo.errors import HsrGeoError
 from hsrgeo.sources.remote import Place

@@ -12,7 +12,7 @@ from typing import Protocol, TypeVar
 
 from hsrgeo.cube.kinds import CUBE_SUFFIXES, Kind, kind_of
 from hsrgeo.cube.reference import SUFFIXES
-from hsrgeo.engine.journal import has_manifest
+from hsrgeo.engine.export.journal import has_manifest
 from hsrgeo.errors import ManifestError, OptionsError
 from hsrgeo.formats.names import FrameName
 from hsrgeo.model.times import FRAME_STEP, KST, usual_step

@@ -12,9 +12,9 @@ from functools import partial
 from itertools import chain, islice
 from typing import BinaryIO
 
-from hsrgeo.engine.exported import Exported, read_exported
 from hsrgeo.engine.outcome import of_found
-from hsrgeo.engine.parallel import run_parallel
+from hsrgeo.engine.workers.parallel import run_parallel
+from hsrgeo.engine.written.exported import Exported, read_exported
 from hsrgeo.errors import HsrGeoError, OptionsError, as_value
 from hsrgeo.formats.composite import decode
 from hsrgeo.formats.names import FrameName

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 
 from hsrgeo.engine.options import count_workers
-from hsrgeo.engine.parallel import run_parallel
+from hsrgeo.engine.workers.parallel import run_parallel
 from hsrgeo.errors import ArchiveError, HsrGeoError, OutputError, OutputExistsError, SourceError, refused
 from hsrgeo.formats.composite import MAX_STORED_BYTES
 from hsrgeo.sources.archives import is_archive, open_members

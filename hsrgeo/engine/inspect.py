@@ -13,7 +13,7 @@ from typing import Any
 
 from hsrgeo.engine.options import count_workers
 from hsrgeo.engine.outcome import decode_found
-from hsrgeo.engine.parallel import in_batches, run_parallel
+from hsrgeo.engine.workers.parallel import in_batches, run_parallel
 from hsrgeo.errors import HsrGeoError, as_value
 from hsrgeo.model.frame import Frame
 from hsrgeo.model.times import FRAME_STEP, kst_text, utc_text

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import get_args
 
 from hsrgeo.engine.areas import told_window
-from hsrgeo.engine.cluster import WAIT_S, Cluster
 from hsrgeo.engine.recipe import DEFAULT_NAME, Compression, Content, Cut, Format, Recipe, Values, wide_fields
 from hsrgeo.engine.regions import Region, read_regions, refuse_shared_folders
+from hsrgeo.engine.workers.cluster import WAIT_S, Cluster
 from hsrgeo.errors import ClippedWarning, GridError, OptionsError, ProjectionError, WindowError
 from hsrgeo.formats.names import FrameName
 from hsrgeo.model.grid import MAIN_GRID, grids

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from hsrgeo.engine.series_table import read_series
-from hsrgeo.engine.sums import fewest_of
+from hsrgeo.engine.accumulate.sums import fewest_of
+from hsrgeo.engine.series.table import read_series
 from hsrgeo.errors import OptionsError, SourceError
 from hsrgeo.gis import plots
 from hsrgeo.gis.depth import TIMES, times_for

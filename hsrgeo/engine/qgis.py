@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from hsrgeo.engine.beside import PROJECT
-from hsrgeo.engine.stacks import Stack, Stacks, stacks_of
+from hsrgeo.engine.export.beside import PROJECT
+from hsrgeo.engine.written.stacks import Stack, Stacks, stacks_of
 from hsrgeo.errors import OptionsError, OutputExistsError, refused
 from hsrgeo.gis.project import Series, grey_pipe, is_own, project_bytes
 from hsrgeo.gis.styles import raster_pipe

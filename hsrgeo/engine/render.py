@@ -15,8 +15,8 @@ import numpy as np
 
 from hsrgeo.engine.areas import told_window
 from hsrgeo.engine.drawn import Entry, Moment, Reel, draw, first_sound, problems, timeline
-from hsrgeo.engine.exported import exported_frames, is_exported
 from hsrgeo.engine.options import ExportOptions
+from hsrgeo.engine.written.exported import exported_frames, is_exported
 from hsrgeo.errors import GridError, HsrGeoError, OptionsError
 from hsrgeo.gis import animation
 from hsrgeo.gis.canvas import Indices

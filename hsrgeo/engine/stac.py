@@ -10,9 +10,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal, get_args
 
-from hsrgeo.engine.beside import ITEMS, PARQUET
-from hsrgeo.engine.manifest import Manifest
-from hsrgeo.engine.stacks import Stack, Stacks, stacks_of
+from hsrgeo.engine.export.beside import ITEMS, PARQUET
+from hsrgeo.engine.export.manifest import Manifest
+from hsrgeo.engine.written.stacks import Stack, Stacks, stacks_of
 from hsrgeo.errors import OptionsError, ReadbackError, refused
 from hsrgeo.gis import legend, styles
 from hsrgeo.gis.classes import CLASSED

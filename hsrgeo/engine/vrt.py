@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hsrgeo.engine.stacks import Stack, Stacks, stacks_of
+from hsrgeo.engine.written.stacks import Stack, Stacks, stacks_of
 from hsrgeo.errors import HsrGeoError, OptionsError, OutputExistsError, SourceError, as_value
 from hsrgeo.formats.composite import decode
 from hsrgeo.formats.names import claims_frame

@@ -23,10 +23,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from hsrgeo.engine.cluster import Cluster
-from hsrgeo.engine.export import export
+from hsrgeo.engine.export.run import export
 from hsrgeo.engine.options import ExportOptions
-from hsrgeo.engine.parallel import run_parallel
+from hsrgeo.engine.workers.cluster import Cluster
+from hsrgeo.engine.workers.parallel import run_parallel
 from tests.benchmarks.contenders import SEOUL, fresh
 from tests.benchmarks.frames import inputs, write_archive
 

@@ -27,9 +27,9 @@ from exactextract.feature import JSONFeatureSource
 from exactextract.raster import NumPyRasterSource
 
 from hsrgeo.cube.places import Points, Polygons
-from hsrgeo.engine.memory import keep_freed_memory
-from hsrgeo.engine.series import series
-from hsrgeo.engine.series_options import SeriesOptions
+from hsrgeo.engine.series.options import SeriesOptions
+from hsrgeo.engine.series.run import series
+from hsrgeo.engine.workers.memory import keep_freed_memory
 from hsrgeo.model.grid import Grid
 from hsrgeo.model.times import KST
 from hsrgeo.products.rain import KMA_LAW

@@ -18,9 +18,9 @@ from pathlib import Path
 
 import deflate
 
-from hsrgeo.engine.memory import keep_freed_memory
 from hsrgeo.engine.options import ExportOptions
 from hsrgeo.engine.regions import Region
+from hsrgeo.engine.workers.memory import keep_freed_memory
 from hsrgeo.model.window import BBox
 from hsrgeo.writers.files import write_file
 from tests.benchmarks.contenders import (

@@ -23,7 +23,7 @@ from exactextract.raster import NumPyRasterSource
 
 from hsrgeo.cube.sampling import MEAN, Sampler
 from hsrgeo.cube.weights import polygon_weights
-from hsrgeo.engine.memory import keep_freed_memory
+from hsrgeo.engine.workers.memory import keep_freed_memory
 from hsrgeo.model.grid import Grid
 from hsrgeo.products.rain import KMA_LAW, rain_frame
 from hsrgeo.products.rates import rate_table

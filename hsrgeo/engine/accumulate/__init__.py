@@ -1,0 +1,1 @@
+"""`hsrgeo accumulate`: sums of rain, and rolling maxima."""

@@ -1,0 +1,92 @@
+"""What is summed up; the command line and the library share these."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from hsrgeo.engine.accumulate.sums import PeriodLength, check_period
+from hsrgeo.engine.options import ExportOptions
+from hsrgeo.engine.regions import Region
+from hsrgeo.errors import OptionsError
+from hsrgeo.model.times import FRAME_STEP, length_text
+from hsrgeo.model.window import BBox, Window
+from hsrgeo.products.rain import KMA_LAW, Law
+from hsrgeo.sources.select import Selection
+
+_HOUR, _DAY = timedelta(hours=1), timedelta(days=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AccumulateOptions:
+    """What `hsrgeo.engine.accumulate.run.accumulate` sums up.
+
+    Raises:
+        OptionsError: Options that contradict each other or cannot be.
+    """
+
+    period: PeriodLength = _HOUR
+    """Length, counted from midnight KST, or ``event``: everything from the first frame to the last in one sum."""
+    min_coverage: float = 0.0
+    """Share of the expected frames, 0 to 1, below which a cell is nodata. A cell that no frame observed always is."""
+    rolling: Sequence[timedelta] = ()
+    """Window lengths, whole steps up to a day: also write the highest depth of any such window of the whole run, and
+    when it ended. Windows with fewer frames than `min_coverage` do not count."""
+    bbox: BBox | tuple[float, float, float, float] | None = None
+    """Areas are as those of `ExportOptions`; of an exported folder a window counts its own cells."""
+    window: Window | tuple[int, int, int, int] | None = None
+    center: tuple[float, float] | None = None
+    size: int | None = None
+    regions: str | Path | Sequence[Region] | None = None
+    start: datetime | None = None
+    """First time wanted, aware."""
+    end: datetime | None = None
+    """First time no longer wanted, aware."""
+    every: timedelta | None = None
+    """What each frame stands for, 5 minutes by default; frames at other times are left out."""
+    product: str | None = None
+    """Only this product, such as HSR."""
+    zr: Law | tuple[float, float] = KMA_LAW
+    """A and B of Z = A R^B."""
+    block: int = 1
+    """Block of the file, counted from 1; of frames only."""
+    region: str = ""
+    """Of an exported folder that has several."""
+    jobs: int = -1
+    """Threads; -1 is one a core."""
+    export: ExportOptions = field(init=False)
+    """The same areas, times and law, checked."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.min_coverage <= 1:
+            raise OptionsError(f"min_coverage {self.min_coverage:g}: expected a share from 0 to 1")
+        shared = {entry.name: getattr(self, entry.name) for entry in dataclasses.fields(self) if entry.name in _SHARED}
+        object.__setattr__(self, "export", ExportOptions(**shared, every=self.step, quantity="rain"))
+        check_period(self.period, self.step)
+        for length in self.rolling:
+            if not self.step <= length <= _DAY or length % self.step:
+                raise OptionsError(
+                    f"rolling {length_text(length)}: must be whole steps of {length_text(self.step)} long, 24h at most"
+                )
+        object.__setattr__(self, "rolling", tuple(sorted(set(self.rolling))))
+
+    @property
+    def step(self) -> timedelta:
+        """What each frame stands for."""
+        return self.every or FRAME_STEP
+
+    @property
+    def selection(self) -> Selection:
+        """Which frames are wanted."""
+        return self.export.selection
+
+    @property
+    def law(self) -> Law:
+        """How rain follows from reflectivity."""
+        return self.export.recipe.law
+
+
+_SHARED = {"bbox", "window", "center", "size", "regions", "start", "end", "product", "zr", "block", "jobs"}

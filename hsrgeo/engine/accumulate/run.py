@@ -1,0 +1,310 @@
+"""Sums: sources in, a COG of rain depth and of frames used for every period out.
+
+The sources are read twice. First the times and headers, to know which frames a period has and which of two frames of
+one time is the better; then the frames. So a period is written and forgotten when its last frame is in, and memory
+holds the periods that are open, not the archive.
+
+Frames are unpacked by threads: unpacking and summing up leave Python's lock alone, and sums need not cross processes.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import warnings
+from collections import Counter, deque
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+from pathlib import Path
+
+from hsrgeo.engine.accumulate.options import AccumulateOptions
+from hsrgeo.engine.accumulate.rolling import RollingRun
+from hsrgeo.engine.accumulate.sources import SumSource, sum_source
+from hsrgeo.engine.accumulate.sums import Candidates, OpenSums, Period, fewest_of, law_text, periods_of, sum_tags
+from hsrgeo.engine.areas import told_window
+from hsrgeo.engine.axis import product_guard, refuse_other_outputs
+from hsrgeo.engine.options import check_areas
+from hsrgeo.engine.outcome import Outcome, Status, of_found
+from hsrgeo.engine.recipe import Cut
+from hsrgeo.engine.workers.ahead import ahead
+from hsrgeo.engine.workers.memory import keep_freed_memory
+from hsrgeo.engine.workers.scratch import scratch_folder
+from hsrgeo.errors import FrameError, HsrGeoError, OptionsError, WindowError, as_value
+from hsrgeo.model.frame import Frame
+from hsrgeo.model.grid import Grid
+from hsrgeo.model.times import length_text, utc_text
+from hsrgeo.model.window import Window
+from hsrgeo.products.sums import RunningSum, depth_unit_mm, sum_table
+from hsrgeo.sources.found import Found, Tally
+from hsrgeo.sources.remote import Place, target
+from hsrgeo.writers.files import write_file
+from hsrgeo.writers.sum_cog import DEPTH_STEP_MM, NODATA, encode_sum_cog
+
+_HOUR = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True)
+class _Area:
+    """A cut on the grid of the frames."""
+
+    region: str
+    window: Window
+    grid: Grid
+
+
+class Accumulation(Iterator[Outcome]):
+    """A run: iterate it to make it happen; files are written as soon as their last frame is in.
+
+    Args:
+        sources: Files, folders, globs and archives; or one folder of an export.
+        out: The output folder; files that are there are replaced.
+        options: What to sum up.
+
+    Raises:
+        OptionsError: Areas outside every grid; frames of several products; a source of another kind.
+        SourceError: A source does not exist.
+    """
+
+    def __init__(self, sources: Sequence[str | Path], out: Place, options: AccumulateOptions) -> None:
+        refuse_other_outputs(out)
+        self._source = sum_source(sources, options)
+        self.notes: list[str] = []
+        """What a user should know; complete when the run is over."""
+        if options.every is None and self._source.step not in (None, options.step):
+            options = dataclasses.replace(options, every=self._source.step)
+            self._source = sum_source(sources, options)
+            told = length_text(options.step)
+            self.notes.append(f"each time stands for {told}, as most times of {sources[0]} are so far apart")
+        self.tally = Tally()
+        """What went by while the sources were read the first time; the bytes are those of the second."""
+        self.counts: Counter[Status] = Counter()
+        """Frames by status, so far."""
+        self.notes += check_areas(options.export.recipe)
+        self.written: list[Place] = []
+        """The files, so far."""
+        self.short = 0
+        """Periods with fewer frames than expected, so far."""
+        self._out, self._options = out, options
+        self._grid: Grid | None = None
+        self._areas: list[_Area] = []
+        self._first: Frame | None = None
+        self._home: Window | None = None
+        surveyed = product_guard(self._source.scan(self.tally))
+        self._rolling: RollingRun | None = None
+        self._outcomes = self._run(surveyed)
+
+    def __next__(self) -> Outcome:
+        outcome = next(self._outcomes)
+        self.counts[outcome.status] += 1
+        if outcome.was:
+            self.counts[outcome.was] -= 1
+        return outcome
+
+    def close(self) -> None:
+        """End the run early; the files that are written stay."""
+        self._outcomes.close()
+
+    def _run(self, surveyed: Iterator[Found]) -> Generator[Outcome]:
+        times: dict[datetime, Candidates] = {}
+        for found in surveyed:
+            if found.error is not None or found.told is None:
+                yield of_found(found, "failed", error=found.error)
+            else:
+                times.setdefault(found.told.time, Candidates()).add(found)
+        if not times:
+            return
+        options = self._options
+        periods = periods_of(times, options.period, options.step, options.start, options.end)
+        depth_unit_mm(
+            max(period.expected for period in periods.values()), options.step / _HOUR
+        )  # refuses too long ones
+        workers = options.export.workers
+        with scratch_folder() as folder, ThreadPoolExecutor(workers) as pool:
+            sums, writes = OpenSums(folder), deque[Future[Place]]()
+            if options.rolling:
+                span = next(iter(periods_of(times, "event", options.step, options.start, options.end).values()))
+                self._rolling = RollingRun(folder, span, options.rolling, options.law, options.min_coverage)
+                self.notes += self._rolling.notes
+            try:
+                yield from self._sum_up(pool, sums, writes, periods, {t: c.labels() for t, c in times.items()})
+                while writes:
+                    self.written.append(writes.popleft().result())
+            finally:
+                for write in writes:
+                    write.cancel()
+            empty = len(set(periods.values())) - len(self.written) // max(len(self._areas), 1)
+            if empty:
+                self.notes.append(f"{empty:,} of the periods have no sound frame, and no file")
+            self._write_rolling(pool)
+        self.written.sort(key=str)
+
+    def _sum_up(
+        self,
+        pool: ThreadPoolExecutor,
+        sums: OpenSums,
+        writes: deque[Future[Place]],
+        periods: dict[datetime, Period],
+        labels: dict[datetime, list[str]],
+    ) -> Generator[Outcome]:
+        """Read the best frame of each time; where it is broken, read the sources again for the next best."""
+        workers = self._options.export.workers
+        left = Counter(periods.values())
+        wanted = {best: time for time, (best, *_others) in labels.items()}
+        losers = {loser: best for best, *others in labels.values() for loser in others}
+        was: Status | None = None
+        while wanted:
+            again: dict[str, datetime] = {}
+            tally = Tally()
+            with closing(_chosen(self._source.scan(tally), wanted, losers)) as chosen:
+                for found, frame, error in ahead(pool, partial(_decoded, self._source), chosen, 2 * workers):
+                    self.tally.read_bytes = tally.read_bytes
+                    label = of_found(found, "ok").label
+                    if label in losers:
+                        yield dataclasses.replace(of_found(found, "duplicate"), winner=losers[label])
+                        continue
+                    time = wanted[label]
+                    problem = error or self._added(sums, periods[time], frame)
+                    if problem is None:
+                        self._keep(frame)
+                        yield dataclasses.replace(of_found(found, "ok"), was=was)
+                    else:
+                        yield dataclasses.replace(of_found(found, "failed", error=problem), was=was)
+                        others = labels[time][labels[time].index(label) + 1 :]
+                        if others:
+                            again[others[0]] = time
+                            continue
+                    left[periods[time]] -= 1
+                    if not left[periods[time]]:
+                        self._write(pool, sums, writes, periods[time])
+            wanted, losers, was = again, {}, "duplicate"
+        for period in [period for period, frames in left.items() if frames]:  # a source that went away in between
+            self._write(pool, sums, writes, period)
+
+    def _added(self, sums: OpenSums, period: Period, frame: Frame | None) -> HsrGeoError | None:
+        """Add a frame to the sums of its period, or return what is wrong with it."""
+        assert frame is not None  # noqa: S101 - or there was an error
+        if self._grid is None and self._source.is_output:  # its extent is known only now, and that of all its frames
+            self.notes += self._source.notes_on(frame) + _check_areas(frame.grid, self._options.export.recipe.cuts)
+        try:
+            if self._grid is None:
+                self._areas = [_area(frame.grid, cut) for cut in self._options.export.recipe.cuts]
+                self._grid, self._first, self._home = frame.grid, frame.crop(window=(0, 0, 1, 1)), frame.window
+            if frame.grid != self._grid:
+                expected, other = (f"{g.width} x {g.height} of {g.name}" for g in (self._grid, frame.grid))
+                return FrameError("another grid", f"{expected}, as the first frame", other, frame.name)
+            if self._rolling is not None:
+                self._rolling.check(frame)
+            step_h = period.step / _HOUR
+            unit_mm = depth_unit_mm(period.expected, step_h)
+            table = sum_table(frame.quantity, self._options.law, step_h, unit_mm)
+            for number, area in enumerate(self._areas):
+                shape = area.grid.height, area.grid.width
+                sums.get((period.start, number), shape, unit_mm).add(frame.stored[area.window.slices], table)
+        except HsrGeoError as error:
+            return as_value(error)
+        return None
+
+    def _keep(self, frame: Frame | None) -> None:
+        """Keep a frame for the rolling maxima; a disk that refuses ends the run, for it is no frame's fault."""
+        if self._rolling is not None and frame is not None:
+            for number, area in enumerate(self._areas):
+                self._rolling.put(number, area.grid, frame, frame.stored[area.window.slices])
+
+    def _write_rolling(self, pool: ThreadPoolExecutor) -> None:
+        if self._rolling is not None and self._first is not None:
+            for number, area in enumerate(self._areas):
+                frame = self._like_first(area)
+                self.written += self._rolling.write(number, self._out, area.region, frame, pool)
+
+    def _like_first(self, area: _Area) -> Frame:
+        assert self._first is not None  # noqa: S101 - there are areas
+        assert self._home is not None  # noqa: S101 - set with it
+        return dataclasses.replace(self._first, grid=area.grid, window=area.window.within(self._home))
+
+    def _write(self, pool: ThreadPoolExecutor, sums: OpenSums, writes: deque[Future[Place]], period: Period) -> None:
+        for number, area in enumerate(self._areas):
+            total = sums.pop((period.start, number))
+            if total is None or self._first is None:
+                continue
+            self.short += number == 0 and total.used < period.expected
+            frame = self._like_first(area)
+            law = law_text(frame, self._options.law)
+            tags = sum_tags(period, total.used, frame, law, self._options.min_coverage)
+            path = self._out / period.path(area.region)
+            writes.append(pool.submit(_written, path, area.grid, total, period, tags, self._options.min_coverage))
+            while len(writes) > self._options.export.workers:  # each holds a sum in memory
+                self.written.append(writes.popleft().result())
+
+
+def accumulate(
+    sources: str | Path | Sequence[str | Path], out: str | Place, options: AccumulateOptions | None = None
+) -> Accumulation:
+    """Sum up rain over periods; iterate the result to make it happen.
+
+    Each frame stands for the step that begins at its time, and adds its rate x step. Gaps are not filled: band 2 of
+    each COG tells in how many frames a cell was observed, and `AccumulateOptions.min_coverage` makes cells with too
+    few of them nodata. With `AccumulateOptions.rolling` there is also a file for each window length,
+    ``rain_max_1h_FROM_TO.tif``: the highest depth of any such window within the whole run, the minutes from the run's
+    first step to the end of that window, and how many windows counted.
+
+    Args:
+        sources: A file, folder, glob or archive, or several; or one folder of an export, whose own cells are summed up.
+        out: The output folder, here or in a bucket; a file for each period, ``YYYYMM/DD/rain_1h_YYYYMMDDHHMM.tif`` by
+            its start in KST.
+        options: What to sum up; the default is the whole grid, by the hour.
+
+    Returns:
+        An iterator over the outcome of each frame. A broken frame is an outcome, not an exception.
+
+    Raises:
+        OptionsError, SourceError: See `Accumulation`.
+    """
+    listed = [sources] if isinstance(sources, (str, Path)) else list(sources)
+    return Accumulation(listed, target(out), options or AccumulateOptions())
+
+
+def _check_areas(grid: Grid, cuts: Sequence[Cut]) -> list[str]:
+    """Return notes on areas that reach outside a grid; refuse those that lie outside."""
+    try:
+        return [note for cut in cuts for note in told_window(grid, cut.area)[1]]
+    except WindowError as error:
+        raise OptionsError(str(error)) from error
+
+
+def _area(grid: Grid, cut: Cut) -> _Area:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # areas that are cut at the edge of the grid were told of before
+        window = grid.window_for(cut.area)
+    return _Area(cut.region, window, grid.crop(window))
+
+
+def _chosen(found: Iterable[Found], wanted: dict[str, datetime], losers: dict[str, str]) -> Generator[Found]:
+    for one in found:
+        label = of_found(one, "ok").label
+        if label in losers:
+            yield dataclasses.replace(one, data=b"")
+        elif label in wanted and one.error is None:
+            yield one
+
+
+def _decoded(source: SumSource, found: Found) -> tuple[Found, Frame | None, HsrGeoError | None]:
+    keep_freed_memory()
+    if found.data == b"" and found.size:
+        return found, None, None  # one that lost
+    try:
+        return found, source.open(found), None
+    except HsrGeoError as error:
+        return found, None, as_value(error)
+
+
+def _written(
+    path: Place, grid: Grid, total: RunningSum, period: Period, tags: dict[str, str], min_coverage: float
+) -> Place:
+    fewest = fewest_of(min_coverage, period.expected)
+    depth, frames = total.packed(DEPTH_STEP_MM, fewest, NODATA)
+    data = encode_sum_cog(grid, depth, frames, tags, utc_text(period.start))
+    write_file(path, data)
+    return path

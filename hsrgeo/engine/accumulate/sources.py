@@ -1,0 +1,147 @@
+"""What is summed up: frames and archives, or the COGs of an export."""
+
+from __future__ import annotations
+
+import dataclasses
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
+from pathlib import Path
+from threading import Lock
+
+import numpy as np
+
+from hsrgeo.engine.accumulate.options import AccumulateOptions
+from hsrgeo.engine.axis import kind_of_sources, product_guard, step_of_export
+from hsrgeo.engine.series.exported import Held, check_like, held_by
+from hsrgeo.engine.written.exported import exported_frames, read_exported
+from hsrgeo.engine.written.held import notes_on_held
+from hsrgeo.engine.written.home import home_of
+from hsrgeo.errors import OptionsError
+from hsrgeo.formats.composite import decode
+from hsrgeo.model.frame import Frame
+from hsrgeo.sources.found import Found, Tally
+from hsrgeo.sources.scan import scan
+from hsrgeo.writers.cog_part import opened_cog
+
+
+class SumSource(ABC):
+    """Where the frames of a sum come from."""
+
+    is_output = False
+    """Whether hsrgeo wrote it itself, so that it may be a part of a grid."""
+    step: timedelta | None = None
+    """How long each time stands for, where the source tells."""
+
+    @abstractmethod
+    def scan(self, tally: Tally) -> Iterator[Found]:
+        """Yield the wanted frames; may be asked for several times."""
+
+    @abstractmethod
+    def open(self, found: Found) -> Frame:
+        """Return a frame.
+
+        Raises:
+            HsrGeoError: It cannot be read.
+        """
+
+    def notes_on(self, frame: Frame) -> list[str]:
+        """Return what a user should know of the values, by the first frame."""
+        del frame
+        return []
+
+
+class FrameSource(SumSource):
+    """Frames and archives."""
+
+    def __init__(self, sources: Sequence[str | Path], options: AccumulateOptions) -> None:
+        self._sources, self._options = list(sources), options
+
+    def scan(self, tally: Tally) -> Iterator[Found]:
+        """Yield the frames, see `SumSource.scan`."""
+        return scan(self._sources, self._options.selection, tally)
+
+    def open(self, found: Found) -> Frame:
+        """Unpack a frame."""
+        return decode(found.read(), found.source, member=found.member, block=self._options.block)
+
+
+class ExportSource(SumSource):
+    """The COGs of an export.
+
+    Raises:
+        OptionsError: Several regions or products, and none chosen; no COGs; options that are for frames only.
+        ManifestError: The folder is damaged.
+    """
+
+    is_output = True
+
+    def __init__(self, source: Path, options: AccumulateOptions) -> None:
+        if options.block != 1:
+            raise OptionsError("block is for frames: which one an export holds was decided when it was made")
+        self._source, self._options = source, options
+        self._lock = Lock()
+        self._first: tuple[Held, Frame] | None = None
+        entries = exported_frames(source, options.selection, options.region)
+        self._found = list(
+            product_guard(
+                Found(str(entry.path) if entry.error is None else entry.label, None, entry.told, 0, error=entry.error)
+                for entry in entries
+            )
+        )
+        self.step = step_of_export(self._found)
+
+    def scan(self, tally: Tally) -> Iterator[Found]:
+        """Yield the COGs, see `SumSource.scan`."""
+        tally.total_bytes = len(self._found)  # for progress only: COGs are as good a measure
+        for found in self._found:
+            yield found
+            tally.read_bytes += 1
+
+    def open(self, found: Found) -> Frame:
+        """Read a COG; one of a part of a grid of the catalogue is given that grid's own words for its CRS."""
+        path = Path(found.source)
+        with opened_cog(path) as cog:
+            held = held_by(cog, found.source, found.told)
+            # By one thread alone: what it reads holds back warnings, which is no matter of a single thread.
+            with self._lock:
+                if self._first is None:
+                    self._first = held, _emptied(read_exported(path))
+            first, frame = self._first
+            check_like(held, first, found.source)
+            stored = cog.read(slice(0, held.grid.height), slice(0, held.grid.width))
+        time = found.told.time if found.told else frame.time
+        return dataclasses.replace(frame, stored=stored, time=time, name=path.name)
+
+    def notes_on(self, frame: Frame) -> list[str]:
+        """Return what a user should know of the values.
+
+        Raises:
+            OptionsError: It holds rain, and there is a law to make it by; or it holds no rain at all.
+        """
+        return notes_on_held(self._source, frame.quantity, self._options.law, made="sum")
+
+
+def _emptied(frame: Frame) -> Frame:
+    """Return a frame with its place in the whole grid, and without its values."""
+    whole, window = home_of(frame.grid)
+    grid = whole.crop(window) if whole != frame.grid else frame.grid
+    return dataclasses.replace(frame, stored=np.empty((0, 0), np.int16), grid=grid, window=window)
+
+
+def sum_source(sources: Sequence[str | Path], options: AccumulateOptions) -> SumSource:
+    """Return the source of a sum.
+
+    Raises:
+        OptionsError: A cube, a picture; an export together with another source; a region of frames.
+    """
+    kind, first = kind_of_sources(sources), Path(sources[0])
+    if kind == "cube":
+        raise OptionsError(f"{first}: a cube is not summed up; give the frames, archives or the export it was made of")
+    if kind == "export":
+        if not first.is_dir():
+            raise OptionsError(f"{first}: a catalogue is not summed up; give the folder of the export")
+        return ExportSource(first, options)
+    if options.region:
+        raise OptionsError("region is for an exported folder that has several; of frames choose areas with regions")
+    return FrameSource(sources, options)

@@ -1,0 +1,1 @@
+"""`hsrgeo cube`: many frames as one array."""

@@ -1,0 +1,163 @@
+"""Frames on their way into a cube: what they must all be like, and which of two of one time is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+from hsrgeo.cube.axis import Rank, stored_crc32
+from hsrgeo.cube.store import Shape, shape_for
+from hsrgeo.engine.outcome import Outcome, decode_found, of_found, with_header
+from hsrgeo.engine.recipe import Recipe
+from hsrgeo.engine.workers.memory import keep_freed_memory
+from hsrgeo.errors import HsrGeoError, as_value
+from hsrgeo.model.frame import Frame
+from hsrgeo.model.grid import Grid
+from hsrgeo.model.quantity import Quantity
+from hsrgeo.sources.found import Found
+
+
+class Work(Protocol):
+    """What is done to a batch of frames, in a worker; outcomes that were known before ride along."""
+
+    def __call__(self, entries: Sequence[Found | Outcome]) -> list[Outcome]:
+        """Return an outcome for each entry."""
+
+
+class Site(Protocol):
+    """Where a cube is made: what is there, and how the new one comes of that and of the frames of a run."""
+
+    def prepare(self) -> None:
+        """Make room."""
+
+    def shape(self, found: Iterator[Found]) -> tuple[Shape | None, list[Found | Outcome]]:
+        """Return what every frame must be like, or None where no frame is sound; and the frames taken to find out."""
+
+    def contest(self) -> Contest:
+        """Return the contest of the frames of the run with those that are there."""
+
+    def work(self, shape: Shape) -> Work:
+        """Return what is to be done to the frames."""
+
+    def build(self, shape: Shape, failed: set[datetime]) -> tuple[int, int]:
+        """Build the cube, and return how many times it has, and how many it lacks."""
+
+
+def first_shape(
+    found: Iterator[Found], recipe: Recipe, kept: Mapping[str, Any]
+) -> tuple[Shape | None, list[Found | Outcome], Frame | None]:
+    """Return the shape of a cube of frames like the first sound one.
+
+    Args:
+        found: Taken from as far as is needed.
+        recipe: What is made of each.
+        kept: The recipe as the cube keeps it.
+
+    Returns:
+        None where no frame is sound; the frames that were taken to find out; and the first sound one, as it is stored.
+    """
+    taken: list[Found | Outcome] = []
+    for one in found:
+        if one.error or one.told is None:
+            taken.append(of_found(one, "failed", error=one.error))
+            continue
+        try:
+            frame = decode_found(one, recipe.block)
+            shape = shape_for(recipe.cut_frame(frame, recipe.cuts[0]), dict(kept))
+        except HsrGeoError as error:
+            taken.append(of_found(one, "failed", error=as_value(error)))
+            continue
+        return shape, [*taken, one], frame
+    return None, taken, None
+
+
+Kind = tuple[str, Quantity, Grid]
+"""Product, quantity and grid of a frame as it is stored: frames of one kind fit a cube, or none does."""
+
+
+def check_frames(entries: Sequence[Found | Outcome], recipe: Recipe, shape: Shape, kind: Kind | None) -> list[Outcome]:
+    """Check the frames of a batch; outcomes that were known before ride along. Runs in a worker.
+
+    Args:
+        entries: The batch.
+        recipe: What the codec will make of each.
+        shape: What each must be like then.
+        kind: Frames of this kind are known to be.
+    """
+    keep_freed_memory()
+    return [entry if isinstance(entry, Outcome) else _check_frame(entry, recipe, shape, kind) for entry in entries]
+
+
+def _check_frame(found: Found, recipe: Recipe, shape: Shape, kind: Kind | None) -> Outcome:
+    outcome = of_found(found, "ok")
+    try:
+        frame = decode_found(found, recipe.block)
+        if kind_of(frame) != kind:
+            shape.check(recipe.cut_frame(frame, recipe.cuts[0]), outcome.label)
+        return with_header(outcome, frame)
+    except HsrGeoError as error:
+        return of_found(found, "failed", error=as_value(error))
+    except Exception as error:
+        error.add_note(f"while checking {outcome.label}")
+        raise
+
+
+def kind_of(frame: Frame) -> Kind:
+    """Return the kind of a frame as it is stored."""
+    return frame.product, frame.quantity, frame.grid
+
+
+class Contest:
+    """Which frames are there already, and which of two of one time is kept.
+
+    Args:
+        known: Ranks of the frames that are there, by time (UTC).
+    """
+
+    def __init__(self, known: Mapping[datetime, list[Rank]]) -> None:
+        self._there = {time: {rank[2] for rank in ranks} for time, ranks in known.items()}
+        self._best: dict[datetime, tuple[Rank, Outcome | None]] = {
+            time: (max(ranks), None) for time, ranks in known.items()
+        }
+
+    def admit(self, entry: Found | Outcome) -> Found | Outcome:
+        """Return the frame, or its outcome where nothing is to be done."""
+        if isinstance(entry, Outcome):
+            return entry
+        if entry.error or entry.told is None:
+            return of_found(entry, "failed", error=entry.error)
+        there = self._there.get(entry.told.time.astimezone(UTC))
+        try:
+            same = there is not None and stored_crc32(entry.read()) in there
+        except HsrGeoError as error:
+            return of_found(entry, "failed", error=as_value(error))
+        return of_found(entry, "skipped") if same else entry
+
+    def settle(self, outcome: Outcome) -> Iterator[Outcome]:
+        """Yield a frame that was worked on, and the one that loses to it."""
+        if outcome.status != "ok" or outcome.told is None:
+            yield outcome
+            return
+        time = outcome.told.time.astimezone(UTC)
+        rank = rank_told(outcome)
+        best, holder = self._best.get(time, ((-1, 0, 0), None))
+        # Of two that are the same the name decides, so that the order of reading never does.
+        if rank < best or (rank == best and (holder is None or outcome.label >= holder.label)):
+            yield replace(outcome, status="duplicate", winner=holder.label if holder else "")
+            return
+        self._best[time] = (rank, outcome)
+        yield outcome
+        if holder is not None:
+            yield replace(holder, status="duplicate", was="ok", winner=outcome.label)
+
+    def winners(self) -> dict[datetime, Outcome]:
+        """Return the frames of this run that are kept, by time (UTC)."""
+        return {time: outcome for time, (_rank, outcome) in self._best.items() if outcome is not None}
+
+
+def rank_told(outcome: Outcome) -> Rank:
+    """Return the rank of a frame that was worked on, see `hsrgeo.cube.axis.rank_of`."""
+    created = int(datetime.fromisoformat(outcome.created).timestamp()) if outcome.created else 0
+    return outcome.stations, created, outcome.crc32

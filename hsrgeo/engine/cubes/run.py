@@ -1,0 +1,128 @@
+"""The run that makes a cube: sources in, one Zarr store, NetCDF file or reference out.
+
+First every frame is unpacked and checked, in parallel; then the cube is built. What happens to the frames between, and
+what the cube is built of, is decided by the site: `hsrgeo.engine.cubes.stored`, `hsrgeo.engine.cubes.virtual`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
+from datetime import UTC, datetime
+from itertools import chain
+from pathlib import Path
+
+from hsrgeo.cube.extra import need
+from hsrgeo.engine.cubes.frames import Site
+from hsrgeo.engine.cubes.options import CubeOptions
+from hsrgeo.engine.cubes.stored import StoredSite
+from hsrgeo.engine.options import check_areas
+from hsrgeo.engine.outcome import Outcome, Status, of_found
+from hsrgeo.engine.workers.parallel import in_batches, run_parallel
+from hsrgeo.sources.found import Tally, reading
+from hsrgeo.sources.remote import local
+from hsrgeo.sources.scan import scan
+
+_BATCH = 4  # frames that go to a worker at a time
+
+
+class Cube(Iterator[Outcome]):
+    """A run: iterate it to make it happen; each outcome comes as soon as the frame was worked on.
+
+    A frame that loses to a better one that comes later is told twice, the second time as a duplicate with `was` set.
+
+    Args:
+        sources: Files, folders, globs and archives.
+        out: The cube, ``.zarr`` or ``.nc``: frames are added to one that is there. With `options.virtual` ``.json`` or
+            ``.parquet``, made anew.
+        options: What to make.
+
+    Raises:
+        MissingExtraError: A library of the extra is not installed.
+        OptionsError: An unknown kind of output, or areas outside every grid.
+        SourceError: A source does not exist, or what is there is no cube.
+        ManifestError: The cube was made with other options.
+        OutputExistsError: What is there is no cube that hsrgeo made, or a reference that is not to be replaced.
+    """
+
+    def __init__(self, sources: Sequence[str | Path], out: Path, options: CubeOptions) -> None:
+        self.tally = Tally()
+        """What went by while the sources were read."""
+        self.counts: Counter[Status] = Counter()
+        """Frames by status, so far."""
+        self.built = 0
+        """Times in the cube, known in the end."""
+        self.missing = 0
+        """Times that should be in it and are not, known in the end."""
+        form = options.form(out)
+        for module in ("xarray", "dask", "netCDF4" if form == "netcdf" else "zarr"):
+            need(module)
+        self.notes = check_areas(options.frames.recipe)
+        """What a user should know before it starts: areas cut at the edge of the grid."""
+        self._options = options
+        self._found = scan(sources, options.frames.selection, self.tally)
+        self._site: Site
+        if options.virtual:
+            from hsrgeo.engine.cubes.virtual import VirtualSite  # noqa: PLC0415 - needs the extra
+
+            self._site = VirtualSite(sources, out, options)
+        else:
+            self._site = StoredSite(out, options, options.recipe(form))
+        self._outcomes = self._run()
+
+    def __next__(self) -> Outcome:
+        outcome = next(self._outcomes)
+        self.counts[outcome.status] += 1
+        if outcome.was:
+            self.counts[outcome.was] -= 1
+        return outcome
+
+    def close(self) -> None:
+        """End the run early; what is staged stays staged."""
+        self._outcomes.close()
+
+    def _run(self) -> Generator[Outcome]:
+        site, frames = self._site, self._options.frames
+        site.prepare()
+        failed: set[datetime] = set()
+        with reading(self._found) as found:
+            shape, taken = site.shape(found)
+            if shape is None:
+                yield from (one if isinstance(one, Outcome) else of_found(one, "failed") for one in taken)
+                return
+            contest = site.contest()
+            batches = in_batches(map(contest.admit, chain(taken, found)), _BATCH)
+            with closing(run_parallel(site.work(shape), batches, frames.workers)) as results:
+                for batch in results:
+                    for outcome in batch:
+                        if outcome.status == "failed" and outcome.told:
+                            failed.add(outcome.told.time.astimezone(UTC))
+                        yield from contest.settle(outcome)
+                        if outcome.status == "failed" and frames.fail_fast:
+                            return
+        self.built, self.missing = site.build(shape, failed)
+
+
+def make_cube(sources: str | Path | Sequence[str | Path], out: str | Path, options: CubeOptions | None = None) -> Cube:
+    """Make one cube of every wanted frame of the sources, or add them to it; iterate the result to make it happen.
+
+    Args:
+        sources: A file, folder, glob or archive, or several.
+        out: ``NAME.zarr`` or ``NAME.nc``; with `CubeOptions.virtual` ``NAME.json`` or ``NAME.parquet``.
+        options: What to make; the default is every frame, whole, clean, in the layout map.
+
+    Returns:
+        An iterator over the outcome of each frame. A broken frame is an outcome, not an exception; its time goes into
+        the cube's ``missing_times``.
+
+    Raises:
+        MissingExtraError: A library of the extra ``cube`` is not installed.
+        OptionsError: An area lies outside every grid, or the name does not end as it should; of a reference, an
+            archive is compressed as a whole.
+        SourceError: A source does not exist.
+        ManifestError: The cube was made with other options.
+        OutputExistsError: What is there is no cube that hsrgeo made, or a reference that is not to be replaced.
+    """
+    listed = [sources] if isinstance(sources, (str, Path)) else list(sources)
+    return Cube(listed, local(out, "hsrgeo cube"), options or CubeOptions())

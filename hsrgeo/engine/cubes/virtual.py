@@ -1,0 +1,157 @@
+"""Where a cube without values is made: frames are unpacked once, to be checked, and stay where they are.
+
+A reference is quick to make and small, so that it is made anew each time: nothing is staged, and a run that was killed
+leaves nothing behind.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+
+from hsrgeo.cube.axis import missing_between
+from hsrgeo.cube.build import Plan, Slot, mend
+from hsrgeo.cube.reference import Span, need_arrow, url_of
+from hsrgeo.cube.referred import read_reference
+from hsrgeo.cube.store import Shape
+from hsrgeo.cube.virtual import write_reference
+from hsrgeo.engine.cubes.frames import Contest, Kind, Work, check_frames, first_shape, kind_of, rank_told
+from hsrgeo.engine.cubes.options import CubeOptions
+from hsrgeo.engine.outcome import Outcome
+from hsrgeo.errors import ArchiveError, OptionsError, OutputExistsError, SourceError
+from hsrgeo.formats.gzipped import MAGIC
+from hsrgeo.formats.names import claims_frame, repeated
+from hsrgeo.sources.archives import is_archive, open_members
+from hsrgeo.sources.found import Found
+from hsrgeo.sources.remote import RemotePath
+from hsrgeo.sources.scan import expand, files_below
+
+
+class VirtualSite:
+    """Where a reference is made; a `Site`.
+
+    Args:
+        sources: Files, folders, globs, and archives that are not compressed.
+        out: The reference, ``.json`` or ``.parquet``.
+        options: What to make.
+
+    Raises:
+        OptionsError: An archive in which no byte range is a frame.
+        OutputExistsError: Something is there, and is not to be replaced or is no reference.
+        MissingExtraError: pyarrow is not installed, and it is to be Parquet.
+    """
+
+    def __init__(self, sources: Sequence[str | Path], out: Path, options: CubeOptions) -> None:
+        self._out, self._options = out, options
+        self._recipe = options.recipe(form := options.form(out))
+        if form == "parquet":
+            need_arrow()
+        mend(out)
+        self._refuse_what_is_there()
+        for path in expand(sources):
+            for file in files_below(path):
+                if is_archive(file):
+                    _refuse_compressed(file)
+        self._contest = Contest({})
+        self._kind: Kind | None = None
+
+    def _refuse_what_is_there(self) -> None:
+        if not self._out.exists():
+            return
+        if not self._options.frames.overwrite:
+            raise OutputExistsError(
+                str(self._out), "is there already; nothing is added to a reference: give all sources and --overwrite"
+            )
+        try:
+            read_reference(self._out)
+        except SourceError as error:
+            raise OutputExistsError(str(self._out), "is there already and is no reference that hsrgeo made") from error
+
+    def prepare(self) -> None:
+        """See `Site`: what is there stays until it is replaced."""
+
+    def shape(self, found: Iterator[Found]) -> tuple[Shape | None, list[Found | Outcome]]:
+        """See `Site`: as the first sound frame is."""
+        shape, taken, frame = first_shape(found, self._options.frames.recipe, self._recipe)
+        self._kind = kind_of(frame) if frame is not None else None
+        return shape, taken
+
+    def contest(self) -> Contest:
+        """See `Site`."""
+        return self._contest
+
+    def work(self, shape: Shape) -> Work:
+        """See `Site`: check the frames."""
+        return partial(check_frames, recipe=self._options.frames.recipe, shape=shape, kind=self._kind)
+
+    def build(self, shape: Shape, failed: set[datetime]) -> tuple[int, int]:
+        """See `Site`."""
+        winners = self._contest.winners()
+        times = sorted(winners)
+        missing = missing_between(times, shape.step, failed)
+        plan = Plan(
+            shape=shape,
+            slots=tuple(Slot(time, rank_told(winners[time]), None, "") for time in times),
+            missing=tuple(missing),
+            attrs=dict(self._options.attrs),
+            layouts=("map",),
+            zarr_format=self._options.written_format,
+            out=self._out,
+            part=self._out.with_name(f".{self._out.name}.part"),
+        )
+        if times:
+            write_reference(plan, list(_spans(winners[time] for time in times)))
+        return len(times), len(missing)
+
+
+def _spans(outcomes: Iterator[Outcome]) -> Iterator[Span]:
+    """Yield where frames are."""
+    archives: dict[str, Mapping[str, Span]] = {}
+    for outcome in outcomes:
+        if outcome.member is None:
+            yield Span(url_of(outcome.source))
+            continue
+        if outcome.source not in archives:
+            archives[outcome.source] = _members(Path(outcome.source))
+        span = archives[outcome.source].get(outcome.member)
+        if span is None:
+            problem = f"{outcome.member} is not in one piece there; unpack it (hsrgeo extract) and refer to the files"
+            raise ArchiveError(outcome.source, problem)
+        yield span
+
+
+def _members(archive: Path) -> dict[str, Span]:
+    """Return where the frames of an archive are, by what `hsrgeo.sources.archives` calls them."""
+    spans: dict[str, Span] = {}
+    seen: Counter[str] = Counter()
+    url = url_of(str(archive))
+    with suppress(ArchiveError), open_members(archive) as members:  # damage was told when the frames were read
+        for member, _read in members:
+            if not (member.isreg() and claims_frame(member.name)):
+                continue
+            seen[member.name] += 1
+            number = seen[member.name]
+            if member.sparse is None:
+                name = member.name if number == 1 else repeated(member.name, number)
+                spans[name] = Span(url, member.offset_data, member.size)
+    return spans
+
+
+def _refuse_compressed(archive: Path | RemotePath) -> None:
+    """Refuse an archive of which no part can be read on its own.
+
+    Raises:
+        OptionsError: It is one.
+    """
+    way = "unpack it first (hsrgeo extract ARCHIVE --out FOLDER) and give FOLDER, or make a cube without --virtual"
+    if isinstance(archive, RemotePath):
+        raise OptionsError(f"{archive}: references to members of archives elsewhere are not made; {way}")
+    with suppress(OSError), archive.open("rb") as file:  # what cannot be read is told later
+        if file.read(len(MAGIC)) == MAGIC:
+            raise OptionsError(
+                f"{archive}: is compressed as a whole, so that no part of it is a frame to refer to; {way}"
+            )

@@ -1,0 +1,313 @@
+"""OUT/manifest.jsonl: one line a frame, appended while the run goes, so that it survives `kill -9`.
+
+While a run goes on, a later line about a frame replaces an earlier one. At its end the file is put in order once: one
+line a frame, by time. Only offsets are kept in memory, not lines: some 300 bytes a frame.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import os
+import re
+from collections.abc import Iterator
+from contextlib import ExitStack
+from itertools import groupby
+from operator import itemgetter
+from types import TracebackType
+from typing import Any, BinaryIO, Self
+
+from hsrgeo import __version__
+from hsrgeo.engine.export.journal import MANIFEST, has_lines, journal
+from hsrgeo.engine.outcome import Key, Outcome, from_json, to_json
+from hsrgeo.engine.recipe import Recipe, recipe_from_json
+from hsrgeo.errors import ManifestError, NoRoomError, refused
+from hsrgeo.sources.remote import Place
+from hsrgeo.writers.files import write_chunks, write_file
+
+__all__ = ["MANIFEST", "OPTIONS", "Manifest", "keep_recipe", "kept_recipe", "recipe_of", "refuse_other_recipe"]
+
+OPTIONS = "options.json"
+
+
+class Manifest:
+    """The frames of one output folder, on disk; use it in a ``with`` statement.
+
+    Args:
+        out: The output folder; made where it is missing.
+        read_only: Change nothing on disk; then the manifest must be there.
+
+    Raises:
+        ManifestError: It cannot be read or written, a line of it is damaged, or another run has it.
+    """
+
+    def __init__(self, out: Place, *, read_only: bool = False) -> None:
+        self.out = out
+        self.folders: set[str] = set()
+        """Folders below OUT that outputs lie in."""
+        self._journal = journal(out, read_only=read_only)
+        self._frames: dict[int, int] = {}
+        self._kept: dict[int, int] = {}
+        self._paths: dict[int, int] = {}
+        # ^ hash of a frame's label, of a product and time, of its first output's path -> offset of the line
+        with ExitStack() as stack:  # closes the file where it cannot be loaded
+            try:
+                self._path = stack.enter_context(self._journal).path
+                self._file: BinaryIO = stack.enter_context(self._path.open("rb" if read_only else "a+b", buffering=0))
+                self._old_bytes = self._load()
+                if not read_only:
+                    self._file.truncate(self._old_bytes)  # a killed run was writing the rest; its frame is done again
+            except OSError as error:
+                raise ManifestError(str(out / MANIFEST), f"cannot be opened: {error.strerror or error}") from error
+            self._open = stack.pop_all()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._open.__exit__(kind, error, trace)
+        self._file.close()  # another one than was opened, once it was put in order
+
+    def __len__(self) -> int:
+        return len(self._frames)
+
+    def __iter__(self) -> Iterator[Outcome]:
+        """Yield the latest word on every frame."""
+        for offset in sorted(self._frames.values()):
+            yield self._at(offset)
+
+    def get(self, label: str) -> Outcome | None:
+        """Return the latest word on a frame, by its label."""
+        return self._checked(self._frames.get(hash(label)), lambda line: line.label == label)
+
+    def kept(self, key: Key) -> Outcome | None:
+        """Return the frame whose outputs stand for a product and time."""
+        offset = self._kept.get(hash(key))
+        line = self._checked(offset, lambda line: line.key == key)
+        # A later line about the same frame may say that it is broken now, or lost to another.
+        return line if line and self._frames.get(hash(line.label)) == offset else None
+
+    def owner(self, first_path: str) -> Key | None:
+        """Return the product and time that a first output was ever made for, or None."""
+        line = self._checked(self._paths.get(hash(first_path)), lambda line: _first_path(line) == first_path)
+        return line.key if line else None
+
+    def is_new(self, outcome: Outcome) -> bool:
+        """Tell whether the latest word on a frame was written by this run."""
+        return self._frames.get(hash(outcome.label), 0) >= self._old_bytes
+
+    def append(self, *outcomes: Outcome) -> None:
+        """Add lines in one write.
+
+        Raises:
+            WriteError: The disk refused.
+        """
+        lines = [_encode(outcome) for outcome in outcomes]
+        try:
+            offset = self._file.seek(0, os.SEEK_END)
+            written = self._file.write(b"".join(lines))
+        except OSError as error:
+            raise refused(str(self.out / MANIFEST), error) from error
+        if written != sum(map(len, lines)):
+            raise NoRoomError(str(self.out / MANIFEST), "cannot be written: the disk is full")
+        for outcome, line in zip(outcomes, lines, strict=True):
+            self._index(outcome, offset)
+            offset += len(line)
+        self._journal.added(b"".join(lines))
+
+    def sync(self) -> None:
+        """See to it that every line outlives this process: before something is removed or moved that it tells of.
+
+        Raises:
+            WriteError: The disk refused.
+        """
+        self._journal.sync()
+
+    def release(self, key: Key) -> None:
+        """Forget which frame stands for a product and time, for it is about to be written again."""
+        self._kept.pop(hash(key), None)
+
+    def forget(self, outcome: Outcome) -> None:
+        """Leave a line out when the file is put in order: what it tells is no longer so."""
+        self._frames.pop(hash(outcome.label), None)
+
+    def put_in_order(self) -> None:
+        """Rewrite the file in one step: one line a frame, by time, product and label, and each duplicate's winner.
+
+        Raises:
+            ManifestError: It is damaged.
+            WriteError: The disk refused.
+        """
+        write_chunks(self._path, self._lines_in_order())
+        self._journal.rewritten()
+        self._file = self._path.open("a+b", buffering=0)
+        self._frames.clear()
+        self._kept.clear()
+        self._paths.clear()
+        self._load()
+
+    def _lines_in_order(self) -> Iterator[bytes]:
+        times = sorted((_seconds(self._at(offset)), offset) for offset in self._frames.values())
+        for _time, group in groupby(times, itemgetter(0)):
+            offsets = [offset for _time, offset in group]
+            if len(offsets) == 1:  # nearly always, and no duplicate: the frame it lost to has the same time
+                yield self._line(offsets[0])
+            else:
+                offsets.sort(key=lambda offset: _order(self._at(offset)))
+                yield from map(self._line_with_winner, offsets)
+        self._file.close()  # before it is replaced, which not every system does under an open file
+
+    def _line_with_winner(self, offset: int) -> bytes:
+        """Return a line; a duplicate's with the frame that is kept now: the one it lost to may have lost since."""
+        outcome = self._at(offset)
+        kept = self.kept(outcome.key) if outcome.status == "duplicate" and outcome.key else None
+        if kept is None or kept.label == outcome.winner:
+            return self._line(offset)
+        return _encode(dataclasses.replace(outcome, winner=kept.label))
+
+    def _load(self) -> int:
+        """Read every whole line, and return where the last one ends."""
+        offset = 0
+        with self._path.open("rb") as file:
+            for number, line in enumerate(file, 1):
+                if not line.endswith(b"\n"):
+                    break
+                self._index(self._decode(line, number), offset)
+                offset += len(line)
+        return offset
+
+    def _index(self, outcome: Outcome, offset: int) -> None:
+        self._frames[hash(outcome.label)] = offset
+        if outcome.status == "ok" and outcome.key:
+            self._kept[hash(outcome.key)] = offset
+            self._paths[hash(_first_path(outcome))] = offset
+            self.folders.update(output.path.rpartition("/")[0] for output in outcome.outputs)
+
+    def _checked(self, offset: int | None, same: Any) -> Outcome | None:  # noqa: ANN401 - a predicate
+        line = None if offset is None else self._at(offset)
+        return line if line is not None and same(line) else None
+
+    def _line(self, offset: int) -> bytes:
+        self._file.seek(offset)
+        line = bytearray()
+        while not line.endswith(b"\n"):
+            block = self._file.read(4096)
+            if not block:
+                break
+            line += block.partition(b"\n")[0] + (b"\n" if b"\n" in block else b"")
+        return bytes(line)
+
+    def _at(self, offset: int) -> Outcome:
+        return self._decode(self._line(offset), None)
+
+    def _decode(self, line: bytes, number: int | None) -> Outcome:
+        try:
+            return from_json(json.loads(line))
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            where = f"line {number} " if number else ""
+            raise ManifestError(
+                str(self.out / MANIFEST),
+                f"{where}is damaged ({error}); remove that line, and its frame is exported again",
+            ) from error
+
+
+def _first_path(outcome: Outcome) -> str:
+    """Return the path of the first picture, as `Recipe.first_path` gives it: what lies beside a PNG comes before it."""
+    return next((output.path for output in outcome.outputs if output.path.endswith((".tif", ".png"))), "")
+
+
+def _seconds(outcome: Outcome) -> float:
+    return outcome.told.time.timestamp() if outcome.told else math.inf
+
+
+def _order(outcome: Outcome) -> tuple[str, str]:
+    return outcome.told.product if outcome.told else "", outcome.label
+
+
+def _encode(outcome: Outcome) -> bytes:
+    line = to_json(outcome)
+    try:
+        return json.dumps(line, ensure_ascii=False).encode() + b"\n"
+    except UnicodeEncodeError:  # a member name that is no UTF-8
+        return json.dumps(line).encode() + b"\n"
+
+
+def kept_recipe(out: Place) -> dict[str, Any] | None:
+    """Return the recipe that an output folder was made with, or None where there is none yet.
+
+    Raises:
+        ManifestError: It cannot be read.
+    """
+    try:
+        kept = json.loads((out / OPTIONS).read_bytes())
+        recipe: dict[str, Any] = dict(kept["recipe"])
+    except FileNotFoundError:
+        return None
+    except NotADirectoryError as error:
+        raise ManifestError(str(out), "is a file, and OUT must be a folder") from error
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise ManifestError(str(out / OPTIONS), f"cannot be read: {error}") from error
+    return recipe
+
+
+def recipe_of(out: Place) -> Recipe:
+    """Return the recipe that an output folder was made with.
+
+    Raises:
+        ManifestError: There is none, or it is damaged.
+    """
+    kept = kept_recipe(out)
+    if kept is None:
+        raise ManifestError(str(out), f"there is a {MANIFEST} but no {OPTIONS}")
+    try:
+        return recipe_from_json(kept)
+    except ValueError as error:
+        raise ManifestError(str(out / OPTIONS), f"is damaged: {error!r}") from error
+
+
+def keep_recipe(out: Place, recipe: Recipe) -> None:
+    """Write down what an output folder is made with.
+
+    Raises:
+        WriteError: The disk refused.
+    """
+    kept = {"hsrgeo": __version__, "recipe": recipe.as_json()}
+    write_file(out / OPTIONS, json.dumps(kept, ensure_ascii=False, indent=1).encode() + b"\n")
+
+
+def refuse_other_recipe(out: Place, recipe: Recipe) -> None:
+    """Refuse to mix outputs of two recipes in one folder.
+
+    Raises:
+        ManifestError: The folder was made with another recipe, or its recipe is lost.
+    """
+    kept = kept_recipe(out)
+    if kept is None:
+        if has_lines(out):
+            raise ManifestError(str(out), f"there is a {MANIFEST} but no {OPTIONS}; use --overwrite or another OUT")
+        return
+    wanted = recipe.as_json()
+    if kept != wanted:
+        names = [name for name in {**wanted, **kept} if wanted.get(name) != kept.get(name)]
+        differences = "; ".join(
+            f"{name}: {_in_short(kept.get(name))} there, {_in_short(wanted.get(name))} now" for name in names
+        )
+        raise ManifestError(
+            str(out),
+            f"was exported with other options ({differences}); use another OUT, or --overwrite to replace it",
+        )
+
+
+def _in_short(value: object) -> str:
+    if isinstance(value, dict) and (crs := re.match(r'\w+\["([^"]*)"', str(value.get("wkt2")))):
+        value = {**value, "wkt2": crs[1]}
+    text = json.dumps(value, ensure_ascii=False)
+    if len(text) <= _SHORT:
+        return text
+    return f"{len(value)} of them" if isinstance(value, list) and len(value) > 1 else f"{text[:_SHORT]}..."
+
+
+_SHORT = 80  # letters: an option fits, a list of regions or a WKT does not

@@ -1,0 +1,190 @@
+"""The run: sources in, files and a manifest out."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+
+from hsrgeo.engine.export.beside import made_beside
+from hsrgeo.engine.export.journal import manifest_files
+from hsrgeo.engine.export.ledger import Ledger
+from hsrgeo.engine.export.manifest import MANIFEST, OPTIONS, Manifest, keep_recipe, refuse_other_recipe
+from hsrgeo.engine.export.work import Task, leftovers, work
+from hsrgeo.engine.options import ExportOptions, check_areas
+from hsrgeo.engine.outcome import Outcome, Output, Status, of_found
+from hsrgeo.engine.recipe import SUFFIXES, Recipe
+from hsrgeo.engine.workers.admission import Shared
+from hsrgeo.engine.workers.cluster import Cluster
+from hsrgeo.engine.workers.parallel import run_parallel, scan_for, seen_by
+from hsrgeo.errors import ManifestError, NoRoomError
+from hsrgeo.sources.found import Tally, reading
+from hsrgeo.sources.remote import Place, target
+from hsrgeo.sources.several import lend
+from hsrgeo.writers.files import remove_file
+
+_BATCH_TASKS = 4
+_BATCH_ENTRIES = 256
+# ^ tasks, and tasks with outcomes known before, that go to a worker at a time
+_MOST_IN_VAIN = 10
+# ^ frames in a row that find no room before a run gives up; fewer, and a moment without room would end it
+
+
+class Export(Iterator[Outcome]):
+    """A run: iterate it to make it happen; each outcome comes as soon as it is certain.
+
+    A frame that loses to a better one that comes later is told twice, the second time as a duplicate with `was` set.
+
+    Args:
+        sources: Files, folders, globs and archives.
+        out: The output folder, here or in a bucket.
+        options: What to export and how.
+
+    Raises:
+        OptionsError: Areas outside every grid, or an output folder that cannot be written to.
+        SourceError: A source does not exist.
+        ManifestError: OUT was made with other options.
+    """
+
+    def __init__(self, sources: Sequence[str | Path], out: Place, options: ExportOptions) -> None:
+        self.tally = Tally()
+        """What went by while the sources were read."""
+        self.counts: Counter[Status] = Counter()
+        """Frames by status, so far."""
+        self.written_bytes = 0
+        """Size of the files written, so far."""
+        self.notes = check_areas(options.recipe)
+        """What a user should know before it starts: areas cut at the edge of the grid."""
+        self._found = scan_for(options.crew, sources, options.selection, self.tally)
+        if not options.overwrite:
+            refuse_other_recipe(out, options.recipe)
+        self._outcomes = self._plan(options) if options.dry_run else self._run(out, options)
+
+    def __next__(self) -> Outcome:
+        outcome = next(self._outcomes)
+        self.counts[outcome.status] += 1
+        if outcome.was:
+            self.counts[outcome.was] -= 1
+        if outcome.status == "ok":
+            self.written_bytes += sum(output.bytes for output in outcome.outputs)
+        return outcome
+
+    def close(self) -> None:
+        """End the run early; what is done stays done."""
+        self._outcomes.close()
+
+    def _run(self, out: Place, options: ExportOptions) -> Generator[Outcome]:
+        recipe = options.recipe
+        if options.overwrite:
+            _clear_other_recipe(out, recipe)
+        with Manifest(out) as manifest, reading(self._found) as found:
+            keep_recipe(out, recipe)
+            far = isinstance(options.crew, Cluster)
+            ledger = Ledger(manifest, recipe, overwrite=options.overwrite, stage_all=far and isinstance(out, Path))
+            batches = _batches(map(_lent, map(ledger.admit, found)) if far else map(ledger.admit, found))
+            task = partial(work, out=seen_by(options.crew, out), recipe=recipe)
+            with closing(run_parallel(task, batches, options.crew, Shared(out, OPTIONS))) as results:
+                in_vain, all_read = 0, True
+                for batch in results:
+                    settled = [outcome for done in batch for outcome in ledger.settle(done)]
+                    stop = next((n for n, one in enumerate(settled, 1) if one.status == "failed"), None)
+                    if options.fail_fast and stop:
+                        yield from settled[:stop]
+                        all_read = False
+                        break
+                    yield from settled
+                    in_vain = _in_vain(out, settled, in_vain)
+            ledger.finish(all_read=all_read)
+            nothing_there = not len(manifest)
+        if nothing_there:  # OUT stays free for the corrected command
+            remove_file(out / MANIFEST)
+            remove_file(out / OPTIONS)
+
+    def _plan(self, options: ExportOptions) -> Generator[Outcome]:
+        for found in self._found:
+            if found.error or found.told is None:
+                yield of_found(found, "failed", error=found.error)
+                continue
+            stems = [options.recipe.stem(found.told, cut.region) for cut in options.recipe.cuts]
+            suffixes = [SUFFIXES[name][0] for name in options.recipe.formats]  # what lies beside goes without saying
+            outputs = tuple(Output(stem + suffix, 0, 0) for stem in stems for suffix in suffixes)
+            yield dataclasses.replace(of_found(found, "planned"), outputs=outputs)
+
+
+def export(
+    sources: str | Path | Sequence[str | Path], out: str | Place, options: ExportOptions | None = None
+) -> Export:
+    """Export every wanted frame of the sources; iterate the result to make it happen.
+
+    Args:
+        sources: A file, folder, glob or archive, or several.
+        out: The output folder, or the URL of one in a bucket (as text). It also gets ``manifest.jsonl`` and
+            ``options.json``. The same call again does only what is missing.
+        options: What to export and how; the default is every frame, whole, as COG and PNG.
+
+    Returns:
+        An iterator over the outcome of each frame. A broken frame is an outcome, not an exception.
+
+    Raises:
+        OptionsError: An area lies outside every grid.
+        SourceError: A source does not exist.
+        ManifestError: The folder was exported with other options.
+        WriteError: The manifest cannot be written; as `NoRoomError` also where frame after frame finds no room.
+    """
+    listed = [sources] if isinstance(sources, (str, Path)) else list(sources)
+    return Export(listed, target(out), options or ExportOptions())
+
+
+def _lent(entry: Task | Outcome) -> Task | Outcome:
+    return dataclasses.replace(entry, found=lend(entry.found)) if isinstance(entry, Task) else entry
+
+
+def _batches(entries: Iterable[Task | Outcome]) -> Iterator[list[Task | Outcome]]:
+    batch: list[Task | Outcome] = []
+    tasks = 0
+    for entry in entries:
+        batch.append(entry)
+        tasks += isinstance(entry, Task)
+        if tasks == _BATCH_TASKS or len(batch) == _BATCH_ENTRIES:
+            yield batch
+            batch, tasks = [], 0
+    if batch:
+        yield batch
+
+
+def _in_vain(out: Place, settled: Iterable[Outcome], before: int) -> int:
+    """Return how many frames in a row found no room; none was written in between.
+
+    Raises:
+        NoRoomError: Too many: to unpack the rest of an archive for nothing helps nobody.
+    """
+    for outcome in settled:
+        if outcome.status == "ok":
+            before = 0
+        elif isinstance(outcome.error, NoRoomError):
+            before += 1
+            if before == _MOST_IN_VAIN:
+                problem = outcome.error.problem
+                raise NoRoomError(str(out), f"the run ends, for {before} frames in a row {problem}")
+    return before
+
+
+def _clear_other_recipe(out: Place, recipe: Recipe) -> None:
+    """Remove what a run with another recipe wrote, as its manifest tells; nothing else is touched."""
+    try:
+        refuse_other_recipe(out, recipe)
+    except ManifestError:
+        with Manifest(out) as manifest:
+            for output in (output for outcome in manifest for output in outcome.outputs):
+                remove_file(out / output.path)
+            for path in (path for folder in manifest.folders for path in leftovers(out / folder)):
+                remove_file(path)
+        beside = made_beside(out) if isinstance(out, Path) else ()
+        for path in beside:  # they would show the new files with the old colours and places
+            remove_file(path)
+        remove_file(out / OPTIONS)  # first: a manifest without options is still understood
+        for path in manifest_files(out):
+            remove_file(path)

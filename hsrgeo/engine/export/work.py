@@ -1,0 +1,143 @@
+"""The pipeline of one frame: bytes -> frame -> cuts -> files. Runs in a worker; pixels never leave it."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import time
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+
+from hsrgeo.engine.outcome import Outcome, Output, decode_found, with_header
+from hsrgeo.engine.recipe import SUFFIXES, Recipe
+from hsrgeo.engine.workers.memory import keep_freed_memory
+from hsrgeo.errors import HsrGeoError, as_value
+from hsrgeo.formats.names import FrameName
+from hsrgeo.model.frame import Frame
+from hsrgeo.sources.found import Found
+from hsrgeo.sources.remote import Place, RemotePath, is_remote
+from hsrgeo.writers.cog import encode_cog
+from hsrgeo.writers.files import names_in, write_file, write_new
+from hsrgeo.writers.png import encode_png_files
+
+STAGED = ".staged"
+"""Suffix of a file that waits until it is decided which of two frames is kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A frame to export."""
+
+    found: Found
+    stamp: str
+    """See `Outcome.stamp`."""
+    staged: bool
+    """Whether another frame of the same product and time is there or under way: write beside, the ledger decides."""
+    replace: bool
+    """Whether files that are in the way may be replaced."""
+
+
+def work(entries: Sequence[Task | Outcome], out: Place, recipe: Recipe) -> list[Outcome]:
+    """Export the tasks of a batch; outcomes that were known before ride along to whoever collects."""
+    keep_freed_memory()
+    ready = _fetched(entries) if any(_is_far(entry) for entry in entries) else entries
+    return [entry if isinstance(entry, Outcome) else export_frame(entry, out, recipe) for entry in ready]
+
+
+def export_frame(task: Task, out: Place, recipe: Recipe) -> Outcome:
+    """Export one frame; what is wrong with it becomes part of the outcome.
+
+    Anything but an `HsrGeoError` is a bug, and escapes with the frame's name attached.
+    """
+    begun = time.perf_counter()
+    found = task.found
+    outcome = Outcome(found.source, found.member, found.told, "ok", stamp=task.stamp)
+    try:
+        frame = decode_found(found, recipe.block)
+        outcome = with_header(outcome, frame)
+        told = found.told or FrameName(frame.product, frame.kind, frame.time)
+        files = list(files_of(frame, told, recipe))  # all or none: an area that does not fit writes nothing
+        outputs = _all_written(partial(_written, task, outcome.label, out), files, far=isinstance(out, RemotePath))
+        outcome = dataclasses.replace(outcome, outputs=outputs)
+    except HsrGeoError as error:
+        outcome = dataclasses.replace(outcome, status="failed", error=as_value(error))
+    except Exception as error:
+        error.add_note(f"while exporting {outcome.label}")
+        raise
+    return dataclasses.replace(outcome, seconds=time.perf_counter() - begun)
+
+
+def files_of(frame: Frame, told: FrameName, recipe: Recipe) -> Iterator[tuple[str, bytes]]:
+    """Yield path below OUT and bytes of every file that a frame becomes: unpacked once, cut into every region."""
+    for cut in recipe.cuts:
+        part = recipe.cut_frame(frame, cut)
+        stem = recipe.stem(told, cut.region)
+        if "cog" in recipe.formats:
+            yield f"{stem}.tif", encode_cog(part, compress=recipe.compress)
+        if "png" in recipe.formats:
+            for suffix, data in encode_png_files(part).items():
+                yield f"{stem}{suffix}", data
+
+
+def staged_beside(path: str, label: str) -> str:
+    """Return where below OUT a frame's output waits while it is not decided which of two frames is kept."""
+    folder, slash, name = path.rpartition("/")
+    return f"{folder}{slash}.{name}.{zlib.crc32(label.encode('utf-8', 'surrogateescape')):08x}{STAGED}"
+
+
+def leftovers(folder: Place) -> list[Place]:
+    """Return what killed runs left in a folder of outputs: files half-written, and staged files."""
+    return [folder / name for name in names_in(folder) if _LEFTOVER.fullmatch(name)]
+
+
+_SUFFIXES = "|".join(re.escape(suffix) for suffixes in SUFFIXES.values() for suffix in suffixes)
+_PART = r"(\.[0-9a-f]{8})?\.part"
+_LEFTOVER = re.compile(rf"\.{{1,2}}[^.].*({_SUFFIXES})({_PART}|\.[0-9a-f]{{8}}\{STAGED}({_PART})?)", re.DOTALL)
+# ^ the names that `temporary_beside` and `staged_beside` give to outputs
+
+
+def _is_far(entry: Task | Outcome) -> bool:
+    return isinstance(entry, Task) and entry.found.data is None and is_remote(entry.found.source)
+
+
+def _fetched(entries: Sequence[Task | Outcome]) -> Sequence[Task | Outcome]:
+    """Read what lies elsewhere all at once: a bucket answers late, but many at a time."""
+    with ThreadPoolExecutor(len(entries)) as threads:
+        return list(threads.map(_with_data, entries))
+
+
+def _with_data(entry: Task | Outcome) -> Task | Outcome:
+    if isinstance(entry, Outcome) or not _is_far(entry):
+        return entry
+    try:
+        return dataclasses.replace(entry, found=dataclasses.replace(entry.found, data=entry.found.read()))
+    except HsrGeoError:
+        return entry  # told where the frame is exported
+
+
+def _all_written(
+    write: Callable[[tuple[str, bytes]], Output], files: Sequence[tuple[str, bytes]], *, far: bool
+) -> tuple[Output, ...]:
+    if not far:
+        return tuple(map(write, files))
+    with ThreadPoolExecutor(_UPLOADS) as threads:
+        return tuple(threads.map(write, files))
+
+
+_UPLOADS = 8
+"""Files of a frame that are sent to a bucket at a time."""
+
+
+def _written(task: Task, label: str, out: Place, file: tuple[str, bytes]) -> Output:
+    path, data = file
+    target = out / path
+    if task.staged:
+        write_file(out / staged_beside(path, label), data)
+    elif task.replace:
+        write_file(target, data)
+    else:
+        write_new(target, data)
+    return Output(path, len(data), zlib.crc32(data))

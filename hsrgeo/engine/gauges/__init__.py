@@ -1,0 +1,1 @@
+"""`hsrgeo gauges`: fields, polygons and biases of gauges."""

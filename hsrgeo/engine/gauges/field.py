@@ -1,0 +1,234 @@
+"""Fields of gauges: readings in, a COG of rain depth on the composites' grid for every period out."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hsrgeo.engine.accumulate.sums import Period, period_tags
+from hsrgeo.engine.axis import refuse_other_outputs
+from hsrgeo.engine.gauges.options import GaugeFieldOptions
+from hsrgeo.engine.gauges.surface import Surface, interpolator
+from hsrgeo.engine.gauges.totals import Total, totals_of
+from hsrgeo.engine.options import check_areas
+from hsrgeo.engine.recipe import Cut
+from hsrgeo.errors import ClippedWarning, OptionsError
+from hsrgeo.model.grid import Grid
+from hsrgeo.model.times import utc_text
+from hsrgeo.model.window import Window
+from hsrgeo.products.interpolate import CellPlaces, network
+from hsrgeo.products.kriging import LEAST_KRIGED
+from hsrgeo.products.warp import warp_for
+from hsrgeo.sources.gauges import read_readings
+from hsrgeo.sources.remote import local
+from hsrgeo.writers.files import write_file
+from hsrgeo.writers.sum_cog import DEPTH_STEP_MM, NODATA, Band, encode_bands
+
+_LISTED = 10
+
+
+@dataclass(frozen=True, slots=True)
+class GaugeField:
+    """What became of a period."""
+
+    period: Period
+    gauges: int
+    """Places that had a depth."""
+    paths: tuple[Path, ...] = ()
+    """A file for each area; none where there is a problem."""
+    problem: str = ""
+    """Why there is no field."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Area:
+    region: str
+    window: Window | None
+    """Of the composites' grid; None in another projection."""
+    places: CellPlaces
+
+
+class GaugeFields(Iterator[GaugeField]):
+    """A run: iterate it to make it happen; files are written one by one.
+
+    Args:
+        readings: CSV of what gauges measured.
+        out: The output folder; files that are there are replaced.
+        options: How.
+
+    Raises:
+        OptionsError: Readings that cannot be used; no gauge on the grid; areas outside it.
+        MissingExtraError: A library of the extra `gauges` is not installed.
+    """
+
+    def __init__(self, readings: str | Path, out: Path, options: GaugeFieldOptions) -> None:
+        refuse_other_outputs(out)
+        self.written: list[Path] = []
+        """The files, so far."""
+        self.failed: list[GaugeField] = []
+        """Periods without a field, so far."""
+        self.clipped = 0
+        """Cells whose estimate was negative and became 0, so far."""
+        self._options, self._out, grid = options, out, options.whole
+        self.notes = check_areas(options.export.recipe)
+        """What a user should know; complete when the run is over."""
+        self._network = network(options.points.names, options.points.lonlat, grid)
+        if outside := self._network.outside:
+            self.notes.append(f"gauges outside {grid.name}, left out: {len(outside):,} ({_listed(outside)})")
+        if not len(self._network.xy):
+            raise OptionsError(f"no gauge lies on the grid {grid.name}")
+        if shared := self._network.shared:
+            self.notes.append(f"gauges that share a place, counted by their mean: {len(shared):,} ({_listed(shared)})")
+        self._interpolator = interpolator(options, self._network.xy)
+        self._areas = [_area(grid, cut, options) for cut in options.export.recipe.cuts]
+        rules = options.rules
+        self._readings = read_readings(readings, options.points.names, rules)
+        self.counts = self._readings.counts
+        """Readings by what became of them, see `hsrgeo.sources.gauges.Readings`."""
+        self.notes += self._readings.notes()
+        self._fields = self._run()
+
+    def __next__(self) -> GaugeField:
+        made = next(self._fields)
+        self.written += made.paths
+        if made.problem:
+            self.failed.append(made)
+        return made
+
+    def close(self) -> None:
+        """End the run early; the files that are written stay."""
+        self._fields.close()
+
+    def _run(self) -> Generator[GaugeField]:
+        options = self._options
+        short = gaps = 0
+        with ThreadPoolExecutor(options.export.workers) as pool:
+            last: Period | None = None
+            totals = totals_of(self._readings, options.length, options.min_coverage, options.rules)
+            with closing(totals) as listed:
+                for total in listed:
+                    short += total.short
+                    if last is not None and total.period.start > last.end:
+                        gaps += (total.period.start - last.end) // (last.end - last.start)
+                    last = total.period
+                    yield self._field(total, pool)
+        if short:
+            self.notes.append(
+                f"times a gauge lacked readings of a period (--min-coverage), and was left out: {short:,}"
+            )
+        if gaps:
+            self.notes.append(f"periods in between without any row, and without a file: {gaps:,}")
+        if self.clipped:
+            self.notes.append(f"cells estimated below 0 mm, which became 0: {self.clipped:,}")
+        self.notes += self._interpolator.notes
+
+    def _field(self, total: Total, pool: ThreadPoolExecutor) -> GaugeField:
+        depths = self._network.at_places(total.depths_mm)
+        known = ~np.isnan(depths)
+        count, least = int(known.sum()), self._options.least_gauges
+        if count < least:
+            hint = self._options.fewer_do if count >= LEAST_KRIGED else ""
+            return GaugeField(total.period, count, problem=f"{count} of {known.size} gauges: {least} are needed{hint}")
+        paths = []
+        try:
+            solved = self._interpolator.solve(known, depths[known])
+        except OptionsError as error:
+            return GaugeField(total.period, count, problem=str(error))
+        for area in self._areas:
+            surface = solved(area.places, pool)
+            self.clipped += surface.clipped
+            path = self._out / _path(total.period, area.region, self._options.method)
+            tags = self._tags(total, count, area, surface)
+            data = encode_bands(area.places.grid, _bands(surface), tags, utc_text(total.period.start), licence="")
+            write_file(path, data)
+            paths.append(path)
+        return GaugeField(total.period, count, tuple(paths))
+
+    def _tags(self, total: Total, count: int, area: _Area, surface: Surface) -> dict[str, str]:
+        options, period, rules = self._options, total.period, self._options.readings
+        named = {"QUANTITY": "rain_depth", "UNIT": "mm"}
+        tags = {
+            **period_tags(f"rain gauges by {options.method}, rain_depth (mm)", period, named),
+            "METHOD": options.method,
+            **surface.tags,
+            "GAUGES_USED": str(count),
+            "GAUGES_LISTED": str(len(self._network.names)),
+            "GAUGES_SHORT": str(total.short),
+            "GAUGES_MEAN_MM": f"{surface.mean_mm:.4f}",
+            "READING_STEP_MINUTES": str(rules.step // timedelta(minutes=1)),
+            "READING_STAMP": rules.stamp,
+            "READING_UNIT": rules.unit,
+            "READINGS_BAD": str(self.counts["bad"]),
+            "READINGS_MISSING": str(self.counts["missing"] + self.counts["code"]),
+            "MIN_COVERAGE": f"{options.min_coverage:g}",
+            "MAX_DISTANCE_KM": f"{options.max_distance_km:g}" if options.max_distance_km is not None else "",
+            "COUNT_NEGATIVE_TO_ZERO": str(surface.clipped),
+            "DISTANCES": f"metres of {self._options.whole.name}",
+            "GRID": area.places.grid.name,
+            "WINDOW": str(area.window) if area.window else "",
+        }
+        return {key: value for key, value in tags.items() if value}
+
+
+def gauge_fields(readings: str | Path, out: str | Path, options: GaugeFieldOptions) -> GaugeFields:
+    """Interpolate what gauges measured to the cells of a grid; iterate the result to make it happen.
+
+    For each period a COG ``YYYYMM/DD/gauges_METHOD_1h_YYYYMMDDHHMM.tif`` by its start in KST. Band 1 is the depth [mm],
+    band 2 the distance to the nearest gauge that counted [m]; kriging has the standard deviation [mm] as band 3. A
+    period with too few gauges has no file, and says why.
+
+    Args:
+        readings: CSV: a row a reading (time, name, rain) or a row a time with a column for each gauge.
+        out: The output folder.
+        options: Which gauges, how the readings are to be understood, and how they are interpolated.
+
+    Returns:
+        An iterator over what became of each period. A period without a field is an item, not an exception.
+
+    Raises:
+        OptionsError, MissingExtraError: See `GaugeFields`.
+        WriteError: The disk or GDAL refused.
+    """
+    return GaugeFields(readings, local(out, "hsrgeo gauges"), options)
+
+
+def _area(grid: Grid, cut: Cut, options: GaugeFieldOptions) -> _Area:
+    target = options.export.recipe.target
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ClippedWarning)  # told of before
+        if target is not None:
+            return _Area(cut.region, None, CellPlaces(grid, warp_for(grid, cut.area, target).grid))
+        window = grid.window_for(cut.area)
+        return _Area(cut.region, window, CellPlaces(grid, grid.crop(window)))
+
+
+def _path(period: Period, region: str, method: str) -> str:
+    # As the sums of `hsrgeo accumulate`, whose names begin with "rain_".
+    return period.path(region).replace("rain_", f"gauges_{method}_", 1)
+
+
+def _bands(surface: Surface) -> list[Band]:
+    bands = [
+        Band("rain_depth", _packed(surface.depth_mm, DEPTH_STEP_MM), DEPTH_STEP_MM, "mm"),
+        Band("gauge_distance", _packed(surface.distance_m, 1.0), unit="m"),
+    ]
+    if surface.deviation_mm is not None:
+        bands.append(Band("kriging_std", _packed(surface.deviation_mm, DEPTH_STEP_MM), DEPTH_STEP_MM, "mm"))
+    return bands
+
+
+def _packed(values: NDArray[np.float32], step: float) -> NDArray[np.int32]:
+    known = np.isfinite(values)
+    return np.where(known, np.rint(np.where(known, values, 0) / step), NODATA).astype(np.int32)
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(names[:_LISTED]) + (", ..." if len(names) > _LISTED else "")

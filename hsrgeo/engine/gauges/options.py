@@ -1,0 +1,238 @@
+"""What fields and biases of gauges are made of; the command line and the library share these."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Literal, get_args
+
+from hsrgeo.cube.places import Points, read_points
+from hsrgeo.engine.accumulate.sums import PeriodLength, check_period
+from hsrgeo.engine.options import ExportOptions
+from hsrgeo.engine.regions import Region
+from hsrgeo.errors import OptionsError
+from hsrgeo.model.grid import MAIN_GRID, Grid, grids
+from hsrgeo.model.times import FRAME_STEP, kst_text, length_text, on_step, refuse_uneven
+from hsrgeo.model.window import BBox, Window
+from hsrgeo.products.bias import PairRules
+from hsrgeo.products.kriging import LEAST_FITTED, LEAST_KRIGED, Model, Variogram
+from hsrgeo.sources.gauge_rules import ReadingRules
+
+Method = Literal["thiessen", "idw", "kriging"]
+
+_POWER, _NEIGHBOURS = 2.0, 12
+_AREA = ("bbox", "window", "center", "size", "regions", "crs", "resolution", "jobs")
+
+
+@dataclass(frozen=True, kw_only=True)
+class GaugeFieldOptions:
+    """What `hsrgeo.gauge_fields` makes of readings.
+
+    Raises:
+        OptionsError: Options that contradict each other or cannot be; gauges that cannot be read.
+    """
+
+    gauges: str | Path | Points
+    """CSV file with name, lon and lat, in UTF-8 or the encoding of the readings, or what was read of one."""
+    readings: ReadingRules
+    """How the readings are to be understood."""
+    period: PeriodLength | None = None
+    """Length that readings are summed over, counted from midnight KST, or ``event``: all of them in one; None is the
+    step of the readings."""
+    min_coverage: float = 1.0
+    """Share of a period's readings that a gauge must have, above 0 to 1; the sum is of what is there."""
+    at: datetime | None = None
+    """Only the period of this time, aware: the one that ends, or starts, there, as `ReadingRules.stamp` says."""
+    method: Method = "thiessen"
+    """``thiessen`` takes the nearest gauge, ``idw`` means by inverse distance, ``kriging`` is ordinary kriging."""
+    power: float | None = None
+    """Of ``idw``; 2."""
+    neighbours: int | None = None
+    """Gauges that count at a cell, of ``idw``; 12."""
+    variogram: Model | None = None
+    """Of ``kriging``; spherical."""
+    range_km: float | None = None
+    """Of the variogram; with `sill_mm2`, else the variogram is fitted, time by time."""
+    sill_mm2: float | None = None
+    """Nugget included."""
+    nugget_mm2: float | None = None
+    """0, where the variogram is given."""
+    min_gauges: int | None = None
+    """Fewer give no field; 1, of kriging 3, or 10 where the variogram is fitted."""
+    max_distance_km: float | None = None
+    """Cells farther than this from every gauge are nodata; None for no such limit."""
+    grid: str = MAIN_GRID
+    """The composites' grid."""
+    bbox: BBox | tuple[float, float, float, float] | None = None
+    """Areas and projection are as those of `ExportOptions`."""
+    window: Window | tuple[int, int, int, int] | None = None
+    center: tuple[float, float] | None = None
+    size: int | None = None
+    regions: str | Path | Sequence[Region] | None = None
+    crs: str | None = None
+    resolution: float | None = None
+    jobs: int = -1
+    """Threads; -1 is one a core."""
+    export: ExportOptions = field(init=False)
+    """The same areas and projection, checked."""
+    points: Points = field(init=False)
+    """The gauges."""
+
+    def __post_init__(self) -> None:
+        if self.method not in get_args(Method):
+            raise OptionsError(f"method {self.method!r}: expected one of {', '.join(get_args(Method))}")
+        self._check_method()
+        if self.period is not None:
+            check_period(self.period, self.readings.step)
+        if not 0 < self.min_coverage <= 1:
+            raise OptionsError(f"min_coverage {self.min_coverage:g}: expected a share above 0, to 1")
+        if self.max_distance_km is not None and not 0 < self.max_distance_km < math.inf:
+            raise OptionsError(f"max_distance {self.max_distance_km:g} km: expected more than 0")
+        if self.grid not in grids():
+            raise OptionsError(f"grid {self.grid!r} is not known: expected one of {', '.join(grids())}")
+        if self.min_gauges is not None and self.min_gauges < self._least:
+            raise OptionsError(f"min_gauges {self.min_gauges}: {self.method} needs {self._least}{self.fewer_do}")
+        self._check_at()
+        object.__setattr__(self, "export", ExportOptions(**{name: getattr(self, name) for name in _AREA}))
+        given = self.gauges
+        points = given if isinstance(given, Points) else read_points(given, self.readings.encoding)
+        object.__setattr__(self, "points", points)
+
+    @property
+    def whole(self) -> Grid:
+        """The composites' grid."""
+        return grids()[self.grid]
+
+    @property
+    def length(self) -> PeriodLength:
+        """Of a period."""
+        return self.period or self.readings.step
+
+    @property
+    def rules(self) -> ReadingRules:
+        """How the readings are to be understood, and which are wanted."""
+        if self.at is None:
+            return self.readings
+        length = self.length
+        assert isinstance(length, timedelta)  # noqa: S101 - see _check_at
+        start = self.at - length if self.readings.stamp == "end" else self.at
+        return dataclasses.replace(self.readings, start=start, end=start + length)
+
+    @property
+    def least_gauges(self) -> int:
+        """Gauges below which there is no field."""
+        return self._least if self.min_gauges is None else self.min_gauges
+
+    @property
+    def fewer_do(self) -> str:
+        """What to do about too few gauges, where there is something."""
+        if self.method != "kriging" or self.given is not None or self.least_gauges <= LEAST_KRIGED:
+            return ""
+        return f"; {LEAST_KRIGED} are enough where the variogram is given (--range and --sill)"
+
+    @property
+    def idw(self) -> tuple[float, int]:
+        """Power, and gauges that count at a cell."""
+        return self.power or _POWER, self.neighbours or _NEIGHBOURS
+
+    @property
+    def model(self) -> Model:
+        """Shape of the variogram."""
+        return self.variogram or "spherical"
+
+    @property
+    def given(self) -> Variogram | None:
+        """The variogram, where it is not to be fitted."""
+        if self.range_km is None or self.sill_mm2 is None:
+            return None
+        return Variogram(self.model, 1000 * self.range_km, self.sill_mm2, self.nugget_mm2 or 0.0)
+
+    @property
+    def _least(self) -> int:
+        if self.method != "kriging":
+            return 1
+        return LEAST_FITTED if self.given is None else LEAST_KRIGED
+
+    def _check_method(self) -> None:
+        for method, names in (
+            ("idw", ("power", "neighbours")),
+            ("kriging", ("variogram", "range_km", "sill_mm2", "nugget_mm2")),
+        ):
+            given = [name for name in names if getattr(self, name) is not None]
+            if given and self.method != method:
+                raise OptionsError(f"{given[0].partition('_')[0]} is for method {method}, not for {self.method}")
+        if self.power is not None and not 0 < self.power < math.inf:
+            raise OptionsError(f"power {self.power:g}: expected more than 0")
+        if self.neighbours is not None and self.neighbours < 1:
+            raise OptionsError(f"neighbours {self.neighbours}: expected at least 1")
+        if self.variogram is not None and self.variogram not in get_args(Model):
+            raise OptionsError(f"variogram {self.variogram!r}: expected one of {', '.join(get_args(Model))}")
+        if (self.range_km is None) != (self.sill_mm2 is None):
+            raise OptionsError("range and sill go together: with both the variogram is given, without it is fitted")
+        if self.nugget_mm2 is not None and self.range_km is None:
+            raise OptionsError("nugget is of a given variogram: give range and sill too")
+        _ = self.given  # refuses what cannot be
+
+    def _check_at(self) -> None:
+        if self.at is None:
+            return
+        if self.at.tzinfo is None:
+            raise OptionsError("at: expected a time with a zone")
+        if isinstance(self.length, str):
+            raise OptionsError("at is one period, and event is all readings in one: give start and end")
+        if self.readings.start is not None or self.readings.end is not None:
+            raise OptionsError("at is one time: it goes without start and end")
+        if not on_step(self.at, self.length):
+            raise OptionsError(
+                f"at {kst_text(self.at)}: is not on whole periods of {length_text(self.length)} after midnight KST"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class GaugeBiasOptions:
+    """What `hsrgeo.gauge_bias` compares.
+
+    Raises:
+        OptionsError: Options that contradict each other or cannot be.
+    """
+
+    readings: ReadingRules
+    """How the readings are to be understood."""
+    period: PeriodLength = timedelta(hours=1)
+    """Time that has one factor, counted from midnight KST, or ``event``: all in one."""
+    min_rain_mm: float = 0.1
+    """Gauge and radar must both have so much in a period for the pair to count."""
+    min_pairs: int = 5
+    """Fewer pairs give no factor."""
+    min_coverage: float = 0.9
+    """Share of a gauge's cells that the radar must have observed, above 0 to 1; other rows are left out."""
+    min_frames: float = 1.0
+    """Share of a reading's frames that must be there, above 0 to 1; the mean of those that are stands for the rest."""
+    radar_step: timedelta = FRAME_STEP
+    """What a row of the radar's table stands for."""
+    pairs: str | Path | None = None
+    """Table of every gauge and period, ``.csv`` or ``.parquet``."""
+    rules: PairRules = field(init=False)
+    """Which pairs count."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "rules", PairRules(self.min_rain_mm, self.min_pairs))
+        for name in ("min_coverage", "min_frames"):
+            if not 0 < getattr(self, name) <= 1:
+                raise OptionsError(f"{name} {getattr(self, name):g}: expected a share above 0, to 1")
+        refuse_uneven(f"radar_step {self.radar_step}", self.radar_step)
+        shorter, longer = sorted((self.readings.step, self.radar_step))
+        if longer % shorter:
+            raise OptionsError(
+                f"steps of {length_text(shorter)} and {length_text(longer)}, of readings and radar, never match"
+            )
+        check_period(self.period, self.pair_step)
+
+    @property
+    def pair_step(self) -> timedelta:
+        """Shortest time that gauge and radar are compared in."""
+        return max(self.readings.step, self.radar_step)

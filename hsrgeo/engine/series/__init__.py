@@ -1,0 +1,1 @@
+"""`hsrgeo series`: tables of rain by time and place."""

@@ -1,0 +1,206 @@
+"""The numbers of a series from exported COGs: of each only the tiles that hold places are read."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache, partial
+from pathlib import Path
+
+from hsrgeo.cube.gather import Piece, gather, pieces_of
+from hsrgeo.cube.sampling import Sampler
+from hsrgeo.cube.weights import load_weights
+from hsrgeo.engine.axis import product_guard, step_of_export
+from hsrgeo.engine.options import count_workers
+from hsrgeo.engine.outcome import Outcome
+from hsrgeo.engine.series.options import SeriesOptions
+from hsrgeo.engine.series.reader import OutputReader, Sampled, Sampling, other_grid, sampling_of, table_for
+from hsrgeo.engine.workers.memory import keep_freed_memory
+from hsrgeo.engine.workers.parallel import in_batches, run_parallel
+from hsrgeo.engine.written.exported import Exported, exported_frames
+from hsrgeo.errors import FrameError, HsrGeoError, OptionsError, ReadbackError, as_value
+from hsrgeo.formats.names import FrameName
+from hsrgeo.model.grid import Grid
+from hsrgeo.model.quantity import Quantity, quantity_named
+from hsrgeo.model.times import length_text, utc_text
+from hsrgeo.sources.catalogs import catalog_frames, is_catalog
+from hsrgeo.sources.select import Selection
+from hsrgeo.writers.cog_part import OpenCog, opened_cog
+
+_BATCH = 16
+
+
+class ExportReader(OutputReader):
+    """Reads the COGs of an export.
+
+    Args:
+        source: Its folder, or a STAC catalogue of it.
+        options: Which places and times; which of its regions.
+
+    Raises:
+        OptionsError: Several regions or products, and none chosen; no COGs.
+        ManifestError: The folder is damaged.
+        SourceError: The catalogue is.
+        MissingExtraError: The catalogue is a table, and pyarrow is not installed.
+    """
+
+    def __init__(self, source: Path, options: SeriesOptions) -> None:
+        super().__init__(source, options)
+        listed = _cataloged(source, options) if is_catalog(source) else _exported(source, options)
+        self._entries = list(product_guard(listed))
+        if options.every is None and (step := step_of_export(self._entries)) != self.step:
+            self.step = step
+            self.notes.append(f"each time stands for {length_text(step)}, as most times of {source} are so far apart")
+
+    def read(self, folder: Path) -> Generator[Sampled]:
+        """Yield the numbers of each COG, see `Reader.read`."""
+        self.tally.total_bytes = len(self._entries)  # for progress only: COGs are as good a measure
+        for at, first in enumerate(self._entries):
+            try:
+                held, left = _held(first), self._entries[at:]
+            except HsrGeoError as error:
+                self.tally.read_bytes += 1
+                yield _outcome(first, error), None
+                continue
+            break
+        else:
+            return
+        self.check_held(held.quantity, held.grid, held.law)
+        kept = folder / "weights.npz"
+        self.place(held.grid).save(kept)
+        job = _Job(sampling_of(self.options, kept, held.grid), held)
+        workers = count_workers(self.options.jobs)
+        with closing(run_parallel(partial(_work, job=job), in_batches(left, _BATCH), workers)) as results:
+            for batch in results:
+                self.tally.read_bytes += len(batch)
+                yield from batch
+
+
+def _exported(source: Path, options: SeriesOptions) -> Iterator[Exported]:
+    return exported_frames(source, options.selection, options.region)
+
+
+def _cataloged(source: Path, options: SeriesOptions) -> Iterator[Exported]:
+    selection: Selection = options.selection
+    frames = [one for one in catalog_frames(source) if not options.region or one.region == options.region]
+    regions = sorted({one.region for one in frames})
+    if len(regions) > 1:
+        raise OptionsError(f"{source} has several regions: choose one with --region, of {', '.join(regions)}")
+    if options.region and not frames:
+        raise OptionsError(f"region {options.region!r}: {source} has none of that name")
+    for one in frames:
+        told = FrameName(one.product, "", one.time)
+        if selection.wants(told):
+            yield Exported(one.path, told, str(one.path))
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What every COG of an export holds."""
+
+    grid: Grid
+    quantity: Quantity
+    law: str
+    """How rain followed from reflectivity, or empty."""
+    tile: tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    sampling: Sampling
+    held: Held
+
+
+def _held(entry: Exported) -> Held:
+    if entry.error is not None:
+        raise entry.error
+    with opened_cog(entry.path) as cog:
+        return held_by(cog, str(entry.path), entry.told)
+
+
+def held_by(cog: OpenCog, path: str, told: FrameName | None) -> Held:
+    """Return what a COG holds.
+
+    Args:
+        cog: That is open.
+        path: For people.
+        told: What it stands for.
+
+    Raises:
+        ReadbackError: It is no COG of hsrgeo, or of another time.
+    """
+    facts, tags = cog.facts, cog.facts.tags
+    quantity = quantity_named(tags.get("QUANTITY"), tags.get("UNDETECT"))
+    if quantity is None or not facts.wkt2:
+        lacking = "CRS" if quantity is not None else "quantity that is known"
+        raise ReadbackError(path, f"is no COG of hsrgeo: it names no {lacking}")
+    start = tags.get("TIME_START_UTC", "")
+    if told is not None and _time(start) != told.time:
+        raise ReadbackError(path, f"holds the time {start or 'of no frame'}, not {utc_text(told.time)}")
+    grid = Grid(tags.get("GRID", ""), facts.wkt2, facts.transform, facts.width, facts.height)
+    return Held(grid, quantity, tags.get("RAIN_LAW", ""), cog.tile)
+
+
+def _time(text: str) -> datetime | None:
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        return None
+
+
+def _work(batch: Sequence[Exported], job: _Job) -> list[Sampled]:
+    keep_freed_memory()
+    return [_sampled(entry, job) for entry in batch]
+
+
+def _sampled(entry: Exported, job: _Job) -> Sampled:
+    begun = time.perf_counter()
+    if entry.error is not None:
+        return _outcome(entry, entry.error), None
+    try:
+        wanted = job.sampling
+        with opened_cog(entry.path) as cog:
+            held = held_by(cog, str(entry.path), entry.told)
+            check_like(held, job.held, str(entry.path))
+            pieces, sampler = _sampler(wanted.weights, wanted.grid.width, job.held.tile)
+            codes = gather(pieces, lambda piece: cog.read(piece.rows, piece.cols), 1)
+        table = table_for(held.quantity, wanted.quantity, wanted.law)
+        numbers = sampler.sample_cells(codes, held.quantity, table, wanted.wet_from)[0]
+    except HsrGeoError as error:
+        return _outcome(entry, as_value(error)), None
+    except Exception as error:
+        error.add_note(f"while reading {entry.label}")
+        raise
+    return dataclasses.replace(_outcome(entry), seconds=time.perf_counter() - begun), numbers
+
+
+def check_like(held: Held, first: Held, path: str) -> None:
+    """Refuse a COG that is not like the first.
+
+    Raises:
+        FrameError: It lies elsewhere, or holds another quantity.
+    """
+    if held.grid != first.grid:
+        raise other_grid(first.grid, held.grid, path)
+    if held.quantity != first.quantity:
+        raise FrameError("another quantity", f"{first.quantity.name}, as the first", held.quantity.name, path)
+
+
+@lru_cache(maxsize=2)
+def _sampler(weights: Path, width: int, tile: tuple[int, int]) -> tuple[list[Piece], Sampler]:
+    loaded = load_weights(weights)
+    return pieces_of(loaded.cells, width, tile), Sampler(loaded, width)
+
+
+def _outcome(entry: Exported, error: HsrGeoError | None = None) -> Outcome:
+    return Outcome(
+        source=entry.label if error is not None and entry.error is not None else str(entry.path),
+        member=None,
+        told=entry.told,
+        status="ok" if error is None else "failed",
+        error=error,
+    )

@@ -1,0 +1,104 @@
+"""The numbers of a series from frames and archives: unpacked in parallel, a few at a time."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Generator, Sequence
+from contextlib import closing
+from functools import lru_cache, partial
+from itertools import chain
+from pathlib import Path
+
+from hsrgeo.cube.sampling import Sampler
+from hsrgeo.cube.weights import load_weights
+from hsrgeo.engine.axis import product_guard
+from hsrgeo.engine.options import count_workers
+from hsrgeo.engine.outcome import decode_found, of_found, with_header
+from hsrgeo.engine.series.options import SeriesOptions
+from hsrgeo.engine.series.reader import Numbers, Reader, Sampled, Sampling, other_grid, sampling_of, table_for
+from hsrgeo.engine.workers.memory import keep_freed_memory
+from hsrgeo.engine.workers.parallel import in_batches, run_parallel
+from hsrgeo.errors import FrameError, HsrGeoError, OptionsError, as_value
+from hsrgeo.model.frame import Frame
+from hsrgeo.sources.found import Found, reading
+from hsrgeo.sources.scan import scan
+
+_BATCH = 8
+
+
+class FrameReader(Reader):
+    """Reads frames.
+
+    Args:
+        sources: Files, folders, globs and archives.
+        options: Which places and times.
+
+    Raises:
+        OptionsError: A region, of which frames have none.
+        SourceError: A source does not exist.
+    """
+
+    def __init__(self, sources: Sequence[str | Path], options: SeriesOptions) -> None:
+        super().__init__(options)
+        if options.region:
+            raise OptionsError("region is for an exported folder that has several; frames have none")
+        self._found = product_guard(scan(sources, options.selection, self.tally))
+
+    def read(self, folder: Path) -> Generator[Sampled]:
+        """Yield the numbers of each frame, see `Reader.read`."""
+        options = self.options
+        with reading(self._found) as listed:
+            first, grid = None, None
+            for one in listed:
+                try:
+                    grid = decode_found(one, options.block).grid
+                except HsrGeoError as error:
+                    yield of_found(one, "failed", error=as_value(error)), None
+                    continue
+                first = one
+                break
+            if first is None or grid is None:
+                return
+            kept = folder / "weights.npz"
+            self.place(grid).save(kept)
+            task = partial(_work, job=sampling_of(options, kept, grid), block=options.block)
+            batches = in_batches(chain([first], listed), _BATCH)
+            with closing(run_parallel(task, batches, count_workers(options.jobs))) as results:
+                for batch in results:
+                    yield from batch
+
+
+def _work(batch: Sequence[Found], job: Sampling, block: int) -> list[Sampled]:
+    keep_freed_memory()
+    return [_sampled(found, job, block) for found in batch]
+
+
+def _sampled(found: Found, job: Sampling, block: int) -> Sampled:
+    begun = time.perf_counter()
+    outcome = of_found(found, "ok")
+    try:
+        frame = decode_found(found, block)
+        if frame.grid != job.grid:
+            raise other_grid(job.grid, frame.grid, found.source, found.member)  # noqa: TRY301
+        numbers = _numbers(frame, job, found)
+        outcome = with_header(outcome, frame)
+    except HsrGeoError as error:
+        return dataclasses.replace(outcome, status="failed", error=as_value(error)), None
+    except Exception as error:
+        error.add_note(f"while reading {outcome.label}")
+        raise
+    return dataclasses.replace(outcome, seconds=time.perf_counter() - begun), numbers
+
+
+def _numbers(frame: Frame, job: Sampling, found: Found) -> Numbers:
+    try:
+        table = table_for(frame.quantity, job.quantity, job.law)
+    except FrameError as error:
+        raise error.at(found.source, found.member) from None
+    return _sampler(job.weights, job.grid.width).sample(frame.stored, frame.quantity, table, job.wet_from)
+
+
+@lru_cache(maxsize=2)
+def _sampler(weights: Path, width: int) -> Sampler:
+    return Sampler(load_weights(weights), width)

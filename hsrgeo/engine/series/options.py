@@ -1,0 +1,134 @@
+"""What a series is for: places, times and how rain follows; the command line and the library share these."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Literal
+
+from hsrgeo.cube.places import Places, Points, Polygons, read_points, read_polygons
+from hsrgeo.cube.weights import PointMethod, Weights
+from hsrgeo.engine.options import count_workers
+from hsrgeo.errors import OptionsError
+from hsrgeo.model.grid import Grid
+from hsrgeo.model.times import refuse_uneven
+from hsrgeo.products.rain import KMA_LAW, Law
+from hsrgeo.sources.select import Selection
+
+Content = Literal["rain", "reflectivity"]
+
+POLYGON_COLUMNS = ("mean_mm_h", "max_mm_h", "volume_m3", "wet_fraction", "coverage")
+POINT_COLUMNS: dict[str, tuple[str, str]] = {
+    "rain": ("rain_mm_h", "coverage"),
+    "reflectivity": ("reflectivity_dbz", "coverage"),
+}
+
+_OF_POLYGONS = (".geojson", ".json", ".gpkg", ".shp")
+_METHOD = re.compile(r"nearest(?:-([1-9]\d{0,2}))?|bilinear")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SeriesOptions:
+    """What `hsrgeo.engine.series.run.series` reads of its sources.
+
+    Raises:
+        OptionsError: Options that contradict each other or cannot be; places that cannot be read.
+        MissingExtraError: Polygons need an extra that is not installed.
+    """
+
+    points: str | Path | Points | None = None
+    """CSV file with name, lon and lat, or what was read of one; either this or `polygons`."""
+    polygons: str | Path | Polygons | None = None
+    """GeoJSON, GeoPackage or shapefile."""
+    name_field: str | None = None
+    """Field of the polygons' names; None is the one called name."""
+    encoding: str | None = None
+    """Of a shapefile's texts, or of a CSV that is not UTF-8, such as CP949."""
+    quantity: Content = "rain"
+    """``rain`` in mm/h; ``reflectivity`` in dBZ as stored, only for points by method nearest: dBZ have no mean."""
+    zr: Law | tuple[float, float] = KMA_LAW
+    """A and B of Z = A R^B."""
+    method: str = "nearest"
+    """Of points: ``nearest`` cell, the mean of the ``nearest-K`` cells, or ``bilinear`` between four."""
+    wet_from: float = 0.1
+    """Rain rate [mm/h] from which a cell counts as wet."""
+    start: datetime | None = None
+    """First time wanted, aware; the table begins there, whether or not there is a frame."""
+    end: datetime | None = None
+    """First time no longer wanted, aware; the table goes on until there."""
+    every: timedelta | None = None
+    """Only times on whole steps after midnight KST; then each frame stands for that long, else for 5 minutes, or for
+    the step that a cube was made with."""
+    product: str | None = None
+    """Only this product, such as HSR."""
+    block: int = 1
+    """Block of the file, counted from 1; of frames only."""
+    region: str = ""
+    """Of an exported folder that has several."""
+    jobs: int = -1
+    """Processes; -1 is one a core, 1 works in this process."""
+    selection: Selection = field(init=False)
+    places: Places = field(init=False)
+    law: Law = field(init=False)
+
+    def __post_init__(self) -> None:
+        count_workers(self.jobs)
+        law = self.zr if isinstance(self.zr, Law) else Law(*self.zr)
+        if self.block < 1:
+            raise OptionsError(f"block {self.block}: blocks are counted from 1")
+        if not _METHOD.fullmatch(self.method):
+            raise OptionsError(f"method {self.method!r}: expected nearest, nearest-K as in nearest-9, or bilinear")
+        if self.quantity not in POINT_COLUMNS:
+            raise OptionsError(f"quantity {self.quantity!r}: expected rain or reflectivity")
+        if (self.points is None) == (self.polygons is None):
+            raise OptionsError("a series is for points or for polygons: give one of them")
+        if self.polygons is not None and self.method != "nearest":
+            raise OptionsError("method is for points; polygons are averaged by exact area")
+        if self.quantity == "reflectivity" and (self.points is None or self.method != "nearest"):
+            raise OptionsError("reflectivity is not averaged: it is for points by method nearest")
+        if not 0 < self.wet_from < float("inf"):
+            raise OptionsError(f"wet_from {self.wet_from:g}: expected a rain rate above 0 mm/h")
+        if self.every is not None:
+            refuse_uneven(f"every {self.every}", self.every)
+        object.__setattr__(self, "selection", Selection(self.start, self.end, self.every, self.product))
+        object.__setattr__(self, "law", law)
+        object.__setattr__(self, "places", self._places())
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the numbers in the table."""
+        return POLYGON_COLUMNS if isinstance(self.places, Polygons) else POINT_COLUMNS[self.quantity]
+
+    def weights(self, grid: Grid) -> Weights:
+        """Return the weights of the places on a grid."""
+        if isinstance(self.places, Polygons):
+            return self.places.weights(grid)
+        method: PointMethod = "bilinear" if self.method == "bilinear" else "nearest"
+        return self.places.weights(grid, method, int(self.method.partition("-")[2] or 1))
+
+    def _places(self) -> Places:
+        if self.polygons is not None:
+            if isinstance(self.polygons, Polygons):
+                return self.polygons
+            with _hinted(self.polygons, (".csv",), "as polygons; a CSV of points goes with --points"):
+                return read_polygons(self.polygons, name_field=self.name_field, encoding=self.encoding)
+        assert self.points is not None  # noqa: S101 - one of the two is there, see above
+        if isinstance(self.points, Points):
+            return self.points
+        with _hinted(self.points, _OF_POLYGONS, "as a CSV of points; polygons go with --polygons"):
+            return read_points(self.points, self.encoding)
+
+
+@contextmanager
+def _hinted(path: str | Path, suffixes: tuple[str, ...], hint: str) -> Iterator[None]:
+    """Say what to do about a file that is there, cannot be read, and by its suffix is of the other kind."""
+    try:
+        yield
+    except OptionsError as error:
+        if Path(path).suffix.lower() in suffixes and Path(path).exists():
+            raise OptionsError(f"{path}: cannot be read {hint}") from error
+        raise

@@ -1,0 +1,157 @@
+"""Where the numbers of a series come from: what frames, exports and cubes have in common."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hsrgeo.cube.places import Polygons
+from hsrgeo.cube.weights import Weights
+from hsrgeo.engine.outcome import Outcome
+from hsrgeo.engine.series.options import Content, SeriesOptions
+from hsrgeo.engine.written.held import notes_on_held
+from hsrgeo.engine.written.home import home_of
+from hsrgeo.errors import FrameError, OptionsError
+from hsrgeo.model.grid import Grid, grids
+from hsrgeo.model.quantity import Quantity
+from hsrgeo.model.times import FRAME_STEP
+from hsrgeo.products.rain import Law
+from hsrgeo.products.rates import rate_table, stored_table
+from hsrgeo.sources.found import Tally
+
+Numbers = NDArray[np.float64]
+"""Of every place at one time, see `Sampler.sample`."""
+Sampled = tuple[Outcome, Numbers | None]
+
+_WHOLE = 1 - 1e-9
+_TOLD = 10
+
+
+class Reader(ABC):
+    """Reads the numbers of all places, time by time, in any order.
+
+    Args:
+        options: Which places and times.
+    """
+
+    def __init__(self, options: SeriesOptions) -> None:
+        self.options = options
+        self.tally = Tally()
+        """What went by."""
+        self.notes: list[str] = list(options.places.notes) if isinstance(options.places, Polygons) else []
+        """What a user should know; complete when all is read."""
+        self.step = options.every or FRAME_STEP
+        """How long each time stands for."""
+        self.missing: list[datetime] = []
+        """Times that should be there and are known not to be."""
+        self.areas_m2: NDArray[np.float64] | None = None
+        """Of each place; known when the first numbers are."""
+
+    @abstractmethod
+    def read(self, folder: Path) -> Generator[Sampled]:
+        """Yield what became of each frame, and its numbers where it is sound.
+
+        Args:
+            folder: An empty one, for what has to be put aside.
+        """
+
+    def place(self, grid: Grid) -> Weights:
+        """Return the weights of the places on a grid; note those that reach outside.
+
+        On a part of one of the catalogue's grids they are those of the whole, cut, so that a part gives the same
+        numbers as the whole, to the last digit.
+
+        Raises:
+            OptionsError: A place lies wholly outside.
+        """
+        whole, window = home_of(grid)
+        weights = self.options.weights(whole)
+        where = f"the grid {grid.name}"
+        if window != whole.window:
+            weights = weights.cut(whole.width, window)
+            where = f"what is there of the grid {grid.name}, its window {window}"
+        kind = "polygon" if isinstance(self.options.places, Polygons) else "point"
+        names, within = self.options.places.names, weights.within
+        if outside := [name for name, share in zip(names, within, strict=True) if share == 0]:
+            raise OptionsError(f"{_listed(kind, outside)} wholly outside {where}")
+        if partly := [name for name, share in zip(names, within, strict=True) if share < _WHOLE]:
+            self.notes.append(f"{_listed(kind, partly)} partly outside {where}; that part counts as not observed")
+        self.areas_m2 = weights.areas_m2
+        return weights
+
+
+class OutputReader(Reader):
+    """Reads what hsrgeo wrote itself, where some things are decided already.
+
+    Args:
+        source: The export or the cube.
+        options: Which places and times.
+
+    Raises:
+        OptionsError: Options that are for frames only.
+    """
+
+    def __init__(self, source: Path, options: SeriesOptions) -> None:
+        super().__init__(options)
+        self.source = source
+        if options.block != 1:
+            raise OptionsError("block is for frames: which one a cube or an export holds was decided when it was made")
+
+    def check_held(self, quantity: Quantity, grid: Grid, law: str) -> None:
+        """Refuse a quantity that is not what is asked for, and note where numbers are others than those of frames.
+
+        Raises:
+            OptionsError: No such numbers can be had of it.
+        """
+        options = self.options
+        self.notes += notes_on_held(self.source, quantity, options.law, made="series", wanted=options.quantity, law=law)
+        if home_of(grid)[0] not in grids().values():
+            self.notes.append(f"{self.source} is in {grid.name}: its cells are not those of the frames")
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """What a worker needs to know; the weights are in a file, and read once a process."""
+
+    weights: Path
+    grid: Grid
+    """Of every frame."""
+    quantity: Content
+    law: Law
+    wet_from: float
+
+
+def sampling_of(options: SeriesOptions, weights: Path, grid: Grid) -> Sampling:
+    """Return the part of the options that workers need."""
+    return Sampling(weights, grid, options.quantity, options.law, options.wet_from)
+
+
+def table_for(quantity: Quantity, wanted: Content, law: Law) -> NDArray[np.float64]:
+    """Return the value of every stored one, by its bits.
+
+    Raises:
+        FrameError: The quantity cannot give what is asked for.
+    """
+    if wanted == "rain":
+        return rate_table(quantity, law)
+    if quantity.name != "reflectivity":
+        raise FrameError("no reflectivity", "reflectivity", quantity.name)
+    return stored_table(quantity)
+
+
+def other_grid(expected: Grid, found: Grid, source: str, member: str | None = None) -> FrameError:
+    """Return the error of a frame that lies elsewhere than the first."""
+    ours, theirs = (f"{grid.width} x {grid.height} of {grid.name}" for grid in (expected, found))
+    return FrameError("another grid", f"{ours}, as the first frame", theirs, source, member)
+
+
+def _listed(kind: str, names: Sequence[str]) -> str:
+    told = ", ".join(repr(name) for name in names[:_TOLD])
+    more = f" and {len(names) - _TOLD:,} more" if len(names) > _TOLD else ""
+    return f"{kind} {told}{more} lies" if len(names) == 1 else f"{kind}s {told}{more} lie"

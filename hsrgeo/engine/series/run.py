@@ -1,0 +1,192 @@
+"""The series: sources in, a table of rain by time and place out."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
+from datetime import datetime
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hsrgeo.cube.places import Points
+from hsrgeo.cube.sampling import COVERAGE, MAX, MEAN, WET
+from hsrgeo.engine.axis import kind_of_sources, slots
+from hsrgeo.engine.outcome import Outcome, Status
+from hsrgeo.engine.series.cube import CubeReader
+from hsrgeo.engine.series.exported import ExportReader
+from hsrgeo.engine.series.frames import FrameReader
+from hsrgeo.engine.series.options import SeriesOptions
+from hsrgeo.engine.series.reader import Numbers, Reader
+from hsrgeo.engine.workers.scratch import scratch_folder
+from hsrgeo.sources.remote import Place, target
+from hsrgeo.writers.table import check_table, write_table
+
+_SECONDS_AN_HOUR = 3600
+
+
+class Series(Iterator[Outcome]):
+    """A run: iterate it to make it happen; the table is written in one step when the last frame is done.
+
+    Args:
+        sources: Files, folders, globs and archives; or one cube or folder of an export.
+        out: The table, ``.csv`` or ``.parquet``; what is there already is replaced.
+        options: Which places, and how.
+
+    Raises:
+        OptionsError: A place outside the grid; frames of several products; a source or table of another kind.
+        SourceError: A source does not exist, or cannot be opened.
+        ManifestError: An exported folder is damaged.
+        MissingExtraError: The table, or a cube, needs an extra that is not installed.
+    """
+
+    def __init__(self, sources: Sequence[str | Path], out: Place, options: SeriesOptions) -> None:
+        check_table(out)
+        self._reader = _reader(sources, options)
+        self.tally = self._reader.tally
+        """What went by while the sources were read."""
+        self.counts: Counter[Status] = Counter()
+        """Frames by status, so far."""
+        self.notes = self._reader.notes
+        """What a user should know; complete when the run is over."""
+        self.times = 0
+        """Times in the table."""
+        self.missing = 0
+        """Times in the table that have no frame."""
+        self._options = options
+        self._out = out
+        self._kept: dict[datetime, tuple[tuple[int, str, int, str, str], int]] = {}  # time -> rank, place in the spool
+        self._broken: set[datetime] = set()  # times of frames that could not be used: a row without a number each
+        self._outcomes = self._run()
+
+    def __next__(self) -> Outcome:
+        outcome = next(self._outcomes)
+        self.counts[outcome.status] += 1
+        return outcome
+
+    def close(self) -> None:
+        """End the run early; no table is written."""
+        self._outcomes.close()
+
+    def _run(self) -> Generator[Outcome]:
+        reader, options = self._reader, self._options
+        with scratch_folder() as folder, (folder / "spool").open("w+b") as file:
+            spool = _Spool(file)
+            with closing(reader.read(folder)) as results:
+                for outcome, numbers in results:
+                    yield self._settle(outcome, numbers, spool)
+            if self._kept and reader.areas_m2 is not None:
+                write_table(self._out, options.places.names, options.columns, self._rows(spool, reader.areas_m2))
+
+    def _settle(self, outcome: Outcome, numbers: Numbers | None, spool: _Spool) -> Outcome:
+        """Keep the numbers of the best frame of a time, on disk: ten years of a hundred basins are gigabytes."""
+        if numbers is None or outcome.told is None:
+            if outcome.told is not None and outcome.status == "failed":
+                self._broken.add(outcome.told.time)
+            return outcome
+        moment = outcome.told.time
+        rank, offset = self._kept.get(moment, (None, -1))
+        if rank is not None and rank >= outcome.rank:
+            return dataclasses.replace(outcome, status="duplicate")
+        if rank is not None:  # it takes the other's place
+            self.counts["ok"] -= 1
+            self.counts["duplicate"] += 1
+        self._kept[moment] = outcome.rank, spool.put(numbers.tobytes(), offset)
+        return outcome
+
+    def _rows(self, spool: _Spool, areas_m2: NDArray[np.float64]) -> Iterator[tuple[datetime, NDArray[np.float64]]]:
+        options, reader = self._options, self._reader
+        hours = reader.step.total_seconds() / _SECONDS_AN_HOUR
+        nothing = np.full((len(areas_m2), 4), np.nan)
+        nothing[:, COVERAGE] = 0
+        for moment in slots({*self._kept, *self._broken, *reader.missing}, options.start, options.end, reader.step):
+            numbers = nothing
+            self.times += 1
+            if moment in self._kept:
+                data = spool.get(self._kept[moment][1], nothing.nbytes)
+                numbers = np.frombuffer(data, np.float64).reshape(nothing.shape)
+            else:
+                self.missing += 1
+            if isinstance(options.places, Points):
+                yield moment, numbers[:, [MEAN, COVERAGE]]
+                continue
+            # 1 mm on 1 m2 is a litre. Of the observed part: what fell elsewhere nobody knows.
+            volume = numbers[:, MEAN] * hours / 1000 * areas_m2 * numbers[:, COVERAGE]
+            yield moment, np.column_stack([numbers[:, [MEAN, MAX]], volume, numbers[:, [WET, COVERAGE]]])
+
+
+class _Spool:
+    """Numbers put aside, mostly one after the other: a file seeks only where it has to, for that empties its buffer.
+
+    Args:
+        file: Empty, open to write and read.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._at = self._end = 0
+
+    def put(self, data: bytes, offset: int) -> int:
+        """Write at an offset, or at the end where it is negative; return the offset."""
+        begin = self._end if offset < 0 else offset
+        self._seek(begin)
+        self._file.write(data)
+        self._at = begin + len(data)
+        self._end = max(self._end, self._at)
+        return begin
+
+    def get(self, offset: int, size: int) -> bytes:
+        """Read what was put."""
+        self._seek(offset)
+        self._at = offset + size
+        return self._file.read(size)
+
+    def _seek(self, offset: int) -> None:
+        if offset != self._at:
+            self._file.seek(offset)
+
+
+def _reader(sources: Sequence[str | Path], options: SeriesOptions) -> Reader:
+    match kind_of_sources(sources):
+        case "cube":
+            return CubeReader(Path(sources[0]), options)
+        case "export":
+            return ExportReader(Path(sources[0]), options)
+        case _:
+            return FrameReader(sources, options)
+
+
+def series(sources: str | Path | Sequence[str | Path], out: str | Place, options: SeriesOptions) -> Series:
+    """Write the series of every place over the frames of the sources; iterate the result to make it happen.
+
+    The table has a row for each time and place: every step of the axis from the first to the last time, also where
+    there is no frame (no number, coverage 0), and any other time of a frame. Of several frames of one time the better
+    one counts, as in an export.
+
+    Columns of polygons: ``mean_mm_h`` by exact area and ``max_mm_h`` of the observed part; ``volume_m3``, the rain
+    that fell on the observed part in one step: mean x area on the ground x coverage x step; ``wet_fraction`` of the
+    observed part; ``coverage``, the share of the whole area that was observed. Of points: ``rain_mm_h`` or
+    ``reflectivity_dbz`` (-inf where no echo) and ``coverage``.
+
+    A cube or an exported folder gives the same numbers as the frames that it was made of: to the last digit where it
+    holds reflectivity, to the nearest 0.01 mm/h of each cell where it holds rain. What it lacks of a place counts as
+    not observed; times that a cube knows to be missing have a row too, as have those at its ends.
+
+    Args:
+        sources: A file, folder, glob or archive, or several; or one folder of an export, or a STAC catalogue of it;
+            or one cube, ``.zarr`` or ``.nc``, of which the layout series is read where it is there.
+        out: The table, ``.csv`` or ``.parquet``, here or in a bucket.
+        options: Which places, and how.
+
+    Returns:
+        An iterator over the outcome of each frame. A broken frame is an outcome, not an exception.
+
+    Raises:
+        OptionsError, SourceError, MissingExtraError: See `Series`.
+    """
+    listed = [sources] if isinstance(sources, (str, Path)) else list(sources)
+    return Series(listed, target(out), options)

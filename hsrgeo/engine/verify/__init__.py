@@ -1,0 +1,1 @@
+"""`hsrgeo verify`: an output folder against the sources it was made from."""

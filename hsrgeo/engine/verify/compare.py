@@ -1,0 +1,210 @@
+"""One frame's outputs against a fresh decode of it. Runs in a worker.
+
+What a file must hold is worked out here from the facts of the format and the rules of GDAL, not by asking the writers;
+only the wording of tags is theirs.
+"""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyproj
+from affine import Affine
+from numpy.typing import NDArray
+
+from hsrgeo.engine.outcome import Output
+from hsrgeo.engine.recipe import SUFFIXES, Recipe
+from hsrgeo.engine.verify.findings import Difference, Finding, Findings, differ, size_of
+from hsrgeo.engine.verify.structure import compare_structure
+from hsrgeo.errors import ReadbackError
+from hsrgeo.formats.names import FrameName
+from hsrgeo.model.frame import Frame
+from hsrgeo.model.quantity import Quantity
+from hsrgeo.writers.readback import Picture, read_picture
+from hsrgeo.writers.tags import frame_tags, imagery_tags, png_tags, statistics_tags
+
+_PNG_FLOOR = -1000  # KMA composite format, section 6: max(stored, -1000) + 1000
+
+
+def compare_outputs(
+    frame: Frame, told: FrameName, recipe: Recipe, out: Path, outputs: tuple[Output, ...]
+) -> Iterator[Difference]:
+    """Yield every difference between a frame and the files that an export made of it.
+
+    Args:
+        frame: Freshly decoded.
+        told: Product, kind and time that the outputs are named after.
+        recipe: What the outputs were made with.
+        out: The output folder.
+        outputs: What the manifest lists.
+
+    Raises:
+        WindowError: An area of the recipe does not fit the frame's grid.
+    """
+    listed = {output.path: output for output in outputs}
+    for cut in recipe.cuts:
+        part = recipe.cut_frame(frame, cut)
+        for suffix in (suffix for form in recipe.formats for suffix in SUFFIXES[form]):
+            path = recipe.stem(told, cut.region) + suffix
+            output = listed.pop(path, None)
+            for finding in _compare_file(out / path, output, part, recipe):
+                yield Difference(path, finding.problem, str(finding.expected), str(finding.found))
+    for path in listed:
+        yield Difference(path, "in the manifest", "only outputs of this folder's recipe", "another path")
+
+
+def _compare_file(path: Path, output: Output | None, part: Frame, recipe: Recipe) -> Findings:
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        yield Finding("file", f"{output.bytes:,} bytes" if output else "a file", error.strerror or error)
+        return
+    if output is None:
+        yield Finding("in the manifest", "an entry for this file", "none")
+    else:
+        yield from differ("size in bytes", f"{output.bytes:,}", f"{len(data):,}")
+        yield from differ("CRC-32 of the file", f"{output.crc32:08x}", f"{zlib.crc32(data):08x}")
+    try:
+        if path.suffix == ".tif":
+            yield from _compare_cog(read_picture(path), data, part, recipe)
+        elif path.suffix == ".png":
+            yield from _compare_png(read_picture(path), part)
+        elif path.suffix == ".pgw":
+            yield from _compare_world_file(data, part)
+        elif path.suffix == ".prj":
+            yield from _compare_crs(data.decode("utf-8", "replace"), part)
+        elif path.suffix == ".xml":
+            yield from _compare_aux(data, part)
+    except ReadbackError as error:
+        yield Finding("reading it", "a raster file that GDAL can read", error.problem)
+
+
+def _compare_cog(picture: Picture, data: bytes, part: Frame, recipe: Recipe) -> Findings:
+    quantity = part.quantity
+    yield from _compare_kind(picture, "GTiff", "int16")
+    yield from _compare_pixels("pixels", part.raw, picture.pixels)
+    yield from _compare_place(picture, part)
+    yield from differ("nodata", quantity.nodata, picture.nodata)
+    yield from _compare_scale(picture, quantity, quantity.offset)
+    yield from _compare_tags("tag", frame_tags(part) | {"AREA_OR_POINT": "Area"}, picture.tags)
+    yield from _compare_tags("IMAGERY tag", imagery_tags(part), picture.imagery_tags)
+    yield from _compare_tags("band tag", statistics_tags(part), picture.band_tags)
+    yield from compare_structure(picture, data, part, recipe)
+
+
+def _compare_png(picture: Picture, part: Frame) -> Findings:
+    quantity = part.quantity
+    shifted = np.maximum(part.stored.astype(np.int32), _PNG_FLOOR) - _PNG_FLOOR
+    yield from _compare_kind(picture, "PNG", "uint16")
+    yield from _compare_pixels("pixels", shifted, picture.pixels)
+    yield from _compare_place(picture, part)
+    yield from differ("nodata", None, picture.nodata)
+    yield from _compare_scale(picture, quantity, quantity.offset + _PNG_FLOOR * quantity.gain)
+    yield from _compare_tags("tag", png_tags(part), picture.tags)
+
+
+def _compare_world_file(data: bytes, part: Frame) -> Findings:
+    t = part.grid.transform
+    centre = t.c + t.a / 2, t.f + t.e / 2
+    found = tuple(map(_float_or_text, data.decode("utf-8", "backslashreplace").split()))
+    expected = tuple(map(_rounded, (t.a, t.d, t.b, t.e, *centre)))
+    yield from differ("cell sizes, rotation and centre of the north-west cell", expected, found)
+
+
+def _compare_aux(data: bytes, part: Frame) -> Findings:
+    # GDAL reads CRS, scale and tags of a PNG from here, but its place from the world file; others do it the other way.
+    place = re.search(rb"<GeoTransform>([^<]*)</GeoTransform>", data)
+    numbers = place[1].decode("utf-8", "backslashreplace").split(",") if place else []
+    yield from differ("GeoTransform", _six(part.grid.transform), tuple(map(_float_or_text, numbers)))
+
+
+def _float_or_text(text: str) -> float | str:
+    try:
+        return _rounded(float(text))
+    except ValueError:
+        return text
+
+
+def _compare_kind(picture: Picture, driver: str, dtype: str) -> Findings:
+    yield from differ("format", driver, picture.driver)
+    yield from differ("bands", 1, picture.bands)
+    yield from differ("pixel type", dtype, str(picture.pixels.dtype))
+
+
+def _compare_pixels(what: str, expected: NDArray[Any], found: NDArray[Any]) -> Findings:
+    if expected.shape != found.shape:
+        yield Finding(f"size of {what}", size_of(expected), size_of(found))
+    elif not np.array_equal(expected, found):
+        rows, cols = np.nonzero(expected != found)
+        row, col = int(rows[0]), int(cols[0])
+        yield Finding(
+            f"{what}, {len(rows):,} of {found.size:,} differ, the first in row {row}, column {col}",
+            expected[row, col],
+            found[row, col],
+        )
+
+
+def _compare_place(picture: Picture, part: Frame) -> Findings:
+    yield from differ("transform", _six(part.grid.transform), _six(picture.transform))
+    yield from _compare_crs(picture.wkt, part)
+
+
+def _compare_crs(wkt: str, part: Frame) -> Findings:
+    expected, found = _projection(part.grid.wkt2), _projection(wkt)
+    if found is None or expected is None or (found["method"] == _NO_METHOD) != (expected["method"] == _NO_METHOD):
+        yield Finding("CRS", f"that of {part.grid.name}", wkt or "none")
+        return
+    for name in sorted({*expected, *found}):
+        yield from differ(f"CRS, {name}", expected.get(name), found.get(name))
+
+
+_NO_METHOD = "degrees"
+
+
+@lru_cache(maxsize=64)
+def _projection(wkt: str) -> Mapping[str, object] | None:
+    """Return what decides where a coordinate lies, or None; names may change on the way through GDAL.
+
+    So does the order of axes: a geotransform puts east first whatever the CRS says, and ESRI's form knows no order.
+    """
+    try:
+        crs = pyproj.CRS.from_wkt(wkt)
+    except pyproj.exceptions.CRSError:
+        return None
+    operation, ellipsoid, meridian = crs.coordinate_operation, crs.ellipsoid, crs.prime_meridian
+    if (operation is None and not crs.is_geographic) or ellipsoid is None or meridian is None:
+        return None
+    params = operation.params if operation else []
+    numbers = {param.name: float(param.value) * param.unit_conversion_factor for param in params}
+    numbers["semi-major axis"] = ellipsoid.semi_major_metre
+    numbers["semi-minor axis"] = ellipsoid.semi_minor_metre
+    numbers["prime meridian"] = float(meridian.longitude) * float(meridian.unit_conversion_factor)
+    rounded = {name: float(f"{number:.12g}") for name, number in numbers.items()}
+    axes = " ".join(sorted(f"{axis.direction} {axis.unit_conversion_factor:g}" for axis in crs.axis_info))
+    return {**rounded, "method": operation.method_name if operation else _NO_METHOD, "axes": axes}
+
+
+def _compare_scale(picture: Picture, quantity: Quantity, offset: float) -> Findings:
+    yield from differ("scale", f"{quantity.gain:.10g}", f"{picture.scale:.10g}")
+    yield from differ("offset", f"{offset:.10g}", f"{picture.offset:.10g}")
+    yield from differ("unit", quantity.unit, picture.unit)
+    yield from differ("name of the band", quantity.name, picture.description)
+
+
+def _compare_tags(what: str, expected: Mapping[str, str], found: Mapping[str, str]) -> Findings:
+    for name in sorted({*expected, *found}):
+        yield from differ(f"{what} {name}", expected.get(name), found.get(name))
+
+
+def _six(transform: Affine) -> tuple[float, ...]:
+    return tuple(map(_rounded, transform.to_gdal()))
+
+
+def _rounded(number: float) -> float:
+    return float(f"{number:.12g}")  # a world file gives a centre, and the way back to the corner costs a last digit

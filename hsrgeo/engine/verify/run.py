@@ -1,0 +1,288 @@
+"""The check: an output folder against the sources it was made from."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import chain
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from hsrgeo.engine.export.journal import has_manifest
+from hsrgeo.engine.export.manifest import MANIFEST, OPTIONS, Manifest, recipe_of
+from hsrgeo.engine.options import workers_for
+from hsrgeo.engine.outcome import Outcome, Output, decode_found, of_found, with_header
+from hsrgeo.engine.recipe import Recipe
+from hsrgeo.engine.verify.compare import compare_outputs
+from hsrgeo.engine.verify.findings import Difference
+from hsrgeo.engine.workers.admission import Shared
+from hsrgeo.engine.workers.cluster import WAIT_S, Cluster
+from hsrgeo.engine.workers.memory import keep_freed_memory
+from hsrgeo.engine.workers.parallel import in_batches, run_parallel, scan_for, seen_by
+from hsrgeo.errors import ArchiveError, FrameError, HsrGeoError, ManifestError, ReadbackError
+from hsrgeo.formats.names import FrameName
+from hsrgeo.model.frame import Frame
+from hsrgeo.sources.found import Found, Tally, reading
+from hsrgeo.sources.remote import Place, RemotePath, place
+from hsrgeo.sources.select import Selection
+from hsrgeo.sources.several import lend
+from hsrgeo.writers.files import write_file
+from hsrgeo.writers.readback import reader_name
+
+__all__ = ["Counts", "Difference", "Verification", "verify"]
+
+_BATCH = 4  # frames that go to a worker at a time
+
+
+@dataclass(slots=True)
+class Counts:
+    """What a check has seen so far."""
+
+    differences: int = 0
+    frames: int = 0
+    """Frames whose outputs were compared."""
+    files: int = 0
+    """Files compared."""
+    uncovered: int = 0
+    """Outputs of frames that the sources do not hold: not compared."""
+    unexported: int = 0
+    """Frames of the sources that the manifest does not know; an export may have been asked for fewer."""
+
+
+class Verification(Iterator[Difference]):
+    """A check of an output folder: iterate it to make it happen; each difference comes as soon as it is known.
+
+    Args:
+        out: The output folder.
+        sources: What it was exported from.
+        workers: Processes of this machine, or a cluster.
+
+    Raises:
+        ManifestError: There is no manifest, or no options beside it.
+        SourceError: A source does not exist.
+    """
+
+    def __init__(self, out: Place, sources: Sequence[str | Path], workers: int | Cluster) -> None:
+        self.reader = reader_name()
+        """Which build of GDAL reads."""
+        self.tally = Tally()
+        """What went by while the sources were read."""
+        self.counts = Counts()
+        if not has_manifest(out):
+            raise ManifestError(str(out), f"no {MANIFEST} there: is it the OUT of an export?")
+        found = scan_for(workers, sources, Selection(), self.tally)
+        self._differences = _check(out, recipe_of(out), found, workers, self.counts)
+
+    def __next__(self) -> Difference:
+        difference = next(self._differences)
+        self.counts.differences += 1
+        return difference
+
+    @property
+    def summary(self) -> str:
+        """What was done, in one line."""
+        counts = self.counts
+        parts = [f"{counts.files:,} files of {counts.frames:,} frames compared, {counts.differences:,} differences"]
+        if counts.uncovered:
+            parts.append(f"{counts.uncovered:,} files not compared: the sources lack their frames")
+        if counts.unexported:
+            parts.append(f"{counts.unexported:,} frames of the sources were not exported")
+        return "; ".join(parts)
+
+    def close(self) -> None:
+        """End the check early."""
+        self._differences.close()
+
+
+def verify(
+    out: str | Place,
+    sources: str | Path | Sequence[str | Path],
+    *,
+    jobs: int = -1,
+    dask: str | None = None,
+    dask_wait_s: float = WAIT_S,
+) -> Verification:
+    """Compare every output of an export with a fresh decode of its sources; iterate the result to make it happen.
+
+    Pixels and overviews are compared bit for bit, place, tags and the structure of COGs one by one. Nothing is
+    written. A frame is known by its source and member, or, where an archive was moved, by product, time and CRC-32.
+
+    Args:
+        out: The output folder, with its ``manifest.jsonl`` and ``options.json``.
+        sources: A file, folder, glob or archive, or several: what was exported.
+        jobs: Processes; -1 is one a core, 1 works in this process.
+        dask: Address or scheduler file of a Dask cluster that does the work, in place of `jobs`.
+        dask_wait_s: How long the cluster's scheduler, or a worker, is waited for [s].
+
+    Returns:
+        An iterator over the differences; none means that everything is right.
+
+    Raises:
+        OptionsError: An impossible number of jobs, or jobs and a cluster.
+        SourceError: A source does not exist.
+        ManifestError: The folder is not the OUT of an export, or its manifest is damaged.
+    """
+    listed = [sources] if isinstance(sources, (str, Path)) else list(sources)
+    return Verification(place(out), listed, workers_for(jobs, dask, dask_wait_s))
+
+
+def _check(
+    out: Place, recipe: Recipe, frames: Iterator[Found], workers: int | Cluster, counts: Counts
+) -> Generator[Difference]:
+    covered: set[int] = set()  # hashes of labels: a manifest may have half a million
+    strangers: list[Difference | None] = []  # filled where the sources are read, which is another thread
+    with Manifest(out, read_only=True) as manifest, reading(frames) as found:
+        tasks = _tasks(found, manifest, strangers)
+        batches = in_batches(map(_lent, tasks) if isinstance(workers, Cluster) else tasks, _BATCH)
+        task = partial(check_frames, out=seen_by(workers, out), recipe=recipe)
+        with closing(run_parallel(task, batches, workers, Shared(out, OPTIONS, written=False))) as results:
+            for checked in chain.from_iterable(results):
+                if checked.covers and hash(checked.covers) not in covered:
+                    covered.add(hash(checked.covers))
+                    counts.frames += 1
+                    counts.files += checked.files
+                counts.unexported += checked.unexported
+                yield from checked.differences
+        counts.unexported += len(strangers)
+        yield from filter(None, strangers)
+        for line in manifest:
+            yield from _check_line(line, covered, counts)
+
+
+def _check_line(line: Outcome, covered: set[int], counts: Counts) -> Iterator[Difference]:
+    """Yield what a line of the manifest tells without its frame."""
+    if line.status != "ok" and line.outputs:
+        files = ", ".join(output.path for output in line.outputs)
+        yield Difference(line.label, f"outputs of a frame that is {line.status}", "none", files)
+    if line.status == "ok" and hash(line.label) not in covered:
+        counts.uncovered += len(line.outputs)
+        yield Difference(line.label, "not in the sources given", f"a frame with CRC-32 {line.crc32:08x}", "none")
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A frame of the sources, and the line of the manifest that it may belong to."""
+
+    found: Found
+    label: str
+    """Of the found frame; another than the line's where only product and time tell that they belong together."""
+    line: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What came of a task."""
+
+    covers: str = ""
+    """Label of the line whose outputs were compared, or empty."""
+    files: int = 0
+    unexported: bool = False
+    """Whether the manifest does not know the frame after all."""
+    differences: tuple[Difference, ...] = ()
+
+
+def _tasks(frames: Iterator[Found], manifest: Manifest, strangers: list[Difference | None]) -> Iterator[Task]:
+    """Yield the frames that the manifest knows, by label or by product and time, and list the others.
+
+    A stranger that is no frame but the end of a damaged archive is a difference: frames that follow are missed.
+    """
+    for found in frames:
+        label = of_found(found, "ok").label
+        line = manifest.get(label)
+        if line is None and found.told is not None:
+            line = manifest.kept((found.told.product, found.told.time))
+        if line is None:
+            strangers.append(_damage(label, found.error))
+        elif line.status != "duplicate":
+            yield Task(found, label, line)
+
+
+def _damage(label: str, error: HsrGeoError | None) -> Difference | None:
+    return Difference(label, "archive", "a sound one", error.problem) if isinstance(error, ArchiveError) else None
+
+
+def _lent(task: Task) -> Task:
+    return replace(task, found=lend(task.found))
+
+
+def check_frames(tasks: Sequence[Task], out: Place, recipe: Recipe) -> list[Checked]:
+    """Check the frames of a batch. Runs in a worker: differences come back, pixels never."""
+    keep_freed_memory()
+    return [_check_frame(task, out, recipe) for task in tasks]
+
+
+def _check_frame(task: Task, out: Place, recipe: Recipe) -> Checked:
+    line = task.line
+    known = task.label == line.label
+    try:
+        frame = decode_found(task.found, recipe.block)
+        if line.status == "failed":
+            return _check_failed(task, frame, recipe)
+        if not known and frame.crc32 != line.crc32:
+            return _check_rival(task, frame)
+        told = line.told or FrameName(frame.product, frame.kind, frame.time)
+        with _here(out, line.outputs) as folder:
+            differences = tuple(compare_outputs(frame, told, recipe, folder, line.outputs))
+    except HsrGeoError as error:
+        if not known:
+            return Checked(unexported=True)
+        if line.status == "failed":
+            return Checked()  # as it was
+        problem = error.detail if isinstance(error, FrameError) else str(error)
+        unreadable = Difference(task.label, "reading the source", "the frame that was exported", problem)
+        return Checked(covers=line.label, differences=(unreadable,))
+    except Exception as error:
+        error.add_note(f"while verifying {task.label}")
+        raise
+    if frame.crc32 != line.crc32:
+        other = f"another frame, CRC-32 {frame.crc32:08x}"
+        changed = Difference(task.label, "the source has changed", f"CRC-32 {line.crc32:08x}", other)
+        differences = (changed, *differences)
+    return Checked(line.label, len(line.outputs), differences=differences)
+
+
+@contextmanager
+def _here(out: Place, outputs: Sequence[Output]) -> Iterator[Path]:
+    """Give the folder that holds the outputs of a frame: of a bucket they are copied to this machine first."""
+    if not isinstance(out, RemotePath):
+        yield out
+        return
+    with TemporaryDirectory(prefix="hsrgeo-") as folder, ThreadPoolExecutor(_DOWNLOADS) as threads:
+        list(threads.map(partial(_download, out, Path(folder)), outputs))
+        yield Path(folder)
+
+
+def _download(out: RemotePath, folder: Path, output: Output) -> None:
+    try:
+        data = (out / output.path).read_bytes()
+    except FileNotFoundError:
+        return  # found to be missing where it is compared
+    except OSError as error:
+        raise ReadbackError(str(out / output.path), f"cannot be read: {error.strerror or error}") from error
+    write_file(folder / output.path, data)
+
+
+_DOWNLOADS = 8
+"""Files of a frame that are read from a bucket at a time."""
+
+
+def _check_failed(task: Task, frame: Frame, recipe: Recipe) -> Checked:
+    """Check that a frame that can be read still cannot be cut, or whatever else was wrong with it."""
+    for cut in recipe.cuts:
+        recipe.cut_frame(frame, cut)
+    problem = "listed as failed, but readable now: export again"
+    return Checked(differences=(Difference(task.label, problem, str(task.line.error), "a sound frame"),))
+
+
+def _check_rival(task: Task, frame: Frame) -> Checked:
+    """Check that a frame of an exported product and time that the manifest does not know would have lost."""
+    line, rival = task.line, with_header(of_found(task.found, "ok"), frame)
+    if rival.rank <= line.rank:
+        return Checked(unexported=True)
+    problem = "a better frame than the one exported for its time: export again"
+    kept = f"{line.label} ({line.stations} stations, created {line.created or 'unknown'})"
+    better = f"{rival.stations} stations, created {rival.created or 'unknown'}"
+    return Checked(unexported=True, differences=(Difference(task.label, problem, kept, better),))

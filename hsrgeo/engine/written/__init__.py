@@ -1,0 +1,1 @@
+"""What hsrgeo wrote earlier, as a source."""

@@ -1,0 +1,139 @@
+"""What an output folder holds for programs that show it: its COGs in order of time, by region, product and place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+
+from hsrgeo.engine.export.manifest import MANIFEST, Manifest, recipe_of
+from hsrgeo.engine.outcome import Key
+from hsrgeo.engine.recipe import Recipe
+from hsrgeo.errors import ManifestError, OptionsError, ReadbackError
+from hsrgeo.model.quantity import QUANTITIES, Quantity, quantity_named
+from hsrgeo.writers.glance import Glance, Signature, glance, signature
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """COGs of one region, product and place: what may be laid upon each other cell by cell."""
+
+    region: str
+    """Name of the region, or empty."""
+    product: str
+    glance: Glance
+    """Of the first COG; the others share place, packing and quantity."""
+    quantity: Quantity
+    limits: tuple[float, float] | None
+    """Lowest and highest physical value of echo in all of them; None where there is no echo."""
+    frames: tuple[tuple[datetime, str], ...]
+    """Times and paths below OUT, with forward slashes, in order of time."""
+    statistics: tuple[dict[str, str], ...]
+    """GDAL's statistics of each, in stored units; empty where there is no echo."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stacks:
+    """What an output folder holds."""
+
+    stacks: tuple[Stack, ...]
+    """In the order of regions as they were asked for, then by product."""
+    missing: tuple[str, ...]
+    """Paths below OUT that the manifest lists and that are not there."""
+    damaged: tuple[ReadbackError, ...]
+    """Files that are there and cannot be used."""
+
+    @property
+    def frames(self) -> int:
+        """COGs in all stacks."""
+        return sum(len(stack.frames) for stack in self.stacks)
+
+
+def stacks_of(out: Path, region: str | None = None) -> Stacks:
+    """Look through an output folder.
+
+    Args:
+        out: The output folder, with its ``manifest.jsonl`` and ``options.json``.
+        region: Only this region.
+
+    Raises:
+        ManifestError: The folder is not the OUT of an export, its manifest is damaged, or no COG of it is there.
+        OptionsError: It was exported as PNG only, or has no such region.
+    """
+    if not (out / MANIFEST).is_file():
+        raise ManifestError(str(out), f"no {MANIFEST} there: is it the OUT of an export?")
+    recipe = recipe_of(out)
+    if "cog" not in recipe.formats:
+        raise OptionsError(f"{out} holds {' and '.join(recipe.formats)} only: export it with --format cog")
+    regions = [cut.region for cut in recipe.cuts]
+    if region is not None and region not in regions:
+        known = f"expected one of {', '.join(regions)}" if any(regions) else "it was exported without regions"
+        raise OptionsError(f"no region {region!r} in {out}: {known}")
+    found = _look(out, recipe, regions if region is None else [region])
+    if not found.frames:
+        lost = len(found.missing) + len(found.damaged)
+        raise ManifestError(str(out), f"no COG there; {MANIFEST} lists {lost:,}")
+    return found
+
+
+def _look(out: Path, recipe: Recipe, regions: list[str]) -> Stacks:
+    groups: dict[tuple[int, str, int], list[tuple[datetime, str, Signature]]] = {}
+    missing: list[str] = []
+    damaged: list[ReadbackError] = []
+    for (product, time), number, path in _listed(out, recipe, regions):
+        if not (out / path).is_file():
+            missing.append(path)
+            continue
+        try:
+            told = signature(out / path)
+        except ReadbackError as error:
+            damaged.append(error)
+            continue
+        groups.setdefault((number, product, told.key), []).append((time, path, told))
+    # Keys differ from run to run, and must not decide the order: the first time does.
+    ordered = sorted(groups.items(), key=lambda group: (*group[0][:2], group[1][0][0]))
+    stacks = tuple(_stack(out, regions[number], product, group) for (number, product, _key), group in ordered)
+    return Stacks(stacks, tuple(missing), tuple(damaged))
+
+
+def _listed(out: Path, recipe: Recipe, regions: list[str]) -> Iterator[tuple[Key, int, str]]:
+    """Yield product and time, number of the region, and path of every COG that the manifest lists, by time."""
+    kept: dict[Key, tuple[str, ...]] = {}
+    with Manifest(out, read_only=True) as manifest:
+        for outcome in manifest:
+            if outcome.status == "ok" and outcome.told and outcome.key:
+                written = {output.path for output in outcome.outputs}
+                paths = tuple(f"{recipe.stem(outcome.told, region)}.tif" for region in regions)
+                kept[outcome.key] = tuple(path if path in written else "" for path in paths)
+    for key in sorted(kept, key=lambda key: (key[1], key[0])):
+        for number, path in enumerate(kept[key]):
+            if path:
+                yield key, number, path
+
+
+def _stack(out: Path, region: str, product: str, group: list[tuple[datetime, str, Signature]]) -> Stack:
+    seen = glance(out / group[0][1])
+    return Stack(
+        region=region,
+        product=product,
+        glance=seen,
+        quantity=_quantity(seen),
+        limits=_limits(seen, [told.statistics for _time, _path, told in group]),
+        frames=tuple((time, path) for time, path, _told in group),
+        statistics=tuple(told.statistics for _time, _path, told in group),
+    )
+
+
+def _limits(seen: Glance, statistics: list[dict[str, str]]) -> tuple[float, float] | None:
+    ends = [
+        float(one[name]) for one in statistics for name in ("STATISTICS_MINIMUM", "STATISTICS_MAXIMUM") if name in one
+    ]
+    return (min(ends) * seen.scale + seen.offset, max(ends) * seen.scale + seen.offset) if ends else None
+
+
+def _quantity(seen: Glance) -> Quantity:
+    """Return the quantity that a COG says it holds; where hsrgeo does not know it, one without classes."""
+    name = seen.tags.get("QUANTITY", "")
+    known = quantity_named(name, seen.tags.get("UNDETECT"), seen.unit)
+    return known or replace(QUANTITIES[1], name=name or "values", unit=seen.unit)
