@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import random
 import shutil
 import signal
@@ -339,6 +340,23 @@ def test_a_point_is_read_from_few_bytes(frames: list[Path], tmp_path: Path) -> N
     assert array.chunks == (16, store.SERIES_SIDE, store.SERIES_SIDE)
     files = [path for path in (out / "equivalent_reflectivity_factor" / "c").rglob("*") if path.is_file()]
     assert len(files) == -(-len(frames) // 16)  # the crop is one band: a shard for each block of times
+
+
+@pytest.mark.parametrize(("name", "layout", "zarr_format"), [form for form in FORMS if form[0] == "a.zarr"])
+def test_a_chunk_that_was_lost_is_told_and_never_not_observed(
+    frames: list[Path], tmp_path: Path, name: str, layout: str, zarr_format: int
+) -> None:
+    out = tmp_path / name
+    made(frames[:4], out, options(layout, zarr_format))
+    files = [path for path in out.rglob("equivalent_reflectivity_factor/**/[0-9]*") if path.is_file()]
+    lost = max(files, key=lambda path: path.stat().st_size)
+    lost.unlink()
+    held_in = "series" if "series" in lost.parts else "map" if "map" in lost.parts else layout
+    dataset = open_array(out, layout=held_in)
+    for one in (dataset, pickle.loads(pickle.dumps(dataset))):  # noqa: S301 - as dask sends it
+        with pytest.raises(SourceError, match="is not whole: its file") as told:
+            one.compute()
+        assert str(lost) in str(told.value)
 
 
 class CountingStore(LocalStore):

@@ -372,8 +372,7 @@ def test_points_take_less_than_a_hundredth_of_the_bytes(
 ) -> None:
     monkeypatch.setattr("hsrgeo.cube.store.SERIES_TIMES", 288)  # as it is: shards hold few chunks
     source = cube(frames, tmp_path / "a.zarr", {"layout": "both"})
-    monkeypatch.setattr("zarr.storage.LocalStore", CountingStore)
-    monkeypatch.setattr("zarr.storage._common.LocalStore", CountingStore)
+    monkeypatch.setattr("hsrgeo.cube.whole.LocalStore", CountingStore)
     CountingStore.read_bytes = 0
     points = Points(("a", "b"), tuple(lonlat(row, 500) for row in (650, 655)))  # one chunk
     run(source, tmp_path / "o.csv", points=points)

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -21,16 +19,6 @@ from hsrgeo.errors import SourceError
 from hsrgeo.model.grid import Grid
 from hsrgeo.model.quantity import Quantity
 from hsrgeo.model.times import FRAME_STEP
-
-
-@dataclass(frozen=True)
-class Files:
-    """Where a Zarr array lies on disk."""
-
-    path: str
-    """Of a file, with ``{t}``, ``{y}`` and ``{x}`` for its number along times, rows and columns."""
-    shape: tuple[int, int, int]
-    """Times, rows and columns in a file: a chunk, or a shard of many."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,32 +44,19 @@ class OpenCube:
     """Times, rows and columns of what can only be read as a whole."""
     values: Any
     """The variable: shape (times, rows, columns), read when it is indexed."""
-    files: Files | None = None
-    """Of a Zarr store."""
 
     def read(self, times: slice, rows: slice, cols: slice) -> NDArray[np.int16]:
         """Return packed values, shape (times, rows, columns), row 0 is the north row.
 
         Raises:
-            SourceError: They cannot be read.
+            SourceError: They cannot be read, or are not there.
         """
-        self._refuse_lost(times, rows, cols)
         try:
             block: NDArray[np.int16] = self.values[times, rows, cols].values
         except (OSError, ValueError, RuntimeError, KeyError) as error:  # of zarr, of its codecs, of HDF5
             reason = str(error) or type(error).__name__
             raise SourceError(str(self.path), f"cannot be read at {self.times[times.start]}: {reason}") from error
         return block
-
-    def _refuse_lost(self, *window: slice) -> None:
-        # Zarr takes a chunk that is not there for one without values; hsrgeo writes every one.
-        if self.files is None:
-            return
-        spans = (range(s.start // n, (s.stop - 1) // n + 1) for s, n in zip(window, self.files.shape, strict=True))
-        for t, y, x in product(*spans):
-            name = self.files.path.format(t=t, y=y, x=x)
-            if not os.path.exists(name):  # noqa: PTH110 - once for each chunk that is read
-                raise SourceError(str(self.path), f"is not whole: its file {name} is not there; copy or make it again")
 
 
 @contextmanager
@@ -103,9 +78,7 @@ def opened_cube(path: Path, layouts: tuple[str, ...]) -> Iterator[OpenCube]:
     there = [layout for layout in layouts if (path / layout).is_dir()]
     with packed_cube(path, there[0] if there else None, chunks=None) as dataset:
         values = dataset.variables[values_name(dataset, path)]
-        told = _told(path, dataset, values)
-        array = path.joinpath(*there[:1], values_name(dataset, path))
-        yield replace(told, files=_files_of(array)) if array.is_dir() else told
+        yield _told(path, dataset, values)
 
 
 def _told(path: Path, dataset: Any, values: Any) -> OpenCube:  # noqa: ANN401 - of xarray
@@ -129,22 +102,6 @@ def _told(path: Path, dataset: Any, values: Any) -> OpenCube:  # noqa: ANN401 - 
         )
     except (KeyError, ValueError, TypeError, AttributeError, IndexError, OverflowError) as error:
         raise SourceError(str(path), f"is no cube that hsrgeo made: {error!r}") from error
-
-
-def _files_of(array: Path) -> Files:
-    own = str(array).replace("{", "{{").replace("}", "}}")
-    try:
-        if (array / "zarr.json").is_file():
-            told = json.loads((array / "zarr.json").read_bytes())
-            shape = told["chunk_grid"]["configuration"]["chunk_shape"]
-            separator, start = told["chunk_key_encoding"].get("configuration", {}).get("separator", "/"), "c"
-        else:
-            told = json.loads((array / ".zarray").read_bytes())
-            shape, separator, start = told["chunks"], told.get("dimension_separator", "."), ""
-        times, rows, cols = (int(number) for number in shape)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise SourceError(str(array), f"is no array that hsrgeo made: {error!r}") from error
-    return Files(f"{own}/" + separator.join([*start, "{t}", "{y}", "{x}"]), (times, rows, cols))
 
 
 def _step(recipe: dict[str, Any]) -> timedelta:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from hsrgeo.cube.axis import missing_between
 from hsrgeo.cube.backend import missing_variable, packed_dataset, packed_undetect
 from hsrgeo.cube.cf import dataset_attrs, grid_of, physical, quantity_of, times_of
+from hsrgeo.cube.extra import need
 from hsrgeo.errors import OptionsError, SourceError
 from hsrgeo.formats.names import FrameName
 from hsrgeo.model.grid import Grid
@@ -69,6 +70,7 @@ def packed_cube(path: Path, layout: str | None = None, *, chunks: Any = "auto") 
     """Open a cube as it is packed, with dask in its own chunks where `chunks` is not None.
 
     Raises:
+        MissingExtraError: zarr is not installed.
         SourceError: It cannot be opened.
         OptionsError: It has no such layout.
     """
@@ -79,10 +81,15 @@ def packed_cube(path: Path, layout: str | None = None, *, chunks: Any = "auto") 
         raise OptionsError(f"layout {layout!r}: {path} holds {' and '.join(groups)}")
     group = layout if groups and layout else (groups[0] if groups else None)
     options: dict[str, Any] = {"mask_and_scale": False, "decode_times": False}
+    store: Any = path
     if path.suffix.lower() != ".nc":
+        need("zarr")
+        from hsrgeo.cube.whole import whole_store  # noqa: PLC0415 - imports zarr
+
+        store = whole_store(path)
         options |= {"engine": "zarr", "consolidated": False}
     try:
-        dataset = xr.open_dataset(path, group=group, chunks={} if chunks == "auto" else chunks, **options)
+        dataset = xr.open_dataset(store, group=group, chunks={} if chunks == "auto" else chunks, **options)
     except (OSError, ValueError, KeyError) as error:
         raise SourceError(str(path), f"cannot be opened as a cube: {error}") from error
     own = str(dataset.attrs.get("layout", ""))

@@ -21,11 +21,12 @@ from typing import Any
 import numpy as np
 import rasterio
 import shapely
-import zarr.storage
 from exactextract import exact_extract
 from exactextract.feature import JSONFeatureSource
 from exactextract.raster import NumPyRasterSource
+from zarr.storage import LocalStore
 
+import hsrgeo.cube.whole
 from hsrgeo.cube.places import Points, Polygons
 from hsrgeo.engine.series.options import SeriesOptions
 from hsrgeo.engine.series.run import series
@@ -52,7 +53,7 @@ _CITIES = {
 }
 
 
-class CountingStore(zarr.storage.LocalStore):
+class CountingStore(LocalStore):
     """Counts the bytes that are read."""
 
     read_bytes = 0
@@ -140,8 +141,7 @@ def main(frames: Path, cogs: Path, cube: Path) -> None:
         of_cogs = measured("COGs", cogs, out, points=points)
         of_frames = measured("frames of a day", frames, out, points=points, **first_day)
         print(f"{'':>24}  the cube is {of_cogs / of_cube:.0f} x as fast as COGs, {of_frames / of_cube:.0f} x as frames")
-        zarr.storage.LocalStore = CountingStore  # type: ignore[misc] # for this process
-        zarr.storage._common.LocalStore = CountingStore  # type: ignore[attr-defined] # likewise
+        hsrgeo.cube.whole.LocalStore = CountingStore  # type: ignore[attr-defined] # for this process
         a_series(cube, out, points=points)
         held = sum(path.stat().st_size for path in cube.rglob("*") if path.is_file())
         share = CountingStore.read_bytes / held
