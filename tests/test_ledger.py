@@ -514,7 +514,7 @@ def test_what_a_killed_run_left_of_a_loser_goes_though_nothing_is_to_be_done(tmp
 def unlocked() -> Iterator[None]:
     """Without the lock, which would hold up for two minutes whoever comes after a run that was killed."""
     with patch(
-        "hsrgeo.engine.export.journal._BucketLock", lambda _path: nullcontext(SimpleNamespace(check=lambda: None))
+        "hsrgeo.engine.export.journal.BucketLock", lambda _path: nullcontext(SimpleNamespace(check=lambda: None))
     ):
         yield
 

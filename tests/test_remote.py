@@ -18,7 +18,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hsrgeo.engine.export import journal
+from hsrgeo.engine.export import lock
 from hsrgeo.engine.export.journal import MANIFEST
 from hsrgeo.engine.export.manifest import Manifest
 from hsrgeo.engine.outcome import of_found
@@ -213,13 +213,13 @@ def test_a_run_elsewhere_is_waited_for_until_it_was_silent_long_enough(out: Remo
     held_by(out, host="elsewhere")
     with pytest.raises(ManifestError, match=r"elsewhere, process \d+"):
         Manifest(out)
-    with patch.object(journal, "_LEASE_S", 0.0), patch.object(journal, "_SETTLE_S", 0.0), Manifest(out):
+    with patch.object(lock, "_LEASE_S", 0.0), patch.object(lock, "_SETTLE_S", 0.0), Manifest(out):
         assert json.loads(lock_of(out).read_bytes())["run"] != "another"
 
 
 def test_a_run_that_was_taken_over_ends(out: RemotePath) -> None:
     taken = pytest.raises(WriteError, match="taken over by another run")
-    with patch.object(journal, "_BEAT_S", 0.01), taken, Manifest(out) as manifest:
+    with patch.object(lock, "_BEAT_S", 0.01), taken, Manifest(out) as manifest:
         held_by(out)
         manifest._journal._lock._beat.join(5)  # type: ignore[attr-defined]
         manifest.append(replace(of_found(FOUND, "failed"), seconds=1))
@@ -234,14 +234,14 @@ def test_a_lock_that_is_no_json_is_somebodys(out: RemotePath) -> None:
 
 def test_of_two_that_take_over_at_once_one_has_it(out: RemotePath) -> None:
     held_by(out, host="elsewhere")
-    asked = journal._BucketLock._age
+    asked = lock.BucketLock._age
 
     def meanwhile(lock: Any) -> float:
         age = asked(lock)
         held_by(out, host="a third one")
         return age
 
-    stale = patch.object(journal, "_LEASE_S", 0.0), patch.object(journal._BucketLock, "_age", meanwhile)
+    stale = patch.object(lock, "_LEASE_S", 0.0), patch.object(lock.BucketLock, "_age", meanwhile)
     with stale[0], stale[1], pytest.raises(ManifestError, match="another run is writing into it"):
         Manifest(out)
     assert json.loads(lock_of(out).read_bytes())["host"] == "a third one"
@@ -264,7 +264,7 @@ def test_a_bucket_that_knows_no_conditions(out: RemotePath, bucket: MemoryBucket
             raise OSError(errno.ENOTSUP, "no conditions")
         whole(key, data, new=False, over="")
 
-    with patch.object(bucket, "write", without), patch.object(journal, "_SETTLE_S", 0.0):
+    with patch.object(bucket, "write", without), patch.object(lock, "_SETTLE_S", 0.0):
         with Manifest(out) as manifest:
             manifest.append(of_found(FOUND, "failed"))
             with pytest.raises(ManifestError, match="another run"):
