@@ -93,6 +93,11 @@ class ArchiveError(SourceError):
     """A tar archive is damaged or unsafe."""
 
 
+def label_of(source: str, member: str | None) -> str:
+    """Return what people call a file, or a member of an archive."""
+    return source if member is None else f"{source} [{member}]"
+
+
 class FrameError(HsrGeoError):
     """One frame cannot be used.
 
@@ -122,7 +127,7 @@ class FrameError(HsrGeoError):
         return f"{self.problem}: expected {self.expected}, found {self.found}"
 
     def __str__(self) -> str:
-        place = f"{self.source} [{self.member}]" if self.member is not None else self.source
+        place = label_of(self.source, self.member)
         return f"{place}: {self.detail}" if place else self.detail
 
 

@@ -24,7 +24,7 @@ from hsrgeo.model.quantity import QUANTITIES, RAIN, clean_values
 from hsrgeo.model.window import Window
 from hsrgeo.products.rain import rain_frame
 from hsrgeo.reading import open_frame
-from tests.conftest import TIME, MakeFile, Pixels, frame_name
+from tests.conftest import TIME, MakeFile, Pixels, frame_name, make_tar
 
 xr = pytest.importorskip("xarray")
 pytest.importorskip("dask")
@@ -238,6 +238,43 @@ def test_a_frame_that_breaks_later_is_nodata_with_a_warning(folder: Path) -> Non
     assert not np.isnan(values[3]).all()
 
 
+@pytest.mark.parametrize(("name", "gz"), [("a.tar", False), ("a.tar.gz", True)])
+def test_an_archive_opens_as_its_frames_do(folder: Path, tmp_path: Path, name: str, gz: bool) -> None:  # noqa: FBT001
+    archive = tmp_path / name
+    archive.write_bytes(make_tar([(path.name, path.read_bytes()) for path in sorted(folder.iterdir())], gz=gz))
+    with pytest.warns(BrokenFrameWarning):
+        expected = open_array(folder, window=CROP).load()
+    dataset = open_array(archive, window=CROP)
+    assert not dataset["reflectivity"].variable._in_memory
+    for one in (dataset, pickle.loads(pickle.dumps(dataset))):  # noqa: S301 - as dask sends it
+        with pytest.warns(BrokenFrameWarning, match=rf"no data for {archive} \[\S+\.bin\.gz\]"):
+            xr.testing.assert_identical(one.load(), expected)
+    with pytest.warns(HsrGeoWarning, match=r"1 broken.*truncated"):
+        assert open_array(archive, check=True).sizes["time"] == 3
+
+
+def test_an_archive_that_is_cut_gives_what_came_before_and_says_so(folder: Path, tmp_path: Path) -> None:
+    archive = tmp_path / "a.tar.gz"
+    data = make_tar([(path.name, path.read_bytes()) for path in sorted(folder.iterdir())])
+    archive.write_bytes(data[: len(data) * 3 // 8])  # inside the second of four
+    with pytest.warns(HsrGeoWarning, match=r"1 broken.*truncated: the file ends inside the archive \(after 1 frames\)"):
+        assert open_array(archive).sizes["time"] == 1
+
+
+def test_frames_of_compressed_archives_are_held_up_to_a_limit(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = (path for path in sorted(folder.iterdir())[:2])
+    monkeypatch.setattr("hsrgeo.cube.frames._MOST_HELD_BYTES", first.stat().st_size)
+    for name, gz in (("a.tar.gz", True), ("a.tar", False)):
+        made = make_tar([(path.name, path.read_bytes()) for path in (first, second)], gz=gz)
+        (tmp_path / name).write_bytes(made)
+    assert open_array(tmp_path / "a.tar").sizes["time"] == 2
+    assert open_array(tmp_path / "a.tar.gz", end=TIME + STEP).sizes["time"] == 1
+    with pytest.raises(OptionsError, match=r"narrow start and end, or make a cube of it"):
+        open_array(tmp_path / "a.tar.gz")
+
+
 def test_selection_by_time_and_area(folder: Path) -> None:
     dataset = open_array(str(folder / "*.gz"), start=TIME, end=TIME + 2 * STEP, bbox=(126.7, 37.4, 127.2, 37.7))
     assert dataset.sizes["time"] == 2
@@ -276,7 +313,7 @@ def test_other_grids_and_products_are_never_mixed(tmp_path: Path, make_file: Mak
 
 def test_wrong_use_is_told(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "a.tar.gz").write_bytes(b"")
-    with pytest.raises(OptionsError, match="make a cube of it first"):
+    with pytest.raises(SourceError, match=r"no usable frame found: .*expected a tar archive, found 0 bytes"):
         open_array(tmp_path)
     with pytest.raises(OptionsError, match="exclude"):
         open_array(folder, window=CROP, bbox=(126, 37, 127, 38))

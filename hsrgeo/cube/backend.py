@@ -13,7 +13,7 @@ from xarray.backends import BackendEntrypoint
 from xarray.core import indexing
 
 from hsrgeo.cube.cf import coordinates, dataset_attrs, minutes, physical, time_variable, values_attrs
-from hsrgeo.cube.stack import Content, FileLayer, Layer, Making, Stack, Values
+from hsrgeo.cube.stack import Content, FrameLayer, Layer, Making, Stack, Values
 from hsrgeo.errors import OptionsError
 from hsrgeo.formats.composite import decode
 from hsrgeo.formats.names import claims_frame
@@ -21,8 +21,7 @@ from hsrgeo.model.frame import Frame
 from hsrgeo.model.grid import Grid
 from hsrgeo.model.quantity import Quantity
 from hsrgeo.products.rain import KMA_LAW, Law
-from hsrgeo.sources.found import read_file
-from hsrgeo.sources.remote import place
+from hsrgeo.sources.found import Found
 
 Undetect = str | float
 """``code``: as stored; ``nan``: as nodata; a number: that physical value."""
@@ -89,8 +88,9 @@ class HsrGeoBackend(BackendEntrypoint):
         path = os.fspath(filename_or_obj)
         law = zr if isinstance(zr, Law) else Law(*zr)
         making = Making(quantity=quantity, law=law, values=values, block=block)
-        frame = making.of(decode(read_file(place(path)), path, block=block))
-        layer = FileLayer(path, making, frame.grid, frame.quantity, frame.time)
+        found = Found(path, None, None, 0)
+        frame = making.of(decode(found.read(), path, block=block))
+        layer = FrameLayer(found, making, frame.grid, frame.quantity, frame.time)
         dataset = packed_dataset(
             [layer], [frame.time], frame.grid, frame.quantity, values=values, undetect=undetect, lonlat=lonlat
         )

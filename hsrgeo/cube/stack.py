@@ -22,8 +22,7 @@ from hsrgeo.model.quantity import Quantity
 from hsrgeo.model.window import Area, Window
 from hsrgeo.products.rain import KMA_LAW, Law, rain_frame
 from hsrgeo.products.warp import Target, Warp, warp_for
-from hsrgeo.sources.found import read_file
-from hsrgeo.sources.remote import place
+from hsrgeo.sources.found import Found
 
 Content = Literal["stored", "rain"]
 Values = Literal["clean", "raw"]
@@ -95,11 +94,10 @@ class Layer(Protocol):
 
 
 @dataclass(frozen=True)
-class FileLayer:
-    """A frame's file."""
+class FrameLayer:
+    """A frame in a file, or in an archive."""
 
-    label: str
-    """Its path."""
+    found: Found
     making: Making
     grid: Grid
     """Where what is made of it must lie."""
@@ -107,18 +105,23 @@ class FileLayer:
     """What it must hold."""
     time: datetime
 
+    @property
+    def label(self) -> str:
+        """For people."""
+        return self.found.label
+
     def frame(self) -> Frame:
         """Return what is made of the frame.
 
         Raises:
             HsrGeoError: It cannot be read, is broken, or does not belong to the others.
         """
-        frame = decode(read_file(place(self.label)), self.label, block=self.making.block)
-        part = self.making.of(frame)
+        found = self.found
+        part = self.making.of(decode(found.read(), found.source, member=found.member, block=self.making.block))
         if part.grid != self.grid:
-            raise FrameError("other grid", _grid_text(self.grid), _grid_text(part.grid), self.label)
+            raise FrameError("other grid", _grid_text(self.grid), _grid_text(part.grid), found.source, found.member)
         if part.quantity != self.quantity:
-            raise FrameError("other quantity", self.quantity.name, part.quantity.name, self.label)
+            raise FrameError("other quantity", self.quantity.name, part.quantity.name, found.source, found.member)
         return part
 
     def read(self, rows: slice, cols: slice) -> NDArray[np.int16]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal, cast, get_args
 
-from hsrgeo.errors import FrameError, HsrGeoError
+from hsrgeo.errors import FrameError, HsrGeoError, label_of
 from hsrgeo.formats.composite import decode
 from hsrgeo.formats.names import FrameName, basename
 from hsrgeo.model.frame import Frame
@@ -64,7 +64,7 @@ class Outcome:
     @property
     def label(self) -> str:
         """Source and member, for people."""
-        return f"{self.source} [{self.member}]" if self.member is not None else self.source
+        return label_of(self.source, self.member)
 
     @property
     def name(self) -> str:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from hsrgeo.errors import HsrGeoError, SourceError, TooLargeError
+from hsrgeo.errors import HsrGeoError, SourceError, TooLargeError, label_of
 from hsrgeo.formats.composite import MAX_STORED_BYTES
 from hsrgeo.formats.names import FrameName, basename
 from hsrgeo.sources.remote import Place, RemotePath, place
@@ -74,6 +74,11 @@ class Found:
     """Where a member's bytes begin in its archive, unpacked; None where they are in pieces."""
     extent: Extent | None = None
     """Where the stored bytes are for a worker elsewhere, which is not sent them (`hsrgeo.sources.several.lend`)."""
+
+    @property
+    def label(self) -> str:
+        """Source and member, for people."""
+        return label_of(self.source, self.member)
 
     def read(self) -> bytes:
         """Return the stored bytes.

@@ -1,0 +1,200 @@
+"""Frames, in files and archives, as one dataset: only headers are read before their pixels are asked for."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+import xarray as xr
+
+from hsrgeo.cube.axis import missing_between, rank_of
+from hsrgeo.cube.backend import frame_attrs, packed_dataset
+from hsrgeo.cube.stack import FrameLayer, Making
+from hsrgeo.errors import FrameError, HsrGeoError, HsrGeoWarning, OptionsError, SourceError
+from hsrgeo.formats.composite import decode, peek_header, product_of
+from hsrgeo.formats.names import FrameName
+from hsrgeo.model.frame import Frame
+from hsrgeo.model.header import Header
+from hsrgeo.sources.found import Found
+from hsrgeo.sources.remote import RemotePath, place
+from hsrgeo.sources.scan import scan
+from hsrgeo.sources.several import lend
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from hsrgeo.cube.opening import View
+
+_TOLD = 3  # broken frames in a warning
+_HEADER_BYTES = 1 << 16  # packed, of a file: enough to unpack its header
+_MOST_HELD_BYTES = 2 << 30  # packed frames of compressed archives, in memory
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    """A frame's file with a sound header."""
+
+    found: Found
+    told: FrameName
+    header: Header
+
+    @property
+    def shape(self) -> tuple[int, int, int, int, int]:
+        """What decides the grid, and what the first block holds."""
+        header = self.header
+        return header.map_code, header.nx, header.ny, header.dxy, header.data_codes[0]
+
+
+def open_frames(sources: list[str | Path], making: Making, view: View) -> xr.Dataset:
+    """Open frames, see `hsrgeo.open`.
+
+    Raises:
+        OptionsError: They hold several products and none is chosen, or are more than can be held in memory.
+        SourceError: A source does not exist, or none of the frames is sound.
+        WindowError: The area lies outside.
+    """
+    broken: list[tuple[datetime | None, str]] = []
+    by_time = _candidates(sources, view, broken)
+    first = _first_sound(by_time, making, broken)
+    if first is None:
+        told = f": {broken[0][1]}" if broken else ""
+        raise SourceError(", ".join(map(str, sources)), f"no usable frame found{told}")
+    chosen, made = first
+    if making.area is not None:
+        _decoded(chosen, making).grid.window_for(making.area)  # warns
+    times: list[datetime] = []
+    layers: list[FrameLayer] = []
+    for time in sorted(by_time):
+        candidates = [one for one in by_time[time] if _belongs(one, chosen, broken)]
+        layer = _best_layer(candidates, making, made, broken, check=view.check)
+        if layer is not None:
+            times.append(time)
+            layers.append(layer)
+    missing = missing_between(times, view.step, [time for time, _why in broken if time is not None])
+    _warn(broken)
+    dataset = packed_dataset(
+        layers,
+        times,
+        made.grid,
+        made.quantity,
+        values=making.values,
+        undetect=view.undetect,
+        lonlat=view.lonlat,
+        missing=missing,
+        strict=False,
+    )
+    dataset.attrs = frame_attrs(made)
+    for name in ("source_file", "source_crc32", "station_count", "stations", "count_clipped"):
+        dataset.attrs.pop(name, None)  # of one frame only
+    decoded = xr.decode_cf(dataset)
+    if view.chunks is None:
+        return decoded
+    # Dask names arrays by what they hold: gigabytes of packed frames would be copied for that.
+    token = uuid4().hex if any(layer.found.data for layer in layers) else None
+    return decoded.chunk({"time": 1} if view.chunks == "auto" else view.chunks, token=token)
+
+
+def _candidates(
+    sources: list[str | Path], view: View, broken: list[tuple[datetime | None, str]]
+) -> dict[datetime, list[_Candidate]]:
+    by_time: dict[datetime, list[_Candidate]] = {}
+    products: set[str] = set()
+    held = 0
+    for entry in scan(sources, view.selection):
+        found = lend(entry) if entry.member is not None else entry
+        if found.error is not None or found.told is None:
+            broken.append((found.told.time if found.told else None, str(found.error)))
+            continue
+        held += len(found.data or b"")
+        if held > _MOST_HELD_BYTES:
+            raise OptionsError(
+                f"{found.source}: the wanted frames take more than {_MOST_HELD_BYTES >> 30} GB, packed, and a "
+                "compressed archive can only be read from its beginning, not at random: narrow start and end, or make "
+                "a cube of it (hsrgeo cube ARCHIVE --out NAME.zarr) and open that"
+            )
+        try:
+            header = peek_header(_head(found))
+            if header.time.replace(second=0) != found.told.time:
+                raise FrameError("time", str(found.told.time), str(header.time))
+        except HsrGeoError as error:
+            told = error.at(found.source, found.member) if isinstance(error, FrameError) else error
+            broken.append((found.told.time, str(told)))
+            continue
+        products.add(found.told.product or product_of(header))
+        by_time.setdefault(found.told.time, []).append(_Candidate(found, found.told, header))
+    if len(products) > 1:
+        raise OptionsError(f"the sources hold {', '.join(sorted(products))}: choose a product")
+    return by_time
+
+
+def _head(found: Found) -> bytes:
+    if found.member is not None:
+        return found.read()[:_HEADER_BYTES]
+    path = place(found.source)
+    try:
+        if isinstance(path, RemotePath):
+            return path.read_bytes(_HEADER_BYTES)
+        with path.open("rb") as file:
+            return file.read(_HEADER_BYTES)
+    except OSError as error:
+        raise SourceError(str(path), f"cannot be read: {error.strerror or error}") from error
+
+
+def _first_sound(
+    by_time: dict[datetime, list[_Candidate]], making: Making, broken: list[tuple[datetime | None, str]]
+) -> tuple[_Candidate, Frame] | None:
+    """Return the first sound frame, and what is made of it: all others must be like it."""
+    for time in sorted(by_time):
+        for candidate in list(by_time[time]):
+            try:
+                return candidate, making.of(_decoded(candidate, making))
+            except FrameError as error:
+                broken.append((time, str(error)))
+                by_time[time].remove(candidate)
+    return None
+
+
+def _decoded(candidate: _Candidate, making: Making) -> Frame:
+    found = candidate.found
+    return decode(found.read(), found.source, member=found.member, block=making.block)
+
+
+def _belongs(one: _Candidate, first: _Candidate, broken: list[tuple[datetime | None, str]]) -> bool:
+    if one.shape == first.shape:
+        return True
+    header, other = one.header, first.header
+    why = f"{header.nx} x {header.ny} cells of {header.dxy} m, the first has {other.nx} x {other.ny} of {other.dxy} m"
+    broken.append((one.told.time, f"{one.found.label}: another grid or quantity: {why}"))
+    return False
+
+
+def _best_layer(
+    candidates: list[_Candidate],
+    making: Making,
+    made: Frame,
+    broken: list[tuple[datetime | None, str]],
+    *,
+    check: bool,
+) -> FrameLayer | None:
+    layers = [FrameLayer(one.found, making, made.grid, made.quantity, one.told.time) for one in candidates]
+    if len(layers) == 1 and not check:
+        return layers[0]
+    ranked = []
+    for layer in layers:  # seldom: which of several is better only shows when they are unpacked
+        try:
+            ranked.append((*rank_of(layer.frame()), layer.label, layer))
+        except HsrGeoError as error:
+            broken.append((layer.time, str(error)))
+    return max(ranked, key=lambda entry: entry[:-1])[-1] if ranked else None
+
+
+def _warn(broken: Iterable[tuple[datetime | None, str]]) -> None:
+    told = [why for _time, why in broken]
+    if told:
+        more = f"; and {len(told) - _TOLD:,} more" if len(told) > _TOLD else ""
+        text = f"{len(told):,} broken or unlike the first, left out: {'; '.join(told[:_TOLD])}{more}"
+        warnings.warn(text, HsrGeoWarning, stacklevel=4)
