@@ -359,6 +359,40 @@ def test_a_chunk_that_was_lost_is_told_and_never_not_observed(
         assert str(lost) in str(told.value)
 
 
+@pytest.mark.parametrize("zarr_format", [3, 2])
+def test_chunks_without_any_observation_are_there(make_file: MakeFile, tmp_path: Path, zarr_format: int) -> None:
+    pixels = np.full((GRID.height, GRID.width), -30000, np.int16)
+    pixels[-200:, -300:] = 1234
+    paths = []
+    for number in range(4):
+        paths.append(tmp_path / frame_name(TIME + number * STEP))
+        paths[-1].write_bytes(make_file(pixels, time=TIME + number * STEP))
+    out = tmp_path / "a.zarr"
+    made(paths[:3], out, options("series", zarr_format, window=None))
+    made(paths, out, options("series", zarr_format, window=None))
+    cells = open_array(out).reflectivity.values
+    assert cells.shape == (4, GRID.height, GRID.width)
+    assert np.count_nonzero(~np.isnan(cells)) == 4 * 200 * 300
+    assert float(cells[3, -1, -1]) == pytest.approx(12.34)
+
+
+@pytest.mark.parametrize(("name", "layout", "zarr_format"), [form for form in FORMS if form[0] == "a.zarr"])
+def test_nothing_is_added_to_a_cube_that_lost_a_chunk(
+    frames: list[Path], tmp_path: Path, name: str, layout: str, zarr_format: int
+) -> None:
+    out = tmp_path / name
+    made(frames[:20], out, options(layout, zarr_format))  # blocks of 16 times: the second is added to
+    files = [path for path in out.rglob("equivalent_reflectivity_factor/**/[0-9]*") if path.is_file()]
+    for lost in (min(files), max(files)):
+        moved = lost.rename(tmp_path / "moved")
+        with pytest.raises(SourceError, match="is not whole: its file") as told:
+            list(make_cube(frames[:24], out, options(layout, zarr_format)))
+        assert str(lost) in str(told.value)
+        moved.rename(lost)
+    made(frames[:24], out, options(layout, zarr_format))
+    assert np.array_equal(packed(out, "map" if layout == "both" else None), stored(frames[:24]))
+
+
 class CountingStore(LocalStore):
     """Counts the bytes that are read."""
 

@@ -30,6 +30,7 @@ from hsrgeo.cube.cf import NO_TIME, coordinates, time_variable, times_of, values
 from hsrgeo.cube.extra import need
 from hsrgeo.cube.store import SERIES_SIDE, Layout, Shape, read_band
 from hsrgeo.cube.stored import packed_cube, values_name
+from hsrgeo.cube.whole import lost, whole_store
 from hsrgeo.errors import SourceError, refused
 from hsrgeo.writers.files import write_file
 
@@ -156,6 +157,7 @@ def begin_zarr(plan: Plan) -> list[tuple[int, int]]:
 
     Raises:
         WriteError: The disk refused.
+        SourceError: The old cube has lost a file.
     """
     marker = plan.part / _PLAN
     with suppress(OSError):
@@ -226,8 +228,18 @@ def _compressors(zarr_format: int, *, smooth: bool) -> Any:  # noqa: ANN401
 def _link_maps(plan: Plan) -> None:
     new, old = plan.array(plan.part, "map"), plan.array(plan.out, "map")
     for order, slot in enumerate(plan.slots):
-        source = Path(f"{slot.stem}.map") if slot.old is None else _chunk(old, plan, (slot.old, 0, 0))
-        _link(source, _chunk(new, plan, (order, 0, 0)))
+        target = _chunk(new, plan, (order, 0, 0))
+        if slot.old is None:
+            _link(Path(f"{slot.stem}.map"), target)
+        else:
+            _link_old(plan, _chunk(old, plan, (slot.old, 0, 0)), target)
+
+
+def _link_old(plan: Plan, source: Path, target: Path) -> None:
+    try:
+        _link(source, target)
+    except FileNotFoundError as error:
+        raise lost(plan.out, source) from error
 
 
 def _chunk(array: Path, plan: Plan, key: tuple[int, int, int]) -> Path:
@@ -271,10 +283,17 @@ def gather(plan: Plan, old: Any, block: int, band: int) -> NDArray[np.int16]:  #
 
 
 def build_series(tasks: Sequence[tuple[int, int]], plan: Plan) -> int:
-    """Write blocks of the layout series, whole files each; runs in a worker."""
-    new = zarr.open_array(plan.array(plan.part, "series"), mode="r+")
+    """Write blocks of the layout series, whole files each; runs in a worker.
+
+    Raises:
+        SourceError: The old cube has lost a file.
+    """
+    with zarr.config.set({"array.write_empty_chunks": True}):  # a file that is not there was lost, see `WholeStore`
+        new = zarr.open_array(plan.array(plan.part, "series"), mode="r+")
     old_path = plan.array(plan.out, "series")
-    old = zarr.open_array(old_path, mode="r") if old_path.exists() else None
+    old = None
+    if old_path.exists():
+        old = zarr.open_array(whole_store(plan.out), path=old_path.relative_to(plan.out).as_posix(), mode="r")
     for block, band in tasks:
         if not _link_unchanged(plan, old, block, band):
             start, rows = block * plan.shape.series_times, plan.shape.bands[band]
@@ -297,9 +316,9 @@ def _link_unchanged(plan: Plan, old: Any, block: int, band: int) -> bool:  # noq
         down = plan.shape.band_rows // SERIES_SIDE
         across = plan.shape.padded_width // SERIES_SIDE
         keys = [(block, row, col) for row in range(band * down, (band + 1) * down) for col in range(across)]
+    before, after = plan.array(plan.out, "series"), plan.array(plan.part, "series")
     for key in keys:
-        with suppress(FileNotFoundError):  # chunks of nothing but nodata are not written
-            _link(_chunk(plan.array(plan.out, "series"), plan, key), _chunk(plan.array(plan.part, "series"), plan, key))
+        _link_old(plan, _chunk(before, plan, key), _chunk(after, plan, key))
     return True
 
 

@@ -31,10 +31,15 @@ class WholeStore(WrapperStore[LocalStore]):
         buffer = await super().get(key, prototype, byte_range)
         if buffer is None and _VALUES.search(key):
             cube = Path(self._store.root)
-            raise SourceError(str(cube), f"is not whole: its file {cube / key} is not there; copy or make it again")
+            raise lost(cube, cube / key)
         return buffer
 
 
 def whole_store(cube: Path) -> WholeStore:
     """Open the store of a cube for reading."""
     return WholeStore(LocalStore(cube, read_only=True))
+
+
+def lost(cube: Path, file: Path) -> SourceError:
+    """Return what to raise where a file of a cube is not there."""
+    return SourceError(str(cube), f"is not whole: its file {file} is not there; copy or make it again")
