@@ -6,10 +6,12 @@ import atexit
 import os
 import signal
 import sys
+import threading
 import time
 from types import FrameType
 
 _SAME_WISH_S = 2.0
+_AGAIN_S = 0.05
 
 
 class Ending:
@@ -24,6 +26,7 @@ class Ending:
         self._number = 0
         self._begun: float | None = None
         self._deaf = False  # to Ctrl-C, as a script's shell makes what it puts in the background
+        self._unraisable = sys.unraisablehook
 
     def install(self) -> None:
         """Handle these signals from now on."""
@@ -32,10 +35,21 @@ class Ending:
         atexit.register(self._deafen)
         self._deaf = signal.getsignal(signal.SIGINT) == signal.SIG_IGN
         signal.signal(signal.SIGINT, self)
+        sys.unraisablehook = self._unheard
         for name in ("SIGTERM", "SIGHUP"):
             number = getattr(signal, name, None)  # not every system has them
             if number is not None and signal.getsignal(number) != signal.SIG_IGN:  # as nohup wants it, of workers too
                 signal.signal(number, self)
+
+    def _unheard(self, unraisable: sys.UnraisableHookArgs) -> None:
+        """Raise again, a moment later, what Python threw away: it does so in callbacks, such as those of imports."""
+        if not isinstance(unraisable.exc_value, KeyboardInterrupt):
+            self._unraisable(unraisable)
+            return
+        self._begun = None
+        again = threading.Timer(_AGAIN_S, os.kill, (os.getpid(), self._number or signal.SIGINT))
+        again.daemon = True
+        again.start()
 
     def _deafen(self) -> None:
         for name in ("SIGINT", "SIGTERM", "SIGHUP"):

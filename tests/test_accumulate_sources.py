@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,12 @@ from typer.testing import CliRunner
 from hsrgeo.cli.accumulate import accumulate as command
 from hsrgeo.engine.accumulate.options import AccumulateOptions
 from hsrgeo.engine.accumulate.run import Accumulation, accumulate
+from hsrgeo.engine.accumulate.sources import ExportSource
 from hsrgeo.engine.export.run import export
 from hsrgeo.engine.options import ExportOptions
 from hsrgeo.engine.regions import Region
 from hsrgeo.engine.simulate import write_simulation
-from hsrgeo.errors import OptionsError
+from hsrgeo.errors import FrameError, OptionsError
 from hsrgeo.model.times import KST
 from hsrgeo.model.window import BBox
 
@@ -72,6 +74,31 @@ def test_an_export_of_every_second_frame_counts_each_for_ten_minutes(frames: Pat
     assert found == expected
     assert made.notes[0] == f"each time stands for 10min, as most times of {half} are so far apart"
     assert summed(half, tmp_path / "c", every=TEN)[1] == expected
+
+
+def test_an_export_between_whole_steps_is_not_dropped_in_silence(frames: Path, tmp_path: Path) -> None:
+    odd = tmp_path / "odd"
+    odd.mkdir()
+    for path in frames.iterdir():
+        if path.name.removesuffix(".bin.gz").endswith("5"):  # 11:45, 11:55, ...
+            shutil.copyfile(path, odd / path.name)
+    half = exported(odd, tmp_path / "half", window=WINDOW)
+    with pytest.raises(OptionsError, match="10min apart and never on whole 10min after midnight KST, as 2022-06-09T"):
+        summed(half, tmp_path / "a")
+    made, _found = summed(half, tmp_path / "a", every=timedelta(minutes=5))
+    assert made.counts["ok"] > 1
+
+
+def test_the_first_of_two_kinds_is_the_first_in_time(frames: Path, tmp_path: Path) -> None:
+    crop = exported(frames, tmp_path / "crop", window=WINDOW)
+    shifted = exported(frames, tmp_path / "shifted", window=(WINDOW[0] + 1, *WINDOW[1:]))
+    cogs = sorted(crop.rglob("*.tif"))
+    cogs[1].write_bytes((shifted / cogs[1].relative_to(crop)).read_bytes())
+    cogs[0].write_bytes(b"")  # broken, so the second is the first
+    slow = ExportSource(crop, AccumulateOptions())
+    last = next(one for one in slow._found if one.source == str(cogs[-1]))
+    with pytest.raises(FrameError, match="another grid"):
+        slow.open(last)  # opened before all others, as a thread may
 
 
 def test_sums_do_not_go_into_an_export_or_a_cube(frames: Path, tmp_path: Path) -> None:

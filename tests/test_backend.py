@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.metadata
 import json
 import math
@@ -18,10 +19,11 @@ from hypothesis import strategies as st
 
 from hsrgeo.engine.export.run import export
 from hsrgeo.engine.options import ExportOptions
+from hsrgeo.engine.regions import Region
 from hsrgeo.errors import FrameError, HsrGeoWarning, MissingExtraError, OptionsError, SourceError, WindowError
 from hsrgeo.model.grid import grids
 from hsrgeo.model.quantity import QUANTITIES, RAIN, clean_values
-from hsrgeo.model.window import Window
+from hsrgeo.model.window import BBox, Window
 from hsrgeo.products.rain import rain_frame
 from hsrgeo.reading import open_frame
 from tests.conftest import TIME, MakeFile, Pixels, frame_name, make_tar
@@ -311,7 +313,29 @@ def test_other_grids_and_products_are_never_mixed(tmp_path: Path, make_file: Mak
         assert open_array(tmp_path, product="HSR").attrs["product"] == "HSR"
 
 
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"quantity": "rian"}, "quantity 'rian': expected stored or rain"),
+        ({"quantity": "Rain"}, "quantity 'Rain': expected stored or rain"),
+        ({"values": "cleen"}, "values 'cleen': expected clean or raw"),
+        ({"block": 0}, "block 0: blocks are counted from 1"),
+        ({"layout": "seriess"}, "layout 'seriess': expected map or series"),
+        ({"layout": "map"}, "layout is for a cube, region for an exported folder; frames have neither"),
+        ({"region": "seoul"}, "layout is for a cube, region for an exported folder; frames have neither"),
+        ({"resolution": 500.0}, "resolution and resampling need a crs"),
+        ({"resampling": "average"}, "resolution and resampling need a crs"),
+        ({"every": timedelta(minutes=7)}, "must divide a day evenly"),
+    ],
+)
+def test_a_word_that_is_not_known_is_told(folder: Path, wrong: dict[str, Any], told: str) -> None:
+    with pytest.raises(OptionsError, match=told):
+        open_array(folder, **wrong)
+
+
 def test_wrong_use_is_told(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(OptionsError, match="no source is given"):
+        open_array([])
     (tmp_path / "a.tar.gz").write_bytes(b"")
     with pytest.raises(SourceError, match=r"no usable frame found: .*expected a tar archive, found 0 bytes"):
         open_array(tmp_path)
@@ -371,6 +395,52 @@ def test_exported_regions_are_chosen_by_name(folder: Path, tmp_path: Path) -> No
     with pytest.raises(OptionsError, match="choose a region"):
         open_array(tmp_path / "out")
     assert open_array(tmp_path / "out", region="busan").sizes["time"] == 3
+    with pytest.raises(OptionsError, match=r"region 'daegu': .* has seoul, busan"):
+        open_array(tmp_path / "out", region="daegu")
+
+
+def test_a_region_is_found_whatever_it_and_its_files_are_called(folder: Path, tmp_path: Path) -> None:
+    named = (Region("09", BBox(126.7, 37.4, 127.2, 37.7)), Region("b", BBox(128.9, 35, 129.3, 35.3)))
+    plain = ExportOptions(jobs=1, formats="cog", regions=named)
+    for out, options in (
+        (tmp_path / "plain", plain),
+        (tmp_path / "named", dataclasses.replace(plain, name="{region}-{time:%H%M}")),
+    ):
+        list(export(folder, out, options))
+        for region in named:
+            with pytest.warns(HsrGeoWarning):
+                frames = open_array(folder, bbox=region.bbox, check=True)
+            assert open_array(out, region=region.name)["reflectivity"].equals(frames["reflectivity"])
+
+
+def test_an_export_of_every_second_frame_lacks_no_time(tmp_path: Path, make_file: MakeFile) -> None:
+    for number in (1, 3, 7, 9, 11):  # 11:20, 11:30, -, 11:50, 12:00, 12:10
+        (tmp_path / frame_name(TIME + number * STEP)).write_bytes(make_file(time=TIME + number * STEP))
+    list(export(tmp_path, tmp_path / "out", ExportOptions(jobs=1, formats="cog", window=CROP)))
+    dataset = open_array(tmp_path / "out")
+    assert dataset.sizes["time"] == 5
+    assert list(dataset["missing_times"].values) == [np.datetime64("2022-06-09T02:40")]
+
+
+def test_cogs_of_two_grids_are_never_stacked(tmp_path: Path, make_file: MakeFile) -> None:
+    rain = ExportOptions(jobs=1, formats="cog", window=CROP, quantity="rain")
+    for number, options in enumerate((ExportOptions(jobs=1, formats="cog", window=CROP), rain)):
+        time = TIME + number * STEP
+        (tmp_path / frame_name(time)).write_bytes(make_file(time=time))
+        list(export(tmp_path / frame_name(time), tmp_path / f"{number}", options))
+    first, second = (next((tmp_path / name).rglob("*.tif")) for name in "01")
+    list(export(tmp_path / frame_name(TIME + STEP), tmp_path / "0", ExportOptions(jobs=1, formats="cog", window=CROP)))
+    other = next(path for path in (tmp_path / "0").rglob("*.tif") if path != first)
+    other.write_bytes(second.read_bytes())
+    with pytest.warns(BrokenFrameWarning, match="quantity: expected reflectivity, as the first, found rain_rate"):
+        values = open_array(tmp_path / "0")["reflectivity"].values
+    assert np.isnan(values[1]).all()
+    assert not np.isnan(values[0]).all()
+    shifted = ExportOptions(jobs=1, formats="cog", window=(CROP[0] + 1, *CROP[1:]))
+    list(export(tmp_path / frame_name(TIME + STEP), tmp_path / "2", shifted))
+    other.write_bytes(next((tmp_path / "2").rglob("*.tif")).read_bytes())
+    with pytest.warns(BrokenFrameWarning, match="another grid: expected 300 x 320 cells of"):
+        assert np.isnan(open_array(tmp_path / "0")["reflectivity"].values[1]).all()
 
 
 @given(st.sets(st.integers(0, 40), min_size=1), st.sets(st.integers(0, 40)))

@@ -715,11 +715,27 @@ def test_who_asks_again_later_means_it() -> None:
         assert (done.stdout, done.returncode) == (stdout, status)
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_what_python_throws_away_is_raised_again(number: int) -> None:
+    # As an import does: the signal comes inside the callback of a weak reference, where no exception gets out.
+    script = (
+        "import os, signal, sys, time, weakref, hsrgeo.__main__ as m\n"
+        "m.Ending().install()\n"
+        "class Lock: pass\n"
+        "lock = Lock()\n"
+        "held = weakref.ref(lock, lambda _gone: signal.raise_signal(int(sys.argv[1])))\n"
+        "try:\n    del lock; print('thrown away', flush=True); time.sleep(30)\n"
+        "except KeyboardInterrupt as interrupt:\n    print(interrupt.args)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script, str(number)], capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == (f"thrown away\n({number:d},)\n", "")
+
+
 def test_what_ends_a_run_is_held_back_while_workers_start() -> None:
     # As hsrgeo.engine.workers.parallel does: its own handler for Ctrl-C, and the signal again when they have started.
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     held: list[int] = []
-    ending = Ending()
+    ending, hook = Ending(), sys.unraisablehook
     try:
         ending.install()
         signal.signal(signal.SIGINT, lambda number, _frame: held.append(number))
@@ -730,6 +746,7 @@ def test_what_ends_a_run_is_held_back_while_workers_start() -> None:
             signal.raise_signal(signal.SIGINT)
         assert caught.value.args == (signal.SIGTERM,)
     finally:
+        sys.unraisablehook = hook
         for number, handler in before.items():
             signal.signal(number, handler)
 

@@ -226,6 +226,19 @@ def test_a_run_that_was_taken_over_ends(out: RemotePath) -> None:
     assert json.loads(lock_of(out).read_bytes())["run"] == "another"
 
 
+def test_a_run_that_slept_while_another_took_over_ends_and_leaves_the_lock(out: RemotePath) -> None:
+    taken = pytest.raises(WriteError, match="taken over by another run")
+    with patch.object(lock, "_LEASE_S", -1.0), taken, Manifest(out) as manifest:  # no beat came between
+        held_by(out)
+        manifest.append(of_found(FOUND, "failed"))
+        manifest.sync()
+    assert json.loads(lock_of(out).read_bytes())["run"] == "another"
+    lock_of(out).unlink()
+    with Manifest(out):
+        held_by(out)
+    assert json.loads(lock_of(out).read_bytes())["run"] == "another"
+
+
 def test_a_lock_that_is_no_json_is_somebodys(out: RemotePath) -> None:
     lock_of(out).write_bytes(b"?")
     with pytest.raises(ManifestError, match="unknown, process unknown"):

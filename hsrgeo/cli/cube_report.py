@@ -17,17 +17,19 @@ def follow(run: Cube, out: Path, *, quiet: bool, json: bool) -> None:
     for note in run.notes:
         say(f"note: {note}")
     errors: list[tuple[str, HsrGeoError]] = []
-    for outcome in run:
-        if outcome.error and len(errors) < _KEPT:
-            errors.append((outcome.label, outcome.error))
+    try:
+        for outcome in run:
+            if outcome.error and len(errors) < _KEPT:
+                errors.append((outcome.label, outcome.error))
+    finally:  # where an error ends the run, what came before it is told too
+        for label, error in errors[:_TOLD]:
+            text = str(error)
+            say(f"failed: {text if label in text else f'{label}: {text}'}")
+        if run.counts["failed"] > _TOLD:
+            say(f"failed: {run.counts['failed'] - _TOLD:,} more; --json tells them")
     seconds = time.perf_counter() - begun
-    for label, error in errors[:_TOLD]:
-        text = str(error)
-        say(f"failed: {text if label in text else f'{label}: {text}'}")
-    if run.counts["failed"] > _TOLD:
-        say(f"failed: {run.counts['failed'] - _TOLD:,} more; --json tells them")
     counts, total = run.counts, run.counts.total()
-    if not quiet and not total:
+    if not total:  # told whatever was asked for: it is why the exit status is 1
         say("no frame found")
     elif not quiet:
         numbers = {

@@ -52,9 +52,14 @@ class Follower:
 
     def follow(self) -> None:
         """Run to the end; notes and broken frames go to stderr."""
-        for outcome in self._outcomes():
-            if outcome.error and len(self._errors) < _KEPT:
-                self._errors.append((outcome.label, outcome.error))
+        try:
+            for outcome in self._outcomes():
+                if outcome.error and len(self._errors) < _KEPT:
+                    self._errors.append((outcome.label, outcome.error))
+        finally:  # where an error ends the run, what came before it is told too
+            self._tell_errors()
+
+    def _tell_errors(self) -> None:
         for note in self._run.notes:
             say(f"note: {note}")
         for label, error in self._errors[:_TOLD]:
@@ -65,13 +70,13 @@ class Follower:
 
     def tell(self, made: str) -> None:
         """Print what came of it, in one line."""
-        if self._quiet:
-            return
         counts, tally = self._run.counts, self._run.tally
         frames = counts.total()
-        if not frames:
+        if not frames:  # told whatever was asked for: it is why the exit status is 1
             passed = f"{tally.unselected:,} not selected, {tally.passed_over.total():,} passed over"
             say(f"no frame found ({passed})")
+            return
+        if self._quiet:
             return
         words: dict[Status, str] = {"ok": "used", "duplicate": "duplicate", "failed": "failed"}
         told = ", ".join(f"{counts[status]:,} {word}" for status, word in words.items() if counts[status])

@@ -13,7 +13,7 @@ import numpy as np
 from hsrgeo.cube.build import Plan, gather, template
 from hsrgeo.cube.extra import need
 from hsrgeo.cube.store import SERIES_SIDE, Layout, read_map
-from hsrgeo.errors import WriteError
+from hsrgeo.errors import WriteError, refused
 
 _LEVEL = 4  # of zlib: zstd needs a plugin of HDF5's in every reader
 
@@ -36,10 +36,13 @@ def write_netcdf(plan: Plan) -> Iterator[int]:
             if old is not None:
                 old.close()
         os.replace(plan.part, plan.out)  # noqa: PTH105 - as writers do
-    except (OSError, RuntimeError) as error:
+    except OSError as error:
+        raise refused(str(plan.out), error) from error
+    except RuntimeError as error:
+        raise WriteError(str(plan.out), f"cannot be written: {error}") from error
+    finally:
         with suppress(OSError):
             plan.part.unlink(missing_ok=True)
-        raise WriteError(str(plan.out), f"cannot be written: {error}") from error
 
 
 def _write_coordinates(plan: Plan, layout: Layout) -> None:

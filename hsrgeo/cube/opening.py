@@ -12,7 +12,7 @@ from hsrgeo.cube.extra import need
 from hsrgeo.cube.kinds import CUBE_SUFFIXES, kind_of
 from hsrgeo.cube.reference import SUFFIXES
 from hsrgeo.errors import OptionsError
-from hsrgeo.model.times import FRAME_STEP
+from hsrgeo.model.times import refuse_uneven
 from hsrgeo.model.window import Area, BBox, Window, as_bbox, as_center, as_window
 from hsrgeo.products.rain import KMA_LAW, Law
 from hsrgeo.products.warp import Resampling, as_target
@@ -27,17 +27,28 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class View:
-    """What of an array is wanted, and how it is shown; the words are those of `hsrgeo.open`."""
+    """What of an array is wanted, and how it is shown; the words are those of `hsrgeo.open`.
+
+    Raises:
+        OptionsError: A word that is not known, or a step that does not divide a day.
+    """
 
     selection: Selection
     area: Area | None
-    step: timedelta
+    step: timedelta | None
+    """Every so often there should be a time, where that was said."""
     undetect: str | float
     lonlat: bool
     chunks: Any
     layout: str | None
     region: str
     check: bool
+
+    def __post_init__(self) -> None:
+        if self.step is not None:
+            refuse_uneven(f"every {self.step}", self.step)
+        if self.layout not in (None, "map", "series"):
+            raise OptionsError(f"layout {self.layout!r}: expected map or series")
 
 
 def open(  # noqa: A001, PLR0913 - `hsrgeo.open` is its name; every option has a name of its own
@@ -116,10 +127,14 @@ def open(  # noqa: A001, PLR0913 - `hsrgeo.open` is its name; every option has a
     from hsrgeo.cube.stack import Making  # noqa: PLC0415
 
     listed = [sources] if isinstance(sources, (str, Path)) else list(sources)
+    if not listed:
+        raise OptionsError("no source is given: name files, folders or archives")
+    if crs is None and (resolution is not None or resampling != "nearest"):
+        raise OptionsError("resolution and resampling need a crs")
     view = View(
         selection=Selection(start, end, every, product),
         area=_area(bbox, window, center, size),
-        step=every or FRAME_STEP,
+        step=every,
         undetect=undetect,
         lonlat=lonlat,
         chunks=chunks,
@@ -134,6 +149,8 @@ def open(  # noqa: A001, PLR0913 - `hsrgeo.open` is its name; every option has a
     if kinds == {"frames"}:
         from hsrgeo.cube.frames import open_frames  # noqa: PLC0415
 
+        if layout or region:
+            raise OptionsError("layout is for a cube, region for an exported folder; frames have neither")
         return open_frames(listed, making, view)
     if len(listed) != 1:
         raise OptionsError("a cube or an exported folder is opened on its own, not together with other sources")

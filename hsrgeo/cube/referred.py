@@ -50,6 +50,8 @@ def open_reference(path: Path, view: View) -> xr.Dataset:
         raise OptionsError(f"product {view.selection.product}: {path} holds {product}")
     times = times_of(kept["time"].values)
     wanted = [order for order, time in enumerate(times) if view.selection.wants(FrameName(product, "", time))]
+    if not wanted:
+        raise SourceError(str(path), "holds no time that is wanted")
     kept = kept.isel(time=wanted)
     missing = times_of(kept["missing_times"].values) if "missing_times" in kept.variables else []
     making = making_of(shape)

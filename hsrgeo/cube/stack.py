@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import lru_cache
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 from xarray.backends import BackendArray
 from xarray.core import indexing
 
-from hsrgeo.errors import ClippedWarning, FrameError, HsrGeoError, HsrGeoWarning
+from hsrgeo.errors import ClippedWarning, FrameError, HsrGeoError, HsrGeoWarning, OptionsError
 from hsrgeo.formats.composite import decode
 from hsrgeo.model.frame import Frame
 from hsrgeo.model.grid import Grid
@@ -34,7 +34,11 @@ class BrokenFrameWarning(HsrGeoWarning):
 
 @dataclass(frozen=True, slots=True)
 class Making:
-    """What is made of each frame before it goes into an array; the words are those of `ExportOptions`."""
+    """What is made of each frame before it goes into an array; the words are those of `ExportOptions`.
+
+    Raises:
+        OptionsError: A word that is not known.
+    """
 
     area: Area | None = None
     quantity: Content = "stored"
@@ -42,6 +46,16 @@ class Making:
     values: Values = "clean"
     target: Target | None = None
     block: int = 1
+
+    def __post_init__(self) -> None:
+        for name, given, known in (
+            ("quantity", self.quantity, get_args(Content)),
+            ("values", self.values, get_args(Values)),
+        ):
+            if given not in known:
+                raise OptionsError(f"{name} {given!r}: expected {' or '.join(known)}")
+        if self.block < 1:
+            raise OptionsError(f"block {self.block}: blocks are counted from 1")
 
     def of(self, frame: Frame) -> Frame:
         """Return the frame as the array shows it.

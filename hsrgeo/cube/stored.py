@@ -20,15 +20,16 @@ from hsrgeo.cube.extra import need
 from hsrgeo.errors import OptionsError, SourceError
 from hsrgeo.formats.names import FrameName
 from hsrgeo.model.grid import Grid
+from hsrgeo.model.times import export_step
 from hsrgeo.sources.catalogs import catalog_frames, is_catalog
-from hsrgeo.writers.layers import cog_facts, read_cog
+from hsrgeo.writers.layers import CogFacts, cog_facts, read_cog
 
 if TYPE_CHECKING:
     from hsrgeo.cube.opening import View
 
 
 LAYOUTS = ("map", "series")
-_MANIFEST = "manifest.jsonl"  # what `hsrgeo export` leaves beside its outputs
+_MANIFEST, _OPTIONS = "manifest.jsonl", "options.json"  # what `hsrgeo export` leaves beside its outputs
 
 
 def open_cube(path: Path, view: View) -> xr.Dataset:
@@ -45,7 +46,7 @@ def open_cube(path: Path, view: View) -> xr.Dataset:
     product = str(dataset.attrs.get("product", ""))
     if view.selection.product and view.selection.product.upper() != product:
         raise OptionsError(f"product {view.selection.product}: {path} holds {product}")
-    dataset = _selected(dataset, view, product)
+    dataset = _selected(dataset, view, product, path)
     values = dataset[quantity.name]
     if view.undetect != "code":
         packed = packed_undetect(quantity, view.undetect)
@@ -111,10 +112,12 @@ def values_name(dataset: xr.Dataset, path: Path) -> str:
     return names[0]
 
 
-def _selected(dataset: xr.Dataset, view: View, product: str) -> xr.Dataset:
+def _selected(dataset: xr.Dataset, view: View, product: str, path: Path) -> xr.Dataset:
     wants = view.selection.wants
     minutes = times_of(dataset["time"].values)
     kept = [order for order, time in enumerate(minutes) if wants(FrameName(product, "", time))]
+    if minutes and not kept:
+        raise SourceError(str(path), "holds no time that is wanted")
     if len(kept) != len(minutes):
         whole = kept and len(kept) == kept[-1] - kept[0] + 1
         dataset = dataset.isel(time=slice(kept[0], kept[-1] + 1) if whole else kept)
@@ -135,10 +138,12 @@ class CogLayer:
 
     label: str
     """Its path."""
+    like: CogFacts
+    """Of the first of them."""
 
     def read(self, rows: slice, cols: slice) -> NDArray[np.int16]:
         """Return stored cells, see `Layer.read`."""
-        return read_cog(Path(self.label), rows, cols)
+        return read_cog(Path(self.label), rows, cols, self.like)
 
 
 def open_export(out: Path, view: View) -> xr.Dataset:
@@ -158,7 +163,7 @@ def open_export(out: Path, view: View) -> xr.Dataset:
     grid = Grid(facts.tags.get("GRID", ""), facts.wkt2, facts.transform, facts.width, facts.height)
     quantity = quantity_of({"quantity": facts.tags.get("QUANTITY"), "undetect": facts.tags.get("UNDETECT", 0)})
     rows, cols = (slice(None), slice(None)) if view.area is None else grid.window_for(view.area).slices
-    layers = [CogLayer(str(paths[time])) for time in times]
+    layers = [CogLayer(str(paths[time]), facts) for time in times]
     dataset = packed_dataset(
         layers,
         times,
@@ -167,7 +172,7 @@ def open_export(out: Path, view: View) -> xr.Dataset:
         values="raw" if facts.tags.get("VALUES") == "raw" else "clean",
         undetect=view.undetect,
         lonlat=view.lonlat,
-        missing=missing_between(times, view.step, failed),
+        missing=missing_between(times, view.step or export_step([*times, *failed]), failed),
         strict=False,
     ).isel(y=rows, x=cols)
     dataset.attrs = dataset_attrs(products.pop(), quantity, synthetic="SYNTHETIC" in facts.tags)
@@ -193,6 +198,9 @@ def _told_by_manifest(out: Path, view: View) -> tuple[dict[datetime, Path], set[
     paths: dict[datetime, Path] = {}
     failed: set[datetime] = set()
     products: set[str] = set()
+    regions = _regions(out)
+    if view.region and view.region not in regions:
+        raise OptionsError(f"region {view.region!r}: {out} has {', '.join(filter(None, regions)) or 'none'}")
     for told, status, outputs in _lines(out):
         if told is None or not view.selection.wants(told):
             continue
@@ -202,13 +210,29 @@ def _told_by_manifest(out: Path, view: View) -> tuple[dict[datetime, Path], set[
             continue
         cogs = [path for path in outputs if path.endswith(".tif")]
         if view.region:
-            cogs = [path for path in cogs if view.region in path.split("/")]
+            order = regions.index(view.region)  # a frame has one of each, in this order, whatever their names
+            cogs = cogs[order : order + 1]
         if len(cogs) > 1:
-            raise _several_regions(out, cogs[0].split("/")[0])
+            raise _several_regions(out, regions[0])
         if cogs:
             products.add(told.product)
             paths[told.time.astimezone(UTC)] = out / cogs[0]
     return paths, failed, products
+
+
+def _regions(out: Path) -> list[str]:
+    """Return the names of an export's regions, in order; an empty one where it has a single area.
+
+    Raises:
+        SourceError: What it was made with cannot be read.
+    """
+    try:
+        recipe = json.loads((out / _OPTIONS).read_bytes())["recipe"]
+        return [str(cut["region"]) for cut in recipe["cuts"]]
+    except OSError as error:
+        raise SourceError(str(out / _OPTIONS), f"cannot be read: {error.strerror or error}") from error
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise SourceError(str(out / _OPTIONS), f"is damaged: {error!r}") from error
 
 
 def _lines(out: Path) -> Iterator[tuple[FrameName | None, str, list[str]]]:

@@ -15,7 +15,7 @@ from hsrgeo.cube.reference import SUFFIXES
 from hsrgeo.engine.export.journal import has_manifest
 from hsrgeo.errors import ManifestError, OptionsError
 from hsrgeo.formats.names import FrameName
-from hsrgeo.model.times import FRAME_STEP, KST, usual_step
+from hsrgeo.model.times import KST, export_step
 from hsrgeo.sources.archives import is_archive
 from hsrgeo.sources.remote import Place, RemotePath, is_remote, local, place
 
@@ -73,16 +73,8 @@ One = TypeVar("One", bound=Told)
 
 
 def step_of_export(listed: Iterable[Told]) -> timedelta:
-    """Return how long each time of an export stands for: most are so far apart; `FRAME_STEP` where that tells nothing.
-
-    An export may have been made of every second frame, by ``--every`` or by hand, and nothing in it says so.
-    """
-    times = sorted({one.told.time for one in listed if one.told is not None})
-    step = usual_step(times)
-    return step if step is not None and step > FRAME_STEP and not _DAY % step else FRAME_STEP
-
-
-_DAY = timedelta(days=1)
+    """Return how long each time of an export stands for, see `export_step`."""
+    return export_step(one.told.time for one in listed if one.told is not None)
 
 
 def product_guard(found: Iterable[One]) -> Generator[One]:
@@ -107,8 +99,10 @@ def kind_of_sources(sources: Sequence[str | Path]) -> Kind:
     A folder that holds frames is read for its frames, also where something was exported into it.
 
     Raises:
-        OptionsError: A raster or a reference; a cube or an export together with another source.
+        OptionsError: None; a raster or a reference; a cube or an export together with another source.
     """
+    if not sources:
+        raise OptionsError("no source is given: name files, folders or archives")
     kinds: set[Kind] = set()
     for source in sources:
         if is_remote(source) and not str(source).lower().endswith((*CUBE_SUFFIXES, *SUFFIXES)):
@@ -125,7 +119,7 @@ def kind_of_sources(sources: Sequence[str | Path]) -> Kind:
         kinds.add("frames" if kind == "export" and path.is_dir() and _holds_frames(path) else kind)
     if len(sources) > 1 and kinds != {"frames"}:
         raise OptionsError("a cube or an exported folder is read on its own, not together with other sources")
-    return kinds.pop() if kinds else "frames"
+    return kinds.pop()
 
 
 def _kind_elsewhere(source: str) -> Kind:

@@ -20,9 +20,9 @@ _FORBIDDEN = set('/\\:*?"<>|')
 _LONGEST_NAME_BYTES = 200  # of 255 that a file system takes; a Korean letter has 3
 _RESERVED = {
     *("con", "prn", "aux", "nul", *(f"{port}{number}" for port in ("com", "lpt") for number in range(1, 10))),
-    *("manifest.jsonl", "options.json"),
+    *("manifest.jsonl", "options.json", "collection.json", "items", "items.parquet", "hsrgeo.qgz", "stack.vrt"),
 }
-# ^ Windows opens the first as devices; the last two lie beside the regions' folders
+# ^ Windows opens the first as devices; the last lie beside the regions' folders
 
 
 @dataclass(frozen=True, slots=True)

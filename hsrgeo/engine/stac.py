@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal, get_args
 
-from hsrgeo.engine.export.beside import ITEMS, PARQUET
+from hsrgeo.engine.export.beside import ITEMS, OWN_ITEM, PARQUET
 from hsrgeo.engine.export.manifest import Manifest
 from hsrgeo.engine.written.stacks import Stack, Stacks, stacks_of
 from hsrgeo.errors import OptionsError, ReadbackError, refused
@@ -49,7 +49,6 @@ _MIRROR: Json = {
     "type": PARQUET_TYPE,
     "roles": ["collection-mirror"],
 }
-_OWN_ITEM = re.compile(r"[^/]+-\d{8}T\d{4}Z(-[^/]+)?\.json")
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +150,7 @@ def _sweep(out: Path, written: set[str], *, parquet: bool) -> None:
     try:
         if (out / ITEMS).is_dir():
             for path in (out / ITEMS).iterdir():
-                if path.name not in written and _OWN_ITEM.fullmatch(path.name):
+                if path.name not in written and OWN_ITEM.fullmatch(path.name):
                     path.unlink()
         if not parquet:
             (out / PARQUET).unlink(missing_ok=True)

@@ -126,6 +126,15 @@ def usual_step(times: Iterable[datetime]) -> timedelta | None:
     return max(apart, key=lambda one: (apart[one], -one)) if apart else None
 
 
+def export_step(times: Iterable[datetime]) -> timedelta:
+    """Return how long each time of an export stands for: most are so far apart; `FRAME_STEP` where that tells nothing.
+
+    An export may have been made of every second frame, by ``--every`` or by hand, and nothing in it says so.
+    """
+    step = usual_step(sorted(set(times)))
+    return step if step is not None and step > FRAME_STEP and not timedelta(days=1) % step else FRAME_STEP
+
+
 def on_step(time: datetime, step: timedelta) -> bool:
     """Tell whether a time falls on a whole number of steps after midnight KST."""
     local = time.astimezone(KST)

@@ -120,14 +120,14 @@ class Bucket:
         self._tried(lambda: obstore.put(self._store, key, data, mode=mode))
 
     def remove(self, key: str) -> None:
-        """See `Service`."""
+        """See `WritableService`."""
         try:
             self._tried(lambda: obstore.delete(self._store, key))
         except FileNotFoundError:
             return
 
     def move(self, key: str, to: str) -> None:
-        """See `Service`."""
+        """See `WritableService`."""
         self._tried(lambda: obstore.copy(self._store, key, to))
         self.remove(key)
 

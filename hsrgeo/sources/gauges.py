@@ -19,6 +19,7 @@ from hsrgeo.errors import OptionsError
 from hsrgeo.model.times import KST, length_text, on_step, parse_time, usual_step
 from hsrgeo.sources.gauge_csv import BadRows, iso_time, separator_of
 from hsrgeo.sources.gauge_rules import ReadingRules, Unit
+from hsrgeo.sources.texts import refuse_special
 
 _TIMES = ("time", "time_utc", "time_kst", "일시")
 _NAMES = ("name", "지점명")
@@ -96,6 +97,7 @@ def read_readings(path: str | Path, names: Sequence[str], rules: ReadingRules) -
     readings = Readings(tuple(names), rules.step)
     numbers = {name: number for number, name in enumerate(names)}
     try:
+        refuse_special(path, pipes=True)
         with Path(path).open(encoding=_with_mark(rules.encoding), newline="") as file:
             first = file.readline()
             reader = csv.reader(chain([first], file), delimiter=separator_of(first), skipinitialspace=True)

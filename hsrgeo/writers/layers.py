@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -33,25 +34,51 @@ def cog_facts(path: Path) -> CogFacts:
         ReadbackError: GDAL cannot read it.
     """
     with _opened(path) as dataset:
-        wkt2 = dataset.crs.to_wkt(version="WKT2_2019") if dataset.crs else ""
-        return CogFacts(wkt2, Affine(*dataset.transform[:6]), dataset.width, dataset.height, dataset.tags())
+        return _facts(dataset)
 
 
-def read_cog(path: Path, rows: slice, cols: slice) -> NDArray[np.int16]:
+def read_cog(path: Path, rows: slice, cols: slice, like: CogFacts) -> NDArray[np.int16]:
     """Return stored values of a window of a COG, shape (rows, columns), row 0 is the north row.
 
+    Args:
+        path: The COG.
+        rows: Of the window.
+        cols: Of the window.
+        like: Of another COG, whose grid and quantity this one must have.
+
     Raises:
-        ReadbackError: GDAL cannot read it, or it holds something else than 16-bit integers.
+        ReadbackError: GDAL cannot read it, or it holds something else.
     """
     from rasterio.windows import Window  # noqa: PLC0415 - see _opened
 
     with _opened(path) as dataset:
         if dataset.dtypes[0] != "int16":
             raise ReadbackError(str(path), f"expected int16, found {dataset.dtypes[0]}")
+        _check_like(path, _facts(dataset), like)
         top, bottom, down = rows.indices(dataset.height)
         left, right, across = cols.indices(dataset.width)
         values: NDArray[np.int16] = dataset.read(1, window=Window(left, top, right - left, bottom - top))
         return values[::down, ::across]
+
+
+def _facts(dataset: Any) -> CogFacts:  # noqa: ANN401 - of rasterio
+    wkt2 = dataset.crs.to_wkt(version="WKT2_2019") if dataset.crs else ""
+    return CogFacts(wkt2, Affine(*dataset.transform[:6]), dataset.width, dataset.height, dataset.tags())
+
+
+def _check_like(path: Path, facts: CogFacts, like: CogFacts) -> None:
+    if dataclasses.replace(facts, tags={}) != dataclasses.replace(like, tags={}):
+        told = f"expected {_grid_text(like)}, as the first, found {_grid_text(facts)}"
+        raise ReadbackError(str(path), f"another grid: {told}")
+    for tag in ("QUANTITY", "UNDETECT", "VALUES"):
+        if facts.tags.get(tag) != like.tags.get(tag):
+            told = f"expected {like.tags.get(tag)}, as the first, found {facts.tags.get(tag)}"
+            raise ReadbackError(str(path), f"another {tag.lower()}: {told}")
+
+
+def _grid_text(facts: CogFacts) -> str:
+    t = facts.transform
+    return f"{facts.width} x {facts.height} cells of {t.a:g} from {t.c:g}, {t.f:g}"
 
 
 @contextmanager

@@ -17,9 +17,10 @@ from hsrgeo.engine.series.exported import Held, check_like, held_by
 from hsrgeo.engine.written.exported import exported_frames, read_exported
 from hsrgeo.engine.written.held import notes_on_held
 from hsrgeo.engine.written.home import home_of
-from hsrgeo.errors import OptionsError
+from hsrgeo.errors import HsrGeoError, OptionsError, SourceError, as_value
 from hsrgeo.formats.composite import decode
 from hsrgeo.model.frame import Frame
+from hsrgeo.model.times import kst_text, length_text, on_step
 from hsrgeo.sources.found import Found, Tally
 from hsrgeo.sources.scan import scan
 from hsrgeo.writers.cog_part import opened_cog
@@ -90,6 +91,13 @@ class ExportSource(SumSource):
             )
         )
         self.step = step_of_export(self._found)
+        times = [one.told.time for one in self._found if one.told is not None]
+        if options.every is None and times and not any(on_step(time, self.step) for time in times):
+            apart = length_text(self.step)
+            raise OptionsError(
+                f"{source}: its times are {apart} apart and never on whole {apart} after midnight KST, as "
+                f"{kst_text(times[0])}; with --every 5min (every) each counts for five minutes"
+            )
 
     def scan(self, tally: Tally) -> Iterator[Found]:
         """Yield the COGs, see `SumSource.scan`."""
@@ -106,12 +114,25 @@ class ExportSource(SumSource):
             # By one thread alone: what it reads holds back warnings, which is no matter of a single thread.
             with self._lock:
                 if self._first is None:
-                    self._first = held, _emptied(read_exported(path))
+                    self._first = self._first_readable()
             first, frame = self._first
             check_like(held, first, found.source)
             stored = cog.read(slice(0, held.grid.height), slice(0, held.grid.width))
         time = found.told.time if found.told else frame.time
         return dataclasses.replace(frame, stored=stored, time=time, name=path.name)
+
+    def _first_readable(self) -> tuple[Held, Frame]:
+        """Return what all others must be like: not whichever a thread opens first."""
+        problem: HsrGeoError = SourceError(str(self._source), "no COG of it can be read")
+        for one in self._found:
+            if one.error is not None:
+                continue
+            try:
+                with opened_cog(Path(one.source)) as cog:
+                    return held_by(cog, one.source, one.told), _emptied(read_exported(Path(one.source)))
+            except HsrGeoError as error:
+                problem = as_value(error)
+        raise problem
 
     def notes_on(self, frame: Frame) -> list[str]:
         """Return what a user should know of the values.

@@ -46,13 +46,13 @@ class Period:
         """Frames of a period without gaps."""
         return (self.end - self.start) // self.step
 
-    def path(self, region: str) -> str:
+    def path(self, region: str, what: str = "rain") -> str:
         """Return the path of its file below OUT; times are KST."""
         start = self.start.astimezone(KST)
         if self.name == "event":
-            path = f"rain_event_{start:%Y%m%d%H%M}_{self.end.astimezone(KST):%Y%m%d%H%M}.tif"
+            path = f"{what}_event_{start:%Y%m%d%H%M}_{self.end.astimezone(KST):%Y%m%d%H%M}.tif"
         else:
-            path = f"{start:%Y%m/%d}/rain_{self.name}_{start:%Y%m%d%H%M}.tif"
+            path = f"{start:%Y%m/%d}/{what}_{self.name}_{start:%Y%m%d%H%M}.tif"
         return f"{region}/{path}" if region else path
 
 

@@ -44,6 +44,8 @@ class CubeOptions:
             raise OptionsError(f"zarr format {self.zarr_format!r}: expected 2 or 3")
         if self.frames.regions is not None:
             raise OptionsError("regions: a cube has one area; make one cube for each")
+        if self.frames.dry_run or self.frames.dask is not None:
+            raise OptionsError("dry_run and dask are for exports; a cube is made on this machine")
         if self.virtual and self.layout != "map":
             raise OptionsError(
                 f"layout {self.layout}: a frame of a reference lies as it does in its file, which is map"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -9,25 +10,44 @@ from pathlib import Path
 from hsrgeo.engine.export.manifest import kept_recipe
 from hsrgeo.engine.recipe import recipe_from_json
 from hsrgeo.errors import ManifestError
+from hsrgeo.gis.classes import CLASSED
 from hsrgeo.gis.project import is_own
 from hsrgeo.sources.catalogs import COLLECTION
+from hsrgeo.writers.tags import LICENCE
 
 PROJECT = "hsrgeo.qgz"
 """Of `hsrgeo qgis`."""
 ITEMS, PARQUET = "items", "items.parquet"
 """Of `hsrgeo stac`, with the collection."""
+OWN_ITEM = re.compile(r"[^/]+-\d{8}T\d{4}Z(-[^/]+)?\.json")
+"""Name of an item in that folder."""
 
 
 def made_beside(out: Path) -> Iterator[Path]:
-    """Yield the project, stacks, styles and catalogue of an output folder; not a project that somebody worked on."""
+    """Yield the project, stacks, styles and catalogue of an output folder; not what somebody else put or worked on."""
     regions = {""}
     with suppress(ManifestError, KeyError, TypeError, ValueError):
         regions |= {cut.region for cut in recipe_from_json(kept_recipe(out) or {}).cuts}
     for region in regions:
-        yield from sorted((out / region).glob("stack*.vrt"))
-        yield from sorted((out / region).glob("stack*.qml"))
-    for pattern in ("style-*.qml", "style-*.sld", "legend-*.svg", f"{ITEMS}/*.json", PARQUET, COLLECTION):
-        yield from sorted(out.glob(pattern))
+        for stack in sorted((out / region).glob("stack*.vrt")):
+            if _tells_licence(stack):
+                yield stack
+                yield from stack.parent.glob(f"{stack.stem}.qml")
+    for quantity in CLASSED:
+        for name in (f"style-{quantity}.qml", f"style-{quantity}.sld", f"legend-{quantity}.svg"):
+            yield from out.glob(name)
+    yield from (path for path in sorted(out.glob(f"{ITEMS}/*.json")) if OWN_ITEM.fullmatch(path.name))
+    yield from out.glob(PARQUET)
+    if _tells_licence(out / COLLECTION):
+        yield out / COLLECTION
     with suppress(OSError):
         if is_own((out / PROJECT).read_bytes()):
             yield out / PROJECT
+
+
+def _tells_licence(path: Path) -> bool:
+    """Tell whether a file is hsrgeo's: each names the source of the data in the same words."""
+    try:
+        return LICENCE.encode() in path.read_bytes()
+    except OSError:
+        return False

@@ -64,6 +64,7 @@ class BucketLock:
         self._data = json.dumps(self._me).encode()
         self._over = threading.Event()
         self._lost = False
+        self._heard = time.time()  # not the clock that stands still while a machine sleeps
         self._beat = threading.Thread(target=self._beats, daemon=True)
 
     def __enter__(self) -> Self:
@@ -77,12 +78,15 @@ class BucketLock:
         self._over.set()
         self._beat.join()
         _RUNS.discard(self._me["run"])
-        if not self._lost:
-            with suppress(OSError):
+        with suppress(OSError):
+            if not self._lost and not self._is_taken():
                 self._path.unlink()
 
     def check(self) -> None:
-        """Raise a WriteError where another run has taken the folder over."""
+        """Raise a WriteError where another run has taken the folder over, such as from one that was suspended."""
+        with suppress(OSError):
+            if not self._lost and time.time() - self._heard > _LEASE_S:
+                self._lost = self._is_taken()
         if self._lost:
             raise WriteError(str(self._path.parent), "was taken over by another run; this one ends")
 
@@ -144,10 +148,14 @@ class BucketLock:
     def _beats(self) -> None:
         while not self._over.wait(_BEAT_S):
             with suppress(OSError):  # heard of again with the next beat
-                if self._holder().get("run", self._me["run"]) != self._me["run"]:
+                if self._is_taken():
                     self._lost = True
                     return
                 self._path.write_bytes(self._data)
+                self._heard = time.time()
+
+    def _is_taken(self) -> bool:
+        return bool(self._holder().get("run", self._me["run"]) != self._me["run"])
 
 
 _RUNS: set[str] = set()

@@ -145,7 +145,7 @@ class GaugeFields(Iterator[GaugeField]):
         for area in self._areas:
             surface = solved(area.places, pool)
             self.clipped += surface.clipped
-            path = self._out / _path(total.period, area.region, self._options.method)
+            path = self._out / total.period.path(area.region, f"gauges_{self._options.method}")
             tags = self._tags(total, count, area, surface)
             data = encode_bands(area.places.grid, _bands(surface), tags, utc_text(total.period.start), licence="")
             write_file(path, data)
@@ -208,11 +208,6 @@ def _area(grid: Grid, cut: Cut, options: GaugeFieldOptions) -> _Area:
             return _Area(cut.region, None, CellPlaces(grid, warp_for(grid, cut.area, target).grid))
         window = grid.window_for(cut.area)
         return _Area(cut.region, window, CellPlaces(grid, grid.crop(window)))
-
-
-def _path(period: Period, region: str, method: str) -> str:
-    # As the sums of `hsrgeo accumulate`, whose names begin with "rain_".
-    return period.path(region).replace("rain_", f"gauges_{method}_", 1)
 
 
 def _bands(surface: Surface) -> list[Band]:
