@@ -40,7 +40,7 @@ def follow(run: Cube, out: Path, *, quiet: bool, json: bool) -> None:
         }
         told = ", ".join(f"{number:,} {word}" for word, number in numbers.items() if number)
         say(f"{counted(total, 'frame')}: {told} ({seconds:.1f} s, {total / seconds:,.0f} frames/s)")
-        say(f"{out}: {counted(run.built, 'time')}, {run.missing:,} missing")
+        say(f"{out}: {counted(run.built, 'time')}, {run.missing:,} missing" if run.built else f"{out} is not written")
     if json:
         answer_json(
             {

@@ -152,7 +152,7 @@ def field(
     of its error. Missing and bad readings are counted and never filled; estimates below zero become 0 and are counted.
     A period with too few gauges has no file, and the exit status is 1.
 
-    [bold]Example:[/bold] hsrgeo gauges field rain.csv --gauges gauges.csv --step 1h --method kriging --out fields/
+    [bold]Example:[/bold] hsrgeo gauges field readings.csv --gauges gauges.csv --step 1h --method kriging --out fields/
     """
     with honest_exit():
         from hsrgeo.engine.gauges.field import gauge_fields  # noqa: PLC0415 - commands import what they need
@@ -266,7 +266,7 @@ def bias(
     are told before and after, and with each gauge left out of the factor that it is judged by. No period with a factor
     is exit status 1.
 
-    [bold]Example:[/bold] hsrgeo gauges bias rain.csv --radar gauges-rain.csv --step 1h --out bias.csv
+    [bold]Example:[/bold] hsrgeo gauges bias readings.csv --radar radar-at-gauges.csv --step 1h --out bias.csv
     """
     with honest_exit():
         from hsrgeo.engine.gauges.bias import gauge_bias  # noqa: PLC0415 - commands import what they need

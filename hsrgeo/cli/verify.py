@@ -7,6 +7,8 @@ import typer
 from hsrgeo.cli import options
 from hsrgeo.cli.common import Status, answer, honest_exit, say
 
+_TOLD = 3  # frames that nothing was compared with
+
 
 def verify(
     out: Annotated[str, typer.Argument(metavar="OUT", help="Folder or URL of an export.")],
@@ -23,12 +25,23 @@ def verify(
     Checks pixels, place, COG structure and tags; a line for every difference, and exit status 1 if there is any.
     """
     with honest_exit():
-        from hsrgeo.engine.verify.run import verify as run_verify  # noqa: PLC0415 - only where it runs
+        from hsrgeo.engine.verify.run import NOT_GIVEN  # noqa: PLC0415 - only where it runs
+        from hsrgeo.engine.verify.run import verify as run_verify  # noqa: PLC0415
 
         run = run_verify(out, [*against, *(more or ())], jobs=jobs, dask=dask, dask_wait_s=dask_wait)
-        differences = 0
+        differing = not_given = 0
         for difference in run:
-            differences += 1
-            answer(str(difference))
+            if difference.problem == NOT_GIVEN:
+                not_given += 1
+            else:
+                differing += 1
+            if difference.problem != NOT_GIVEN or not_given <= _TOLD:
+                answer(str(difference))
+        if not_given > _TOLD:
+            answer(f"{not_given - _TOLD:,} more frames of OUT are not in the sources given")
         say(f"{run.summary} (read with {run.reader})")
-        raise typer.Exit(Status.BROKEN if differences else Status.DONE)
+        if not_given:
+            say("name every source that OUT was exported from after --against")
+        if differing:
+            say("to repair it: remove the files that differ, or add --overwrite, and run the same export again")
+        raise typer.Exit(Status.BROKEN if differing or not_given else Status.DONE)

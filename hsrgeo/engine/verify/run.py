@@ -52,6 +52,10 @@ class Counts:
     """Frames of the sources that the manifest does not know; an export may have been asked for fewer."""
 
 
+NOT_GIVEN = "not in the sources given"
+"""Problem of a frame that nothing was compared with."""
+
+
 class Verification(Iterator[Difference]):
     """A check of an output folder: iterate it to make it happen; each difference comes as soon as it is known.
 
@@ -159,7 +163,7 @@ def _check_line(line: Outcome, covered: set[int], counts: Counts) -> Iterator[Di
         yield Difference(line.label, f"outputs of a frame that is {line.status}", "none", files)
     if line.status == "ok" and hash(line.label) not in covered:
         counts.uncovered += len(line.outputs)
-        yield Difference(line.label, "not in the sources given", f"a frame with CRC-32 {line.crc32:08x}", "none")
+        yield Difference(line.label, NOT_GIVEN, f"a frame with CRC-32 {line.crc32:08x}", "none")
 
 
 @dataclass(frozen=True, slots=True)
