@@ -1,6 +1,5 @@
-"""`hsrgeo gauges field`, `hsrgeo gauges bias` and `hsrgeo gauges polygons`."""
+"""`hsrgeo gauges field`."""
 
-import math
 import time
 from enum import StrEnum
 from pathlib import Path
@@ -10,7 +9,7 @@ import typer
 
 from hsrgeo.cli import options
 from hsrgeo.cli.common import Status, answer_json, counted, honest_exit, say, time_option
-from hsrgeo.cli.gauges_options import (
+from hsrgeo.cli.gauges.options import (
     Column,
     Empty,
     EmptyChoice,
@@ -28,25 +27,14 @@ from hsrgeo.cli.gauges_options import (
     Step,
     Unit,
     UnitChoice,
+    period_length,
     reading_rules,
 )
 
 if TYPE_CHECKING:  # names in signatures of helpers only: Typer reads those of commands
-    from datetime import timedelta
-    from typing import Literal
-
     from hsrgeo.engine.gauges.field import GaugeField, GaugeFields
-    from hsrgeo.products.bias import Scores
-
-gauges = typer.Typer(
-    name="gauges",
-    no_args_is_help=True,
-    help="Rain gauges: fields on the grid, mean-field bias of the radar, Thiessen polygons. Fields and polygons need "
-    "the extra: pip install 'hsrgeo\\[gauges]'.",
-)
 
 _HOW = "Interpolate"
-_COMPARE = "Compare"
 _TOLD = 20  # periods without a field that are printed
 
 
@@ -66,7 +54,6 @@ class ModelChoice(StrEnum):
     gaussian = "gaussian"
 
 
-@gauges.command(no_args_is_help=True)
 def field(
     readings: ReadingsFile,
     gauges: Gauges,
@@ -163,7 +150,7 @@ def field(
         wanted = GaugeFieldOptions(
             gauges=gauges,
             readings=rules,
-            period=_period(period),
+            period=period_length(period),
             min_coverage=min_coverage,
             at=time_option(at),
             method=method.value,
@@ -214,132 +201,6 @@ def field(
         raise typer.Exit(Status.BROKEN if run.failed or not made else Status.DONE)
 
 
-@gauges.command(no_args_is_help=True)
-def bias(
-    readings: ReadingsFile,
-    radar: Annotated[
-        Path, typer.Option(metavar="TABLE", help="Of hsrgeo series --points: .csv or .parquet; matched by name.")
-    ],
-    step: Step,
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="The table: .csv or .parquet.")],
-    period: Annotated[
-        str, typer.Option(metavar="LENGTH", help="A factor each 1h, 1d, or event.", rich_help_panel=_COMPARE)
-    ] = "1h",
-    min_rain: Annotated[
-        float,
-        typer.Option(metavar="MM", help="Gauge and radar both need it in a period.", rich_help_panel=_COMPARE),
-    ] = 0.1,
-    min_pairs: Annotated[
-        int, typer.Option(metavar="N", help="Fewer pairs give no factor.", rich_help_panel=_COMPARE)
-    ] = 5,
-    min_coverage: Annotated[
-        float,
-        typer.Option(metavar="SHARE", help="Rows of the table below are left out.", rich_help_panel=_COMPARE),
-    ] = 0.9,
-    min_frames: Annotated[
-        float,
-        typer.Option(metavar="SHARE", help="Of a reading's frames; their mean is taken.", rich_help_panel=_COMPARE),
-    ] = 1.0,
-    radar_step: Annotated[
-        str, typer.Option(metavar="LENGTH", help="What a row of the table stands for.", rich_help_panel=_COMPARE)
-    ] = "5min",
-    pairs: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Also every gauge and period, as a table.", rich_help_panel=_COMPARE),
-    ] = None,
-    stamp: Stamp = StampChoice.end,
-    unit: Unit = UnitChoice.mm,
-    column: Column = None,
-    encoding: Encoding = "utf-8",
-    missing: Missing = None,
-    empty: Empty = EmptyChoice.missing,
-    max_rain: Most = None,
-    skip_bad: SkipBad = False,
-    start: Start = None,
-    end: End = None,
-    quiet: options.Quiet = False,
-    json_: options.Json = False,
-) -> None:
-    """Compare the radar with gauges: mean-field bias (gauges over radar) of every hour, day or event.
-
-    Gauge and radar are summed up over the same times only. A period with too few pairs has no factor, never 1.0. Scores
-    are told before and after, and with each gauge left out of the factor that it is judged by. No period with a factor
-    is exit status 1.
-
-    [bold]Example:[/bold] hsrgeo gauges bias readings.csv --radar radar-at-gauges.csv --step 1h --out bias.csv
-    """
-    with honest_exit():
-        from hsrgeo.engine.gauges.bias import gauge_bias  # noqa: PLC0415 - commands import what they need
-        from hsrgeo.engine.gauges.options import GaugeBiasOptions  # noqa: PLC0415
-        from hsrgeo.model.times import parse_step  # noqa: PLC0415
-
-        rules = reading_rules(step, stamp, unit, column, encoding, missing, empty, max_rain, skip_bad, start, end)
-        wanted = GaugeBiasOptions(
-            readings=rules,
-            period=_period(period) or rules.step,
-            min_rain_mm=min_rain,
-            min_pairs=min_pairs,
-            min_coverage=min_coverage,
-            min_frames=min_frames,
-            radar_step=parse_step(radar_step),
-            pairs=pairs,
-        )
-        found = gauge_bias(readings, radar, out, wanted)
-        for note in found.notes:
-            say(f"note: {note}")
-        scored = {"as it is": found.before, "adjusted": found.after, "left out": found.left_out}
-        if not quiet:
-            of = f"{found.factors:,} of {counted(found.periods, 'period')}"
-            behind = f" of {counted(found.pairs, 'pair')}" if found.factors else ""
-            say(f"{out}: {of} with a factor{behind}, readings as the {stamp.value} of {step}")
-            for what, score in scored.items() if found.pairs else ():
-                say(f"  radar {what:9} RMSE {_told(score.rmse_mm)} mm, correlation {_told(score.correlation)}")
-        if json_:
-            answer_json(
-                {
-                    "out": str(out),
-                    "periods": found.periods,
-                    "factors": found.factors,
-                    "pairs": found.pairs,
-                    "scores": {what.replace(" ", "_"): _as_json(score) for what, score in scored.items()},
-                    "notes": found.notes,
-                }
-            )
-        raise typer.Exit(Status.DONE if found.factors else Status.BROKEN)
-
-
-@gauges.command(no_args_is_help=True)
-def polygons(
-    gauges: Annotated[Path, typer.Argument(metavar="GAUGES", help="CSV name,lon,lat in degrees.")],
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="GeoJSON in degrees: .geojson.")],
-    bbox: Annotated[
-        tuple[float, float, float, float] | None,
-        typer.Option(metavar="W S E N", help="Degrees; polygons end there, else at the grid's edge."),
-    ] = None,
-    grid: GridName = options.MAIN_GRID,
-    encoding: Annotated[str, typer.Option(metavar="NAME", help="As cp949, of a CSV that is not UTF-8.")] = "utf-8",
-) -> None:
-    """Write the Thiessen polygon of every gauge, with its area, for a GIS or for hsrgeo series --polygons.
-
-    [bold]Example:[/bold] hsrgeo gauges polygons gauges.csv --bbox 126 34 130 38.6 --out thiessen.geojson
-    """
-    with honest_exit():
-        from hsrgeo.engine.gauges.polygons import thiessen_polygons  # noqa: PLC0415 - commands import what they need
-
-        made = thiessen_polygons(gauges, out, bbox=bbox, grid=grid, encoding=encoding)
-        for note in made.notes:
-            say(f"note: {note}")
-        say(f"{made.path}: polygons of {counted(made.gauges, 'place')}")
-
-
-def _period(text: str | None) -> "timedelta | Literal['event'] | None":
-    from hsrgeo.model.times import parse_step  # noqa: PLC0415 - only where it runs
-
-    if text is None:
-        return None
-    return "event" if text.strip().lower() == "event" else parse_step(text)
-
-
 def _followed(run: "GaugeFields", *, quiet: bool) -> "list[GaugeField]":
     from rich.console import Console  # noqa: PLC0415 - only where it runs
 
@@ -359,14 +220,3 @@ def _when(one: "GaugeField") -> str:
 
     start, end = one.period.start.astimezone(KST), one.period.end.astimezone(KST)
     return f"{start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} KST"
-
-
-def _told(number: float) -> str:
-    return "unknown" if math.isnan(number) else f"{number:.3f}"
-
-
-def _as_json(score: "Scores") -> dict[str, float | None]:
-    return {
-        "rmse_mm": None if math.isnan(score.rmse_mm) else score.rmse_mm,
-        "correlation": None if math.isnan(score.correlation) else score.correlation,
-    }

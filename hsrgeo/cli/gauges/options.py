@@ -9,6 +9,9 @@ import typer
 from hsrgeo.cli.common import time_option
 
 if TYPE_CHECKING:  # names in signatures of helpers only: Typer reads those of commands
+    from datetime import timedelta
+    from typing import Literal
+
     from hsrgeo.sources.gauge_rules import ReadingRules
 
 _READ = "Understand the readings"
@@ -107,3 +110,12 @@ def reading_rules(
         start=time_option(start),
         end=time_option(end),
     )
+
+
+def period_length(text: str | None) -> "timedelta | Literal['event'] | None":
+    """Return what was said of the length of a period."""
+    from hsrgeo.model.times import parse_step  # noqa: PLC0415 - only where it runs
+
+    if text is None:
+        return None
+    return "event" if text.strip().lower() == "event" else parse_step(text)

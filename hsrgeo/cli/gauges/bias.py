@@ -1,0 +1,138 @@
+"""`hsrgeo gauges bias`."""
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hsrgeo.cli import options
+from hsrgeo.cli.common import Status, answer_json, counted, honest_exit, say
+from hsrgeo.cli.gauges.options import (
+    Column,
+    Empty,
+    EmptyChoice,
+    Encoding,
+    End,
+    Missing,
+    Most,
+    ReadingsFile,
+    SkipBad,
+    Stamp,
+    StampChoice,
+    Start,
+    Step,
+    Unit,
+    UnitChoice,
+    period_length,
+    reading_rules,
+)
+
+if TYPE_CHECKING:  # names in signatures of helpers only: Typer reads those of commands
+    from hsrgeo.products.bias import Scores
+
+_COMPARE = "Compare"
+
+
+def bias(
+    readings: ReadingsFile,
+    radar: Annotated[
+        Path, typer.Option(metavar="TABLE", help="Of hsrgeo series --points: .csv or .parquet; matched by name.")
+    ],
+    step: Step,
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="The table: .csv or .parquet.")],
+    period: Annotated[
+        str, typer.Option(metavar="LENGTH", help="A factor each 1h, 1d, or event.", rich_help_panel=_COMPARE)
+    ] = "1h",
+    min_rain: Annotated[
+        float,
+        typer.Option(metavar="MM", help="Gauge and radar both need it in a period.", rich_help_panel=_COMPARE),
+    ] = 0.1,
+    min_pairs: Annotated[
+        int, typer.Option(metavar="N", help="Fewer pairs give no factor.", rich_help_panel=_COMPARE)
+    ] = 5,
+    min_coverage: Annotated[
+        float,
+        typer.Option(metavar="SHARE", help="Rows of the table below are left out.", rich_help_panel=_COMPARE),
+    ] = 0.9,
+    min_frames: Annotated[
+        float,
+        typer.Option(metavar="SHARE", help="Of a reading's frames; their mean is taken.", rich_help_panel=_COMPARE),
+    ] = 1.0,
+    radar_step: Annotated[
+        str, typer.Option(metavar="LENGTH", help="What a row of the table stands for.", rich_help_panel=_COMPARE)
+    ] = "5min",
+    pairs: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Also every gauge and period, as a table.", rich_help_panel=_COMPARE),
+    ] = None,
+    stamp: Stamp = StampChoice.end,
+    unit: Unit = UnitChoice.mm,
+    column: Column = None,
+    encoding: Encoding = "utf-8",
+    missing: Missing = None,
+    empty: Empty = EmptyChoice.missing,
+    max_rain: Most = None,
+    skip_bad: SkipBad = False,
+    start: Start = None,
+    end: End = None,
+    quiet: options.Quiet = False,
+    json_: options.Json = False,
+) -> None:
+    """Compare the radar with gauges: mean-field bias (gauges over radar) of every hour, day or event.
+
+    Gauge and radar are summed up over the same times only. A period with too few pairs has no factor, never 1.0. Scores
+    are told before and after, and with each gauge left out of the factor that it is judged by. No period with a factor
+    is exit status 1.
+
+    [bold]Example:[/bold] hsrgeo gauges bias readings.csv --radar radar-at-gauges.csv --step 1h --out bias.csv
+    """
+    with honest_exit():
+        from hsrgeo.engine.gauges.bias import gauge_bias  # noqa: PLC0415 - commands import what they need
+        from hsrgeo.engine.gauges.options import GaugeBiasOptions  # noqa: PLC0415
+        from hsrgeo.model.times import parse_step  # noqa: PLC0415
+
+        rules = reading_rules(step, stamp, unit, column, encoding, missing, empty, max_rain, skip_bad, start, end)
+        wanted = GaugeBiasOptions(
+            readings=rules,
+            period=period_length(period) or rules.step,
+            min_rain_mm=min_rain,
+            min_pairs=min_pairs,
+            min_coverage=min_coverage,
+            min_frames=min_frames,
+            radar_step=parse_step(radar_step),
+            pairs=pairs,
+        )
+        found = gauge_bias(readings, radar, out, wanted)
+        for note in found.notes:
+            say(f"note: {note}")
+        scored = {"as it is": found.before, "adjusted": found.after, "left out": found.left_out}
+        if not quiet:
+            of = f"{found.factors:,} of {counted(found.periods, 'period')}"
+            behind = f" of {counted(found.pairs, 'pair')}" if found.factors else ""
+            say(f"{out}: {of} with a factor{behind}, readings as the {stamp.value} of {step}")
+            for what, score in scored.items() if found.pairs else ():
+                say(f"  radar {what:9} RMSE {_told(score.rmse_mm)} mm, correlation {_told(score.correlation)}")
+        if json_:
+            answer_json(
+                {
+                    "out": str(out),
+                    "periods": found.periods,
+                    "factors": found.factors,
+                    "pairs": found.pairs,
+                    "scores": {what.replace(" ", "_"): _as_json(score) for what, score in scored.items()},
+                    "notes": found.notes,
+                }
+            )
+        raise typer.Exit(Status.DONE if found.factors else Status.BROKEN)
+
+
+def _told(number: float) -> str:
+    return "unknown" if math.isnan(number) else f"{number:.3f}"
+
+
+def _as_json(score: "Scores") -> dict[str, float | None]:
+    return {
+        "rmse_mm": None if math.isnan(score.rmse_mm) else score.rmse_mm,
+        "correlation": None if math.isnan(score.correlation) else score.correlation,
+    }
