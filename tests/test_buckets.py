@@ -17,7 +17,6 @@ from typing import Any
 from unittest.mock import patch
 
 import pytest
-from joblib.externals.loky import get_reusable_executor
 from typer.testing import CliRunner
 
 import hsrgeo
@@ -97,7 +96,6 @@ def tree(out: str | Path, source: str | Path) -> dict[str, bytes]:
 
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_a_bucket_gets_the_bytes_that_a_disk_gets(url: str, frames: Path, tmp_path: Path, jobs: int) -> None:
-    get_reusable_executor().shutdown(wait=True)  # workers of an earlier test know nothing of this server
     source, out = upload(frames, f"{url}/frames"), f"{url}/out"
     here = run(frames, tmp_path / "out")
     assert here == {"ok": FRAMES, "failed": 4, "duplicate": 1}

@@ -623,3 +623,27 @@ def test_what_was_in_memory_before_never_shows() -> None:
         for byte in ("0", "90", "170")
     }
     assert len(told) == 1
+
+
+_THREADS = """
+import sys
+from concurrent.futures import ThreadPoolExecutor
+import numpy as np
+import hsrgeo
+from hsrgeo.writers.cog import encode_cog
+frame = hsrgeo.open_frame(sys.argv[1])
+parts = [frame.crop(window=(100 + 10 * number, 200, 512, 512)) for number in range(8)]
+alone = [encode_cog(part, compress=sys.argv[2]) for part in parts]
+with ThreadPoolExecutor(4) as threads:
+    together = list(threads.map(lambda number: encode_cog(parts[number % 8], compress=sys.argv[2]), range(80)))
+assert together == alone * 10
+"""
+
+
+@pytest.mark.parametrize("compress", ["deflate", "zstd", "none"])
+def test_threads_give_the_same_bytes(tmp_path: Path, frame_file: bytes, compress: Compression) -> None:
+    path = tmp_path / frame_name()
+    path.write_bytes(frame_file)
+    script = [sys.executable, "-c", _THREADS, str(path), compress]  # one compressor for all of them ended the process
+    done = subprocess.run(script, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")

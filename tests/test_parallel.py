@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import itertools
+import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 import warnings
 from collections.abc import Iterator
 from typing import Any
 
-import joblib
 import pytest
+from joblib.externals.loky import ProcessPoolExecutor
 
-from hsrgeo.engine.workers.parallel import _AHEAD, _UNREAD, run_parallel
+from hsrgeo.engine.workers.parallel import _AHEAD, run_parallel
 from hsrgeo.errors import HsrGeoError, TruncatedError
 
 # Top-level, so that workers find them.
@@ -22,6 +25,10 @@ from hsrgeo.errors import HsrGeoError, TruncatedError
 
 def squared(number: int) -> tuple[int, int]:
     return number * number, os.getpid()
+
+
+def all_of(count: int) -> list[tuple[int, int]]:
+    return list(run_parallel(squared, range(count), 2))
 
 
 def slowly(number: int) -> int:
@@ -110,20 +117,17 @@ def test_few_batches_are_under_way() -> None:
     for number, _result in enumerate(run_parallel(slowly, batches, 2)):
         most = max(most, batches.taken - number)
     assert batches.taken == 60
-    # joblib takes one for each worker at a time, and results that are on their way count here too
-    assert most <= (_AHEAD + 1) * 2 + 2
+    assert most == 2 * _AHEAD + 1  # one more is taken before a result is handed out
 
 
-def test_a_slow_reader_holds_the_workers_up() -> None:
-    # Without that, joblib is through with all 3,000 before the 100th is read.
-    batches = Counted(3000)
-    most = 0
-    for number, _result in enumerate(run_parallel(squared, batches, 2)):
-        most = max(most, batches.taken - number)
-        if number < 100:
-            time.sleep(0.01)
-    assert batches.taken == 3000
-    assert 2 * _AHEAD < most <= 2 * _UNREAD
+def test_what_is_not_read_holds_the_batches_up() -> None:
+    batches = Counted(300)
+    run = run_parallel(squared, batches, 2)
+    for number in range(10):
+        next(run)
+        time.sleep(0.02)
+        assert batches.taken <= number + 1 + 2 * _AHEAD
+    run.close()
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -192,13 +196,13 @@ def test_an_interrupt_before_the_workers_start_is_not_lost() -> None:
 
 
 def test_an_interrupt_while_the_workers_start_is_not_lost(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Interrupted(joblib.Parallel):  # type: ignore[misc]
-        def __call__(self, iterable: Any) -> Any:
+    class Interrupted(ProcessPoolExecutor):  # type: ignore[misc]
+        def submit(self, *given: Any) -> Any:
             os.kill(os.getpid(), signal.SIGINT)
             time.sleep(0.01)
-            return super().__call__(iterable)
+            return super().submit(*given)
 
-    monkeypatch.setattr("hsrgeo.engine.workers.parallel.Parallel", Interrupted)
+    monkeypatch.setattr("hsrgeo.engine.workers.parallel.ProcessPoolExecutor", Interrupted)
     with pytest.raises(KeyboardInterrupt):
         list(run_parallel(slowly, range(100), 2))
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
@@ -218,9 +222,66 @@ def test_it_runs_in_a_thread_too() -> None:
     assert len(results) == 50
 
 
-def test_workers_that_grew_are_replaced_without_a_word_and_no_result_is_lost() -> None:
+def test_workers_that_grew_go_on_without_a_word_whatever_becomes_of_warnings() -> None:
     pytest.importorskip("psutil")
-    with warnings.catch_warnings(record=True) as told:
-        warnings.simplefilter("error")
-        assert sorted(run_parallel(hoarding, range(12), 2)) == list(range(12))
-    assert not told
+    run = run_parallel(hoarding, range(12), 2)
+    results = [next(run)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # after the run began
+        results += run
+    assert sorted(results) == list(range(12))
+
+
+@pytest.mark.parametrize("sizes", [(2, 3), (2, 2), (3, 2)])
+def test_runs_side_by_side_leave_each_other_alone(sizes: tuple[int, int]) -> None:
+    first, second = (run_parallel(squared, range(60), size) for size in sizes)
+    pairs = list(itertools.islice(zip(first, second, strict=True), 20))
+    first.close()
+    rest = list(second)
+    assert sorted(square for square, _pid in [*(right for _left, right in pairs), *rest]) == [n * n for n in range(60)]
+
+
+def test_runs_in_threads_leave_each_other_alone() -> None:
+    results: list[tuple[int, int]] = []
+    threads = [
+        threading.Thread(target=lambda size=size: results.extend(run_parallel(squared, range(50), size)))
+        for size in (2, 3)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert len(results) == 100
+
+
+_FORKED = """
+import os, sys
+from hsrgeo.engine.workers.parallel import run_parallel
+def double(number): return 2 * number
+one = run_parallel(double, range(50), 2)
+over = sys.argv[1] == "over"
+if over: list(one)
+else: next(one)
+child = os.fork()
+if not child:
+    ended = sorted(run_parallel(double, range(20), 2)) == list(range(0, 40, 2))
+    if not over: one.close()
+    os._exit(0 if ended else 1)
+_pid, status = os.waitpid(child, 0)
+left = len(list(one))
+sys.exit(status or (left not in (0, 49)))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.parametrize("parent", ["over", "open"])
+def test_a_fork_has_a_pool_of_its_own(parent: str) -> None:
+    done = subprocess.run([sys.executable, "-c", _FORKED, parent], timeout=60, check=False)
+    assert done.returncode == 0
+
+
+def test_a_process_that_may_start_none_works_alone() -> None:
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        results = pool.apply(all_of, (10,))
+    assert [square for square, _pid in results] == [number * number for number in range(10)]
+    assert len({pid for _square, pid in results}) == 1

@@ -47,10 +47,11 @@ class Unpacked:
     crc32: int
 
     def block(self, number: int) -> NDArray[np.int16]:
-        """Return the stored values of a block (counted from 1), north-up, as a view of the bytes."""
+        """Return the stored values of a block (counted from 1), north-up, as a view of the bytes, not to be written."""
         shape = self.grid.height, self.grid.width
         start = HEADER_BYTES + (number - 1) * shape[0] * shape[1] * _PIXEL.itemsize
         stored = np.frombuffer(self.data, _PIXEL, shape[0] * shape[1], start).reshape(shape)
+        stored.flags.writeable = False  # crops are views of it too
         return stored[::-1]  # stored south to north
 
 

@@ -73,7 +73,9 @@ def rain_frame(frame: Frame, law: Law = KMA_LAW) -> Frame:
     Raises:
         FrameError: The frame holds something else.
     """
-    packed, clips = _table(frame.quantity, law, frame.name)
+    if frame.quantity.name not in ("reflectivity", "rain_rate"):
+        raise FrameError("no rain", "reflectivity or rain rate", frame.quantity.name, frame.name)
+    packed, clips = _table(frame.quantity, law)
     told = "as observed" if frame.quantity.name == "rain_rate" else str(law)
     stored = packed[frame.stored.view(np.uint16)]
     clipped = int(np.count_nonzero(frame.stored >= clips)) if clips <= _LARGEST else 0
@@ -88,19 +90,16 @@ def rain_frame(frame: Frame, law: Law = KMA_LAW) -> Frame:
 
 
 @lru_cache(maxsize=8)
-def _table(quantity: Quantity, law: Law, name: str) -> tuple[NDArray[np.int16], int]:
+def _table(quantity: Quantity, law: Law) -> tuple[NDArray[np.int16], int]:
     """Return the packed rate of each int16, looked up by its bits, and the first stored value that does not fit."""
     every = np.arange(-(1 << 15), 1 << 15).astype(np.int16)
     classes = clean_values(every, quantity)
     physical = (every.astype(np.float64) - quantity.minus) / quantity.scale
-    match quantity.name:
-        case "reflectivity":
-            with np.errstate(over="ignore"):
-                rates = (10 ** (physical / 10) / law.a) ** (1 / law.b)
-        case "rain_rate":
-            rates = np.maximum(physical, 0)
-        case other:
-            raise FrameError("no rain", "reflectivity or rain rate", other, name)
+    if quantity.name == "reflectivity":
+        with np.errstate(over="ignore"):
+            rates = (10 ** (physical / 10) / law.a) ** (1 / law.b)
+    else:
+        rates = np.maximum(physical, 0)
     steps = np.floor(rates * RAIN.scale + 0.5)
     packed = np.minimum(steps, _LARGEST)
     packed[classes == quantity.undetect] = RAIN.undetect

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import threading
 from collections.abc import Iterator
 from functools import lru_cache
 from typing import Literal
@@ -111,7 +112,7 @@ def _compressed(tile: NDArray[np.int16], compress: Compression) -> bytes:
     if compress == "none":
         return tile.tobytes()
     if compress == "zstd":
-        return _zstd().compress(_differences(tile).data)
+        return _PACKER.zstd.compress(_differences(tile).data)
     return zlib_ng.compress(_differences(tile).data, _DEFLATE_LEVEL)
 
 
@@ -123,6 +124,11 @@ def _differences(tile: NDArray[np.int16]) -> NDArray[np.int16]:
     return differences
 
 
-@lru_cache(maxsize=1)
-def _zstd() -> zstandard.ZstdCompressor:
-    return zstandard.ZstdCompressor(level=_ZSTD_LEVEL, write_content_size=True)
+class _Packer(threading.local):
+    """One for each thread: two in one compressor end the process, or pack other bytes."""
+
+    def __init__(self) -> None:
+        self.zstd = zstandard.ZstdCompressor(level=_ZSTD_LEVEL, write_content_size=True)
+
+
+_PACKER = _Packer()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 import zlib
 from dataclasses import dataclass
@@ -87,9 +88,17 @@ def admit(expected: Expected) -> None:
             _try_to_write(witness.parent)
 
 
-@cache
 def probe() -> str:
-    """Return what `Expected.probe` is here."""
+    """Return what `Expected.probe` is here; worked out once, though threads may ask at the same time."""
+    with _PROBING:
+        return _probed()
+
+
+_PROBING = threading.Lock()
+
+
+@cache
+def _probed() -> str:
     data = synthetic_bytes(datetime(2022, 6, 9, tzinfo=UTC), Scene(grid=grids()["kma-hb-1km"], rain="heavy"), level=1)
     frame = decode(data, "probe").crop(window=(384, 512, 320, 320))
     sums = [

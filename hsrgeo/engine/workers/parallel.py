@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import atexit
+import multiprocessing
 import multiprocessing.resource_tracker
 import os
 import signal
 import threading
 import time
-import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, wait
 from contextlib import contextmanager, suppress
 from functools import cache
-from itertools import chain, islice
+from itertools import islice
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 from weakref import WeakSet
 
-from joblib import Parallel, delayed
+from joblib.externals.loky import ProcessPoolExecutor, process_executor
 from joblib.externals.loky.backend import resource_tracker
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 
@@ -36,8 +37,6 @@ Result = TypeVar("Result")
 
 _AHEAD = 2
 # ^ batches waiting for each worker: one being worked on and one ready; memory is bounded by this, not by the archive
-_UNREAD = 32
-# ^ batches for each worker whose results nobody has read yet; a reader that is slower than the workers holds them up
 _LOOK_S = 0.5
 # ^ how often a worker looks whether its parent is there
 
@@ -47,7 +46,7 @@ def run_parallel(
 ) -> Generator[Result]:
     """Yield ``work(batch)`` for each batch, in whatever order they are done.
 
-    With one worker there is no pool. The batches are taken from another thread as the workers need them; an
+    With one worker there is no pool, nor in a process that may start none. Batches are taken as results are read; an
     exception there ends the run after the results that were under way. Closing it early stops the workers at once.
 
     Args:
@@ -62,7 +61,7 @@ def run_parallel(
     """
     if isinstance(workers, Cluster):
         return run_on_cluster(work, batches, workers, shared)
-    if workers == 1:
+    if workers == 1 or multiprocessing.current_process().daemon:
         return (work(batch) for batch in batches)
     run = _in_processes(work, batches, workers)
     _RUNS.add(run)
@@ -97,48 +96,66 @@ def seen_by(workers: int | Cluster, folder: Place) -> Place:
 
 
 def _in_processes(work: Callable[[Batch], Result], batches: Iterable[Batch], workers: int) -> Generator[Result]:
-    ahead = _AHEAD * workers
-    parallel = Parallel(
-        n_jobs=workers,
-        return_as="generator_unordered",
-        batch_size=1,
-        pre_dispatch=ahead,
-        max_nbytes=None,  # never spill a frame's bytes to a memory-mapped file
-        initializer=_depend_on_parent,
-    )
-    # A worker that grew by 300 MB is replaced. That is nothing to warn of, and in loky's thread, where warnings are
-    # errors, the end of the thread: the run would wait for ever.
-    warnings.filterwarnings("ignore", "A worker stopped while some jobs", UserWarning, r"joblib\.")
-    feed = _Feed(batches, _UNREAD * workers)
-    results: Generator[Result] | None = None
-    try:
-        while first := list(islice(feed, ahead)):  # taken here, where Ctrl-C is heard at once
-            with _interrupts_held():
-                results = parallel(delayed(work)(batch) for batch in chain(first, feed))
+    failures: list[Exception] = []
+    feed = _until_failure(batches, failures)
+    first = list(islice(feed, _AHEAD * workers))  # taken here, where Ctrl-C is heard at once
+    if first:
+        with _pool(min(workers, len(first))) as pool:
+            with _interrupts_held():  # this starts the workers
+                waiting = {pool.submit(work, batch) for batch in first}
             del first
             _end_runs_at_exit()
-            for result in results:
-                feed.read += 1
-                yield result
+            while waiting:
+                done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+                for future in done:
+                    waiting.update(pool.submit(work, batch) for batch in islice(feed, 1))
+                    yield future.result()
+    if failures:
+        raise failures[0]
+
+
+def _until_failure(batches: Iterable[Batch], failures: list[Exception]) -> Iterator[Batch]:
+    """Yield batches; an exception ends them, and is kept for when what is under way has come back."""
+    try:
+        yield from batches
+    except Exception as error:  # noqa: BLE001 - raised again by _in_processes
+        failures.append(error)
+
+
+@contextmanager
+def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
+    """Give a pool that is this run's own.
+
+    joblib's `Parallel` shares one among all that a process does: a run that ends early takes it from the others, two
+    that want it of another size wait for each other for ever, and a forked process takes over a dead one.
+
+    Raises:
+        HsrGeoError: A worker was killed.
+    """
+    alone = {name: "1" for name in _THREADS if name not in os.environ}  # a core each: they share this machine
+    pool, home, over = ProcessPoolExecutor(workers, initializer=_begin_worker, env=alone), os.getpid(), False
+    try:
+        yield pool
+        over = True
     except TerminatedWorkerError as error:
         raise HsrGeoError(
             "a worker process was killed, most likely because memory ran out; run the same command again, "
             "with fewer --jobs: what is done stays done"
         ) from error
     finally:
-        if results is not None:
+        if os.getpid() == home:  # not where a fork of this process drops its copy of the run
             with _quietly():
-                results.close()
-    if feed.error:
-        raise feed.error
+                pool.shutdown(wait=True, kill_workers=not over)
 
+
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 _RUNS: WeakSet[Generator[Any]] = WeakSet()
 
 
 @cache
 def _end_runs_at_exit() -> None:
-    """Close what a script leaves unfinished, before loky's own hook: joblib would hand out work until it fails.
+    """Close what a script leaves unfinished, before loky's own hook, which would wait for the workers.
 
     Hooks of `threading` come last in, first out, so this one has to come after a pool was started.
     """
@@ -151,36 +168,11 @@ def _end_runs() -> None:
             run.close()
 
 
-class _Feed(Generic[Batch]):
-    """Batches as joblib takes them, in a thread of its own.
-
-    An iterator that waits or raises there would hang the run. So it ends where too many results are unread, and is
-    iterated again once they were read; and it keeps an exception for later.
-    """
-
-    def __init__(self, batches: Iterable[Batch], most: int) -> None:
-        self.read = 0
-        """Results that were read."""
-        self.error: Exception | None = None
-        """What ended the batches early."""
-        self._batches = iter(batches)
-        self._taken = 0
-        self._most = most
-
-    def __iter__(self) -> Iterator[Batch]:
-        try:
-            while self.error is None and self._taken - self.read < self._most:
-                batch = next(self._batches)
-                self._taken += 1
-                yield batch
-        except StopIteration:
-            return
-        except Exception as error:  # noqa: BLE001 - raised again by run_parallel
-            self.error = error
-
-
-def _depend_on_parent() -> None:
+def _begin_worker() -> None:
     """Leave Ctrl-C to the parent, and end when it has ended: loky's workers outlive a parent that is killed."""
+    # loky replaces a worker that grew by 300 MB, with a warning in the thread that hands out work: where warnings are
+    # errors the thread ends, and the run waits for ever. Memory is bounded here by other means.
+    process_executor._USE_PSUTIL = False  # noqa: SLF001
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # where signals cannot be blocked, see below
     parent = multiprocessing.parent_process()
     if parent is not None and parent.pid is not None:
@@ -195,13 +187,11 @@ def _end_without(parent: int) -> None:
 
 @contextmanager
 def _quietly() -> Iterator[None]:
-    """Give work up in silence: joblib warns of it, and loky's thread may miss what it was about to hand out."""
+    """Give work up in silence: loky's thread may miss what it was about to hand out."""
     hook = threading.excepthook
     threading.excepthook = lambda args: None if args.exc_type is KeyError else hook(args)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
+        yield
     finally:
         threading.excepthook = hook
 
@@ -210,7 +200,7 @@ def _quietly() -> Iterator[None]:
 def _interrupts_held() -> Iterator[None]:
     """Hold Ctrl-C back while workers are started, and from the workers for good: it is this process that ends them.
 
-    A worker that is interrupted while it starts prints a traceback; so does joblib, interrupted while it starts one.
+    A worker that is interrupted while it starts prints a traceback; so does loky, interrupted while it starts one.
     """
     held: list[int] = []
     in_main = threading.current_thread() is threading.main_thread()
