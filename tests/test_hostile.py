@@ -45,7 +45,7 @@ from hsrgeo.formats.names import claims_frame
 from hsrgeo.model.window import as_bbox
 from hsrgeo.products.rain import parse_law
 from hsrgeo.sources.archives import frames_in_archive
-from hsrgeo.sources.catalogs import is_catalog, read_catalog
+from hsrgeo.sources.catalogs import catalog_frames, is_catalog
 from hsrgeo.sources.found import Found, Tally, read_file
 from hsrgeo.sources.scan import scan
 from hsrgeo.sources.select import Selection
@@ -399,7 +399,7 @@ def test_a_catalogue_leads_to_no_device_pipe_or_circle(tmp_path: Path) -> None:
         links = {"type": "Collection", "links": [{"rel": "item", "href": href}]}
         (tmp_path / "collection.json").write_text(json.dumps(links))
         with pytest.raises(SourceError):
-            read_catalog(tmp_path)
+            catalog_frames(tmp_path)
     assert not is_catalog(tmp_path / "pipe")
 
 
@@ -521,14 +521,14 @@ def test_an_item_that_cannot_be(tmp_path: Path, properties: dict[str, Any]) -> N
     item = {"type": "Feature", "properties": told, "assets": {"data": {"href": "a.tif"}}}
     (tmp_path / "item.json").write_text(json.dumps(item))
     with pytest.raises(SourceError, match="is no STAC catalogue of frames"):
-        read_catalog(tmp_path / "item.json")
+        catalog_frames(tmp_path / "item.json")
 
 
 def test_a_catalogue_nested_without_end(tmp_path: Path) -> None:
     (tmp_path / "collection.json").write_text('{"type":' * 100_000)
     assert not is_catalog(tmp_path / "collection.json")
     with pytest.raises(SourceError, match="is no JSON of a catalogue"):
-        read_catalog(tmp_path)
+        catalog_frames(tmp_path)
 
 
 def test_a_ring_that_is_not_closed() -> None:

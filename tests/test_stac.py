@@ -44,7 +44,7 @@ from hsrgeo.gis.stac import href, item_id, slugs
 from hsrgeo.model.grid import grids
 from hsrgeo.model.times import KST
 from hsrgeo.model.window import BBox
-from hsrgeo.sources.catalogs import catalog_frames, is_catalog, read_catalog
+from hsrgeo.sources.catalogs import catalog_frames, is_catalog
 from hsrgeo.writers.glance import labels
 
 FIRST = datetime(2026, 8, 23, 23, 50, tzinfo=KST)
@@ -438,7 +438,7 @@ def test_labels_of_what_is_no_cog(tmp_path: Path) -> None:
 
 
 def test_labels_are_gdals_tags(made: Made) -> None:
-    for path in read_catalog(made.out):
+    for path in [one.path for one in catalog_frames(made.out)]:
         with rasterio.open(path) as dataset:
             tags = {k: v for k, v in dataset.tags().items() if not k.startswith("TIFFTAG_") and k != "AREA_OR_POINT"}
         assert tags.items() <= labels(path).items()
@@ -528,7 +528,7 @@ def test_without_pyarrow(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         write_catalog(out, items="parquet")
     assert written(out) == before
     with pytest.raises(MissingExtraError, match=r"hsrgeo\[stac\]"):
-        read_catalog(out)
+        catalog_frames(out)
     assert make_catalog(out).form == "json"
 
 
@@ -539,19 +539,21 @@ def test_without_pyarrow(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_catalogue_leads_back_to_the_cogs(out: Path, form: Any) -> None:
     collection = write_catalog(out, items=form)
     cogs = sorted(out.resolve().rglob("*.tif"), key=lambda path: (path.name, path.parts[-4] == JEJU))
-    assert read_catalog(collection) == read_catalog(out) == cogs
+    found = catalog_frames(collection)
+    assert found == catalog_frames(out)
+    assert [one.path for one in found] == cogs
     assert is_catalog(collection)
-    assert read_catalog(collection, region=JEJU) == [path for path in cogs if JEJU in path.parts]
-    assert read_catalog(collection, product="HSP") == []
+    assert [one.path for one in found if one.region == JEJU] == [path for path in cogs if JEJU in path.parts]
+    assert {one.product for one in found} == {"HSR"}
     frames = catalog_frames(str(collection))
     assert {frame.region for frame in frames} == {SEOUL, JEJU}
     assert frames[0].time == FIRST.astimezone(UTC)
     assert frames[-1].time - frames[0].time == timedelta(minutes=5 * (FRAMES - 1))
     if form == "parquet":
         assert is_catalog(out / "items.parquet")
-        assert read_catalog(out / "items.parquet") == cogs
+        assert [one.path for one in catalog_frames(out / "items.parquet")] == cogs
     else:
-        assert read_catalog(item_files(out)[0]) == cogs[:1]
+        assert [one.path for one in catalog_frames(item_files(out)[0])] == cogs[:1]
 
 
 @pytest.mark.parametrize("form", ["json", "parquet"])
@@ -589,12 +591,12 @@ def test_what_is_no_catalogue(out: Path, tmp_path: Path) -> None:
         if content is not None:
             (tmp_path / name).write_bytes(content)
         with pytest.raises(SourceError, match=name):
-            read_catalog(tmp_path / name)
+            catalog_frames(tmp_path / name)
     packed = io.BytesIO()
     parquet.write_table(parquet.read_table(_other_table(tmp_path)), packed)
     (tmp_path / "other.parquet").write_bytes(packed.getvalue())
     with pytest.raises(SourceError, match=r"other\.parquet"):
-        read_catalog(tmp_path / "other.parquet")
+        catalog_frames(tmp_path / "other.parquet")
 
 
 def _other_table(folder: Path) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from itertools import islice
 from pathlib import Path
 from typing import Literal
 
@@ -26,4 +27,6 @@ def kind_of(path: Path) -> Kind:
         return "cube"
     if suffix in SUFFIXES and is_reference(path):
         return "reference"
+    if os.path.isdir(path) and any(islice(path.glob("*.bin*"), 1)):  # noqa: PTH112
+        return "frames"  # also where something was exported into it
     return "export" if os.path.isfile(path / _MANIFEST) or is_catalog(path) else "frames"  # noqa: PTH113

@@ -1,1 +1,1 @@
-"""Options, manifest, the one-frame pipeline and the parallel run. The only home of joblib."""
+"""A folder or module for each task: options in, a run that yields what became of each frame."""

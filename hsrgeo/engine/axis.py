@@ -6,7 +6,6 @@ import os
 from collections.abc import Collection, Generator, Iterable, Iterator, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
-from itertools import islice
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -96,8 +95,6 @@ def product_guard(found: Iterable[One]) -> Generator[One]:
 def kind_of_sources(sources: Sequence[str | Path]) -> Kind:
     """Tell what the sources are: frames, or one cube or one folder of an export.
 
-    A folder that holds frames is read for its frames, also where something was exported into it.
-
     Raises:
         OptionsError: None; a raster or a reference; a cube or an export together with another source.
     """
@@ -116,7 +113,7 @@ def kind_of_sources(sources: Sequence[str | Path]) -> Kind:
         kind = kind_of(path)
         if kind == "reference":
             raise OptionsError(f"{source}: is a reference to frames; give the frames themselves, or a cube of them")
-        kinds.add("frames" if kind == "export" and path.is_dir() and _holds_frames(path) else kind)
+        kinds.add(kind)
     if len(sources) > 1 and kinds != {"frames"}:
         raise OptionsError("a cube or an exported folder is read on its own, not together with other sources")
     return kinds.pop()
@@ -144,7 +141,3 @@ def refuse_other_outputs(out: Place) -> None:
 
 
 _RASTERS = (".tif", ".tiff", ".png")
-
-
-def _holds_frames(folder: Path) -> bool:
-    return any(islice(folder.glob("*.bin*"), 1))

@@ -44,27 +44,16 @@ def is_catalog(path: str | Path) -> bool:
         return False
 
 
-def read_catalog(path: str | Path, *, region: str | None = None, product: str | None = None) -> list[Path]:
-    """Return the COGs that a catalogue leads to, by time.
+def catalog_frames(path: str | Path) -> list[Cataloged]:
+    """Return the COGs that a catalogue leads to, and what it tells of them, by time.
 
     Args:
         path: ``collection.json`` or ``items.parquet`` of `hsrgeo stac`, or the folder that holds it.
-        region: Only this region.
-        product: Only this product.
 
     Raises:
         SourceError: There is no catalogue, it is damaged, or leads elsewhere than to local files.
         MissingExtraError: It is Parquet, and pyarrow is not installed.
     """
-    return [
-        found.path
-        for found in catalog_frames(path)
-        if (region is None or found.region == region) and (product is None or found.product == product)
-    ]
-
-
-def catalog_frames(path: str | Path) -> list[Cataloged]:
-    """Return what a catalogue tells of, by time, as `read_catalog` finds it."""
     path = Path(path)
     if path.is_dir():
         path /= COLLECTION

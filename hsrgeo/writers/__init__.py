@@ -1,1 +1,1 @@
-"""Frame -> file. The only home of GDAL."""
+"""Frame -> file, and files read back. The only home of GDAL."""

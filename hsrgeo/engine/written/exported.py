@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from hsrgeo.cube.kinds import kind_of
 from hsrgeo.engine.export.manifest import MANIFEST, Manifest, recipe_of
 from hsrgeo.errors import HsrGeoError, OptionsError, ReadbackError
 from hsrgeo.formats.names import FrameName
@@ -35,8 +36,9 @@ class Exported:
 
 
 def is_exported(source: str | Path) -> bool:
-    """Tell whether a source is the OUT of an export."""
-    return not is_remote(source) and os.path.isfile(Path(source) / MANIFEST)  # noqa: PTH113 - as in hsrgeo.cube.kinds
+    """Tell whether a source is the OUT of an export, and of nothing but."""
+    told = not is_remote(source) and os.path.isfile(Path(source) / MANIFEST)  # noqa: PTH113 - as in hsrgeo.cube.kinds
+    return told and kind_of(Path(source)) == "export"
 
 
 def exported_frames(out: Path, selection: Selection, region: str = "") -> Iterator[Exported]:
