@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hsrgeo.errors import WriteError
+from hsrgeo.errors import OutputExistsError, WriteError
 from hsrgeo.writers.files import temporary_beside, write_chunks, write_file
 
 
@@ -134,7 +135,7 @@ def test_a_move_that_fails_leaves_nothing_and_keeps_the_old_target(
 FULL_DISK = """
 import resource, signal, sys
 from pathlib import Path
-from hsrgeo.errors import WriteError
+from hsrgeo.errors import OutputExistsError, WriteError
 from hsrgeo.writers.files import write_file
 
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -158,3 +159,20 @@ def test_a_disk_that_takes_only_a_part_is_an_error_and_not_a_short_file(tmp_path
     )
     assert run.stdout == f"{target}: cannot be written: File too large\n"
     assert contents(tmp_path) == {"x": b"old"}
+
+
+@pytest.mark.parametrize("links", [True, False], ids=["hard links", "none, as on exFAT"])
+def test_a_new_file_takes_a_free_name_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, links: bool) -> None:  # noqa: FBT001
+    def refused(path: Path, _target: Path) -> None:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM), str(path))
+
+    if not links:
+        monkeypatch.setattr(Path, "hardlink_to", refused)
+    for _again in range(2):  # the same bytes are fine
+        write_chunks(tmp_path / "a", iter([b"one"]), replace=False)
+        assert contents(tmp_path) == {"a": b"one"}
+    with pytest.raises(OutputExistsError, match="is there already and differs"):
+        write_chunks(tmp_path / "a", iter([b"two"]), replace=False)
+    assert contents(tmp_path) == {"a": b"one"}
+    with pytest.raises(WriteError):
+        write_chunks(tmp_path / "a" / "b", iter([b"two"]), replace=False)

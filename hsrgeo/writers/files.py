@@ -175,13 +175,26 @@ def _send(path: RemotePath, data: bytes | Path) -> None:
 
 def _publish(temporary: Path, path: Path) -> None:
     try:
-        path.hardlink_to(temporary)  # the one move that fails where something is
+        _move_to_free_name(temporary, path)
     except FileExistsError as error:
         if not filecmp.cmp(temporary, path, shallow=False):
             raise OutputExistsError(
                 str(path), "is there already and differs; use --overwrite or another --out"
             ) from error
-    temporary.unlink()
+        temporary.unlink()
+
+
+def _move_to_free_name(temporary: Path, path: Path) -> None:
+    """Move a file, or raise a FileExistsError where something is."""
+    try:
+        path.hardlink_to(temporary)
+    except FileExistsError:
+        raise
+    except OSError:  # a disk without hard links, such as exFAT: the name is taken first, empty
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
+        os.replace(temporary, path)  # noqa: PTH105 - as above
+    else:
+        temporary.unlink()
 
 
 def _opened(path: Path) -> BinaryIO:
