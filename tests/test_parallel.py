@@ -91,7 +91,7 @@ def test_every_batch_comes_back_once(workers: int, count: int) -> None:
     results = list(run_parallel(squared, range(count), workers))
     assert sorted(square for square, _pid in results) == [number * number for number in range(count)]
     pids = {pid for _square, pid in results}
-    assert (pids == {os.getpid()}) is (workers == 1 and count > 0)
+    assert (pids == {os.getpid()}) is (count == 1 or (workers == 1 and count > 0))
     if workers == 1:
         assert [square for square, _pid in results] == [number * number for number in range(count)]
 
@@ -168,21 +168,23 @@ def test_closing_ends_at_once_and_in_silence() -> None:
             warnings.simplefilter("always")
             run.close()
         assert not caught
-        assert time.monotonic() - begun < 2
+        assert time.monotonic() - begun < 20  # all of them would take 100 s
     assert len(list(run_parallel(squared, range(10), 2))) == 10
 
 
 def test_an_interrupt_ends_at_once_and_in_silence(capfd: pytest.CaptureFixture[str]) -> None:
+    sent: list[float] = []
+
     def batches() -> Iterator[int]:
         for number in range(10_000):
             if number == 20:
+                sent.append(time.monotonic())
                 os.kill(os.getpid(), signal.SIGINT)
             yield number
 
-    begun = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
         list(run_parallel(slowly, batches(), 2))
-    assert time.monotonic() - begun < 3
+    assert time.monotonic() - sent[0] < 20  # all of them would take 100 s
     assert capfd.readouterr() == ("", "")
 
 

@@ -132,9 +132,9 @@ def _connected(cluster: Cluster) -> Iterator[Client]:
 
 @contextmanager
 def _hushed() -> Iterator[None]:
-    """Keep what `distributed` logs of lost connections off the screen: it is told as an error, once."""
-    logger = logging.getLogger("distributed")
-    names = [logger.name, *(f"distributed.{name}" for name in ("client", "core", "comm", "batched", "utils"))]
+    """Keep what `distributed` and its loop log of lost connections and interrupts off the screen: it is told, once."""
+    parts = ("client", "core", "comm", "batched", "utils")
+    names = ["distributed", *(f"distributed.{name}" for name in parts), "tornado.application"]
     before = {name: logging.getLogger(name).level for name in names}
     for name in names:
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)

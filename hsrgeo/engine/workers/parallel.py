@@ -46,8 +46,9 @@ def run_parallel(
 ) -> Generator[Result]:
     """Yield ``work(batch)`` for each batch, in whatever order they are done.
 
-    With one worker there is no pool, nor in a process that may start none. Batches are taken as results are read; an
-    exception there ends the run after the results that were under way. Closing it early stops the workers at once.
+    With one worker or one batch there is no pool, nor in a process that may start none. Batches are taken as results
+    are read; an exception there ends the run after the results that were under way. Closing it early stops the workers
+    at once.
 
     Args:
         work: Top-level function or partial: it is pickled.
@@ -99,7 +100,9 @@ def _in_processes(work: Callable[[Batch], Result], batches: Iterable[Batch], wor
     failures: list[Exception] = []
     feed = _until_failure(batches, failures)
     first = list(islice(feed, _AHEAD * workers))  # taken here, where Ctrl-C is heard at once
-    if first:
+    if len(first) == 1:  # workers take longer to start than that
+        yield work(first[0])
+    elif first:
         with _pool(min(workers, len(first))) as pool:
             with _interrupts_held():  # this starts the workers
                 waiting = {pool.submit(work, batch) for batch in first}
