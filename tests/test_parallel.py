@@ -225,7 +225,6 @@ def test_it_runs_in_a_thread_too() -> None:
 
 
 def test_workers_that_grew_go_on_without_a_word_whatever_becomes_of_warnings() -> None:
-    pytest.importorskip("psutil")
     run = run_parallel(hoarding, range(12), 2)
     results = [next(run)]
     with warnings.catch_warnings():
@@ -254,6 +253,28 @@ def test_runs_in_threads_leave_each_other_alone() -> None:
     for thread in threads:
         thread.join(60)
     assert len(results) == 100
+
+
+_BARE = """
+import os, sys, time
+os.environ["PATH"] = ""  # no pgrep, as in a slim container
+from hsrgeo.engine.workers.parallel import run_parallel
+def who(number): time.sleep(0.05); return os.getpid()
+run = run_parallel(who, range(1000), 2)
+workers = {next(run) for _ in range(10)}
+run.close()
+for worker in workers:
+    try: os.kill(worker, 0)
+    except ProcessLookupError: continue
+    print("alive")
+"""
+
+
+def test_closing_ends_the_workers_on_a_bare_machine_too() -> None:
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", _BARE], timeout=60, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 _FORKED = """
