@@ -7,6 +7,7 @@ import multiprocessing
 import multiprocessing.resource_tracker
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
@@ -175,7 +176,7 @@ def _begin_worker() -> None:
     """Leave Ctrl-C to the parent, and end when it has ended: loky's workers outlive a parent that is killed."""
     # loky replaces a worker that grew by 300 MB, with a warning in the thread that hands out work: where warnings are
     # errors the thread ends, and the run waits for ever. Memory is bounded here by other means.
-    process_executor._USE_PSUTIL = False  # noqa: SLF001
+    process_executor._MAX_MEMORY_LEAK_SIZE = sys.maxsize  # noqa: SLF001
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # where signals cannot be blocked, see below
     parent = multiprocessing.parent_process()
     if parent is not None and parent.pid is not None:
