@@ -8,7 +8,7 @@ from pathlib import Path
 
 from hsrgeo.formats.composite import decode
 from hsrgeo.model.frame import Frame
-from hsrgeo.sources.found import read_file
+from hsrgeo.sources.found import Found, read_file
 from hsrgeo.sources.remote import place
 from hsrgeo.sources.scan import scan
 from hsrgeo.sources.select import Selection
@@ -52,6 +52,19 @@ def iter_frames(
     """
     listed = [sources] if isinstance(sources, (str, Path)) else list(sources)
     for found in scan(listed, Selection(start=start, end=end, product=product)):
-        if found.error is not None:
-            raise found.error
-        yield decode(found.read(), found.source, member=found.member)
+        yield decode_found(found)
+
+
+def decode_found(found: Found, block: int = 1) -> Frame:
+    """Return the frame that was found.
+
+    Args:
+        found: What it was found as.
+        block: See `hsrgeo.formats.composite.decode`.
+
+    Raises:
+        FrameError, SourceError: It cannot be used.
+    """
+    if found.error is not None:
+        raise found.error
+    return decode(found.read(), found.source, member=found.member, block=block)

@@ -15,12 +15,12 @@ from xarray.core import indexing
 from hsrgeo.cube.cf import coordinates, dataset_attrs, minutes, physical, time_variable, values_attrs
 from hsrgeo.cube.stack import Content, FrameLayer, Layer, Making, Stack, Values
 from hsrgeo.errors import OptionsError
-from hsrgeo.formats.composite import decode
 from hsrgeo.formats.names import claims_frame
 from hsrgeo.model.frame import Frame
 from hsrgeo.model.grid import Grid
 from hsrgeo.model.quantity import Quantity
 from hsrgeo.products.rain import KMA_LAW, Law
+from hsrgeo.reading import decode_found
 from hsrgeo.sources.found import Found
 
 Undetect = str | float
@@ -89,7 +89,7 @@ class HsrGeoBackend(BackendEntrypoint):
         law = zr if isinstance(zr, Law) else Law(*zr)
         making = Making(quantity=quantity, law=law, values=values, block=block)
         found = Found(path, None, None, 0)
-        frame = making.of(decode(found.read(), path, block=block))
+        frame = making.of(decode_found(found, block))
         layer = FrameLayer(found, making, frame.grid, frame.quantity, frame.time)
         dataset = packed_dataset(
             [layer], [frame.time], frame.grid, frame.quantity, values=values, undetect=undetect, lonlat=lonlat

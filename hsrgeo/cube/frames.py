@@ -15,10 +15,12 @@ from hsrgeo.cube.axis import missing_between, rank_of
 from hsrgeo.cube.backend import frame_attrs, packed_dataset
 from hsrgeo.cube.stack import FrameLayer, Making
 from hsrgeo.errors import FrameError, HsrGeoError, HsrGeoWarning, OptionsError, SourceError
-from hsrgeo.formats.composite import decode, peek_header, product_of
+from hsrgeo.formats.composite import peek_header, product_of
 from hsrgeo.formats.names import FrameName
 from hsrgeo.model.frame import Frame
+from hsrgeo.model.grid import Grid
 from hsrgeo.model.header import Header
+from hsrgeo.reading import decode_found
 from hsrgeo.sources.found import Found
 from hsrgeo.sources.remote import RemotePath, place
 from hsrgeo.sources.scan import scan
@@ -63,9 +65,9 @@ def open_frames(sources: list[str | Path], making: Making, view: View) -> xr.Dat
     if first is None:
         told = f": {broken[0][1]}" if broken else ""
         raise SourceError(", ".join(map(str, sources)), f"no usable frame found{told}")
-    chosen, made = first
+    chosen, whole, made = first
     if making.area is not None:
-        _decoded(chosen, making).grid.window_for(making.area)  # warns
+        whole.window_for(making.area)  # warns
     times: list[datetime] = []
     layers: list[FrameLayer] = []
     for time in sorted(by_time):
@@ -117,7 +119,7 @@ def _candidates(
                 "a cube of it (hsrgeo cube ARCHIVE --out NAME.zarr) and open that"
             )
         try:
-            header = peek_header(_head(found))
+            header = peek_header(_head(entry))  # whose bytes are still at hand
             if header.time.replace(second=0) != found.told.time:
                 raise FrameError("time", str(found.told.time), str(header.time))
         except HsrGeoError as error:
@@ -146,21 +148,17 @@ def _head(found: Found) -> bytes:
 
 def _first_sound(
     by_time: dict[datetime, list[_Candidate]], making: Making, broken: list[tuple[datetime | None, str]]
-) -> tuple[_Candidate, Frame] | None:
-    """Return the first sound frame, and what is made of it: all others must be like it."""
+) -> tuple[_Candidate, Grid, Frame] | None:
+    """Return the first sound frame, its grid, and what is made of it: all others must be like it."""
     for time in sorted(by_time):
         for candidate in list(by_time[time]):
             try:
-                return candidate, making.of(_decoded(candidate, making))
+                frame = decode_found(candidate.found, making.block)
+                return candidate, frame.grid, making.of(frame)
             except FrameError as error:
                 broken.append((time, str(error)))
                 by_time[time].remove(candidate)
     return None
-
-
-def _decoded(candidate: _Candidate, making: Making) -> Frame:
-    found = candidate.found
-    return decode(found.read(), found.source, member=found.member, block=making.block)
 
 
 def _belongs(one: _Candidate, first: _Candidate, broken: list[tuple[datetime | None, str]]) -> bool:

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from hsrgeo.cube.extra import need
 from hsrgeo.cube.kinds import CUBE_SUFFIXES, kind_of
 from hsrgeo.cube.reference import SUFFIXES
+from hsrgeo.cube.store import Layout
 from hsrgeo.errors import OptionsError
 from hsrgeo.model.times import refuse_uneven
 from hsrgeo.model.window import Area, BBox, Window, as_bbox, as_center, as_window
@@ -47,8 +48,8 @@ class View:
     def __post_init__(self) -> None:
         if self.step is not None:
             refuse_uneven(f"every {self.step}", self.step)
-        if self.layout not in (None, "map", "series"):
-            raise OptionsError(f"layout {self.layout!r}: expected map or series")
+        if self.layout not in (None, *get_args(Layout)):
+            raise OptionsError(f"layout {self.layout!r}: expected {' or '.join(get_args(Layout))}")
 
 
 def open(  # noqa: A001, PLR0913 - `hsrgeo.open` is its name; every option has a name of its own

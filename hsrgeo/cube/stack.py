@@ -15,13 +15,13 @@ from xarray.backends import BackendArray
 from xarray.core import indexing
 
 from hsrgeo.errors import ClippedWarning, FrameError, HsrGeoError, HsrGeoWarning, OptionsError
-from hsrgeo.formats.composite import decode
 from hsrgeo.model.frame import Frame
 from hsrgeo.model.grid import Grid
 from hsrgeo.model.quantity import Quantity
 from hsrgeo.model.window import Area, Window
 from hsrgeo.products.rain import KMA_LAW, Law, rain_frame
 from hsrgeo.products.warp import Target, Warp, warp_for
+from hsrgeo.reading import decode_found
 from hsrgeo.sources.found import Found
 
 Content = Literal["stored", "rain"]
@@ -131,7 +131,7 @@ class FrameLayer:
             HsrGeoError: It cannot be read, is broken, or does not belong to the others.
         """
         found = self.found
-        part = self.making.of(decode(found.read(), found.source, member=found.member, block=self.making.block))
+        part = self.making.of(decode_found(found, self.making.block))
         if part.grid != self.grid:
             raise FrameError("other grid", _grid_text(self.grid), _grid_text(part.grid), found.source, found.member)
         if part.quantity != self.quantity:

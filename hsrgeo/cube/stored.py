@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 import xarray as xr
@@ -17,6 +17,7 @@ from hsrgeo.cube.axis import missing_between
 from hsrgeo.cube.backend import missing_variable, packed_dataset, packed_undetect
 from hsrgeo.cube.cf import dataset_attrs, grid_of, physical, quantity_of, times_of
 from hsrgeo.cube.extra import need
+from hsrgeo.cube.store import Layout
 from hsrgeo.errors import OptionsError, SourceError
 from hsrgeo.formats.names import FrameName
 from hsrgeo.model.grid import Grid
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from hsrgeo.cube.opening import View
 
 
-LAYOUTS = ("map", "series")
+LAYOUTS = get_args(Layout)
 _MANIFEST, _OPTIONS = "manifest.jsonl", "options.json"  # what `hsrgeo export` leaves beside its outputs
 
 
@@ -201,6 +202,7 @@ def _told_by_manifest(out: Path, view: View) -> tuple[dict[datetime, Path], set[
     regions = _regions(out)
     if view.region and view.region not in regions:
         raise OptionsError(f"region {view.region!r}: {out} has {', '.join(filter(None, regions)) or 'none'}")
+    order = regions.index(view.region) if view.region else None
     for told, status, outputs in _lines(out):
         if told is None or not view.selection.wants(told):
             continue
@@ -209,9 +211,8 @@ def _told_by_manifest(out: Path, view: View) -> tuple[dict[datetime, Path], set[
         if status != "ok":
             continue
         cogs = [path for path in outputs if path.endswith(".tif")]
-        if view.region:
-            order = regions.index(view.region)  # a frame has one of each, in this order, whatever their names
-            cogs = cogs[order : order + 1]
+        if order is not None:
+            cogs = cogs[order : order + 1]  # a frame has one of each region, in their order, whatever the names
         if len(cogs) > 1:
             raise _several_regions(out, regions[0])
         if cogs:

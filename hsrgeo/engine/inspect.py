@@ -12,12 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from hsrgeo.engine.options import count_workers
-from hsrgeo.engine.outcome import decode_found
 from hsrgeo.engine.workers.parallel import in_batches, run_parallel
 from hsrgeo.errors import HsrGeoError, as_value
 from hsrgeo.model.frame import Frame
 from hsrgeo.model.times import FRAME_STEP, kst_text, utc_text
-from hsrgeo.reading import open_frame
+from hsrgeo.reading import decode_found, open_frame
 from hsrgeo.sources.archives import is_archive
 from hsrgeo.sources.found import Found, Tally
 from hsrgeo.sources.scan import expand, is_folder, scan

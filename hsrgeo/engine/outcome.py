@@ -7,7 +7,6 @@ from datetime import datetime
 from typing import Any, Literal, cast, get_args
 
 from hsrgeo.errors import FrameError, HsrGeoError, label_of
-from hsrgeo.formats.composite import decode
 from hsrgeo.formats.names import FrameName, basename
 from hsrgeo.model.frame import Frame
 from hsrgeo.model.times import existing, kst_text, utc_text
@@ -83,21 +82,6 @@ class Outcome:
 def of_found(found: Found, status: Status, *, error: HsrGeoError | None = None) -> Outcome:
     """Return the outcome of a frame that was not worked on."""
     return Outcome(found.source, found.member, found.told, status, error=error)
-
-
-def decode_found(found: Found, block: int = 1) -> Frame:
-    """Return the frame that was found.
-
-    Args:
-        found: What it was found as.
-        block: See `hsrgeo.formats.composite.decode`.
-
-    Raises:
-        FrameError, SourceError: It cannot be used.
-    """
-    if found.error is not None:
-        raise found.error
-    return decode(found.read(), found.source, member=found.member, block=block)
 
 
 def with_header(outcome: Outcome, frame: Frame) -> Outcome:

@@ -18,9 +18,9 @@ from hsrgeo.engine.written.exported import exported_frames, read_exported
 from hsrgeo.engine.written.held import notes_on_held
 from hsrgeo.engine.written.home import home_of
 from hsrgeo.errors import HsrGeoError, OptionsError, SourceError, as_value
-from hsrgeo.formats.composite import decode
 from hsrgeo.model.frame import Frame
 from hsrgeo.model.times import kst_text, length_text, on_step
+from hsrgeo.reading import decode_found
 from hsrgeo.sources.found import Found, Tally
 from hsrgeo.sources.scan import scan
 from hsrgeo.writers.cog_part import opened_cog
@@ -64,7 +64,7 @@ class FrameSource(SumSource):
 
     def open(self, found: Found) -> Frame:
         """Unpack a frame."""
-        return decode(found.read(), found.source, member=found.member, block=self._options.block)
+        return decode_found(found, self._options.block)
 
 
 class ExportSource(SumSource):

@@ -9,13 +9,14 @@ from typing import Any, Protocol
 
 from hsrgeo.cube.axis import Rank, stored_crc32
 from hsrgeo.cube.store import Shape, shape_for
-from hsrgeo.engine.outcome import Outcome, decode_found, of_found, with_header
+from hsrgeo.engine.outcome import Outcome, of_found, with_header
 from hsrgeo.engine.recipe import Recipe
 from hsrgeo.engine.workers.memory import keep_freed_memory
 from hsrgeo.errors import HsrGeoError, as_value
 from hsrgeo.model.frame import Frame
 from hsrgeo.model.grid import Grid
 from hsrgeo.model.quantity import Quantity
+from hsrgeo.reading import decode_found
 from hsrgeo.sources.found import Found
 
 

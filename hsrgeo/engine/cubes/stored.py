@@ -20,11 +20,12 @@ from hsrgeo.cube.axis import Rank, missing_between, rank_of
 from hsrgeo.cube.store import Layout, Shape, Staged, shape_from_json, stage, staged_frames
 from hsrgeo.engine.cubes.frames import Contest, Work, first_shape
 from hsrgeo.engine.cubes.options import CubeOptions
-from hsrgeo.engine.outcome import Outcome, decode_found, of_found, with_header
+from hsrgeo.engine.outcome import Outcome, of_found, with_header
 from hsrgeo.engine.recipe import Recipe
 from hsrgeo.engine.workers.memory import keep_freed_memory
 from hsrgeo.engine.workers.parallel import run_parallel
 from hsrgeo.errors import HsrGeoError, ManifestError, OutputExistsError, SourceError, WriteError, as_value, refused
+from hsrgeo.reading import decode_found
 from hsrgeo.sources.found import Found
 from hsrgeo.writers.files import write_file
 

@@ -11,12 +11,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 
-from hsrgeo.engine.outcome import Outcome, Output, decode_found, with_header
+from hsrgeo.engine.outcome import Outcome, Output, with_header
 from hsrgeo.engine.recipe import SUFFIXES, Recipe
 from hsrgeo.engine.workers.memory import keep_freed_memory
 from hsrgeo.errors import HsrGeoError, as_value
 from hsrgeo.formats.names import FrameName
 from hsrgeo.model.frame import Frame
+from hsrgeo.reading import decode_found
 from hsrgeo.sources.found import Found
 from hsrgeo.sources.remote import Place, RemotePath, is_remote
 from hsrgeo.writers.cog import encode_cog

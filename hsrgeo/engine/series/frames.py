@@ -14,13 +14,14 @@ from hsrgeo.cube.sampling import Sampler
 from hsrgeo.cube.weights import load_weights
 from hsrgeo.engine.axis import product_guard
 from hsrgeo.engine.options import count_workers
-from hsrgeo.engine.outcome import decode_found, of_found, with_header
+from hsrgeo.engine.outcome import of_found, with_header
 from hsrgeo.engine.series.options import SeriesOptions
 from hsrgeo.engine.series.reader import Numbers, Reader, Sampled, Sampling, other_grid, sampling_of, table_for
 from hsrgeo.engine.workers.memory import keep_freed_memory
 from hsrgeo.engine.workers.parallel import in_batches, run_parallel
 from hsrgeo.errors import FrameError, HsrGeoError, OptionsError, as_value
 from hsrgeo.model.frame import Frame
+from hsrgeo.reading import decode_found
 from hsrgeo.sources.found import Found, reading
 from hsrgeo.sources.scan import scan
 

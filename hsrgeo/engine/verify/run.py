@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 from hsrgeo.engine.export.journal import has_manifest
 from hsrgeo.engine.export.manifest import MANIFEST, OPTIONS, Manifest, recipe_of
 from hsrgeo.engine.options import workers_for
-from hsrgeo.engine.outcome import Outcome, Output, decode_found, of_found, with_header
+from hsrgeo.engine.outcome import Outcome, Output, of_found, with_header
 from hsrgeo.engine.recipe import Recipe
 from hsrgeo.engine.verify.compare import compare_outputs
 from hsrgeo.engine.verify.findings import Difference
@@ -25,6 +25,7 @@ from hsrgeo.engine.workers.parallel import in_batches, run_parallel, scan_for, s
 from hsrgeo.errors import ArchiveError, FrameError, HsrGeoError, ManifestError, ReadbackError
 from hsrgeo.formats.names import FrameName
 from hsrgeo.model.frame import Frame
+from hsrgeo.reading import decode_found
 from hsrgeo.sources.found import Found, Tally, reading
 from hsrgeo.sources.remote import Place, RemotePath, place
 from hsrgeo.sources.select import Selection
