@@ -92,7 +92,7 @@ def cut(frame: Any, told: FrameName, recipe: Recipe) -> Iterator[tuple[str, byte
 
 @pytest.fixture(autouse=True, scope="module")
 def frames_of_nothing() -> Iterator[None]:
-    with patch("hsrgeo.engine.outcome.decode", unpacked), patch("hsrgeo.engine.export.work.files_of", cut):
+    with patch("hsrgeo.reading.decode", unpacked), patch("hsrgeo.engine.export.work.files_of", cut):
         yield
 
 

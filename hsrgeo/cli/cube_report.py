@@ -3,12 +3,11 @@
 import time
 from pathlib import Path
 
+from hsrgeo.cli.broken import Broken
 from hsrgeo.cli.common import answer_json, counted, say
 from hsrgeo.engine.cubes.run import Cube
-from hsrgeo.errors import HsrGeoError
 
 _TOLD = 10  # broken frames printed
-_KEPT = 1000  # broken frames in the JSON summary
 
 
 def follow(run: Cube, out: Path, *, quiet: bool, json: bool) -> None:
@@ -16,17 +15,12 @@ def follow(run: Cube, out: Path, *, quiet: bool, json: bool) -> None:
     begun = time.perf_counter()
     for note in run.notes:
         say(f"note: {note}")
-    errors: list[tuple[str, HsrGeoError]] = []
+    broken = Broken(_TOLD)
     try:
         for outcome in run:
-            if outcome.error and len(errors) < _KEPT:
-                errors.append((outcome.label, outcome.error))
+            broken.note(outcome)
     finally:  # where an error ends the run, what came before it is told too
-        for label, error in errors[:_TOLD]:
-            text = str(error)
-            say(f"failed: {text if label in text else f'{label}: {text}'}")
-        if run.counts["failed"] > _TOLD:
-            say(f"failed: {run.counts['failed'] - _TOLD:,} more; --json tells them")
+        broken.tell(run.counts["failed"], "; --json tells them")
     seconds = time.perf_counter() - begun
     counts, total = run.counts, run.counts.total()
     if not total:  # told whatever was asked for: it is why the exit status is 1
@@ -51,8 +45,6 @@ def follow(run: Cube, out: Path, *, quiet: bool, json: bool) -> None:
                 "missing": run.missing,
                 "seconds": round(seconds, 3),
                 "notes": run.notes,
-                "errors": [
-                    {"frame": label, "type": type(error).__name__, "message": str(error)} for label, error in errors
-                ],
+                "errors": broken.as_json(),
             }
         )

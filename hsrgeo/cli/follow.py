@@ -8,13 +8,12 @@ from typing import Protocol
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from hsrgeo.cli.broken import Broken
 from hsrgeo.cli.common import counted, say
 from hsrgeo.engine.outcome import Outcome, Status
-from hsrgeo.errors import HsrGeoError
 from hsrgeo.sources.found import Tally
 
 _TOLD = 20  # broken frames printed; there is no manifest that has the rest
-_KEPT = 1000  # broken frames in the JSON summary
 
 
 class Run(Protocol):
@@ -42,7 +41,7 @@ class Follower:
         self._run = run
         self._title = title
         self._quiet = quiet
-        self._errors: list[tuple[str, HsrGeoError]] = []
+        self._broken = Broken(_TOLD)
         self._begun = time.perf_counter()
 
     @property
@@ -54,19 +53,14 @@ class Follower:
         """Run to the end; notes and broken frames go to stderr."""
         try:
             for outcome in self._outcomes():
-                if outcome.error and len(self._errors) < _KEPT:
-                    self._errors.append((outcome.label, outcome.error))
+                self._broken.note(outcome)
         finally:  # where an error ends the run, what came before it is told too
             self._tell_errors()
 
     def _tell_errors(self) -> None:
         for note in self._run.notes:
             say(f"note: {note}")
-        for label, error in self._errors[:_TOLD]:
-            text = str(error)
-            say(f"failed: {text if label in text else f'{label}: {text}'}")
-        if (more := self._run.counts["failed"] - _TOLD) > 0:
-            say(f"failed: {more:,} more")
+        self._broken.tell(self._run.counts["failed"])
 
     def tell(self, made: str) -> None:
         """Print what came of it, in one line."""
@@ -93,9 +87,7 @@ class Follower:
             "passed_over": dict(run.tally.passed_over),
             "seconds": round(time.perf_counter() - self._begun, 3),
             "notes": run.notes,
-            "errors": [
-                {"frame": label, "type": type(error).__name__, "message": str(error)} for label, error in self._errors
-            ],
+            "errors": self._broken.as_json(),
         }
 
     def _outcomes(self) -> Iterator[Outcome]:

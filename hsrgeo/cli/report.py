@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
+from hsrgeo.cli.broken import Broken
 from hsrgeo.cli.common import answer, answer_json, counted, say
 from hsrgeo.engine.export.manifest import MANIFEST
 from hsrgeo.engine.export.run import Export
@@ -15,7 +16,6 @@ from hsrgeo.errors import HsrGeoError
 from hsrgeo.sources.remote import Place
 
 _TOLD = 10  # broken frames printed; the manifest has all
-_KEPT = 1000  # broken frames in the JSON summary
 
 
 class _FramesColumn(ProgressColumn):
@@ -44,7 +44,7 @@ class Report:
         self._quiet = quiet
         self._json = json
         self._dry_run = dry_run
-        self._errors: list[tuple[str, HsrGeoError]] = []
+        self._broken = Broken(_TOLD)
         self._begun = time.perf_counter()
 
     @property
@@ -83,8 +83,7 @@ class Report:
         if outcome.status == "planned" and not (self._json or self._quiet):
             for output in outcome.outputs:
                 answer(str(self._out / output.path))
-        if outcome.error and len(self._errors) < _KEPT:
-            self._errors.append((outcome.label, outcome.error))
+        self._broken.note(outcome)
 
     def _outcomes(self) -> Iterator[Outcome]:
         console = Console(stderr=True)
@@ -101,13 +100,8 @@ class Report:
                 yield outcome
 
     def _tell_errors(self) -> None:
-        for label, error in self._errors[:_TOLD]:
-            text = str(error)
-            say(f"failed: {text if label in text else f'{label}: {text}'}")
-        more = self._run.counts["failed"] - _TOLD
-        if more > 0:
-            place = "" if self._dry_run else f"; all are in {self._out / MANIFEST}"
-            say(f"failed: {more:,} more{place}")
+        rest = "" if self._dry_run else f"; all are in {self._out / MANIFEST}"
+        self._broken.tell(self._run.counts["failed"], rest)
 
     def _tell_summary(self, seconds: float) -> None:
         counts, tally = self._run.counts, self._run.tally
@@ -150,9 +144,7 @@ class Report:
             "bytes": run.written_bytes,
             "seconds": round(seconds, 3),
             "notes": run.notes,
-            "errors": [
-                {"frame": label, "type": type(error).__name__, "message": str(error)} for label, error in self._errors
-            ],
+            "errors": self._broken.as_json(),
         }
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal, cast, get_args
 
-from hsrgeo.errors import FrameError, HsrGeoError, label_of
+from hsrgeo.errors import FrameError, HsrGeoError, as_value, label_of
 from hsrgeo.formats.names import FrameName, basename
 from hsrgeo.model.frame import Frame
 from hsrgeo.model.times import existing, kst_text, utc_text
@@ -54,6 +54,10 @@ class Outcome:
     """For a duplicate: the frame that was kept instead."""
     was: Status | None = None
     """Status that was told before, for a frame that lost to a better one that came later."""
+
+    def __post_init__(self) -> None:
+        if self.error is not None:
+            as_value(self.error)
 
     @property
     def key(self) -> Key | None:

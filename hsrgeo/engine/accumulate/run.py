@@ -32,7 +32,7 @@ from hsrgeo.engine.recipe import Cut
 from hsrgeo.engine.workers.ahead import ahead
 from hsrgeo.engine.workers.memory import keep_freed_memory
 from hsrgeo.engine.workers.scratch import scratch_folder
-from hsrgeo.errors import FrameError, HsrGeoError, OptionsError, WindowError, as_value
+from hsrgeo.errors import FrameError, HsrGeoError, OptionsError, WindowError
 from hsrgeo.model.frame import Frame
 from hsrgeo.model.grid import Grid
 from hsrgeo.model.times import length_text, utc_text
@@ -204,7 +204,7 @@ class Accumulation(Iterator[Outcome]):
                 shape = area.grid.height, area.grid.width
                 sums.get((period.start, number), shape, unit_mm).add(frame.stored[area.window.slices], table)
         except HsrGeoError as error:
-            return as_value(error)
+            return error
         return None
 
     def _keep(self, frame: Frame | None) -> None:
@@ -297,7 +297,7 @@ def _decoded(source: SumSource, found: Found) -> tuple[Found, Frame | None, HsrG
     try:
         return found, source.open(found), None
     except HsrGeoError as error:
-        return found, None, as_value(error)
+        return found, None, error
 
 
 def _written(

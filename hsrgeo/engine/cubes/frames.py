@@ -12,7 +12,7 @@ from hsrgeo.cube.store import Shape, shape_for
 from hsrgeo.engine.outcome import Outcome, of_found, with_header
 from hsrgeo.engine.recipe import Recipe
 from hsrgeo.engine.workers.memory import keep_freed_memory
-from hsrgeo.errors import HsrGeoError, as_value
+from hsrgeo.errors import HsrGeoError
 from hsrgeo.model.frame import Frame
 from hsrgeo.model.grid import Grid
 from hsrgeo.model.quantity import Quantity
@@ -68,7 +68,7 @@ def first_shape(
             frame = decode_found(one, recipe.block)
             shape = shape_for(recipe.cut_frame(frame, recipe.cuts[0]), dict(kept))
         except HsrGeoError as error:
-            taken.append(of_found(one, "failed", error=as_value(error)))
+            taken.append(of_found(one, "failed", error=error))
             continue
         return shape, [*taken, one], frame
     return None, taken, None
@@ -99,7 +99,7 @@ def _check_frame(found: Found, recipe: Recipe, shape: Shape, kind: Kind | None) 
             shape.check(recipe.cut_frame(frame, recipe.cuts[0]), outcome.label)
         return with_header(outcome, frame)
     except HsrGeoError as error:
-        return of_found(found, "failed", error=as_value(error))
+        return of_found(found, "failed", error=error)
     except Exception as error:
         error.add_note(f"while checking {outcome.label}")
         raise
@@ -133,7 +133,7 @@ class Contest:
         try:
             same = there is not None and stored_crc32(entry.read()) in there
         except HsrGeoError as error:
-            return of_found(entry, "failed", error=as_value(error))
+            return of_found(entry, "failed", error=error)
         return of_found(entry, "skipped") if same else entry
 
     def settle(self, outcome: Outcome) -> Iterator[Outcome]:

@@ -24,7 +24,7 @@ from hsrgeo.engine.outcome import Outcome, of_found, with_header
 from hsrgeo.engine.recipe import Recipe
 from hsrgeo.engine.workers.memory import keep_freed_memory
 from hsrgeo.engine.workers.parallel import run_parallel
-from hsrgeo.errors import HsrGeoError, ManifestError, OutputExistsError, SourceError, WriteError, as_value, refused
+from hsrgeo.errors import HsrGeoError, ManifestError, OutputExistsError, SourceError, WriteError, refused
 from hsrgeo.reading import decode_found
 from hsrgeo.sources.found import Found
 from hsrgeo.writers.files import write_file
@@ -174,7 +174,7 @@ def _stage_frame(found: Found, folder: Path, recipe: Recipe, shape: Shape, layou
     except WriteError:
         raise  # the disk is full: no other frame would fare better
     except HsrGeoError as error:
-        return replace(outcome, status="failed", error=as_value(error))
+        return replace(outcome, status="failed", error=error)
     except Exception as error:
         error.add_note(f"while adding {outcome.label}")
         raise

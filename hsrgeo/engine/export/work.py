@@ -14,7 +14,7 @@ from functools import partial
 from hsrgeo.engine.outcome import Outcome, Output, with_header
 from hsrgeo.engine.recipe import SUFFIXES, Recipe
 from hsrgeo.engine.workers.memory import keep_freed_memory
-from hsrgeo.errors import HsrGeoError, as_value
+from hsrgeo.errors import HsrGeoError
 from hsrgeo.formats.names import FrameName
 from hsrgeo.model.frame import Frame
 from hsrgeo.reading import decode_found
@@ -64,7 +64,7 @@ def export_frame(task: Task, out: Place, recipe: Recipe) -> Outcome:
         outputs = _all_written(partial(_written, task, outcome.label, out), files, far=isinstance(out, RemotePath))
         outcome = dataclasses.replace(outcome, outputs=outputs)
     except HsrGeoError as error:
-        outcome = dataclasses.replace(outcome, status="failed", error=as_value(error))
+        outcome = dataclasses.replace(outcome, status="failed", error=error)
     except Exception as error:
         error.add_note(f"while exporting {outcome.label}")
         raise

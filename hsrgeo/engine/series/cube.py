@@ -28,7 +28,7 @@ from hsrgeo.engine.series.options import SeriesOptions
 from hsrgeo.engine.series.reader import OutputReader, Sampled, table_for
 from hsrgeo.engine.workers.ahead import ahead
 from hsrgeo.engine.workers.memory import keep_freed_memory
-from hsrgeo.errors import HsrGeoError, OptionsError, SourceError, as_value
+from hsrgeo.errors import HsrGeoError, OptionsError, SourceError
 from hsrgeo.formats.names import FrameName
 from hsrgeo.model.times import KST, length_text, utc_text
 
@@ -160,7 +160,7 @@ def _work(task: Task, cube: OpenCube, options: SeriesOptions) -> NDArray[np.floa
         table = table_for(cube.quantity, options.quantity, options.law)
         return group.sampler.sample_cells(codes, cube.quantity, table, options.wet_from)
     except HsrGeoError as error:
-        return as_value(error)
+        return error
 
 
 def _values(cube: OpenCube, numbers: Sequence[int], piece: Piece) -> NDArray[np.int16]:

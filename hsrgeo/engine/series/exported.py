@@ -22,7 +22,7 @@ from hsrgeo.engine.series.reader import OutputReader, Sampled, Sampling, other_g
 from hsrgeo.engine.workers.memory import keep_freed_memory
 from hsrgeo.engine.workers.parallel import in_batches, run_parallel
 from hsrgeo.engine.written.exported import Exported, exported_frames
-from hsrgeo.errors import FrameError, HsrGeoError, OptionsError, ReadbackError, as_value
+from hsrgeo.errors import FrameError, HsrGeoError, OptionsError, ReadbackError
 from hsrgeo.formats.names import FrameName
 from hsrgeo.model.grid import Grid
 from hsrgeo.model.quantity import Quantity, quantity_named
@@ -171,7 +171,7 @@ def _sampled(entry: Exported, job: _Job) -> Sampled:
         table = table_for(held.quantity, wanted.quantity, wanted.law)
         numbers = sampler.sample_cells(codes, held.quantity, table, wanted.wet_from)[0]
     except HsrGeoError as error:
-        return _outcome(entry, as_value(error)), None
+        return _outcome(entry, error), None
     except Exception as error:
         error.add_note(f"while reading {entry.label}")
         raise

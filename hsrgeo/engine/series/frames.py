@@ -19,7 +19,7 @@ from hsrgeo.engine.series.options import SeriesOptions
 from hsrgeo.engine.series.reader import Numbers, Reader, Sampled, Sampling, other_grid, sampling_of, table_for
 from hsrgeo.engine.workers.memory import keep_freed_memory
 from hsrgeo.engine.workers.parallel import in_batches, run_parallel
-from hsrgeo.errors import FrameError, HsrGeoError, OptionsError, as_value
+from hsrgeo.errors import FrameError, HsrGeoError, OptionsError
 from hsrgeo.model.frame import Frame
 from hsrgeo.reading import decode_found
 from hsrgeo.sources.found import Found, reading
@@ -55,7 +55,7 @@ class FrameReader(Reader):
                 try:
                     grid = decode_found(one, options.block).grid
                 except HsrGeoError as error:
-                    yield of_found(one, "failed", error=as_value(error)), None
+                    yield of_found(one, "failed", error=error), None
                     continue
                 first = one
                 break
@@ -85,7 +85,7 @@ def _sampled(found: Found, job: Sampling, block: int) -> Sampled:
         numbers = _numbers(frame, job, found)
         outcome = with_header(outcome, frame)
     except HsrGeoError as error:
-        return dataclasses.replace(outcome, status="failed", error=as_value(error)), None
+        return dataclasses.replace(outcome, status="failed", error=error), None
     except Exception as error:
         error.add_note(f"while reading {outcome.label}")
         raise
