@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parents[1] / "hsrgeo"
 ROOMS = ["errors", "model", "formats", "sources", "reading", "products", "writers", "cube", "gis", "engine", "cli"]
 FLOORS = [
     {"areas", "outcome", "recipe", "regions"},
-    {"workers"},
+    {"run", "workers"},
     {"options"},
     {"cubes", "export", "extract", "inspect", "simulate"},
     {"axis", "verify", "written"},

@@ -1,9 +1,7 @@
 """How a run that makes one thing of many frames is followed: progress, broken frames, a summary."""
 
 import time
-from collections import Counter
 from collections.abc import Iterator
-from typing import Protocol
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -11,21 +9,9 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from hsrgeo.cli.broken import Broken
 from hsrgeo.cli.common import counted, say
 from hsrgeo.engine.outcome import Outcome, Status
-from hsrgeo.sources.found import Tally
+from hsrgeo.engine.run import Run
 
 _TOLD = 20  # broken frames printed; there is no manifest that has the rest
-
-
-class Run(Protocol):
-    """What a series and an accumulation have in common."""
-
-    tally: Tally
-    counts: Counter[Status]
-    notes: list[str]
-
-    def __iter__(self) -> Iterator[Outcome]: ...
-
-    def __next__(self) -> Outcome: ...
 
 
 class Follower:

@@ -29,6 +29,7 @@ from hsrgeo.engine.axis import product_guard, refuse_other_outputs
 from hsrgeo.engine.options import check_areas
 from hsrgeo.engine.outcome import Outcome, Status, of_found
 from hsrgeo.engine.recipe import Cut
+from hsrgeo.engine.run import Run
 from hsrgeo.engine.workers.ahead import ahead
 from hsrgeo.engine.workers.memory import keep_freed_memory
 from hsrgeo.engine.workers.scratch import scratch_folder
@@ -55,7 +56,7 @@ class _Area:
     grid: Grid
 
 
-class Accumulation(Iterator[Outcome]):
+class Accumulation(Run):
     """A run: iterate it to make it happen; files are written as soon as their last frame is in.
 
     Args:
@@ -71,17 +72,12 @@ class Accumulation(Iterator[Outcome]):
     def __init__(self, sources: Sequence[str | Path], out: Place, options: AccumulateOptions) -> None:
         refuse_other_outputs(out)
         self._source = sum_source(sources, options)
-        self.notes: list[str] = []
-        """What a user should know; complete when the run is over."""
+        super().__init__(Tally())
         if options.every is None and self._source.step not in (None, options.step):
             options = dataclasses.replace(options, every=self._source.step)
             self._source = sum_source(sources, options)
             told = length_text(options.step)
             self.notes.append(f"each time stands for {told}, as most times of {sources[0]} are so far apart")
-        self.tally = Tally()
-        """What went by while the sources were read the first time; the bytes are those of the second."""
-        self.counts: Counter[Status] = Counter()
-        """Frames by status, so far."""
         self.notes += check_areas(options.export.recipe)
         self.written: list[Place] = []
         """The files, so far."""
@@ -95,17 +91,6 @@ class Accumulation(Iterator[Outcome]):
         surveyed = product_guard(self._source.scan(self.tally))
         self._rolling: RollingRun | None = None
         self._outcomes = self._run(surveyed)
-
-    def __next__(self) -> Outcome:
-        outcome = next(self._outcomes)
-        self.counts[outcome.status] += 1
-        if outcome.was:
-            self.counts[outcome.was] -= 1
-        return outcome
-
-    def close(self) -> None:
-        """End the run early; the files that are written stay."""
-        self._outcomes.close()
 
     def _run(self, surveyed: Iterator[Found]) -> Generator[Outcome]:
         times: dict[datetime, Candidates] = {}

@@ -6,8 +6,7 @@ what the cube is built of, is decided by the site: `hsrgeo.engine.cubes.stored`,
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from itertools import chain
@@ -18,7 +17,8 @@ from hsrgeo.engine.cubes.frames import Site
 from hsrgeo.engine.cubes.options import CubeOptions
 from hsrgeo.engine.cubes.stored import StoredSite
 from hsrgeo.engine.options import check_areas
-from hsrgeo.engine.outcome import Outcome, Status, of_found
+from hsrgeo.engine.outcome import Outcome, of_found
+from hsrgeo.engine.run import Run
 from hsrgeo.engine.workers.parallel import in_batches, run_parallel
 from hsrgeo.sources.found import Tally, reading
 from hsrgeo.sources.remote import local
@@ -27,7 +27,7 @@ from hsrgeo.sources.scan import scan
 _BATCH = 4  # frames that go to a worker at a time
 
 
-class Cube(Iterator[Outcome]):
+class Cube(Run):
     """A run: iterate it to make it happen; each outcome comes as soon as the frame was worked on.
 
     A frame that loses to a better one that comes later is told twice, the second time as a duplicate with `was` set.
@@ -47,10 +47,7 @@ class Cube(Iterator[Outcome]):
     """
 
     def __init__(self, sources: Sequence[str | Path], out: Path, options: CubeOptions) -> None:
-        self.tally = Tally()
-        """What went by while the sources were read."""
-        self.counts: Counter[Status] = Counter()
-        """Frames by status, so far."""
+        super().__init__(Tally())
         self.built = 0
         """Times in the cube, known in the end."""
         self.missing = 0
@@ -58,8 +55,7 @@ class Cube(Iterator[Outcome]):
         form = options.form(out)
         for module in ("xarray", "dask", "netCDF4" if form == "netcdf" else "zarr"):
             need(module)
-        self.notes = check_areas(options.frames.recipe)
-        """What a user should know before it starts: areas cut at the edge of the grid."""
+        self.notes += check_areas(options.frames.recipe)
         self._options = options
         self._found = scan(sources, options.frames.selection, self.tally)
         self._site: Site
@@ -70,17 +66,6 @@ class Cube(Iterator[Outcome]):
         else:
             self._site = StoredSite(out, options, options.recipe(form))
         self._outcomes = self._run()
-
-    def __next__(self) -> Outcome:
-        outcome = next(self._outcomes)
-        self.counts[outcome.status] += 1
-        if outcome.was:
-            self.counts[outcome.was] -= 1
-        return outcome
-
-    def close(self) -> None:
-        """End the run early; what is staged stays staged."""
-        self._outcomes.close()
 
     def _run(self) -> Generator[Outcome]:
         site, frames = self._site, self._options.frames

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections import Counter
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from functools import partial
@@ -15,8 +14,9 @@ from hsrgeo.engine.export.ledger import Ledger
 from hsrgeo.engine.export.manifest import MANIFEST, OPTIONS, Manifest, keep_recipe, refuse_other_recipe
 from hsrgeo.engine.export.work import Task, leftovers, work
 from hsrgeo.engine.options import ExportOptions, check_areas
-from hsrgeo.engine.outcome import Outcome, Output, Status, of_found
+from hsrgeo.engine.outcome import Outcome, Output, of_found
 from hsrgeo.engine.recipe import SUFFIXES, Recipe
+from hsrgeo.engine.run import Run
 from hsrgeo.engine.workers.admission import Shared
 from hsrgeo.engine.workers.cluster import Cluster
 from hsrgeo.engine.workers.parallel import run_parallel, scan_for, seen_by
@@ -33,7 +33,7 @@ _MOST_IN_VAIN = 10
 # ^ frames in a row that find no room before a run gives up; fewer, and a moment without room would end it
 
 
-class Export(Iterator[Outcome]):
+class Export(Run):
     """A run: iterate it to make it happen; each outcome comes as soon as it is certain.
 
     A frame that loses to a better one that comes later is told twice, the second time as a duplicate with `was` set.
@@ -50,31 +50,20 @@ class Export(Iterator[Outcome]):
     """
 
     def __init__(self, sources: Sequence[str | Path], out: Place, options: ExportOptions) -> None:
-        self.tally = Tally()
-        """What went by while the sources were read."""
-        self.counts: Counter[Status] = Counter()
-        """Frames by status, so far."""
+        super().__init__(Tally())
         self.written_bytes = 0
         """Size of the files written, so far."""
-        self.notes = check_areas(options.recipe)
-        """What a user should know before it starts: areas cut at the edge of the grid."""
+        self.notes += check_areas(options.recipe)
         self._found = scan_for(options.crew, sources, options.selection, self.tally)
         if not options.overwrite:
             refuse_other_recipe(out, options.recipe)
         self._outcomes = self._plan(options) if options.dry_run else self._run(out, options)
 
     def __next__(self) -> Outcome:
-        outcome = next(self._outcomes)
-        self.counts[outcome.status] += 1
-        if outcome.was:
-            self.counts[outcome.was] -= 1
+        outcome = super().__next__()
         if outcome.status == "ok":
             self.written_bytes += sum(output.bytes for output in outcome.outputs)
         return outcome
-
-    def close(self) -> None:
-        """End the run early; what is done stays done."""
-        self._outcomes.close()
 
     def _run(self, out: Place, options: ExportOptions) -> Generator[Outcome]:
         recipe = options.recipe

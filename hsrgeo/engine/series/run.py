@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections import Counter
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from datetime import datetime
@@ -16,7 +15,8 @@ from numpy.typing import NDArray
 from hsrgeo.cube.places import Points
 from hsrgeo.cube.sampling import COVERAGE, MAX, MEAN, WET
 from hsrgeo.engine.axis import kind_of_sources, slots
-from hsrgeo.engine.outcome import Outcome, Status
+from hsrgeo.engine.outcome import Outcome
+from hsrgeo.engine.run import Run
 from hsrgeo.engine.series.cube import CubeReader
 from hsrgeo.engine.series.exported import ExportReader
 from hsrgeo.engine.series.frames import FrameReader
@@ -29,7 +29,7 @@ from hsrgeo.writers.table import check_table, write_table
 _SECONDS_AN_HOUR = 3600
 
 
-class Series(Iterator[Outcome]):
+class Series(Run):
     """A run: iterate it to make it happen; the table is written in one step when the last frame is done.
 
     Args:
@@ -47,12 +47,8 @@ class Series(Iterator[Outcome]):
     def __init__(self, sources: Sequence[str | Path], out: Place, options: SeriesOptions) -> None:
         check_table(out)
         self._reader = _reader(sources, options)
-        self.tally = self._reader.tally
-        """What went by while the sources were read."""
-        self.counts: Counter[Status] = Counter()
-        """Frames by status, so far."""
-        self.notes = self._reader.notes
-        """What a user should know; complete when the run is over."""
+        super().__init__(self._reader.tally)
+        self.notes = self._reader.notes  # the reader adds to them
         self.times = 0
         """Times in the table."""
         self.missing = 0
@@ -62,15 +58,6 @@ class Series(Iterator[Outcome]):
         self._kept: dict[datetime, tuple[tuple[int, str, int, str, str], int]] = {}  # time -> rank, place in the spool
         self._broken: set[datetime] = set()  # times of frames that could not be used: a row without a number each
         self._outcomes = self._run()
-
-    def __next__(self) -> Outcome:
-        outcome = next(self._outcomes)
-        self.counts[outcome.status] += 1
-        return outcome
-
-    def close(self) -> None:
-        """End the run early; no table is written."""
-        self._outcomes.close()
 
     def _run(self) -> Generator[Outcome]:
         reader, options = self._reader, self._options
