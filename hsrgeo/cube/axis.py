@@ -1,4 +1,4 @@
-"""The time axis: which frame stands for a time, and which times have none."""
+"""The time axis: which frame is there already, and which times have none."""
 
 from __future__ import annotations
 
@@ -7,18 +7,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 
 from hsrgeo.formats import gzipped
-from hsrgeo.model.frame import Frame
 from hsrgeo.model.times import FRAME_STEP, KST
-
-Rank = tuple[int, int, int]
-"""What makes one frame of a time better than another: stations, then creation (seconds since 1970), then CRC-32. The
-last only makes the order total, so that the order of reading never decides."""
-
-
-def rank_of(frame: Frame) -> Rank:
-    """Return the rank of a frame."""
-    created = frame.header.created
-    return frame.header.station_count, int(created.timestamp()) if created else 0, frame.crc32
 
 
 def stored_crc32(data: bytes) -> int:

@@ -24,7 +24,6 @@ import xarray as xr
 import zarr
 from numpy.typing import NDArray
 
-from hsrgeo.cube.axis import Rank
 from hsrgeo.cube.backend import missing_variable
 from hsrgeo.cube.cf import NO_TIME, coordinates, time_variable, times_of, values_attrs
 from hsrgeo.cube.extra import need
@@ -32,6 +31,7 @@ from hsrgeo.cube.store import SERIES_SIDE, Layout, Shape, read_band
 from hsrgeo.cube.stored import packed_cube, values_name
 from hsrgeo.cube.whole import lost, whole_store
 from hsrgeo.errors import SourceError, refused
+from hsrgeo.model.rank import Rank
 from hsrgeo.writers.files import write_file
 
 _LEVEL = 3  # of zstd
@@ -107,7 +107,7 @@ def kept_in(out: Path) -> Kept:
             return Kept(
                 times=times_of(dataset["time"].values),
                 ranks=[
-                    (int(stations), made, int(crc32))
+                    Rank(int(stations), made, int(crc32))
                     for stations, made, crc32 in zip(
                         dataset["station_count"].values, created, dataset["source_crc32"].values, strict=True
                     )
@@ -125,11 +125,11 @@ def template(plan: Plan, layout: Layout) -> xr.Dataset:
     """Return everything of a cube but its values, packed."""
     shape, times = plan.shape, [slot.time for slot in plan.slots]
     coords: dict[str, Any] = coordinates(shape.grid, times, lonlat=True)
-    coords["station_count"] = ("time", np.array([slot.rank[0] for slot in plan.slots], np.int16), _COUNT)
-    created = np.array([slot.rank[1] or NO_TIME for slot in plan.slots], np.int64)
+    coords["station_count"] = ("time", np.array([slot.rank.stations for slot in plan.slots], np.int16), _COUNT)
+    created = np.array([slot.rank.created or NO_TIME for slot in plan.slots], np.int64)
     coords["created"] = time_variable("time", created, "", "creation of the composite (UTC)")
     coords["created"].attrs |= {"units": "seconds since 1970-01-01 00:00:00", "_FillValue": np.int64(NO_TIME)}
-    coords["source_crc32"] = ("time", np.array([slot.rank[2] for slot in plan.slots], np.int64), _CRC32)
+    coords["source_crc32"] = ("time", np.array([slot.rank.crc32 for slot in plan.slots], np.int64), _CRC32)
     gaps = {}
     if plan.missing:
         coords["missing_times"] = missing_variable(plan.missing)

@@ -11,7 +11,7 @@ from uuid import uuid4
 
 import xarray as xr
 
-from hsrgeo.cube.axis import missing_between, rank_of
+from hsrgeo.cube.axis import missing_between
 from hsrgeo.cube.backend import frame_attrs, packed_dataset
 from hsrgeo.cube.stack import FrameLayer, Making
 from hsrgeo.errors import FrameError, HsrGeoError, HsrGeoWarning, OptionsError, SourceError
@@ -184,7 +184,7 @@ def _best_layer(
     ranked = []
     for layer in layers:  # seldom: which of several is better only shows when they are unpacked
         try:
-            ranked.append((*rank_of(layer.frame()), layer.label, layer))
+            ranked.append((layer.frame().rank, layer.label, layer))
         except HsrGeoError as error:
             broken.append((layer.time, str(error)))
     return max(ranked, key=lambda entry: entry[:-1])[-1] if ranked else None

@@ -20,12 +20,12 @@ import zstandard
 from affine import Affine
 from numpy.typing import NDArray
 
-from hsrgeo.cube.axis import Rank
 from hsrgeo.cube.cf import dataset_attrs, quantity_of
 from hsrgeo.errors import FrameError, WriteError
 from hsrgeo.model.frame import Frame
 from hsrgeo.model.grid import Grid
 from hsrgeo.model.quantity import Quantity
+from hsrgeo.model.rank import Rank
 from hsrgeo.writers.files import write_file
 
 Layout = Literal["map", "series"]
@@ -193,7 +193,7 @@ def staged_frames(folder: Path, layouts: Sequence[Layout]) -> Iterator[Staged]:
             time = datetime.strptime(match[1], "%Y%m%d%H%M").replace(tzinfo=UTC)
             stem = str(path.with_suffix(""))
             if all(Path(f"{stem}.{layout}").is_file() for layout in layouts):
-                yield Staged(time, (int(match[2]), int(match[3]), int(match[4], 16)), stem)
+                yield Staged(time, Rank(int(match[2]), int(match[3]), int(match[4], 16)), stem)
 
 
 _STAGED = re.compile(r"(\d{12})\.(\d+)\.(\d+)\.([0-9a-f]{8})")

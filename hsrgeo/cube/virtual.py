@@ -56,7 +56,7 @@ def _store(plan: Plan) -> dict[str, bytes]:
     shape = plan.shape
     size = (shape.grid.height, shape.grid.width)
     dataset = template(plan, "map")
-    codec = FrameCodec(shape.as_json(), pack_crc32([slot.rank[2] for slot in plan.slots]))
+    codec = FrameCodec(shape.as_json(), pack_crc32([slot.rank.crc32 for slot in plan.slots]))
     encoding: dict[str, Any] = {str(name): {"compressors": None} for name in dataset.variables}
     encoding[shape.name] = {"chunks": (1, *size), "compressors": [codec]}
     for name in _DEGREES:

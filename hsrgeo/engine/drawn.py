@@ -12,16 +12,16 @@ from functools import partial
 from itertools import chain, islice
 from typing import BinaryIO
 
-from hsrgeo.engine.outcome import of_found
+from hsrgeo.engine.outcome import Standing
 from hsrgeo.engine.workers.parallel import run_parallel
 from hsrgeo.engine.written.exported import Exported, read_exported
 from hsrgeo.errors import HsrGeoError, OptionsError, as_value
-from hsrgeo.formats.composite import decode
 from hsrgeo.formats.names import FrameName
 from hsrgeo.gis.map import Plan, map_for
 from hsrgeo.model.frame import Frame
-from hsrgeo.model.times import utc_text
+from hsrgeo.model.rank import LOWEST
 from hsrgeo.model.window import Area
+from hsrgeo.reading import decode_found
 from hsrgeo.sources.found import Found
 
 Entry = Found | Exported
@@ -58,8 +58,7 @@ class _Drawn:
     """A frame as a worker gives it back: its map packed, or what is wrong with it."""
 
     told: FrameName | None
-    rank: tuple[int, str, int, str]
-    """More stations, then later creation, as an export has it; the rest makes the order total."""
+    standing: Standing
     packed: bytes = b""
     synthetic: bool = False
     error: HsrGeoError | None = None
@@ -97,7 +96,7 @@ def draw(entries: Iterator[Entry], plan: Plan, area: Area | None, workers: int, 
         MissingExtraError: Something of the extra ``render`` is not installed.
     """
     map_for(plan)  # what is missing is missing for all of them: it is no frame's fault
-    best: dict[datetime, tuple[tuple[int, str, int, str], Moment]] = {}
+    best: dict[datetime, tuple[Standing, Moment]] = {}
     reel = Reel({}, set(), [])
     products: set[str] = set()
     first = list(islice(entries, _POOL_FROM))
@@ -107,17 +106,17 @@ def draw(entries: Iterator[Entry], plan: Plan, area: Area | None, workers: int, 
             if drawn.told is not None:
                 reel.times.add(drawn.told.time)
             if drawn.error is not None or drawn.told is None:
-                reel.broken.append(drawn.error or HsrGeoError(drawn.rank[-1]))
+                reel.broken.append(drawn.error or HsrGeoError(drawn.standing[-1]))
                 continue
             products.add(drawn.told.product)
             if len(products) > 1:
                 raise OptionsError(f"there are frames of {' and of '.join(sorted(products))}: choose one product")
             time = drawn.told.time
-            if time not in best or best[time][0] < drawn.rank:
+            if time not in best or best[time][0] < drawn.standing:
                 place = (shelf.seek(0, 2), len(drawn.packed))
                 shelf.write(drawn.packed)
-                best[time] = (drawn.rank, Moment(time, place=place, synthetic=drawn.synthetic))
-    reel.moments = {time: moment for time, (_rank, moment) in best.items()}
+                best[time] = (drawn.standing, Moment(time, place=place, synthetic=drawn.synthetic))
+    reel.moments = {time: moment for time, (_standing, moment) in best.items()}
     reel.broken.sort(key=str)
     return reel
 
@@ -163,11 +162,11 @@ def _close(
 
 
 def _open(entry: Entry) -> Frame:
+    if isinstance(entry, Found):
+        return decode_found(entry)
     if entry.error is not None:
         raise entry.error
-    if isinstance(entry, Exported):
-        return read_exported(entry.path)
-    return decode(entry.read(), entry.source, member=entry.member)
+    return read_exported(entry.path)
 
 
 def _problem(entry: Entry) -> HsrGeoError | None:
@@ -180,7 +179,7 @@ def _problem(entry: Entry) -> HsrGeoError | None:
 
 def _draw_one(entry: Entry, plan: Plan, area: Area | None) -> _Drawn:
     """Draw the map of a frame; for workers. It goes back packed, a fiftieth of its size."""
-    label = entry.label if isinstance(entry, Exported) else of_found(entry, "ok").label
+    label = entry.label
     try:
         frame = _open(entry)
         with warnings.catch_warnings():
@@ -188,7 +187,6 @@ def _draw_one(entry: Entry, plan: Plan, area: Area | None) -> _Drawn:
             part = frame.crop(window=frame.grid.window_for(area))
         packed = zlib.compress(map_for(plan).panel(part).tobytes(), 1)
     except HsrGeoError as error:
-        return _Drawn(entry.told, (0, "", 0, label), error=as_value(error))
-    created = utc_text(frame.header.created) if frame.header.created else ""
-    rank = (frame.header.station_count, created, frame.crc32, label)
-    return _Drawn(FrameName(frame.product, frame.kind, frame.time), rank, packed, synthetic=frame.header.synthetic)
+        return _Drawn(entry.told, (LOWEST, label), error=as_value(error))
+    told = FrameName(frame.product, frame.kind, frame.time)
+    return _Drawn(told, (frame.rank, label), packed, synthetic=frame.header.synthetic)

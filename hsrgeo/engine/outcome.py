@@ -9,6 +9,7 @@ from typing import Any, Literal, cast, get_args
 from hsrgeo.errors import FrameError, HsrGeoError, as_value, label_of
 from hsrgeo.formats.names import FrameName, basename
 from hsrgeo.model.frame import Frame
+from hsrgeo.model.rank import Rank
 from hsrgeo.model.times import existing, kst_text, utc_text
 from hsrgeo.sources.found import Found
 
@@ -16,6 +17,9 @@ Status = Literal["ok", "skipped", "failed", "duplicate", "planned"]
 
 Key = tuple[str, datetime]
 """Product and time to the minute: what one output stands for."""
+
+Standing = tuple[Rank, str]
+"""Rank and label of a frame: of two of one product and time the higher one is kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +79,15 @@ class Outcome:
         return basename(self.source if self.member is None else self.member)
 
     @property
-    def rank(self) -> tuple[int, str, int, str, str]:
-        """What makes one frame of a product and time better than another: more stations, then later creation.
+    def rank(self) -> Rank:
+        """What makes it better than another frame of its product and time."""
+        created = int(datetime.fromisoformat(self.created).timestamp()) if self.created else 0
+        return Rank(self.stations, created, self.crc32)
 
-        The rest only makes the order total, so that the order of reading never decides.
-        """
-        return self.stations, self.created, self.crc32, self.source, self.member or ""
+    @property
+    def standing(self) -> Standing:
+        """Rank, then label: the order of two frames is never left to the order of reading."""
+        return self.rank, self.label
 
 
 def of_found(found: Found, status: Status, *, error: HsrGeoError | None = None) -> Outcome:

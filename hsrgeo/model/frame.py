@@ -16,6 +16,7 @@ from hsrgeo.model.blocks import block_extremes
 from hsrgeo.model.grid import Grid
 from hsrgeo.model.header import Header
 from hsrgeo.model.quantity import CellStatistics, Quantity, cell_statistics, clean_values, physical_values
+from hsrgeo.model.rank import Rank, rank_of
 from hsrgeo.model.window import Area, BBox, Window, as_bbox, as_center, as_window
 
 if TYPE_CHECKING:
@@ -63,6 +64,11 @@ class Frame:
     def raw(self) -> NDArray[np.int16]:
         """Integers as stored or, after `clean`, cleaned; shape and order as `stored`."""
         return clean_values(self.stored, self.quantity) if self.cleaned else self.stored
+
+    @property
+    def rank(self) -> Rank:
+        """What makes it better than another frame of its product and time."""
+        return rank_of(self.header, self.crc32)
 
     @cached_property
     def cells(self) -> CellStatistics:

@@ -222,7 +222,7 @@ class Manifests(Target):
             with Manifest(out) as manifest:
                 before = {line.label for line in manifest}
                 for line in manifest:
-                    str(line.rank), line.name
+                    str(line.standing), line.name
                     manifest.get(line.label)
                     if line.key:
                         manifest.kept(line.key)

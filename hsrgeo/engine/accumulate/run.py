@@ -146,7 +146,7 @@ class Accumulation(Run):
             with closing(_chosen(self._source.scan(tally), wanted, losers)) as chosen:
                 for found, frame, error in ahead(pool, partial(_decoded, self._source), chosen, 2 * workers):
                     self.tally.read_bytes = tally.read_bytes
-                    label = of_found(found, "ok").label
+                    label = found.label
                     if label in losers:
                         yield dataclasses.replace(of_found(found, "duplicate"), winner=losers[label])
                         continue
@@ -268,7 +268,7 @@ def _area(grid: Grid, cut: Cut) -> _Area:
 
 def _chosen(found: Iterable[Found], wanted: dict[str, datetime], losers: dict[str, str]) -> Generator[Found]:
     for one in found:
-        label = of_found(one, "ok").label
+        label = one.label
         if label in losers:
             yield dataclasses.replace(one, data=b"")
         elif label in wanted and one.error is None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import zlib
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -11,12 +10,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Literal
 
+from hsrgeo.cube.axis import stored_crc32
 from hsrgeo.engine.axis import ceil_step, floor_step
-from hsrgeo.engine.outcome import of_found
+from hsrgeo.engine.outcome import Standing
 from hsrgeo.errors import HsrGeoError, OptionsError
 from hsrgeo.formats.composite import peek_header
-from hsrgeo.formats.gzipped import MAGIC, trailer_crc32
 from hsrgeo.model.frame import Frame
+from hsrgeo.model.rank import LOWEST, rank_of
 from hsrgeo.model.times import KST, kst_text, length_text, utc_text
 from hsrgeo.products.rain import Law
 from hsrgeo.products.sums import RunningSum
@@ -116,32 +116,30 @@ class Candidates:
 
     found: list[Found] = field(default_factory=list)
     """Without bytes."""
-    ranks: list[tuple[int, str, int, str, str] | None] = field(default_factory=list)
-    """See `Outcome.rank`; None where nobody needs to know yet."""
+    standings: list[Standing | None] = field(default_factory=list)
+    """None where nobody needs to know yet."""
 
     def add(self, found: Found) -> None:
         """Take in a frame; that of an archive is looked at now, for later it would have to be searched."""
-        self.ranks.append(None if found.data is None else header_rank(found))
+        self.standings.append(None if found.data is None else standing_of(found))
         self.found.append(Found(found.source, found.member, found.told, found.size))
 
     def labels(self) -> list[str]:
         """Return their labels, the best first."""
         if len(self.found) > 1:
-            self.ranks = [rank or header_rank(found) for rank, found in zip(self.ranks, self.found, strict=True)]
-        order = sorted(range(len(self.found)), key=lambda nth: self.ranks[nth] or (), reverse=True)
-        return [of_found(self.found[nth], "ok").label for nth in order]
+            known = zip(self.standings, self.found, strict=True)
+            self.standings = [standing or standing_of(found) for standing, found in known]
+        order = sorted(range(len(self.found)), key=lambda nth: self.standings[nth] or (), reverse=True)
+        return [self.found[nth].label for nth in order]
 
 
-def header_rank(found: Found) -> tuple[int, str, int, str, str]:
-    """Return the rank of a frame as `Outcome.rank` has it, from its header alone; the lowest where it has none."""
+def standing_of(found: Found) -> Standing:
+    """Return the standing of a frame from its header alone; the lowest where it has none."""
     try:
         data = found.read()
-        header = peek_header(data)
+        return rank_of(peek_header(data), stored_crc32(data)), found.label
     except HsrGeoError:
-        return -1, "", 0, found.source, found.member or ""
-    crc32 = trailer_crc32(data) if data.startswith(MAGIC) else zlib.crc32(data)
-    created = utc_text(header.created) if header.created else ""
-    return header.station_count, created, crc32, found.source, found.member or ""
+        return LOWEST, found.label
 
 
 Key = tuple[datetime, int]

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-from hsrgeo.cube.axis import Rank, stored_crc32
+from hsrgeo.cube.axis import stored_crc32
 from hsrgeo.cube.store import Shape, shape_for
 from hsrgeo.engine.outcome import Outcome, of_found, with_header
 from hsrgeo.engine.recipe import Recipe
@@ -16,6 +16,7 @@ from hsrgeo.errors import HsrGeoError
 from hsrgeo.model.frame import Frame
 from hsrgeo.model.grid import Grid
 from hsrgeo.model.quantity import Quantity
+from hsrgeo.model.rank import LOWEST, Rank
 from hsrgeo.reading import decode_found
 from hsrgeo.sources.found import Found
 
@@ -118,7 +119,7 @@ class Contest:
     """
 
     def __init__(self, known: Mapping[datetime, list[Rank]]) -> None:
-        self._there = {time: {rank[2] for rank in ranks} for time, ranks in known.items()}
+        self._there = {time: {rank.crc32 for rank in ranks} for time, ranks in known.items()}
         self._best: dict[datetime, tuple[Rank, Outcome | None]] = {
             time: (max(ranks), None) for time, ranks in known.items()
         }
@@ -142,8 +143,8 @@ class Contest:
             yield outcome
             return
         time = outcome.told.time.astimezone(UTC)
-        rank = rank_told(outcome)
-        best, holder = self._best.get(time, ((-1, 0, 0), None))
+        rank = outcome.rank
+        best, holder = self._best.get(time, (LOWEST, None))
         # Of two that are the same the name decides, so that the order of reading never does.
         if rank < best or (rank == best and (holder is None or outcome.label >= holder.label)):
             yield replace(outcome, status="duplicate", winner=holder.label if holder else "")
@@ -156,9 +157,3 @@ class Contest:
     def winners(self) -> dict[datetime, Outcome]:
         """Return the frames of this run that are kept, by time (UTC)."""
         return {time: outcome for time, (_rank, outcome) in self._best.items() if outcome is not None}
-
-
-def rank_told(outcome: Outcome) -> Rank:
-    """Return the rank of a frame that was worked on, see `hsrgeo.cube.axis.rank_of`."""
-    created = int(datetime.fromisoformat(outcome.created).timestamp()) if outcome.created else 0
-    return outcome.stations, created, outcome.crc32

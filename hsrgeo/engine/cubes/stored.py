@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hsrgeo.cube.axis import Rank, missing_between, rank_of
+from hsrgeo.cube.axis import missing_between
 from hsrgeo.cube.store import Layout, Shape, Staged, shape_from_json, stage, staged_frames
 from hsrgeo.engine.cubes.frames import Contest, Work, first_shape
 from hsrgeo.engine.cubes.options import CubeOptions
@@ -25,6 +25,7 @@ from hsrgeo.engine.recipe import Recipe
 from hsrgeo.engine.workers.memory import keep_freed_memory
 from hsrgeo.engine.workers.parallel import run_parallel
 from hsrgeo.errors import HsrGeoError, ManifestError, OutputExistsError, SourceError, WriteError, refused
+from hsrgeo.model.rank import Rank
 from hsrgeo.reading import decode_found
 from hsrgeo.sources.found import Found
 from hsrgeo.writers.files import write_file
@@ -169,7 +170,7 @@ def _stage_frame(found: Found, folder: Path, recipe: Recipe, shape: Shape, layou
         frame = decode_found(found, recipe.block)
         part = recipe.cut_frame(frame, recipe.cuts[0])
         shape.check(part, outcome.label)
-        stage(part, rank_of(frame), folder, shape, layouts)
+        stage(part, frame.rank, folder, shape, layouts)
         return with_header(outcome, frame)
     except WriteError:
         raise  # the disk is full: no other frame would fare better

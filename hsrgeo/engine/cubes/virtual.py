@@ -19,7 +19,7 @@ from hsrgeo.cube.reference import Span, need_arrow, url_of
 from hsrgeo.cube.referred import read_reference
 from hsrgeo.cube.store import Shape
 from hsrgeo.cube.virtual import write_reference
-from hsrgeo.engine.cubes.frames import Contest, Kind, Work, check_frames, first_shape, kind_of, rank_told
+from hsrgeo.engine.cubes.frames import Contest, Kind, Work, check_frames, first_shape, kind_of
 from hsrgeo.engine.cubes.options import CubeOptions
 from hsrgeo.engine.outcome import Outcome
 from hsrgeo.errors import ArchiveError, OptionsError, OutputExistsError, SourceError
@@ -95,7 +95,7 @@ class VirtualSite:
         missing = missing_between(times, shape.step, failed)
         plan = Plan(
             shape=shape,
-            slots=tuple(Slot(time, rank_told(winners[time]), None, "") for time in times),
+            slots=tuple(Slot(time, winners[time].rank, None, "") for time in times),
             missing=tuple(missing),
             attrs=dict(self._options.attrs),
             layouts=("map",),

@@ -191,7 +191,7 @@ class Ledger:
             self._manifest.append(rival)
             return [rival]
         kept = self._manifest.kept(key)
-        if kept and kept.rank >= rival.rank:
+        if kept and kept.standing >= rival.standing:
             self._discard(rival)
             self._remove_strays(rival, kept)
             self._retire_before(rival, contest)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from hsrgeo.cube.places import Points
 from hsrgeo.cube.sampling import COVERAGE, MAX, MEAN, WET
 from hsrgeo.engine.axis import kind_of_sources, slots
-from hsrgeo.engine.outcome import Outcome
+from hsrgeo.engine.outcome import Outcome, Standing
 from hsrgeo.engine.run import Run
 from hsrgeo.engine.series.cube import CubeReader
 from hsrgeo.engine.series.exported import ExportReader
@@ -55,7 +55,7 @@ class Series(Run):
         """Times in the table that have no frame."""
         self._options = options
         self._out = out
-        self._kept: dict[datetime, tuple[tuple[int, str, int, str, str], int]] = {}  # time -> rank, place in the spool
+        self._kept: dict[datetime, tuple[Standing, int]] = {}  # time -> standing, place in the spool
         self._broken: set[datetime] = set()  # times of frames that could not be used: a row without a number each
         self._outcomes = self._run()
 
@@ -76,13 +76,13 @@ class Series(Run):
                 self._broken.add(outcome.told.time)
             return outcome
         moment = outcome.told.time
-        rank, offset = self._kept.get(moment, (None, -1))
-        if rank is not None and rank >= outcome.rank:
+        standing, offset = self._kept.get(moment, (None, -1))
+        if standing is not None and standing >= outcome.standing:
             return dataclasses.replace(outcome, status="duplicate")
-        if rank is not None:  # it takes the other's place
+        if standing is not None:  # it takes the other's place
             self.counts["ok"] -= 1
             self.counts["duplicate"] += 1
-        self._kept[moment] = outcome.rank, spool.put(numbers.tobytes(), offset)
+        self._kept[moment] = outcome.standing, spool.put(numbers.tobytes(), offset)
         return outcome
 
     def _rows(self, spool: _Spool, areas_m2: NDArray[np.float64]) -> Iterator[tuple[datetime, NDArray[np.float64]]]:

@@ -195,7 +195,7 @@ def _tasks(frames: Iterator[Found], manifest: Manifest, strangers: list[Differen
     A stranger that is no frame but the end of a damaged archive is a difference: frames that follow are missed.
     """
     for found in frames:
-        label = of_found(found, "ok").label
+        label = found.label
         line = manifest.get(label)
         if line is None and found.told is not None:
             line = manifest.kept((found.told.product, found.told.time))
@@ -285,7 +285,7 @@ def _check_failed(task: Task, frame: Frame, recipe: Recipe) -> Checked:
 def _check_rival(task: Task, frame: Frame) -> Checked:
     """Check that a frame of an exported product and time that the manifest does not know would have lost."""
     line, rival = task.line, with_header(of_found(task.found, "ok"), frame)
-    if rival.rank <= line.rank:
+    if rival.standing <= line.standing:
         return Checked(unexported=True)
     problem = "a better frame than the one exported for its time: export again"
     kept = f"{line.label} ({line.stations} stations, created {line.created or 'unknown'})"

@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 from uuid import uuid4
 
-from hsrgeo.engine.outcome import of_found
 from hsrgeo.engine.workers.admission import Expected, Shared, admit, expected_of
 from hsrgeo.errors import ClusterError, HsrGeoError, MissingExtraError, OptionsError
 from hsrgeo.sources.found import Found
@@ -332,6 +331,6 @@ def _names(batch: object) -> str:
     """Return which frames a batch has, for people."""
     entries = batch if isinstance(batch, (list, tuple)) else [batch]
     found = [getattr(entry, "found", entry) for entry in entries]
-    labels = [of_found(one, "ok").label for one in found if isinstance(one, Found)]
+    labels = [one.label for one in found if isinstance(one, Found)]
     more = f" and {len(labels) - _NAMED:,} more" if len(labels) > _NAMED else ""
     return ", ".join(labels[:_NAMED]) + more if labels else "the same task"
