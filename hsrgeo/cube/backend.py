@@ -13,12 +13,13 @@ from xarray.backends import BackendEntrypoint
 from xarray.core import indexing
 
 from hsrgeo.cube.cf import coordinates, dataset_attrs, minutes, physical, time_variable, values_attrs
-from hsrgeo.cube.stack import Content, FrameLayer, Layer, Making, Stack, Values
+from hsrgeo.cube.stack import FrameLayer, Layer, Stack
 from hsrgeo.errors import OptionsError
 from hsrgeo.formats.names import claims_frame
 from hsrgeo.model.frame import Frame
 from hsrgeo.model.grid import Grid
 from hsrgeo.model.quantity import Quantity
+from hsrgeo.products.making import Content, Making, Values
 from hsrgeo.products.rain import KMA_LAW, Law
 from hsrgeo.reading import decode_found
 from hsrgeo.sources.found import Found

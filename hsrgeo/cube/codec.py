@@ -19,12 +19,12 @@ from numcodecs.compat import ensure_bytes, ndarray_copy
 from numcodecs.registry import register_codec
 
 from hsrgeo.cube.cf import packed_degrees
-from hsrgeo.cube.stack import Making
 from hsrgeo.cube.store import Shape, shape_from_json
 from hsrgeo.errors import ChecksumError, FrameError, OptionsError
 from hsrgeo.formats.composite import decode, peek_header, unpack
 from hsrgeo.model.frame import Frame
 from hsrgeo.model.window import Area, as_bbox, as_center, as_window
+from hsrgeo.products.making import Making
 from hsrgeo.products.rain import KMA_LAW, Law
 from hsrgeo.products.warp import Target
 

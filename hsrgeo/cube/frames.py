@@ -13,13 +13,14 @@ import xarray as xr
 
 from hsrgeo.cube.axis import missing_between
 from hsrgeo.cube.backend import frame_attrs, packed_dataset
-from hsrgeo.cube.stack import FrameLayer, Making
+from hsrgeo.cube.stack import FrameLayer
 from hsrgeo.errors import FrameError, HsrGeoError, HsrGeoWarning, OptionsError, SourceError
 from hsrgeo.formats.composite import peek_header, product_of
 from hsrgeo.formats.names import FrameName
 from hsrgeo.model.frame import Frame
 from hsrgeo.model.grid import Grid
 from hsrgeo.model.header import Header
+from hsrgeo.products.making import Making
 from hsrgeo.reading import decode_found
 from hsrgeo.sources.found import Found
 from hsrgeo.sources.remote import RemotePath, place

@@ -15,6 +15,7 @@ from hsrgeo.cube.store import Layout
 from hsrgeo.errors import OptionsError
 from hsrgeo.model.times import refuse_uneven
 from hsrgeo.model.window import Area, BBox, Window, as_bbox, as_center, as_window
+from hsrgeo.products.making import Content, Making, Values
 from hsrgeo.products.rain import KMA_LAW, Law
 from hsrgeo.products.warp import Resampling, as_target
 from hsrgeo.sources.remote import is_remote, local
@@ -22,8 +23,6 @@ from hsrgeo.sources.select import Selection
 
 if TYPE_CHECKING:
     import xarray as xr
-
-    from hsrgeo.cube.stack import Content, Values
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,8 +123,7 @@ def open(  # noqa: A001, PLR0913 - `hsrgeo.open` is its name; every option has a
     need("xarray")
     if chunks is not None:
         need("dask")
-    from hsrgeo.cube import stored  # noqa: PLC0415 - all of these import xarray
-    from hsrgeo.cube.stack import Making  # noqa: PLC0415
+    from hsrgeo.cube import stored  # noqa: PLC0415 - it imports xarray
 
     listed = [sources] if isinstance(sources, (str, Path)) else list(sources)
     if not listed:

@@ -19,11 +19,11 @@ from hsrgeo.cube.cf import times_of
 from hsrgeo.cube.codec import making_of, meant_frame
 from hsrgeo.cube.extra import need
 from hsrgeo.cube.reference import FILE, Span
-from hsrgeo.cube.stack import Making
 from hsrgeo.cube.store import Shape, shape_from_json
 from hsrgeo.errors import HsrGeoError, OptionsError, SourceError
 from hsrgeo.formats.composite import MAX_STORED_BYTES
 from hsrgeo.formats.names import FrameName
+from hsrgeo.products.making import Making
 from hsrgeo.sources.found import read_file
 from hsrgeo.sources.remote import place
 

@@ -6,90 +6,24 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import lru_cache
-from typing import Any, Literal, Protocol, get_args
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from xarray.backends import BackendArray
 from xarray.core import indexing
 
-from hsrgeo.errors import ClippedWarning, FrameError, HsrGeoError, HsrGeoWarning, OptionsError
+from hsrgeo.errors import FrameError, HsrGeoError, HsrGeoWarning
 from hsrgeo.model.frame import Frame
 from hsrgeo.model.grid import Grid
 from hsrgeo.model.quantity import Quantity
-from hsrgeo.model.window import Area, Window
-from hsrgeo.products.rain import KMA_LAW, Law, rain_frame
-from hsrgeo.products.warp import Target, Warp, warp_for
+from hsrgeo.products.making import Making
 from hsrgeo.reading import decode_found
 from hsrgeo.sources.found import Found
-
-Content = Literal["stored", "rain"]
-Values = Literal["clean", "raw"]
 
 
 class BrokenFrameWarning(HsrGeoWarning):
     """A frame of a lazy array turned out to be broken when it was read; its cells are nodata."""
-
-
-@dataclass(frozen=True, slots=True)
-class Making:
-    """What is made of each frame before it goes into an array; the words are those of `ExportOptions`.
-
-    Raises:
-        OptionsError: A word that is not known.
-    """
-
-    area: Area | None = None
-    quantity: Content = "stored"
-    law: Law = KMA_LAW
-    values: Values = "clean"
-    target: Target | None = None
-    block: int = 1
-
-    def __post_init__(self) -> None:
-        for name, given, known in (
-            ("quantity", self.quantity, get_args(Content)),
-            ("values", self.values, get_args(Values)),
-        ):
-            if given not in known:
-                raise OptionsError(f"{name} {given!r}: expected {' or '.join(known)}")
-        if self.block < 1:
-            raise OptionsError(f"block {self.block}: blocks are counted from 1")
-
-    def of(self, frame: Frame) -> Frame:
-        """Return the frame as the array shows it.
-
-        Raises:
-            WindowError: The area does not fit the frame's grid.
-            FrameError: What it holds cannot be made rain, or cannot be averaged.
-        """
-        warp = _warp(frame.grid, self.area, self.target) if self.target else None
-        window = warp.window if warp else window_of(frame.grid, self.area)
-        part = frame if window == frame.grid.window else frame.crop(window=window)
-        if self.quantity == "rain":
-            part = rain_frame(part, self.law)
-        if self.values == "clean":
-            part = part.clean()
-        return warp.apply(part) if warp else part
-
-
-@lru_cache(maxsize=64)
-def window_of(grid: Grid, area: Area | None) -> Window:
-    """Return the window of an area; that it is cut at the edge was told when the array was made.
-
-    Raises:
-        WindowError: It does not fit.
-    """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ClippedWarning)
-        return grid.window_for(area)
-
-
-def _warp(grid: Grid, area: Area | None, target: Target) -> Warp:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ClippedWarning)
-        return warp_for(grid, area, target)
 
 
 class Layer(Protocol):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 import zlib
 from collections.abc import Iterator
 from contextlib import closing
@@ -12,6 +11,7 @@ from functools import partial
 from itertools import chain, islice
 from typing import BinaryIO
 
+from hsrgeo.engine.areas import told_window
 from hsrgeo.engine.outcome import Standing
 from hsrgeo.engine.workers.parallel import run_parallel
 from hsrgeo.engine.written.exported import Exported, read_exported
@@ -182,9 +182,8 @@ def _draw_one(entry: Entry, plan: Plan, area: Area | None) -> _Drawn:
     label = entry.label
     try:
         frame = _open(entry)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # an area that is cut was told of once, before
-            part = frame.crop(window=frame.grid.window_for(area))
+        window, _clipped = told_window(frame.grid, area)  # told of once, before
+        part = frame.crop(window=window)
         packed = zlib.compress(map_for(plan).panel(part).tobytes(), 1)
     except HsrGeoError as error:
         return _Drawn(entry.told, (LOWEST, label), error=as_value(error))

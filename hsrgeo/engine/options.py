@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import get_args
 
 from hsrgeo.engine.areas import told_window
-from hsrgeo.engine.recipe import DEFAULT_NAME, Compression, Content, Cut, Format, Recipe, Values, wide_fields
+from hsrgeo.engine.recipe import DEFAULT_NAME, Compression, Cut, Format, Recipe, wide_fields
 from hsrgeo.engine.regions import Region, read_regions, refuse_shared_folders
 from hsrgeo.engine.workers.cluster import WAIT_S, Cluster
 from hsrgeo.errors import ClippedWarning, GridError, OptionsError, ProjectionError, WindowError
@@ -21,6 +21,7 @@ from hsrgeo.formats.names import FrameName
 from hsrgeo.model.grid import MAIN_GRID, grids
 from hsrgeo.model.times import KST, refuse_uneven
 from hsrgeo.model.window import BBox, Window, as_bbox, as_center, as_window
+from hsrgeo.products.making import Content, Values
 from hsrgeo.products.rain import KMA_LAW, Law
 from hsrgeo.products.warp import Resampling, Target, as_target, warp_for
 from hsrgeo.sources.select import Selection

@@ -5,26 +5,22 @@ from __future__ import annotations
 import dataclasses
 import re
 import string
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import lru_cache
 from typing import Any, Literal, get_args
 
 from hsrgeo.errors import HsrGeoError
 from hsrgeo.formats.names import FrameName
 from hsrgeo.model.frame import Frame
-from hsrgeo.model.grid import Grid
 from hsrgeo.model.times import KST
 from hsrgeo.model.window import Area, BBox, Center, Window
-from hsrgeo.products.rain import KMA_LAW, Law, rain_frame
-from hsrgeo.products.warp import Resampling, Target, Warp, warp_for
+from hsrgeo.products.making import Content, Making, Values
+from hsrgeo.products.rain import KMA_LAW, Law
+from hsrgeo.products.warp import Resampling, Target
 
 Format = Literal["cog", "png"]
 Compression = Literal["deflate", "zstd", "none"]
-Values = Literal["clean", "raw"]
-Content = Literal["stored", "rain"]
 
 SUFFIXES: dict[Format, tuple[str, ...]] = {"cog": (".tif",), "png": (".png", ".pgw", ".prj", ".png.aux.xml")}
 """Files that a frame becomes in each format."""
@@ -96,22 +92,8 @@ class Recipe:
         }
 
     def cut_frame(self, frame: Frame, cut: Cut) -> Frame:
-        """Return what an output shows of a frame: its area, as rain where asked for, clean, in the projection.
-
-        Raises:
-            WindowError: The area does not fit the frame's grid.
-            FrameError: What the frame holds cannot be made rain, or cannot be averaged.
-        """
-        warp = _warp(frame.grid, cut.area, self.target) if self.target else None
-        if warp:
-            part = frame.crop(window=warp.window)
-        else:
-            part = frame if cut.area is None else frame.crop(window=_window(frame.grid, cut.area))
-        if self.quantity == "rain":
-            part = rain_frame(part, self.law)
-        if self.values == "clean":
-            part = part.clean()
-        return warp.apply(part) if warp else part
+        """Return what an output shows of a frame; for the errors see `Making.of`."""
+        return Making(cut.area, self.quantity, self.law, self.values, self.target, self.block).of(frame)
 
 
 def _area_json(area: Area | None) -> dict[str, Any]:
@@ -201,17 +183,3 @@ def _area_from_json(cut: Mapping[str, Any]) -> Area | None:
         lon, lat = cut["center"]
         return Center(lon, lat, cut["size"])
     return None
-
-
-# Areas that are cut at the edge of the grid were told of once, before the run.
-@lru_cache(maxsize=4096)
-def _window(grid: Grid, area: Area) -> Window:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return grid.window_for(area)
-
-
-def _warp(grid: Grid, area: Area | None, target: Target) -> Warp:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return warp_for(grid, area, target)

@@ -10,7 +10,6 @@ Frames are unpacked by threads: unpacking and summing up leave Python's lock alo
 from __future__ import annotations
 
 import dataclasses
-import warnings
 from collections import Counter, deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -260,9 +259,7 @@ def _check_areas(grid: Grid, cuts: Sequence[Cut]) -> list[str]:
 
 
 def _area(grid: Grid, cut: Cut) -> _Area:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # areas that are cut at the edge of the grid were told of before
-        window = grid.window_for(cut.area)
+    window, _clipped = told_window(grid, cut.area)  # told of before
     return _Area(cut.region, window, grid.crop(window))
 
 
