@@ -359,7 +359,39 @@ def test_times_products_and_steps_choose(source: Path, tmp_path: Path) -> None:
 def test_no_frame_is_no_success(source: Path, tmp_path: Path) -> None:
     result = run("export", source, "--out", tmp_path / "out", "--product", "CPP", "--jobs", "1")
     assert (result.exit_code, result.stdout) == (1, "")
-    assert result.stderr == "no frame found (2 not selected)\n"
+    there = "there is HSR of 2022-06-09 11:15 to 2022-06-09 11:20 KST"
+    assert result.stderr == f"no frame found (2 not selected): {there}\n"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("render", "--out", "m.gif"),
+        ("cube", "--out", "c.zarr"),
+        ("accumulate", "--out", "sums"),
+        ("series", "--points", "places.csv", "--out", "s.csv"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["frames", "archive", "export"])
+def test_every_command_tells_what_is_there_where_nothing_is_wanted(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...], kind: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("places.csv").write_text("name,lon,lat\na,127,37\n", encoding="utf-8")
+    frames = sorted(source.glob("*.bin.gz"))
+    given: Path = source
+    if kind == "archive":
+        given = tmp_path / "a.tar.gz"
+        given.write_bytes(make_tar([(path.name, path.read_bytes()) for path in frames]))
+    elif kind == "export":
+        if command[0] == "cube":
+            pytest.skip("a cube is made of frames")
+        given = tmp_path / "exported"
+        run("export", source, "--out", given, *WINDOW, "--format", "cog", "--jobs", 1)
+    name, *options = command
+    result = run(name, given, *options, "--start", "2023-01-01")
+    assert result.exit_code == 1
+    assert "(2 not selected): there is HSR of 2022-06-09 11:15 to 2022-06-09 11:20 KST" in result.stderr
 
 
 def test_a_box_that_is_cut_is_noted(source: Path, tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from hsrgeo.model.times import KST
 from hsrgeo.sources.found import Found, Tally, read_file
 from hsrgeo.sources.scan import expand, scan
 from hsrgeo.sources.select import Selection
+from hsrgeo.sources.several import scan_several
 from tests.conftest import TIME, MakeFile, frame_name, make_tar
 
 ALL = Selection()
@@ -244,6 +245,23 @@ def test_start_is_in_and_end_is_out(tmp_path: Path) -> None:
     assert tally.unselected == 4
     assert _names(list(scan([tmp_path], Selection(start=TIME + timedelta(minutes=20)))), tmp_path) == NAMES[4:]
     assert _names(list(scan([tmp_path], Selection(end=TIME + timedelta(minutes=5)))), tmp_path) == NAMES[:1]
+
+
+@pytest.mark.parametrize("several", [True, False])
+def test_frames_that_are_not_wanted_leave_their_product_and_times(tmp_path: Path, several: bool) -> None:  # noqa: FBT001
+    later = TIME + timedelta(hours=2)
+    held = {
+        "a.tar": [frame_name(), frame_name(product="CPP")],
+        "b.tar": [frame_name(later), frame_name(TIME + timedelta(hours=1))],
+    }
+    for name, members in held.items():
+        (tmp_path / name).write_bytes(make_tar([(member, NOISE) for member in members], gz=False))
+    tally = Tally()
+    nothing = Selection(end=TIME - timedelta(days=1))
+    found = scan_several([tmp_path], nothing, tally, readers=2) if several else scan([tmp_path], nothing, tally)
+    assert list(found) == []
+    assert tally.unselected == 4
+    assert tally.spans == {"HSR": (TIME, later), "CPP": (TIME, TIME)}
 
 
 def test_times_of_any_zone_select_the_same(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from hsrgeo.cli.broken import Broken
 from hsrgeo.cli.common import answer_json, counted, say
+from hsrgeo.cli.gone_by import no_frame
 from hsrgeo.engine.cubes.run import Cube
 
 _TOLD = 10  # broken frames printed
@@ -24,7 +25,7 @@ def follow(run: Cube, out: Path, *, quiet: bool, json: bool) -> None:
     seconds = time.perf_counter() - begun
     counts, total = run.counts, run.counts.total()
     if not total:  # told whatever was asked for: it is why the exit status is 1
-        say("no frame found")
+        say(no_frame(run.tally))
     elif not quiet:
         numbers = {
             "added": counts["ok"],

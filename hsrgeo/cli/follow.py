@@ -8,6 +8,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from hsrgeo.cli.broken import Broken
 from hsrgeo.cli.common import counted, say
+from hsrgeo.cli.gone_by import no_frame
 from hsrgeo.engine.outcome import Outcome, Status
 from hsrgeo.engine.run import Run
 
@@ -50,11 +51,10 @@ class Follower:
 
     def tell(self, made: str) -> None:
         """Print what came of it, in one line."""
-        counts, tally = self._run.counts, self._run.tally
+        counts = self._run.counts
         frames = counts.total()
         if not frames:  # told whatever was asked for: it is why the exit status is 1
-            passed = f"{tally.unselected:,} not selected, {tally.passed_over.total():,} passed over"
-            say(f"no frame found ({passed})")
+            say(no_frame(self._run.tally))
             return
         if self._quiet:
             return

@@ -6,6 +6,7 @@ import typer
 
 from hsrgeo.cli import options
 from hsrgeo.cli.common import Status, answer, answer_json, counted, honest_exit, say
+from hsrgeo.cli.gone_by import suffixes
 
 if TYPE_CHECKING:  # names in signatures of helpers only: Typer reads those of commands
     from hsrgeo.engine.inspect import Summary
@@ -110,5 +111,5 @@ def _tell_summary(summary: "Summary") -> None:
     if len(summary.broken) > _TOLD:
         answer(f"  broken    {len(summary.broken) - _TOLD:,} more: --json lists them")
     if summary.tally.passed_over:
-        kinds = ", ".join(f"{count:,} x {suffix}" for suffix, count in summary.tally.passed_over.most_common(5))
-        answer(f"  other     {counted(summary.tally.passed_over.total(), 'file')} not taken for frames ({kinds})")
+        others = counted(summary.tally.passed_over.total(), "file")
+        answer(f"  other     {others} not taken for frames ({suffixes(summary.tally)})")

@@ -8,6 +8,7 @@ import typer
 
 from hsrgeo.cli import options
 from hsrgeo.cli.common import Status, answer, counted, honest_exit, say, time_option
+from hsrgeo.cli.gone_by import no_frame
 
 if TYPE_CHECKING:  # names in signatures of helpers only: Typer reads those of commands
     from hsrgeo.engine.render import Rendered
@@ -118,7 +119,8 @@ def _tell(result: "Rendered") -> Status:
     if len(result.missing) > _TOLD:
         say(f"no data: {len(result.missing) - _TOLD:,} more gaps")
     if result.first is None or result.last is None:
-        say("no frame found" if not result.broken else f"no sound frame found, {result.path} is not written")
+        none_sound = f"no sound frame found, {result.path} is not written"
+        say(none_sound if result.broken else no_frame(result.tally))
         return Status.BROKEN
     when = time_label(result.first) if result.first == result.last else time_label(result.first, result.last)
     size = f"{result.width} x {result.height} pixels, {result.bytes / 1e6:.2f} MB"

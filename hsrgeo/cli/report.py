@@ -9,6 +9,7 @@ from rich.text import Text
 
 from hsrgeo.cli.broken import Broken
 from hsrgeo.cli.common import answer, answer_json, counted, say
+from hsrgeo.cli.gone_by import gone_by, no_frame
 from hsrgeo.engine.export.manifest import MANIFEST
 from hsrgeo.engine.export.run import Export
 from hsrgeo.engine.outcome import Outcome, Status
@@ -73,7 +74,7 @@ class Report:
         seconds = time.perf_counter() - self._begun
         self._tell_errors()
         if not self._run.counts.total():  # told whatever was asked for: it is why the exit status is 1
-            say(f"no frame found ({self._passed_over() or 'the sources hold none'})")
+            say(no_frame(self._run.tally))
         elif not self._quiet:
             self._tell_summary(seconds)
         if self._json:
@@ -118,19 +119,11 @@ class Report:
         if not self._dry_run:
             line += f" ({_size(self._run.written_bytes)} in {seconds:.1f} s, {frames / seconds:,.0f} frames/s)"
         say(line)
-        if passed := self._passed_over():
+        if passed := gone_by(tally):
             say(passed)
         if tally.lookalikes:
             names = ", ".join(tally.lookalikes)
             say(f"not named RDR_CMP_*.bin.gz, so not read: {names}; as sources of their own they would be")
-
-    def _passed_over(self) -> str:
-        tally = self._run.tally
-        parts = [f"{tally.unselected:,} not selected"] if tally.unselected else []
-        if tally.passed_over:
-            kinds = ", ".join(f"{count:,} x {suffix}" for suffix, count in tally.passed_over.most_common(5))
-            parts.append(f"{tally.passed_over.total():,} passed over, no frames ({kinds})")
-        return "; ".join(parts)
 
     def _as_json(self, seconds: float) -> dict[str, object]:
         run = self._run

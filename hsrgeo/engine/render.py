@@ -27,6 +27,7 @@ from hsrgeo.model.grid import grids
 from hsrgeo.model.times import FRAME_STEP
 from hsrgeo.model.window import Area
 from hsrgeo.products.rain import KMA_LAW, Law, parse_law
+from hsrgeo.sources.found import Tally
 from hsrgeo.sources.remote import local
 from hsrgeo.sources.scan import scan
 from hsrgeo.writers.files import write_chunks
@@ -112,6 +113,8 @@ class Rendered:
     missing: list[tuple[datetime, datetime, int]] = field(default_factory=list)
     """First and last time of each gap, KST, and how many steps lie in it; they are shown as no data."""
     broken: list[HsrGeoError] = field(default_factory=list)
+    tally: Tally = field(default_factory=Tally)
+    """What went by while the sources were read."""
     notes: list[str] = field(default_factory=list)
     """What a user should know: an area that was cut, a title that no font can show."""
     first: datetime | None = None
@@ -151,10 +154,10 @@ def render(
     if suffix == ".mp4":
         animation.require_video()
     listed = [sources] if isinstance(sources, (str, Path)) else list(sources)
-    entries = _entries(listed, wanted)
+    result = Rendered(path)
+    entries = _entries(listed, wanted, result.tally)
     if suffix == ".png":
         entries = iter(_one_only(entries, path))
-    result = Rendered(path)
     tried, frame = first_sound(entries)
     if frame is None:
         result.broken = problems(tried)
@@ -206,14 +209,14 @@ def _plan(frame: Frame, options: RenderOptions, notes: list[str]) -> Plan:
     return Plan(grid, options.quantity, law, options.width, options.title, frame.product)
 
 
-def _entries(sources: list[str | Path], options: RenderOptions) -> Iterator[Entry]:
+def _entries(sources: list[str | Path], options: RenderOptions, tally: Tally) -> Iterator[Entry]:
     if not any(is_exported(source) for source in sources):
         if options.region:
             raise OptionsError("region is for an exported folder; of frames choose a part with bbox")
-        return scan(sources, options.export.selection)
+        return scan(sources, options.export.selection, tally)
     if len(sources) > 1:
         raise OptionsError("an exported folder is drawn by itself: give no other source")
-    return exported_frames(Path(sources[0]), options.export.selection, options.region)
+    return exported_frames(Path(sources[0]), options.export.selection, options.region, tally)
 
 
 def _one_only(entries: Iterator[Entry], path: Path) -> list[Entry]:

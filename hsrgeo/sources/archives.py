@@ -17,7 +17,7 @@ from isal import isal_zlib
 from hsrgeo.errors import ArchiveError, FrameNameError, TooLargeError
 from hsrgeo.formats.composite import MAX_STORED_BYTES
 from hsrgeo.formats.gzipped import MAGIC
-from hsrgeo.formats.names import claims_frame, parse_name, repeated
+from hsrgeo.formats.names import FrameName, claims_frame, parse_name, repeated
 from hsrgeo.sources.found import Found, Tally
 from hsrgeo.sources.remote import Place
 from hsrgeo.sources.select import Selection
@@ -122,8 +122,8 @@ def frames_in_archive(path: Place, selection: Selection, tally: Tally) -> Iterat
                         tally.pass_over(member.name)
                     continue
                 found = _found(str(path), member, read, selection)
-                if found is None:
-                    tally.unselected += 1
+                if isinstance(found, FrameName):
+                    tally.leave_out(found)
                     continue
                 seen[hash(member.name)] += 1
                 if (repeat := seen[hash(member.name)]) > 1:  # tar -r appends a second member of the same name
@@ -226,13 +226,14 @@ _ISAL_NUMBER = re.compile(r"Error -?\d+ ")
 
 def _found(
     source: str, member: tarfile.TarInfo, read: Callable[[], Iterator[bytes]], selection: Selection
-) -> Found | None:
+) -> Found | FrameName:
+    """Return the frame; of one that is not wanted, and so not read, its name alone."""
     try:
         told = parse_name(member.name)
     except FrameNameError as error:
         return Found(source, member.name, None, member.size, error=error.at(source, member.name))
     if not selection.wants(told):
-        return None
+        return told
     if member.size > MAX_STORED_BYTES:
         too_large = TooLargeError(
             "too large", f"at most {MAX_STORED_BYTES:,} bytes", f"{member.size:,} bytes", source, member.name

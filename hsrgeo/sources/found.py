@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 
 from hsrgeo.errors import HsrGeoError, SourceError, TooLargeError, label_of
@@ -102,10 +103,24 @@ class Tally:
     """How far the reading has come."""
     unselected: int = 0
     """Frames that the selection did not want."""
+    spans: dict[str, tuple[datetime, datetime]] = field(default_factory=dict)
+    """First and last time of these, by product; of a few products only."""
     passed_over: Counter[str] = field(default_factory=Counter)
     """Things that are no frames, counted by what they are."""
     lookalikes: list[str] = field(default_factory=list)
     """A few .bin and .bin.gz files that were passed over for their names."""
+
+    def leave_out(self, told: FrameName) -> None:
+        """Count a frame that is not wanted."""
+        self.unselected += 1
+        self.widen({told.product: (told.time, told.time)})
+
+    def widen(self, spans: Mapping[str, tuple[datetime, datetime]]) -> None:
+        """Take in more of `spans`."""
+        for product, (first, last) in spans.items():
+            if product in self.spans or len(self.spans) < _KINDS:
+                known = self.spans.get(product, (first, last))
+                self.spans[product] = min(first, known[0]), max(last, known[1])
 
     def pass_over(self, name: str) -> None:
         """Count something that is no frame."""

@@ -77,7 +77,7 @@ def scan_files(files: list[tuple[Place, bool]], selection: Selection, tally: Tal
         elif named or claims_frame(file.name):
             found = _found(file, named=named)
             if found.told is not None and not selection.wants(found.told):
-                tally.unselected += 1
+                tally.leave_out(found.told)
             else:
                 yield found
         else:

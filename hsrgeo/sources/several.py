@@ -130,6 +130,7 @@ class _Readers:
         with self._lock:
             self._tally.read_bytes += own.read_bytes - told.read_bytes
             self._tally.unselected += own.unselected - told.unselected
+            self._tally.widen(own.spans)
             self._tally.passed_over.update(own.passed_over - told.passed_over)
             self._tally.lookalikes += own.lookalikes[len(told.lookalikes) :]
         told.read_bytes, told.unselected = own.read_bytes, own.unselected

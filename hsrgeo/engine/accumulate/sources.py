@@ -83,7 +83,8 @@ class ExportSource(SumSource):
         self._source, self._options = source, options
         self._lock = Lock()
         self._first: tuple[Held, Frame] | None = None
-        entries = exported_frames(source, options.selection, options.region)
+        self._left_out = Tally()
+        entries = exported_frames(source, options.selection, options.region, self._left_out)
         self._found = list(
             product_guard(
                 Found(str(entry.path) if entry.error is None else entry.label, None, entry.told, 0, error=entry.error)
@@ -101,6 +102,8 @@ class ExportSource(SumSource):
 
     def scan(self, tally: Tally) -> Iterator[Found]:
         """Yield the COGs, see `SumSource.scan`."""
+        tally.unselected = self._left_out.unselected
+        tally.widen(self._left_out.spans)
         tally.total_bytes = len(self._found)  # for progress only: COGs are as good a measure
         for found in self._found:
             yield found

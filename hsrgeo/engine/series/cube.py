@@ -80,7 +80,9 @@ class CubeReader(OutputReader):
             self._check(cube)
             told = [FrameName(cube.product, "", moment.astimezone(KST)) for moment in cube.times]
             wanted = [number for number, one in enumerate(told) if options.selection.wants(one)]
-            self.tally.unselected = len(told) - len(wanted)
+            for one in told:
+                if not options.selection.wants(one):
+                    self.tally.leave_out(one)
             self.tally.total_bytes = len(wanted)  # for progress only: times are as good a measure
             if not wanted:
                 return

@@ -50,7 +50,11 @@ class ExportReader(OutputReader):
 
     def __init__(self, source: Path, options: SeriesOptions) -> None:
         super().__init__(source, options)
-        listed = _cataloged(source, options) if is_catalog(source) else _exported(source, options)
+        listed = (
+            _cataloged(source, options)
+            if is_catalog(source)
+            else exported_frames(source, options.selection, options.region, self.tally)
+        )
         self._entries = list(product_guard(listed))
         if options.every is None and (step := step_of_export(self._entries)) != self.step:
             self.step = step
@@ -78,10 +82,6 @@ class ExportReader(OutputReader):
             for batch in results:
                 self.tally.read_bytes += len(batch)
                 yield from batch
-
-
-def _exported(source: Path, options: SeriesOptions) -> Iterator[Exported]:
-    return exported_frames(source, options.selection, options.region)
 
 
 def _cataloged(source: Path, options: SeriesOptions) -> Iterator[Exported]:

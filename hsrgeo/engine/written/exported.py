@@ -20,6 +20,7 @@ from hsrgeo.model.header import SYNTHETIC_MARK, Header
 from hsrgeo.model.quantity import Quantity, quantity_named
 from hsrgeo.model.times import KST
 from hsrgeo.model.window import Window
+from hsrgeo.sources.found import Tally
 from hsrgeo.sources.remote import is_remote
 from hsrgeo.sources.select import Selection
 from hsrgeo.writers.readback import read_picture
@@ -41,13 +42,16 @@ def is_exported(source: str | Path) -> bool:
     return told and kind_of(Path(source)) == "export"
 
 
-def exported_frames(out: Path, selection: Selection, region: str = "") -> Iterator[Exported]:
+def exported_frames(
+    out: Path, selection: Selection, region: str = "", tally: Tally | None = None
+) -> Iterator[Exported]:
     """Yield the wanted frames of an export, by time, and those that it could not export.
 
     Args:
         out: The folder.
         selection: Which frames are wanted.
         region: Name of one of its regions; empty where it has only one.
+        tally: Counts the others.
 
     Raises:
         ManifestError: It has no options, or a damaged manifest.
@@ -66,6 +70,8 @@ def exported_frames(out: Path, selection: Selection, region: str = "") -> Iterat
         lines = sorted(manifest, key=lambda line: (line.told.time.timestamp() if line.told else 0, line.label))
         for line in lines:
             if line.told is not None and not selection.wants(line.told):
+                if tally is not None and line.status in ("ok", "failed"):
+                    tally.leave_out(line.told)
                 continue
             if line.status == "failed":
                 yield Exported(out, line.told, line.label, line.error or HsrGeoError(line.label))
