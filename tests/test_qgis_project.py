@@ -316,7 +316,7 @@ def test_missing_and_damaged_files_are_left_out_and_told(exported: Exported, tmp
     for path in files[:7]:
         path.unlink()
     result = command(out)
-    assert result.exit_code == 0
+    assert result.exit_code == 1  # what the manifest lists is not all there
     assert result.stdout == f"{out / PROJECT}\n"
     assert "17 layers, 7 files left out" in result.stderr
     assert str(files[0].relative_to(out)) in result.stderr

@@ -629,7 +629,7 @@ def test_the_command(out: Path) -> None:
     for path in out.joinpath(JEJU).rglob("*.tif"):
         path.unlink()
     result = command(out, "--items", "parquet")
-    assert result.exit_code == 0
+    assert result.exit_code == 1
     assert "left out: 제주/202608/23/202608232350.tif is in the manifest" in result.stderr
     assert "4 items in items.parquet, 4 files left out" in result.stderr
     next(out.joinpath(SEOUL).rglob("*.tif")).write_bytes(b"")

@@ -186,8 +186,9 @@ def test_what_is_missing_is_told(exported: Exported, tmp_path: Path) -> None:
     files = sorted((out / "제주").rglob("*.tif"))
     files[0].unlink()
     result = command(out)
-    assert result.exit_code == 0
-    assert f"7 bands in 2 files, 1 file left out, the first {files[0].relative_to(out).as_posix()}" in result.stderr
+    assert result.exit_code == 1  # what the manifest lists is not all there
+    assert f"left out: {files[0].relative_to(out).as_posix()} is in the manifest" in result.stderr
+    assert "7 bands in 2 files, 1 file left out" in result.stderr
     files[1].write_bytes(b"")
     result = command(out)
     assert result.exit_code == 1

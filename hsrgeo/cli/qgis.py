@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from hsrgeo.cli.common import Status, answer, counted, honest_exit, say
+from hsrgeo.cli.common import answer, counted, honest_exit, say
+from hsrgeo.cli.left_out import tell_left_out
 
 
 def qgis(
@@ -29,17 +30,10 @@ def qgis(
         project = make_project(out, law=Law(*zr), overwrite=overwrite)
         held = project.held
         answer(str(project.path))
-        for error in held.damaged:
-            say(f"left out: {error}")
-        for path in held.missing[:_TOLD]:
-            say(f"left out: {path} is in the manifest and not in the folder")
-        if len(held.missing) > _TOLD:
-            say(f"left out: {counted(len(held.missing) - _TOLD, 'more file')} that the manifest lists")
-        say(f"{counted(held.frames, 'layer')}, {counted(len(held.missing) + len(held.damaged), 'file')} left out")
+        status = tell_left_out(counted(held.frames, "layer"), held.damaged, held.missing)
         if held.frames > _MANY:
             say("so many layers take QGIS a while to open; `hsrgeo vrt` makes one file of a region's frames instead")
-        raise typer.Exit(Status.BROKEN if held.damaged else Status.DONE)
+        raise typer.Exit(status)
 
 
-_TOLD = 5
 _MANY = 1500

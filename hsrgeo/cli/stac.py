@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from hsrgeo.cli.common import Status, answer, counted, honest_exit, say
+from hsrgeo.cli.common import answer, counted, honest_exit
+from hsrgeo.cli.left_out import tell_left_out
 
 
 class ItemsChoice(StrEnum):
@@ -44,16 +45,6 @@ def stac(
 
         made = make_catalog(out, items=items.value, name=name, law=Law(*zr))
         answer(str(made.path))
-        for error in made.damaged:
-            say(f"left out: {error}")
-        gone = (*made.held.missing, *made.lacking)
-        for path in gone[:_TOLD]:
-            say(f"left out: {path} is in the manifest and not in the folder")
-        if len(gone) > _TOLD:
-            say(f"left out: {counted(len(gone) - _TOLD, 'more file')} that the manifest lists")
         where = "items.parquet" if made.form == "parquet" else "items/"
-        say(f"{counted(made.items, 'item')} in {where}, {counted(len(gone) + len(made.damaged), 'file')} left out")
-        raise typer.Exit(Status.BROKEN if made.damaged else Status.DONE)
-
-
-_TOLD = 5
+        missing = (*made.held.missing, *made.lacking)
+        raise typer.Exit(tell_left_out(f"{counted(made.items, 'item')} in {where}", made.damaged, missing))

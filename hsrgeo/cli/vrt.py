@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from hsrgeo.cli.common import Status, answer, counted, honest_exit, say
+from hsrgeo.cli.left_out import tell_left_out
 
 
 def vrt(
@@ -48,12 +49,8 @@ def _stack(out: Path, region: str | None) -> Status:
     held = stacked.held
     for path in stacked.paths:
         answer(str(path))
-    for error in held.damaged:
-        say(f"left out: {error}")
-    left = counted(len(held.missing) + len(held.damaged), "file")
-    first = f", the first {held.missing[0]}, which is not in the folder" if held.missing else ""
-    say(f"{counted(held.frames, 'band')} in {counted(len(stacked.paths), 'file')}, {left} left out{first}")
-    return Status.BROKEN if held.damaged else Status.DONE
+    made = f"{counted(held.frames, 'band')} in {counted(len(stacked.paths), 'file')}"
+    return tell_left_out(made, held.damaged, held.missing)
 
 
 def _raw(sources: list[str], out: Path | None) -> Status:

@@ -1,0 +1,32 @@
+"""The files of an export that something made of it lacks."""
+
+from collections.abc import Sequence
+
+from hsrgeo.cli.common import Status, counted, say
+from hsrgeo.errors import ReadbackError
+
+_TOLD = 5  # of each kind
+
+
+def tell_left_out(made: str, damaged: Sequence[ReadbackError], missing: Sequence[str]) -> Status:
+    """Print what was made, and what of the export is not in it.
+
+    Args:
+        made: What was made, such as ``17 layers``.
+        damaged: Files that cannot be read.
+        missing: Files that the manifest lists and that are not there.
+
+    Returns:
+        The exit status: whoever counts on the whole export must hear of it.
+    """
+    for error in damaged[:_TOLD]:
+        say(f"left out: {error}")
+    if len(damaged) > _TOLD:
+        say(f"left out: {counted(len(damaged) - _TOLD, 'more file')} that cannot be read; `hsrgeo verify` lists them")
+    for path in missing[:_TOLD]:
+        say(f"left out: {path} is in the manifest and not in the folder")
+    if len(missing) > _TOLD:
+        say(f"left out: {counted(len(missing) - _TOLD, 'more file')} that the manifest lists")
+    count = len(damaged) + len(missing)
+    say(f"{made}, {counted(count, 'file')} left out")
+    return Status.BROKEN if count else Status.DONE
