@@ -123,6 +123,16 @@ def test_a_gap_is_hatched_and_a_part_is_shaded(rain: Path, tmp_path: Path) -> No
     assert has(pixels(tmp_path / "b.png")[80:-110], shade)
 
 
+@pytest.mark.parametrize("width", [plots.LEAST_WIDTH, 919, 920])
+def test_the_key_fits_the_picture(rain: Path, tmp_path: Path, width: int) -> None:
+    # the longest words that it can have: "rain in 10 min"
+    plot_series(rain, tmp_path / "p.png", PlotSeriesOptions(bar=timedelta(minutes=10), width=width))
+    foot = pixels(tmp_path / "p.png")[-70:]
+    assert (foot[:, :10] == 255).all()
+    assert (foot[:, -10:] == 255).all()
+    assert has(foot, (0xF7, 0xE6, 0xBD))  # and it is there
+
+
 def test_the_same_table_gives_the_same_bytes(rain: Path, tmp_path: Path) -> None:
     for suffix in plots.SUFFIXES:
         one, two = tmp_path / f"1{suffix}", tmp_path / f"2{suffix}"

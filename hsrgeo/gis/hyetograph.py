@@ -21,6 +21,8 @@ _HOUR, _DAY = timedelta(hours=1), timedelta(days=1)
 _BAR, _PART_BAR, _LINE, _PART = "#2b6cb0", "#8db4dd", "#b4480f", "#f7e6bd"
 _GAP: dict[str, Any] = {"facecolor": plots.NODATA, "edgecolor": "#8b929b", "linewidth": 0}
 _PANEL_PX, _HEAD_PX, _FOOT_PX = 230, 64, 78
+_ONE_ROW_PX = 920  # a picture narrower than this has the key below it in two rows
+_ROW_PX = 22
 _SIDE_PX = 76
 _WHEN_PX = 390  # of the times beside the title
 _WHOLE = 1 - 1e-6
@@ -84,11 +86,13 @@ def draw_hyetographs(
     Raises:
         MissingExtraError: matplotlib is not installed.
     """
-    height = _HEAD_PX + _FOOT_PX + len(series) * _PANEL_PX
+    rows = 1 if width >= _ONE_ROW_PX else 2
+    foot = _FOOT_PX + (rows - 1) * _ROW_PX
+    height = _HEAD_PX + foot + len(series) * _PANEL_PX
     notes: list[str] = []
     with plots.sheet(width, height) as figure:
         _head(figure, series[0], title, notes)
-        top, bottom = 1 - _HEAD_PX / height, _FOOT_PX / height
+        top, bottom = 1 - _HEAD_PX / height, foot / height
         each = (top - bottom) / len(series)
         for order, one in enumerate(series):
             low = top - (order + 1) * each
@@ -97,7 +101,7 @@ def draw_hyetographs(
             _panel(axes, one, bar)
             _name(axes, one, order, notes)
             _time_axis(axes, labelled=order == len(series) - 1)
-        _key(figure, bar, series[0].step)
+        _key(figure, bar, series[0].step, rows)
         return plots.packed(figure, suffix), notes
 
 
@@ -187,7 +191,7 @@ def _time_axis(axes: Axes, *, labelled: bool) -> None:
         axes.set_xlabel("KST", loc="right")
 
 
-def _key(figure: Figure, bar: timedelta, step: timedelta) -> None:
+def _key(figure: Figure, bar: timedelta, step: timedelta, rows: int) -> None:
     from matplotlib.lines import Line2D  # noqa: PLC0415 - an optional extra
     from matplotlib.patches import Patch  # noqa: PLC0415
 
@@ -197,7 +201,9 @@ def _key(figure: Figure, bar: timedelta, step: timedelta) -> None:
         Patch(facecolor=_PART, edgecolor="#d9c48a", linewidth=0.5, label="partly observed"),
         Patch(hatch="////", label="not observed", **_GAP),
     ]
-    figure.legend(handles=marks, loc="lower center", ncols=4, frameon=False, fontsize=9, borderaxespad=0.5)
+    figure.legend(
+        handles=marks, loc="lower center", ncols=len(marks) // rows, frameon=False, fontsize=9, borderaxespad=0.5
+    )
 
 
 def _bars(one: PlaceSeries, bar: timedelta) -> _Bars:
