@@ -14,7 +14,7 @@ from hsrgeo.cube.reference import SUFFIXES
 from hsrgeo.cube.store import Layout
 from hsrgeo.errors import OptionsError
 from hsrgeo.model.times import refuse_uneven
-from hsrgeo.model.window import Area, BBox, Window, as_bbox, as_center, as_window
+from hsrgeo.model.window import Area, BBox, Window, as_area
 from hsrgeo.products.making import Content, Making, Values
 from hsrgeo.products.rain import KMA_LAW, Law
 from hsrgeo.products.warp import Resampling, as_target
@@ -132,7 +132,7 @@ def open(  # noqa: A001, PLR0913 - `hsrgeo.open` is its name; every option has a
         raise OptionsError("resolution and resampling need a crs")
     view = View(
         selection=Selection(start, end, every, product),
-        area=_area(bbox, window, center, size),
+        area=as_area(bbox, window, center, size),
         step=every,
         undetect=undetect,
         lonlat=lonlat,
@@ -170,16 +170,3 @@ def _kind(source: str | Path) -> str:
     if is_remote(source) and not str(source).lower().endswith((*CUBE_SUFFIXES, *SUFFIXES)):
         return "frames"
     return kind_of(local(source, "opening a cube"))
-
-
-def _area(bbox: object, window: object, center: object, size: int | None) -> Area | None:
-    given = [name for name, value in (("bbox", bbox), ("window", window), ("center", center)) if value is not None]
-    if len(given) > 1:
-        raise OptionsError(f"one area, please: {' and '.join(given)} exclude each other")
-    if (size is None) != (center is None):
-        raise OptionsError("center and size go together: a point, and cells along each side")
-    if bbox is not None:
-        return as_bbox(bbox)
-    if window is not None:
-        return as_window(window)
-    return as_center(center, size) if size is not None else None

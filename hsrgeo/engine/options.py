@@ -20,7 +20,7 @@ from hsrgeo.errors import ClippedWarning, GridError, OptionsError, ProjectionErr
 from hsrgeo.formats.names import FrameName
 from hsrgeo.model.grid import MAIN_GRID, grids
 from hsrgeo.model.times import KST, refuse_uneven
-from hsrgeo.model.window import BBox, Window, as_bbox, as_center, as_window
+from hsrgeo.model.window import BBox, Window, as_area
 from hsrgeo.products.making import Content, Values
 from hsrgeo.products.rain import KMA_LAW, Law
 from hsrgeo.products.warp import Resampling, Target, as_target, warp_for
@@ -152,26 +152,15 @@ class ExportOptions:
         return as_target(self.crs, self.resolution, self.resampling)
 
     def _cuts(self) -> tuple[Cut, ...]:
-        ways = {"bbox": self.bbox, "window": self.window, "center": self.center, "regions": self.regions}
-        given = [way for way, value in ways.items() if value is not None]
-        if len(given) > 1:
-            raise OptionsError(f"one area, please: {' and '.join(given)} exclude each other")
-        if (self.size is None) != (self.center is None):
-            raise OptionsError("center and size go together: a point, and cells along each side")
-        if self.regions is not None:
-            listed = read_regions(self.regions) if isinstance(self.regions, (str, Path)) else tuple(self.regions)
-            refuse_shared_folders("regions", listed)
-            return tuple(Cut(region.name, region.bbox) for region in listed)
-        if self.bbox is not None:
-            return (Cut("", as_bbox(self.bbox)),)
-        if self.window is not None:
-            try:
-                return (Cut("", as_window(self.window)),)
-            except GridError as error:
-                raise OptionsError(str(error)) from error
-        if self.center is not None and self.size is not None:
-            return (Cut("", as_center(self.center, self.size)),)
-        return (Cut("", None),)
+        try:
+            area = as_area(self.bbox, self.window, self.center, self.size, regions=self.regions)
+        except GridError as error:
+            raise OptionsError(str(error)) from error
+        if self.regions is None:
+            return (Cut("", area),)
+        listed = read_regions(self.regions) if isinstance(self.regions, (str, Path)) else tuple(self.regions)
+        refuse_shared_folders("regions", listed)
+        return tuple(Cut(region.name, region.bbox) for region in listed)
 
 
 def check_areas(recipe: Recipe) -> list[str]:

@@ -17,7 +17,7 @@ from hsrgeo.model.grid import Grid
 from hsrgeo.model.header import Header
 from hsrgeo.model.quantity import CellStatistics, Quantity, cell_statistics, clean_values, physical_values
 from hsrgeo.model.rank import Rank, rank_of
-from hsrgeo.model.window import Area, BBox, Window, as_bbox, as_center, as_window
+from hsrgeo.model.window import BBox, Window, as_area
 
 if TYPE_CHECKING:
     from hsrgeo.writers.tiles import Compression
@@ -101,7 +101,9 @@ class Frame:
             OptionsError: Not exactly one of bbox, window, and center with size.
             WindowError: The area lies outside, or a window or square reaches outside.
         """
-        area = _area(bbox, window, center, size)
+        area = as_area(bbox, window, center, size)
+        if area is None:
+            raise OptionsError("crop takes one of bbox, window, and center with size: got none")
         inner = self.grid.window_for(area)
         rows, cols = inner.slices
         return replace(
@@ -153,23 +155,3 @@ class Frame:
         from hsrgeo.writers.png import write_png  # noqa: PLC0415 - as in to_cog
 
         return write_png(self, Path(path))
-
-
-def _area(
-    bbox: tuple[float, float, float, float] | BBox | None,
-    window: tuple[int, int, int, int] | Window | None,
-    center: tuple[float, float] | None,
-    size: int | None,
-) -> Area:
-    given = [name for name, value in (("bbox", bbox), ("window", window), ("center", center)) if value is not None]
-    if len(given) != 1:
-        raise OptionsError(f"crop takes one of bbox, window, center: got {' and '.join(given) or 'none'}")
-    if (size is None) != (center is None):
-        raise OptionsError("center and size go together: a point, and cells along each side")
-    if bbox is not None:
-        return as_bbox(bbox)
-    if window is not None:
-        return as_window(window)
-    assert center is not None  # noqa: S101 - one of the three is there, see above
-    assert size is not None  # noqa: S101
-    return as_center(center, size)

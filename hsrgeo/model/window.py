@@ -150,3 +150,30 @@ def as_center(value: object, size: int) -> Center:
         return Center(lon, lat, operator.index(size))
     except (TypeError, ValueError, OverflowError) as error:
         raise OptionsError(f"center {value!r}, size {size!r}: expected lon lat, and a whole number") from error
+
+
+def as_area(bbox: object, window: object, center: object, size: int | None, **others: object) -> Area | None:
+    """Return the one area that was given, or None.
+
+    Args:
+        bbox: See `as_bbox`.
+        window: See `as_window`.
+        center: See `as_center`.
+        size: Goes with `center`.
+        others: Other ways to say it, which exclude these.
+
+    Raises:
+        OptionsError: Several were given, or what is none.
+        WindowError: See `as_window`.
+    """
+    ways = {"bbox": bbox, "window": window, "center": center, **others}
+    given = [way for way, value in ways.items() if value is not None]
+    if len(given) > 1:
+        raise OptionsError(f"one area, please: {' and '.join(given)} exclude each other")
+    if (size is None) != (center is None):
+        raise OptionsError("center and size go together: a point, and cells along each side")
+    if bbox is not None:
+        return as_bbox(bbox)
+    if window is not None:
+        return as_window(window)
+    return as_center(center, size) if size is not None else None
