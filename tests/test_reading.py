@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -140,3 +141,20 @@ def test_iter_frames_reads_both_of_two_members_of_one_name(tmp_path: Path, frame
 def test_iter_frames_of_samples(samples: Path) -> None:
     minutes = [frame.time.minute for frame in iter_frames(samples)]
     assert minutes == [10, 15]
+
+
+@pytest.mark.parametrize(
+    ("area", "problem"),
+    [
+        ({}, "crop takes one of bbox, window, and center with size: got none"),
+        ({"bbox": (126, 37, 127, 38), "window": (0, 0, 5, 5)}, "one area, please: bbox and window exclude each other"),
+        ({"center": (127, 37)}, "center and size go together: a point, and cells along each side"),
+        ({"window": (0, 0, 5, 5), "size": 5}, "center and size go together: a point, and cells along each side"),
+    ],
+)
+def test_a_crop_is_of_one_area(frames: list[tuple[str, bytes]], tmp_path: Path, area: Any, problem: str) -> None:
+    path = tmp_path / frames[0][0]
+    path.write_bytes(frames[0][1])
+    with pytest.raises(OptionsError) as caught:
+        open_frame(path).crop(**area)
+    assert str(caught.value) == problem
