@@ -153,18 +153,24 @@ def _archive(frames: list[Path], scratch: Path, count: int) -> None:
     seconds: dict[str, float] = {}
     for label, command in runs.items():
         out = fresh(scratch / "archive-out")
-        begun = time.perf_counter()
-        with subprocess.Popen([*command, str(out), str(archive)]) as running:
-            _pid, status, usage = os.wait4(running.pid, 0)
-            running.returncode = os.waitstatus_to_exitcode(status)
-        if running.returncode:
-            raise SystemExit(f"{label}: exit status {running.returncode}")
-        seconds[label] = time.perf_counter() - begun
-        rate, peak = count / seconds[label], usage.ru_maxrss / 1000  # of the largest process, as Linux counts: kB
+        done = subprocess.run(
+            [sys.executable, "-c", _MEASURE, *command, out, archive], stdout=subprocess.PIPE, check=True
+        )
+        seconds[label], peak = map(float, done.stdout.split()[-2:])
+        rate = count / seconds[label]
         print(f"  {label:44} {seconds[label]:9.2f} s  {rate:7.0f} frames/s  {peak:7.0f} MB in the largest process")
     notebook, two, one = seconds.values()
     print(f"  {'2 jobs : notebook':44} {notebook / two:31.2f} x")
     print(f"  {'2 jobs : 1 job':44} {one / two:31.2f} x")
+
+
+# A process of its own: what this one needs would count as the least of what those that it starts need.
+_MEASURE = """
+import resource, subprocess, sys, time
+begun = time.perf_counter()
+subprocess.run(sys.argv[1:], check=True)
+print(time.perf_counter() - begun, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1000)  # Linux: kB -> MB
+"""
 
 
 def _export(jobs: str) -> list[str]:
