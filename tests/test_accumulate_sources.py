@@ -21,7 +21,7 @@ from hsrgeo.engine.options import ExportOptions
 from hsrgeo.engine.regions import Region
 from hsrgeo.engine.simulate import write_simulation
 from hsrgeo.errors import FrameError, OptionsError
-from hsrgeo.model.times import KST
+from hsrgeo.model.times import FRAME_STEP, KST
 from hsrgeo.model.window import BBox
 
 START = datetime(2022, 6, 9, 11, 40, tzinfo=KST)
@@ -74,6 +74,20 @@ def test_an_export_of_every_second_frame_counts_each_for_ten_minutes(frames: Pat
     assert found == expected
     assert made.notes[0] == f"each time stands for 10min, as most times of {half} are so far apart"
     assert summed(half, tmp_path / "c", every=TEN)[1] == expected
+
+
+def test_a_gap_in_what_is_chosen_of_an_export_stays_a_gap(frames: Path, tmp_path: Path) -> None:
+    gappy = tmp_path / "gappy"
+    gappy.mkdir()
+    for number, path in enumerate(sorted(frames.iterdir())):
+        if number != 1:
+            shutil.copyfile(path, gappy / path.name)
+    half = exported(gappy, tmp_path / "half", window=WINDOW)
+    chosen = {"start": START, "end": START + 3 * FRAME_STEP}  # two of them, ten minutes apart
+    made, found = summed(half, tmp_path / "a", **chosen)
+    _made, expected = summed(gappy, tmp_path / "b", window=WINDOW, **chosen)
+    assert found == expected  # each counts for five minutes
+    assert made.notes == []
 
 
 def test_an_export_between_whole_steps_is_not_dropped_in_silence(frames: Path, tmp_path: Path) -> None:

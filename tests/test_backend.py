@@ -383,9 +383,17 @@ def test_a_damaged_line_of_an_export_is_told(folder: Path, tmp_path: Path, damag
     manifest = tmp_path / "manifest.jsonl"
     first, *others = manifest.read_text(encoding="utf-8").splitlines()
     line = {name: value for name, value in (json.loads(first) | damage).items() if name != "status" or value}
-    manifest.write_text("\n".join([*others, json.dumps(line)]), encoding="utf-8")
+    manifest.write_text("\n".join([*others, json.dumps(line), ""]), encoding="utf-8")
     with pytest.raises(SourceError, match=rf"manifest\.jsonl: line {len(others) + 1} is damaged"):
         open_array(tmp_path)
+
+
+def test_a_line_that_is_being_written_is_not_read_yet(folder: Path, tmp_path: Path) -> None:
+    list(export(folder, tmp_path, ExportOptions(window=(420, 620, 48, 32), formats="cog", jobs=1)))
+    before = open_array(tmp_path)
+    with (tmp_path / "manifest.jsonl").open("a", encoding="utf-8") as file:
+        file.write('{"source": "a run that was ki')
+    assert open_array(tmp_path).identical(before)
 
 
 def test_exported_regions_are_chosen_by_name(folder: Path, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import itertools
 import json
 import os
@@ -134,6 +135,24 @@ def test_verify_reads_a_bucket(url: str, frames: Path) -> None:
     data[-1] ^= 1
     tif.write_bytes(bytes(data))
     assert "CRC-32 of the file" in {found.problem for found in hsrgeo.verify(out, frames, jobs=1)}
+
+
+def test_verify_tells_a_bucket_that_cannot_be_read_from_a_source(
+    url: str, frames: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = f"{url}/out"
+    run(frames, out)
+    whole = RemotePath.read_bytes
+
+    def read(path: RemotePath, *rest: Any) -> bytes:
+        if path.suffix == ".tif":
+            raise PermissionError(errno.EACCES, "permission denied")
+        return whole(path, *rest)
+
+    monkeypatch.setattr(RemotePath, "read_bytes", read)
+    found = list(hsrgeo.verify(out, frames, jobs=1))
+    assert {one.problem for one in found} == {"reading the outputs"}
+    assert all("permission denied" in str(one) for one in found)
 
 
 def test_other_options_are_refused_and_overwritten(url: str, frames: Path, tmp_path: Path) -> None:

@@ -776,3 +776,60 @@ def test_help_needs_no_gdal_no_joblib_and_no_numpy() -> None:
     code = "import sys, hsrgeo.cli; print([m for m in ('rasterio', 'joblib', 'numpy', 'pyproj') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("export", "{in}", "--out", ""),
+        ("export", "", "--out", "out"),
+        ("accumulate", "{in}", "--out", " "),
+        ("extract", "{in}", "--out", ""),
+        ("simulate", "--out", "", "--start", "2022-06-09T00:00", "--frames", "1"),
+        ("verify", "", "--against", "{in}"),
+        ("info", ""),
+    ],
+)
+def test_an_empty_text_is_not_the_folder_that_one_is_in(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+) -> None:
+    (source / "a.tar").write_bytes(make_tar([], gz=False))
+    monkeypatch.chdir(tmp_path)
+    before = files(tmp_path)
+    result = run(*(word.replace("{in}", str(source)) for word in command))
+    assert result.exit_code == 2, result.output
+    assert "an empty text where a path is expected" in result.stderr
+    assert files(tmp_path) == before
+
+
+def test_verify_of_nothing_is_no_success(source: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert run("export", source, "--out", out, *WINDOW, "--format", "cog", "--jobs", 1).exit_code == 0
+    assert run("verify", out, "--against", source, "--jobs", 1).exit_code == 0
+    (out / "manifest.jsonl").write_bytes(b"")
+    result = run("verify", out, "--against", source, "--jobs", 1)
+    assert result.exit_code == 1
+    assert "its manifest lists no output that the sources could be compared with" in result.stderr
+
+
+@pytest.mark.parametrize("given", ["points", "source"])
+def test_a_series_does_not_replace_what_it_is_made_of(source: Path, tmp_path: Path, given: str) -> None:
+    places, table = tmp_path / "places.csv", tmp_path / "rain.csv"
+    places.write_text("name,lon,lat\na,127,37\n", encoding="utf-8")
+    table.symlink_to(places)  # the same file by another name
+    if given == "points":
+        words = (source, "--points", places, "--out", table)
+    else:
+        words = (places, "--points", tmp_path / "others.csv", "--out", places)
+        (tmp_path / "others.csv").write_bytes(places.read_bytes())
+    result = run("series", *words)
+    assert result.exit_code == 2
+    assert "the table would replace what it is made of" in result.stderr
+    assert places.read_text(encoding="utf-8") == "name,lon,lat\na,127,37\n"
+
+
+def test_a_sum_of_some_frames_tells_of_the_others(source: Path, tmp_path: Path) -> None:
+    result = run("accumulate", source, "--out", tmp_path / "sums", *WINDOW, "--every", "10min")
+    assert result.exit_code == 0
+    assert "1 frame, 1 used" in result.stderr
+    assert "1 not selected" in result.stderr

@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+import threading
 import tomllib
 import warnings
 from collections.abc import Iterator
@@ -27,10 +28,11 @@ from rasterio.io import MemoryFile
 from rio_cogeo.cogeo import cog_validate
 
 import hsrgeo
-from hsrgeo.errors import WriteError
+from hsrgeo.errors import OptionsError, WriteError
 from hsrgeo.formats.composite import decode
 from hsrgeo.model.frame import Frame
 from hsrgeo.writers.cog import encode_cog, tile_side, write_cog
+from hsrgeo.writers.environment import own_gdal
 from hsrgeo.writers.tiles import Compression
 from tests.conftest import NX, NY, MakeFile, Pixels, frame_name
 from tests.other_gdal import gdal_lonlat, gdal_pixels, gdal_reads, gdalinfo, needs_gdal
@@ -548,6 +550,33 @@ def test_another_proj_on_the_machine_changes_no_byte(
     assert files_written(source, tmp_path / "out", **{variable: folder}) == reference
 
 
+def test_threads_do_not_take_proj_from_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    # the folder of PROJ's data is one for the whole process
+    monkeypatch.setenv("PROJ_DATA", "/nowhere")
+    inside, leave, order = threading.Event(), threading.Event(), list[str]()
+
+    def first() -> None:
+        with own_gdal():
+            inside.set()
+            leave.wait(10)
+            order.append("first")
+
+    def second() -> None:
+        with own_gdal(), own_gdal():  # one thread may be inside twice
+            order.append("second")
+
+    threads = [threading.Thread(target=first), threading.Thread(target=second)]
+    threads[0].start()
+    assert inside.wait(10)
+    threads[1].start()
+    threads[1].join(0.3)
+    assert order == []
+    leave.set()
+    for thread in threads:
+        thread.join()
+    assert order == ["first", "second"]
+
+
 def test_what_was_written_before_changes_no_byte(big_frame: Frame, reference: dict[str, bytes]) -> None:
     part = big_frame.crop(window=(400, 600, 256, 256))
     first = encode_cog(part, compress="zstd")
@@ -572,6 +601,12 @@ def test_a_folder_in_the_way(frame: Frame, tmp_path: Path, compress: Compression
     with pytest.raises(WriteError, match=r"x\.tif: cannot be written: Is a directory$"):
         frame.crop(window=(0, 0, 5, 5)).to_cog(tmp_path / "x.tif", compress=compress)
     assert list(tmp_path.rglob("*")) == [tmp_path / "x.tif"]
+
+
+def test_a_compression_that_is_not_known_is_told(frame: Frame, tmp_path: Path) -> None:
+    with pytest.raises(OptionsError, match="compress 'lzw': expected deflate, zstd, none"):
+        frame.to_cog(tmp_path / "x.tif", compress="lzw")  # type: ignore[arg-type]
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_what_gdal_refuses_is_a_write_error(frame: Frame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import pickle
@@ -23,7 +24,7 @@ from numpy.typing import NDArray
 from hsrgeo.engine.options import ExportOptions
 from hsrgeo.engine.outcome import Outcome
 from hsrgeo.engine.simulate import write_simulation
-from hsrgeo.errors import FrameError, ManifestError, OptionsError, OutputExistsError, SourceError
+from hsrgeo.errors import FrameError, ManifestError, NoRoomError, OptionsError, OutputExistsError, SourceError
 from hsrgeo.model.grid import grids
 from hsrgeo.model.window import Window
 from hsrgeo.products.rain import rain_frame
@@ -486,6 +487,42 @@ def test_rules_of_the_mlcast_specification(frames: list[Path], tmp_path: Path, q
         assert dataset.attrs["license"] == "CC-BY-4.0"  # 5.2
     assert (out / "zarr.json").is_file() == (zarr_format == 3)  # 5.3
     assert (out / ".zmetadata").is_file() == (zarr_format == 2)
+
+
+@pytest.mark.parametrize("form", ["a.zarr", "a.nc"])
+def test_a_frame_that_says_it_was_made_in_1900_is_kept(make_file: MakeFile, tmp_path: Path, form: str) -> None:
+    for number, year in enumerate((2022, 1900)):
+        when = TIME + number * STEP
+        data = bytearray(make_file(time=when, gz=False))
+        data[10:12] = year.to_bytes(2, "little")  # tm_in, the creation time (KMA composite format, section 1)
+        (tmp_path / frame_name(when, suffix=".bin")).write_bytes(data)
+        assert open_frame(tmp_path / frame_name(when, suffix=".bin")).header.created.year == year  # type: ignore[union-attr]
+    made = make_cube(tmp_path, tmp_path / form, CubeOptions(frames=ExportOptions(window=(380, 500, 8, 8), jobs=1)))
+    assert [outcome.status for outcome in made] == ["ok", "ok"]
+    assert made.built == 2
+    assert open_array(tmp_path / form).sizes["time"] == 2
+
+
+@pytest.mark.parametrize("where", ["series", "metadata", "name"])
+def test_a_disk_that_refuses_is_named(
+    frames: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    def refuse(*_args: Any, **_options: Any) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    if where == "series":
+        monkeypatch.setattr("hsrgeo.cube.build.gather", refuse)
+    elif where == "metadata":
+        monkeypatch.setattr("hsrgeo.cube.build.zarr.consolidate_metadata", refuse)
+    else:
+        monkeypatch.setattr("hsrgeo.cube.build.shutil.rmtree", lambda *_args, **_options: None)
+        monkeypatch.setattr(Path, "rename", refuse)
+    options = CubeOptions(frames=ExportOptions(window=(380, 500, 64, 64), jobs=1), layout="series")
+    with pytest.raises(NoRoomError, match=r"a\.zarr: cannot be written: No space left on device"):
+        list(make_cube(frames, tmp_path / "a.zarr", options))
+    monkeypatch.undo()
+    list(make_cube(frames, tmp_path / "a.zarr", options))  # the same command goes on
+    assert open_array(tmp_path / "a.zarr").sizes["time"] == len(frames)
 
 
 def test_the_command_line(make_file: MakeFile, tmp_path: Path) -> None:

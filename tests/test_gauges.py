@@ -1128,3 +1128,16 @@ def test_the_public_names() -> None:
         ReadingRules,
     }
     assert datetime(2022, 6, 9, 3, tzinfo=UTC) == NOON
+
+
+def test_an_area_outside_the_chosen_grid_is_wrong_usage(save: Save, stations: Path, tmp_path: Path) -> None:
+    words = ("gauges", "field", save(table(DEPTHS)), "--gauges", stations, "--step", "1h", "--out", tmp_path / "out")
+    # on the 500 m grid, and beyond the 1153 x 1441 cells of the 1 km grid
+    refused = invoke(*words, "--grid", "kma-hb-1km", "--window", 2000, 2000, 64, 64)
+    assert refused.exit_code == 2, refused.stderr
+    assert "reaches outside the 1153 x 1441 cells of kma-hb-1km" in refused.stderr
+    fine = invoke(*words, "--bbox", 115, 36, 127, 37, "--json")
+    coarse = invoke(*words, "--grid", "kma-hb-1km", "--bbox", 115, 36, 127, 37, "--json")
+    assert (fine.exit_code, coarse.exit_code) == (0, 0), fine.stderr + coarse.stderr
+    notes = [json.loads(made.stdout)["notes"][0] for made in (fine, coarse)]
+    assert ["kma-hb-500m" in notes[0], "kma-hb-1km" in notes[1]] == [True, True]

@@ -388,8 +388,41 @@ def test_an_output_that_was_deleted_is_made_again(tmp_path: Path, lost: str) -> 
     Run(tmp_path, [WEAK, STRONG])
     before = tree(tmp_path)
     (tmp_path / f"{STEM}.{lost}").unlink()
-    assert Run(tmp_path, [WEAK, STRONG]).statuses == {"weak": "skipped", "strong": "ok"}
+    # Nobody knows yet that the strong one comes too: the weak one takes the place until it does.
+    assert Run(tmp_path, [WEAK, STRONG]).statuses == {"weak": "duplicate", "strong": "ok"}
     assert tree(tmp_path) == before
+    (tmp_path / f"{STEM}.{lost}").unlink()
+    assert Run(tmp_path, [WEAK]).statuses == {"weak": "ok"}  # or for good, where it does not
+    assert (tmp_path / f"{STEM}.tif").read_bytes() == tif_of(WEAK)
+    assert [line["member"] for line in lines(tmp_path)] == ["weak"]
+    assert Run(tmp_path, [STRONG, WEAK]).statuses["strong"] == "ok"
+    assert tree(tmp_path) == before
+
+
+@pytest.mark.parametrize("order", [1, -1])
+@pytest.mark.parametrize("state", ["broken", "worse"])
+def test_a_duplicate_takes_the_place_of_a_winner_that_is_none_any_more(tmp_path: Path, order: int, state: str) -> None:
+    Run(tmp_path / "out", [WEAK, STRONG])
+    now = replace(STRONG, broken=True) if state == "broken" else replace(STRONG, stations=WEAK.stations - 1)
+    frames = [WEAK, now][::order]
+    run = Run(tmp_path / "out", frames)
+    if order == 1:  # the weak one was passed over, and its bytes are gone by
+        (reopened,) = [outcome for outcome in run.told if outcome.member == "weak" and outcome.status == "failed"]
+        how = "is broken now" if state == "broken" else "is another frame now, and worse"
+        assert str(reopened.error) == f"a.tar [weak]: lost to a.tar [strong], which {how}: run the same command again"
+        assert reopened.was == "skipped"
+        run = Run(tmp_path / "out", frames)
+    assert run.statuses["weak"] == "ok"
+    assert (tmp_path / "out" / f"{STEM}.tif").read_bytes() == tif_of(WEAK)
+    Run(tmp_path / "once", frames)
+    assert tree(tmp_path / "out") == tree(tmp_path / "once")
+
+
+def test_a_winner_that_cannot_be_read_today_keeps_its_place(tmp_path: Path) -> None:
+    Run(tmp_path, [WEAK, STRONG])
+    run = Run(tmp_path, [WEAK, replace(STRONG, unreadable=True)])
+    assert run.statuses == {"weak": "skipped", "strong": "failed"}
+    assert (tmp_path / f"{STEM}.tif").read_bytes() == tif_of(STRONG)
 
 
 @pytest.mark.parametrize("size", ["longer", "as long"])

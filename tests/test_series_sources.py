@@ -441,6 +441,15 @@ def test_damage_in_a_cube_is_told_and_the_rest_goes_on(frames: Path, tmp_path: P
     assert made.counts["ok"] == FRAMES - 2 - len(failed)
 
 
+def test_a_catalogue_tells_what_is_there(frames: Path, tmp_path: Path) -> None:
+    out = exported(frames, tmp_path / "out", window=WINDOW)
+    write_catalog(out)
+    for source in (out, out / "collection.json"):
+        made, outcomes = run(source, tmp_path / "o.csv", points=gauges(), end=START)
+        assert (outcomes, made.tally.unselected) == ([], FRAMES - 2 if source.suffix else FRAMES - 1)
+        assert made.tally.spans["HSR"][0] == START
+
+
 def test_sources_and_options_that_cannot_be(frames: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = cube(frames, tmp_path / "a.nc", window=WINDOW)
     regions = [Region("서울", BBox(126.5, 36.5, 127.5, 37.5)), Region("south", BBox(126.5, 35, 127.5, 36))]

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
@@ -16,7 +17,7 @@ import pytest
 import hsrgeo
 from hsrgeo.engine.options import ExportOptions
 from hsrgeo.errors import OptionsError, SourceError
-from hsrgeo.sources import remote
+from hsrgeo.sources import remote, sftp
 from hsrgeo.sources.remote import RemotePath
 from tests.conftest import TIME, frame_name, make_tar
 from tests.faults import STEP
@@ -160,3 +161,20 @@ def test_outputs_are_refused(root: str, frames: Path) -> None:
         hsrgeo.export(frames, f"{root}/out", OPTIONS)
     with pytest.raises(OSError, match="outputs go to a disk or a bucket"):
         RemotePath(f"{root}/x").write_bytes(b"x")
+
+
+def test_a_connection_that_ended_is_made_again_however_many_channels_it_had(
+    root: str, frames: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = remote.place(f"{root}{frames}/{frame_name(TIME + 2 * STEP)}")
+    assert isinstance(path, RemotePath)
+    whole = (frames / frame_name(TIME + 2 * STEP)).read_bytes()
+    with ThreadPoolExecutor(3) as threads:
+        assert list(threads.map(lambda _number: path.read_bytes(), range(24))) == [whole] * 24
+    service = remote._service(path.root)
+    assert isinstance(service, sftp.Sftp)
+    for _ in range(3):
+        service._idle.put(service._opened())
+    service._client.get_transport().close()
+    monkeypatch.setattr(sftp, "_TRIES", 1)  # none of the dead ones costs a try
+    assert path.read_bytes() == whole

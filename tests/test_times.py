@@ -10,6 +10,7 @@ from hsrgeo.errors import OptionsError
 from hsrgeo.model.times import (
     FRAME_STEP,
     KST,
+    export_step,
     kst_text,
     length_text,
     on_step,
@@ -190,6 +191,28 @@ def test_a_length_is_told_as_a_user_gives_it(text: str) -> None:
 
 def test_half_a_minute_is_not_told_as_none() -> None:
     assert length_text(timedelta(seconds=30)) == "0.5min"
+
+
+@pytest.mark.parametrize(
+    ("minutes", "step"),
+    [
+        ([], 5),
+        ([0, 30], 5),  # two frames of an hour are no half-hourly series: the others may be missing
+        ([0, 10], 5),
+        ([0, 10, 20], 5),
+        ([0, 10, 20, 30], 10),
+        ([0, 10, 20, 50, 60], 10),  # with a gap of its own
+        ([0, 10, 20, 30, 35], 5),  # two lie nearer to each other
+        ([0, 5, 10, 25, 40, 55], 5),
+        ([0, 15, 30, 45, 75], 15),
+        ([0, 7, 14, 21, 28], 5),  # seven minutes do not divide a day
+        ([0, 1, 2, 3], 5),
+    ],
+)
+def test_a_gap_is_no_step(minutes: list[int], step: int) -> None:
+    times = [datetime(2022, 6, 9, tzinfo=KST) + timedelta(minutes=minute) for minute in minutes]
+    assert export_step(times) == timedelta(minutes=step)
+    assert export_step(reversed(times)) == timedelta(minutes=step)
 
 
 @pytest.mark.parametrize(

@@ -49,7 +49,7 @@ for module in ("zarr", "dask", "fsspec"):
 
 from hsrgeo.cube.codec import DegreesCodec, FrameCodec, pack_crc32  # noqa: E402 - after the libraries are there
 from hsrgeo.cube.opening import open as open_array  # noqa: E402
-from hsrgeo.cube.reference import Reference, Span, read, url_of, write_json, write_parquet  # noqa: E402
+from hsrgeo.cube.reference import Reference, Span, is_reference, read, url_of, write_json, write_parquet  # noqa: E402
 from hsrgeo.cube.store import shape_for  # noqa: E402
 from hsrgeo.engine.cubes.options import CubeOptions  # noqa: E402
 from hsrgeo.engine.cubes.run import make_cube  # noqa: E402
@@ -544,3 +544,11 @@ def test_the_codec_refuses_what_it_would_have_to_ignore(frame_file: bytes, tmp_p
     shape = shape_for(frame, recipe | told).as_json()
     with pytest.raises(OptionsError, match="smooth"):
         FrameCodec(shape, "")
+
+
+def test_a_reference_that_is_nothing_but_brackets_is_none(tmp_path: Path) -> None:
+    path = tmp_path / "deep.json"
+    path.write_text("[" * 100_000, encoding="utf-8")
+    assert not is_reference(path)
+    with pytest.raises(SourceError, match=r"deep\.json: is no reference that hsrgeo made"):
+        read(path)

@@ -196,6 +196,46 @@ def test_what_is_missing_is_told(exported: Exported, tmp_path: Path) -> None:
     assert make_stacks(out, region="제주").held.frames == 2
 
 
+def test_a_circle_of_directories_has_an_end(exported: Exported, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(exported.out, out)
+    path = min(out.rglob("*.tif"))
+    data = bytearray(path.read_bytes())
+    first = int.from_bytes(data[4:8], "little")
+    end = first + 2 + 12 * int.from_bytes(data[first : first + 2], "little")
+    data[end : end + 4] = data[4:8]  # the first IFD follows itself
+    path.write_bytes(data)
+    result = command(out)
+    assert result.exit_code == 1
+    assert f"the IFD at {first:,} is followed by one at {first:,}: expected it farther on" in result.stderr
+    assert "7 bands in 2 files, 1 file left out" in result.stderr
+
+
+def test_a_file_that_ends_within_its_fields_is_told(exported: Exported, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(exported.out, out)
+    path = min(out.rglob("*.tif"))
+    path.write_bytes(path.read_bytes()[:500])
+    result = command(out)
+    assert result.exit_code == 1
+    assert "the file ends before" in result.stderr
+    assert "7 bands in 2 files, 1 file left out" in result.stderr
+
+
+@pytest.mark.parametrize("tag", [b"COUNT_ECHO", b"STATISTICS_MAXIMUM", b"UNDETECT"])
+def test_a_tag_that_is_no_number_is_told(exported: Exported, tmp_path: Path, tag: bytes) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(exported.out, out)
+    path = min(out.rglob("*.tif"))
+    data = path.read_bytes()
+    at = data.index(b">", data.index(b'name="' + tag + b'"')) + 1
+    path.write_bytes(data[:at] + b"x" + data[at + 1 :])
+    result = command(out)
+    assert result.exit_code == 1
+    assert "is no COG as hsrgeo writes it: " in result.stderr
+    assert "7 bands in 2 files, 1 file left out" in result.stderr
+
+
 def test_what_cannot_be_stacked_is_refused(exported: Exported, tmp_path: Path) -> None:
     with pytest.raises(ManifestError, match="is it the OUT of an export"):
         write_stacks(tmp_path)

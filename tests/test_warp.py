@@ -20,7 +20,8 @@ from hsrgeo.formats.composite import decode
 from hsrgeo.model.frame import Frame
 from hsrgeo.model.grid import Grid, grids
 from hsrgeo.model.quantity import QUANTITIES, RAIN, RAIN_RATE, Quantity
-from hsrgeo.model.window import BBox, Center, Window
+from hsrgeo.model.window import Area, BBox, Center, Window
+from hsrgeo.products import warp
 from hsrgeo.products.places import Lattice, Places, cells_of, typical_side
 from hsrgeo.products.rain import rain_frame
 from hsrgeo.products.resample import Boxes
@@ -734,3 +735,37 @@ def test_warped_frames_are_written(frame: Frame, pixels: Pixels, tmp_path: Path)
     path = part.to_cog(tmp_path / "warped.tif")
     assert path.is_file()
     assert np.isin(part.stored, pixels).all()
+
+
+def test_warps_are_kept_as_far_as_memory_allows(monkeypatch: pytest.MonkeyPatch) -> None:
+    target = as_target("EPSG:5179")
+    areas = [Window(400 + 4 * number, 600, 16, 16) for number in range(12)]
+    made: list[Area | None] = []
+
+    def make(grid: Grid, area: Area | None, wanted: Target) -> Warp:
+        made.append(area)
+        return _MADE(grid, area, wanted)
+
+    monkeypatch.setattr(warp, "_made", make)
+    warp.forget_warps()
+    for _ in range(3):
+        for area in areas:
+            warp_for(COARSE, area, target)
+    assert made == areas
+    each = max(one.nbytes for one in warp._KEPT.values())
+    assert each == 4 * max(one.grid.width * one.grid.height for one in warp._KEPT.values())  # an int32 a cell
+    warp.forget_warps()
+    monkeypatch.setattr(warp, "_MOST_KEPT_BYTES", 6 * each)
+    made.clear()
+    for _ in range(40):
+        for area in areas:
+            warp_for(COARSE, area, target)
+            assert sum(one.nbytes for one in warp._KEPT.values()) <= 6 * each
+    assert len(made) < 40 * 12 * 0.9  # regions come round in a circle: the oldest one would never be there
+    monkeypatch.setattr(warp, "_MOST_KEPT_BYTES", 1)
+    assert warp_for(COARSE, areas[0], target) is warp_for(COARSE, areas[0], target)
+    assert len(warp._KEPT) == 1
+    warp.forget_warps()
+
+
+_MADE = warp._made

@@ -85,7 +85,7 @@ def export(
     ] = False,
     jobs: options.Jobs = -1,
     dask: options.Dask = None,
-    dask_wait: options.DaskWait = 60.0,
+    dask_wait: options.DaskWait = None,
     fail_fast: options.FailFast = False,
     dry_run: Annotated[
         bool,

@@ -1,6 +1,5 @@
 """`hsrgeo extract`."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -10,7 +9,7 @@ from hsrgeo.cli.common import Status, answer, counted, honest_exit, say
 
 def extract(
     archives: Annotated[list[str], typer.Argument(metavar="ARCHIVE", help="Archives, folders of archives, or globs.")],
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Folder to unpack into.")],
+    out: Annotated[str, typer.Option("--out", "-o", metavar="DIR", help="Folder to unpack into.")],
     jobs: Annotated[int, typer.Option("--jobs", "-j", metavar="N", help="Archives at a time; -1 is one a core.")] = -1,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that are there and differ.")] = False,
 ) -> None:

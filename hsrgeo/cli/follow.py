@@ -8,7 +8,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from hsrgeo.cli.broken import Broken
 from hsrgeo.cli.common import counted, say
-from hsrgeo.cli.gone_by import no_frame
+from hsrgeo.cli.gone_by import gone_by, no_frame
 from hsrgeo.engine.outcome import Outcome, Status
 from hsrgeo.engine.run import Run
 
@@ -62,6 +62,8 @@ class Follower:
         told = ", ".join(f"{counts[status]:,} {word}" for status, word in words.items() if counts[status])
         seconds = time.perf_counter() - self._begun
         say(f"{made}: {counted(frames, 'frame')}, {told} ({seconds:.1f} s, {frames / seconds:,.0f} frames/s)")
+        if passed := gone_by(self._run.tally):
+            say(passed)
 
     def as_json(self) -> dict[str, object]:
         """Return the part of a JSON summary that is the same for every run."""

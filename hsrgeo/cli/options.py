@@ -128,9 +128,12 @@ Dask = Annotated[
     ),
 ]
 DaskWait = Annotated[
-    float,
+    float | None,
     typer.Option(
-        "--dask-wait", metavar="SECONDS", help="How long its scheduler or a worker is waited for.", rich_help_panel=RUN
+        "--dask-wait",
+        metavar="SECONDS",
+        help="How long its scheduler or a worker is waited for; a minute where it is not said.",
+        rich_help_panel=RUN,
     ),
 ]
 FailFast = Annotated[bool, typer.Option("--fail-fast", help="Stop at the first broken frame.", rich_help_panel=RUN)]

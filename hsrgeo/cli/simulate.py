@@ -1,7 +1,6 @@
 """`hsrgeo simulate`."""
 
 from enum import StrEnum
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -19,7 +18,7 @@ class RainChoice(StrEnum):
 
 
 def simulate(
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Folder for the frames.")],
+    out: Annotated[str, typer.Option("--out", "-o", metavar="DIR", help="Folder for the frames.")],
     start: Annotated[str, typer.Option(metavar="TIME", help="Time of the first frame, KST unless a zone is given.")],
     frames: Annotated[int, typer.Option(metavar="N", help="How many, five minutes apart.")] = 12,
     archive: Annotated[
@@ -35,10 +34,18 @@ def simulate(
     """
     with honest_exit():
         from hsrgeo.engine.simulate import write_simulation  # noqa: PLC0415 - only where it runs
+        from hsrgeo.sources.remote import local  # noqa: PLC0415
 
         time = time_option(start)
         assert time is not None  # noqa: S101 - the option is required
+        folder = local(out, "hsrgeo simulate")
         for path in write_simulation(
-            out, start=time, frames=frames, seed=seed, rain=rain.value, archive=archive, grid_name=grid
+            folder,
+            start=time,
+            frames=frames,
+            seed=seed,
+            rain=rain.value,
+            archive=archive,
+            grid_name=grid,
         ):
             answer(str(path))

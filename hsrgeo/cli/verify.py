@@ -18,7 +18,7 @@ def verify(
     more: Annotated[list[str] | None, typer.Argument(metavar="SOURCE", hidden=True)] = None,
     jobs: options.Jobs = -1,
     dask: options.Dask = None,
-    dask_wait: options.DaskWait = 60.0,
+    dask_wait: options.DaskWait = None,
 ) -> None:
     """Re-read every output with GDAL and compare it bit for bit with a fresh decode of the sources.
 
@@ -40,8 +40,10 @@ def verify(
         if not_given > _TOLD:
             answer(f"{not_given - _TOLD:,} more frames of OUT are not in the sources given")
         say(f"{run.summary} (read with {run.reader})")
+        if not run.counts.files:  # then nothing was found right either
+            say(f"{out}: its manifest lists no output that the sources could be compared with")
         if not_given:
             say("name every source that OUT was exported from after --against")
         if differing:
             say("to repair it: remove the files that differ, or add --overwrite, and run the same export again")
-        raise typer.Exit(Status.BROKEN if differing or not_given else Status.DONE)
+        raise typer.Exit(Status.BROKEN if differing or not_given or not run.counts.files else Status.DONE)

@@ -12,7 +12,7 @@ import os
 import shutil
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -163,14 +163,12 @@ def begin_zarr(plan: Plan) -> list[tuple[int, int]]:
     with suppress(OSError):
         if marker.read_text(encoding="utf-8") == plan.digest():
             return [task for task in _tasks(plan) if not _done(plan, *task).exists()]
-    try:
+    with _refusals_told(plan.part):
         shutil.rmtree(plan.part, ignore_errors=True)
         for layout in plan.layouts:
             _write_template(plan, layout)
         if "map" in plan.layouts:
             _link_maps(plan)
-    except OSError as error:
-        raise refused(str(plan.part), error) from error
     write_file(marker, plan.digest().encode())
     return list(_tasks(plan)) if "series" in plan.layouts else []
 
@@ -286,8 +284,14 @@ def build_series(tasks: Sequence[tuple[int, int]], plan: Plan) -> int:
     """Write blocks of the layout series, whole files each; runs in a worker.
 
     Raises:
+        WriteError: The disk refused.
         SourceError: The old cube has lost a file.
     """
+    with _refusals_told(plan.out):
+        return _build_series(tasks, plan)
+
+
+def _build_series(tasks: Sequence[tuple[int, int]], plan: Plan) -> int:
     with zarr.config.set({"array.write_empty_chunks": True}):  # a file that is not there was lost, see `WholeStore`
         new = zarr.open_array(plan.array(plan.part, "series"), mode="r+")
     old_path = plan.array(plan.out, "series")
@@ -323,7 +327,17 @@ def _link_unchanged(plan: Plan, old: Any, block: int, band: int) -> bool:  # noq
 
 
 def finish_zarr(plan: Plan) -> None:
-    """Give the new store its name; the old one goes."""
+    """Give the new store its name; the old one goes.
+
+    Raises:
+        WriteError: The disk refused.
+    """
+    with _refusals_told(plan.out):
+        _finish(plan)
+    replace_folder(plan.part, plan.out)
+
+
+def _finish(plan: Plan) -> None:
     for left in (plan.part / _PLAN, *plan.part.glob(".done.*")):
         left.unlink()
     if len(plan.layouts) > 1:
@@ -334,7 +348,6 @@ def finish_zarr(plan: Plan) -> None:
         warnings.simplefilter("ignore")  # version 3 does not say what it is; xarray looks for it all the same
         for store in {plan.part, *(plan.group(plan.part, layout) for layout in plan.layouts)}:
             zarr.consolidate_metadata(str(store), zarr_format=cast("Any", plan.zarr_format))
-    replace_folder(plan.part, plan.out)
 
 
 def aside(out: Path) -> Path:
@@ -343,17 +356,35 @@ def aside(out: Path) -> Path:
 
 
 def replace_folder(part: Path, out: Path) -> None:
-    """Put one folder in the place of another, in two steps; `mend` finds out what a killed run left between them."""
-    if out.exists():
-        out.rename(aside(out))
-    part.rename(out)
+    """Put one folder in the place of another, in two steps; `mend` finds out what a killed run left between them.
+
+    Raises:
+        WriteError: The disk refused.
+    """
+    with _refusals_told(out):
+        if out.exists():
+            out.rename(aside(out))
+        part.rename(out)
     shutil.rmtree(aside(out), ignore_errors=True)
 
 
 def mend(out: Path) -> None:
-    """Put an old cube back where a killed run left none, or remove it where the new one is there."""
-    if aside(out).exists():
-        if out.exists():
-            shutil.rmtree(aside(out), ignore_errors=True)
-        else:
-            aside(out).rename(out)
+    """Put an old cube back where a killed run left none, or remove it where the new one is there.
+
+    Raises:
+        WriteError: The disk refused.
+    """
+    with _refusals_told(out):
+        if aside(out).exists():
+            if out.exists():
+                shutil.rmtree(aside(out), ignore_errors=True)
+            else:
+                aside(out).rename(out)
+
+
+@contextmanager
+def _refusals_told(out: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise refused(str(out), error) from error

@@ -76,7 +76,7 @@ def is_reference(path: Path) -> bool:
         return False
     try:
         content = json.loads(path.read_bytes())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return False
     return isinstance(content, dict) and isinstance(content.get("refs"), dict)
 
@@ -130,7 +130,7 @@ def read(path: Path) -> Reference:
         return _read_parquet(path) if path.suffix.lower() == ".parquet" else _read_json(path)
     except OSError as error:
         raise SourceError(str(path), f"cannot be read: {error.strerror or error}") from error
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError, RecursionError) as error:
         raise SourceError(str(path), f"is no reference that hsrgeo made: {error!r}") from error
 
 

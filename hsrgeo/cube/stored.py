@@ -154,7 +154,7 @@ def open_export(out: Path, view: View) -> xr.Dataset:
         SourceError: The manifest or catalogue cannot be read, or there is no COG.
         OptionsError: Several products or regions, and none chosen.
     """
-    paths, failed, products = _told_by_catalog(out, view) if is_catalog(out) else _told_by_manifest(out, view)
+    paths, failed, products, every_time = (_told_by_catalog if is_catalog(out) else _told_by_manifest)(out, view)
     if len(products) > 1:
         raise OptionsError(f"{out} holds {', '.join(sorted(products))}: choose a product")
     if not paths:
@@ -173,7 +173,7 @@ def open_export(out: Path, view: View) -> xr.Dataset:
         values="raw" if facts.tags.get("VALUES") == "raw" else "clean",
         undetect=view.undetect,
         lonlat=view.lonlat,
-        missing=missing_between(times, view.step or export_step([*times, *failed]), failed),
+        missing=missing_between(times, view.step or export_step(every_time), failed),
         strict=False,
     ).isel(y=rows, x=cols)
     dataset.attrs = dataset_attrs(products.pop(), quantity, synthetic="SYNTHETIC" in facts.tags)
@@ -183,19 +183,25 @@ def open_export(out: Path, view: View) -> xr.Dataset:
     return decoded.chunk({"time": 1} if view.chunks == "auto" else view.chunks)
 
 
-def _told_by_catalog(catalog: Path, view: View) -> tuple[dict[datetime, Path], set[datetime], set[str]]:
-    frames = [one for one in catalog_frames(catalog) if view.selection.wants(FrameName(one.product, "", one.time))]
+_Listing = tuple[dict[datetime, Path], set[datetime], set[str], set[datetime]]
+"""Paths by time (UTC), times of broken frames, products; all times of the product, wanted or not."""
+
+
+def _told_by_catalog(catalog: Path, view: View) -> _Listing:
+    held = [(one, FrameName(one.product, "", one.time)) for one in catalog_frames(catalog)]
+    every_time = {told.time for _one, told in held if view.selection.wants_product(told)}
+    frames = [one for one, told in held if view.selection.wants(told)]
     frames = [one for one in frames if not view.region or one.region == view.region]
     if len({one.region for one in frames}) > 1:
         raise _several_regions(catalog, frames[0].region)
-    return {one.time: one.path for one in frames}, set(), {one.product for one in frames}
+    return {one.time: one.path for one in frames}, set(), {one.product for one in frames}, every_time
 
 
 def _several_regions(out: Path, first: str) -> OptionsError:
     return OptionsError(f"{out} holds several regions, such as {first}: choose a region")
 
 
-def _told_by_manifest(out: Path, view: View) -> tuple[dict[datetime, Path], set[datetime], set[str]]:
+def _told_by_manifest(out: Path, view: View) -> _Listing:
     paths: dict[datetime, Path] = {}
     failed: set[datetime] = set()
     products: set[str] = set()
@@ -203,7 +209,10 @@ def _told_by_manifest(out: Path, view: View) -> tuple[dict[datetime, Path], set[
     if view.region and view.region not in regions:
         raise OptionsError(f"region {view.region!r}: {out} has {', '.join(filter(None, regions)) or 'none'}")
     order = regions.index(view.region) if view.region else None
+    every_time: set[datetime] = set()
     for told, status, outputs in _lines(out):
+        if told is not None and view.selection.wants_product(told):
+            every_time.add(told.time)
         if told is None or not view.selection.wants(told):
             continue
         if status == "failed":
@@ -218,7 +227,7 @@ def _told_by_manifest(out: Path, view: View) -> tuple[dict[datetime, Path], set[
         if cogs:
             products.add(told.product)
             paths[told.time.astimezone(UTC)] = out / cogs[0]
-    return paths, failed, products
+    return paths, failed, products, every_time
 
 
 def _regions(out: Path) -> list[str]:
@@ -248,6 +257,8 @@ def _lines(out: Path) -> Iterator[tuple[FrameName | None, str, list[str]]]:
     try:
         with (out / _MANIFEST).open(encoding="utf-8") as file:
             for number, text in enumerate(file, 1):  # noqa: B007 - for the message
+                if not text.endswith("\n"):  # a run is writing it, or was killed while it did
+                    break
                 line = json.loads(text)
                 latest.pop(key := (line["source"], line["member"]), None)
                 latest[key] = _told(line)

@@ -14,7 +14,7 @@ from hsrgeo.cube.reference import SUFFIXES
 from hsrgeo.engine.export.journal import has_manifest
 from hsrgeo.errors import ManifestError, OptionsError
 from hsrgeo.formats.names import FrameName
-from hsrgeo.model.times import KST, export_step
+from hsrgeo.model.times import KST
 from hsrgeo.sources.archives import is_archive
 from hsrgeo.sources.remote import Place, RemotePath, is_remote, local, place
 
@@ -69,11 +69,6 @@ class Told(Protocol):
 
 
 One = TypeVar("One", bound=Told)
-
-
-def step_of_export(listed: Iterable[Told]) -> timedelta:
-    """Return how long each time of an export stands for, see `export_step`."""
-    return export_step(one.told.time for one in listed if one.told is not None)
 
 
 def product_guard(found: Iterable[One]) -> Generator[One]:

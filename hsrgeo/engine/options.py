@@ -23,7 +23,7 @@ from hsrgeo.model.times import KST, refuse_uneven
 from hsrgeo.model.window import BBox, Window, as_area
 from hsrgeo.products.making import Content, Values
 from hsrgeo.products.rain import KMA_LAW, Law
-from hsrgeo.products.warp import Resampling, Target, as_target, warp_for
+from hsrgeo.products.warp import Resampling, Target, as_target, forget_warps, warp_for
 from hsrgeo.sources.select import Selection
 
 _NAME_FIELDS = ("time", "utc", "product", "kind", "region")
@@ -78,8 +78,8 @@ class ExportOptions:
     """Processes; -1 is one a core, 1 works in this process."""
     dask: str | None = None
     """Address (``tcp://host:8786``) or scheduler file of a Dask cluster that does the work, in place of `jobs`."""
-    dask_wait_s: float = WAIT_S
-    """How long the cluster's scheduler, or a worker, is waited for [s]."""
+    dask_wait_s: float | None = None
+    """How long the cluster's scheduler, or a worker, is waited for [s]; a minute where None."""
     overwrite: bool = False
     """Write again what is there already, and accept another recipe in the same folder."""
     fail_fast: bool = False
@@ -163,7 +163,7 @@ class ExportOptions:
         return tuple(Cut(region.name, region.bbox) for region in listed)
 
 
-def check_areas(recipe: Recipe) -> list[str]:
+def check_areas(recipe: Recipe, noted: str = MAIN_GRID) -> list[str]:
     """Return a note for every area that is cut at the edge of a grid; what fits no grid is refused.
 
     Raises:
@@ -179,7 +179,7 @@ def check_areas(recipe: Recipe) -> list[str]:
             except WindowError as error:
                 problems.append(str(error))
                 continue
-            notes.extend(clipped[:1] if grid.name == MAIN_GRID else [])
+            notes.extend(clipped[:1] if grid.name == noted else [])
         if len(problems) == len(grids()):
             raise OptionsError(f"region {cut.region}: {problems[0]}" if cut.region else problems[0])
     if recipe.target:
@@ -203,7 +203,7 @@ def _check_target(cuts: Sequence[Cut], target: Target) -> None:
                 warp_for(grid, largest.area, replace(target, resampling="nearest"))
             except ProjectionError as error:
                 raise OptionsError(str(error)) from error
-    warp_for.cache_clear()  # the map of a whole frame is large, and workers make their own
+    forget_warps()  # the map of a whole frame is large, and workers make their own
 
 
 def _check_name(template: str) -> None:  # noqa: C901 - a list of what may be wrong
@@ -241,19 +241,19 @@ _LONGEST_PART_BYTES = 200
 # ^ file systems take 255, of which the temporary name beside a target needs some
 
 
-def workers_for(jobs: int, dask: str | None, wait_s: float = WAIT_S) -> int | Cluster:
+def workers_for(jobs: int, dask: str | None, wait_s: float | None = None) -> int | Cluster:
     """Return who works: the cluster where one is given, else processes of this machine.
 
     Raises:
         OptionsError: Both are given, or one cannot be.
     """
     if dask is None:
-        if wait_s != WAIT_S:
+        if wait_s is not None:
             raise OptionsError("--dask-wait is for a Dask cluster: give its address by --dask too")
         return count_workers(jobs)
     if jobs != -1:
         raise OptionsError("--jobs and --dask exclude each other: a cluster has as many workers as were started there")
-    return Cluster(dask, wait_s)
+    return Cluster(dask, WAIT_S if wait_s is None else wait_s)
 
 
 def count_workers(jobs: int) -> int:

@@ -9,7 +9,7 @@ from typing import Any, Literal, cast, get_args
 from hsrgeo.errors import FrameError, HsrGeoError, as_value, label_of
 from hsrgeo.formats.names import FrameName, basename
 from hsrgeo.model.frame import Frame
-from hsrgeo.model.rank import Rank
+from hsrgeo.model.rank import Rank, rank_of
 from hsrgeo.model.times import existing, kst_text, utc_text
 from hsrgeo.sources.found import Found
 
@@ -81,8 +81,8 @@ class Outcome:
     @property
     def rank(self) -> Rank:
         """What makes it better than another frame of its product and time."""
-        created = int(datetime.fromisoformat(self.created).timestamp()) if self.created else 0
-        return Rank(self.stations, created, self.crc32)
+        created = datetime.fromisoformat(self.created) if self.created else None
+        return rank_of(self.stations, created, self.crc32)
 
     @property
     def standing(self) -> Standing:

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 Reel = Iterable[tuple[Indices, int]]
 """Pictures of one size, and how many ticks of 1/fps second each is shown."""
 _CHUNK_BYTES = 1 << 20
-_LARGEST_WEBP = 16383  # pixels along a side, by the format
 _COLOURS = np.frombuffer(palette_bytes(), np.uint8).reshape(256, 3)
 
 

@@ -68,7 +68,7 @@ class Frame:
     @property
     def rank(self) -> Rank:
         """What makes it better than another frame of its product and time."""
-        return rank_of(self.header, self.crc32)
+        return rank_of(self.header.station_count, self.header.created, self.crc32)
 
     @cached_property
     def cells(self) -> CellStatistics:
@@ -140,6 +140,7 @@ class Frame:
             compress: ``deflate``, ``zstd`` or ``none``.
 
         Raises:
+            OptionsError: A compression that is not known.
             WriteError: The disk or GDAL refused.
         """
         from hsrgeo.writers.cog import write_cog  # noqa: PLC0415 - writers know frames; a frame knows them only here

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import NamedTuple
-
-from hsrgeo.model.header import Header
 
 
 class Rank(NamedTuple):
@@ -25,11 +24,12 @@ LOWEST = Rank(-1, 0, 0)
 """Of what has no header that can be read."""
 
 
-def rank_of(header: Header, crc32: int) -> Rank:
+def rank_of(stations: int, created: datetime | None, crc32: int) -> Rank:
     """Return the rank of a frame.
 
     Args:
-        header: Its header.
+        stations: Radars used.
+        created: When it was made, or None where the header does not tell; a time before 1970 tells nothing either.
         crc32: CRC-32 of the unpacked file.
     """
-    return Rank(header.station_count, int(header.created.timestamp()) if header.created else 0, crc32)
+    return Rank(stations, max(int(created.timestamp()), 0) if created else 0, crc32)

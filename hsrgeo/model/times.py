@@ -127,12 +127,23 @@ def usual_step(times: Iterable[datetime]) -> timedelta | None:
 
 
 def export_step(times: Iterable[datetime]) -> timedelta:
-    """Return how long each time of an export stands for: most are so far apart; `FRAME_STEP` where that tells nothing.
+    """Return how long each time of an export stands for; `FRAME_STEP` where its times do not tell it for sure.
 
-    An export may have been made of every second frame, by ``--every`` or by hand, and nothing in it says so.
+    An export may have been made of every second frame, by ``--every`` or by hand, and nothing in it says so. But a gap
+    is no step: rain would count twice, and the gap be gone.
+
+    Args:
+        times: All that it holds, in any order: a choice among them would look like a step.
     """
-    step = usual_step(sorted(set(times)))
-    return step if step is not None and step > FRAME_STEP and not timedelta(days=1) % step else FRAME_STEP
+    listed = sorted(set(times))
+    apart = [later - earlier for earlier, later in pairwise(listed)]
+    step = usual_step(listed)
+    if step is None or len(apart) < _LEAST_INTERVALS or timedelta(days=1) % step or any(one % step for one in apart):
+        return FRAME_STEP
+    return max(step, FRAME_STEP)
+
+
+_LEAST_INTERVALS = 3
 
 
 def on_step(time: datetime, step: timedelta) -> bool:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+import random
+import threading
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import Literal, cast, get_args
 
 import numpy as np
@@ -112,6 +113,13 @@ class Warp:
     made_of: NDArray[np.int32] | Boxes
     """For nearest the index of a source cell for each output cell; else boxes of source cells."""
 
+    @property
+    def nbytes(self) -> int:
+        """Memory that it takes."""
+        if isinstance(self.made_of, Boxes):
+            return self.made_of.index.nbytes + self.made_of.weights.nbytes
+        return self.made_of.nbytes
+
     def apply(self, part: Frame) -> Frame:
         """Return a frame on `grid`.
 
@@ -144,14 +152,18 @@ class Warp:
         return replace(part, stored=stored, grid=self.grid, derived=derived)
 
 
-@lru_cache(maxsize=128)
+_MOST_KEPT_BYTES = 160 << 20  # more than the average of a whole frame takes, or 600 regions by nearest
+_KEPT: dict[tuple[Grid, Area | None, Target], Warp] = {}
+_KEEPING = threading.Lock()
+
+
 def warp_for(grid: Grid, area: Area | None, target: Target) -> Warp:
     """Return the way from an area of a grid to a target.
 
     The result is the smallest rectangle of whole output cells that covers the area; corners of the rectangle outside
     the area hold data too, as far as the source grid has them, and nodata beyond. The corners of output cells are
     multiples of the resolution from the origin of the CRS, whatever the area, so that neighbouring areas share them.
-    Warps are kept, and a warning is given only once.
+    Warps are kept as far as memory allows, and a warning is given only when one is made.
 
     Args:
         grid: A whole grid.
@@ -163,6 +175,27 @@ def warp_for(grid: Grid, area: Area | None, target: Target) -> Warp:
         OptionsError: The result would be too large, or a cell larger than the grid.
         ProjectionError: Part of the grid has no place in the CRS.
     """
+    with _KEEPING:
+        known = _KEPT.get((grid, area, target))
+    if known is not None:
+        return known
+    warp = _made(grid, area, target)
+    with _KEEPING:
+        room = _MOST_KEPT_BYTES - warp.nbytes
+        while _KEPT and sum(kept.nbytes for kept in _KEPT.values()) > room:
+            # Any of them: regions come round in a circle, in which the oldest one is always the next one wanted.
+            del _KEPT[random.choice(list(_KEPT))]  # noqa: S311
+        _KEPT[grid, area, target] = warp
+    return warp
+
+
+def forget_warps() -> None:
+    """Let go of all that are kept."""
+    with _KEEPING:
+        _KEPT.clear()
+
+
+def _made(grid: Grid, area: Area | None, target: Target) -> Warp:
     window = grid.window_for(area)
     side = target.resolution if target.resolution is not None else round_side(grid, target.wkt2)
     crs = pyproj.CRS.from_wkt(target.wkt2)

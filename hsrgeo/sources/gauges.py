@@ -112,7 +112,8 @@ def read_readings(path: str | Path, names: Sequence[str], rules: ReadingRules) -
     except OSError as error:
         raise OptionsError(f"{path}: cannot be read: {error.strerror or error}") from error
     except UnicodeError as error:
-        instead = "say its encoding, such as --encoding cp949, or in Excel save as 'CSV UTF-8'"
+        other = "utf-8" if rules.encoding.lower() in ("cp949", "euc-kr") else "cp949"
+        instead = f"say its encoding, such as --encoding {other}, or in Excel save as 'CSV UTF-8'"
         raise OptionsError(f"{path}: is not {rules.encoding}: {instead}") from error
     if readings.bad.count and not rules.skip_bad:
         raise OptionsError(f"{path}: {readings.bad}. With --skip-bad (skip_bad) bad rows are left out and counted")

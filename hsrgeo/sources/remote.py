@@ -212,15 +212,21 @@ def place(source: str | Place) -> Place:
     """Return the path that a text names.
 
     Raises:
-        OptionsError: It is a URL of a kind that is not known, or was one until it became a `Path`.
+        OptionsError: It is empty, a URL of a kind that is not known, or was one until it became a `Path`.
     """
     if isinstance(source, RemotePath):
         return source
+    _refuse_empty(source)
     if isinstance(source, str) and is_remote(source):
         return RemotePath(source)
     if isinstance(source, Path) and _LOST_SLASH.match(source.as_posix()):
         raise OptionsError(f"{source}: a Path has only one slash left of ://; give a URL as text")
     return Path(source)
+
+
+def _refuse_empty(source: str | Place) -> None:
+    if isinstance(source, str) and not source.strip():
+        raise OptionsError("an empty text where a path is expected: it would mean this folder (a variable unset?)")
 
 
 def local(source: str | Place, what: str) -> Path:
@@ -231,8 +237,9 @@ def local(source: str | Place, what: str) -> Path:
         what: Who needs it here, for people: ``hsrgeo qgis``.
 
     Raises:
-        OptionsError: It is elsewhere.
+        OptionsError: It is empty, or elsewhere.
     """
+    _refuse_empty(source)
     if is_remote(source) or (isinstance(source, Path) and _LOST_SLASH.match(source.as_posix())):
         raise OptionsError(f"{source}: {what} works with files on this machine only")
     return Path(str(source))

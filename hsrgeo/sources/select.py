@@ -44,5 +44,9 @@ class Selection:
             (self.start is None or told.time >= self.start)
             and (self.end is None or told.time < self.end)
             and (self.every is None or on_step(told.time, self.every))
-            and (self.product is None or told.product == self.product.upper())
+            and self.wants_product(told)
         )
+
+    def wants_product(self, told: FrameName) -> bool:
+        """Tell whether a frame with this name is of the wanted product, whatever its time."""
+        return self.product is None or told.product == self.product.upper()

@@ -166,7 +166,10 @@ class Sftp:
 
     def _channel(self) -> Any:  # noqa: ANN401 - paramiko is not typed
         with suppress(queue.Empty):
-            return self._idle.get_nowait()
+            while True:  # those of a connection that has ended are no use, and each would cost a try
+                ftp = self._idle.get_nowait()
+                if ftp.get_channel().get_transport().is_active():
+                    return ftp
         with self._lock:
             if not self._client.get_transport() or not self._client.get_transport().is_active():
                 self._connect()

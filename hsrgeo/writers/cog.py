@@ -19,7 +19,7 @@ import rasterio.shutil
 from rasterio.crs import CRS
 from rasterio.io import MemoryFile
 
-from hsrgeo.errors import WriteError
+from hsrgeo.errors import OptionsError, WriteError
 from hsrgeo.model.blocks import BLOCK_SIDE, block_extremes
 from hsrgeo.model.frame import Frame
 from hsrgeo.model.grid import Grid
@@ -50,8 +50,11 @@ def write_cog(frame: Frame, path: Path, *, compress: Compression = "deflate") ->
     """Write a frame as a Cloud-Optimised GeoTIFF and return its path.
 
     Raises:
+        OptionsError: A compression that is not known.
         WriteError: The disk or GDAL refused.
     """
+    if compress not in _CODECS:
+        raise OptionsError(f"compress {compress!r}: expected {', '.join(_CODECS)}")
     write_file(path, encode_cog(frame, compress=compress))
     return path
 

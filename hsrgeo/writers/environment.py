@@ -8,6 +8,7 @@ out in the file, so that the same frame would give other bytes on another machin
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -25,12 +26,17 @@ def own_gdal(**options: Any) -> Iterator[None]:  # noqa: ANN401 - GDAL's options
     """
     own: str | None = PROJDataFinder().search_wheel()  # None where rasterio was built for the PROJ on the machine
     others = os.environ.get("PROJ_DATA") or os.environ.get("PROJ_LIB")
-    with rasterio.Env(**options):  # obeys the variables again when it starts
-        if not own or not others:
+    if not own or not others:
+        with rasterio.Env(**options):
             yield
-            return
+        return
+    # One thread at a time: the folder is that of the whole process, and another thread's start would take it away.
+    with _ALONE, rasterio.Env(**options):  # obeys the variables again when it starts
         set_proj_data_search_path(own)
         try:
             yield
         finally:
             set_proj_data_search_path(others)
+
+
+_ALONE = threading.RLock()

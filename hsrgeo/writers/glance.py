@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass
 from html import unescape
 from pathlib import Path
@@ -91,11 +92,20 @@ def _head(path: Path) -> tuple[Ifd, dict[str, str]]:
         ifd = _first_ifd(path)
         # Twice: `writers.cog` escapes twice, as GDAL does.
         items = {name: unescape(unescape(value)) for name, value in _ITEM.findall(ifd.text(GDAL_METADATA))}
+        _check_numbers(items)
     except OSError as error:
         raise ReadbackError(str(path), f"cannot be read: {error.strerror or error}") from error
     except (ValueError, KeyError, struct.error) as error:
         raise ReadbackError(str(path), f"is no COG as hsrgeo writes it: {error}") from error
     return ifd, items
+
+
+def _check_numbers(items: Mapping[str, str]) -> None:
+    for name, value in items.items():
+        if name.startswith("COUNT_") or name in ("UNDETECT", "STATION_COUNT"):
+            int(value)
+        elif name.startswith("STATISTICS_") and name != "STATISTICS_OF":
+            float(value)
 
 
 def _first_ifd(path: Path) -> Ifd:

@@ -39,7 +39,8 @@ def read_sum(path: Path) -> SumPicture:
         SourceError: There is no such file, GDAL cannot read it, or it is no sum.
     """
     if not path.is_file():
-        raise SourceError(str(path), "no such file")
+        problem = "is a folder: name one of the COGs in it" if path.is_dir() else "no such file"
+        raise SourceError(str(path), problem)
     try:
         # As the file itself says: QGIS leaves .tif.aux.xml files behind that would be believed first.
         with own_gdal(GDAL_PAM_ENABLED="NO", GDAL_GEOREF_SOURCES="INTERNAL"), rasterio.open(path) as dataset:

@@ -84,8 +84,11 @@ def take_apart(data: bytes) -> Skeleton:
     ghost = data[_HEADER.size : offset]
     ifds = []
     while offset:
-        ifd, offset = _read_ifd(data, offset)
+        ifd, follower = _read_ifd(data, offset)
+        if follower and follower <= offset:
+            raise ValueError(f"the IFD at {offset:,} is followed by one at {follower:,}: expected it farther on")
         ifds.append(ifd)
+        offset = follower
     return Skeleton(ghost, tuple(ifds))
 
 
@@ -120,7 +123,10 @@ def _read_ifd(data: bytes, offset: int) -> tuple[Ifd, int]:
         tag, kind, length, inline = _ENTRY.unpack_from(data, start + number * _ENTRY.size)
         size = _TYPE_SIZES[kind] * length
         place = int.from_bytes(inline, "little")
-        entries.append(Entry(tag, kind, length, inline[:size] if size <= len(inline) else data[place : place + size]))
+        value = inline[:size] if size <= len(inline) else data[place : place + size]
+        if len(value) < size:
+            raise struct.error(f"field {tag} has {size:,} bytes at {place:,}: the file ends before")
+        entries.append(Entry(tag, kind, length, value))
     (follower,) = _LONG_VALUE.unpack_from(data, start + count * _ENTRY.size)
     return Ifd(tuple(entries)), follower
 

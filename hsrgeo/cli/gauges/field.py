@@ -2,7 +2,6 @@
 
 import time
 from enum import StrEnum
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -58,7 +57,7 @@ def field(
     readings: ReadingsFile,
     gauges: Gauges,
     step: Step,
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="OUT", help="Folder for a COG of each period.")],
+    out: Annotated[str, typer.Option("--out", "-o", metavar="OUT", help="Folder for a COG of each period.")],
     method: Annotated[
         MethodChoice, typer.Option(help="Nearest gauge, inverse distance, or kriging.", rich_help_panel=_HOW)
     ] = MethodChoice.thiessen,

@@ -5,21 +5,21 @@ from __future__ import annotations
 import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from threading import Lock
 
 import numpy as np
 
 from hsrgeo.engine.accumulate.options import AccumulateOptions
-from hsrgeo.engine.axis import kind_of_sources, product_guard, step_of_export
+from hsrgeo.engine.axis import kind_of_sources, product_guard
 from hsrgeo.engine.series.exported import Held, check_like, held_by
 from hsrgeo.engine.written.exported import exported_frames, read_exported
 from hsrgeo.engine.written.held import notes_on_held
 from hsrgeo.engine.written.home import home_of
 from hsrgeo.errors import HsrGeoError, OptionsError, SourceError, as_value
 from hsrgeo.model.frame import Frame
-from hsrgeo.model.times import kst_text, length_text, on_step
+from hsrgeo.model.times import export_step, kst_text, length_text, on_step
 from hsrgeo.reading import decode_found
 from hsrgeo.sources.found import Found, Tally
 from hsrgeo.sources.scan import scan
@@ -84,14 +84,15 @@ class ExportSource(SumSource):
         self._lock = Lock()
         self._first: tuple[Held, Frame] | None = None
         self._left_out = Tally()
-        entries = exported_frames(source, options.selection, options.region, self._left_out)
+        all_times: set[datetime] = set()
+        entries = exported_frames(source, options.selection, options.region, self._left_out, all_times)
         self._found = list(
             product_guard(
                 Found(str(entry.path) if entry.error is None else entry.label, None, entry.told, 0, error=entry.error)
                 for entry in entries
             )
         )
-        self.step = step_of_export(self._found)
+        self.step = export_step(all_times)
         times = [one.told.time for one in self._found if one.told is not None]
         if options.every is None and times and not any(on_step(time, self.step) for time in times):
             apart = length_text(self.step)

@@ -137,7 +137,8 @@ def standing_of(found: Found) -> Standing:
     """Return the standing of a frame from its header alone; the lowest where it has none."""
     try:
         data = found.read()
-        return rank_of(peek_header(data), stored_crc32(data)), found.label
+        header = peek_header(data)
+        return rank_of(header.station_count, header.created, stored_crc32(data)), found.label
     except HsrGeoError:
         return LOWEST, found.label
 

@@ -26,7 +26,7 @@ OWN_ITEM = re.compile(r"[^/]+-\d{8}T\d{4}Z(-[^/]+)?\.json")
 def made_beside(out: Path) -> Iterator[Path]:
     """Yield the project, stacks, styles and catalogue of an output folder; not what somebody else put or worked on."""
     regions = {""}
-    with suppress(ManifestError, KeyError, TypeError, ValueError):
+    with suppress(ManifestError, ValueError):
         regions |= {cut.region for cut in recipe_from_json(kept_recipe(out) or {}).cuts}
     for region in regions:
         for stack in sorted((out / region).glob("stack*.vrt")):

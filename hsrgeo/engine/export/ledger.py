@@ -25,7 +25,7 @@ from hsrgeo.engine.export.manifest import Manifest
 from hsrgeo.engine.export.work import STAGED, Task, leftovers, staged_beside
 from hsrgeo.engine.outcome import Key, Outcome, Output, of_found
 from hsrgeo.engine.recipe import Recipe
-from hsrgeo.errors import FrameError, OutputError, OutputExistsError, ReadbackError
+from hsrgeo.errors import FrameError, OutputError, OutputExistsError, ReadbackError, SourceError
 from hsrgeo.formats.header import HEADER_BYTES
 from hsrgeo.sources.found import Found
 from hsrgeo.sources.remote import Place, RemotePath, is_remote, place
@@ -43,6 +43,8 @@ class _Contest:
     """Staged frames that are done, until that one is."""
     before: Outcome | None = None
     """What was kept when one of them, the same frame, was taken up to be made again."""
+    retired: bool = False
+    """Whether what was made of that frame before was removed: it is broken now, or lost."""
     paths: set[str] = field(default_factory=set)
     """First paths that they claim: more than one where a template has the kind."""
 
@@ -71,6 +73,7 @@ class Ledger:
         self._listed: dict[str, dict[str, int]] = {}  # folder of a bucket -> name -> size, as it was when first asked
         self._lost_first: set[Key] = set()  # whose first frame was broken: no other takes its place as the first
         self._archives: set[str] = set()  # of which this run saw frames
+        self._passed: dict[Key, list[Outcome]] = {}  # duplicates that were skipped; their winner may be worse now
 
     def admit(self, found: Found) -> Task | Outcome:
         """Return the task that a found frame makes, or its outcome where nothing is to be done."""
@@ -91,6 +94,8 @@ class Ledger:
             before = self._manifest.get(outcome.label)
             kept = self._manifest.kept(key)
             if before and not self._overwrite and before.stamp == stamp and self._stands(before, kept):
+                if before.status == "duplicate":
+                    self._passed.setdefault(key, []).append(before)
                 return dataclasses.replace(before, status="skipped")
             if kept and not self._overwrite and self._is_known_by_another_path(kept, outcome, stamp):
                 return dataclasses.replace(kept, status="skipped")
@@ -129,6 +134,7 @@ class Ledger:
             settled = self._settle(outcome, key, contest)
             if not contest.labels:
                 del self._contests[key]
+                settled += self._reopened(key, contest)
                 if key not in self._lost_first:  # else no other product or time may take the path, whoever is faster
                     for path in contest.paths:
                         del self._paths[path]
@@ -145,21 +151,22 @@ class Ledger:
             ManifestError: It is damaged.
             WriteError: The disk refused.
         """
-        self._manifest.sync()
-        for archive in self._archives if all_read else ():
-            line = self._manifest.get(archive)
-            if line and line.status == "failed" and not self._manifest.is_new(line):
-                self._manifest.forget(line)
-        out = self._manifest.out
-        left = {
-            path for paths in _at_once(leftovers, [out / name for name in self._manifest.folders]) for path in paths
-        }
-        if any(path.suffix == STAGED for path in left):
-            left -= self._not_moved()
-        for path in left:
-            with suppress(OSError):
-                path.unlink(missing_ok=True)
-        self._manifest.put_in_order()
+        with self._lock:  # whoever feeds workers may still be inside `admit` where a run ends early
+            self._manifest.sync()
+            for archive in self._archives if all_read else ():
+                line = self._manifest.get(archive)
+                if line and line.status == "failed" and not self._manifest.is_new(line):
+                    self._manifest.forget(line)
+            out = self._manifest.out
+            left = {
+                path for paths in _at_once(leftovers, [out / name for name in self._manifest.folders]) for path in paths
+            }
+            if any(path.suffix == STAGED for path in left):
+                left -= self._not_moved()
+            for path in left:
+                with suppress(OSError):
+                    path.unlink(missing_ok=True)
+            self._manifest.put_in_order()
 
     def _not_moved(self) -> set[Place]:
         """Return the staged files of lines that an earlier run wrote: one that is still there shows that it was killed.
@@ -191,6 +198,9 @@ class Ledger:
             self._manifest.append(rival)
             return [rival]
         kept = self._manifest.kept(key)
+        if kept and not self._manifest.is_new(kept) and not self._stands(kept, kept):
+            self._manifest.forget(kept)  # somebody removed its files; where it is among the sources, it comes again
+            kept = None
         if kept and kept.standing >= rival.standing:
             self._discard(rival)
             self._remove_strays(rival, kept)
@@ -213,6 +223,24 @@ class Ledger:
         self._manifest.append(rival, lost)
         self._move_in_place(rival)
         return [rival, lost] if was else [rival]
+
+    def _reopened(self, key: Key, contest: _Contest) -> list[Outcome]:
+        """Return, as failed, duplicates that were skipped before the frame that they lost to turned out to be worse.
+
+        Their bytes are gone by: the next run takes them up.
+        """
+        kept, before = self._manifest.kept(key), contest.before
+        if before is None or (kept is None and not contest.retired):
+            return []
+        better = [one for one in self._passed.pop(key, ()) if kept is None or kept.standing < one.standing]
+        state = "is broken now" if kept is None else "is another frame now, and worse"
+        reopened = []
+        for one in better:
+            error = SourceError(one.label, f"lost to {before.label}, which {state}: run the same command again")
+            failed = dataclasses.replace(one, status="failed", error=error, winner="", was="skipped")
+            self._manifest.append(failed)
+            reopened.append(failed)
+        return reopened
 
     def _in_the_way(self, rival: Outcome, key: Key) -> OutputError | None:
         if self._overwrite or (rival.told and self._manifest.owner(self._recipe.first_path(rival.told)) == key):
@@ -260,6 +288,7 @@ class Ledger:
             return  # a source that cannot be read today, or a full disk, says nothing against what is there
         kept = self._manifest.kept(before.key)
         self._retire(before.outputs, but=kept.outputs if kept else ())
+        contest.retired = True
 
     def _retire(self, outputs: Sequence[Output], but: Sequence[Output]) -> None:
         """Remove files that no longer stand for a product and time; a better frame's may have the same paths."""
@@ -269,8 +298,8 @@ class Ledger:
     def _stands(self, before: Outcome, kept: Outcome | None) -> bool:
         if kept is None or before.status not in ("ok", "duplicate"):
             return False
-        if before.status == "duplicate":
-            return True
+        if before.status == "duplicate":  # as long as the one that it lost to does
+            return kept.standing >= before.standing and self._stands(kept, kept)
         return kept.label == before.label and all(self._is_there(output, before.label) for output in before.outputs)
 
     def _is_known_by_another_path(self, kept: Outcome, outcome: Outcome, stamp: str) -> bool:

@@ -20,7 +20,7 @@ from hsrgeo.engine.gauges.surface import Surface, interpolator
 from hsrgeo.engine.gauges.totals import Total, totals_of
 from hsrgeo.engine.options import check_areas
 from hsrgeo.engine.recipe import Cut
-from hsrgeo.errors import ClippedWarning, OptionsError
+from hsrgeo.errors import ClippedWarning, OptionsError, WindowError
 from hsrgeo.model.grid import Grid
 from hsrgeo.model.times import utc_text
 from hsrgeo.model.window import Window
@@ -78,7 +78,7 @@ class GaugeFields(Iterator[GaugeField]):
         self.clipped = 0
         """Cells whose estimate was negative and became 0, so far."""
         self._options, self._out, grid = options, out, options.whole
-        self.notes = check_areas(options.export.recipe)
+        self.notes = check_areas(options.export.recipe, grid.name)
         """What a user should know; complete when the run is over."""
         self._network = network(options.points.names, options.points.lonlat, grid)
         if outside := self._network.outside:
@@ -206,7 +206,10 @@ def _area(grid: Grid, cut: Cut, options: GaugeFieldOptions) -> _Area:
         warnings.simplefilter("ignore", ClippedWarning)  # told of before
         if target is not None:
             return _Area(cut.region, None, CellPlaces(grid, warp_for(grid, cut.area, target).grid))
-        window = grid.window_for(cut.area)
+        try:
+            window = grid.window_for(cut.area)
+        except WindowError as error:
+            raise OptionsError(str(error)) from error
         return _Area(cut.region, window, CellPlaces(grid, grid.crop(window)))
 
 

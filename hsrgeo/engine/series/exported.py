@@ -14,7 +14,7 @@ from pathlib import Path
 from hsrgeo.cube.gather import Piece, gather, pieces_of
 from hsrgeo.cube.sampling import Sampler
 from hsrgeo.cube.weights import load_weights
-from hsrgeo.engine.axis import product_guard, step_of_export
+from hsrgeo.engine.axis import product_guard
 from hsrgeo.engine.options import count_workers
 from hsrgeo.engine.outcome import Outcome
 from hsrgeo.engine.series.options import SeriesOptions
@@ -26,8 +26,9 @@ from hsrgeo.errors import FrameError, HsrGeoError, OptionsError, ReadbackError
 from hsrgeo.formats.names import FrameName
 from hsrgeo.model.grid import Grid
 from hsrgeo.model.quantity import Quantity, quantity_named
-from hsrgeo.model.times import length_text, utc_text
+from hsrgeo.model.times import export_step, length_text, utc_text
 from hsrgeo.sources.catalogs import catalog_frames, is_catalog
+from hsrgeo.sources.found import Tally
 from hsrgeo.sources.select import Selection
 from hsrgeo.writers.cog_part import OpenCog, opened_cog
 
@@ -50,13 +51,14 @@ class ExportReader(OutputReader):
 
     def __init__(self, source: Path, options: SeriesOptions) -> None:
         super().__init__(source, options)
+        times: set[datetime] = set()
         listed = (
-            _cataloged(source, options)
+            _cataloged(source, options, self.tally, times)
             if is_catalog(source)
-            else exported_frames(source, options.selection, options.region, self.tally)
+            else exported_frames(source, options.selection, options.region, self.tally, times)
         )
         self._entries = list(product_guard(listed))
-        if options.every is None and (step := step_of_export(self._entries)) != self.step:
+        if options.every is None and (step := export_step(times)) != self.step:
             self.step = step
             self.notes.append(f"each time stands for {length_text(step)}, as most times of {source} are so far apart")
 
@@ -84,7 +86,7 @@ class ExportReader(OutputReader):
                 yield from batch
 
 
-def _cataloged(source: Path, options: SeriesOptions) -> Iterator[Exported]:
+def _cataloged(source: Path, options: SeriesOptions, tally: Tally, times: set[datetime]) -> Iterator[Exported]:
     selection: Selection = options.selection
     frames = [one for one in catalog_frames(source) if not options.region or one.region == options.region]
     regions = sorted({one.region for one in frames})
@@ -94,8 +96,12 @@ def _cataloged(source: Path, options: SeriesOptions) -> Iterator[Exported]:
         raise OptionsError(f"region {options.region!r}: {source} has none of that name")
     for one in frames:
         told = FrameName(one.product, "", one.time)
+        if selection.wants_product(told):
+            times.add(one.time)
         if selection.wants(told):
             yield Exported(one.path, told, str(one.path))
+        else:
+            tally.leave_out(told)
 
 
 @dataclass(frozen=True, slots=True)

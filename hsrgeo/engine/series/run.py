@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from datetime import datetime
@@ -23,7 +24,8 @@ from hsrgeo.engine.series.frames import FrameReader
 from hsrgeo.engine.series.options import SeriesOptions
 from hsrgeo.engine.series.reader import Numbers, Reader
 from hsrgeo.engine.workers.scratch import scratch_folder
-from hsrgeo.sources.remote import Place, target
+from hsrgeo.errors import OptionsError
+from hsrgeo.sources.remote import Place, is_remote, target
 from hsrgeo.writers.table import check_table, write_table
 
 _SECONDS_AN_HOUR = 3600
@@ -46,6 +48,7 @@ class Series(Run):
 
     def __init__(self, sources: Sequence[str | Path], out: Place, options: SeriesOptions) -> None:
         check_table(out)
+        _refuse_own_input(out, sources, options)
         self._reader = _reader(sources, options)
         super().__init__(self._reader.tally)
         self.notes = self._reader.notes  # the reader adds to them
@@ -104,6 +107,13 @@ class Series(Run):
             # 1 mm on 1 m2 is a litre. Of the observed part: what fell elsewhere nobody knows.
             volume = numbers[:, MEAN] * hours / 1000 * areas_m2 * numbers[:, COVERAGE]
             yield moment, np.column_stack([numbers[:, [MEAN, MAX]], volume, numbers[:, [WET, COVERAGE]]])
+
+
+def _refuse_own_input(out: Place, sources: Sequence[str | Path], options: SeriesOptions) -> None:
+    given = [*sources, *(one for one in (options.points, options.polygons) if isinstance(one, (str, Path)))]
+    for one in given:
+        if not is_remote(one) and isinstance(out, Path) and os.path.realpath(one) == os.path.realpath(out):
+            raise OptionsError(f"{out}: the table would replace what it is made of; give it another name")
 
 
 class _Spool:

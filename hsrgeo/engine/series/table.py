@@ -139,7 +139,10 @@ def _of_csv(path: Path) -> Iterator[_Line]:
                     if moment != text:  # of all places of a time the text is the same
                         text, time = moment, _time(moment)
                     yield time, name, _number(rate, np.inf), _number(covered, _WHOLE)
-                except (ValueError, IndexError) as error:
+                except IndexError as error:
+                    short = f"expected {len(header)} columns as in its head, found {len(row)}"
+                    raise SourceError(str(path), f"line {reader.line_num}: {short}") from error
+                except ValueError as error:
                     raise SourceError(str(path), f"line {reader.line_num}: {error}") from error
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise SourceError(str(path), f"cannot be read as CSV in UTF-8: {error}") from error

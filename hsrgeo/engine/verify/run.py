@@ -19,10 +19,10 @@ from hsrgeo.engine.recipe import Recipe
 from hsrgeo.engine.verify.compare import compare_outputs
 from hsrgeo.engine.verify.findings import Difference
 from hsrgeo.engine.workers.admission import Shared
-from hsrgeo.engine.workers.cluster import WAIT_S, Cluster
+from hsrgeo.engine.workers.cluster import Cluster
 from hsrgeo.engine.workers.memory import keep_freed_memory
 from hsrgeo.engine.workers.parallel import in_batches, run_parallel, scan_for, seen_by
-from hsrgeo.errors import ArchiveError, FrameError, HsrGeoError, ManifestError, ReadbackError
+from hsrgeo.errors import ArchiveError, FrameError, HsrGeoError, ManifestError, ReadbackError, WriteError
 from hsrgeo.formats.names import FrameName
 from hsrgeo.model.frame import Frame
 from hsrgeo.reading import decode_found
@@ -108,7 +108,7 @@ def verify(
     *,
     jobs: int = -1,
     dask: str | None = None,
-    dask_wait_s: float = WAIT_S,
+    dask_wait_s: float | None = None,
 ) -> Verification:
     """Compare every output of an export with a fresh decode of its sources; iterate the result to make it happen.
 
@@ -120,7 +120,7 @@ def verify(
         sources: A file, folder, glob or archive, or several: what was exported.
         jobs: Processes; -1 is one a core, 1 works in this process.
         dask: Address or scheduler file of a Dask cluster that does the work, in place of `jobs`.
-        dask_wait_s: How long the cluster's scheduler, or a worker, is waited for [s].
+        dask_wait_s: How long the cluster's scheduler, or a worker, is waited for [s]; a minute where None.
 
     Returns:
         An iterator over the differences; none means that everything is right.
@@ -229,8 +229,7 @@ def _check_frame(task: Task, out: Place, recipe: Recipe) -> Checked:
         if not known and frame.crc32 != line.crc32:
             return _check_rival(task, frame)
         told = line.told or FrameName(frame.product, frame.kind, frame.time)
-        with _here(out, line.outputs) as folder:
-            differences = tuple(compare_outputs(frame, told, recipe, folder, line.outputs))
+        differences = _compared(frame, told, recipe, out, line)
     except HsrGeoError as error:
         if not known:
             return Checked(unexported=True)
@@ -247,6 +246,14 @@ def _check_frame(task: Task, out: Place, recipe: Recipe) -> Checked:
         changed = Difference(task.label, "the source has changed", f"CRC-32 {line.crc32:08x}", other)
         differences = (changed, *differences)
     return Checked(line.label, len(line.outputs), differences=differences)
+
+
+def _compared(frame: Frame, told: FrameName, recipe: Recipe, out: Place, line: Outcome) -> tuple[Difference, ...]:
+    try:
+        with _here(out, line.outputs) as folder:
+            return tuple(compare_outputs(frame, told, recipe, folder, line.outputs))
+    except (ReadbackError, WriteError) as error:
+        return (Difference(line.label, "reading the outputs", "files that can be read", str(error)),)
 
 
 @contextmanager

@@ -43,7 +43,11 @@ def is_exported(source: str | Path) -> bool:
 
 
 def exported_frames(
-    out: Path, selection: Selection, region: str = "", tally: Tally | None = None
+    out: Path,
+    selection: Selection,
+    region: str = "",
+    tally: Tally | None = None,
+    times: set[datetime] | None = None,
 ) -> Iterator[Exported]:
     """Yield the wanted frames of an export, by time, and those that it could not export.
 
@@ -52,6 +56,7 @@ def exported_frames(
         selection: Which frames are wanted.
         region: Name of one of its regions; empty where it has only one.
         tally: Counts the others.
+        times: Takes in every time that the export has of the product, wanted or not, see `export_step`.
 
     Raises:
         ManifestError: It has no options, or a damaged manifest.
@@ -69,6 +74,8 @@ def exported_frames(
     with Manifest(out, read_only=True) as manifest:
         lines = sorted(manifest, key=lambda line: (line.told.time.timestamp() if line.told else 0, line.label))
         for line in lines:
+            if times is not None and line.told is not None and selection.wants_product(line.told):
+                times.add(line.told.time)
             if line.told is not None and not selection.wants(line.told):
                 if tally is not None and line.status in ("ok", "failed"):
                     tally.leave_out(line.told)
