@@ -9,7 +9,7 @@ from pathlib import Path
 from hsrgeo.formats.composite import decode
 from hsrgeo.model.frame import Frame
 from hsrgeo.sources.found import Found, read_file
-from hsrgeo.sources.remote import place
+from hsrgeo.sources.remote import listed_sources, place
 from hsrgeo.sources.scan import scan
 from hsrgeo.sources.select import Selection
 
@@ -50,7 +50,7 @@ def iter_frames(
         SourceError: A source does not exist.
         FrameError: A frame is broken: iteration ends there. `hsrgeo.export` goes on and lists it instead.
     """
-    listed = [sources] if isinstance(sources, (str, Path)) else list(sources)
+    listed = listed_sources(sources)
     for found in scan(listed, Selection(start=start, end=end, product=product)):
         yield decode_found(found)
 

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import hsrgeo
+from hsrgeo.engine.options import ExportOptions
 from hsrgeo.errors import ArchiveError, FrameNameError, LengthError, OptionsError, SourceError, TruncatedError
 from hsrgeo.reading import iter_frames, open_frame
 from tests.conftest import NX, NY, TIME, MakeFile, Pixels, frame_name, make_tar
@@ -158,3 +159,43 @@ def test_a_crop_is_of_one_area(frames: list[tuple[str, bytes]], tmp_path: Path, 
     with pytest.raises(OptionsError) as caught:
         open_frame(path).crop(**area)
     assert str(caught.value) == problem
+
+
+NOTHING = ExportOptions(jobs=1)
+
+
+@pytest.mark.parametrize(
+    ("call", "problem"),
+    [
+        (lambda: open_frame(None), "None: expected a path, or a URL as text"),  # type: ignore[arg-type]
+        (lambda: list(iter_frames(5)), "source 5: expected a path, or a URL as text"),  # type: ignore[arg-type]
+        (lambda: list(iter_frames([])), "no source is given: name files, folders or archives"),
+        (lambda: list(iter_frames(["a", None])), "source None: expected a path"),  # type: ignore[list-item]
+        (lambda: list(iter_frames("a", product="")), "product '': expected a name such as HSR"),
+        (lambda: hsrgeo.export([], "out", NOTHING), "no source is given"),
+        (lambda: hsrgeo.export("a", None, NOTHING), "None: expected a path"),  # type: ignore[arg-type]
+        (lambda: hsrgeo.verify(b"a", "a"), "b'a': expected a path"),  # type: ignore[arg-type]
+        (lambda: ExportOptions(jobs=1.5), "jobs 1.5: expected a whole number"),  # type: ignore[arg-type]
+        (lambda: ExportOptions(jobs="2"), "jobs '2': expected a whole number"),  # type: ignore[arg-type]
+        (lambda: ExportOptions(block=1.5), "block 1.5: expected a whole number"),  # type: ignore[arg-type]
+        (lambda: ExportOptions(every="10min"), "every '10min': expected a timedelta"),  # type: ignore[arg-type]
+        (lambda: ExportOptions(every=5), "every 5: expected a timedelta"),  # type: ignore[arg-type]
+        (lambda: ExportOptions(product=5), "product 5: expected a name"),  # type: ignore[arg-type]
+        (lambda: ExportOptions(quantity="rain", zr="ab"), "Z-R law 'ab': expected two numbers"),  # type: ignore[arg-type]
+        (lambda: ExportOptions(quantity="rain", zr=5), "Z-R law 5: expected two numbers"),  # type: ignore[arg-type]
+        (lambda: hsrgeo.BBox("126", 36, 127, 38), "bbox '126' 36 127 38: every edge"),  # type: ignore[arg-type]
+        (lambda: hsrgeo.BBox(None, 36, 127, 38), "bbox None 36 127 38: every edge"),  # type: ignore[arg-type]
+    ],
+)
+def test_what_cannot_be_is_an_error_of_this_library(call: Callable[[], object], problem: str) -> None:
+    with pytest.raises(OptionsError) as caught:
+        call()
+    assert str(caught.value).startswith(problem)
+
+
+def test_numbers_of_numpy_are_numbers() -> None:
+    one: Any = np.int64(1)
+    edges: Any = np.array([126.5, 36, 127, 38], np.float32)
+    options = ExportOptions(jobs=one, block=one, bbox=edges)
+    assert options.workers == 1
+    assert hsrgeo.BBox(*edges) == hsrgeo.BBox(126.5, 36, 127, 38)

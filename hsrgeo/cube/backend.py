@@ -20,7 +20,7 @@ from hsrgeo.model.frame import Frame
 from hsrgeo.model.grid import Grid
 from hsrgeo.model.quantity import Quantity
 from hsrgeo.products.making import Content, Making, Values
-from hsrgeo.products.rain import KMA_LAW, Law
+from hsrgeo.products.rain import KMA_LAW, Law, as_law
 from hsrgeo.reading import decode_found
 from hsrgeo.sources.found import Found
 
@@ -87,7 +87,7 @@ class HsrGeoBackend(BackendEntrypoint):
             OptionsError: An option that cannot be.
         """
         path = os.fspath(filename_or_obj)
-        law = zr if isinstance(zr, Law) else Law(*zr)
+        law = as_law(zr)
         making = Making(quantity=quantity, law=law, values=values, block=block)
         found = Found(path, None, None, 0)
         frame = making.of(decode_found(found, block))

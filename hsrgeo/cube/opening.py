@@ -16,9 +16,9 @@ from hsrgeo.errors import OptionsError
 from hsrgeo.model.times import refuse_uneven
 from hsrgeo.model.window import Area, BBox, Window, as_area
 from hsrgeo.products.making import Content, Making, Values
-from hsrgeo.products.rain import KMA_LAW, Law
+from hsrgeo.products.rain import KMA_LAW, Law, as_law
 from hsrgeo.products.warp import Resampling, as_target
-from hsrgeo.sources.remote import is_remote, local
+from hsrgeo.sources.remote import is_remote, listed_sources, local
 from hsrgeo.sources.select import Selection
 
 if TYPE_CHECKING:
@@ -125,9 +125,7 @@ def open(  # noqa: A001, PLR0913 - `hsrgeo.open` is its name; every option has a
         need("dask")
     from hsrgeo.cube import stored  # noqa: PLC0415 - it imports xarray
 
-    listed = [sources] if isinstance(sources, (str, Path)) else list(sources)
-    if not listed:
-        raise OptionsError("no source is given: name files, folders or archives")
+    listed = listed_sources(sources)
     if crs is None and (resolution is not None or resampling != "nearest"):
         raise OptionsError("resolution and resampling need a crs")
     view = View(
@@ -141,7 +139,7 @@ def open(  # noqa: A001, PLR0913 - `hsrgeo.open` is its name; every option has a
         region=region,
         check=check,
     )
-    law = zr if isinstance(zr, Law) else Law(*zr)
+    law = as_law(zr)
     target = as_target(crs, resolution, resampling) if crs is not None else None
     making = Making(view.area, quantity, law, values, target, block)
     kinds = {_kind(source) for source in listed}

@@ -18,11 +18,12 @@ from hsrgeo.engine.regions import Region, read_regions, refuse_shared_folders
 from hsrgeo.engine.workers.cluster import WAIT_S, Cluster
 from hsrgeo.errors import ClippedWarning, GridError, OptionsError, ProjectionError, WindowError
 from hsrgeo.formats.names import FrameName
+from hsrgeo.model.given import refuse_fractions
 from hsrgeo.model.grid import MAIN_GRID, grids
 from hsrgeo.model.times import KST, refuse_uneven
 from hsrgeo.model.window import BBox, Window, as_area
 from hsrgeo.products.making import Content, Values
-from hsrgeo.products.rain import KMA_LAW, Law
+from hsrgeo.products.rain import KMA_LAW, Law, as_law
 from hsrgeo.products.warp import Resampling, Target, as_target, forget_warps, warp_for
 from hsrgeo.sources.select import Selection
 
@@ -91,6 +92,7 @@ class ExportOptions:
 
     def __post_init__(self) -> None:
         workers_for(self.jobs, self.dask, self.dask_wait_s)
+        refuse_fractions("block", self.block)
         if self.block < 1:
             raise OptionsError(f"block {self.block}: blocks are counted from 1")
         formats = tuple(dict.fromkeys([self.formats] if isinstance(self.formats, str) else self.formats))
@@ -106,10 +108,10 @@ class ExportOptions:
                     raise OptionsError(f"{word!r}: expected one of {', '.join(get_args(known))}")
         if not formats:
             raise OptionsError("formats: expected cog, png or both")
-        if self.every is not None:
+        if isinstance(self.every, timedelta):  # anything else `Selection` refuses
             refuse_uneven(f"every {self.every}", self.every)
-        _check_name(self.name)
         selection = Selection(self.start, self.end, self.every, self.product)
+        _check_name(self.name)
         recipe = Recipe(
             self._cuts(),
             formats,
@@ -135,7 +137,7 @@ class ExportOptions:
         return workers_for(self.jobs, self.dask, self.dask_wait_s)
 
     def _law(self) -> Law:
-        law = self.zr if isinstance(self.zr, Law) else Law(*self.zr)
+        law = as_law(self.zr)
         if self.quantity == "rain" and self.values == "raw":
             raise OptionsError("values raw are those of the frames as stored: not for quantity rain")
         if self.quantity != "rain" and law != KMA_LAW:
@@ -262,6 +264,7 @@ def count_workers(jobs: int) -> int:
     Raises:
         OptionsError: Neither -1 nor 1 or more.
     """
+    refuse_fractions("jobs", jobs)
     if jobs == 0 or jobs < -1:
         raise OptionsError(f"jobs {jobs}: expected 1 or more, or -1 for one a core")
     if jobs > 0:

@@ -26,9 +26,9 @@ from hsrgeo.model.frame import Frame
 from hsrgeo.model.grid import grids
 from hsrgeo.model.times import FRAME_STEP
 from hsrgeo.model.window import Area
-from hsrgeo.products.rain import KMA_LAW, Law, parse_law
+from hsrgeo.products.rain import KMA_LAW, Law, as_law, parse_law
 from hsrgeo.sources.found import Tally
-from hsrgeo.sources.remote import local
+from hsrgeo.sources.remote import listed_sources, local
 from hsrgeo.sources.scan import scan
 from hsrgeo.writers.files import write_chunks
 
@@ -96,7 +96,7 @@ class RenderOptions:
             product=self.product,
             jobs=self.jobs,
         )
-        law = self.zr if isinstance(self.zr, Law) else Law(*self.zr)
+        law = as_law(self.zr)
         object.__setattr__(self, "export", export)
         object.__setattr__(self, "area", export.recipe.cuts[0].area)
         object.__setattr__(self, "law", law)
@@ -153,7 +153,7 @@ def render(
         raise OptionsError(f"{path.name}: a picture ends in one of {', '.join(SUFFIXES)}")
     if suffix == ".mp4":
         animation.require_video()
-    listed = [sources] if isinstance(sources, (str, Path)) else list(sources)
+    listed = listed_sources(sources)
     result = Rendered(path)
     entries = _entries(listed, wanted, result.tally)
     if suffix == ".png":

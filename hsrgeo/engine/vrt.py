@@ -18,7 +18,7 @@ from hsrgeo.gis.styles import qml
 from hsrgeo.gis.vrt import raw_vrt, stack_vrt
 from hsrgeo.sources.archives import is_archive
 from hsrgeo.sources.found import Found
-from hsrgeo.sources.remote import local
+from hsrgeo.sources.remote import listed_sources, local
 from hsrgeo.sources.scan import expand, files_below, scan
 from hsrgeo.sources.select import Selection
 from hsrgeo.writers.files import write_file
@@ -125,7 +125,7 @@ def write_raw_vrts(sources: str | Path | Sequence[str | Path], out: str | Path |
         OptionsError: An archive: GDAL cannot jump in it. Raised at once.
         SourceError: A source does not exist, or holds no frame. Raised at once.
     """
-    listed = [sources] if isinstance(sources, (str, Path)) else list(sources)
+    listed = listed_sources(sources)
     files = _frame_files(listed)
     return _write_raw(files, None if out is None else local(out, "hsrgeo vrt"))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import operator
 from dataclasses import dataclass
+from numbers import Real
 from typing import Self
 
 from hsrgeo.errors import OptionsError, WindowError
@@ -68,7 +69,8 @@ class BBox:
     north: float
 
     def __post_init__(self) -> None:
-        if not all(math.isfinite(edge) for edge in (self.west, self.south, self.east, self.north)):
+        edges: tuple[object, ...] = (self.west, self.south, self.east, self.north)
+        if not all(isinstance(edge, Real) and math.isfinite(edge) for edge in edges):
             raise OptionsError(f"bbox {self}: every edge must be a finite number of degrees")
         if abs(self.south) > 90 or abs(self.north) > 90:  # noqa: PLR2004 - degrees of latitude
             raise OptionsError(f"bbox {self}: latitudes beyond 90 degrees; the order is WEST SOUTH EAST NORTH")
@@ -81,7 +83,8 @@ class BBox:
             )
 
     def __str__(self) -> str:
-        return f"{self.west:g} {self.south:g} {self.east:g} {self.north:g}"
+        edges: tuple[object, ...] = (self.west, self.south, self.east, self.north)
+        return " ".join(f"{edge:g}" if isinstance(edge, Real) else repr(edge) for edge in edges)
 
 
 @dataclass(frozen=True, slots=True)

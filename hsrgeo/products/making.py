@@ -9,6 +9,7 @@ from typing import Literal, get_args
 
 from hsrgeo.errors import ClippedWarning, OptionsError
 from hsrgeo.model.frame import Frame
+from hsrgeo.model.given import refuse_fractions
 from hsrgeo.model.grid import Grid
 from hsrgeo.model.window import Area, Window
 from hsrgeo.products.rain import KMA_LAW, Law, rain_frame
@@ -40,6 +41,7 @@ class Making:
         ):
             if given not in known:
                 raise OptionsError(f"{name} {given!r}: expected {' or '.join(known)}")
+        refuse_fractions("block", self.block)
         if self.block < 1:
             raise OptionsError(f"block {self.block}: blocks are counted from 1")
 

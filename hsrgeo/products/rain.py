@@ -50,6 +50,21 @@ class Law:
 KMA_LAW = Law()
 
 
+def as_law(value: object) -> Law:
+    """Return a law that was given as such or as two numbers, A and B.
+
+    Raises:
+        OptionsError: It is neither.
+    """
+    if isinstance(value, Law):
+        return value
+    try:
+        a, b = map(float, value)  # type: ignore[call-overload] # whatever it is: that is the question
+    except (TypeError, ValueError, OverflowError) as error:
+        raise OptionsError(f"Z-R law {value!r}: expected two numbers, A and B of Z = A R^B") from error
+    return Law(a, b)
+
+
 def parse_law(text: str) -> Law | None:
     """Return the law that a tag ``RAIN_LAW`` names, or None where it names none."""
     match = re.fullmatch(r"Z = (\S+) R\^(\S+)", text)

@@ -10,7 +10,7 @@ import errno
 import io
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from pathlib import Path
@@ -216,12 +216,31 @@ def place(source: str | Place) -> Place:
     """
     if isinstance(source, RemotePath):
         return source
+    if not isinstance(source, (str, Path)):
+        raise OptionsError(f"{source!r}: expected a path, or a URL as text")
     _refuse_empty(source)
     if isinstance(source, str) and is_remote(source):
         return RemotePath(source)
     if isinstance(source, Path) and _LOST_SLASH.match(source.as_posix()):
         raise OptionsError(f"{source}: a Path has only one slash left of ://; give a URL as text")
     return Path(source)
+
+
+def listed_sources(sources: object) -> list[str | Path]:
+    """Return the sources, of which one may have been given by itself.
+
+    Raises:
+        OptionsError: There is none, or what is given is no path.
+    """
+    if isinstance(sources, (str, Path, RemotePath)):
+        return [cast("str | Path", sources)]
+    given = list(sources) if isinstance(sources, Iterable) else [sources]
+    if not given:
+        raise OptionsError("no source is given: name files, folders or archives")
+    for one in given:
+        if not isinstance(one, (str, Path, RemotePath)):
+            raise OptionsError(f"source {one!r}: expected a path, or a URL as text")
+    return cast("list[str | Path]", given)
 
 
 def _refuse_empty(source: str | Place) -> None:

@@ -33,6 +33,11 @@ class Selection:
                 raise OptionsError(f"{name} {time!r}: expected a datetime, as hsrgeo.parse_time makes of a text")
             if time is not None and time.tzinfo is None:
                 raise OptionsError(f"{name} {time}: give it a time zone, such as hsrgeo.KST")
+        if self.every is not None and not isinstance(self.every, timedelta):
+            raise OptionsError(f"every {self.every!r}: expected a timedelta, as hsrgeo.parse_step makes of a text")
+        product: object = self.product
+        if product is not None and not (isinstance(product, str) and product.strip()):
+            raise OptionsError(f"product {product!r}: expected a name such as HSR")
         if self.every is not None and self.every <= timedelta(0):
             raise OptionsError(f"every {self.every}: must be longer than nothing")
         if self.start and self.end and self.end <= self.start:

@@ -39,7 +39,7 @@ from hsrgeo.model.times import length_text, utc_text
 from hsrgeo.model.window import Window
 from hsrgeo.products.sums import RunningSum, depth_unit_mm, sum_table
 from hsrgeo.sources.found import Found, Tally
-from hsrgeo.sources.remote import Place, target
+from hsrgeo.sources.remote import Place, listed_sources, target
 from hsrgeo.writers.files import write_file
 from hsrgeo.writers.sum_cog import DEPTH_STEP_MM, NODATA, encode_sum_cog
 
@@ -246,7 +246,7 @@ def accumulate(
     Raises:
         OptionsError, SourceError: See `Accumulation`.
     """
-    listed = [sources] if isinstance(sources, (str, Path)) else list(sources)
+    listed = listed_sources(sources)
     return Accumulation(listed, target(out), options or AccumulateOptions())
 
 

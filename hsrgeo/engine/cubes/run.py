@@ -21,7 +21,7 @@ from hsrgeo.engine.outcome import Outcome, of_found
 from hsrgeo.engine.run import Run
 from hsrgeo.engine.workers.parallel import in_batches, run_parallel
 from hsrgeo.sources.found import Tally, reading
-from hsrgeo.sources.remote import local
+from hsrgeo.sources.remote import listed_sources, local
 from hsrgeo.sources.scan import scan
 
 _BATCH = 4  # frames that go to a worker at a time
@@ -109,5 +109,5 @@ def make_cube(sources: str | Path | Sequence[str | Path], out: str | Path, optio
         ManifestError: The cube was made with other options.
         OutputExistsError: What is there is no cube that hsrgeo made, or a reference that is not to be replaced.
     """
-    listed = [sources] if isinstance(sources, (str, Path)) else list(sources)
+    listed = listed_sources(sources)
     return Cube(listed, local(out, "hsrgeo cube"), options or CubeOptions())

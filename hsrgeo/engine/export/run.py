@@ -22,7 +22,7 @@ from hsrgeo.engine.workers.cluster import Cluster
 from hsrgeo.engine.workers.parallel import run_parallel, scan_for, seen_by
 from hsrgeo.errors import ManifestError, NoRoomError
 from hsrgeo.sources.found import Tally, reading
-from hsrgeo.sources.remote import Place, target
+from hsrgeo.sources.remote import Place, listed_sources, target
 from hsrgeo.sources.several import lend
 from hsrgeo.writers.files import remove_file
 
@@ -123,7 +123,7 @@ def export(
         ManifestError: The folder was exported with other options.
         WriteError: The manifest cannot be written; as `NoRoomError` also where frame after frame finds no room.
     """
-    listed = [sources] if isinstance(sources, (str, Path)) else list(sources)
+    listed = listed_sources(sources)
     return Export(listed, target(out), options or ExportOptions())
 
 

@@ -16,7 +16,7 @@ from hsrgeo.engine.options import count_workers
 from hsrgeo.errors import OptionsError
 from hsrgeo.model.grid import Grid
 from hsrgeo.model.times import refuse_uneven
-from hsrgeo.products.rain import KMA_LAW, Law
+from hsrgeo.products.rain import KMA_LAW, Law, as_law
 from hsrgeo.sources.select import Selection
 
 Content = Literal["rain", "reflectivity"]
@@ -77,7 +77,7 @@ class SeriesOptions:
 
     def __post_init__(self) -> None:
         count_workers(self.jobs)
-        law = self.zr if isinstance(self.zr, Law) else Law(*self.zr)
+        law = as_law(self.zr)
         if self.block < 1:
             raise OptionsError(f"block {self.block}: blocks are counted from 1")
         if not _METHOD.fullmatch(self.method):

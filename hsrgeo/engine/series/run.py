@@ -25,7 +25,7 @@ from hsrgeo.engine.series.options import SeriesOptions
 from hsrgeo.engine.series.reader import Numbers, Reader
 from hsrgeo.engine.workers.scratch import scratch_folder
 from hsrgeo.errors import OptionsError
-from hsrgeo.sources.remote import Place, is_remote, target
+from hsrgeo.sources.remote import Place, is_remote, listed_sources, target
 from hsrgeo.writers.table import check_table, write_table
 
 _SECONDS_AN_HOUR = 3600
@@ -185,5 +185,5 @@ def series(sources: str | Path | Sequence[str | Path], out: str | Place, options
     Raises:
         OptionsError, SourceError, MissingExtraError: See `Series`.
     """
-    listed = [sources] if isinstance(sources, (str, Path)) else list(sources)
+    listed = listed_sources(sources)
     return Series(listed, target(out), options)

@@ -27,7 +27,7 @@ from hsrgeo.formats.names import FrameName
 from hsrgeo.model.frame import Frame
 from hsrgeo.reading import decode_found
 from hsrgeo.sources.found import Found, Tally, reading
-from hsrgeo.sources.remote import Place, RemotePath, place
+from hsrgeo.sources.remote import Place, RemotePath, listed_sources, place
 from hsrgeo.sources.select import Selection
 from hsrgeo.sources.several import lend
 from hsrgeo.writers.files import write_file
@@ -130,7 +130,7 @@ def verify(
         SourceError: A source does not exist.
         ManifestError: The folder is not the OUT of an export, or its manifest is damaged.
     """
-    listed = [sources] if isinstance(sources, (str, Path)) else list(sources)
+    listed = listed_sources(sources)
     return Verification(place(out), listed, workers_for(jobs, dask, dask_wait_s))
 
 
