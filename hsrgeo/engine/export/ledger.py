@@ -198,9 +198,6 @@ class Ledger:
             self._manifest.append(rival)
             return [rival]
         kept = self._manifest.kept(key)
-        if kept and not self._manifest.is_new(kept) and not self._stands(kept, kept):
-            self._manifest.forget(kept)  # somebody removed its files; where it is among the sources, it comes again
-            kept = None
         if kept and kept.standing >= rival.standing:
             self._discard(rival)
             self._remove_strays(rival, kept)
@@ -298,8 +295,8 @@ class Ledger:
     def _stands(self, before: Outcome, kept: Outcome | None) -> bool:
         if kept is None or before.status not in ("ok", "duplicate"):
             return False
-        if before.status == "duplicate":  # as long as the one that it lost to does
-            return kept.standing >= before.standing and self._stands(kept, kept)
+        if before.status == "duplicate":  # unless this run kept something worse
+            return not self._manifest.is_new(kept) or kept.standing >= before.standing
         return kept.label == before.label and all(self._is_there(output, before.label) for output in before.outputs)
 
     def _is_known_by_another_path(self, kept: Outcome, outcome: Outcome, stamp: str) -> bool:
