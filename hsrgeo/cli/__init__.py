@@ -65,7 +65,8 @@ def _main(
 ) -> None:
     """KMA radar composites (HSR) in, georeferenced COGs, QGIS projects and pictures out.
 
-    Exit status: 0 all done, 1 something was broken or differs (and is listed), 2 wrong usage, 130 interrupted.
+    Exit status: 0 all done, 1 something was broken, lost or different (and is listed) or nothing was found,
+    2 wrong usage, 130 interrupted.
     """
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 
-from hsrgeo.errors import ClippedWarning
+from hsrgeo.errors import ClippedWarning, OptionsError, WindowError
 from hsrgeo.model.grid import Grid
 from hsrgeo.model.window import Area, Window
 
@@ -19,3 +19,15 @@ def told_window(grid: Grid, area: Area | None) -> tuple[Window, list[str]]:
         warnings.simplefilter("always", ClippedWarning)
         window = grid.window_for(area)
     return window, [str(warning.message) for warning in caught]
+
+
+def asked_window(grid: Grid, area: Area | None) -> tuple[Window, list[str]]:
+    """Return what `told_window` does of an area that a user chose for this very grid.
+
+    Raises:
+        OptionsError: It lies outside.
+    """
+    try:
+        return told_window(grid, area)
+    except WindowError as error:
+        raise OptionsError(str(error)) from error

@@ -16,7 +16,7 @@ from hsrgeo.errors import ManifestError, OptionsError
 from hsrgeo.formats.names import FrameName
 from hsrgeo.model.times import KST
 from hsrgeo.sources.archives import is_archive
-from hsrgeo.sources.remote import Place, RemotePath, is_remote, local, place
+from hsrgeo.sources.remote import Place, RemotePath, is_remote, listed_sources, local, place
 
 
 def floor_step(time: datetime, step: timedelta) -> datetime:
@@ -93,10 +93,8 @@ def kind_of_sources(sources: Sequence[str | Path]) -> Kind:
     Raises:
         OptionsError: None; a raster or a reference; a cube or an export together with another source.
     """
-    if not sources:
-        raise OptionsError("no source is given: name files, folders or archives")
     kinds: set[Kind] = set()
-    for source in sources:
+    for source in listed_sources(sources):
         if is_remote(source) and not str(source).lower().endswith((*CUBE_SUFFIXES, *SUFFIXES)):
             kinds.add(_kind_elsewhere(str(source)))
             continue

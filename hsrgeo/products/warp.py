@@ -155,6 +155,7 @@ class Warp:
 _MOST_KEPT_BYTES = 160 << 20  # more than the average of a whole frame takes, or 600 regions by nearest
 _KEPT: dict[tuple[Grid, Area | None, Target], Warp] = {}
 _KEEPING = threading.Lock()
+_CHANCE = random.Random(0)  # noqa: S311 - the same choices in every run
 
 
 def warp_for(grid: Grid, area: Area | None, target: Target) -> Warp:
@@ -184,7 +185,7 @@ def warp_for(grid: Grid, area: Area | None, target: Target) -> Warp:
         room = _MOST_KEPT_BYTES - warp.nbytes
         while _KEPT and sum(kept.nbytes for kept in _KEPT.values()) > room:
             # Any of them: regions come round in a circle, in which the oldest one is always the next one wanted.
-            del _KEPT[random.choice(list(_KEPT))]  # noqa: S311
+            del _KEPT[_CHANCE.choice(list(_KEPT))]
         _KEPT[grid, area, target] = warp
     return warp
 

@@ -23,7 +23,7 @@ from hsrgeo.engine.accumulate.options import AccumulateOptions
 from hsrgeo.engine.accumulate.rolling import RollingRun
 from hsrgeo.engine.accumulate.sources import SumSource, sum_source
 from hsrgeo.engine.accumulate.sums import Candidates, OpenSums, Period, fewest_of, law_text, periods_of, sum_tags
-from hsrgeo.engine.areas import told_window
+from hsrgeo.engine.areas import asked_window, told_window
 from hsrgeo.engine.axis import product_guard, refuse_other_outputs
 from hsrgeo.engine.options import check_areas
 from hsrgeo.engine.outcome import Outcome, Status, of_found
@@ -32,7 +32,7 @@ from hsrgeo.engine.run import Run
 from hsrgeo.engine.workers.ahead import ahead
 from hsrgeo.engine.workers.memory import keep_freed_memory
 from hsrgeo.engine.workers.scratch import scratch_folder
-from hsrgeo.errors import FrameError, HsrGeoError, OptionsError, WindowError
+from hsrgeo.errors import FrameError, HsrGeoError
 from hsrgeo.model.frame import Frame
 from hsrgeo.model.grid import Grid
 from hsrgeo.model.times import length_text, utc_text
@@ -252,10 +252,7 @@ def accumulate(
 
 def _check_areas(grid: Grid, cuts: Sequence[Cut]) -> list[str]:
     """Return notes on areas that reach outside a grid; refuse those that lie outside."""
-    try:
-        return [note for cut in cuts for note in told_window(grid, cut.area)[1]]
-    except WindowError as error:
-        raise OptionsError(str(error)) from error
+    return [note for cut in cuts for note in asked_window(grid, cut.area)[1]]
 
 
 def _area(grid: Grid, cut: Cut) -> _Area:

@@ -14,13 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsrgeo.engine.accumulate.sums import Period, period_tags
+from hsrgeo.engine.areas import asked_window
 from hsrgeo.engine.axis import refuse_other_outputs
 from hsrgeo.engine.gauges.options import GaugeFieldOptions
 from hsrgeo.engine.gauges.surface import Surface, interpolator
 from hsrgeo.engine.gauges.totals import Total, totals_of
 from hsrgeo.engine.options import check_areas
 from hsrgeo.engine.recipe import Cut
-from hsrgeo.errors import ClippedWarning, OptionsError, WindowError
+from hsrgeo.errors import ClippedWarning, OptionsError
 from hsrgeo.model.grid import Grid
 from hsrgeo.model.times import utc_text
 from hsrgeo.model.window import Window
@@ -202,15 +203,12 @@ def gauge_fields(readings: str | Path, out: str | Path, options: GaugeFieldOptio
 
 def _area(grid: Grid, cut: Cut, options: GaugeFieldOptions) -> _Area:
     target = options.export.recipe.target
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ClippedWarning)  # told of before
-        if target is not None:
-            return _Area(cut.region, None, CellPlaces(grid, warp_for(grid, cut.area, target).grid))
-        try:
-            window = grid.window_for(cut.area)
-        except WindowError as error:
-            raise OptionsError(str(error)) from error
+    window, _clipped = asked_window(grid, cut.area)  # told of before
+    if target is None:
         return _Area(cut.region, window, CellPlaces(grid, grid.crop(window)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ClippedWarning)  # likewise
+        return _Area(cut.region, None, CellPlaces(grid, warp_for(grid, cut.area, target).grid))
 
 
 def _bands(surface: Surface) -> list[Band]:

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from hsrgeo.cube.places import Points, read_points
-from hsrgeo.engine.areas import told_window
-from hsrgeo.errors import OptionsError, WindowError
+from hsrgeo.engine.areas import asked_window
+from hsrgeo.errors import OptionsError
 from hsrgeo.model.grid import MAIN_GRID, grids
 from hsrgeo.model.window import BBox, as_bbox
 from hsrgeo.products.interpolate import network
@@ -68,10 +68,7 @@ def thiessen_polygons(
         notes.append(f"gauges that share a place, and their polygon: {len(shared):,} ({', '.join(shared)})")
     if not len(placed.xy):
         raise OptionsError(f"no gauge lies on the grid {grid}")
-    try:
-        window, clipped = told_window(whole, None if bbox is None else as_bbox(bbox))
-    except WindowError as error:
-        raise OptionsError(str(error)) from error
+    window, clipped = asked_window(whole, None if bbox is None else as_bbox(bbox))
     notes += clipped
     write_file(path, thiessen_geojson(placed, whole, whole.crop(window)))
     return ThiessenPolygons(path, len(placed.xy), notes)
