@@ -30,6 +30,10 @@ settings.register_profile(
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
+# Whether there is a terminal, and how wide it is, is what a test says, not what the machine that runs it says.
+for _name in ("FORCE_COLOR", "GITHUB_ACTIONS", "PY_COLORS", "TTY_COMPATIBLE", "TTY_INTERACTIVE", "TERMINAL_WIDTH"):
+    os.environ.pop(_name, None)
+
 NX, NY = 1153, 1441
 """The small grid, kma-hb-1km: a frame of it is a quarter of a 500 m frame, and takes a quarter of the time."""
 HEADER_BYTES = 1024

@@ -24,28 +24,38 @@ _SLOW_S = 1.0
 @contextmanager
 def s3_server(bucket: str) -> Iterator[str]:
     """Give the address of an S3 server that has an empty bucket."""
+    for _attempt in range(5):
+        port = free_port()
+        command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+        server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            if _answers(server, port, bucket):
+                yield f"http://127.0.0.1:{port}"
+                return
+        finally:
+            server.kill()
+            server.wait()
+    raise RuntimeError("moto ends at its start")
+
+
+def free_port() -> int:
+    """Return a port that is free now; another program may take it before a server does."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
-    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        _until_it_answers(server, port, bucket)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        server.kill()
-        server.wait()
+        return int(probe.getsockname()[1])
 
 
-def _until_it_answers(server: subprocess.Popen[bytes], port: int, bucket: str) -> None:
+def _answers(server: subprocess.Popen[bytes], port: int, bucket: str) -> bool:
+    """Wait for a server's first answer; return False where it ended instead."""
     end = time.monotonic() + _START_S
     while time.monotonic() < end:
-        assert server.poll() is None, "moto ended at its start"
+        if server.poll() is not None:
+            return False
         with suppress(OSError):
             connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_START_S)
             connection.request("PUT", f"/{bucket}")
             assert connection.getresponse().status == http.HTTPStatus.OK
-            return
+            return True
         time.sleep(0.1)
     raise TimeoutError("moto does not answer")
 

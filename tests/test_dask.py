@@ -37,7 +37,7 @@ from hsrgeo.writers.files import WRITER, temporary_beside
 from tests.conftest import TIME, MakeFile, frame_name, hear_signals, make_tar, time_fields
 from tests.faults import every_fault
 
-pytest.importorskip("distributed")
+Client = pytest.importorskip("distributed").Client
 
 STEP = timedelta(minutes=5)
 PATIENCE_S = 60
@@ -75,6 +75,12 @@ class Machines:
         self.workers: list[subprocess.Popen[bytes]] = []
         for _ in range(workers):
             self.add()
+        self.wait()
+
+    def wait(self) -> None:
+        """Wait until the scheduler knows every worker that was started."""
+        with Client(self.address, set_as_default=False, timeout=PATIENCE_S) as client:
+            client.wait_for_workers(len(self.workers), timeout=PATIENCE_S)
 
     def add(self) -> None:
         arguments = [self.address, "--nthreads", "1", "--no-nanny", "--no-dashboard", "--memory-limit", "0"]
@@ -238,7 +244,7 @@ def test_a_frame_that_kills_its_workers_is_named(make_machines: MakeMachines) ->
     one = make_machines(1, DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES="0")
     frames = [Found("a.tar.gz", "bad.bin.gz", None, 9, data=b"x" * 9)]
     with pytest.raises(ClusterError, match=r"1 Dask workers died.*a\.tar\.gz \[bad\.bin\.gz\]"):
-        list(run_parallel(killed, [frames], Cluster(one.address, 10)))
+        list(run_parallel(killed, [frames], Cluster(one.address, PATIENCE_S)))
 
 
 # Exports.
@@ -281,11 +287,11 @@ def test_workers_that_are_killed_lose_nothing(make_machines: MakeMachines, stage
             two.workers[0].kill()
     assert tree(tmp_path / "first") == tree(stage / "out")
     # The other too: told in bounded time, and the same command goes on.
-    options = ExportOptions(dask=two.address, dask_wait_s=2)
+    options = ExportOptions(dask=two.address, dask_wait_s=5)
     second = export(stage / "in", tmp_path / "second", options)
     next(second)
     two.workers[1].kill()
-    with pytest.raises(ClusterError, match=r"no Dask worker at tcp://\S+ for 2 s.*what is done stays done"):
+    with pytest.raises(ClusterError, match=r"no Dask worker at tcp://\S+ for 5 s.*what is done stays done"):
         run(second)
     assert 0 < count_lines(tmp_path / "second") < count_lines(stage / "out")
     two.add()

@@ -70,6 +70,14 @@ def interrupt_state(_number: int) -> tuple[bool, bool]:
     return blocked, signal.getsignal(signal.SIGINT) is signal.SIG_IGN
 
 
+@pytest.fixture
+def hears_interrupts() -> Iterator[None]:
+    """Let this process be interrupted, also where the tests run with signals ignored, as in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 class Counted:
     """Counts what is taken of it."""
 
@@ -172,6 +180,7 @@ def test_closing_ends_at_once_and_in_silence() -> None:
     assert len(list(run_parallel(squared, range(10), 2))) == 10
 
 
+@pytest.mark.usefixtures("hears_interrupts")
 def test_an_interrupt_ends_at_once_and_in_silence(capfd: pytest.CaptureFixture[str]) -> None:
     sent: list[float] = []
 
@@ -188,6 +197,7 @@ def test_an_interrupt_ends_at_once_and_in_silence(capfd: pytest.CaptureFixture[s
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.usefixtures("hears_interrupts")
 def test_an_interrupt_before_the_workers_start_is_not_lost() -> None:
     def batches() -> Iterator[int]:
         os.kill(os.getpid(), signal.SIGINT)
@@ -197,6 +207,7 @@ def test_an_interrupt_before_the_workers_start_is_not_lost() -> None:
         list(run_parallel(slowly, batches(), 2))
 
 
+@pytest.mark.usefixtures("hears_interrupts")
 def test_an_interrupt_while_the_workers_start_is_not_lost(monkeypatch: pytest.MonkeyPatch) -> None:
     class Interrupted(ProcessPoolExecutor):  # type: ignore[misc]
         def submit(self, *given: Any) -> Any:
@@ -220,7 +231,7 @@ def test_it_runs_in_a_thread_too() -> None:
     results: list[tuple[int, int]] = []
     thread = threading.Thread(target=lambda: results.extend(run_parallel(squared, range(50), 2)))
     thread.start()
-    thread.join(30)
+    thread.join()
     assert len(results) == 50
 
 
@@ -251,7 +262,7 @@ def test_runs_in_threads_leave_each_other_alone() -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join()
     assert len(results) == 100
 
 

@@ -8,6 +8,7 @@ import json
 import os
 import pickle
 import socket
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +21,7 @@ from hypothesis import strategies as st
 
 from hsrgeo.engine.export import lock
 from hsrgeo.engine.export.journal import MANIFEST
+from hsrgeo.engine.export.lock import BucketLock
 from hsrgeo.engine.export.manifest import Manifest
 from hsrgeo.engine.outcome import of_found
 from hsrgeo.errors import ManifestError, OptionsError, WriteError
@@ -221,8 +223,25 @@ def test_a_run_that_was_taken_over_ends(out: RemotePath) -> None:
     taken = pytest.raises(WriteError, match="taken over by another run")
     with patch.object(lock, "_BEAT_S", 0.01), taken, Manifest(out) as manifest:
         held_by(out)
-        manifest._journal._lock._beat.join(5)  # type: ignore[attr-defined]
+        manifest._journal._lock._beat.join()  # type: ignore[attr-defined]
         manifest.append(replace(of_found(FOUND, "failed"), seconds=1))
+    assert json.loads(lock_of(out).read_bytes())["run"] == "another"
+
+
+def test_a_run_that_is_taken_over_in_the_middle_of_a_beat_ends(out: RemotePath) -> None:
+    holder = BucketLock._holder
+
+    def taken_over_meanwhile(own: BucketLock) -> dict[str, Any]:
+        told = holder(own)
+        if threading.current_thread() is own._beat:
+            held_by(out)
+        return told
+
+    taken = pytest.raises(WriteError, match="taken over by another run")
+    often, slow = patch.object(lock, "_BEAT_S", 0.01), patch.object(BucketLock, "_holder", taken_over_meanwhile)
+    with often, slow, taken, Manifest(out) as manifest:
+        manifest._journal._lock._beat.join()  # type: ignore[attr-defined]
+        manifest.append(of_found(FOUND, "failed"))
     assert json.loads(lock_of(out).read_bytes())["run"] == "another"
 
 

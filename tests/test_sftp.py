@@ -21,6 +21,7 @@ from hsrgeo.sources import remote, sftp
 from hsrgeo.sources.remote import RemotePath
 from tests.conftest import TIME, frame_name, make_tar
 from tests.faults import STEP
+from tests.s3 import free_port
 
 SSHD = shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 pytestmark = pytest.mark.skipif(SSHD is None, reason="no sshd on this machine")
@@ -39,9 +40,7 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, Pat
     folder, home = tmp_path_factory.mktemp("sshd"), tmp_path_factory.mktemp("home")
     (home / ".ssh").mkdir(mode=0o700)
     host_key, user_key = keygen(folder / "host"), keygen(home / ".ssh/id_ed25519")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
+    port = free_port()
     shutil.copy(user_key.with_suffix(".pub"), folder / "authorized")
     kind, key, *_ = host_key.with_suffix(".pub").read_text().split()
     (home / ".ssh/known_hosts").write_text(f"[127.0.0.1]:{port} {kind} {key}\n")
@@ -61,19 +60,19 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, Pat
         Path("/run/sshd").mkdir(exist_ok=True)  # where it separates its privileges
     server = subprocess.Popen([SSHD, "-D", "-e", "-f", folder / "config"], stderr=subprocess.DEVNULL)
     try:
-        _until_it_answers(port)
+        _until_it_answers(server, port)
         yield port, home
     finally:
         server.terminate()
         server.wait()
 
 
-def _until_it_answers(port: int) -> None:
-    for _ in range(100):
+def _until_it_answers(server: subprocess.Popen[bytes], port: int) -> None:
+    while server.poll() is None:
         with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
             return
         time.sleep(0.1)
-    raise TimeoutError("sshd does not answer")
+    raise RuntimeError("sshd ended at its start")
 
 
 @pytest.fixture

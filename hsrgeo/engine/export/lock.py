@@ -104,7 +104,7 @@ class BucketLock:
         return True
 
     def _take_over(self) -> None:
-        version = self._path.stat().version if self._path.is_file() else ""
+        version = self._version()
         holder = self._holder()
         left = 0.0 if _is_dead(holder) else _LEASE_S - self._age()
         if left > 0:
@@ -114,17 +114,26 @@ class BucketLock:
                 f"another run ({where}) is writing into it, or was killed: wait for its end or {left:.0f} s, or use "
                 "another OUT",
             )
+        if not self._is_written_over(version):
+            raise ManifestError(str(self._path.parent), _BUSY)
+        time.sleep(_SETTLE_S)  # where two runs take over at once, and the service lets them, the last one has it
+        if self._holder() != self._me:
+            raise ManifestError(str(self._path.parent), _BUSY)
+
+    def _version(self) -> str:
+        return self._path.stat().version if self._path.is_file() else ""
+
+    def _is_written_over(self, version: str) -> bool:
+        """Write it, unless another run has done so since it had this version; tell whether it was written."""
         try:
             self._path.write_bytes(self._data, over=version)
         except OSError as error:
             if error.errno == errno.ESTALE:
-                raise ManifestError(str(self._path.parent), _BUSY) from error
+                return False
             if error.errno != errno.ENOTSUP:
                 raise
             self._path.write_bytes(self._data)
-        time.sleep(_SETTLE_S)  # where two runs take over at once, and the service lets them, the last one has it
-        if self._holder() != self._me:
-            raise ManifestError(str(self._path.parent), _BUSY)
+        return True
 
     def _holder(self) -> dict[str, Any]:
         try:
@@ -148,11 +157,12 @@ class BucketLock:
     def _beats(self) -> None:
         while not self._over.wait(_BEAT_S):
             with suppress(OSError):  # heard of again with the next beat
+                version = self._version()
                 if self._is_taken():
                     self._lost = True
                     return
-                self._path.write_bytes(self._data)
-                self._heard = time.time()
+                if self._is_written_over(version):  # else taken since, or removed: the next beat sees which
+                    self._heard = time.time()
 
     def _is_taken(self) -> bool:
         return bool(self._holder().get("run", self._me["run"]) != self._me["run"])
