@@ -144,7 +144,7 @@ class EmptyFileError(FrameReadError):
 
 
 class ServiceMessageError(FrameReadError):
-    """The file holds the download service's text, not a frame."""
+    """The file holds a text, such as the download service's or a web page, not a frame."""
 
 
 class NotGzipError(FrameReadError):

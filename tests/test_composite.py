@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gzip
 import zlib
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -234,6 +235,45 @@ def test_text_of_the_service_under_either_name() -> None:
             ServiceMessageError, match=rf"{suffix}: text in place of a file: .*'# file not exist \(X\)'$"
         ):
             decode(b"# file not exist (X)", f"in/{frame_name(suffix=suffix)}")
+
+
+PAGE = "<!DOCTYPE html>\r\n<html><body>접속이 차단되었습니다</body></html>"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp949"])
+@pytest.mark.parametrize("suffix", [".bin", ".bin.gz"])
+@pytest.mark.parametrize("pack", [bytes, gzip.compress], ids=["as it is", "packed"])
+def test_a_page_that_was_saved_as_a_frame_is_shown(encoding: str, suffix: str, pack: Callable[[bytes], bytes]) -> None:
+    long = PAGE * 40  # more than a header, cut within a letter
+    for page, shown in ((PAGE, repr(PAGE)), (long, repr(f"{long[:200]}..."))):
+        with pytest.raises(ServiceMessageError) as caught:
+            decode(pack(page.encode(encoding)), f"in/{frame_name(suffix=suffix)}")
+        assert str(caught.value).endswith(f": text in place of a file: expected a composite, found {shown}")
+
+
+@pytest.mark.parametrize(
+    ("start", "what"),
+    [
+        (b"II*\0", "a TIFF"),
+        (b"MM\0*", "a TIFF"),
+        (b"\x89PNG\r\n\x1a\n", "a PNG"),
+        (b"PK\3\4", "a zip archive"),
+        (b"\x89HDF\r\n\x1a\n", "HDF5 or NetCDF-4"),
+        (b"\x28\xb5\x2f\xfd", "Zstandard"),
+    ],
+)
+def test_a_file_of_another_kind_is_named(start: bytes, what: str) -> None:
+    data = start.ljust(3000, b"\0")
+    with pytest.raises(NotGzipError, match=f"first bytes 1f 8b, found {start[:2].hex(' ')}, the start of {what}$"):
+        _decode_here(data)
+    for name, stored in (("a.bin", data), ("a.bin.gz", gzip.compress(data))):
+        with pytest.raises(HeaderError, match=rf"version: expected 1, found -?\d+, the start of {what}$"):
+            decode(stored, name)
+
+
+def test_a_frame_that_was_packed_twice_is_said_to_be(frame_file: bytes) -> None:
+    with pytest.raises(HeaderError, match=r"expected 1, found 31, the start of gzip \(packed twice\?\)$"):
+        _decode_here(gzip.compress(frame_file))
 
 
 def test_not_gzip_damaged_truncated_and_more_than_one(frame_file: bytes) -> None:

@@ -258,11 +258,13 @@ def test_a_wrong_crc_is_told(tmp_path: Path) -> None:
     [
         (b"", "expected a tar archive, found 0 bytes"),
         (b"hello" * 1000, "damaged: no tar archive, or damaged from the start: damaged member header"),
+        ("<html>차단</html>".encode(), "expected a tar archive, found '<html>차단</html>'"),
+        (b"PK\3\4" + bytes(2000), "expected a tar archive, found the start of a zip archive"),
         (b"\x1f\x8b" + b"hello" * 100, "damaged: Gzip/zlib wrapper specifies unsupported compress method"),
         (make_tar([("x", b"1")]) + b"junk after the stream", "damaged: 21 bytes or more follow the gzip stream"),
         (make_tar([("x", b"1")], gz=False) + b"junk after the end mark" * 50, "data follow the archive's end mark"),
     ],
-    ids=["empty", "text", "broken gzip", "junk after gzip", "junk after tar"],
+    ids=["empty", "text", "page", "zip", "broken gzip", "junk after gzip", "junk after tar"],
 )
 def test_what_is_no_archive_is_an_error_of_that_archive(tmp_path: Path, data: bytes, message: str) -> None:
     (told,) = messages(one(tmp_path / "a.tar.gz", data))

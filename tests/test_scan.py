@@ -185,7 +185,7 @@ def test_an_odd_name_is_read_by_its_header(tmp_path: Path, make_file: MakeFile, 
 
 
 def test_an_odd_name_without_a_header_is_a_record(tmp_path: Path) -> None:
-    _fill(tmp_path, "notes.txt", data=b"short")
+    _fill(tmp_path, "notes.txt", data=b"\1hort")
     _fill(tmp_path, "noise", data=b"\xff" * 2000)
     short, noise = scan([tmp_path / "notes.txt", tmp_path / "noise"], ALL)
     assert isinstance(short.error, LengthError)

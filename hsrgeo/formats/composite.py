@@ -21,6 +21,7 @@ from hsrgeo.errors import (
 from hsrgeo.formats import gzipped
 from hsrgeo.formats.header import HEADER_BYTES, pack_header, parse_header
 from hsrgeo.formats.names import FrameName, basename, parse_name, unrepeated
+from hsrgeo.formats.other import refuse_text
 from hsrgeo.model.frame import Frame
 from hsrgeo.model.grid import Grid, grid_for, grids
 from hsrgeo.model.header import PRODUCTS_BY_PTYPE, Header
@@ -83,6 +84,7 @@ def unpack(data: bytes, name: str) -> Unpacked:
     """
     if data.startswith(gzipped.MAGIC) or name.lower().endswith(".gz"):
         unpacked = gzipped.gunzip(data, MAX_UNPACKED_BYTES)
+        refuse_text(unpacked)
         crc32 = gzipped.trailer_crc32(data)
     else:
         gzipped.check_stored(data, MAX_UNPACKED_BYTES)

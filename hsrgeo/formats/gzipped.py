@@ -15,20 +15,18 @@ from hsrgeo.errors import (
     DeflateStreamError,
     EmptyFileError,
     NotGzipError,
-    ServiceMessageError,
     TooLargeError,
     TrailingDataError,
     TruncatedError,
 )
 from hsrgeo.formats.inflate import inflate
+from hsrgeo.formats.other import beginning, refuse_text
 
 MAGIC = b"\x1f\x8b"
 """RFC 1952, section 2.3.1."""
 _TRAILER = 8  # CRC-32 and length modulo 2^32, little-endian (RFC 1952, section 2.3.1)
 _HEADER_CRC = 1 << 1  # of the flags: a CRC of the header itself, which libdeflate passes over
 _CHUNK = 1 << 20
-_MISSING = b"# file not exist"
-"""Start of the download service's answer for a missing file (KMA composite format, section 5)."""
 
 
 def gunzip(data: bytes, limit: int) -> bytes | bytearray:
@@ -40,7 +38,7 @@ def gunzip(data: bytes, limit: int) -> bytes | bytearray:
 
     Raises:
         EmptyFileError: Zero bytes.
-        ServiceMessageError: The download service's text.
+        ServiceMessageError: A text, such as the download service's.
         NotGzipError: No gzip magic.
         DeflateStreamError: Damaged data.
         ChecksumError: The trailer disagrees.
@@ -69,23 +67,21 @@ def trailer_crc32(data: bytes) -> int:
 
 
 def check_stored(data: bytes, limit: int) -> None:
-    """Refuse a file, packed or not, that holds nothing, the download service's text, or too much.
+    """Refuse a file, packed or not, that holds nothing, a text, or too much.
 
     Raises:
         EmptyFileError, ServiceMessageError, TooLargeError: See `gunzip`.
     """
     if not data:
         raise EmptyFileError("empty file", "a composite", "0 bytes")
-    if data.startswith(_MISSING):
-        text = data[:200].decode("utf-8", "backslashreplace").strip()
-        raise ServiceMessageError("text in place of a file", "a composite", f"the download service's {text!r}")
+    refuse_text(data)
     if len(data) > limit:
         raise TooLargeError("too large", f"at most {limit:,} bytes", f"{len(data):,} bytes")
 
 
 def _check_magic(data: bytes) -> None:
     if not data.startswith(MAGIC):
-        raise NotGzipError("not gzip", f"first bytes {MAGIC.hex(' ')}", data[:2].hex(" "))
+        raise NotGzipError("not gzip", f"first bytes {MAGIC.hex(' ')}", data[:2].hex(" ") + beginning(data))
 
 
 def peek(data: bytes, length: int) -> bytes:

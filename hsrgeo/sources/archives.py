@@ -18,12 +18,14 @@ from hsrgeo.errors import ArchiveError, FrameNameError, TooLargeError
 from hsrgeo.formats.composite import MAX_STORED_BYTES
 from hsrgeo.formats.gzipped import MAGIC
 from hsrgeo.formats.names import FrameName, claims_frame, parse_name, repeated
+from hsrgeo.formats.other import LOOKED_AT, beginning, text_of
 from hsrgeo.sources.found import Found, Tally
 from hsrgeo.sources.remote import Place
 from hsrgeo.sources.select import Selection
 from hsrgeo.sources.tarheaders import DamagedTarError, StrictMember, check_member
 from hsrgeo.sources.texts import refuse_special
 
+_PAGES = (b"<", b"{", b"[", b"# ")
 ARCHIVE_SUFFIXES = (".tar.gz", ".tgz", ".tar")
 _CHUNK = 1 << 20
 _STEP = 1 << 18  # what tarfile reads at a time: more goes through more memory than the processor's cache holds
@@ -159,11 +161,16 @@ def open_members(path: Place, progress: Callable[[int], None] = lambda _offset: 
 
 
 def _members(path: Place, file: IO[bytes], progress: Callable[[int], None]) -> Members:
-    start = file.read(len(MAGIC))
+    start = file.read(LOOKED_AT)
     file.seek(0)
     if not start:
         raise ArchiveError(str(path), "expected a tar archive, found 0 bytes")
-    stream = cast("IO[bytes]", _Unpacking(file)) if start == MAGIC else file  # tarfile only reads
+    is_packed = start.startswith(MAGIC)
+    # A tar archive begins with a name: only what begins as a page or an answer of a server does is a text.
+    said = text_of(start) if start.startswith(_PAGES) else ""
+    if not is_packed and (other := said or beginning(start).removeprefix(", ")):
+        raise ArchiveError(str(path), f"expected a tar archive, found {other}")
+    stream = cast("IO[bytes]", _Unpacking(file)) if is_packed else file  # tarfile only reads
     with _damage_told(path):
         with _open_tar(stream) as tar:
             for member in tar:

@@ -1,0 +1,70 @@
+"""What a file is that is no composite, told by how it begins: for the error."""
+
+from __future__ import annotations
+
+import codecs
+
+from hsrgeo.errors import ServiceMessageError
+
+_MISSING = b"# file not exist"
+"""Start of the download service's answer for a missing file (KMA composite format, section 5)."""
+LOOKED_AT = 1024
+"""Bytes, from the first."""
+_SHOWN = 200  # letters
+_ENCODINGS = ("utf-8", "cp949")
+_BEGINNINGS = {
+    b"\x1f\x8b": "of gzip (packed twice?)",
+    b"II*\0": "of a TIFF",
+    b"MM\0*": "of a TIFF",
+    b"II+\0": "of a BigTIFF",
+    b"\x89PNG": "of a PNG",
+    b"\xff\xd8\xff": "of a JPEG",
+    b"PK\3\4": "of a zip archive",
+    b"7z\xbc\xaf": "of a 7z archive",
+    b"BZh": "of bzip2",
+    b"\xfd7zXZ": "of xz",
+    b"\x28\xb5\x2f\xfd": "of Zstandard",
+    b"\x89HDF": "of HDF5 or NetCDF-4",
+    b"CDF": "of NetCDF",
+    b"GRIB": "of GRIB",
+    b"BUFR": "of BUFR",
+    b"%PDF": "of a PDF",
+}
+
+
+def refuse_text(data: bytes | bytearray) -> None:
+    """Refuse a text: what a web server or the download service sends where it has no file.
+
+    Raises:
+        ServiceMessageError: It begins as a text in UTF-8 or CP949 does.
+    """
+    if text := text_of(data):
+        raise ServiceMessageError("text in place of a file", "a composite", text)
+
+
+def text_of(data: bytes | bytearray) -> str:
+    """Return what a text says, its beginning in quotes, for people; empty where the bytes do not begin as one."""
+    start = bytes(data[:LOOKED_AT])
+    if start.startswith(_MISSING):
+        whose, text = "the download service's ", start.decode("utf-8", "backslashreplace").strip()
+    else:
+        whose, text = "", _as_text(start)
+    shown = text if len(text) <= _SHOWN else text[:_SHOWN] + "..."
+    return f"{whose}{shown!r}" if text else ""
+
+
+def beginning(data: bytes | bytearray | memoryview) -> str:
+    """Return what begins so, as the end of a message: ``, the start of a TIFF``; empty where that is not known."""
+    start = bytes(data[:8])
+    return next((f", the start {what}" for magic, what in _BEGINNINGS.items() if start.startswith(magic)), "")
+
+
+def _as_text(start: bytes) -> str:
+    for encoding in _ENCODINGS:
+        try:
+            text = codecs.getincrementaldecoder(encoding)().decode(start)  # its last letter may be cut
+        except UnicodeDecodeError:
+            continue
+        if all(letter.isprintable() or letter in "\t\r\n\f\ufeff" for letter in text):
+            return text.strip().lstrip("\ufeff")
+    return ""
