@@ -12,7 +12,7 @@
     │   ├── FrameNameError        its name is malformed, or contradicts its header
     │   ├── FrameReadError        its bytes cannot be unpacked
     │   │   ├── EmptyFileError        zero bytes
-    │   │   ├── ServiceMessageError   the download service's text instead of a file
+    │   │   ├── ServiceMessageError   a text instead of a file, such as the download service's
     │   │   ├── NotGzipError          no gzip magic
     │   │   ├── DeflateStreamError    the compressed data are damaged
     │   │   ├── ChecksumError         CRC-32 or length in the gzip trailer disagree
@@ -42,6 +42,7 @@ cannot be unpickled would kill the whole pool of workers.
 from __future__ import annotations
 
 import errno
+from pathlib import Path
 from typing import Self, TypeVar
 
 
@@ -247,7 +248,16 @@ def refused(path: str, error: OSError, doing: str = "written") -> WriteError:
         doing: What was to be done with it.
     """
     kind = NoRoomError if error.errno in NO_ROOM else WriteError
-    return kind(path, f"cannot be {doing}: {error.strerror or error}")
+    reason = in_the_way(path) if error.errno == errno.ENOTDIR else ""
+    return kind(path, f"cannot be {doing}: {reason or error.strerror or error}")
+
+
+def in_the_way(path: str) -> str:
+    """Tell which file stands where a path needs a folder; empty where none does any more."""
+    for folder in reversed(Path(path).parents):
+        if folder.exists() and not folder.is_dir():
+            return f"{folder} is a file, and must be a folder"
+    return ""
 
 
 def as_value(error: _Error) -> _Error:

@@ -264,6 +264,15 @@ def test_the_same_again_does_nothing(source: Path, tmp_path: Path) -> None:
     assert {path: (out / path).stat().st_mtime_ns for path in before} == before
 
 
+def test_a_file_where_out_should_be_is_named(source: Path, tmp_path: Path) -> None:
+    taken = tmp_path / "메모"
+    taken.write_text("mine")
+    for out, told in ((taken, "is a file"), (taken / "a" / "b", f"{taken} is a file")):
+        result = run("export", source, "--out", out, *WINDOW)
+        assert (result.exit_code, result.stderr) == (2, f"hsrgeo: {out}: {told}, and must be a folder\n")
+    assert taken.read_text() == "mine"
+
+
 def test_other_options_over_the_same_out_are_refused(source: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     run("export", source, "--out", out, *WINDOW, "--jobs", "1")

@@ -198,7 +198,7 @@ def test_a_file_and_a_folder_of_one_name(tmp_path: Path) -> None:
     done = one(tmp_path / "a.tar.gz", make_tar([("x", b"file"), ("x/y", b"in a folder"), ("z/y", b"1"), ("z", b"2")]))
     out = tmp_path / "out"
     assert messages(done) == [
-        f"{out / 'x' / 'y'}: cannot be written: Not a directory",
+        f"{out / 'x' / 'y'}: cannot be written: {out / 'x'} is a file, and must be a folder",
         f"{out / 'z'}: is there already and differs; use --overwrite or another --out",
     ]
     assert contents(out) == {"x": b"file", "z/y": b"1"}

@@ -22,7 +22,7 @@ from hsrgeo import __version__
 from hsrgeo.engine.export.journal import MANIFEST, has_lines, journal
 from hsrgeo.engine.outcome import Key, Outcome, from_json, to_json
 from hsrgeo.engine.recipe import Recipe, recipe_from_json
-from hsrgeo.errors import ManifestError, NoRoomError, refused
+from hsrgeo.errors import ManifestError, NoRoomError, in_the_way, refused
 from hsrgeo.sources.remote import Place
 from hsrgeo.writers.files import write_chunks, write_file
 
@@ -247,7 +247,7 @@ def kept_recipe(out: Place) -> dict[str, Any] | None:
     except FileNotFoundError:
         return None
     except NotADirectoryError as error:
-        raise ManifestError(str(out), "is a file, and OUT must be a folder") from error
+        raise ManifestError(str(out), in_the_way(str(out)) or "is a file, and must be a folder") from error
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise ManifestError(str(out / OPTIONS), f"cannot be read: {error}") from error
     return recipe
