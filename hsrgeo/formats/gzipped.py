@@ -20,7 +20,7 @@ from hsrgeo.errors import (
     TruncatedError,
 )
 from hsrgeo.formats.inflate import inflate
-from hsrgeo.formats.other import beginning, refuse_text
+from hsrgeo.formats.other import refuse_text, with_beginning
 
 MAGIC = b"\x1f\x8b"
 """RFC 1952, section 2.3.1."""
@@ -81,7 +81,7 @@ def check_stored(data: bytes, limit: int) -> None:
 
 def _check_magic(data: bytes) -> None:
     if not data.startswith(MAGIC):
-        raise NotGzipError("not gzip", f"first bytes {MAGIC.hex(' ')}", data[:2].hex(" ") + beginning(data))
+        raise NotGzipError("not gzip", f"first bytes {MAGIC.hex(' ')}", with_beginning(data[:2].hex(" "), data))
 
 
 def peek(data: bytes, length: int) -> bytes:

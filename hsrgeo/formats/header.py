@@ -11,7 +11,7 @@ from datetime import datetime
 from functools import lru_cache
 
 from hsrgeo.errors import HeaderError, TimeFieldError
-from hsrgeo.formats.other import beginning
+from hsrgeo.formats.other import with_beginning
 from hsrgeo.model.header import Header, Station
 from hsrgeo.model.times import KST, existing
 
@@ -41,7 +41,7 @@ def parse_header(data: bytes | bytearray | memoryview) -> Header:
     version, ptype = fields[:2]
     station_count, map_code, map_etc, nx, ny, nz, dxy, dz, z_min, num_data = fields[14:24]
     if version != _VERSION:
-        raise HeaderError("header byte 0, version", str(_VERSION), f"{version}{beginning(data)}")
+        raise HeaderError("header byte 0, version", str(_VERSION), with_beginning(str(version), data))
     if not 0 <= station_count <= MAX_STATIONS:
         raise HeaderError("header byte 17, number of stations", f"0 to {MAX_STATIONS}", str(station_count))
     if min(nx, ny, nz) < 1:

@@ -54,9 +54,14 @@ def text_of(data: bytes | bytearray) -> str:
 
 
 def beginning(data: bytes | bytearray | memoryview) -> str:
-    """Return what begins so, as the end of a message: ``, the start of a TIFF``; empty where that is not known."""
+    """Return of what the bytes are the beginning, for people; empty where that is not known."""
     start = bytes(data[:8])
-    return next((f", the start {what}" for magic, what in _BEGINNINGS.items() if start.startswith(magic)), "")
+    return next((f"the start {what}" for magic, what in _BEGINNINGS.items() if start.startswith(magic)), "")
+
+
+def with_beginning(found: str, data: bytes | bytearray | memoryview) -> str:
+    """Return what was found, and of what it is the beginning where that is known."""
+    return ", ".join(filter(None, (found, beginning(data))))
 
 
 def _as_text(start: bytes) -> str:

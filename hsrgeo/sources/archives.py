@@ -168,7 +168,7 @@ def _members(path: Place, file: IO[bytes], progress: Callable[[int], None]) -> M
     is_packed = start.startswith(MAGIC)
     # A tar archive begins with a name: only what begins as a page or an answer of a server does is a text.
     said = text_of(start) if start.startswith(_PAGES) else ""
-    if not is_packed and (other := said or beginning(start).removeprefix(", ")):
+    if not is_packed and (other := said or beginning(start)):
         raise ArchiveError(str(path), f"expected a tar archive, found {other}")
     stream = cast("IO[bytes]", _Unpacking(file)) if is_packed else file  # tarfile only reads
     with _damage_told(path):
