@@ -9,7 +9,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import pytest
@@ -18,7 +18,9 @@ from affine import Affine
 from typer.testing import CliRunner
 
 from hsrgeo.cli.series import series as command
+from hsrgeo.cube.opened import opened_cube
 from hsrgeo.cube.places import Points, Polygons
+from hsrgeo.cube.shards import read_part
 from hsrgeo.engine.export.run import export
 from hsrgeo.engine.options import ExportOptions
 from hsrgeo.engine.regions import Region
@@ -158,6 +160,9 @@ def test_a_cube_gives_the_numbers_of_its_frames(
     frames: Path, tables: list[bytes], tmp_path: Path, name: str, form: dict[str, Any], wanted: dict[str, Any]
 ) -> None:
     source = cube(frames, tmp_path / name, form, **wanted)
+    with opened_cube(source, ("series", "map")) as opened:
+        in_shards = name == "a.zarr" and form["layout"] != "map" and "zarr_format" not in form
+        assert (opened.shards is not None) == in_shards
     for places, expected in zip(PLACES, tables, strict=True):
         made, outcomes = run(source, tmp_path / "o.parquet", **places)
         assert (tmp_path / "o.parquet").read_bytes() == expected
@@ -372,7 +377,13 @@ def test_points_take_less_than_a_hundredth_of_the_bytes(
 ) -> None:
     monkeypatch.setattr("hsrgeo.cube.store.SERIES_TIMES", 288)  # as it is: shards hold few chunks
     source = cube(frames, tmp_path / "a.zarr", {"layout": "both"})
+
+    def counted_part(file: BinaryIO, offset: int, length: int) -> bytes:
+        CountingStore.read_bytes += length
+        return read_part(file, offset, length)
+
     monkeypatch.setattr("hsrgeo.cube.whole.LocalStore", CountingStore)
+    monkeypatch.setattr("hsrgeo.cube.shards.read_part", counted_part)
     CountingStore.read_bytes = 0
     points = Points(("a", "b"), tuple(lonlat(row, 500) for row in (650, 655)))  # one chunk
     run(source, tmp_path / "o.csv", points=points)

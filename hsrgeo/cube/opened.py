@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from hsrgeo.cube.cf import grid_of, quantity_of, times_of
 from hsrgeo.cube.extra import need
+from hsrgeo.cube.shards import Shards, shards_of
 from hsrgeo.errors import SourceError
 from hsrgeo.model.grid import Grid
 from hsrgeo.model.quantity import Quantity
@@ -44,6 +45,8 @@ class OpenCube:
     """Times, rows and columns of what can only be read as a whole."""
     values: Any
     """The variable: shape (times, rows, columns), read when it is indexed."""
+    shards: Shards | None
+    """Where they can be read without zarr."""
 
     def read(self, times: slice, rows: slice, cols: slice) -> NDArray[np.int16]:
         """Return packed values, shape (times, rows, columns), row 0 is the north row.
@@ -52,6 +55,8 @@ class OpenCube:
             SourceError: They cannot be read, or are not there.
         """
         try:
+            if self.shards:
+                return self.shards.read((times, rows, cols))
             block: NDArray[np.int16] = self.values[times, rows, cols].values
         except (OSError, ValueError, RuntimeError, KeyError) as error:  # of zarr, of its codecs, of HDF5
             reason = str(error) or type(error).__name__
@@ -77,11 +82,12 @@ def opened_cube(path: Path, layouts: tuple[str, ...]) -> Iterator[OpenCube]:
 
     there = [layout for layout in layouts if (path / layout).is_dir()]
     with packed_cube(path, there[0] if there else None, chunks=None) as dataset:
-        values = dataset.variables[values_name(dataset, path)]
-        yield _told(path, dataset, values)
+        name = values_name(dataset, path)
+        shards = shards_of(path, path.joinpath(*there[:1], name))
+        yield _told(path, dataset, dataset.variables[name], shards)
 
 
-def _told(path: Path, dataset: Any, values: Any) -> OpenCube:  # noqa: ANN401 - of xarray
+def _told(path: Path, dataset: Any, values: Any, shards: Shards | None) -> OpenCube:  # noqa: ANN401 - of xarray
     try:
         recipe = json.loads(dataset.attrs.get("hsrgeo_recipe", "{}"))
         quantity = quantity_of(values.attrs)
@@ -99,6 +105,7 @@ def _told(path: Path, dataset: Any, values: Any) -> OpenCube:  # noqa: ANN401 - 
             synthetic=str(dataset.attrs.get("title", "")).startswith("SYNTHETIC"),
             chunk=values.encoding.get("chunks") or values.encoding.get("chunksizes") or values.shape,
             values=values,
+            shards=shards,
         )
     except (KeyError, ValueError, TypeError, AttributeError, IndexError, OverflowError) as error:
         raise SourceError(str(path), f"is no cube that hsrgeo made: {error!r}") from error

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import rasterio
@@ -26,8 +26,10 @@ from exactextract.feature import JSONFeatureSource
 from exactextract.raster import NumPyRasterSource
 from zarr.storage import LocalStore
 
+import hsrgeo.cube.shards
 import hsrgeo.cube.whole
 from hsrgeo.cube.places import Points, Polygons
+from hsrgeo.cube.shards import read_part
 from hsrgeo.engine.series.options import SeriesOptions
 from hsrgeo.engine.series.run import series
 from hsrgeo.engine.workers.memory import keep_freed_memory
@@ -63,6 +65,12 @@ class CountingStore(LocalStore):
         data = await super().get(*arguments, **named)
         CountingStore.read_bytes += len(data) if data is not None else 0
         return data
+
+
+def counted_part(file: BinaryIO, offset: int, length: int) -> bytes:
+    """Read a part of a shard as ever, and count its bytes."""
+    CountingStore.read_bytes += length
+    return read_part(file, offset, length)
 
 
 def lonlat_polygons(grid: Grid, shapes: list[Any]) -> Polygons:
@@ -142,6 +150,7 @@ def main(frames: Path, cogs: Path, cube: Path) -> None:
         of_frames = measured("frames of a day", frames, out, points=points, **first_day)
         print(f"{'':>24}  the cube is {of_cogs / of_cube:.0f} x as fast as COGs, {of_frames / of_cube:.0f} x as frames")
         hsrgeo.cube.whole.LocalStore = CountingStore  # type: ignore[attr-defined] # for this process
+        hsrgeo.cube.shards.read_part = counted_part
         a_series(cube, out, points=points)
         held = sum(path.stat().st_size for path in cube.rglob("*") if path.is_file())
         share = CountingStore.read_bytes / held
