@@ -10,7 +10,15 @@ import pytest
 
 import hsrgeo
 from hsrgeo.engine.options import ExportOptions
-from hsrgeo.errors import ArchiveError, FrameNameError, LengthError, OptionsError, SourceError, TruncatedError
+from hsrgeo.errors import (
+    ArchiveError,
+    FrameNameError,
+    LengthError,
+    OptionsError,
+    ServiceMessageError,
+    SourceError,
+    TruncatedError,
+)
 from hsrgeo.reading import iter_frames, open_frame
 from tests.conftest import NX, NY, TIME, MakeFile, Pixels, frame_name, make_tar
 
@@ -83,7 +91,7 @@ def test_iter_frames_reads_files_folders_and_archives_in_stored_order(folder: Pa
     for sources in (str(folder), [folder], (folder, str(folder)), f"{folder}/[!n]*"):
         assert [int(frame.raw[0, 0]) for frame in iter_frames(sources)] == [0, 2, 1, 3]
     with pytest.raises(
-        LengthError, match=r"notes\.txt: length: expected a header of 1024 bytes and pixels, found 8 bytes$"
+        ServiceMessageError, match=r"notes\.txt: text in place of a file: expected a composite, found 'no frame'$"
     ):
         list(iter_frames(f"{folder}/*"))  # a glob names each file on its own, also the one that is no frame
 
