@@ -149,7 +149,10 @@ def test_parse_step(text: str, minutes: int) -> None:
     assert parse_step(text) == timedelta(minutes=minutes)
 
 
-@pytest.mark.parametrize("text", ["", "10", "min", "-5min", "1.5h", "10 s", "1h30m", "1w"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "10", "min", "-5min", "1.5h", "10 s", "1h30m", "1w", "10m\u0130n", "10m\u0131n", "\uff11\uff10min"],
+)
 def test_parse_step_refuses_what_is_no_step(text: str) -> None:
     with pytest.raises(OptionsError, match=rf"^step '{text}': expected a number and a unit, as in 10min, 1h or 1d"):
         parse_step(text)

@@ -18,7 +18,7 @@ FRAME_STEP = timedelta(minutes=5)
 
 _COMPACT = re.compile(r"(\d{4})(\d{2})(?:(\d{2})(?:(\d{2})(?:(\d{2}))?)?)?")
 _MONTH = re.compile(r"(\d{4})-(\d{2})")
-_STEP = re.compile(r"(\d{1,6})\s*(min|m|h|d)", re.IGNORECASE)
+_STEP = re.compile(r"(\d{1,6})\s*(min|m|h|d)", re.IGNORECASE | re.ASCII)
 _STEP_UNITS = {
     "min": timedelta(minutes=1),
     "m": timedelta(minutes=1),
