@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import deflate
 import numpy as np
 from numpy.typing import NDArray
+from zlib_ng import zlib_ng
 
 from hsrgeo.errors import (
     FrameError,
@@ -41,7 +41,7 @@ _PIXEL = np.dtype("<i2")
 class Unpacked:
     """A composite's bytes, checked for length, with its header and grid; no pixel was looked at yet."""
 
-    data: bytes | bytearray
+    data: bytes
     header: Header
     grid: Grid
     blocks: int
@@ -52,7 +52,6 @@ class Unpacked:
         shape = self.grid.height, self.grid.width
         start = HEADER_BYTES + (number - 1) * shape[0] * shape[1] * _PIXEL.itemsize
         stored = np.frombuffer(self.data, _PIXEL, shape[0] * shape[1], start).reshape(shape)
-        stored.flags.writeable = False  # crops are views of it too
         return stored[::-1]  # stored south to north
 
 
@@ -89,7 +88,7 @@ def unpack(data: bytes, name: str) -> Unpacked:
     else:
         gzipped.check_stored(data, MAX_UNPACKED_BYTES)
         unpacked = data
-        crc32 = zlib.crc32(data)
+        crc32 = zlib_ng.crc32(data)
     _refuse_old_header(len(unpacked))
     if len(unpacked) < HEADER_BYTES:
         raise LengthError("length", f"a header of {HEADER_BYTES} bytes and pixels", f"{len(unpacked):,} bytes")

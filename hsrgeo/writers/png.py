@@ -7,7 +7,6 @@ from functools import cache
 from pathlib import Path
 from xml.sax.saxutils import escape
 
-import deflate
 import numpy as np
 from numpy.typing import NDArray
 from zlib_ng import zlib_ng
@@ -99,9 +98,9 @@ def aux_xml(frame: Frame) -> bytes:
     ).encode()
 
 
-def _chunk(kind: bytes, data: bytes | bytearray) -> bytes:
-    body = kind + bytes(data)
-    return struct.pack(">I", len(data)) + body + struct.pack(">I", deflate.crc32(body))
+def _chunk(kind: bytes, data: bytes) -> bytes:
+    body = kind + data
+    return struct.pack(">I", len(data)) + body + struct.pack(">I", zlib_ng.crc32(body))
 
 
 @cache

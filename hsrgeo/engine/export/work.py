@@ -11,6 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 
+from zlib_ng import zlib_ng
+
 from hsrgeo.engine.outcome import Outcome, Output, with_header
 from hsrgeo.engine.recipe import SUFFIXES, Recipe
 from hsrgeo.engine.workers.memory import keep_freed_memory
@@ -141,4 +143,4 @@ def _written(task: Task, label: str, out: Place, file: tuple[str, bytes]) -> Out
         write_file(target, data)
     else:
         write_new(target, data)
-    return Output(path, len(data), zlib.crc32(data))
+    return Output(path, len(data), zlib_ng.crc32(data))
