@@ -29,6 +29,9 @@ TIMES = st.datetimes(datetime(1970, 1, 1), datetime(9999, 12, 31))  # noqa: DTZ0
             "PUB",
             datetime(2022, 6, 9, 11, 15, tzinfo=KST),
         ),
+        ("RDR_CMP_HSR_PUB_202206091115 (1).bin.gz", "HSR", "PUB", datetime(2022, 6, 9, 11, 15, tzinfo=KST)),
+        ("RDR_CMP_HSR_PUB_202206091115.bin (2).gz", "HSR", "PUB", datetime(2022, 6, 9, 11, 15, tzinfo=KST)),
+        ("RDR_CMP_HSR_PUB_202206091115.bin(1).gz", "HSR", "PUB", datetime(2022, 6, 9, 11, 15, tzinfo=KST)),
         ("D:\\radar\\RDR_CMP_HSR_PUB_202206091115.bin.gz", "HSR", "PUB", datetime(2022, 6, 9, 11, 15, tzinfo=KST)),
     ],
 )

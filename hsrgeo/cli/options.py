@@ -44,7 +44,8 @@ Sources = Annotated[
     list[str],
     typer.Argument(
         metavar="SOURCE",
-        help="Frames (.bin.gz, .bin), folders, globs, archives (.tar.gz, .tgz, .tar); s3://, http:// and sftp:// too.",
+        help="Frames (.bin.gz, .bin), folders, globs, archives (.tar, .tar.gz, .tar.bz2, .tar.xz, .zip); "
+        "s3://, http:// and sftp:// too.",
     ),
 ]
 Start = Annotated[

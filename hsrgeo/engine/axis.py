@@ -15,7 +15,7 @@ from hsrgeo.engine.export.journal import has_manifest
 from hsrgeo.errors import ManifestError, OptionsError
 from hsrgeo.formats.names import FrameName
 from hsrgeo.model.times import KST
-from hsrgeo.sources.archives import is_archive
+from hsrgeo.sources.members import is_archive
 from hsrgeo.sources.remote import Place, RemotePath, is_remote, listed_sources, local, place
 
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-import tarfile
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -15,7 +14,8 @@ from hsrgeo.engine.options import count_workers
 from hsrgeo.engine.workers.parallel import run_parallel
 from hsrgeo.errors import ArchiveError, HsrGeoError, OutputError, OutputExistsError, SourceError, refused
 from hsrgeo.formats.composite import MAX_STORED_BYTES
-from hsrgeo.sources.archives import is_archive, open_members
+from hsrgeo.sources.archives import open_members
+from hsrgeo.sources.members import ARCHIVE_SUFFIXES, Member, is_archive
 from hsrgeo.sources.remote import Place, RemotePath, local
 from hsrgeo.sources.scan import expand, files_below, is_folder
 from hsrgeo.writers.files import write_chunks
@@ -43,7 +43,8 @@ def extract(
     Absolute names, ``..``, links and devices are refused, member by member; nothing is written outside OUT.
 
     Args:
-        archives: ``.tar``, ``.tar.gz`` or ``.tgz`` files, folders of them, or globs.
+        archives: Tar archives (plain, gzip, bzip2, xz) and zip archives, folders of them, or globs. Archives inside
+            archives are written as they are.
         out: Folder that the members' own folders go to.
         jobs: Archives at a time; -1 is one a core.
         overwrite: Replace files that are there and differ.
@@ -55,7 +56,7 @@ def extract(
     workers = count_workers(jobs)
     paths = [path for source in expand(archives) for path in _archives(source)]
     if not paths:
-        raise SourceError(", ".join(map(str, archives)), "no .tar, .tar.gz or .tgz archive there")
+        raise SourceError(", ".join(map(str, archives)), f"no archive there ({', '.join(ARCHIVE_SUFFIXES)})")
     unique = list({_real(path): path for path in paths}.values())
     task = partial(extract_archive, out=local(out, "hsrgeo extract"), overwrite=overwrite)
     return run_parallel(task, unique, min(workers, len(unique)))
@@ -67,8 +68,8 @@ def extract_archive(path: Place, out: Path, *, overwrite: bool = False) -> Extra
     errors: list[HsrGeoError] = []
     try:
         with open_members(path) as members:
-            for member, read in members:
-                if member.isdir():
+            for member in members:
+                if member.kind == "folder":
                     continue
                 try:
                     name = safe_name(path, member)
@@ -76,7 +77,7 @@ def extract_archive(path: Place, out: Path, *, overwrite: bool = False) -> Extra
                     more += _noted(errors, error)
                     continue
                 try:
-                    _write(out / name, path, member, read, overwrite=overwrite)
+                    _write(out / name, path, member, overwrite=overwrite)
                 except OutputError as error:  # this member's; damage to the archive ends it
                     more += _noted(errors, error)
                     continue
@@ -100,7 +101,7 @@ def _noted(errors: list[HsrGeoError], error: HsrGeoError) -> int:
 _MOST_ERRORS = 1000  # an archive of a million links is a megabyte, and its errors would be one of memory
 
 
-def safe_name(archive: Place, member: tarfile.TarInfo) -> PurePosixPath:
+def safe_name(archive: Place, member: Member) -> PurePosixPath:
     """Return a member's path below OUT.
 
     Raises:
@@ -108,10 +109,10 @@ def safe_name(archive: Place, member: tarfile.TarInfo) -> PurePosixPath:
     """
     name = member.name.replace("\\", "/")
     path = PurePosixPath(name)
-    if not member.isreg():
-        kind = "a link" if member.issym() or member.islnk() else "a device or other special file"
+    if member.kind != "file":
+        kind = "a link" if member.kind == "link" else "a device or other special file"
         raise ArchiveError(str(archive), f"member {member.name!r} is refused: it is {kind}")
-    if member.sparse is not None and member.size > MAX_STORED_BYTES:  # a few bytes may claim a terabyte of holes
+    if member.sparse and member.size > MAX_STORED_BYTES:  # a few bytes may claim a terabyte of holes
         size = f"it is sparse and would fill {member.size:,} bytes"
         raise ArchiveError(str(archive), f"member {member.name!r} is refused: {size}")
     if path.is_absolute() or name[1:_DRIVE] == ":" or "\0" in name:
@@ -133,28 +134,26 @@ def _real(path: Place) -> str:
     return str(path) if isinstance(path, RemotePath) else os.path.realpath(path)
 
 
-def _write(
-    target: Path, archive: Place, member: tarfile.TarInfo, read: Callable[[], Iterator[bytes]], *, overwrite: bool
-) -> None:
+def _write(target: Path, archive: Place, member: Member, *, overwrite: bool) -> None:
     try:
         there = target.exists()
     except OSError as error:  # a name that is too long
         raise refused(str(target), error) from error
     if there and not overwrite:
-        _compare(target, member, read)
+        _compare(target, member)
         return
     # Two archives may hold the same member, and be unpacked at the same time: neither writes over the other.
-    write_chunks(target, read(), writer=f"{zlib.crc32(os.fsencode(str(archive))):08x}", replace=overwrite)
+    write_chunks(target, member.read(), writer=f"{zlib.crc32(os.fsencode(str(archive))):08x}", replace=overwrite)
     with suppress(OSError, OverflowError, ValueError):  # a time that no file can have
         os.utime(target, (member.mtime, member.mtime))
 
 
-def _compare(target: Path, member: tarfile.TarInfo, read: Callable[[], Iterator[bytes]]) -> None:
+def _compare(target: Path, member: Member) -> None:
     try:
         same = target.is_file() and target.stat().st_size == member.size
         if same:
             with target.open("rb") as file:
-                same = all(file.read(len(chunk)) == chunk for chunk in read())
+                same = all(file.read(len(chunk)) == chunk for chunk in member.read())
     except OSError as error:
         raise OutputExistsError(str(target), f"is there already and cannot be read: {error.strerror}") from error
     if not same:

@@ -17,8 +17,8 @@ from hsrgeo.errors import HsrGeoError, as_value
 from hsrgeo.model.frame import Frame
 from hsrgeo.model.times import FRAME_STEP, kst_text, utc_text
 from hsrgeo.reading import decode_found, open_frame
-from hsrgeo.sources.archives import is_archive
 from hsrgeo.sources.found import Found, Tally
+from hsrgeo.sources.members import is_archive
 from hsrgeo.sources.scan import expand, is_folder, scan
 from hsrgeo.sources.select import Selection
 

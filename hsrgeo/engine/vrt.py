@@ -16,8 +16,8 @@ from hsrgeo.formats.names import claims_frame
 from hsrgeo.gis.classes import CLASSED
 from hsrgeo.gis.styles import qml
 from hsrgeo.gis.vrt import raw_vrt, stack_vrt
-from hsrgeo.sources.archives import is_archive
 from hsrgeo.sources.found import Found
+from hsrgeo.sources.members import is_archive
 from hsrgeo.sources.remote import listed_sources, local
 from hsrgeo.sources.scan import expand, files_below, scan
 from hsrgeo.sources.select import Selection

@@ -9,8 +9,9 @@ from datetime import datetime
 from hsrgeo.errors import FrameNameError
 from hsrgeo.model.times import KST, existing
 
-_CLAIM = re.compile(r"RDR_CMP_.*\.bin(\.gz)?", re.IGNORECASE | re.DOTALL)
-_NAME = re.compile(r"RDR_CMP_([A-Z0-9]+)_([A-Z0-9]+)_(\d{12})\.bin(\.gz)?", re.IGNORECASE | re.ASCII)
+_CLAIM = re.compile(r"RDR_CMP_.*\.bin(?: ?\(\d+\))?(\.gz)?", re.IGNORECASE | re.DOTALL)
+_COPY = r"(?: ?\(\d+\))?"  # a browser's second download: "... (1).bin.gz", "....bin (1).gz"
+_NAME = re.compile(rf"RDR_CMP_([A-Z0-9]+)_([A-Z0-9]+)_(\d{{12}}){_COPY}\.bin{_COPY}(\.gz)?", re.IGNORECASE | re.ASCII)
 _REPEAT = re.compile(r"#\d+")
 _EXPECTED = "RDR_CMP_<type>_<kind>_<YYYYMMDDHHMM>.bin.gz with a real date (KST)"
 

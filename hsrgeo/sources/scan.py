@@ -10,8 +10,9 @@ from pathlib import Path
 from hsrgeo.errors import FrameError, FrameNameError, SourceError, TooLargeError
 from hsrgeo.formats.composite import MAX_STORED_BYTES, peek_header, product_of, unpack
 from hsrgeo.formats.names import FrameName, claims_frame, parse_name
-from hsrgeo.sources.archives import frames_in_archive, is_archive
+from hsrgeo.sources.archives import frames_in_archive
 from hsrgeo.sources.found import Found, Tally, read_file
+from hsrgeo.sources.members import SEALED, is_archive, is_sealed_name
 from hsrgeo.sources.remote import Place, RemotePath, place, remote_files
 from hsrgeo.sources.select import Selection
 from hsrgeo.sources.texts import refuse_special
@@ -45,10 +46,11 @@ def scan(sources: Sequence[str | Path], selection: Selection, tally: Tally | Non
     """Yield every wanted frame of the sources, and everything that claims to be one and cannot be used.
 
     A file named on its own is a frame whatever its name; in folders and archives a frame is what is named
-    ``RDR_CMP_*.bin`` or ``.bin.gz``, everything else is passed over and counted.
+    ``RDR_CMP_*.bin`` or ``.bin.gz``, everything else is passed over and counted, but for archives of a kind that is not
+    read: these are errors.
 
     Args:
-        sources: Files, folders (read recursively, sorted by name), globs, and tar archives (stored order); as paths,
+        sources: Files, folders (read recursively, sorted by name), globs, and archives (stored order); as paths,
             or as URLs (`hsrgeo.sources.remote`).
         selection: Which frames are wanted.
         tally: Counts everything else, and the bytes for progress.
@@ -80,6 +82,8 @@ def scan_files(files: list[tuple[Place, bool]], selection: Selection, tally: Tal
                 tally.leave_out(found.told)
             else:
                 yield found
+        elif is_sealed_name(file.name):
+            yield Found(str(file), None, None, size_of(file), error=SourceError(str(file), SEALED))
         else:
             tally.pass_over(file.name)
         tally.read_bytes = before + size_of(file)

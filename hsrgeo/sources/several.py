@@ -12,12 +12,10 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from functools import lru_cache
 from pathlib import Path
 
-from hsrgeo.formats.gzipped import MAGIC
-from hsrgeo.sources.archives import is_archive
 from hsrgeo.sources.found import Extent, Found, Tally, reading
+from hsrgeo.sources.members import is_archive
 from hsrgeo.sources.remote import Place, is_remote
 from hsrgeo.sources.scan import listed_files, scan_files, size_of
 from hsrgeo.sources.select import Selection
@@ -148,13 +146,6 @@ def lend(found: Found) -> Found:
     path = os.path.abspath(found.source)  # noqa: PTH100 - resolve() follows links, which may differ elsewhere
     if found.member is None:
         return replace(found, data=None, extent=Extent(path))
-    if found.offset is not None and found.data is not None and _is_plain(path):
+    if found.offset is not None and found.data is not None:
         return replace(found, data=None, extent=Extent(path, found.offset, len(found.data)))
     return found
-
-
-@lru_cache(maxsize=64)
-def _is_plain(archive: str) -> bool:
-    with suppress(OSError), Path(archive).open("rb") as file:
-        return file.read(len(MAGIC)) != MAGIC
-    return False

@@ -23,10 +23,10 @@ from hsrgeo.engine.cubes.frames import Contest, Kind, Work, check_frames, first_
 from hsrgeo.engine.cubes.options import CubeOptions
 from hsrgeo.engine.outcome import Outcome
 from hsrgeo.errors import ArchiveError, OptionsError, OutputExistsError, SourceError
-from hsrgeo.formats.gzipped import MAGIC
 from hsrgeo.formats.names import claims_frame, repeated
-from hsrgeo.sources.archives import is_archive, open_members
+from hsrgeo.sources.archives import open_members
 from hsrgeo.sources.found import Found
+from hsrgeo.sources.members import is_archive, packing_of
 from hsrgeo.sources.remote import RemotePath
 from hsrgeo.sources.scan import expand, files_below
 
@@ -130,14 +130,14 @@ def _members(archive: Path) -> dict[str, Span]:
     seen: Counter[str] = Counter()
     url = url_of(str(archive))
     with suppress(ArchiveError), open_members(archive) as members:  # damage was told when the frames were read
-        for member, _read in members:
-            if not (member.isreg() and claims_frame(member.name)):
+        for member in members:
+            if not (member.kind == "file" and claims_frame(member.name)):
                 continue
             seen[member.name] += 1
             number = seen[member.name]
-            if member.sparse is None:
+            if member.offset is not None:
                 name = member.name if number == 1 else repeated(member.name, number)
-                spans[name] = Span(url, member.offset_data, member.size)
+                spans[name] = Span(url, member.offset, member.size)
     return spans
 
 
@@ -151,7 +151,8 @@ def _refuse_compressed(archive: Path | RemotePath) -> None:
     if isinstance(archive, RemotePath):
         raise OptionsError(f"{archive}: references to members of archives elsewhere are not made; {way}")
     with suppress(OSError), archive.open("rb") as file:  # what cannot be read is told later
-        if file.read(len(MAGIC)) == MAGIC:
-            raise OptionsError(
-                f"{archive}: is compressed as a whole, so that no part of it is a frame to refer to; {way}"
-            )
+        if packing_of(file.read(_MAGIC_BYTES)):
+            raise OptionsError(f"{archive}: is compressed, so that no part of it is a frame to refer to; {way}")
+
+
+_MAGIC_BYTES = 8
