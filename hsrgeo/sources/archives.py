@@ -2,113 +2,34 @@
 
 from __future__ import annotations
 
-import gzip
 import io
-import lzma
-import re
 import shutil
-import tarfile
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import IO, cast
-
-from isal import isal_zlib
 
 from hsrgeo.errors import ArchiveError, FrameNameError, TooLargeError
 from hsrgeo.formats.composite import MAX_STORED_BYTES
-from hsrgeo.formats.gzipped import MAGIC
 from hsrgeo.formats.names import FrameName, claims_frame, parse_name, repeated
-from hsrgeo.formats.other import LOOKED_AT, beginning, text_of
+from hsrgeo.formats.other import LOOKED_AT
 from hsrgeo.sources.found import Found, Tally
 from hsrgeo.sources.members import (
     Member,
     MemberFile,
-    Unpacked,
     is_archive_name,
     is_sealed_name,
-    packing_of,
-    tar_member,
 )
 from hsrgeo.sources.remote import Place
 from hsrgeo.sources.select import Selection
-from hsrgeo.sources.tarheaders import DamagedTarError, StrictMember, check_member
+from hsrgeo.sources.tars import tar_members
 from hsrgeo.sources.texts import refuse_special
+from hsrgeo.sources.unpacking import STEP, packing_of
 from hsrgeo.sources.zips import zip_members
 
-_PAGES = (b"<", b"{", b"[", b"# ")
 _CHUNK = 1 << 20
-_STEP = 1 << 18  # what tarfile reads at a time: more goes through more memory than the processor's cache holds
-
-
-_ISAL_ERROR: type[Exception] = isal_zlib.error  # type: ignore[assignment] # its stub takes it for an instance
-_UNREADABLE: tuple[type[Exception], ...] = (
-    DamagedTarError,
-    tarfile.TarError,
-    EOFError,
-    _ISAL_ERROR,
-    lzma.LZMAError,
-    OSError,
-    ValueError,
-    RecursionError,
-)
-# ^ what gzip and tarfile raise where an archive is cut or damaged; the last two from attributes that are no numbers
-#   and from names upon names
-
-
-class _Unpacking:
-    """A gzip stream that gives what it has: where it breaks off, what came before is not lost.
-
-    Through ISA-L, in a third less time than the gzip module takes, which gives up what it was about to hand out.
-    """
-
-    def __init__(self, file: IO[bytes]) -> None:
-        self._file = file
-        self._stream = isal_zlib.decompressobj(wbits=_GZIP)
-        self._input = b""
-        self._held = b""  # the file's last bytes so far: a wrong trailer would keep back what comes with it
-
-    def read(self, size: int) -> bytes:
-        """Return 1 to `size` bytes, or none at the end.
-
-        Raises:
-            EOFError, IsalError, BadGzipFile: The stream is cut or damaged, or something else follows it.
-        """
-        while not self._stream.eof:
-            data: bytes = self._stream.decompress(self._input, size)
-            self._input = self._stream.unconsumed_tail
-            if data:
-                return data
-            if not self._input and not self._stream.eof:
-                self._input = self._more()
-        return self._next_stream(size)
-
-    def _more(self) -> bytes:
-        read = self._file.read(_STEP)
-        ready, self._held = self._held + read, b""
-        if read:
-            ready, self._held = ready[:-_TRAILER], ready[-_TRAILER:]
-        elif not ready:
-            raise EOFError
-        return ready
-
-    def _next_stream(self, size: int) -> bytes:
-        rest = self._stream.unused_data + self._held
-        while not (rest := rest.lstrip(b"\0")):  # padding
-            if not (rest := self._file.read(_STEP)):
-                return b""
-        if not rest.startswith(MAGIC[: len(rest)]):
-            raise gzip.BadGzipFile(f"{len(rest):,} bytes or more follow the gzip stream")
-        self._stream, self._input, self._held = isal_zlib.decompressobj(wbits=_GZIP), rest, b""
-        return self.read(size)
-
-
-_GZIP = 31  # wbits: gzip header and trailer, RFC 1952
-_TRAILER = 8  # CRC-32 and length, RFC 1952, section 2.3.1
 
 
 def frames_in_archive(path: Place, selection: Selection, tally: Tally) -> Iterator[Found]:
@@ -212,10 +133,10 @@ class _Walk:
 
 
 def _members_inside(inside: str, member: Member) -> Generator[Member]:
-    file = io.BufferedReader(MemberFile(member), _STEP)
+    file = io.BufferedReader(MemberFile(member), STEP)
     start = file.peek(LOOKED_AT)[:LOOKED_AT]
     if packing_of(start) != "zip":
-        for one in _tar_members(inside, file, start, lambda: None):
+        for one in tar_members(inside, file, start, lambda: None):
             yield replace(one, offset=None)
         return
     if member.size > _LARGEST_ZIP_INSIDE:
@@ -246,7 +167,7 @@ def open_members(path: Place, progress: Callable[[int], None] = lambda _offset: 
             if packing_of(start) == "zip":
                 yield _with_progress(zip_members(str(path), file), lambda: progress(file.tell()))
             else:
-                yield _tar_members(str(path), file, start, lambda: progress(file.tell()))
+                yield tar_members(str(path), file, start, lambda: progress(file.tell()))
     except OSError as error:
         raise ArchiveError(str(path), f"cannot be read: {error.strerror or error}") from error
 
@@ -255,79 +176,6 @@ def _with_progress(members: Iterator[Member], progress: Callable[[], None]) -> I
     for member in members:
         yield member
         progress()
-
-
-def _tar_members(path: str, file: IO[bytes], start: bytes, progress: Callable[[], None]) -> Iterator[Member]:
-    if not start:
-        raise ArchiveError(path, "expected a tar archive, found 0 bytes")
-    packing = packing_of(start)
-    # A tar archive begins with a name: only what begins as a page or an answer of a server does is a text.
-    said = text_of(start) if start.startswith(_PAGES) else ""
-    if not packing and (other := said or beginning(start)):
-        raise ArchiveError(path, f"expected a tar or zip archive, found {other}")
-    stream = file
-    if packing == "gzip":
-        stream = cast("IO[bytes]", _Unpacking(file))  # tarfile only reads
-    elif packing in ("bzip2", "xz"):
-        stream = cast("IO[bytes]", Unpacked(file, packing))
-    with _damage_told(path):
-        with _open_tar(stream) as tar:
-            for entry in tar:
-                check_member(tar, entry)  # attributes may have changed its size
-                yield tar_member(entry, partial(_read, path, tar, entry), packed=bool(packing))
-                tar.members.clear()  # type: ignore[attr-defined] # tarfile keeps every member ever seen
-                progress()
-            _drain(path, tar)
-        progress()
-
-
-def _open_tar(stream: IO[bytes]) -> tarfile.TarFile:
-    try:  # this reads the first header
-        return tarfile.open(fileobj=stream, mode="r|", bufsize=_STEP, tarinfo=StrictMember, errors="surrogateescape")
-    except DamagedTarError as error:
-        raise DamagedTarError(f"no tar archive, or damaged from the start: {error}") from error
-
-
-@contextmanager
-def _damage_told(path: str) -> Iterator[None]:
-    try:
-        yield
-    except _UNREADABLE as error:
-        raise ArchiveError(path, _reason(error)) from error
-
-
-def _read(path: str, tar: tarfile.TarFile, member: tarfile.TarInfo) -> Iterator[bytes]:
-    with _damage_told(path):
-        stream = tar.extractfile(member)
-        if member.sparse is None:  # what `extractfile` reads where there are no holes, copied twice less
-            stream = cast("IO[bytes]", tar.fileobj)
-            stream.seek(member.offset_data)
-        left = member.size
-        while stream and left:
-            chunk = stream.read(min(left, _CHUNK))
-            if not chunk:
-                raise ArchiveError(path, f"truncated inside {member.name!r}")
-            left -= len(chunk)
-            yield chunk
-
-
-def _drain(path: str, tar: tarfile.TarFile) -> None:
-    # tarfile stops at the end mark; the rest must be zeros, and reading to the end checks gzip's CRC.
-    stream = tar.fileobj
-    assert stream is not None  # noqa: S101 - an open TarFile has one
-    while chunk := stream.read(_CHUNK):
-        if chunk.strip(b"\0"):
-            raise ArchiveError(path, "data follow the archive's end mark and are not read (joined archives?)")
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, EOFError) or "end of" in str(error):
-        return "truncated: the file ends inside the archive"
-    text = _ISAL_NUMBER.sub("", str(error))
-    return f"damaged: {'CRC or length check failed' if text == 'Incorrect checksum found' else text}"
-
-
-_ISAL_NUMBER = re.compile(r"Error -?\d+ ")
 
 
 def _found(source: str, member: Member, name: str, selection: Selection) -> Found | FrameName:

@@ -5,18 +5,17 @@ from __future__ import annotations
 import bz2
 import io
 import lzma
-import tarfile
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Literal
+from typing import Literal
 
-from hsrgeo.formats.gzipped import MAGIC
 from hsrgeo.formats.names import claims_frame
 from hsrgeo.sources.remote import Place
 from hsrgeo.sources.texts import refuse_special
+from hsrgeo.sources.unpacking import packing_of
 
 ARCHIVE_SUFFIXES = (".tar.gz", ".tgz", ".tar", ".tar.bz2", ".tbz2", ".tbz", ".tar.xz", ".txz", ".zip")
 """Of archives that are read."""
@@ -24,13 +23,10 @@ SEALED_SUFFIXES = (".7z", ".rar", ".alz", ".egg", ".zst", ".tzst", ".lz4", ".tar
 """Of archives that are not read, and may hold frames."""
 SEALED = "may hold frames, and hsrgeo does not read this kind of archive: unpack it, or pack it as .zip or .tar.gz"
 
-_BZIP2, _XZ, _ZIP = b"BZh", b"\xfd7zXZ\0", b"PK\3\4"
 _TAR_MAGIC, _TAR_MAGIC_AT = b"ustar", 257  # POSIX.1-1988, ustar header
 _HEADER_BYTES = 512
 _UNNAMED_SUFFIXES = ("", ".gz", ".bz2", ".xz")
 # ^ of files that may be archives although their names do not say so: "RDR_HSR_202206", "RDR_HSR_202206.tar (1).gz"
-
-Packing = Literal["gzip", "bzip2", "xz", "zip", ""]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +72,6 @@ def is_sealed_name(name: str) -> bool:
     return name.lower().endswith(SEALED_SUFFIXES)
 
 
-def packing_of(start: bytes) -> Packing:
-    """Return how a file is packed as a whole, by its first bytes."""
-    magics: dict[bytes, Packing] = {MAGIC: "gzip", _BZIP2: "bzip2", _XZ: "xz", _ZIP: "zip"}
-    return next((packing for magic, packing in magics.items() if start.startswith(magic)), "")
-
-
 def _begins_as_archive(start: bytes) -> bool:
     packing = packing_of(start)
     first = b""
@@ -98,49 +88,6 @@ def _begins_as_archive(start: bytes) -> bool:
 
 
 _LOOKED_AT = 1 << 16  # a block of bzip2 can be longer; then the name has to tell
-
-
-class Unpacked(io.RawIOBase):
-    """A bzip2 or xz file, unpacked while it is read; gives what it has up to where the file is damaged.
-
-    Args:
-        file: Read forwards from its beginning.
-        packing: How it is packed.
-    """
-
-    def __init__(self, file: IO[bytes], packing: Literal["bzip2", "xz"]) -> None:
-        self._file = file
-        self._new = bz2.BZ2Decompressor if packing == "bzip2" else lzma.LZMADecompressor
-        self._stream = self._new()
-        self._input = b""
-
-    def readable(self) -> bool:
-        """See `io.RawIOBase`."""
-        return True
-
-    def read(self, size: int = -1) -> bytes:
-        """Return 1 to `size` bytes, or none at the end.
-
-        Raises:
-            EOFError, OSError, LZMAError: The file is cut or damaged, or something else follows it.
-        """
-        while True:
-            if self._stream.eof:
-                rest = self._stream.unused_data.lstrip(b"\0") or self._file.read(_STEP).lstrip(b"\0")
-                if not rest:
-                    return b""
-                self._stream, self._input = self._new(), rest  # refuses what is no further stream
-            data = self._stream.decompress(self._input, size)
-            self._input = b""
-            if data:
-                return data
-            if not self._stream.eof and self._stream.needs_input:
-                self._input = self._file.read(_STEP)
-                if not self._input:
-                    raise EOFError("the file ends inside the archive")
-
-
-_STEP = 1 << 18
 
 
 class MemberFile(io.RawIOBase):
@@ -167,14 +114,3 @@ class MemberFile(io.RawIOBase):
         target[:count] = self._rest[:count]
         self._rest = self._rest[count:]
         return count
-
-
-def tar_member(entry: tarfile.TarInfo, read: Callable[[], Iterator[bytes]], *, packed: bool) -> Member:
-    """Return the member that a tar header describes."""
-    link = entry.issym() or entry.islnk()
-    kind: Literal["file", "folder", "link", "special"] = (
-        "file" if entry.isreg() else "folder" if entry.isdir() else "link" if link else "special"
-    )
-    sparse = entry.sparse is not None
-    offset = None if packed or sparse else entry.offset_data
-    return Member(entry.name, entry.size, read, kind, entry.mtime, offset, sparse)

@@ -26,9 +26,10 @@ from hsrgeo.errors import ArchiveError, OptionsError, OutputExistsError, SourceE
 from hsrgeo.formats.names import claims_frame, repeated
 from hsrgeo.sources.archives import open_members
 from hsrgeo.sources.found import Found
-from hsrgeo.sources.members import is_archive, packing_of
+from hsrgeo.sources.members import is_archive
 from hsrgeo.sources.remote import RemotePath
 from hsrgeo.sources.scan import expand, files_below
+from hsrgeo.sources.unpacking import packing_of
 
 
 class VirtualSite:

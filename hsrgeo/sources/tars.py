@@ -1,0 +1,127 @@
+"""Members of tar archives, read forwards as a stream."""
+
+from __future__ import annotations
+
+import lzma
+import re
+import tarfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import IO, Literal, cast
+
+from hsrgeo.errors import ArchiveError
+from hsrgeo.formats.other import beginning, text_of
+from hsrgeo.sources.members import Member
+from hsrgeo.sources.tarheaders import DamagedTarError, StrictMember, check_member
+from hsrgeo.sources.unpacking import ISAL_ERROR, STEP, Gunzipped, Unpacked, packing_of
+
+_PAGES = (b"<", b"{", b"[", b"# ")
+_CHUNK = 1 << 20
+_UNREADABLE: tuple[type[Exception], ...] = (
+    DamagedTarError,
+    tarfile.TarError,
+    EOFError,
+    ISAL_ERROR,
+    lzma.LZMAError,
+    OSError,
+    ValueError,
+    RecursionError,
+)
+# ^ what gzip and tarfile raise where an archive is cut or damaged; the last two from attributes that are no numbers
+#   and from names upon names
+
+
+def tar_members(path: str, file: IO[bytes], start: bytes, progress: Callable[[], None]) -> Iterator[Member]:
+    """Yield the members of a tar archive, compressed or not.
+
+    Args:
+        path: What the archive is called in errors.
+        file: Read forwards from its beginning.
+        start: Its first bytes.
+        progress: Called after each member.
+
+    Raises:
+        ArchiveError: It is no tar archive, damaged, truncated, or followed by junk.
+    """
+    if not start:
+        raise ArchiveError(path, "expected a tar archive, found 0 bytes")
+    packing = packing_of(start)
+    # A tar archive begins with a name: only what begins as a page or an answer of a server does is a text.
+    said = text_of(start) if start.startswith(_PAGES) else ""
+    if not packing and (other := said or beginning(start)):
+        raise ArchiveError(path, f"expected a tar or zip archive, found {other}")
+    stream = file
+    if packing == "gzip":
+        stream = cast("IO[bytes]", Gunzipped(file))  # tarfile only reads
+    elif packing in ("bzip2", "xz"):
+        stream = cast("IO[bytes]", Unpacked(file, packing))
+    with _damage_told(path):
+        with _open_tar(stream) as tar:
+            for entry in tar:
+                check_member(tar, entry)  # attributes may have changed its size
+                yield _member(entry, partial(_read, path, tar, entry), packed=bool(packing))
+                tar.members.clear()  # type: ignore[attr-defined] # tarfile keeps every member ever seen
+                progress()
+            _drain(path, tar)
+        progress()
+
+
+def _open_tar(stream: IO[bytes]) -> tarfile.TarFile:
+    try:  # this reads the first header
+        return tarfile.open(fileobj=stream, mode="r|", bufsize=STEP, tarinfo=StrictMember, errors="surrogateescape")
+    except DamagedTarError as error:
+        raise DamagedTarError(f"no tar archive, or damaged from the start: {error}") from error
+
+
+@contextmanager
+def _damage_told(path: str) -> Iterator[None]:
+    try:
+        yield
+    except _UNREADABLE as error:
+        raise ArchiveError(path, _reason(error)) from error
+
+
+def _read(path: str, tar: tarfile.TarFile, member: tarfile.TarInfo) -> Iterator[bytes]:
+    with _damage_told(path):
+        stream = tar.extractfile(member)
+        if member.sparse is None:  # what `extractfile` reads where there are no holes, copied twice less
+            stream = cast("IO[bytes]", tar.fileobj)
+            stream.seek(member.offset_data)
+        left = member.size
+        while stream and left:
+            chunk = stream.read(min(left, _CHUNK))
+            if not chunk:
+                raise ArchiveError(path, f"truncated inside {member.name!r}")
+            left -= len(chunk)
+            yield chunk
+
+
+def _drain(path: str, tar: tarfile.TarFile) -> None:
+    # tarfile stops at the end mark; the rest must be zeros, and reading to the end checks gzip's CRC.
+    stream = tar.fileobj
+    assert stream is not None  # noqa: S101 - an open TarFile has one
+    while chunk := stream.read(_CHUNK):
+        if chunk.strip(b"\0"):
+            raise ArchiveError(path, "data follow the archive's end mark and are not read (joined archives?)")
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, EOFError) or "end of" in str(error):
+        return "truncated: the file ends inside the archive"
+    text = _ISAL_NUMBER.sub("", str(error))
+    return f"damaged: {'CRC or length check failed' if text == 'Incorrect checksum found' else text}"
+
+
+_ISAL_NUMBER = re.compile(r"Error -?\d+ ")
+
+
+def _member(entry: tarfile.TarInfo, read: Callable[[], Iterator[bytes]], *, packed: bool) -> Member:
+    """Return the member that a tar header describes."""
+    link = entry.issym() or entry.islnk()
+    kind: Literal["file", "folder", "link", "special"] = (
+        "file" if entry.isreg() else "folder" if entry.isdir() else "link" if link else "special"
+    )
+    sparse = entry.sparse is not None
+    offset = None if packed or sparse else entry.offset_data
+    return Member(entry.name, entry.size, read, kind, entry.mtime, offset, sparse)
