@@ -33,7 +33,7 @@ def zip_members(path: str, file: IO[bytes]) -> Iterator[Member]:
     """
     try:
         archive = zipfile.ZipFile(file)
-    except (zipfile.BadZipFile, EOFError, ValueError, NotImplementedError) as error:
+    except (zipfile.BadZipFile, EOFError, ValueError, RuntimeError) as error:
         problem = f"damaged or cut short: the list of members at its end cannot be read ({error})"
         raise ArchiveError(path, problem) from error
     with archive:
