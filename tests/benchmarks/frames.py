@@ -1,4 +1,4 @@
-"""What is measured on: the rebuilt sample frames where they are, simulated frames elsewhere."""
+"""What is measured on: the rebuilt sample frames where they are, else simulated frames."""
 
 from __future__ import annotations
 
@@ -23,13 +23,20 @@ _TIME_OFFSETS = (3, 10)  # tm, tm_in
 
 
 def inputs(folder: Path) -> dict[str, list[Path]]:
-    """Return lists of frames by what they are."""
-    found: dict[str, list[Path]] = {}
+    """Return frames by how much rain they hold: light ones, and dense ones like a real frame in summer.
+
+    Args:
+        folder: Where simulated frames are put if the rebuilt samples are not there.
+    """
     if SAMPLES.is_dir():
-        found["rebuilt"] = sorted(SAMPLES.glob("RDR_CMP_*.bin.gz"))
-    for rain in ("dry", "light", "heavy"):
-        found[rain] = list(write_simulation(folder / rain, start=START, frames=2, rain=rain))
-    return found
+        return {
+            "light": sorted(SAMPLES.glob("RDR_CMP_HSR_PUB_2026*.bin.gz")),
+            "dense": sorted(SAMPLES.glob("RDR_CMP_HSR_PUB_2022*.bin.gz")),
+        }
+    return {
+        "light": list(write_simulation(folder / "light", start=START, frames=2, rain="light")),
+        "dense": list(write_simulation(folder / "dense", start=START, frames=1, rain="heavy")),
+    }
 
 
 def retimed(frame: Path, time: datetime) -> tuple[str, bytes]:
