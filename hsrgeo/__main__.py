@@ -10,6 +10,8 @@ import threading
 import time
 from types import FrameType
 
+from hsrgeo.model.variables import own_variables
+
 _SAME_WISH_S = 2.0
 _AGAIN_S = 0.05
 
@@ -84,6 +86,7 @@ def main() -> None:
     ending.install()
     try:
         _fill_closed_streams()
+        own_variables()
         from hsrgeo.cli import main as run  # noqa: PLC0415 - takes a moment, in which a user may press Ctrl-C
 
         run()

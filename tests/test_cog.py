@@ -4,7 +4,6 @@ import os
 import re
 import subprocess
 import sys
-import threading
 import tomllib
 import warnings
 from collections.abc import Iterator
@@ -32,7 +31,6 @@ from hsrgeo.errors import OptionsError, WriteError
 from hsrgeo.formats.composite import decode
 from hsrgeo.model.frame import Frame
 from hsrgeo.writers.cog import encode_cog, tile_side, write_cog
-from hsrgeo.writers.environment import own_gdal
 from hsrgeo.writers.tiles import Compression
 from tests.conftest import NX, NY, MakeFile, Pixels, frame_name
 from tests.other_gdal import gdal_lonlat, gdal_pixels, gdal_reads, gdalinfo, needs_gdal
@@ -548,33 +546,6 @@ def test_another_proj_on_the_machine_changes_no_byte(
 ) -> None:
     # Debian's proj.db is of another PROJ than the one in rasterio's wheel: obeyed, WGS 84 would lose its EPSG code
     assert files_written(source, tmp_path / "out", **{variable: folder}) == reference
-
-
-def test_threads_do_not_take_proj_from_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
-    # the folder of PROJ's data is one for the whole process
-    monkeypatch.setenv("PROJ_DATA", "/nowhere")
-    inside, leave, order = threading.Event(), threading.Event(), list[str]()
-
-    def first() -> None:
-        with own_gdal():
-            inside.set()
-            leave.wait(10)
-            order.append("first")
-
-    def second() -> None:
-        with own_gdal(), own_gdal():  # one thread may be inside twice
-            order.append("second")
-
-    threads = [threading.Thread(target=first), threading.Thread(target=second)]
-    threads[0].start()
-    assert inside.wait(10)
-    threads[1].start()
-    threads[1].join(0.3)
-    assert order == []
-    leave.set()
-    for thread in threads:
-        thread.join()
-    assert order == ["first", "second"]
 
 
 def test_what_was_written_before_changes_no_byte(big_frame: Frame, reference: dict[str, bytes]) -> None:

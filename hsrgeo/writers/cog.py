@@ -117,6 +117,8 @@ def _blank(grid: Grid, quantity: Quantity, compress: Compression) -> _Blank:
             skeleton = tiff.take_apart(bytes(cog.getbuffer()))
     except (rasterio.errors.RasterioError, ValueError) as error:
         raise WriteError(grid.name, f"GDAL cannot make a COG of {grid.width} x {grid.height} cells: {error}") from error
+    if not {entry.tag for entry in skeleton.ifds[0].entries} >= tiff.PLACE:
+        raise WriteError(grid.name, "GDAL made a COG without a CRS or a place")
     lines = skeleton.ifds[0].text(tiff.GDAL_METADATA).splitlines()
     band_items = "".join(f"{line}\n" for line in lines if " role=" in line)
     return _Blank(skeleton, side, band_items)

@@ -46,10 +46,10 @@ def opened_cog(path: Path) -> Iterator[OpenCog]:
     """
     import rasterio  # noqa: PLC0415 - only where it reads
 
-    from hsrgeo.writers.environment import own_gdal  # noqa: PLC0415
+    from hsrgeo.writers.environment import opened_raster  # noqa: PLC0415
 
     try:
-        with own_gdal(GDAL_PAM_ENABLED="NO", GDAL_GEOREF_SOURCES="INTERNAL"), rasterio.open(path) as dataset:
+        with opened_raster(path) as dataset:
             yield OpenCog(path, dataset)
     except rasterio.errors.RasterioError as error:
         raise ReadbackError(str(path), f"GDAL cannot read it: {error.__cause__ or error}") from error

@@ -17,7 +17,7 @@ import rasterio
 from affine import Affine
 
 from hsrgeo.errors import ReadbackError
-from hsrgeo.writers.environment import own_gdal
+from hsrgeo.writers.environment import opened_raster
 from hsrgeo.writers.tiff import GDAL_METADATA, HEIGHT, WIDTH, Ifd, take_apart
 
 _PLACE = (WIDTH, HEIGHT, 258, 322, 323, 339, 33550, 33922, 34264, 34735, 34736, 34737, 42113)
@@ -124,7 +124,7 @@ def glance(path: Path) -> Glance:
         ReadbackError: GDAL cannot open it.
     """
     try:
-        with own_gdal(GDAL_PAM_ENABLED="NO", GDAL_GEOREF_SOURCES="INTERNAL"), rasterio.open(path) as dataset:
+        with opened_raster(path) as dataset:
             rows, cols = dataset.block_shapes[0]
             return Glance(
                 width=dataset.width,

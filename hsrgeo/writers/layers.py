@@ -85,10 +85,10 @@ def _grid_text(facts: CogFacts) -> str:
 def _opened(path: Path) -> Iterator[Any]:
     import rasterio  # noqa: PLC0415 - only where it reads
 
-    from hsrgeo.writers.environment import own_gdal  # noqa: PLC0415
+    from hsrgeo.writers.environment import opened_raster  # noqa: PLC0415
 
     try:
-        with own_gdal(GDAL_PAM_ENABLED="NO", GDAL_GEOREF_SOURCES="INTERNAL"), rasterio.open(path) as dataset:
+        with opened_raster(path) as dataset:
             yield dataset
     except rasterio.errors.RasterioError as error:
         raise ReadbackError(str(path), f"GDAL cannot read it: {error.__cause__ or error}") from error

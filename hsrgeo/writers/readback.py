@@ -6,7 +6,6 @@ wheel, which wrote the file, so that no bug of one build can hide itself. Withou
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ from affine import Affine
 from numpy.typing import NDArray
 
 from hsrgeo.errors import ReadbackError
+from hsrgeo.model.variables import with_own_variables
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -91,24 +91,30 @@ def read_picture(path: Path) -> Picture:
 @cache
 def _osgeo() -> Any:  # noqa: ANN401 - osgeo has no types
     try:
-        from osgeo import gdal  # noqa: PLC0415 - an optional extra
+        with with_own_variables():  # it reads GDAL_SKIP now
+            from osgeo import gdal  # noqa: PLC0415 - an optional extra
     except ImportError:  # not installed, or for a libgdal that is not there
         return None
     return gdal
 
 
-def _settings(path: Path) -> dict[str, str]:
-    # A COG must say everything itself: QGIS and GDAL leave .tif.aux.xml files behind that would be believed first.
-    # A PNG cannot: its CRS, scale and tags are in its .png.aux.xml.
-    return {} if path.suffix == ".png" else {"GDAL_PAM_ENABLED": "NO", "GDAL_GEOREF_SOURCES": "INTERNAL"}
+def _driver_and_settings(path: Path) -> tuple[str, dict[str, str]]:
+    from hsrgeo.writers.environment import ALONE, PLAIN  # noqa: PLC0415 - imports rasterio
+
+    # A COG says everything itself. A PNG cannot: its CRS, scale and tags are in its .png.aux.xml.
+    return ("PNG", PLAIN) if path.suffix == ".png" else ("GTiff", ALONE)
 
 
 def _read_with_osgeo(gdal: Any, path: Path) -> Picture:  # noqa: ANN401
-    with _osgeo_settings(gdal, _settings(path)):
+    from hsrgeo.writers.environment import regular_file  # noqa: PLC0415 - imports rasterio
+
+    driver, settings = _driver_and_settings(path)
+    with with_own_variables(), _osgeo_settings(gdal, settings):
         try:
-            dataset = gdal.Open(os.fspath(path))
+            dataset = gdal.OpenEx(regular_file(path), gdal.OF_RASTER, allowed_drivers=[driver])
             band = dataset.GetRasterBand(1)
-            overviews = [band.GetOverview(number) for number in range(band.GetOverviewCount())]
+            count = band.GetOverviewCount() if driver == "GTiff" else 0  # beside a PNG they may be anything
+            overviews = [band.GetOverview(number) for number in range(count)]
             place = dataset.GetGeoTransform(can_return_null=True)
             crs = dataset.GetSpatialRef()
             scale, offset = band.GetScale(), band.GetOffset()
@@ -175,13 +181,14 @@ def _osgeo_settings(gdal: Any, settings: dict[str, str]) -> Iterator[None]:  # n
 def _read_with_rasterio(path: Path) -> Picture:
     import rasterio  # noqa: PLC0415 - only where it reads
 
-    from hsrgeo.writers.environment import own_gdal  # noqa: PLC0415
+    from hsrgeo.writers.environment import opened_raster  # noqa: PLC0415 - imports rasterio
 
+    driver, settings = _driver_and_settings(path)
     try:
-        with warnings.catch_warnings(), own_gdal(**_settings(path)):
+        with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a picture without a place is a finding, no warning
-            with rasterio.open(path) as dataset:
-                overviews = len(dataset.overviews(1))
+            with opened_raster(path, driver, settings) as dataset:
+                overviews = len(dataset.overviews(1)) if driver == "GTiff" else 0  # beside a PNG: may be anything
                 return Picture(
                     driver=dataset.driver,
                     bands=dataset.count,
@@ -207,9 +214,9 @@ def _read_with_rasterio(path: Path) -> Picture:
 
 
 def _rasterio_overview(path: Path, whole: Any, number: int) -> Level:  # noqa: ANN401
-    import rasterio  # noqa: PLC0415
+    from hsrgeo.writers.environment import opened_raster  # noqa: PLC0415 - imports rasterio
 
-    with rasterio.open(path, overview_level=number) as dataset:
+    with opened_raster(path, level=number) as dataset:
         return _rasterio_level(whole, dataset, number)
 
 

@@ -10,9 +10,9 @@ import rasterio
 from affine import Affine
 from numpy.typing import NDArray
 
-from hsrgeo.errors import SourceError
+from hsrgeo.errors import ReadbackError, SourceError
 from hsrgeo.model.grid import Grid
-from hsrgeo.writers.environment import own_gdal
+from hsrgeo.writers.environment import opened_raster
 
 _DEPTH_BANDS = ("rain_depth", "rain_depth_max")
 _COUNT_BANDS = ("frames", "windows")
@@ -42,8 +42,7 @@ def read_sum(path: Path) -> SumPicture:
         problem = "is a folder: name one of the COGs in it" if path.is_dir() else "no such file"
         raise SourceError(str(path), problem)
     try:
-        # As the file itself says: QGIS leaves .tif.aux.xml files behind that would be believed first.
-        with own_gdal(GDAL_PAM_ENABLED="NO", GDAL_GEOREF_SOURCES="INTERNAL"), rasterio.open(path) as dataset:
+        with opened_raster(path) as dataset:
             names = list(dataset.descriptions)
             depth_band = next((number for number, name in enumerate(names, 1) if name in _DEPTH_BANDS), None)
             count_band = next((number for number, name in enumerate(names, 1) if name in _COUNT_BANDS), None)
@@ -58,6 +57,8 @@ def read_sum(path: Path) -> SumPicture:
             tags = dataset.tags()
             wkt = dataset.crs.to_wkt(version="WKT2_2019")
             grid = Grid(tags.get("GRID", ""), wkt, Affine(*dataset.transform[:6]), dataset.width, dataset.height)
+    except ReadbackError as error:
+        raise SourceError(str(path), error.problem) from error
     except (rasterio.errors.RasterioError, UnicodeDecodeError, MemoryError) as error:
         raise SourceError(str(path), f"GDAL cannot read it: {error.__cause__ or error}") from error
     return SumPicture(grid, depth, counts.astype(np.int32), tags)

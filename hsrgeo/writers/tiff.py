@@ -17,6 +17,8 @@ WIDTH, HEIGHT = 256, 257
 DESCRIPTION, DATETIME = 270, 306
 TILE_OFFSETS, TILE_BYTE_COUNTS = 324, 325
 GDAL_METADATA = 42112
+PLACE = {33550, 33922, 34735}
+"""ModelPixelScale, ModelTiepoint and GeoKeyDirectory (OGC GeoTIFF 1.1, annex B)."""
 _ASCII, _LONG = 2, 4
 _TYPE_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8}  # TIFF 6.0, section 2
 
