@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from hsrgeo.engine.render import Rendered, RenderOptions, render
     from hsrgeo.engine.series.options import SeriesOptions
     from hsrgeo.engine.series.run import series
+    from hsrgeo.engine.sites import SitesReport, site_offset
     from hsrgeo.engine.stac import write_catalog
     from hsrgeo.engine.verify.run import verify
     from hsrgeo.engine.vrt import write_raw_vrts, write_stacks
@@ -76,6 +77,7 @@ _HOMES = {
     "RenderOptions": "hsrgeo.engine.render",
     "Rendered": "hsrgeo.engine.render",
     "SeriesOptions": "hsrgeo.engine.series.options",
+    "SitesReport": "hsrgeo.engine.sites",
     "SourceError": "hsrgeo.errors",
     "Target": "hsrgeo.products.warp",
     "ThiessenPolygons": "hsrgeo.engine.gauges.polygons",
@@ -97,6 +99,7 @@ _HOMES = {
     "rain_frame": "hsrgeo.products.rain",
     "render": "hsrgeo.engine.render",
     "series": "hsrgeo.engine.series.run",
+    "site_offset": "hsrgeo.engine.sites",
     "thiessen_polygons": "hsrgeo.engine.gauges.polygons",
     "verify": "hsrgeo.engine.verify.run",
     "warp_frame": "hsrgeo.products.warp",
@@ -133,6 +136,7 @@ __all__ = [
     "RenderOptions",
     "Rendered",
     "SeriesOptions",
+    "SitesReport",
     "SourceError",
     "Target",
     "ThiessenPolygons",
@@ -155,6 +159,7 @@ __all__ = [
     "rain_frame",
     "render",
     "series",
+    "site_offset",
     "thiessen_polygons",
     "verify",
     "warp_frame",

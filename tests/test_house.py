@@ -13,7 +13,7 @@ FLOORS = [
     {"areas", "outcome", "recipe", "regions"},
     {"run", "workers"},
     {"options"},
-    {"cubes", "export", "extract", "inspect", "simulate"},
+    {"cubes", "export", "extract", "inspect", "simulate", "sites"},
     {"axis", "verify", "written"},
     {"drawn", "qgis", "series", "stac", "vrt"},
     {"accumulate", "render"},

@@ -18,6 +18,7 @@ from hsrgeo.cli.qgis import qgis
 from hsrgeo.cli.render import render
 from hsrgeo.cli.series import series
 from hsrgeo.cli.simulate import simulate
+from hsrgeo.cli.sites import sites
 from hsrgeo.cli.stac import stac
 from hsrgeo.cli.style import style
 from hsrgeo.cli.verify import verify
@@ -33,7 +34,7 @@ app = typer.Typer(
 _MAIN = (export, info, verify)
 _GIS = (qgis, render, style, vrt, stac)
 _NUMBERS = (cube, series, accumulate)
-_BESIDE = (grids, extract, simulate)
+_BESIDE = (grids, sites, extract, simulate)
 for title, commands in (("Export", _MAIN), ("Maps", _GIS), ("Numbers", _NUMBERS), ("Beside", _BESIDE)):
     for command in commands:
         app.command(no_args_is_help=command is not grids, rich_help_panel=title)(command)

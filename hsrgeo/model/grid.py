@@ -274,7 +274,12 @@ def _central_meridian(wkt2: str) -> float | None:
     return None if meridian is None else float(meridian)
 
 
-def _projections_dir() -> Path:
+def projections_dir() -> Path:
+    """Return the folder of the grids and of the radar sites: in the package, or beside it in a checkout.
+
+    Raises:
+        HsrGeoError: It is missing.
+    """
     package = Path(__file__).resolve().parents[1]
     for folder in (package / "projections", package.parent / "projections"):  # a wheel, then a checkout
         if folder.is_dir():
@@ -307,7 +312,7 @@ MAIN_GRID = "kma-hb-500m"
 @cache
 def grids() -> dict[str, Grid]:
     """Return every grid that hsrgeo knows, by name."""
-    found = [_read_grid(path) for path in sorted(_projections_dir().glob("*.toml"))]
+    found = [_read_grid(path) for path in sorted(projections_dir().glob("*.toml"))]
     return {grid.name: grid for grid in sorted(found, key=lambda grid: grid.cell_size_m)}
 
 
