@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 
+from hsrgeo.errors import HsrGeoWarning
 from hsrgeo.formats.composite import decode
 from hsrgeo.model.frame import Frame
 from hsrgeo.sources.found import Found, read_file
@@ -28,7 +30,7 @@ def open_frame(path: str | Path, *, block: int = 1) -> Frame:
         SourceError: The file cannot be read.
         FrameError: It is not a sound composite; the message says where, what was expected and what was found.
     """
-    return decode(read_file(place(path)), str(path), block=block)
+    return told_aloud(decode(read_file(place(path)), str(path), block=block))
 
 
 def iter_frames(
@@ -52,7 +54,14 @@ def iter_frames(
     """
     listed = listed_sources(sources)
     for found in scan(listed, Selection(start=start, end=end, product=product)):
-        yield decode_found(found)
+        yield told_aloud(decode_found(found))
+
+
+def told_aloud(frame: Frame) -> Frame:
+    """Return a frame, and warn of what a user should know of its file."""
+    for note in frame.notes:
+        warnings.warn(note, HsrGeoWarning, stacklevel=3)
+    return frame
 
 
 def decode_found(found: Found, block: int = 1) -> Frame:

@@ -15,28 +15,38 @@ REFLECTIVITY = QUANTITIES[1]
 BOTH = pytest.mark.parametrize("quantity", STYLED.values(), ids=STYLED)
 LAWS = [KMA_LAW, Law(300, 1.4), Law(1, 0.001), Law(1e-30, 1.6), Law(1e30, 1.6), Law(200, 50), Law(1e300, 1.6)]
 EVERY = np.arange(-(1 << 15), 1 << 15)
-FACTS = """0 (0,200,255) · 0.1 (0,155,245) · 0.5 (0,74,245) · 1 (0,255,0) · 2 (0,190,0) ·
-3 (0,140,0) · 4 (0,90,0) · 5 (255,255,0) · 6 (255,220,31) · 7 (249,205,0) · 8 (224,185,0) · 9 (204,170,0) ·
-10 (255,102,0) · 15 (255,50,0) · 20 (210,0,0) · 25 (180,0,0) · 30 (224,169,255) · 40 (201,105,255) · 50 (179,41,255) ·
-60 (147,0,228) · 70 (179,180,222) · 90 (76,78,177) · 110 (0,3,144) · 150 (51,51,51)"""
-"""KMA composite format, section 4, letter by letter."""
+RAIN_TABLE = """
+250 250 250 0.01 · 0 200 255 0.1 · 0 155 245 0.5 · 0 74 245 1 · 0 255 0 2 · 0 190 0 3 · 0 140 0 4 · 0 90 0 5 ·
+255 255 0 6 · 255 220 31 7 · 249 205 0 8 · 224 185 0 9 · 204 170 0 10 · 255 102 0 15 · 255 50 0 20 · 210 0 0
+25 · 180 0 0 30 · 224 169 255 40 · 201 105 255 50 · 179 41 255 60 · 147 0 228 70 · 179 180 222 90 · 76 78 177
+110 · 0 3 144 150 · 51 51 51 200"""
+REFLECTIVITY_TABLE = """
+250 250 250 -20 · 135 217 255 -10 · 62 193 255 -5 · 7 171 255 0 · 0 141 222 5 · 0 119 179 10 · 105 252 105 12
+· 30 243 30 14 · 0 213 0 16 · 0 164 0 18 · 0 128 0 20 · 255 234 110 22 · 255 220 31 24 · 249 205 0 26 · 224
+185 0 28 · 204 170 0 30 · 250 133 133 32 · 246 62 62 34 · 238 11 11 36 · 213 0 0 38 · 191 0 0 40 · 218 135 255
+42 · 194 62 255 44 · 173 7 255 46 · 146 0 228 48 · 127 0 191 50 · 179 180 222 55 · 128 129 199 60 · 76 78 177
+65 · 31 33 157 70 · 0 3 144 80 · 51 51 51 100"""
+"""KMA's files color_rdr_echo.rgb [mm/h] and color_rdr_DZ.rgb [dBZ]: red, green, blue, and the bound that the colour
+lies below (KMA composite format, section 7)."""
 
 
-def _known() -> list[tuple[str, tuple[int, ...]]]:
-    pairs = (entry.split() for entry in FACTS.replace("\n", " ").split("·"))
-    return [(bound, tuple(map(int, rgb.strip("()").split(",")))) for bound, rgb in pairs]
+def _known(table: str, lowest: str) -> list[tuple[str, tuple[int, ...]]]:
+    rows = [entry.split() for entry in table.replace("\n", " ").split("·")]
+    bounds = [lowest, *(row[3] for row in rows)]
+    return [(bound, tuple(map(int, row[:3]))) for bound, row in zip(bounds, rows, strict=False)]
 
 
-@BOTH
-def test_classes_are_those_of_the_facts(quantity: Quantity) -> None:
-    assert [(one.label, one.rgb) for one in classes_for(quantity)] == _known()
+def test_classes_are_those_of_kma() -> None:
+    assert [(one.label, one.rgb) for one in classes_for(RAIN)] == _known(RAIN_TABLE, "0")
+    assert [(one.label, one.rgb) for one in classes_for(REFLECTIVITY)] == _known(REFLECTIVITY_TABLE, "")
+    assert [(one.label, one.rgb) for one in classes_for(REFLECTIVITY, KMA_LAW)] == _known(RAIN_TABLE, "0")
 
 
 @BOTH
 @pytest.mark.parametrize("law", LAWS, ids=str)
 def test_classes_have_no_gaps_and_end_with_int16(quantity: Quantity, law: Law) -> None:
     classes = classes_for(quantity, law)
-    assert len(classes) == 24
+    assert len(classes) == 25
     for one, following in pairwise(classes):
         assert one.upper == following.lower
         assert one.last + 1 == following.first
@@ -46,11 +56,22 @@ def test_classes_have_no_gaps_and_end_with_int16(quantity: Quantity, law: Law) -
 
 def test_worked_bounds() -> None:
     # 10 log10(200 x 5^1.6) = 23.0103 + 16 x 0.698970 = 34.1938 dBZ; 1 mm/h is 23.0103; 0.1 is 7.0103
-    dbz = {one.label: one for one in classes_for(REFLECTIVITY)}
+    dbz = {one.label: one for one in classes_for(REFLECTIVITY, KMA_LAW)}
     assert [dbz[label].lower for label in ("0.1", "1", "5")] == pytest.approx([7.0103, 23.0103, 34.1938], abs=1e-4)
     assert [dbz[label].first for label in ("0.1", "1", "5")] == [702, 2302, 3420]
+    # 0.01 mm/h is 23.0103 - 32 = -8.9897 dBZ: what is weaker is grey, from the first echo on
+    assert (dbz["0"].first, dbz["0"].last, dbz["0.01"].first) == (-10000, -899, -898)
+    own = {one.label: one for one in classes_for(REFLECTIVITY)}
+    assert [(own[label].first, own[label].last) for label in ("", "-20", "0", "5", "80")] == [
+        (-10000, -2001),
+        (-2000, -1001),
+        (0, 499),
+        (500, 999),
+        (8000, 32767),  # the table ends at 100 dBZ, and the last colour goes on
+    ]
     rain = {one.label: one for one in classes_for(RAIN)}
-    assert [(rain[label].first, rain[label].last) for label in ("0", "0.1", "10", "150")] == [
+    assert rain["0"].last < rain["0"].first  # what is below 0.01 mm/h is stored as 0, which is dry
+    assert [(rain[label].first, rain[label].last) for label in ("0.01", "0.1", "10", "150")] == [
         (1, 9),
         (10, 49),
         (1000, 1499),
@@ -89,7 +110,7 @@ def test_rain_as_kma_stores_it_has_the_same_classes() -> None:
     assert classes_for(RAIN_RATE) == classes_for(RAIN)
 
 
-@pytest.mark.parametrize("code", [code for code in QUANTITIES if code != 1])
+@pytest.mark.parametrize("code", [code for code in QUANTITIES if code not in (1, 5)])
 def test_other_quantities_have_no_classes(code: int) -> None:
     with pytest.raises(OptionsError, match="rain, reflectivity"):
         classes_for(QUANTITIES[code])

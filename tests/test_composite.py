@@ -186,26 +186,46 @@ def test_a_name_without_pattern_leaves_it_to_the_header(
     ("product", "code", "quantity", "unit"),
     [
         ("HSR", 1, "reflectivity", "dBZ"),
-        ("HSP", 1, "rain_rate", "mm/h"),
+        ("HSP", 1, "reflectivity", "dBZ"),
         ("HSP", 5, "rain_rate", "mm/h"),
-        ("PCP", 5, "rain_depth", "mm"),
+        ("HSR", 5, "rain_rate", "mm/h"),
+        ("PCP", 5, "rain_rate", "mm/h"),
         ("HCI", 6, "hydrometeor", ""),
         ("PTY", 7, "precipitation_type", ""),
         ("OTH", 8, "temperature", "degC"),
     ],
 )
-def test_quantity_is_told_by_code_and_product(
-    make_file: MakeFile, product: str, code: int, quantity: str, unit: str
-) -> None:
+def test_quantity_is_told_by_code_alone(make_file: MakeFile, product: str, code: int, quantity: str, unit: str) -> None:
     frame = decode(make_file(data_codes=(code, 2, 3)), frame_name(product=product))
     assert (frame.product, frame.quantity.name, frame.quantity.unit) == (product, quantity, unit)
+
+
+@pytest.mark.parametrize(
+    ("product", "code", "note"),
+    [
+        ("HSR", 1, None),
+        ("HSP", 5, None),
+        ("OTH", 5, None),  # what OTH holds is not known
+        ("HSP", 1, "named HSP (rain_rate), but by its data code 1 it holds reflectivity: read as that"),
+        ("HSR", 5, "named HSR (reflectivity), but by its data code 5 it holds rain_rate: read as that"),
+    ],
+)
+def test_a_name_that_the_content_belies_is_told(make_file: MakeFile, product: str, code: int, note: str | None) -> None:
+    name = frame_name(product=product)
+    frame = decode(make_file(data_codes=(code, 2, 3)), name)
+    assert frame.notes == ((f"{name}: {note}",) if note else ())
+
+
+def test_a_rain_rate_without_a_name_is_hsp(make_file: MakeFile) -> None:
+    frame = decode(make_file(data_codes=(5, 2, 3), ptype=5), "x.bin.gz")  # HSP has the ptype of HSR
+    assert (frame.product, frame.quantity.name, frame.quantity.unit, frame.notes) == ("HSP", "rain_rate", "mm/h", ())
 
 
 @pytest.mark.parametrize("number", [2, 3, 17])
 def test_a_repeated_member_is_read_as_what_it_is(make_file: MakeFile, number: int) -> None:
     # The second member of a name in an archive is called NAME#2: the name still tells what it is.
     gz = decode(make_file(), "a.tar.gz", member=f"09/{frame_name(product='HSP', kind='EXT')}#{number}")
-    assert (gz.product, gz.kind, gz.quantity.name) == ("HSP", "EXT", "rain_rate")
+    assert (gz.product, gz.kind, gz.quantity.name) == ("HSP", "EXT", "reflectivity")
     assert gz.name == frame_name(product="HSP", kind="EXT")
     plain = decode(make_file(gz=False), "a.tar.gz", member=f"09/{frame_name(suffix='.bin')}#{number}")
     assert (plain.product, plain.kind) == ("HSR", "PUB")

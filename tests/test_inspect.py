@@ -189,6 +189,7 @@ def test_an_empty_folder_holds_nothing(tmp_path: Path) -> None:
         "missing": 0,
         "gaps": [],
         "repeated": 0,
+        "notes": [],
         "broken": [],
         "passed_over": {},
     }
@@ -239,6 +240,8 @@ def test_everything_about_a_frame_is_json(frame: Frame, frame_file: bytes) -> No
         "height": 1441,
         "crc32": f"{zlib.crc32(gzip.decompress(frame_file)):08x}",
         "blocks": 1,
+        "notes": [],
+        "capped": None,
         "classes": COUNTS,
         "echo": {"minimum": -5.0, "mean": 24.799, "maximum": 54.99},
     }

@@ -17,8 +17,8 @@ from hsrgeo.model.quantity import (
     Quantity,
     cell_statistics,
     clean_values,
+    dry_values,
     physical_values,
-    quantity_for,
     quantity_named,
 )
 from tests.conftest import COUNTS, Pixels
@@ -102,30 +102,25 @@ def test_class_of_every_boundary_value(code: int, stored: int, name: str, blend:
 
 
 @pytest.mark.parametrize(
-    ("code", "product", "name", "unit", "stored", "value"),
+    ("code", "name", "unit", "stored", "value"),
     [
-        (1, "HSR", "reflectivity", "dBZ", 3500, 35.0),  # 3500 / 100
-        (1, "HSR", "reflectivity", "dBZ", -9999, -99.99),
-        (2, "HSR", "height", "m", 1520, 1520.0),  # scale 1
-        (3, "HSR", "station", "", 17, 17.0),
-        (4, "HSR", "count", "", 3, 3.0),
-        (5, "PCP", "rain_depth", "mm", 1234, 12.34),
-        (5, "HSP", "rain_rate", "mm/h", 562, 5.62),
-        (1, "HSP", "rain_rate", "mm/h", 562, 5.62),
-        (6, "HCI", "hydrometeor", "", 7, 7.0),
-        (7, "PTY", "precipitation_type", "", 4, 4.0),
-        (8, "HSR", "temperature", "degC", 22550, 25.5),  # (22550 - 20000) / 100
-        (8, "HSR", "temperature", "degC", 18765, -12.35),  # (18765 - 20000) / 100
-        (8, "HSR", "temperature", "degC", 20000, 0.0),
-        (8, "HSR", "temperature", "degC", 0, -200.0),  # stored zero is no measured zero here
-        (15, "HSR", "detections", "", 9, 9.0),
+        (1, "reflectivity", "dBZ", 3500, 35.0),  # 3500 / 100
+        (1, "reflectivity", "dBZ", -9999, -99.99),
+        (2, "height", "m", 1520, 1520.0),  # scale 1
+        (3, "station", "", 17, 17.0),
+        (4, "count", "", 3, 3.0),
+        (5, "rain_rate", "mm/h", 562, 5.62),
+        (6, "hydrometeor", "", 7, 7.0),
+        (7, "precipitation_type", "", 4, 4.0),
+        (8, "temperature", "degC", 22550, 25.5),  # (22550 - 20000) / 100
+        (8, "temperature", "degC", 18765, -12.35),  # (18765 - 20000) / 100
+        (8, "temperature", "degC", 20000, 0.0),
+        (8, "temperature", "degC", 0, -200.0),  # stored zero is no measured zero here
+        (15, "detections", "", 9, 9.0),
     ],
 )
-def test_physical_value_worked_by_hand(
-    code: int, product: str, name: str, unit: str, stored: int, value: float
-) -> None:
-    quantity = quantity_for(code, product)
-    assert quantity is not None
+def test_physical_value_worked_by_hand(code: int, name: str, unit: str, stored: int, value: float) -> None:
+    quantity = QUANTITIES[code]
     assert (quantity.name, quantity.unit) == (name, unit)
     got = physical_values(np.array([stored], np.int16), quantity)
     assert got.dtype == np.float32
@@ -140,8 +135,14 @@ def test_defaults_of_values_that_are_no_measurement() -> None:
     assert np.isnan(values[:2]).all()
     assert np.isneginf(values[2:5]).all()  # no echo is minus infinity in dBZ: 10 log10(0)
     assert values[5] == 10
-    rain = physical_values(raw, RAIN_RATE, undetect=0)
-    assert rain[2:].tolist() == [0, 0, 0, 10]
+    assert physical_values(raw, RAIN_RATE)[2:].tolist() == [0, 0, 0, 10]  # no echo is no rain
+    assert physical_values(np.array([0, 1], np.int16), RAIN).tolist() == [0, np.float32(0.01)]
+    assert np.isnan(physical_values(raw, QUANTITIES[2])[:5]).all()  # nothing seen has no height
+
+
+def test_clean_rain_has_no_code_but_nodata() -> None:
+    raw = np.array([-32768, -30000, -29687, -25001, -25000, -22187, -20000, -500, 0, 1, 15000], np.int16)
+    assert dry_values(raw, RAIN_RATE).tolist() == [-30000] * 4 + [0] * 5 + [1, 15000]
 
 
 def test_sixteenths_between_the_codes_are_blends() -> None:
@@ -156,12 +157,6 @@ def test_sixteenths_between_the_codes_are_blends() -> None:
 def test_only_known_codes_have_a_quantity() -> None:
     # the table of data codes in section 1
     assert sorted(QUANTITIES) == [1, 2, 3, 4, 5, 6, 7, 8, 15]
-    for code in (0, 9, 14, 16, -1, 99):
-        assert quantity_for(code, "HSR") is None
-        assert quantity_for(code, "HSP") is None
-    assert quantity_for(2, "HSP") is QUANTITIES[2]  # heights are heights in a rain file too
-    for code, quantity in QUANTITIES.items():
-        assert quantity_for(code, "HSR") is quantity
 
 
 def test_cells_of_the_made_up_frame(pixels: Pixels) -> None:
@@ -255,9 +250,7 @@ def test_dbz_goes_back_to_the_stored_integer(raw: Pixels) -> None:
     assert np.array_equal(np.rint(values[echo] * 100).astype(np.int16), raw[echo])
 
 
-@pytest.mark.parametrize(
-    "quantity", [RAIN, RAIN_RATE, *QUANTITIES.values()], ids=lambda one: f"{one.name}{one.undetect}"
-)
+@pytest.mark.parametrize("quantity", [RAIN, *QUANTITIES.values()], ids=lambda one: f"{one.name}{one.undetect}")
 def test_a_quantity_is_known_by_what_a_file_says_of_it(quantity: Quantity) -> None:
     name, code = quantity.name, quantity.undetect
     for undetect in (code, str(code), np.int16(code), float(code)):

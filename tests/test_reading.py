@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -148,7 +148,7 @@ def test_iter_frames_reads_both_of_two_members_of_one_name(tmp_path: Path, frame
 
 
 def test_iter_frames_of_samples(samples: Path) -> None:
-    minutes = [frame.time.minute for frame in iter_frames(samples)]
+    minutes = [frame.time.minute for frame in iter_frames(samples, start=datetime(2026, 1, 1, tzinfo=hsrgeo.KST))]
     assert minutes == [10, 15]
 
 

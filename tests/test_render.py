@@ -25,7 +25,7 @@ from hsrgeo.gis.classes import STYLED, classes_for
 from hsrgeo.gis.graticule import graticule, scale_bar
 from hsrgeo.gis.map import Plan, map_for, time_label
 from hsrgeo.model.grid import Grid, grids
-from hsrgeo.products.rain import Law, rain_frame
+from hsrgeo.products.rain import KMA_LAW, Law, rain_frame
 from tests.conftest import NX, NY, TIME, MakeFile, Pixels, frame_name
 
 Image = pytest.importorskip("PIL.Image")
@@ -141,7 +141,7 @@ def test_a_magnified_cell_is_a_square(tmp_path: Path, make_file: MakeFile) -> No
     grid = grids()["kma-hb-1km"].crop(hsrgeo.open_frame(tmp_path / frame_name()).crop(window=window).window)
     sheet = map_for(Plan(grid, width=700))
     times = sheet.map_width // 60
-    colour = next(one.rgb for one in classes_for(STYLED["reflectivity"]) if one.first <= 5000 <= one.last)
+    colour = next(one.rgb for one in classes_for(STYLED["reflectivity"], KMA_LAW) if one.first <= 5000 <= one.last)
     part = picture[sheet.top : sheet.top + sheet.map_height, sheet.left : sheet.left + sheet.map_width]
     found = np.argwhere((part == colour).all(axis=-1))
     assert len(found) == times * times
@@ -220,7 +220,7 @@ def test_gif_shows_every_time(hour: Path, tmp_path: Path) -> None:
     assert durations[:7] == [200] * 7
     assert durations[7] > 1000
     sheet = map_for(Plan(hsrgeo.open_frame(hour / frame_name()).crop(window=SEA).grid, width=400))
-    colour = next(one.rgb for one in classes_for(STYLED["reflectivity"]) if one.first <= 3000 <= one.last)
+    colour = next(one.rgb for one in classes_for(STYLED["reflectivity"], KMA_LAW) if one.first <= 3000 <= one.last)
     for order, picture in enumerate(pictures):
         x, y = sheet.pixel(25, 15 + 8 * order)
         is_known = order not in (3, 4, 6)
@@ -471,7 +471,7 @@ def test_the_command_tells_what_it_did(hour: Path, tmp_path: Path) -> None:
 
 def test_sources_that_do_not_go_together(tmp_path: Path, make_file: MakeFile) -> None:
     put(tmp_path / "two", make_file(spot(0), num_data=1))
-    put(tmp_path / "two", make_file(spot(0), num_data=1), TIME, "HSP")
+    put(tmp_path / "two", make_file(spot(0), num_data=1, data_codes=(5,)), TIME, "HSP")
     with pytest.raises(OptionsError, match="HSP and of HSR"):
         render(tmp_path / "two", tmp_path / "x.gif", RenderOptions(jobs=1))
     assert render(tmp_path / "two", tmp_path / "x.png", RenderOptions(product="hsp", window=SEA)).frames == 1
@@ -511,7 +511,9 @@ def test_a_missing_extra_is_told(
 
 
 def test_samples(samples: Path, tmp_path: Path) -> None:
-    result = render(samples, tmp_path / "x.gif", RenderOptions(jobs=1))
+    result = render(
+        samples, tmp_path / "x.gif", RenderOptions(jobs=1, product="HSR", start=datetime(2026, 1, 1, tzinfo=hsrgeo.KST))
+    )
     assert (result.frames, result.width) == (2, 900)
     packed = io.BytesIO((tmp_path / "x.gif").read_bytes())
     with Image.open(packed) as image:

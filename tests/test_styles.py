@@ -30,7 +30,7 @@ from hsrgeo.errors import MissingExtraError, OptionsError
 from hsrgeo.formats.composite import decode
 from hsrgeo.gis.classes import STYLED, classes_for, colours
 from hsrgeo.gis.legend import draw_legend, png, svg
-from hsrgeo.gis.styles import class_label, gdal, qml, raster_pipe, sld
+from hsrgeo.gis.styles import class_label, drawn_classes, gdal, qml, raster_pipe, sld
 from hsrgeo.model.frame import Frame
 from hsrgeo.model.quantity import QUANTITIES, RAIN, RAIN_RATE, Quantity
 from hsrgeo.products.rain import KMA_LAW, Law
@@ -42,10 +42,11 @@ from tests.qgis import needs_qgis, qgis
 REFLECTIVITY = QUANTITIES[1]
 OTHER_LAW = Law(300, 1.4)
 STEEP = Law(200, 0.001)  # all bounds within a few hundredths of a dBZ: some classes have no stored value
-CASES: dict[str, tuple[Quantity, Law]] = {
-    "rain": (RAIN, KMA_LAW),
-    "rain as KMA stores it": (RAIN_RATE, KMA_LAW),
-    "reflectivity": (REFLECTIVITY, KMA_LAW),
+CASES: dict[str, tuple[Quantity, Law | None]] = {
+    "rain": (RAIN, None),
+    "rain as KMA stores it": (RAIN_RATE, None),
+    "reflectivity": (REFLECTIVITY, None),
+    "reflectivity by KMA's law": (REFLECTIVITY, KMA_LAW),
     "reflectivity, other law": (REFLECTIVITY, OTHER_LAW),
     "reflectivity, steep law": (REFLECTIVITY, STEEP),
 }
@@ -57,7 +58,7 @@ SLD = "{http://www.opengis.net/sld}"
 SVG = "{http://www.w3.org/2000/svg}"
 
 
-def cells(quantity: Quantity, law: Law) -> NDArray[np.int16]:
+def cells(quantity: Quantity, law: Law | None) -> NDArray[np.int16]:
     """Return the values on both sides of every class bound, and the codes, in rows of one length."""
     bounds = [one.first + side for one in classes_for(quantity, law) for side in (-2, -1, 0, 1)]
     values = sorted({*bounds, *CODES})
@@ -69,7 +70,7 @@ def parsed(document: str) -> ET.Element:
     return ET.fromstring(document)  # noqa: S314 - our own
 
 
-def cog(folder: Path, frame: Frame, quantity: Quantity, law: Law) -> Path:
+def cog(folder: Path, frame: Frame, quantity: Quantity, law: Law | None) -> Path:
     stored = cells(quantity, law)
     window = (400, 600, stored.shape[1], stored.shape[0])
     return replace(frame.crop(window=window), stored=stored, quantity=quantity).to_cog(folder / "cells.tif")
@@ -138,16 +139,24 @@ def test_qgis_draws_each_class_in_its_colour(drawn: Mapping[str, Any], case: str
 @pytest.mark.parametrize(
     ("case", "labels"),
     [
-        ("rain", {1: "0 - 0.1 mm/h", 2: "0.1 - 0.5 mm/h", 24: "≥ 150 mm/h"}),
-        ("reflectivity", {2: "7.0 - 18.2 dBZ (0.1 - 0.5 mm/h)", 24: "≥ 57.8 dBZ (≥ 150 mm/h)"}),
+        ("rain", {0: "no rain", 1: "0.01 - 0.1 mm/h", 2: "0.1 - 0.5 mm/h", 24: "150 - 200 mm/h and above"}),
+        ("reflectivity", {0: "no echo", 1: "< -20 dBZ", 2: "-20 - -10 dBZ", 32: "80 - 100 dBZ and above"}),
+        (
+            "reflectivity by KMA's law",
+            {
+                1: "< -9.0 dBZ (0 - 0.01 mm/h)",
+                3: "7.0 - 18.2 dBZ (0.1 - 0.5 mm/h)",
+                25: "≥ 57.8 dBZ (150 - 200 mm/h and above)",
+            },
+        ),
     ],
 )
 def test_qgis_lists_the_classes(drawn: Mapping[str, Any], case: str, labels: dict[int, str]) -> None:
     legend = drawn[case][-1]
-    assert len(legend) == 25
-    assert legend[0] == ["no rain", [255, 255, 255, 0]]
+    assert len(legend) == 1 + max(labels)
+    assert legend[0][1] == [255, 255, 255, 0]
     assert {order: legend[order][0].replace(DASH, "-") for order in labels} == labels
-    assert [tuple(colour[:3]) for _label, colour in legend[1:]] == [one.rgb for one in classes_for(CASES[case][0])]
+    assert [tuple(colour[:3]) for _label, colour in legend[1:]] == [one.rgb for one in drawn_classes(*CASES[case])]
 
 
 def test_a_pipe_is_one_element_of_a_style() -> None:
@@ -167,7 +176,7 @@ def test_a_pipe_is_one_element_of_a_style() -> None:
 @EACH
 @pytest.mark.parametrize("option", [[], ["-nearest_color_entry"]], ids=["interpolated", "nearest"])
 def test_gdaldem_draws_each_class_in_its_colour(
-    frame: Frame, tmp_path: Path, quantity: Quantity, law: Law, option: list[str]
+    frame: Frame, tmp_path: Path, quantity: Quantity, law: Law | None, option: list[str]
 ) -> None:
     table, target = tmp_path / "colours.txt", tmp_path / "drawn.tif"
     table.write_text(gdal(quantity, law), encoding="utf-8")
@@ -195,7 +204,7 @@ def test_gdal_table_tells_how_to_use_it() -> None:
 
 
 @EACH
-def test_sld_gives_each_class_its_colour(quantity: Quantity, law: Law) -> None:
+def test_sld_gives_each_class_its_colour(quantity: Quantity, law: Law | None) -> None:
     document = parsed(sld(quantity, law))
     assert (document.tag, document.get("version")) == (f"{SLD}StyledLayerDescriptor", "1.0.0")
     steps = [f"{SLD}{name}" for name in ("NamedLayer", "UserStyle", "FeatureTypeStyle", "Rule", "RasterSymbolizer")]
@@ -216,7 +225,8 @@ def test_sld_gives_each_class_its_colour(quantity: Quantity, law: Law) -> None:
 def test_sld_of_another_law_moves_the_bounds() -> None:
     # 10 mm/h by Z = 300 R^1.4 is 38.7712 dBZ: the first step is 38.78, half a step below is 38.775
     assert 'quantity="38.775"' in sld(REFLECTIVITY, OTHER_LAW)
-    assert 'quantity="39.015"' in sld(REFLECTIVITY)
+    assert 'quantity="39.015"' in sld(REFLECTIVITY, KMA_LAW)
+    assert 'quantity="39.995"' in sld(REFLECTIVITY)  # KMA's own table: a class ends at 40 dBZ
     assert sld(RAIN, OTHER_LAW) == sld(RAIN)
 
 
@@ -234,10 +244,10 @@ def test_other_quantities_and_empty_laws_have_no_style(form: Callable[[Quantity,
 @pytest.mark.parametrize("quantity", STYLED.values(), ids=STYLED)
 def test_labels_meet(quantity: Quantity) -> None:
     labels = [class_label(one, quantity) for one in classes_for(quantity)]
-    assert len(set(labels)) == 24
-    ends = [label.split(f" {DASH} ") for label in labels[:-1]]
+    assert len(set(labels)) == len(labels)
+    ends = [label.removeprefix("< ").split(f" {DASH} ") for label in labels]
     for one, following in pairwise(ends):
-        assert one[1].split()[0] == following[0]
+        assert one[-1].split()[0] == following[0]
 
 
 # Legends
@@ -258,13 +268,16 @@ def test_svg_has_every_colour_and_bound(quantity: Quantity) -> None:
     assert group is not None
     fills = [rect.get("fill") for rect in group.iter(f"{SVG}rect")]
     assert fills == ["#{:02x}{:02x}{:02x}".format(*one.rgb) for one in classes_for(quantity)[::-1]]
-    assert {one.label for one in classes_for(quantity)} <= set(texts(document))
+    every = 1 if quantity.is_rain else 2  # a bound needs a line of text
+    assert {one.label for one in classes_for(quantity)[::every]} <= set(texts(document))
     assert quantity.unit in texts(document)
 
 
-def test_svg_of_reflectivity_has_both_units() -> None:
-    assert texts(svg(REFLECTIVITY))[:2] == ["dBZ", "mm/h"]
-    assert {"57.8", "23.0", "-13.8", "150", "1", "0"} <= set(texts(svg(REFLECTIVITY)))
+def test_svg_of_reflectivity_by_a_law_has_both_units() -> None:
+    assert texts(svg(REFLECTIVITY, KMA_LAW))[:2] == ["dBZ", "mm/h"]
+    assert {"57.8", "23.0", "-9.0", "150", "1", "0"} <= set(texts(svg(REFLECTIVITY, KMA_LAW)))
+    assert texts(svg(REFLECTIVITY))[0] == "dBZ"
+    assert "mm/h" not in texts(svg(REFLECTIVITY))
     assert "rain rate [mm/h] by Z = 300 R^1.4" in svg(REFLECTIVITY, OTHER_LAW)
     assert texts(svg(RAIN))[0] == "mm/h"
 

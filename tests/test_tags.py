@@ -106,7 +106,6 @@ def test_only_synthetic_frames_are_called_synthetic(make_file: MakeFile, frame: 
     ("code", "product", "name", "unit", "codes"),
     [
         (2, "HSR", "height", "m", ("-30000", "-25000")),
-        (5, "PCP", "rain_depth", "mm", ("-30000", "-25000")),
         (5, "HSP", "rain_rate", "mm/h", ("-30000", "-25000")),
         (6, "HCI", "hydrometeor", None, ("-300", "-250")),
         (7, "PTY", "precipitation_type", None, ("0", "1")),
@@ -127,7 +126,38 @@ def test_the_quantity_decides_unit_and_codes(
 def test_a_second_block_says_so(make_file: MakeFile) -> None:
     layers = [make_file.pixels, np.full((NY, NX), 1234, np.int16), np.full((NY, NX), 2, np.int16)]
     tags = frame_tags(decode(make_file(*layers), frame_name(), block=2))
-    assert (tags["SOURCE_BLOCK"], tags["QUANTITY"], tags["COUNT_ECHO"]) == ("2 of 3", "height", str(NX * NY))
+    assert (tags["SOURCE_BLOCK"], tags["QUANTITY"], tags["COUNT_VALUE"]) == ("2 of 3", "height", str(NX * NY))
+    assert "COUNT_ECHO" not in tags  # a height is no echo
+    assert statistics_tags(decode(make_file(*layers), frame_name(), block=2))["STATISTICS_OF"] == (
+        "cells with a value only"
+    )
+
+
+def test_rain_is_dry_where_kma_stores_no_echo(make_file: MakeFile) -> None:
+    # Six cells: outside, two dry, 0.04 and 12.50 mm/h, and one at KMA's cap of 150.00.
+    cells = np.full((NY, NX), -30000, np.int16)
+    cells[0, 1:6] = (-25000, -25000, 4, 1250, 15000)
+    rain = decode(make_file(cells, data_codes=(5,)), frame_name(product="HSP")).crop(window=(0, 0, 6, 1))
+    clean = rain.clean()
+    assert clean.raw.tolist() == [[-30000, 0, 0, 4, 1250, 15000]]
+    tags = frame_tags(clean)
+    assert (tags["UNDETECT"], tags["VALUES"], tags["COUNT_CAPPED"]) == ("0", "clean", "1")
+    assert [tags[f"COUNT_{name}"] for name in ("NODATA", "UNDETECT", "ECHO", "BLEND")] == ["1", "2", "3", "0"]
+    # Of the five observed: mean (4 + 1250 + 15000) / 5 = 3250.8; mean of squares (16 + 1562500 + 225000000) / 5 =
+    # 45312503.2; variance 45312503.2 - 3250.8^2 = 34744802.56; 5 of 6 cells are 83.33 %
+    assert statistics_tags(clean) == {
+        "STATISTICS_MINIMUM": "0",
+        "STATISTICS_MAXIMUM": "15000",
+        "STATISTICS_MEAN": "3250.8000",
+        "STATISTICS_STDDEV": f"{34744802.56**0.5:.4f}",
+        "STATISTICS_VALID_PERCENT": "83.33",
+        "STATISTICS_OF": "observed cells, dry ones are 0",
+    }
+    raw = frame_tags(rain)  # bit for bit as stored
+    assert (raw["UNDETECT"], raw["VALUES"], raw["COUNT_CAPPED"]) == ("-25000", "raw", "1")
+    dry = replace(clean, stored=np.zeros((1, 2), np.int16))
+    assert statistics_tags(dry)["STATISTICS_MEAN"] == "0.0000"
+    assert statistics_tags(replace(clean, stored=np.full((1, 2), -30000, np.int16))) == {}
 
 
 def test_statistics_worked_by_hand(frame: Frame) -> None:

@@ -14,6 +14,7 @@ _TOLD = 10  # broken frames printed
 def follow(run: Cube, out: Path, *, quiet: bool, json: bool) -> None:
     """Run to the end and tell what came of it."""
     begun = time.perf_counter()
+    known = len(run.notes)
     for note in run.notes:
         say(f"note: {note}")
     broken = Broken(_TOLD)
@@ -21,6 +22,8 @@ def follow(run: Cube, out: Path, *, quiet: bool, json: bool) -> None:
         for outcome in run:
             broken.note(outcome)
     finally:  # where an error ends the run, what came before it is told too
+        for note in run.notes[known:]:
+            say(f"note: {note}")
         broken.tell(run.counts["failed"], "; --json tells them")
     seconds = time.perf_counter() - begun
     counts, total = run.counts, run.counts.total()

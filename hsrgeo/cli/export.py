@@ -2,12 +2,15 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from hsrgeo.cli import options
 from hsrgeo.cli.common import Status, honest_exit, say, time_option
+
+if TYPE_CHECKING:  # names in signatures of helpers only: Typer reads those of commands
+    from hsrgeo.products.rain import Law
 
 
 class FormatChoice(StrEnum):
@@ -41,7 +44,14 @@ def export(
     size: options.Size = None,
     regions: options.Regions = None,
     quantity: options.Quantity = options.QuantityChoice.stored,
-    zr: options.Zr = (200.0, 1.6),
+    zr: Annotated[
+        tuple[float, float] | None,
+        typer.Option(
+            metavar="A B",
+            help="Z = A R^B, for --quantity rain: 200 1.6 unless given; else the classes of --qgis, not KMA's for dBZ.",
+            rich_help_panel=options.PRODUCT,
+        ),
+    ] = None,
     crs: options.Crs = None,
     resolution: options.Resolution = None,
     resampling: options.Resampling = options.ResamplingChoice.nearest,
@@ -110,8 +120,10 @@ def export(
         from hsrgeo.engine.recipe import DEFAULT_NAME  # noqa: PLC0415
         from hsrgeo.errors import OptionsError  # noqa: PLC0415
         from hsrgeo.model.times import parse_step  # noqa: PLC0415
+        from hsrgeo.products.rain import KMA_LAW, Law  # noqa: PLC0415
         from hsrgeo.sources.remote import RemotePath, target  # noqa: PLC0415
 
+        colours_only = qgis and quantity is options.QuantityChoice.stored
         wanted = ExportOptions(
             bbox=bbox,
             window=window,
@@ -127,7 +139,7 @@ def export(
             values=values.value,
             name=DEFAULT_NAME if name is None else name,
             quantity=quantity.value,
-            zr=zr,
+            zr=KMA_LAW if zr is None or colours_only else zr,
             crs=crs,
             resolution=resolution,
             resampling=resampling.value,
@@ -147,16 +159,16 @@ def export(
         report = Report(run_export(sources, folder, wanted), folder, quiet=quiet, json=json_, dry_run=dry_run)
         report.follow()
         if qgis and report.any_output:
-            _write_project(Path(out), quiet=quiet)
+            _write_project(Path(out), Law(*zr) if zr is not None and colours_only else None, quiet=quiet)
         raise typer.Exit(Status.BROKEN if report.failed else Status.DONE)
 
 
-def _write_project(out: Path, *, quiet: bool) -> None:
+def _write_project(out: Path, law: "Law | None", *, quiet: bool) -> None:
     from hsrgeo.engine.qgis import write_project  # noqa: PLC0415
     from hsrgeo.errors import OutputExistsError  # noqa: PLC0415
 
     try:
-        path = write_project(out)  # a law given is that of rain, which is made already
+        path = write_project(out, law=law)
     except OutputExistsError as error:
         say(f"note: {error.path} was saved from QGIS since, and stays; `hsrgeo qgis {out} --overwrite` replaces it")
         return

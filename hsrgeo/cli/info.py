@@ -63,6 +63,8 @@ def _tell_frame(frame: "Frame") -> None:
         f"minimum {echo['minimum']:g}, mean {echo['mean']:.2f}, maximum {echo['maximum']:g} {unit}" if echo else "none"
     )
     answer(f"{frame.name}{made_up}")
+    for note in frame.notes:
+        say(f"note: {note}")
     for label, value in (
         ("product", f"{frame.product} {frame.kind}".strip()),
         ("time", f"{frame.time:%Y-%m-%d %H:%M} KST  ({utc_text(frame.time)})"),
@@ -73,6 +75,7 @@ def _tell_frame(frame: "Frame") -> None:
         ("nodata", f"{counts.nodata:,} cells ({100 * counts.nodata / cells:.1f} %)"),
         ("undetect", f"{counts.undetect:,} cells ({100 * counts.undetect / cells:.1f} %)"),
         ("echo", f"{counts.echo:,} cells ({100 * counts.echo / cells:.1f} %): {told}"),
+        *_capped(frame),
         ("blends", f"{counts.blend:,} cells, counted as nodata or undetect"),
         (
             "header",
@@ -81,6 +84,15 @@ def _tell_frame(frame: "Frame") -> None:
         ("CRC-32", f"{frame.crc32:08x}"),
     ):
         answer(f"  {label:9} {value}")
+
+
+def _capped(frame: "Frame") -> list[tuple[str, str]]:
+    if not frame.capped:
+        return []
+    from hsrgeo.model.quantity import CAP_MM_H  # noqa: PLC0415
+
+    cells = counted(frame.capped, "cell")
+    return [("capped", f"{cells} at {CAP_MM_H:.2f} {frame.quantity.unit}, the highest rate that HSP stores")]
 
 
 def _fields(header: "Header") -> str:
@@ -106,6 +118,10 @@ def _tell_summary(summary: "Summary") -> None:
         answer(f"            {len(summary.gaps) - _TOLD:,} more gaps: --json lists them")
     if summary.repeated:
         answer(f"  repeated  {counted(summary.repeated, 'frame')} of a time that is there already")
+    for note in summary.notes[:_TOLD]:
+        answer(f"  note      {note}")
+    if len(summary.notes) > _TOLD:
+        answer(f"  note      {len(summary.notes) - _TOLD:,} more: --json lists them")
     for error in summary.broken[:_TOLD]:
         answer(f"  broken    {error}")
     if len(summary.broken) > _TOLD:

@@ -12,9 +12,11 @@ from hsrgeo.cli.left_out import tell_left_out
 def qgis(
     out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder of an export, with COGs in it.")],
     zr: Annotated[
-        tuple[float, float],
-        typer.Option(metavar="A B", help="Z = A R^B: where the classes of rain lie in dBZ."),
-    ] = (200.0, 1.6),
+        tuple[float, float] | None,
+        typer.Option(
+            metavar="A B", help="Reflectivity in the classes of rain by Z = A R^B, in place of KMA's for dBZ."
+        ),
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a project that was saved from QGIS.")] = False,
 ) -> None:
     """Write OUT/hsrgeo.qgz: a QGIS project in which the frames of an export play as an animation.
@@ -27,7 +29,7 @@ def qgis(
         from hsrgeo.engine.qgis import make_project  # noqa: PLC0415 - only where it runs
         from hsrgeo.products.rain import Law  # noqa: PLC0415
 
-        project = make_project(out, law=Law(*zr), overwrite=overwrite)
+        project = make_project(out, law=None if zr is None else Law(*zr), overwrite=overwrite)
         held = project.held
         answer(str(project.path))
         status = tell_left_out(counted(held.frames, "layer"), held.damaged, held.missing)

@@ -57,10 +57,14 @@ def render(
     quantity: Annotated[
         ShownChoice, typer.Option(help="Rain rate in mm/h, or reflectivity in dBZ.", rich_help_panel=_LOOK)
     ] = ShownChoice.rain,
-    zr: Annotated[tuple[float, float], typer.Option(metavar="A B", help="Z = A R^B.", rich_help_panel=_LOOK)] = (
-        200.0,
-        1.6,
-    ),
+    zr: Annotated[
+        tuple[float, float] | None,
+        typer.Option(
+            metavar="A B",
+            help="Z = A R^B, 200 1.6 unless given; reflectivity then has the classes of rain.",
+            rich_help_panel=_LOOK,
+        ),
+    ] = None,
     width: Annotated[
         int,
         typer.Option(

@@ -46,6 +46,7 @@ class Report:
         self._json = json
         self._dry_run = dry_run
         self._broken = Broken(_TOLD)
+        self._notes_told = 0
         self._begun = time.perf_counter()
 
     @property
@@ -60,8 +61,7 @@ class Report:
 
     def follow(self) -> None:
         """Run to the end and tell what came of it."""
-        for note in self._run.notes:
-            say(f"note: {note}")
+        self._tell_notes()
         try:
             for outcome in self._outcomes():
                 self._note(outcome)
@@ -100,7 +100,13 @@ class Report:
                 progress.update(bar, total=max(tally.total_bytes, 1), completed=tally.read_bytes, frames=frames)
                 yield outcome
 
+    def _tell_notes(self) -> None:
+        for note in self._run.notes[self._notes_told :]:
+            say(f"note: {note}")
+        self._notes_told = len(self._run.notes)
+
     def _tell_errors(self) -> None:
+        self._tell_notes()
         rest = "" if self._dry_run else f"; all are in {self._out / MANIFEST}"
         self._broken.tell(self._run.counts["failed"], rest)
 

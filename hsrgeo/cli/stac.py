@@ -29,9 +29,11 @@ def stac(
         typer.Option("--id", metavar="ID", help="Of the collection; else of product and quantity."),
     ] = None,
     zr: Annotated[
-        tuple[float, float],
-        typer.Option(metavar="A B", help="Z = A R^B: where the classes of rain lie in dBZ, in the styles."),
-    ] = (200.0, 1.6),
+        tuple[float, float] | None,
+        typer.Option(
+            metavar="A B", help="Styles of reflectivity in the classes of rain by Z = A R^B, not KMA's of dBZ."
+        ),
+    ] = None,
 ) -> None:
     """Write OUT/collection.json: a STAC catalogue of an export, to search by place and time.
 
@@ -43,7 +45,7 @@ def stac(
         from hsrgeo.engine.stac import make_catalog  # noqa: PLC0415 - only where it runs
         from hsrgeo.products.rain import Law  # noqa: PLC0415
 
-        made = make_catalog(out, items=items.value, name=name, law=Law(*zr))
+        made = make_catalog(out, items=items.value, name=name, law=None if zr is None else Law(*zr))
         answer(str(made.path))
         where = "items.parquet" if made.form == "parquet" else "items/"
         missing = (*made.held.missing, *made.lacking)

@@ -39,24 +39,26 @@ def style(
         StyleChoice,
         typer.Option("--as", help="A style for QGIS, GeoServer or gdaldem; or a legend (png needs Pillow)."),
     ],
-    zr: Annotated[tuple[float, float], typer.Option(metavar="A B", help="Z = A R^B: gives the bounds in dBZ.")] = (
-        200.0,
-        1.6,
-    ),
+    zr: Annotated[
+        tuple[float, float] | None,
+        typer.Option(
+            metavar="A B", help="Reflectivity in the classes of rain by Z = A R^B, in place of KMA's for dBZ."
+        ),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", metavar="FILE", help="File to write; without it, stdout.")
     ] = None,
 ) -> None:
-    """Print KMA's rain colours as a style for another program, or as a legend.
+    """Print KMA's colours of rain or reflectivity as a style for another program, or as a legend.
 
-    The classes are KMA's, in mm/h, the same for both quantities; no rain and not observed are transparent.
+    The classes are KMA's own, in mm/h or dBZ; no rain and not observed are transparent.
     """
     with honest_exit():
         from hsrgeo.gis.classes import STYLED  # noqa: PLC0415 - commands import what they need when they run
         from hsrgeo.products.rain import Law  # noqa: PLC0415
         from hsrgeo.writers.files import write_file  # noqa: PLC0415
 
-        law = Law(*zr)
+        law = None if zr is None else Law(*zr)
         if as_ is StyleChoice.png and out is None and sys.stdout.isatty():
             raise OptionsError("a PNG is nothing for a terminal: give --out FILE")
         data = _made(as_, STYLED[quantity.value], law)
@@ -66,7 +68,7 @@ def style(
             write_file(out, data)
 
 
-def _made(form: StyleChoice, quantity: "Quantity", law: "Law") -> bytes:
+def _made(form: StyleChoice, quantity: "Quantity", law: "Law | None") -> bytes:
     from hsrgeo.gis import legend, styles  # noqa: PLC0415 - only where they run
 
     match form:

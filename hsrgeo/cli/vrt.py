@@ -14,6 +14,12 @@ def vrt(
         list[str], typer.Argument(metavar="OUT | SOURCE", help="Folder of an export; with --raw frames and folders.")
     ],
     region: Annotated[str | None, typer.Option(metavar="NAME", help="Only this region of the export.")] = None,
+    zr: Annotated[
+        tuple[float, float] | None,
+        typer.Option(
+            metavar="A B", help="Reflectivity in the classes of rain by Z = A R^B, in place of KMA's for dBZ."
+        ),
+    ] = None,
     raw: Annotated[
         bool, typer.Option("--raw", help="A VRT for each stored frame (.bin, .bin.gz): GDAL reads it in place.")
     ] = False,
@@ -32,20 +38,21 @@ def vrt(
         from hsrgeo.errors import OptionsError  # noqa: PLC0415 - only where it runs
 
         if raw:
-            if region is not None:
-                raise OptionsError("--region is of an export: not with --raw")
+            if region is not None or zr is not None:
+                raise OptionsError("--region and --zr are of an export: not with --raw")
             raise typer.Exit(_raw(sources, out))
         if out is not None:
             raise OptionsError("--out goes with --raw: the VRT of an export lies in its folder")
         if len(sources) != 1:
             raise OptionsError(f"{len(sources)} folders: expected the OUT of one export, or --raw")
-        raise typer.Exit(_stack(Path(sources[0]), region))
+        raise typer.Exit(_stack(Path(sources[0]), region, zr))
 
 
-def _stack(out: Path, region: str | None) -> Status:
+def _stack(out: Path, region: str | None, zr: tuple[float, float] | None) -> Status:
     from hsrgeo.engine.vrt import make_stacks  # noqa: PLC0415 - only where it runs
+    from hsrgeo.products.rain import Law  # noqa: PLC0415
 
-    stacked = make_stacks(out, region=region)
+    stacked = make_stacks(out, region=region, law=None if zr is None else Law(*zr))
     held = stacked.held
     for path in stacked.paths:
         answer(str(path))

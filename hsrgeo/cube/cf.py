@@ -12,6 +12,7 @@ References:
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
@@ -38,7 +39,6 @@ LICENCE_ID = "LicenseRef-KOGL-1"
 _STANDARD = {
     "reflectivity": ("equivalent_reflectivity_factor", "dBZ", "radar reflectivity, composite"),
     "rain_rate": ("rainfall_flux", "kg m-2 h-1", "rain rate (1 kg m-2 h-1 is 1 mm/h)"),
-    "rain_depth": ("rainfall_amount", "kg m-2", "rain depth (1 kg m-2 is 1 mm)"),
     "height": ("", "m", "height of the observation"),
     "temperature": ("air_temperature", "degree_Celsius", "temperature"),
 }
@@ -73,6 +73,8 @@ def values_attrs(quantity: Quantity, *, cleaned: bool) -> dict[str, Any]:
         "values": "clean" if cleaned else "raw",
         "grid_mapping": GRID_MAPPING,
     }
+    if quantity.cap is not None:
+        attrs["cap"] = np.int16(quantity.cap)
     if not standard:
         del attrs["standard_name"]
     if not quantity.offset:
@@ -95,7 +97,7 @@ def quantity_of(attrs: dict[str, Any]) -> Quantity:
     known = quantity_named(name, attrs.get("undetect", 0))
     if known is None:
         raise SourceError(name or "cube", "holds no quantity that hsrgeo knows")
-    return known
+    return replace(known, cap=int(attrs["cap"])) if "cap" in attrs else known
 
 
 def coordinates(grid: Grid, times: Sequence[datetime], *, lonlat: bool) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from hsrgeo.model.frame import Frame
 from hsrgeo.model.grid import Grid
 from hsrgeo.model.header import Header
 from hsrgeo.products.making import Making
-from hsrgeo.reading import decode_found
+from hsrgeo.reading import decode_found, told_aloud
 from hsrgeo.sources.found import Found
 from hsrgeo.sources.remote import RemotePath, place
 from hsrgeo.sources.scan import scan
@@ -154,7 +154,7 @@ def _first_sound(
     for time in sorted(by_time):
         for candidate in list(by_time[time]):
             try:
-                frame = decode_found(candidate.found, making.block)
+                frame = told_aloud(decode_found(candidate.found, making.block))
                 return candidate, frame.grid, making.of(frame)
             except FrameError as error:
                 broken.append((time, str(error)))

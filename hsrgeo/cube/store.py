@@ -37,7 +37,7 @@ SERIES_SIDE = 32
 _BAND_BYTES = 48 << 20
 # ^ unpacked, of a band of rows over a chunk's times: what gathering needs at a time
 _LEVEL = 3  # of zstd
-_NAMES = {"reflectivity": "equivalent_reflectivity_factor", "rain_depth": "rainfall_amount"}
+_NAMES = {"reflectivity": "equivalent_reflectivity_factor"}
 # ^ of variables in files, where the quantity's own is not one that CF's readers look for
 
 

@@ -21,6 +21,7 @@ from hsrgeo.cube.store import Layout
 from hsrgeo.errors import OptionsError, SourceError
 from hsrgeo.formats.names import FrameName
 from hsrgeo.model.grid import Grid
+from hsrgeo.model.quantity import quantity_of_tags
 from hsrgeo.model.times import export_step
 from hsrgeo.sources.catalogs import catalog_frames, is_catalog
 from hsrgeo.writers.layers import CogFacts, cog_facts, read_cog
@@ -162,7 +163,9 @@ def open_export(out: Path, view: View) -> xr.Dataset:
     times = sorted(paths)
     facts = cog_facts(paths[times[0]])
     grid = Grid(facts.tags.get("GRID", ""), facts.wkt2, facts.transform, facts.width, facts.height)
-    quantity = quantity_of({"quantity": facts.tags.get("QUANTITY"), "undetect": facts.tags.get("UNDETECT", 0)})
+    quantity = quantity_of_tags(facts.tags)
+    if quantity is None:
+        raise SourceError(str(paths[times[0]]), f"holds {facts.tags.get('QUANTITY')!r}, no quantity that hsrgeo knows")
     rows, cols = (slice(None), slice(None)) if view.area is None else grid.window_for(view.area).slices
     layers = [CogLayer(str(paths[time]), facts) for time in times]
     dataset = packed_dataset(

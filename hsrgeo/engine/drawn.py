@@ -5,7 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
 from itertools import chain, islice
@@ -19,6 +19,7 @@ from hsrgeo.errors import HsrGeoError, OptionsError, as_value
 from hsrgeo.formats.names import FrameName
 from hsrgeo.gis.map import Plan, map_for
 from hsrgeo.model.frame import Frame
+from hsrgeo.model.quantity import CAP_MM_H
 from hsrgeo.model.rank import LOWEST
 from hsrgeo.model.window import Area
 from hsrgeo.reading import decode_found
@@ -27,6 +28,7 @@ from hsrgeo.sources.found import Found
 Entry = Found | Exported
 
 _POOL_FROM = 48  # frames; starting processes takes longer than drawing fewer
+_NOTES = 5  # on frames, told one by one
 _LONG_GAP = 24  # missing times (two hours of KMA's); a longer gap is one picture that tells its ends
 
 
@@ -51,6 +53,8 @@ class Reel:
     times: set[datetime]
     """Of all frames, the broken ones too."""
     broken: list[HsrGeoError]
+    notes: list[str] = field(default_factory=list)
+    """What a user should know of the frames that are shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +66,9 @@ class _Drawn:
     packed: bytes = b""
     synthetic: bool = False
     error: HsrGeoError | None = None
+    notes: tuple[str, ...] = ()
+    capped: int = 0
+    """Cells at the highest rate that is stored."""
 
 
 def first_sound(entries: Iterator[Entry]) -> tuple[list[Entry], Frame | None]:
@@ -96,7 +103,7 @@ def draw(entries: Iterator[Entry], plan: Plan, area: Area | None, workers: int, 
         MissingExtraError: Something of the extra ``render`` is not installed.
     """
     map_for(plan)  # what is missing is missing for all of them: it is no frame's fault
-    best: dict[datetime, tuple[Standing, Moment]] = {}
+    best: dict[datetime, tuple[_Drawn, Moment]] = {}
     reel = Reel({}, set(), [])
     products: set[str] = set()
     first = list(islice(entries, _POOL_FROM))
@@ -112,13 +119,24 @@ def draw(entries: Iterator[Entry], plan: Plan, area: Area | None, workers: int, 
             if len(products) > 1:
                 raise OptionsError(f"there are frames of {' and of '.join(sorted(products))}: choose one product")
             time = drawn.told.time
-            if time not in best or best[time][0] < drawn.standing:
+            if time not in best or best[time][0].standing < drawn.standing:
                 place = (shelf.seek(0, 2), len(drawn.packed))
                 shelf.write(drawn.packed)
-                best[time] = (drawn.standing, Moment(time, place=place, synthetic=drawn.synthetic))
-    reel.moments = {time: moment for time, (_standing, moment) in best.items()}
+                best[time] = (replace(drawn, packed=b""), Moment(time, place=place, synthetic=drawn.synthetic))
+    reel.moments = {time: moment for time, (_drawn, moment) in best.items()}
+    reel.notes = _notes([drawn for drawn, _moment in best.values()])
     reel.broken.sort(key=str)
     return reel
+
+
+def _notes(shown: list[_Drawn]) -> list[str]:
+    told = [note for drawn in shown for note in drawn.notes]
+    notes = told[:_NOTES] + ([f"{len(told) - _NOTES:,} more notes of this kind"] if len(told) > _NOTES else [])
+    if capped := sum(drawn.capped for drawn in shown):
+        notes.append(
+            f"{capped:,} cells at {CAP_MM_H:.2f} mm/h, the highest rate that HSP stores: there it may rain harder"
+        )
+    return notes
 
 
 def timeline(reel: Reel, step: timedelta) -> tuple[list[Moment], list[tuple[datetime, datetime, int]]]:
@@ -188,4 +206,11 @@ def _draw_one(entry: Entry, plan: Plan, area: Area | None) -> _Drawn:
     except HsrGeoError as error:
         return _Drawn(entry.told, (LOWEST, label), error=as_value(error))
     told = FrameName(frame.product, frame.kind, frame.time)
-    return _Drawn(told, (frame.rank, label), packed, synthetic=frame.header.synthetic)
+    return _Drawn(
+        told,
+        (frame.rank, label),
+        packed,
+        synthetic=frame.header.synthetic,
+        notes=frame.notes,
+        capped=part.capped or 0,
+    )

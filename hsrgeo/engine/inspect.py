@@ -16,7 +16,7 @@ from hsrgeo.engine.workers.parallel import in_batches, run_parallel
 from hsrgeo.errors import HsrGeoError, as_value
 from hsrgeo.model.frame import Frame
 from hsrgeo.model.times import FRAME_STEP, kst_text, utc_text
-from hsrgeo.reading import decode_found, open_frame
+from hsrgeo.reading import decode_found
 from hsrgeo.sources.found import Found, Tally
 from hsrgeo.sources.members import is_archive
 from hsrgeo.sources.scan import expand, is_folder, scan
@@ -40,6 +40,8 @@ class Summary:
     """Product, first and last missing time, and how many are missing, against the 5-minute step."""
     repeated: int = 0
     """Frames whose product and time another frame has too."""
+    notes: list[str] = field(default_factory=list)
+    """See `Frame.notes`; of every frame that has any."""
     broken: list[HsrGeoError] = field(default_factory=list)
     tally: Tally = field(default_factory=Tally)
 
@@ -62,6 +64,7 @@ class Summary:
                 for product, start, end, count in self.gaps
             ],
             "repeated": self.repeated,
+            "notes": self.notes,
             "broken": [{"type": type(error).__name__, "message": str(error)} for error in self.broken],
             "passed_over": dict(self.tally.passed_over),
         }
@@ -84,7 +87,7 @@ def inspect(sources: Sequence[str | Path], *, jobs: int = -1) -> Iterator[Frame 
             yield summarise(str(path), jobs=jobs)
         else:
             try:
-                yield open_frame(str(path))
+                yield decode_found(Found(str(path), None, None, 0))
             except HsrGeoError as error:
                 yield error
 
@@ -95,10 +98,11 @@ def summarise(path: str | Path, *, jobs: int = -1) -> Summary:
     times: dict[str, list[datetime]] = {}
     found = scan([path], Selection(), summary.tally)
     for batch in run_parallel(_check, in_batches(found, _BATCH), count_workers(jobs)):
-        for one, error in batch:
-            if error is not None or one.told is None:
-                summary.broken.append(error or HsrGeoError(one.source))
+        for one, problem in batch:
+            if isinstance(problem, HsrGeoError) or one.told is None:
+                summary.broken.append(problem if isinstance(problem, HsrGeoError) else HsrGeoError(one.source))
                 continue
+            summary.notes += problem
             summary.frames += 1
             summary.products[f"{one.told.product} {one.told.kind}".strip()] += 1
             times.setdefault(one.told.product, []).append(one.told.time)
@@ -109,6 +113,7 @@ def summarise(path: str | Path, *, jobs: int = -1) -> Summary:
         summary.first = min(filter(None, (summary.first, unique[0])))
         summary.last = max(filter(None, (summary.last, unique[-1])))
     summary.broken.sort(key=str)
+    summary.notes.sort()
     return summary
 
 
@@ -142,6 +147,8 @@ def frame_json(frame: Frame) -> dict[str, Any]:
         "height": frame.grid.height,
         "crc32": f"{frame.crc32:08x}",
         "blocks": frame.blocks,
+        "notes": list(frame.notes),
+        "capped": frame.capped,
         "classes": {name: getattr(frame.cells, name) for name in ("nodata", "undetect", "echo", "blend")},
         "echo": echo_statistics(frame),
         "header": header,
@@ -160,16 +167,16 @@ def echo_statistics(frame: Frame) -> dict[str, float] | None:
     return {name: round((value - frame.quantity.minus) / frame.quantity.scale, 4) for name, value in values.items()}
 
 
-def _check(batch: Sequence[Found]) -> list[tuple[Found, HsrGeoError | None]]:
-    return [(dataclasses.replace(found, data=None), _problem(found)) for found in batch]
+def _check(batch: Sequence[Found]) -> list[tuple[Found, HsrGeoError | tuple[str, ...]]]:
+    return [(dataclasses.replace(found, data=None), _checked(found)) for found in batch]
 
 
-def _problem(found: Found) -> HsrGeoError | None:
+def _checked(found: Found) -> HsrGeoError | tuple[str, ...]:
+    """Return what is wrong with a frame, or else its notes."""
     try:
-        decode_found(found)
+        return decode_found(found).notes
     except HsrGeoError as error:
         return as_value(error)
-    return None
 
 
 def _gaps(times: Sequence[datetime]) -> Iterator[tuple[datetime, datetime, int]]:

@@ -58,6 +58,8 @@ class Outcome:
     """For a duplicate: the frame that was kept instead."""
     was: Status | None = None
     """Status that was told before, for a frame that lost to a better one that came later."""
+    notes: tuple[str, ...] = ()
+    """See `Frame.notes`."""
 
     def __post_init__(self) -> None:
         if self.error is not None:
@@ -99,7 +101,7 @@ def with_header(outcome: Outcome, frame: Frame) -> Outcome:
     """Return the outcome of a frame with what its header tells."""
     header = frame.header
     created = utc_text(header.created) if header.created else ""
-    return replace(outcome, stations=header.station_count, created=created, crc32=frame.crc32)
+    return replace(outcome, stations=header.station_count, created=created, crc32=frame.crc32, notes=frame.notes)
 
 
 def to_json(outcome: Outcome) -> dict[str, Any]:
@@ -123,6 +125,8 @@ def to_json(outcome: Outcome) -> dict[str, Any]:
     }
     if outcome.winner:
         line["duplicate_of"] = outcome.winner
+    if outcome.notes:
+        line["notes"] = list(outcome.notes)
     return line
 
 
@@ -151,6 +155,7 @@ def from_json(line: dict[str, Any]) -> Outcome:
         crc32=_crc32(line["crc32"]),
         stamp=_text(line["stamp"]),
         winner=_text(line.get("duplicate_of", "")),
+        notes=tuple(_text(note) for note in line.get("notes", ())),
     )
 
 

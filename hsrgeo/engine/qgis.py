@@ -11,7 +11,7 @@ from hsrgeo.errors import OptionsError, OutputExistsError, refused
 from hsrgeo.gis.project import Series, grey_pipe, is_own, project_bytes
 from hsrgeo.gis.styles import raster_pipe
 from hsrgeo.model.times import KST
-from hsrgeo.products.rain import KMA_LAW, Law
+from hsrgeo.products.rain import Law
 from hsrgeo.sources.remote import local
 from hsrgeo.writers.files import write_file
 
@@ -25,12 +25,12 @@ class Project:
     """What it shows, and what it had to leave out."""
 
 
-def write_project(out: str | Path, *, law: Law = KMA_LAW, overwrite: bool = False) -> Path:
+def write_project(out: str | Path, *, law: Law | None = None, overwrite: bool = False) -> Path:
     """Write ``OUT/hsrgeo.qgz``: every COG of an export as a layer with its time, coloured in KMA's classes.
 
     Args:
         out: The output folder, with its ``manifest.jsonl`` and ``options.json``.
-        law: How the classes of reflectivity follow from those of rain.
+        law: By which reflectivity has the classes of rain; None is KMA's own table of dBZ.
         overwrite: Replace a project that was saved from QGIS, or is none of hsrgeo's.
 
     Returns:
@@ -46,10 +46,10 @@ def write_project(out: str | Path, *, law: Law = KMA_LAW, overwrite: bool = Fals
     return make_project(local(out, "hsrgeo qgis"), law=law, overwrite=overwrite).path
 
 
-def make_project(out: Path, *, law: Law = KMA_LAW, overwrite: bool = False) -> Project:
+def make_project(out: Path, *, law: Law | None = None, overwrite: bool = False) -> Project:
     """Write a project as `write_project` does, and tell what is in it."""
     held = stacks_of(out)
-    if law != KMA_LAW and not any(stack.quantity.name == "reflectivity" for stack in held.stacks):
+    if law is not None and not any(stack.quantity.name == "reflectivity" for stack in held.stacks):
         raise OptionsError(f"{out} holds no reflectivity: zr is no use for it")
     path = out / PROJECT
     if not overwrite:
@@ -69,7 +69,7 @@ def _refuse_others(path: Path) -> None:
         raise OutputExistsError(str(path), "was saved from QGIS since; give it another name, or use --overwrite")
 
 
-def _series(stack: Stack, held: Stacks, law: Law) -> Series:
+def _series(stack: Stack, held: Stacks, law: Law | None) -> Series:
     seen = stack.glance
     return Series(_groups(stack, held), seen.wkt, seen.bounds, _pipe(stack, law), stack.frames)
 
@@ -79,7 +79,7 @@ def _groups(stack: Stack, held: Stacks) -> tuple[str, ...]:
     return tuple(name for name in (stack.region, stack.product if several else "") if name)
 
 
-def _pipe(stack: Stack, law: Law) -> str:
+def _pipe(stack: Stack, law: Law | None) -> str:
     try:
         return raster_pipe(stack.quantity, law)
     except OptionsError:

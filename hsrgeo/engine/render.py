@@ -48,9 +48,9 @@ class RenderOptions:
     """
 
     quantity: Shown = "rain"
-    """Rain rate in mm/h, or reflectivity in dBZ; the colours are the same, the legend is not."""
-    zr: Law | tuple[float, float] = KMA_LAW
-    """A and B of Z = A R^B."""
+    """Rain rate in mm/h, or reflectivity in dBZ, each in KMA's own classes."""
+    zr: Law | tuple[float, float] | None = None
+    """A and B of Z = A R^B, KMA's where None; reflectivity is drawn by the classes of rain where it is given."""
     bbox: tuple[float, float, float, float] | None = None
     """(west, south, east, north) [degrees]; at most one of bbox, window and center."""
     window: tuple[int, int, int, int] | None = None
@@ -80,7 +80,7 @@ class RenderOptions:
     export: ExportOptions = field(init=False)
     """The same area, selection and jobs."""
     area: Area | None = field(init=False)
-    law: Law = field(init=False)
+    law: Law | None = field(init=False)
 
     def __post_init__(self) -> None:
         if not 1 <= self.fps <= _MOST_FPS:
@@ -96,7 +96,7 @@ class RenderOptions:
             product=self.product,
             jobs=self.jobs,
         )
-        law = as_law(self.zr)
+        law = None if self.zr is None else as_law(self.zr)
         object.__setattr__(self, "export", export)
         object.__setattr__(self, "area", export.recipe.cuts[0].area)
         object.__setattr__(self, "law", law)
@@ -167,6 +167,7 @@ def render(
         reel = draw(chain(tried, entries), plan, wanted.area, wanted.export.workers, shelf)
         moments, result.missing = timeline(reel, wanted.every or _step(listed, reel))
         result.frames, result.broken = len(reel.moments), reel.broken
+        result.notes += reel.notes
         if not result.frames:  # its cells cannot be drawn after all
             return result
         sheet = map_for(plan)
@@ -197,7 +198,7 @@ def _plan(frame: Frame, options: RenderOptions, notes: list[str]) -> Plan:
         raise OptionsError(f"{frame.name} holds {held}: only rain and reflectivity have colours")
     law = options.law
     if held == "rain_rate":
-        if law != KMA_LAW:
+        if law not in (None, KMA_LAW):
             raise OptionsError(f"{frame.name} holds rain already, for which zr is no use")
         law = parse_law(dict(frame.derived).get("RAIN_LAW", "")) or law
     try:

@@ -8,6 +8,8 @@ from collections.abc import Generator, Iterator
 from hsrgeo.engine.outcome import Outcome, Status
 from hsrgeo.sources.found import Tally
 
+_TOLD = 5  # frames whose notes are told one by one
+
 
 class Run(Iterator[Outcome]):
     """Iterate it to make it happen; each outcome comes as soon as it is certain.
@@ -27,9 +29,19 @@ class Run(Iterator[Outcome]):
         """Frames by status, so far."""
         self.notes: list[str] = []
         """What a user should know; complete when the run is over."""
+        self._noted = 0
 
     def __next__(self) -> Outcome:
-        outcome = next(self._outcomes)
+        try:
+            outcome = next(self._outcomes)
+        except StopIteration:
+            if self._noted > _TOLD:
+                self.notes.append(f"{self._noted - _TOLD:,} more frames with a note of this kind")
+            self._noted = 0
+            raise
+        if outcome.notes and outcome.was is None:
+            self.notes += outcome.notes if self._noted < _TOLD else ()
+            self._noted += 1
         self.counts[outcome.status] += 1
         if outcome.was:
             self.counts[outcome.was] -= 1

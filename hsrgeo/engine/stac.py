@@ -33,7 +33,7 @@ from hsrgeo.gis.stac import (
 )
 from hsrgeo.gis.stac_parquet import items_parquet, need_pyarrow
 from hsrgeo.model.quantity import Quantity
-from hsrgeo.products.rain import KMA_LAW, Law
+from hsrgeo.products.rain import Law
 from hsrgeo.sources.catalogs import COLLECTION
 from hsrgeo.sources.remote import local
 from hsrgeo.writers.files import write_file
@@ -68,7 +68,7 @@ class Catalog:
     """Paths below OUT of files beside a COG that the manifest lists and that are not there: PNGs and their sidecars."""
 
 
-def write_catalog(out: str | Path, *, items: Form = "auto", name: str | None = None, law: Law = KMA_LAW) -> Path:
+def write_catalog(out: str | Path, *, items: Form = "auto", name: str | None = None, law: Law | None = None) -> Path:
     """Write ``OUT/collection.json``, a STAC catalogue of every COG of an export, with its items beside it.
 
     Up to 500 items are files, ``OUT/items/HSR-20220609T0215Z.json``; more are rows of ``OUT/items.parquet``. Styles for
@@ -79,7 +79,7 @@ def write_catalog(out: str | Path, *, items: Form = "auto", name: str | None = N
         out: The output folder, with its ``manifest.jsonl`` and ``options.json``.
         items: ``json``, ``parquet``, or ``auto`` for what goes with their number.
         name: Id of the collection; None is one of product and quantity, such as ``kma-hsr-reflectivity``.
-        law: How the classes of reflectivity follow from those of rain, in the styles.
+        law: By which reflectivity has the classes of rain in the styles; None is KMA's own table of dBZ.
 
     Returns:
         The path of the collection.
@@ -94,7 +94,7 @@ def write_catalog(out: str | Path, *, items: Form = "auto", name: str | None = N
     return make_catalog(local(out, "hsrgeo stac"), items=items, name=name, law=law).path
 
 
-def make_catalog(out: Path, *, items: Form = "auto", name: str | None = None, law: Law = KMA_LAW) -> Catalog:
+def make_catalog(out: Path, *, items: Form = "auto", name: str | None = None, law: Law | None = None) -> Catalog:
     """Write a catalogue as `write_catalog` does, and tell what is in it."""
     if items not in get_args(Form):
         raise OptionsError(f"items {items!r}: expected one of {', '.join(get_args(Form))}")
@@ -158,7 +158,7 @@ def _sweep(out: Path, written: set[str], *, parquet: bool) -> None:
         raise refused(str(out / ITEMS), error, "cleared of old items") from error
 
 
-def _write_styles(out: Path, quantities: Sequence[Quantity], law: Law) -> dict[str, Json]:
+def _write_styles(out: Path, quantities: Sequence[Quantity], law: Law | None) -> dict[str, Json]:
     """Write styles and legends of the quantities that have classes, and return their assets."""
     assets: dict[str, Json] = {}
     for quantity in {quantity.name: quantity for quantity in quantities if quantity.name in CLASSED}.values():

@@ -16,6 +16,7 @@ from hsrgeo.formats.names import claims_frame
 from hsrgeo.gis.classes import CLASSED
 from hsrgeo.gis.styles import qml
 from hsrgeo.gis.vrt import raw_vrt, stack_vrt
+from hsrgeo.products.rain import Law
 from hsrgeo.sources.found import Found
 from hsrgeo.sources.members import is_archive
 from hsrgeo.sources.remote import listed_sources, local
@@ -33,7 +34,7 @@ class Stacked:
     """What they show, and what they had to leave out."""
 
 
-def write_stacks(out: str | Path, *, region: str | None = None) -> list[Path]:
+def write_stacks(out: str | Path, *, region: str | None = None, law: Law | None = None) -> list[Path]:
     """Write ``OUT/[REGION/]stack.vrt``: the COGs of an export as the bands of one file, in order of time.
 
     A style for QGIS lies beside it, ``stack.qml``, where the quantity has colour classes.
@@ -43,6 +44,7 @@ def write_stacks(out: str | Path, *, region: str | None = None) -> list[Path]:
     Args:
         out: The output folder, with its ``manifest.jsonl`` and ``options.json``.
         region: Only this region.
+        law: By which reflectivity has the classes of rain in the style; None is KMA's own table of dBZ.
 
     Returns:
         The paths, a region at least one.
@@ -53,10 +55,10 @@ def write_stacks(out: str | Path, *, region: str | None = None) -> list[Path]:
         ReadbackError: GDAL cannot open a COG.
         WriteError: The disk refused.
     """
-    return list(make_stacks(local(out, "hsrgeo vrt"), region=region).paths)
+    return list(make_stacks(local(out, "hsrgeo vrt"), region=region, law=law).paths)
 
 
-def make_stacks(out: Path, *, region: str | None = None) -> Stacked:
+def make_stacks(out: Path, *, region: str | None = None, law: Law | None = None) -> Stacked:
     """Write stacks as `write_stacks` does, and tell what is in them."""
     held = stacks_of(out, region)
     paths = []
@@ -65,7 +67,7 @@ def make_stacks(out: Path, *, region: str | None = None) -> Stacked:
         frames = [(time, _relative(out / below, path.parent)) for time, below in stack.frames]
         write_file(path, stack_vrt(stack.glance, frames, stack.statistics).encode())
         if stack.quantity.name in CLASSED:  # QGIS takes the style of the same name when it opens the stack
-            write_file(path.with_suffix(".qml"), qml(stack.quantity).encode())
+            write_file(path.with_suffix(".qml"), qml(stack.quantity, law).encode())
         paths.append(path)
     return Stacked(tuple(paths), held)
 

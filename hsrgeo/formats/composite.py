@@ -25,7 +25,7 @@ from hsrgeo.formats.other import refuse_text
 from hsrgeo.model.frame import Frame
 from hsrgeo.model.grid import Grid, grid_for, grids
 from hsrgeo.model.header import PRODUCTS_BY_PTYPE, Header
-from hsrgeo.model.quantity import quantity_for
+from hsrgeo.model.quantity import QUANTITIES
 
 MAX_BLOCKS = 3
 """Echo, height, station (KMA composite format, section 1)."""
@@ -123,8 +123,27 @@ def peek_header(data: bytes) -> Header:
 
 
 def product_of(header: Header) -> str:
-    """Return the product that a header tells, for files whose name does not."""
+    """Return the product that a header tells, for files whose name does not.
+
+    A frame whose first block is a rain rate is HSP: its ``ptype`` is that of HSR (KMA composite format, section 7).
+    """
+    if header.data_codes[0] == _RAIN_CODE:
+        return _RAIN_PRODUCT
     return PRODUCTS_BY_PTYPE.get(header.ptype, f"P{header.ptype}")
+
+
+_RAIN_CODE, _RAIN_PRODUCT = 5, "HSP"
+_CODES_OF_PRODUCTS = {"HSR": 1, _RAIN_PRODUCT: _RAIN_CODE, "CPP": 1, "PPI": 1, "CMX": 1, "HCI": 6, "PTY": 7}
+"""Data code of the first block of a product, by the product's name (KMA composite format, section 1)."""
+
+
+def _belied(name: str, product: str, header: Header) -> tuple[str, ...]:
+    """Return a note where a file's name says that it holds something else than it does."""
+    code = header.data_codes[0]
+    meant, held = QUANTITIES.get(_CODES_OF_PRODUCTS.get(product, code)), QUANTITIES.get(code)
+    if meant is None or held is None or meant == held:
+        return ()
+    return (f"{name}: named {product} ({meant.name}), but by its data code {code} it holds {held.name}: read as that",)
 
 
 def _frame(unpacked: Unpacked, name: str, block: int) -> Frame:
@@ -143,7 +162,7 @@ def _frame(unpacked: Unpacked, name: str, block: int) -> Frame:
     if not 1 <= block <= unpacked.blocks:
         raise LengthError("block", f"block {block}", f"{unpacked.blocks} in the file")
     code = header.data_codes[block - 1]
-    quantity = quantity_for(code, told.product)
+    quantity = QUANTITIES.get(code)
     if quantity is None:
         raise HeaderError(f"header byte {32 + block}, data code", "1 to 8 or 15", str(code))
     return Frame(
@@ -159,6 +178,7 @@ def _frame(unpacked: Unpacked, name: str, block: int) -> Frame:
         crc32=unpacked.crc32,
         block=block,
         blocks=unpacked.blocks,
+        notes=_belied(name, told.product, header),
     )
 
 

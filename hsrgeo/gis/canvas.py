@@ -9,9 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsrgeo.errors import MissingExtraError
-from hsrgeo.gis.classes import Rgb, classes_for
+from hsrgeo.gis.classes import STYLED, Rgb, classes_for
 from hsrgeo.gis.fonts import font_for, plain_font
-from hsrgeo.model.quantity import RAIN
 
 Indices = NDArray[np.uint8]
 """Numbers of colours in `PALETTE`, shape (rows, columns)."""
@@ -22,7 +21,7 @@ _STEPS = 24
 """Shades from white to an ink, for the edges of letters."""
 _WHITE: Rgb = (255, 255, 255)
 _MAP: dict[str, Rgb] = {
-    "dry": (246, 248, 250),  # observed, no echo
+    "dry": (250, 250, 250),  # observed, no echo: as KMA draws what is below 0.01 mm/h
     "nodata": (211, 215, 220),  # no radar sees there: darker, to be told from dry
     "graticule": (188, 194, 201),
     "coast": (72, 72, 72),
@@ -33,7 +32,7 @@ TRANSPARENT = 255
 
 
 def _palette() -> tuple[Rgb, ...]:
-    classes = list(dict.fromkeys(one.rgb for one in classes_for(RAIN)))
+    classes = list(dict.fromkeys(one.rgb for quantity in STYLED.values() for one in classes_for(quantity)))
     ramps = [
         tuple(round(255 + (part - 255) * step / (_STEPS - 1)) for part in ink)
         for ink in _INKS.values()

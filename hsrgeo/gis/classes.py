@@ -1,4 +1,7 @@
-"""KMA's colour classes of rain, and the same classes in dBZ. Every style and picture takes its colours from here."""
+"""KMA's colour classes of rain and of reflectivity. Every style and picture takes its colours from here.
+
+Nodata and cells without rain or echo have no class: a style leaves them transparent.
+"""
 
 from __future__ import annotations
 
@@ -11,12 +14,15 @@ from numpy.typing import NDArray
 
 from hsrgeo.errors import OptionsError
 from hsrgeo.model.quantity import QUANTITIES, RAIN, Quantity
-from hsrgeo.products.rain import KMA_LAW, Law
+from hsrgeo.products.rain import Law
 
 Rgb = tuple[int, int, int]
 
-_KMA: tuple[tuple[float, Rgb], ...] = (
-    (0, (0, 200, 255)),
+_Table = tuple[tuple[float, Rgb], ...]
+
+_RAIN: _Table = (
+    (0, (250, 250, 250)),
+    (0.01, (0, 200, 255)),
     (0.1, (0, 155, 245)),
     (0.5, (0, 74, 245)),
     (1, (0, 255, 0)),
@@ -41,11 +47,44 @@ _KMA: tuple[tuple[float, Rgb], ...] = (
     (110, (0, 3, 144)),
     (150, (51, 51, 51)),
 )
-"""Lower bound [mm/h] and colour (KMA composite format, section 4; how the bounds align is what most sources say)."""
-
-_LEAST = 0.5 / RAIN.scale
-# ^ mm/h: what packs to more than 0. The class of 0 begins here, so that reflectivity and rain are drawn alike; nodata,
-#   undetect and weaker echo are transparent.
+"""KMA's ``color_rdr_echo.rgb`` (KMA composite format, section 7): lower bound [mm/h] and colour."""
+_REFLECTIVITY: _Table = (
+    (-math.inf, (250, 250, 250)),
+    (-20, (135, 217, 255)),
+    (-10, (62, 193, 255)),
+    (-5, (7, 171, 255)),
+    (0, (0, 141, 222)),
+    (5, (0, 119, 179)),
+    (10, (105, 252, 105)),
+    (12, (30, 243, 30)),
+    (14, (0, 213, 0)),
+    (16, (0, 164, 0)),
+    (18, (0, 128, 0)),
+    (20, (255, 234, 110)),
+    (22, (255, 220, 31)),
+    (24, (249, 205, 0)),
+    (26, (224, 185, 0)),
+    (28, (204, 170, 0)),
+    (30, (250, 133, 133)),
+    (32, (246, 62, 62)),
+    (34, (238, 11, 11)),
+    (36, (213, 0, 0)),
+    (38, (191, 0, 0)),
+    (40, (218, 135, 255)),
+    (42, (194, 62, 255)),
+    (44, (173, 7, 255)),
+    (46, (146, 0, 228)),
+    (48, (127, 0, 191)),
+    (50, (179, 180, 222)),
+    (55, (128, 129, 199)),
+    (60, (76, 78, 177)),
+    (65, (31, 33, 157)),
+    (70, (0, 3, 144)),
+    (80, (51, 51, 51)),
+)
+"""KMA's ``color_rdr_DZ.rgb``: lower bound [dBZ] and colour."""
+RAIN_END, REFLECTIVITY_END = 200, 100
+"""Where the tables end [mm/h, dBZ]; what is above keeps the last colour."""
 
 STYLED = {"rain": RAIN, "reflectivity": QUANTITIES[1]}
 """Quantities that have classes, by the names that a user calls them."""
@@ -58,52 +97,61 @@ class ColourClass:
     """One class: lower <= physical value < upper."""
 
     lower: float
-    """In the quantity's unit."""
+    """In the quantity's unit; minus infinity for the first class of reflectivity."""
     upper: float
     """The next class's `lower`; infinity for the last."""
     first: int
-    """Smallest stored value of the class."""
+    """Smallest stored value of the class; no value of rain is in the first class, which is 0 and below 0.01 mm/h."""
     last: int
     """Largest stored value of the class."""
     rgb: Rgb
     label: str
-    """The lower bound as KMA writes it, in mm/h; ``0`` for the first class, which begins just above no rain."""
+    """The lower bound as KMA writes it, in the unit of the table; empty where there is none."""
 
 
 @lru_cache(maxsize=64)
-def classes_for(quantity: Quantity, law: Law = KMA_LAW) -> tuple[ColourClass, ...]:
-    """Return the classes of a quantity, from low to high, without gaps; no value below the first has a colour.
+def classes_for(quantity: Quantity, law: Law | None = None) -> tuple[ColourClass, ...]:
+    """Return the classes of a quantity, from low to high, without gaps.
 
     Args:
         quantity: Reflectivity, or rain rate in mm/h.
-        law: How the bounds in dBZ follow from those in mm/h.
+        law: None is KMA's own table of the quantity. By a law reflectivity has the classes of rain, whose bounds in dBZ
+            follow from those in mm/h.
 
     Raises:
         OptionsError: There is no class table for the quantity.
     """
-    rates = [max(lower, _LEAST) for lower, _rgb in _KMA]
-    if quantity.name == "reflectivity":
-        bounds = [law.dbz(rate) for rate in rates]
-    elif quantity.unit == "mm/h":
-        bounds = rates
-    else:
+    if quantity.is_rain:
+        quantity, table, bounds = RAIN, _RAIN, [lower for lower, _rgb in _RAIN]
+    elif quantity.name != "reflectivity":
         raise OptionsError(f"{quantity.name} has no colour classes: expected one of {', '.join(STYLED)}")
+    elif law is None:
+        table, bounds = _REFLECTIVITY, [lower for lower, _rgb in _REFLECTIVITY]
+    else:
+        table, bounds = _RAIN, [law.dbz(lower) if lower else -math.inf for lower, _rgb in _RAIN]
     largest = int(np.iinfo(np.int16).max)
-    steps = [math.ceil(bound * quantity.scale + quantity.minus - _ROUNDING) for bound in bounds]
     # An odd law may put a bound among the codes or beyond int16: no class holds those, and one may hold nothing.
-    firsts = [min(max(step, quantity.echo_from), largest + 1) for step in steps]
+    firsts = [_first_step(bound, quantity, largest) for bound in bounds]
     return tuple(
-        ColourClass(lower, upper, first, following - 1, rgb, f"{kma:g}")
+        ColourClass(lower, upper, first, following - 1, rgb, "" if math.isinf(kma) else f"{kma:g}")
         for lower, upper, first, following, (kma, rgb) in zip(
-            bounds, [*bounds[1:], math.inf], firsts, [*firsts[1:], largest + 1], _KMA, strict=True
+            bounds, [*bounds[1:], math.inf], firsts, [*firsts[1:], largest + 1], table, strict=True
         )
     )
+
+
+def _first_step(bound: float, quantity: Quantity, largest: int) -> int:
+    """Return the smallest stored value at or above a bound."""
+    if bound == -math.inf:
+        return quantity.echo_from
+    step = math.ceil(bound * quantity.scale + quantity.minus - _ROUNDING)
+    return min(max(step, quantity.echo_from), largest + 1)
 
 
 _ROUNDING = 1e-6  # stored steps: 10 mm/h is 1000 steps, whatever the last digit of a power says
 
 
-def colours(stored: NDArray[np.int16], quantity: Quantity, law: Law = KMA_LAW) -> NDArray[np.uint8]:
+def colours(stored: NDArray[np.int16], quantity: Quantity, law: Law | None = None) -> NDArray[np.uint8]:
     """Return the colours of stored values: shape (*stored.shape, 4), red, green, blue, alpha; no class is transparent.
 
     Raises:
@@ -113,7 +161,7 @@ def colours(stored: NDArray[np.int16], quantity: Quantity, law: Law = KMA_LAW) -
 
 
 @lru_cache(maxsize=64)
-def _colour_table(quantity: Quantity, law: Law) -> NDArray[np.uint8]:
+def _colour_table(quantity: Quantity, law: Law | None) -> NDArray[np.uint8]:
     table = np.zeros((1 << 16, 4), np.uint8)
     for one in classes_for(quantity, law):
         if one.last >= one.first:  # a steep law may leave no step to a class

@@ -37,8 +37,9 @@ def depth_classes(times: int) -> tuple[tuple[float, Rgb, str], ...]:
     """
     if times not in TIMES:
         raise OptionsError(f"classes times {times}: expected one of {', '.join(map(str, TIMES))}")
-    bounds = [float(one.label) * times for one in classes_for(RAIN)]
-    return tuple((max(low, _LEAST_MM), one.rgb, f"{low:g}") for low, one in zip(bounds, classes_for(RAIN), strict=True))
+    _dry, lowest, *others = classes_for(RAIN)
+    higher = [(float(one.label) * times, one.rgb) for one in others]
+    return ((_LEAST_MM, lowest.rgb, "0"), *((low, rgb, f"{low:g}") for low, rgb in higher))
 
 
 def depth_colours(depth_mm: NDArray[np.float32], times: int, *, dry: Rgb, nodata: Rgb) -> NDArray[np.uint8]:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape
 
 from hsrgeo.errors import MissingExtraError, OptionsError
-from hsrgeo.gis.classes import Rgb
+from hsrgeo.gis.classes import Rgb, classes_for
 from hsrgeo.gis.styles import bound_text, drawn_classes, hex_colour
 from hsrgeo.model.quantity import Quantity
-from hsrgeo.products.rain import KMA_LAW, Law
+from hsrgeo.products.rain import Law
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -52,10 +52,12 @@ class _Layout:
     """Lower bounds, each at the bottom of its class."""
 
 
-def _layout(quantity: Quantity, law: Law, height_px: int) -> _Layout:
+def _layout(quantity: Quantity, law: Law | None, height_px: int) -> _Layout:
     if not _LEAST_HEIGHT_PX <= height_px <= _LARGEST_HEIGHT_PX:
         raise OptionsError(f"legend of {height_px} pixels: expected {_LEAST_HEIGHT_PX} to {_LARGEST_HEIGHT_PX}")
-    classes = drawn_classes(quantity, law)[::-1]
+    drawn = drawn_classes(quantity, law)
+    lowest = classes_for(quantity, law)[0]  # of rain it is what is dry, which has a colour in KMA's table
+    classes = ((lowest, *drawn) if lowest not in drawn else drawn)[::-1]
     font = round(min(max(height_px / 40, _LEAST_FONT_PX), _LARGEST_FONT_PX))
     margin = font
     top, bottom = margin + 2 * font, height_px - margin
@@ -63,9 +65,9 @@ def _layout(quantity: Quantity, law: Law, height_px: int) -> _Layout:
     every = math.ceil(1.15 * font * len(classes) / (bottom - top))  # a bound needs a line of text
     labelled = [order for order in range(len(classes)) if (len(classes) - 1 - order) % every == 0]
 
-    columns: list[tuple[str, list[str]]] = [("mm/h", [one.label for one in classes])]
-    if quantity.unit != "mm/h":
-        columns.insert(0, (quantity.unit, [bound_text(one.lower) for one in classes]))
+    columns = [("mm/h" if law or quantity.is_rain else quantity.unit, [one.label for one in classes])]
+    if law and not quantity.is_rain:
+        columns.insert(0, (quantity.unit, [bound_text(one.lower) if one.label != "0" else "" for one in classes]))
     left = margin
     right = left + 2 * font
     x = right + round(0.7 * font)
@@ -87,12 +89,12 @@ def _layout(quantity: Quantity, law: Law, height_px: int) -> _Layout:
     )
 
 
-def draw_legend(quantity: Quantity, law: Law = KMA_LAW, height_px: int = HEIGHT_PX) -> Image:
+def draw_legend(quantity: Quantity, law: Law | None = None, height_px: int = HEIGHT_PX) -> Image:
     """Return a legend as an RGB picture on white: the classes as a bar, the highest on top, bounds beside it.
 
     Args:
-        quantity: Rain rate, or reflectivity, whose bounds are told in dBZ and in mm/h.
-        law: How the bounds in dBZ follow from those in mm/h.
+        quantity: Rain rate, or reflectivity.
+        law: See `classes_for`; by a law the bounds are told in dBZ and in mm/h.
         height_px: Of the picture, 120 to 8192; the width follows. Where lines are too tight not every bound is told.
 
     Raises:
@@ -119,7 +121,7 @@ def draw_legend(quantity: Quantity, law: Law = KMA_LAW, height_px: int = HEIGHT_
     return picture
 
 
-def png(quantity: Quantity, law: Law = KMA_LAW, height_px: int = HEIGHT_PX) -> bytes:
+def png(quantity: Quantity, law: Law | None = None, height_px: int = HEIGHT_PX) -> bytes:
     """Return the bytes of a PNG of `draw_legend`.
 
     Raises:
@@ -131,7 +133,7 @@ def png(quantity: Quantity, law: Law = KMA_LAW, height_px: int = HEIGHT_PX) -> b
     return packed.getvalue()
 
 
-def svg(quantity: Quantity, law: Law = KMA_LAW, height_px: int = HEIGHT_PX) -> str:
+def svg(quantity: Quantity, law: Law | None = None, height_px: int = HEIGHT_PX) -> str:
     """Return a legend as SVG, drawn as `draw_legend` does; its text is text.
 
     Raises:
@@ -170,7 +172,8 @@ def svg(quantity: Quantity, law: Law = KMA_LAW, height_px: int = HEIGHT_PX) -> s
 """
 
 
-def _title(quantity: Quantity, law: Law) -> str:
-    if quantity.unit == "mm/h":
+def _title(quantity: Quantity, law: Law | None) -> str:
+    if quantity.is_rain:
         return f"Rain rate [{quantity.unit}]"
-    return f"{quantity.name.capitalize()} [{quantity.unit}], and rain rate [mm/h] by {law}"
+    by = f", and rain rate [mm/h] by {law}" if law else ""
+    return f"{quantity.name.capitalize()} [{quantity.unit}]{by}"

@@ -50,7 +50,8 @@ class Plan:
     grid: Grid
     """Of the cells to be shown."""
     shown: Shown = "rain"
-    law: Law = KMA_LAW
+    law: Law | None = None
+    """How rain follows from reflectivity, KMA's law where None; of reflectivity see `classes_for`."""
     width: int = 900
     """The picture's, at most [pixels]: cells are magnified by whole numbers only."""
     title: str = ""
@@ -172,7 +173,7 @@ class Map:
         # First choose the cells, then look at their values: a frame has five times the pixels of a picture.
         part = replace(frame, stored=frame.stored[self._rows[:, None], self._cols])
         if self.plan.shown == "rain":
-            part = rain_frame(part, self.plan.law)
+            part = rain_frame(part, self.plan.law or KMA_LAW)
         elif part.quantity != self.plan.quantity:
             raise FrameError("cannot be shown", self.plan.quantity.name, part.quantity.name, frame.name)
         panel = _table(part.quantity, self.plan.law)[part.stored.view(np.uint16)]
@@ -193,7 +194,7 @@ class Map:
     def _headline(self, room: int) -> tuple[str, int]:
         plan, size = self.plan, round(1.3 * self._font)
         what = {"rain": "rain rate", "reflectivity": "reflectivity"}[plan.shown]
-        by = f", {plan.law}" if plan.shown == "rain" and plan.law != KMA_LAW else ""
+        by = f", {plan.law}" if plan.shown == "rain" and plan.law not in (None, KMA_LAW) else ""
         title = " ".join(plan.title.split())
         if title and font_for(title, size) is None:
             self.notes.append(
@@ -301,7 +302,7 @@ def _chosen(cells: int, pixels: int) -> NDArray[np.intp]:
 
 
 @lru_cache(maxsize=8)
-def _table(quantity: Quantity, law: Law) -> Indices:
+def _table(quantity: Quantity, law: Law | None) -> Indices:
     """Return the palette's index of every stored value, looked up by its bits."""
     stored = np.arange(1 << 16, dtype=np.uint16).view(np.int16)
     table = np.full(1 << 16, canvas.DRY, np.uint8)

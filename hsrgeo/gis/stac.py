@@ -17,7 +17,7 @@ from typing import Any
 from hsrgeo.gis.footprint import Place
 from hsrgeo.model.times import FRAME_STEP, KST, utc_text
 from hsrgeo.writers.glance import Glance
-from hsrgeo.writers.tags import LICENCE
+from hsrgeo.writers.tags import LICENCE, OBSERVED_CELLS
 
 Json = dict[str, Any]
 
@@ -138,8 +138,9 @@ def item(shot: Shot, collection: str, up: str) -> Json:
 
 def _properties(shot: Shot) -> Json:
     tags, time = shot.tags, utc_text(shot.time)
-    cells = {name: int(tags.get(f"COUNT_{name.upper()}", 0)) for name in ("nodata", "undetect", "echo", "blend")}
-    observed = cells["undetect"] + cells["echo"]
+    measured = "value" if "COUNT_VALUE" in tags else "echo"
+    cells = {name: int(tags.get(f"COUNT_{name.upper()}", 0)) for name in ("nodata", "undetect", measured, "blend")}
+    observed = cells["undetect"] + cells[measured]
     every = shot.glance.width * shot.glance.height
     properties = {
         "title": _title(shot),
@@ -162,6 +163,7 @@ def _properties(shot: Shot) -> Json:
         "hsrgeo:source_created": tags.get("CREATED_UTC"),
         "hsrgeo:grid": tags.get("GRID"),
         **{f"hsrgeo:count_{name}": count for name, count in cells.items()},
+        "hsrgeo:count_capped": int(tags["COUNT_CAPPED"]) if "COUNT_CAPPED" in tags else None,
         "hsrgeo:observed_percent": round(100 * observed / every, 4),
         "hsrgeo:maximum": _physical(tags.get("STATISTICS_MAXIMUM"), shot.glance),
     }
@@ -210,10 +212,13 @@ def _band(glance: Glance, place: Place, quantity: str) -> Json:
 
 
 def _statistics(tags: Mapping[str, str]) -> Json:
-    """Return statistics over echo, in stored units as the nodata beside them; nothing where there is no echo."""
+    """Return the statistics of a COG, in stored units as the nodata beside them, and of how many cells they are."""
     names = {"minimum": "MINIMUM", "maximum": "MAXIMUM", "mean": "MEAN", "stddev": "STDDEV"}
     found = {name: float(tags[f"STATISTICS_{tag}"]) for name, tag in names.items() if f"STATISTICS_{tag}" in tags}
-    return {**found, "count": int(tags["COUNT_ECHO"])} if found and "COUNT_ECHO" in tags else {}
+    count = int(tags.get("COUNT_ECHO", tags.get("COUNT_VALUE", 0)))
+    if tags.get("STATISTICS_OF") == OBSERVED_CELLS:
+        count += int(tags.get("COUNT_UNDETECT", 0))
+    return {**found, "count": count} if found and count else {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,8 +293,9 @@ def _description(synthetic: frozenset[bool]) -> str:
         f"{made_up.get(synthetic, '')}Composites of the weather radars of the Korea Meteorological Administration as "
         "Cloud-Optimised GeoTIFFs, one item for each frame and region.\n\n"
         "Stored integers become physical values by `raster:scale` and `raster:offset`. `nodata` is not observed; "
-        "`hsrgeo:undetect` is the stored value of observed and nothing there. Statistics are those of echo alone, in "
-        "stored units; `hsrgeo:maximum` is physical. Intervals are the five minutes that a frame stands for."
+        "`hsrgeo:undetect` is the stored value of observed and nothing there. Statistics of rain are those of all "
+        "observed cells, else of those with a value, in stored units; `hsrgeo:maximum` is physical. Intervals are the "
+        "five minutes that a frame stands for."
     )
 
 

@@ -11,34 +11,39 @@ import math
 from xml.sax.saxutils import quoteattr
 
 from hsrgeo.errors import OptionsError
-from hsrgeo.gis.classes import ColourClass, Rgb, classes_for
+from hsrgeo.gis.classes import RAIN_END, REFLECTIVITY_END, ColourClass, Rgb, classes_for
 from hsrgeo.model.quantity import Quantity
-from hsrgeo.products.rain import KMA_LAW, Law
+from hsrgeo.products.rain import Law
 
-BELOW = "no rain"
-"""Label of everything below the first class."""
+BELOW = {"mm/h": "no rain", "dBZ": "no echo"}
+"""Label of everything below the first class, by unit."""
 
 _BEYOND = 1e6  # dBZ or mm/h: SLD has no infinity, and int16 in hundredths ends at 327.67
 
 
-def drawn_classes(quantity: Quantity, law: Law = KMA_LAW) -> tuple[ColourClass, ...]:
+def drawn_classes(quantity: Quantity, law: Law | None = None) -> tuple[ColourClass, ...]:
     """Return the classes that a stored value can be in; a steep law leaves none to some, and styles leave those out.
 
     Raises:
         OptionsError: There is no class table for the quantity, or no stored value reaches its first class.
     """
-    drawn = tuple(one for one in classes_for(quantity, law) if one.last >= one.first)
-    if not drawn:
+    lowest, *others = classes_for(quantity, law)
+    drawn = tuple(one for one in (lowest, *others) if one.last >= one.first)
+    if drawn in ((), (lowest,)):
         raise OptionsError(f"{law}: no {quantity.name} that a file can hold reaches a colour class")
     return drawn
 
 
-def class_label(one: ColourClass, quantity: Quantity, law: Law = KMA_LAW) -> str:
-    """Return the bounds of a class as a legend says them: from, to and unit; for reflectivity also in mm/h."""
-    if quantity.unit == "mm/h":
-        return _range(one.label, "" if math.isinf(one.upper) else f"{one.upper:g}", quantity.unit)
-    upper, upper_rate = ("", "") if math.isinf(one.upper) else (bound_text(one.upper), f"{law.rate(one.upper):.3g}")
-    return f"{_range(bound_text(one.lower), upper, quantity.unit)} ({_range(one.label, upper_rate, 'mm/h')})"
+def class_label(one: ColourClass, quantity: Quantity, law: Law | None = None) -> str:
+    """Return the bounds of a class as a legend says them: from, to and unit; of reflectivity by a law also in mm/h."""
+    is_last = math.isinf(one.upper)
+    if quantity.is_rain or law is None:
+        end = RAIN_END if quantity.is_rain else REFLECTIVITY_END
+        return _range(one.label, f"{end if is_last else one.upper:g}", quantity.unit, is_last=is_last)
+    lower, upper = (bound_text(bound) if math.isfinite(bound) else "" for bound in (one.lower, one.upper))
+    upper_rate = RAIN_END if is_last else law.rate(one.upper)
+    rates = _range(one.label, f"{upper_rate:.3g}", "mm/h", is_last=is_last)
+    return f"{_range(lower, upper, quantity.unit)} ({rates})"
 
 
 def bound_text(dbz: float) -> str:
@@ -46,11 +51,14 @@ def bound_text(dbz: float) -> str:
     return f"{round(dbz, 1) + 0:.1f}"  # + 0: no -0.0
 
 
-def _range(lower: str, upper: str, unit: str) -> str:
-    return f"{lower} – {upper} {unit}" if upper else f"≥ {lower} {unit}"  # noqa: RUF001 - a dash as readers expect it
+def _range(lower: str, upper: str, unit: str, *, is_last: bool = False) -> str:
+    if not lower or not upper:
+        return f"< {upper} {unit}" if upper else f"≥ {lower} {unit}"
+    more = " and above" if is_last else ""
+    return f"{lower} – {upper} {unit}{more}"  # noqa: RUF001 - a dash as readers expect it
 
 
-def raster_pipe(quantity: Quantity, law: Law = KMA_LAW) -> str:
+def raster_pipe(quantity: Quantity, law: Law | None = None) -> str:
     """Return the ``<pipe>`` element that draws band 1 in QGIS, 3.22 or newer: of a ``.qml`` or of a layer in a project.
 
     The shader is DISCRETE: a value takes the colour of the first item that is not below it. Neither values nor colours
@@ -61,7 +69,7 @@ def raster_pipe(quantity: Quantity, law: Law = KMA_LAW) -> str:
     """
     classes = drawn_classes(quantity, law)
     lowest, highest = _below(classes[0], quantity), _above(classes[-1], quantity)
-    items = [_qgis_item(lowest, (255, 255, 255), 0, BELOW)]
+    items = [_qgis_item(lowest, (255, 255, 255), 0, BELOW[quantity.unit])]
     for one in classes:
         value = math.inf if one is classes[-1] else _above(one, quantity)
         items.append(_qgis_item(value, one.rgb, 255, class_label(one, quantity, law)))
@@ -94,7 +102,7 @@ def raster_pipe(quantity: Quantity, law: Law = KMA_LAW) -> str:
 </pipe>"""
 
 
-def qml(quantity: Quantity, law: Law = KMA_LAW) -> str:
+def qml(quantity: Quantity, law: Law | None = None) -> str:
     """Return a QGIS layer style (``.qml``), for QGIS 3.22 or newer.
 
     Raises:
@@ -114,7 +122,7 @@ def _qgis_item(value: float, rgb: Rgb, alpha: int, label: str) -> str:
     return f'<item value="{value:.10g}" label={quoteattr(label)} color="{hex_colour(rgb)}" alpha="{alpha}"/>'
 
 
-def sld(quantity: Quantity, law: Law = KMA_LAW) -> str:
+def sld(quantity: Quantity, law: Law | None = None) -> str:
     """Return a Styled Layer Descriptor 1.0, for GeoServer.
 
     Its colour map is of type ``intervals``, which GeoServer brought: a value takes the colour of the first entry whose
@@ -124,7 +132,7 @@ def sld(quantity: Quantity, law: Law = KMA_LAW) -> str:
         OptionsError: See `drawn_classes`.
     """
     classes = drawn_classes(quantity, law)
-    entries = [_sld_entry(_below(classes[0], quantity), (255, 255, 255), 0, BELOW)]
+    entries = [_sld_entry(_below(classes[0], quantity), (255, 255, 255), 0, BELOW[quantity.unit])]
     for one in classes:
         value = _BEYOND if one is classes[-1] else _above(one, quantity)
         entries.append(_sld_entry(value, one.rgb, 1, class_label(one, quantity, law)))
@@ -164,7 +172,7 @@ def _sld_entry(value: float, rgb: Rgb, opacity: int, label: str) -> str:
     return f'<ColorMapEntry {colour} quantity="{value:.10g}" label={quoteattr(label)}/>'
 
 
-def gdal(quantity: Quantity, law: Law = KMA_LAW) -> str:
+def gdal(quantity: Quantity, law: Law | None = None) -> str:
     """Return colours for ``gdaldem color-relief``, in **stored** values: gdaldem applies no scale.
 
     Each class is a pair of entries of one colour, its first value and its last: however gdaldem interpolates, no value

@@ -15,7 +15,15 @@ from hsrgeo.errors import OptionsError
 from hsrgeo.model.blocks import block_extremes
 from hsrgeo.model.grid import Grid
 from hsrgeo.model.header import Header
-from hsrgeo.model.quantity import CellStatistics, Quantity, cell_statistics, clean_values, physical_values
+from hsrgeo.model.quantity import (
+    OBSERVED_RAIN,
+    CellStatistics,
+    Quantity,
+    cell_statistics,
+    clean_values,
+    dry_values,
+    physical_values,
+)
 from hsrgeo.model.rank import Rank, rank_of
 from hsrgeo.model.window import BBox, Window, as_area
 
@@ -55,6 +63,8 @@ class Frame:
     """Whether blends are reclassed and minor codes merged in `raw`, see `clean`."""
     derived: tuple[tuple[str, str], ...] = ()
     """What was made of the values as they were read, as names and texts of tags; empty where nothing was."""
+    notes: tuple[str, ...] = ()
+    """What a user should know of the file, which could be read all the same: a name that its content belies."""
 
     def __repr__(self) -> str:
         size = f"{self.grid.width} x {self.grid.height} of {self.grid.name}"
@@ -74,6 +84,12 @@ class Frame:
     def cells(self) -> CellStatistics:
         """Cells of each class as stored, also after `clean`, and what the echo is like."""
         return cell_statistics(self.stored, self.quantity, self.extremes)
+
+    @property
+    def capped(self) -> int | None:
+        """Cells at the highest value that KMA stores, where the true one may be higher; None where nothing is cut."""
+        cap = self.quantity.cap
+        return None if cap is None else int(np.count_nonzero(self.stored >= cap))
 
     @cached_property
     def extremes(self) -> NDArray[np.int16]:
@@ -116,16 +132,20 @@ class Frame:
     def clean(self) -> Frame:
         """Return the frame with nodata, undetect and echo only: blends and minor codes join their class.
 
-        Costs nothing until `raw` is asked for.
+        Dry cells of rain become 0 mm/h (`RAIN`), which KMA stores as -250.00. Of reflectivity it costs nothing until
+        `raw` is asked for.
         """
+        if self.quantity.is_rain and self.quantity.undetect != OBSERVED_RAIN.undetect:
+            stored = dry_values(self.stored, self.quantity)
+            return replace(self, stored=stored, quantity=OBSERVED_RAIN, cleaned=True)
         return replace(self, cleaned=True)
 
-    def physical(self, undetect: float = -np.inf) -> NDArray[np.float32]:
+    def physical(self, undetect: float | None = None) -> NDArray[np.float32]:
         """Return physical values in `quantity.unit`, shape (rows, columns), row 0 is the north row.
 
         Args:
-            undetect: Value for cells that were observed and hold nothing. The default, minus infinity, is what
-                no echo means in dBZ; 0 suits rain.
+            undetect: Value for cells that were observed and hold nothing; None is what that means: 0 mm/h of rain,
+                minus infinity dBZ of reflectivity, NaN of anything else.
 
         Returns:
             float32; NaN where not observed. Blends count as the class they belong to.

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +37,23 @@ class Quantity:
     blends."""
     echo_from: int
     """Smallest stored value that is a measurement."""
+    cap: int | None = field(default=None, compare=False)
+    """Largest stored value where whoever made the frame cut higher ones down to it; None where nothing is cut."""
+
+    @property
+    def is_rain(self) -> bool:
+        """Whether it is a rain rate: then no echo is no rain, 0."""
+        return self.unit == "mm/h"
+
+    @property
+    def nothing(self) -> float:
+        """Physical value of a cell that was observed and holds nothing: 0 of rain, minus infinity of reflectivity.
+
+        NaN of anything else: a beam that saw nothing has no temperature.
+        """
+        if self.is_rain:
+            return 0.0
+        return -math.inf if self.unit == "dBZ" else math.nan
 
     @property
     def gain(self) -> float:
@@ -48,39 +66,36 @@ class Quantity:
         return -self.minus / self.scale
 
 
-def _hundredths(name: str, unit: str, scale: int = 100, minus: int = 0) -> Quantity:
+def _hundredths(name: str, unit: str, scale: int = 100, minus: int = 0, cap: int | None = None) -> Quantity:
     # -20100 is an undocumented mask seen in one API answer (section 2).
-    return Quantity(name, unit, scale, minus, -30000, -25000, (-30000, -25000, -20000, -20100), -10000)
+    return Quantity(name, unit, scale, minus, -30000, -25000, (-30000, -25000, -20000, -20100), -10000, cap)
 
 
-RAIN_RATE = _hundredths("rain_rate", "mm/h")
+CAP_MM_H = 150.0
+"""Highest rain rate that KMA stores in HSP (KMA composite format, section 7): a cell with it may have had more."""
+
+RAIN_RATE = _hundredths("rain_rate", "mm/h", cap=round(100 * CAP_MM_H))
 """As KMA stores it in HSP."""
 
 RAIN = Quantity("rain_rate", "mm/h", 100, 0, -30000, 0, (-30000, 0), 1)
 """As hsrgeo makes it: no rain is 0 mm/h, and that is `undetect`."""
+
+OBSERVED_RAIN = replace(RAIN, cap=RAIN_RATE.cap)
+"""HSP made clean: `RAIN` that is cut at KMA's cap."""
 
 QUANTITIES: dict[int, Quantity] = {
     1: _hundredths("reflectivity", "dBZ"),
     2: _hundredths("height", "m", scale=1),
     3: _hundredths("station", "", scale=1),
     4: _hundredths("count", "", scale=1),
-    5: _hundredths("rain_depth", "mm"),
+    5: RAIN_RATE,
     6: Quantity("hydrometeor", "", 1, 0, -300, -250, (-300, -250, -200), -100),
     7: Quantity("precipitation_type", "", 1, 0, 0, 1, (0, 1), 2),
     8: _hundredths("temperature", "degC", minus=20000),
     15: _hundredths("detections", "", scale=1),
 }
-"""By data code (KMA composite format, section 1). Code 15 has no row of its own there: packed as 4, inferred."""
-
-
-def quantity_for(data_code: int, product: str) -> Quantity | None:
-    """Return the quantity of a block, or None for an unknown code.
-
-    HSP is a rain rate whatever its code says: the container has no code of its own for mm/h (section 1).
-    """
-    if product == "HSP" and data_code in (1, 5):
-        return RAIN_RATE
-    return QUANTITIES.get(data_code)
+"""By data code (KMA composite format, section 1), which alone tells what a block holds: neither the name nor ``ptype``
+does (section 7). Code 5 is the rain rate of HSP. Code 15 has no row in the table: it is read as code 4."""
 
 
 def quantity_named(name: object, undetect: object, unit: str | None = None) -> Quantity | None:
@@ -95,10 +110,16 @@ def quantity_named(name: object, undetect: object, unit: str | None = None) -> Q
         code = undetect if isinstance(undetect, str) else str(int(undetect))  # type: ignore[call-overload] # caught
     except (TypeError, ValueError, OverflowError):
         return None
-    for one in (RAIN, RAIN_RATE, *QUANTITIES.values()):
+    for one in (RAIN, *QUANTITIES.values()):
         if (one.name, str(one.undetect)) == (name, code) and unit in (None, one.unit):
             return one
     return None
+
+
+def quantity_of_tags(tags: Mapping[str, str], unit: str | None = None) -> Quantity | None:
+    """Return the quantity that the tags of a COG name, or None where it is not known; see `quantity_named`."""
+    known = quantity_named(tags.get("QUANTITY"), tags.get("UNDETECT"), unit)
+    return OBSERVED_RAIN if known == RAIN and "COUNT_CAPPED" in tags else known
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +138,17 @@ class CellStatistics:
     """Of the stored values of echo."""
     stddev: float | None
     """Of the stored values of echo, over all of them."""
+
+    def with_dry(self) -> CellStatistics:
+        """Return the statistics of rain over all observed cells: `echo` counts these, and a dry one is 0."""
+        observed = self.undetect + self.echo
+        if not self.undetect or not observed:
+            return self
+        share = self.echo / observed
+        mean, stddev, highest = self.mean or 0.0, self.stddev or 0.0, self.maximum or 0
+        squares = share * (stddev**2 + mean**2)
+        spread = math.sqrt(max(squares - (share * mean) ** 2, 0))
+        return replace(self, undetect=0, echo=observed, minimum=0, maximum=highest, mean=share * mean, stddev=spread)
 
 
 def cell_statistics(
@@ -172,8 +204,27 @@ def clean_values(raw: NDArray[np.int16], quantity: Quantity) -> NDArray[np.int16
     return cleaned
 
 
-def physical_values(raw: NDArray[np.int16], quantity: Quantity, undetect: float = -np.inf) -> NDArray[np.float32]:
-    """Return physical values: nodata as NaN, undetect as the given fill, blends as the class they belong to."""
+def dry_values(raw: NDArray[np.int16], quantity: Quantity) -> NDArray[np.int16]:
+    """Return clean values of `RAIN`: what holds no rain is 0, also what is stored below 0; nodata stays.
+
+    Args:
+        raw: Stored values of any shape.
+        quantity: A rain rate as KMA stores it.
+    """
+    dry = np.maximum(raw, np.int16(RAIN.undetect))
+    np.copyto(dry, np.int16(RAIN.nodata), where=raw < quantity.undetect)
+    return dry
+
+
+def physical_values(raw: NDArray[np.int16], quantity: Quantity, undetect: float | None = None) -> NDArray[np.float32]:
+    """Return physical values: nodata is NaN, undetect is `undetect`, blends count as the class they belong to.
+
+    Args:
+        raw: Stored values of any shape.
+        quantity: Says what they mean.
+        undetect: None is `Quantity.nothing`.
+    """
+    undetect = quantity.nothing if undetect is None else undetect
     values = (raw.astype(np.float32) - np.float32(quantity.minus)) / np.float32(quantity.scale)
     values[raw < quantity.echo_from] = undetect
     values[raw < quantity.undetect] = np.nan

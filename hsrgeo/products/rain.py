@@ -79,7 +79,7 @@ def rain_frame(frame: Frame, law: Law = KMA_LAW) -> Frame:
 
     Undetect and blends of it become 0 mm/h, nodata stays nodata. Every echo is the nearest step to the law's rate; a
     rate above 327.67 mm/h (63.2 dBZ by KMA's law, hail) does not fit, is packed as that, and is counted in the tag
-    ``COUNT_CLIPPED``. Frames of rain rate (HSP) are taken as they are, negative noise as 0.
+    ``COUNT_CLIPPED``. Frames of rain rate (HSP) are made clean, and are taken as they are; negative noise is 0.
 
     Args:
         frame: Of reflectivity or rain rate; pixels of any window.
@@ -90,11 +90,14 @@ def rain_frame(frame: Frame, law: Law = KMA_LAW) -> Frame:
     """
     if frame.quantity.name not in ("reflectivity", "rain_rate"):
         raise FrameError("no rain", "reflectivity or rain rate", frame.quantity.name, frame.name)
+    if frame.quantity.is_rain:
+        if "RAIN_LAW" in dict(frame.derived):
+            return frame.clean()
+        return replace(frame.clean(), derived=(*frame.derived, ("RAIN_LAW", "as observed")))
     packed, clips = _table(frame.quantity, law)
-    told = "as observed" if frame.quantity.name == "rain_rate" else str(law)
     stored = packed[frame.stored.view(np.uint16)]
     clipped = int(np.count_nonzero(frame.stored >= clips)) if clips <= _LARGEST else 0
-    derived = {"RAIN_LAW": told, "COUNT_CLIPPED": str(clipped) if clipped else ""}
+    derived = {"RAIN_LAW": str(law), "COUNT_CLIPPED": str(clipped) if clipped else ""}
     return replace(
         frame,
         stored=stored,
@@ -110,11 +113,8 @@ def _table(quantity: Quantity, law: Law) -> tuple[NDArray[np.int16], int]:
     every = np.arange(-(1 << 15), 1 << 15).astype(np.int16)
     classes = clean_values(every, quantity)
     physical = (every.astype(np.float64) - quantity.minus) / quantity.scale
-    if quantity.name == "reflectivity":
-        with np.errstate(over="ignore"):
-            rates = (10 ** (physical / 10) / law.a) ** (1 / law.b)
-    else:
-        rates = np.maximum(physical, 0)
+    with np.errstate(over="ignore"):
+        rates = (10 ** (physical / 10) / law.a) ** (1 / law.b)
     steps = np.floor(rates * RAIN.scale + 0.5)
     packed = np.minimum(steps, _LARGEST)
     packed[classes == quantity.undetect] = RAIN.undetect

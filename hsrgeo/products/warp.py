@@ -31,7 +31,7 @@ _SNAP = 1e-6  # cells: an edge this close to a border of output cells lies on it
 _AROUND = 1.0  # degrees: what a bbox holds farther than this from the grid is left out before projecting
 _WIDEST_DEGREES = 10.0  # the grids are 15 degrees wide
 _HALVINGS = 40  # of the way between two points of an outline: 1e-12 of 5 km
-_AVERAGED = ("reflectivity", "rain_rate", "rain_depth")
+_AVERAGED = ("reflectivity", "rain_rate")
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,10 +141,12 @@ class Warp:
             if part.quantity.name not in _AVERAGED:
                 raise FrameError(
                     f"no {self.resampling} of numbers that do not add up",
-                    "reflectivity, rain rate or rain depth (anything with nearest)",
+                    "reflectivity or rain rate (anything with nearest)",
                     part.quantity.name,
                     part.name,
                 )
+            if part.quantity.is_rain:
+                part = part.clean()  # a dry cell is 0
             stored = self.made_of.resampled(part.stored, part.quantity, cast("Blending", self.resampling))
             return replace(part, stored=stored, grid=self.grid, cleaned=True, derived=derived)
         # Cells as stored even of a clean frame, which cleans them when asked: so blends are still counted.

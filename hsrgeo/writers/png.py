@@ -63,7 +63,10 @@ def encode_png(frame: Frame) -> bytes:
 
 
 def png_values(raw: NDArray[np.int16]) -> NDArray[np.uint16]:
-    """Return the pixel values of a PNG: 0 is -10 dBZ, anything less, undetect and nodata alike."""
+    """Return the pixel values of a PNG: 0 is -10 dBZ, anything less, undetect and nodata alike.
+
+    Of clean rain 1000 is 0 mm/h, a dry cell, and 0 is nodata alone.
+    """
     raised = np.maximum(raw, np.int16(PNG_FLOOR)).view(np.uint16)
     return raised + np.uint16(-PNG_FLOOR)  # modulo 2^16: -1000 is 64536 there, and becomes 0
 
@@ -79,6 +82,8 @@ def world_file(grid: Grid) -> bytes:
 def aux_xml(frame: Frame) -> bytes:
     """Return GDAL's sidecar: the CRS, which GDAL and QGIS read from no .prj, the scale to physical, the tags."""
     quantity = frame.quantity
+    # 0 stands for nodata alone where the lowest value is above the floor, as in rain: else it is low echo too.
+    hole = "    <NoDataValue>0</NoDataValue>\n" if quantity.undetect > PNG_FLOOR > quantity.nodata else ""
     scale, zero = quantity.gain, quantity.offset + PNG_FLOOR * quantity.gain
     items = "".join(f'    <MDI key="{key}">{escape(value)}</MDI>\n' for key, value in png_tags(frame).items())
     t = frame.grid.transform
@@ -90,6 +95,7 @@ def aux_xml(frame: Frame) -> bytes:
         f"  <Metadata>\n{items}  </Metadata>\n"
         '  <PAMRasterBand band="1">\n'
         f"    <Description>{quantity.name}</Description>\n"
+        f"{hole}"
         f"    <UnitType>{quantity.unit}</UnitType>\n"
         f"    <Offset>{zero:.10g}</Offset>\n"
         f"    <Scale>{scale:.10g}</Scale>\n"

@@ -6,6 +6,7 @@ from datetime import UTC
 from weakref import WeakKeyDictionary
 
 from hsrgeo.model.frame import Frame
+from hsrgeo.model.quantity import RAIN
 from hsrgeo.model.times import KST, kst_text, utc_text
 
 LICENCE = "Korea Open Government Licence type 1 (attribution: Korea Meteorological Administration)"
@@ -53,8 +54,9 @@ def _tags(frame: Frame) -> dict[str, str]:
         "UNDETECT": str(frame.quantity.undetect),
         "COUNT_NODATA": str(cells.nodata),
         "COUNT_UNDETECT": str(cells.undetect),
-        "COUNT_ECHO": str(cells.echo),
+        _COUNT_OF_VALUES[_has_echo(frame)]: str(cells.echo),
         "COUNT_BLEND": str(cells.blend),
+        "COUNT_CAPPED": "" if frame.capped is None else str(frame.capped),
         "OVERVIEW_RESAMPLING": OVERVIEW_RESAMPLING,
         "LICENCE": LICENCE,
         "SYNTHETIC": "yes" if header.synthetic else "",
@@ -86,11 +88,12 @@ def imagery_tags(frame: Frame) -> dict[str, str]:
 
 
 def statistics_tags(frame: Frame) -> dict[str, str]:
-    """Return GDAL's statistics of the band, over echo only: undetect is no -250 dBZ.
+    """Return GDAL's statistics of the band, in stored units as GDAL has them; empty where no cell has a value.
 
-    In stored units, as GDAL has them; empty where there is no echo.
+    Of rain they are over all observed cells, dry ones as 0. Else they are over the cells with a value: no echo is not
+    -250 dBZ.
     """
-    cells = frame.cells
+    cells = frame.cells.with_dry() if frame.quantity == RAIN else frame.cells
     if not cells.echo:
         return {}
     return {
@@ -99,8 +102,19 @@ def statistics_tags(frame: Frame) -> dict[str, str]:
         "STATISTICS_MEAN": f"{cells.mean:.4f}",
         "STATISTICS_STDDEV": f"{cells.stddev:.4f}",
         "STATISTICS_VALID_PERCENT": f"{100 * cells.echo / frame.stored.size:.4g}",
-        "STATISTICS_OF": "echo cells only",
+        "STATISTICS_OF": OBSERVED_CELLS if frame.quantity == RAIN else _STATISTICS[_has_echo(frame)],
     }
+
+
+OBSERVED_CELLS = "observed cells, dry ones are 0"
+"""``STATISTICS_OF`` of rain."""
+_COUNT_OF_VALUES = {True: "COUNT_ECHO", False: "COUNT_VALUE"}
+_STATISTICS = {True: "echo cells only", False: "cells with a value only"}
+
+
+def _has_echo(frame: Frame) -> bool:
+    """Tell whether its values are echo: a height, a station or a class is none."""
+    return frame.quantity.is_rain or frame.quantity.unit == "dBZ"
 
 
 def describe(frame: Frame) -> str:

@@ -153,7 +153,8 @@ class Accumulation(Run):
                     problem = error or self._added(sums, periods[time], frame)
                     if problem is None:
                         self._keep(frame)
-                        yield dataclasses.replace(of_found(found, "ok"), was=was)
+                        notes = frame.notes if frame is not None else ()
+                        yield dataclasses.replace(of_found(found, "ok"), was=was, notes=notes)
                     else:
                         yield dataclasses.replace(of_found(found, "failed", error=problem), was=was)
                         others = labels[time][labels[time].index(label) + 1 :]

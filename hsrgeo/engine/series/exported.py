@@ -25,7 +25,7 @@ from hsrgeo.engine.written.exported import Exported, exported_frames
 from hsrgeo.errors import FrameError, HsrGeoError, OptionsError, ReadbackError
 from hsrgeo.formats.names import FrameName
 from hsrgeo.model.grid import Grid
-from hsrgeo.model.quantity import Quantity, quantity_named
+from hsrgeo.model.quantity import Quantity, quantity_of_tags
 from hsrgeo.model.times import export_step, length_text, utc_text
 from hsrgeo.sources.catalogs import catalog_frames, is_catalog
 from hsrgeo.sources.found import Tally
@@ -140,7 +140,7 @@ def held_by(cog: OpenCog, path: str, told: FrameName | None) -> Held:
         ReadbackError: It is no COG of hsrgeo, or of another time.
     """
     facts, tags = cog.facts, cog.facts.tags
-    quantity = quantity_named(tags.get("QUANTITY"), tags.get("UNDETECT"))
+    quantity = quantity_of_tags(tags)
     if quantity is None or not facts.wkt2:
         lacking = "CRS" if quantity is not None else "quantity that is known"
         raise ReadbackError(path, f"is no COG of hsrgeo: it names no {lacking}")

@@ -17,7 +17,7 @@ from hsrgeo.formats.names import FrameName
 from hsrgeo.model.frame import Frame
 from hsrgeo.model.grid import Grid
 from hsrgeo.model.header import SYNTHETIC_MARK, Header
-from hsrgeo.model.quantity import Quantity, quantity_named
+from hsrgeo.model.quantity import Quantity, quantity_of_tags
 from hsrgeo.model.times import KST
 from hsrgeo.model.window import Window
 from hsrgeo.sources.found import Tally
@@ -120,10 +120,10 @@ def read_exported(path: Path) -> Frame:
 
 
 def _quantity(path: Path, tags: Mapping[str, str]) -> Quantity:
-    name = tags.get("QUANTITY")
-    quantity = quantity_named(name, tags.get("UNDETECT"))
+    quantity = quantity_of_tags(tags)
     if quantity is None:
-        raise ReadbackError(str(path), f"holds {name or 'nothing that it names'}, which is no quantity of hsrgeo")
+        name = tags.get("QUANTITY") or "nothing that it names"
+        raise ReadbackError(str(path), f"holds {name}, which is no quantity of hsrgeo")
     return quantity
 
 

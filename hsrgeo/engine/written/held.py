@@ -30,7 +30,7 @@ def notes_on_held(
         raise OptionsError(f"{source} holds {held}: no {made} of {wanted} can be made of it")
     if held == "rain_rate" and asked != KMA_LAW:
         raise OptionsError(f"{source} holds rain already, for which zr is no use")
-    if quantity != RAIN:
+    if quantity != RAIN or quantity.cap is not None:  # HSP holds no more than its frames do
         return []
     how = f" by {law}" if law else ""
     return [f"{source} holds rain{how} in steps of 0.01 mm/h, up to 327.67; frames give it as it is"]

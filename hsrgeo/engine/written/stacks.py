@@ -11,7 +11,7 @@ from hsrgeo.engine.export.manifest import MANIFEST, Manifest, recipe_of
 from hsrgeo.engine.outcome import Key
 from hsrgeo.engine.recipe import Recipe
 from hsrgeo.errors import ManifestError, OptionsError, ReadbackError
-from hsrgeo.model.quantity import QUANTITIES, Quantity, quantity_named
+from hsrgeo.model.quantity import QUANTITIES, Quantity, quantity_of_tags
 from hsrgeo.writers.glance import Glance, Signature, glance, signature
 
 
@@ -135,5 +135,5 @@ def _limits(seen: Glance, statistics: list[dict[str, str]]) -> tuple[float, floa
 def _quantity(seen: Glance) -> Quantity:
     """Return the quantity that a COG says it holds; where hsrgeo does not know it, one without classes."""
     name = seen.tags.get("QUANTITY", "")
-    known = quantity_named(name, seen.tags.get("UNDETECT"), seen.unit)
+    known = quantity_of_tags(seen.tags, seen.unit)
     return known or replace(QUANTITIES[1], name=name or "values", unit=seen.unit)
