@@ -92,7 +92,7 @@ def test_colours_at_every_bound_are_those_of_the_classes(
     wanted: dict[tuple[int, int], tuple[int, int, int] | None] = {}
     for order, one in enumerate(classes):
         for side, value in enumerate((one.first - 1, one.first, one.last)):
-            row, col = 706 + 20 * (order // 6) + 6 * side, 438 + 15 * (order % 6)
+            row, col = 706 + 20 * (order // 8) + 6 * side, 438 + 11 * (order % 8)
             pixels[row - 2 : row + 3, col - 2 : col + 3] = min(value, 32767)
             below = classes[order - 1].rgb if order else None
             wanted[row, col] = below if side == 0 else one.rgb
