@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-import atexit
 import os
-import signal
 import sys
+
+_HOME = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))  # noqa: PTH100, PTH120 - pathlib is not here yet
+if __name__ == "__main__" and sys.path[0] in {"", os.getcwd()} - {_HOME}:  # noqa: PTH109
+    # `python -m` put the current folder first, where strangers' files may lie. What Python has imported by now may be
+    # from there, hsrgeo among it; `python -P -m hsrgeo` does not put it there at all.
+    sys.path.pop(0)
+
+import atexit
+import signal
 import threading
 import time
 from types import FrameType
 
+from hsrgeo.engine.workers.streams import fill_closed_streams
 from hsrgeo.model.variables import own_variables
 
 _SAME_WISH_S = 2.0
@@ -85,7 +93,9 @@ def main() -> None:
     ending = Ending()
     ending.install()
     try:
-        _fill_closed_streams()
+        fill_closed_streams()
+        sys.stdout = sys.stdout or open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115 - joblib flushes both
+        sys.stderr = sys.stderr or open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
         own_variables()
         from hsrgeo.cli import main as run  # noqa: PLC0415 - takes a moment, in which a user may press Ctrl-C
 
@@ -94,15 +104,6 @@ def main() -> None:
         sys.exit(128 + (interrupt.args[0] if interrupt.args else signal.SIGINT))
     finally:
         ending.over()
-
-
-def _fill_closed_streams() -> None:
-    """Open what was closed (``>&-``), or the first file opened becomes stdout and gets what a library prints."""
-    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:  # noqa: PLR2004 - stdin, stdout, stderr
-        os.set_inheritable(descriptor, True)  # noqa: FBT003 - workers need them as much
-    os.close(descriptor)
-    sys.stdout = sys.stdout or open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115 - joblib flushes both
-    sys.stderr = sys.stderr or open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
 
 
 if __name__ == "__main__":

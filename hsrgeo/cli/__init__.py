@@ -1,12 +1,14 @@
 """The command line: one module a command, each parses, calls a library function and reports. Only it prints."""
 
 import inspect
-from typing import Annotated
+import warnings
+from typing import Annotated, TextIO
 
 import typer
 
 from hsrgeo import __version__
 from hsrgeo.cli.accumulate import accumulate
+from hsrgeo.cli.common import say
 from hsrgeo.cli.cube import cube
 from hsrgeo.cli.export import export
 from hsrgeo.cli.extract import extract
@@ -23,6 +25,7 @@ from hsrgeo.cli.stac import stac
 from hsrgeo.cli.style import style
 from hsrgeo.cli.verify import verify
 from hsrgeo.cli.vrt import vrt
+from hsrgeo.errors import HsrGeoWarning
 
 app = typer.Typer(
     name="hsrgeo",
@@ -73,4 +76,23 @@ def _main(
 
 def main() -> None:
     """Run the command line."""
+    warnings.simplefilter("default", HsrGeoWarning)  # each once, and no error, whatever PYTHONWARNINGS says
+    warnings.showwarning = _as_note
     app()
+
+
+_show_warning = warnings.showwarning
+
+
+def _as_note(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    if issubclass(category, HsrGeoWarning):
+        say(f"note: {message}")
+    else:
+        _show_warning(message, category, filename, lineno, file, line)

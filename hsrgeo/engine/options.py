@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import string
 import warnings
 from collections.abc import Sequence
@@ -16,6 +15,7 @@ from hsrgeo.engine.areas import told_window
 from hsrgeo.engine.recipe import DEFAULT_NAME, Compression, Cut, Format, Recipe, wide_fields
 from hsrgeo.engine.regions import Region, read_regions, refuse_shared_folders
 from hsrgeo.engine.workers.cluster import WAIT_S, Cluster
+from hsrgeo.engine.workers.cores import usable_cores
 from hsrgeo.errors import ClippedWarning, GridError, OptionsError, ProjectionError, WindowError
 from hsrgeo.formats.names import FrameName
 from hsrgeo.model.given import refuse_fractions
@@ -259,7 +259,7 @@ def workers_for(jobs: int, dask: str | None, wait_s: float | None = None) -> int
 
 
 def count_workers(jobs: int) -> int:
-    """Return how many processes work: -1 is one for each core that this process may use.
+    """Return how many processes work: -1 is one for each core that this process may use (`usable_cores`).
 
     Raises:
         OptionsError: Neither -1 nor 1 or more.
@@ -269,6 +269,4 @@ def count_workers(jobs: int) -> int:
         raise OptionsError(f"jobs {jobs}: expected 1 or more, or -1 for one a core")
     if jobs > 0:
         return jobs
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    return usable_cores()

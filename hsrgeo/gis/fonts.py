@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from functools import lru_cache
@@ -72,7 +73,7 @@ def system_fonts() -> tuple[str, ...]:
 
 def _fontconfig() -> list[str]:
     program = shutil.which("fc-list")
-    if program is None:
+    if program is None or not os.path.isabs(program):  # noqa: PTH117 - a relative one is of the current folder
         return []
     try:
         told = subprocess.run(  # noqa: S603 - no input from anybody

@@ -7,25 +7,32 @@ import multiprocessing
 import multiprocessing.resource_tracker
 import os
 import signal
-import sys
 import threading
 import time
+import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import contextmanager, suppress
 from functools import cache
 from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 from weakref import WeakSet
-
-from joblib.externals.loky import ProcessPoolExecutor, process_executor
-from joblib.externals.loky.backend import resource_tracker
-from joblib.externals.loky.process_executor import TerminatedWorkerError
 
 from hsrgeo.engine.workers.admission import Shared
 from hsrgeo.engine.workers.cluster import Cluster, run_on_cluster
-from hsrgeo.errors import HsrGeoError
+from hsrgeo.engine.workers.cores import usable_cores
+from hsrgeo.engine.workers.start import (
+    BrokenProcessPool,
+    Crew,
+    ProcessPoolExecutor,
+    TerminatedWorkerError,
+    begin,
+    process_executor,
+    resource_tracker,
+    safely,
+)
+from hsrgeo.errors import HsrGeoError, HsrGeoWarning
 from hsrgeo.sources.found import Found, Tally
 from hsrgeo.sources.remote import Place
 from hsrgeo.sources.scan import scan
@@ -47,7 +54,8 @@ def run_parallel(
 ) -> Generator[Result]:
     """Yield ``work(batch)`` for each batch, in whatever order they are done.
 
-    With one worker or one batch there is no pool, nor in a process that may start none. Batches are taken as results
+    With one worker or one batch there is no pool, nor in a process that may start none; where the system allows fewer
+    workers or none, a `HsrGeoWarning` says so. Batches are taken as results
     are read; an exception there ends the run after the results that were under way. Closing it early stops the workers
     at once.
 
@@ -58,7 +66,7 @@ def run_parallel(
         shared: The output folder, which all workers of a cluster must see.
 
     Raises:
-        HsrGeoError: A worker was killed.
+        HsrGeoError: A worker died.
         ClusterError, MissingExtraError: See `run_on_cluster`.
     """
     if isinstance(workers, Cluster):
@@ -79,7 +87,7 @@ def scan_for(
         SourceError: See there.
     """
     if isinstance(workers, Cluster):
-        return scan_several(sources, selection, tally, readers=os.cpu_count() or 1)
+        return scan_several(sources, selection, tally, readers=usable_cores())
     return scan(sources, selection, tally)
 
 
@@ -101,19 +109,15 @@ def _in_processes(work: Callable[[Batch], Result], batches: Iterable[Batch], wor
     failures: list[Exception] = []
     feed = _until_failure(batches, failures)
     first = list(islice(feed, _AHEAD * workers))  # taken here, where Ctrl-C is heard at once
-    if len(first) == 1:  # workers take longer to start than that
-        yield work(first[0])
-    elif first:
-        with _pool(min(workers, len(first))) as pool:
-            with _interrupts_held():  # this starts the workers
-                waiting = {pool.submit(work, batch) for batch in first}
-            del first
-            _end_runs_at_exit()
-            while waiting:
-                done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
-                for future in done:
-                    waiting.update(pool.submit(work, batch) for batch in islice(feed, 1))
-                    yield future.result()
+    # Workers take longer to start than one batch.
+    pool = _pool_of(min(workers, len(first)), work, first) if len(first) > 1 else None
+    if pool:
+        first.clear()
+        _end_runs_at_exit()
+        yield from pool.results(feed, first)
+    while first:
+        yield work(first.pop(0))
+    yield from map(work, feed)
     if failures:
         raise failures[0]
 
@@ -126,30 +130,143 @@ def _until_failure(batches: Iterable[Batch], failures: list[Exception]) -> Itera
         failures.append(error)
 
 
-@contextmanager
-def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
-    """Give a pool that is this run's own.
+class _Pool(Generic[Batch, Result]):
+    """A pool that is one run's own.
 
     joblib's `Parallel` shares one among all that a process does: a run that ends early takes it from the others, two
     that want it of another size wait for each other for ever, and a forked process takes over a dead one.
-
-    Raises:
-        HsrGeoError: A worker was killed.
     """
-    alone = {name: "1" for name in _THREADS if name not in os.environ}  # a core each: they share this machine
-    pool, home, over = ProcessPoolExecutor(workers, initializer=_begin_worker, env=alone), os.getpid(), False
-    try:
-        yield pool
-        over = True
-    except TerminatedWorkerError as error:
-        raise HsrGeoError(
-            "a worker process was killed, most likely because memory ran out; run the same command again, "
-            "with fewer --jobs: what is done stays done"
-        ) from error
-    finally:
-        if os.getpid() == home:  # not where a fork of this process drops its copy of the run
+
+    def __init__(self, work: Callable[[Batch], Result], first: Iterable[Batch], workers: int) -> None:
+        alone = {name: "1" for name in _THREADS if name not in os.environ}  # a core each: they share this machine
+        self._work, self._home, self._crew = work, os.getpid(), Crew()
+        self._pool: ProcessPoolExecutor | None = None
+        self._waiting: dict[Future[Result], Batch] = {}
+        try:
+            with safely(), _interrupts_held():
+                self._pool = ProcessPoolExecutor(workers, context=self._crew, initializer=_begin_worker, env=alone)
+                for batch in first:
+                    self._submit(batch)
+        except BaseException:
+            self._end(kill=True)
+            raise
+
+    def _submit(self, batch: Batch) -> None:
+        if self._pool:
+            self._waiting[self._pool.submit(self._work, batch)] = batch
+
+    def results(self, feed: Iterator[Batch], left: list[Batch]) -> Generator[Result]:
+        """Yield results, as long as there are workers.
+
+        Args:
+            feed: The batches that come after the first.
+            left: Gets those that are not done, where workers cannot begin.
+
+        Raises:
+            HsrGeoError: A worker died at work.
+        """
+        over = False
+        try:
+            while self._waiting:
+                done, _rest = wait(self._waiting, timeout=_LOOK_S, return_when=FIRST_COMPLETED)
+                for future in done:
+                    result = future.result()
+                    del self._waiting[future]
+                    left += islice(feed, 1)
+                    with suppress(BrokenProcessPool):  # what waits has the same error, in a moment
+                        while left:
+                            self._submit(left[0])
+                            left.pop(0)
+                    yield result
+                if not (done or self._is_managed()):
+                    raise BrokenProcessPool("can't start new thread")  # noqa: TRY301 - which ended loky's own
+            over = True
+        except BrokenProcessPool as error:
+            reason: str | None = _last_line(str(error.__cause__ or error))
+            if isinstance(error, TerminatedWorkerError):
+                status, reason = self._crew.death()
+                if reason is None:
+                    raise _death(status) from error
+                reason = _last_line(reason) or _how(status)
+            _warn(f"worker processes cannot begin ({reason}); {_ALONE}")
+        finally:
+            self._end(kill=not over)
+        left += self._waiting.values()
+
+    def _is_managed(self) -> bool:
+        thread = self._pool and self._pool._executor_manager_thread  # noqa: SLF001
+        return thread is not None and thread.is_alive()
+
+    def _end(self, *, kill: bool) -> None:
+        if os.getpid() != self._home:  # a fork of this process drops its copy of the run
+            return
+        if self._pool:
             with _quietly():
-                pool.shutdown(wait=True, kill_workers=not over)
+                self._pool.shutdown(wait=True, kill_workers=kill)
+        self._crew.end()
+
+
+def _pool_of(workers: int, work: Callable[[Batch], Result], first: Sequence[Batch]) -> _Pool[Batch, Result] | None:
+    """Return a pool that works on the first batches, with fewer workers where the system refuses more, or None."""
+    fewer, reason = workers, ""
+    while fewer > 1:
+        try:
+            pool = _Pool(work, first, fewer)
+        except Exception as error:  # noqa: BLE001 - whatever loky makes of no files, processes, threads or semaphores
+            reason = _reason(error)
+            fewer = (fewer + 1) // 2 if fewer > 2 else 1  # noqa: PLR2004 - of three, two
+            continue
+        if fewer < workers:
+            _warn(f"{fewer} worker processes instead of {workers}: this system allows no more ({reason})")
+        return pool
+    _warn(f"no worker processes: this system does not allow them ({reason}); {_ALONE}")
+    return None
+
+
+_ALONE = "all work is done in one process, with the same results"
+
+
+def _warn(text: str) -> None:
+    warnings.warn(text, HsrGeoWarning, stacklevel=2)
+
+
+def _reason(error: BaseException) -> str:
+    """Return what the system said; loky may have made another error of it."""
+    cause: BaseException | None = error
+    while cause and not isinstance(cause, OSError):
+        cause = cause.__context__
+    said = cause.strerror if isinstance(cause, OSError) else None
+    return said or str(error) or type(error).__name__
+
+
+def _death(status: int) -> HsrGeoError:
+    again = "run the same command again"
+    if status == -getattr(signal, "SIGKILL", 0):
+        problem = "was killed, most likely because memory ran out"
+        again += ", with fewer --jobs"
+    elif status < 0:
+        problem = f"crashed, or was ended from outside ({_how(status)})"
+    else:
+        problem = f"ended by itself ({_how(status)})"
+    return HsrGeoError(f"a worker process {problem}; {again}: what is done stays done")
+
+
+def _last_line(text: str) -> str:
+    """Return what a traceback ends with."""
+    lines = (line.strip(' -"') for line in reversed(text.splitlines()))
+    return next(filter(None, lines), "")[:_LONGEST]
+
+
+_LONGEST = 300
+
+
+def _how(status: int) -> str:
+    if status >= 0:
+        return f"exit status {status}"
+    try:
+        return signal.Signals(-status).name
+    except ValueError:
+        return f"signal {-status}"
 
 
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
@@ -175,12 +292,15 @@ def _end_runs() -> None:
 def _begin_worker() -> None:
     """Leave Ctrl-C to the parent, and end when it has ended: loky's workers outlive a parent that is killed."""
     # loky replaces a worker that grew by 300 MB, with a warning in the thread that hands out work: where warnings are
-    # errors the thread ends, and the run waits for ever. Memory is bounded here by other means.
-    process_executor._MAX_MEMORY_LEAK_SIZE = sys.maxsize  # noqa: SLF001
+    # errors the thread ends, and the run waits for ever. Memory is bounded here by other means. Nor can it be measured
+    # without /proc, where psutil then fails.
+    process_executor._get_memory_usage = lambda *_given, **_more: 0  # noqa: SLF001
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # where signals cannot be blocked, see below
     parent = multiprocessing.parent_process()
     if parent is not None and parent.pid is not None:
-        threading.Thread(target=_end_without, args=(parent.pid,), daemon=True).start()
+        with suppress(RuntimeError):  # no more threads: then loky's own ways must do
+            threading.Thread(target=_end_without, args=(parent.pid,), daemon=True).start()
+    begin()
 
 
 def _end_without(parent: int) -> None:
