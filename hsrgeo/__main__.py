@@ -93,6 +93,9 @@ def main() -> None:
     ending = Ending()
     ending.install()
     try:
+        os.environ.setdefault(
+            "OPENBLAS_NUM_THREADS", "1"
+        )  # it complains where it gets no threads; workers have one too
         fill_closed_streams()
         sys.stdout = sys.stdout or open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115 - joblib flushes both
         sys.stderr = sys.stderr or open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115

@@ -201,7 +201,7 @@ class _Pool(Generic[Batch, Result]):
         if os.getpid() != self._home:  # a fork of this process drops its copy of the run
             return
         if self._pool:
-            with _quietly():
+            with _quietly(), suppress(RuntimeError):  # loky's thread could not be started
                 self._pool.shutdown(wait=True, kill_workers=kill)
         self._crew.end()
 

@@ -125,7 +125,7 @@ def safely() -> Iterator[None]:
     with _STARTING:
         fill_closed_streams()
         kept = vars(util)[_FLAGS], sys.stdout, sys.stderr
-        vars(util)[_FLAGS] = lambda: [*kept[0](), "-P"]
+        vars(util)[_FLAGS] = lambda: [*kept[0](), "-P", "-Wignore"]
         sys.stdout, sys.stderr = Flushable(sys.stdout), Flushable(sys.stderr)
         try:
             yield
