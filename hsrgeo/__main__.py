@@ -6,7 +6,7 @@ import os
 import sys
 
 _HOME = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))  # noqa: PTH100, PTH120 - pathlib is not here yet
-if __name__ == "__main__" and sys.path[0] in {"", os.getcwd()} - {_HOME}:  # noqa: PTH109
+if __name__ == "__main__" and not sys.flags.safe_path and sys.path[0] != _HOME:
     # `python -m` put the current folder first, where strangers' files may lie. What Python has imported by now may be
     # from there, hsrgeo among it; `python -P -m hsrgeo` does not put it there at all.
     sys.path.pop(0)
@@ -93,9 +93,7 @@ def main() -> None:
     ending = Ending()
     ending.install()
     try:
-        os.environ.setdefault(
-            "OPENBLAS_NUM_THREADS", "1"
-        )  # it complains where it gets no threads; workers have one too
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as workers; it complains where it gets no threads
         fill_closed_streams()
         sys.stdout = sys.stdout or open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115 - joblib flushes both
         sys.stderr = sys.stderr or open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
