@@ -23,7 +23,7 @@ from hsrgeo.engine.accumulate.run import Accumulation, accumulate
 from hsrgeo.engine.accumulate.sums import OpenSums, period_name, periods_of
 from hsrgeo.errors import FrameError, OptionsError
 from hsrgeo.model.quantity import QUANTITIES, RAIN_RATE
-from hsrgeo.model.times import FRAME_STEP, KST
+from hsrgeo.model.times import FRAME_STEP, KST, frame_length, parse_step
 from hsrgeo.products.rain import KMA_LAW, Law
 from hsrgeo.products.rates import rate_table, stored_table
 from hsrgeo.products.sums import MOST_RATE, RunningSum, depth_unit_mm, sum_table
@@ -171,8 +171,69 @@ def test_frames_between_the_steps_are_left_out(save: Save, tmp_path: Path) -> No
     assert read(files(made)[0])[2]["FRAMES_USED"] == "2"
     made = run(tmp_path / "in", tmp_path / "ten", every=timedelta(minutes=10))
     depth, _frames, tags = read(files(made)[0])
-    assert (tags["FRAMES_USED"], tags["FRAMES_EXPECTED"]) == ("1", "6")
-    np.testing.assert_allclose(depth, RATE(30) / 6, atol=0.005)
+    assert (tags["FRAMES_USED"], tags["FRAMES_EXPECTED"]) == ("1", "12")
+    np.testing.assert_allclose(depth, RATE(30) / 12, atol=0.005)
+
+
+@pytest.mark.parametrize(("every", "used"), [("1h", 1), ("15min", 4), ("5min", 12), ("1min", 12)])
+def test_thinning_does_not_change_how_long_a_frame_stands_for(
+    save: Save, tmp_path: Path, every: str, used: int
+) -> None:
+    for minutes in range(0, 60, 5):
+        save(minutes, 3000)
+    made = run(tmp_path / "in", tmp_path / "out", every=parse_step(every), min_coverage=0)
+    depth, frames, tags = read(files(made)[0])
+    # 30 dBZ is 2.734 mm/h, each frame 5 minutes of it; of 12 frames an hour
+    np.testing.assert_allclose(depth, used * RATE(30) / 12, atol=0.005)
+    assert (tags["FRAMES_USED"], tags["FRAMES_EXPECTED"], tags["FRAME_STEP_MINUTES"]) == (str(used), "12", "5")
+    assert frames.max() == used
+    scarce = read(files(run(tmp_path / "in", tmp_path / "b", every=parse_step(every), min_coverage=0.9))[0])[0]
+    assert np.isnan(scarce).all() == (used < 11)  # 0.9 of 12 is 10.8
+
+
+def test_how_long_a_frame_stands_for_can_be_given(save: Save, tmp_path: Path) -> None:
+    for minutes in range(0, 60, 10):
+        save(minutes, 3000)
+    made = run(tmp_path / "in", tmp_path / "out")
+    np.testing.assert_allclose(read(files(made)[0])[0], 6 * RATE(30) / 12, atol=0.005)
+    [note] = made.notes
+    assert note == (
+        "times are 10min apart and each frame stands for 5min: at most 50% of the time is observed; "
+        "if frames stand for longer, give --frame-step"
+    )
+    made = run(tmp_path / "in", tmp_path / "ten", frame_step=timedelta(minutes=10))
+    depth, _frames, tags = read(files(made)[0])
+    np.testing.assert_allclose(depth, RATE(30), atol=0.005)
+    assert (tags["FRAMES_USED"], tags["FRAMES_EXPECTED"]) == ("6", "6")
+    assert made.notes == []
+    with pytest.raises(OptionsError, match="frame step 15min: frames are 10min apart, less than that"):
+        run(tmp_path / "in", tmp_path / "more", frame_step=timedelta(minutes=15), period=timedelta(hours=1))
+
+
+def test_before_september_2019_a_frame_stands_for_ten_minutes(tmp_path: Path, make_file: MakeFile) -> None:
+    begin = datetime(2019, 9, 15, 23, 0, tzinfo=KST)
+    (tmp_path / "in").mkdir()
+    for minutes in range(0, 60, 10):
+        time = begin + timedelta(minutes=minutes)
+        (tmp_path / "in" / frame_name(time)).write_bytes(make_file(np.full((NY, NX), 3000, np.int16), time=time))
+    made = run(tmp_path / "in", tmp_path / "out")
+    np.testing.assert_allclose(read(files(made)[0])[0], RATE(30), atol=0.005)  # six times ten minutes
+    assert made.notes == ["all frames are of before 16 September 2019: each stands for 10min"]
+    late = begin + timedelta(hours=1)  # the first of the next day: five minutes, all of them
+    (tmp_path / "in" / frame_name(late)).write_bytes(make_file(np.full((NY, NX), 3000, np.int16), time=late))
+    assert frame_length([begin, late]) == timedelta(minutes=5)
+    assert frame_length([begin + timedelta(minutes=5)]) == timedelta(minutes=5)
+    assert frame_length([]) == timedelta(minutes=5)
+
+
+def test_every_period_of_the_range_is_named(save: Save, tmp_path: Path) -> None:
+    save(0, 3000)
+    save(180, 3000)
+    made = run(tmp_path / "in", tmp_path / "out")
+    assert made.notes == ["2 of the periods (1h) have no sound frame, and no file: 2022-06-09 12:00, 2022-06-09 13:00"]
+    day = datetime(2022, 6, 8, tzinfo=KST)
+    made = run(tmp_path / "in", tmp_path / "b", period=timedelta(days=1), start=day, end=day + timedelta(days=3))
+    assert [f"{start:%m-%d}" for start in made.empty] == ["06-08", "06-10"]
 
 
 def test_of_two_frames_of_a_time_the_better_sound_one_counts(save: Save, tmp_path: Path) -> None:
@@ -212,7 +273,7 @@ def test_a_period_without_a_sound_frame_is_told(save: Save, tmp_path: Path, make
     save(60, 3000).write_bytes(make_file()[:500])
     made = run(tmp_path / "in", tmp_path / "out")
     assert len(files(made)) == 1
-    assert made.notes == ["1 of the periods have no sound frame, and no file"]
+    assert made.notes == ["1 of the periods (1h) have no sound frame, and no file: 2022-06-09 12:00"]
     save(30, 3000, product="CPP")
     with pytest.raises(OptionsError, match="--product"):
         run(tmp_path / "in", tmp_path / "out")
@@ -299,7 +360,7 @@ def test_options_that_cannot_be() -> None:
         ({"min_coverage": 1.1}, "from 0 to 1"),
         ({"period": "week"}, "or event"),
         ({"period": timedelta(minutes=7)}, "divide a day"),
-        ({"period": timedelta(minutes=10), "every": timedelta(hours=1)}, "divide a day"),
+        ({"period": timedelta(minutes=10), "frame_step": timedelta(hours=1)}, "divide a day"),
         ({"bbox": (126, 37, 127, 38), "window": WINDOW}, "one area"),
         ({"zr": (0, 1.6)}, "positive"),
     ]

@@ -67,13 +67,15 @@ def test_sums_of_an_export_are_those_of_its_frames(frames: Path, tmp_path: Path)
     assert within == expected
 
 
-def test_an_export_of_every_second_frame_counts_each_for_ten_minutes(frames: Path, tmp_path: Path) -> None:
+def test_an_export_of_every_second_frame_counts_each_for_five_minutes(frames: Path, tmp_path: Path) -> None:
     half = exported(frames, tmp_path / "half", window=WINDOW, every=TEN)
     made, found = summed(half, tmp_path / "a")
     _made, expected = summed(frames, tmp_path / "b", window=WINDOW, every=TEN)
     assert found == expected
-    assert made.notes[0] == f"each time stands for 10min, as most times of {half} are so far apart"
-    assert summed(half, tmp_path / "c", every=TEN)[1] == expected
+    assert made.notes[0].startswith("times are 10min apart and each frame stands for 5min: at most 50%")
+    longer = summed(half, tmp_path / "c", frame_step=TEN)[1]
+    assert longer != expected
+    assert longer == summed(half, tmp_path / "d", frame_step=TEN, every=TEN)[1]
 
 
 def test_a_gap_in_what_is_chosen_of_an_export_stays_a_gap(frames: Path, tmp_path: Path) -> None:
@@ -97,10 +99,10 @@ def test_an_export_between_whole_steps_is_not_dropped_in_silence(frames: Path, t
         if path.name.removesuffix(".bin.gz").endswith("5"):  # 11:45, 11:55, ...
             shutil.copyfile(path, odd / path.name)
     half = exported(odd, tmp_path / "half", window=WINDOW)
-    with pytest.raises(OptionsError, match="10min apart and never on whole 10min after midnight KST, as 2022-06-09T"):
-        summed(half, tmp_path / "a")
-    made, _found = summed(half, tmp_path / "a", every=timedelta(minutes=5))
+    made, _found = summed(half, tmp_path / "a")
     assert made.counts["ok"] > 1
+    with pytest.raises(OptionsError, match="no frame is on whole 10min after midnight KST; see frame_step"):
+        summed(half, tmp_path / "b", frame_step=TEN)
 
 
 def test_the_first_of_two_kinds_is_the_first_in_time(frames: Path, tmp_path: Path) -> None:

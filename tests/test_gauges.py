@@ -999,7 +999,7 @@ def test_readings_shorter_than_the_radars_step(save: Save, tmp_path: Path) -> No
 
 def test_radar_tables_that_do_not_fit(save: Save, tmp_path: Path) -> None:
     coarse = radar_table(tmp_path / "ten.csv", RATES, step=TEN)
-    with pytest.raises(OptionsError, match="rows are 10min apart, but taken to stand for 5min"):
+    with pytest.raises(OptionsError, match="its rows are apart by 10min, not 5min: choose --radar-step"):
         compared(save(READ), coarse, tmp_path / "bias.csv")
     assert compared(save(READ), coarse, tmp_path / "bias.csv", radar_step=TEN)[0].factors == 1
     twice = tmp_path / "twice.csv"

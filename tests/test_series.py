@@ -23,6 +23,7 @@ from hsrgeo.cube.places import Points, Polygons, read_points, read_polygons
 from hsrgeo.engine.axis import ceil_step, floor_step, slots
 from hsrgeo.engine.series.options import SeriesOptions
 from hsrgeo.engine.series.run import Series, series
+from hsrgeo.engine.series.table import read_series
 from hsrgeo.errors import MissingExtraError, OptionsError
 from hsrgeo.model.grid import grids
 from hsrgeo.model.times import FRAME_STEP, KST
@@ -208,7 +209,7 @@ def test_two_processes_an_archive_and_parquet_say_the_same(folder: Path, tmp_pat
     parquet = pytest.importorskip("pyarrow.parquet")
     list(series(folder, tmp_path / "a.parquet", SeriesOptions(points=points, jobs=1)))
     table = parquet.read_table(tmp_path / "a.parquet")
-    assert table.column_names == ["time_utc", "time_kst", "name", "rain_mm_h", "coverage"]
+    assert table.column_names == ["time_utc", "time_kst", "name", "rain_mm_h", "coverage", "minutes"]
     assert table["rain_mm_h"].null_count == 6 - 1
     assert table["time_utc"][0].as_py() == TIME.astimezone(UTC)
     assert table["time_kst"][0].as_py() == TIME
@@ -455,3 +456,25 @@ def test_an_early_end_writes_nothing(folder: Path, tmp_path: Path) -> None:
     next(made)
     made.close()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in"]
+
+
+@pytest.mark.parametrize(("every", "volume"), [(None, 3), (timedelta(hours=1), 1)])
+def test_thinning_changes_no_frame_length(
+    tmp_path: Path, make_file: MakeFile, every: timedelta | None, volume: int
+) -> None:
+    for minutes in (-15, -10, -5):  # 11:00, 11:05, 11:10
+        time = TIME + timedelta(minutes=minutes)
+        path = tmp_path / "in" / frame_name(time)
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(make_file(np.full((NY, NX), 3000, np.int16), time=time))
+    basin = '{"type": "Polygon", "coordinates": [[[126.6, 37.4], [126.7, 37.4], [126.7, 37.5], [126.6, 37.4]]]}'
+    feature = f'{{"type": "Feature", "properties": {{"name": "a"}}, "geometry": {basin}}}'
+    (tmp_path / "b.geojson").write_text(f'{{"type": "FeatureCollection", "features": [{feature}]}}', encoding="utf-8")
+    _made, rows = run(tmp_path / "in", tmp_path / "o.csv", polygons=tmp_path / "b.geojson", every=every)
+    area_m2 = 0.5 * 8838 * 11099  # half of 0.1 x 0.1 degree at 37.4 N on the ellipsoid, by hand
+    each_m3 = KMA_LAW.rate(30) / 1000 / 12 * area_m2  # 2.734 mm/h for five minutes
+    assert {row["minutes"] for row in rows} == {"5"}
+    assert sum(float(row["volume_m3"]) for row in rows) == pytest.approx(volume * each_m3, rel=0.003)
+    [place], _notes = read_series(tmp_path / "o.csv")
+    assert place.step == timedelta(minutes=5)
+    assert place.depths_mm.sum() == pytest.approx(volume * KMA_LAW.rate(30) / 12)

@@ -51,12 +51,8 @@ def accumulate(
     ),
     start: options.Start = None,
     end: options.End = None,
-    every: Annotated[
-        str | None,
-        typer.Option(
-            metavar="STEP", help="What each frame stands for; 5min by default.", rich_help_panel=options.CHOOSE
-        ),
-    ] = None,
+    every: options.Every = None,
+    frame_step: options.FrameStep = None,
     product: options.Product = None,
     region: Annotated[
         str, typer.Option(metavar="NAME", help="Of an OUT that has several.", rich_help_panel=options.CHOOSE)
@@ -75,7 +71,7 @@ def accumulate(
 ) -> None:
     """Sum rain up to depth in mm, by the hour, the day or the event, with the number of frames beside it.
 
-    Each frame adds its rate x 5 min (or --every). Gaps are not filled: band 2 tells in how many frames a cell was
+    Each frame adds its rate x --frame-step. Gaps are not filled: band 2 counts the frames in which a cell was
     observed, and --min-coverage makes cells with too few of them nodata. --rolling adds the highest depth of any
     window of that length in the whole run, one file a length. Broken frames are told, and the exit status
     is 1.
@@ -86,7 +82,7 @@ def accumulate(
         from hsrgeo.cli.follow import Follower  # noqa: PLC0415 - commands import what they need when they run
         from hsrgeo.engine.accumulate.options import AccumulateOptions  # noqa: PLC0415
         from hsrgeo.engine.accumulate.run import accumulate as run_accumulate  # noqa: PLC0415
-        from hsrgeo.model.times import parse_length, parse_step  # noqa: PLC0415
+        from hsrgeo.model.times import kst_text, parse_length, parse_step  # noqa: PLC0415
 
         wanted = AccumulateOptions(
             period="event" if period.strip().lower() == "event" else parse_step(period),
@@ -100,6 +96,7 @@ def accumulate(
             start=time_option(start),
             end=time_option(end),
             every=parse_step(every) if every is not None else None,
+            frame_step=parse_step(frame_step) if frame_step is not None else None,
             product=product,
             region=region,
             zr=zr,
@@ -113,5 +110,14 @@ def accumulate(
         follower.tell(f"{counted(len(run.written), 'file')}{short}")
         if json_:
             files = [str(path) for path in run.written]
-            answer_json({"out": str(out), "files": files, "periods_short": run.short, **follower.as_json()})
+            empty = [kst_text(start) for start in run.empty]
+            answer_json(
+                {
+                    "out": str(out),
+                    "files": files,
+                    "periods_short": run.short,
+                    "periods_without_frames": empty,
+                    **follower.as_json(),
+                }
+            )
         raise typer.Exit(Status.BROKEN if follower.failed else Status.DONE)

@@ -59,6 +59,14 @@ Every = Annotated[
     str | None,
     typer.Option(metavar="STEP", help="Only whole steps after midnight KST, as 10min or 1h.", rich_help_panel=CHOOSE),
 ]
+FrameStep = Annotated[
+    str | None,
+    typer.Option(
+        metavar="STEP",
+        help="How long a frame stands for: 5min by default, 10min for frames before 16 September 2019.",
+        rich_help_panel=CHOOSE,
+    ),
+]
 Product = Annotated[str | None, typer.Option(metavar="NAME", help="Only this product, as HSR.", rich_help_panel=CHOOSE)]
 Block = Annotated[
     int, typer.Option(metavar="N", help="Which block, of files that hold several.", rich_help_panel=CHOOSE)

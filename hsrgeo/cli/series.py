@@ -70,6 +70,7 @@ def series(
     start: options.Start = None,
     end: options.End = None,
     every: options.Every = None,
+    frame_step: options.FrameStep = None,
     product: options.Product = None,
     region: Annotated[
         str, typer.Option(metavar="NAME", help="Of an OUT that has several.", rich_help_panel=options.CHOOSE)
@@ -105,6 +106,7 @@ def series(
             start=time_option(start),
             end=time_option(end),
             every=parse_step(every) if every is not None else None,
+            frame_step=parse_step(frame_step) if frame_step is not None else None,
             product=product,
             region=region,
             block=block,

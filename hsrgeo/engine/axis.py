@@ -14,7 +14,7 @@ from hsrgeo.cube.reference import SUFFIXES
 from hsrgeo.engine.export.journal import has_manifest
 from hsrgeo.errors import ManifestError, OptionsError
 from hsrgeo.formats.names import FrameName
-from hsrgeo.model.times import KST
+from hsrgeo.model.times import FRAME_STEP, KST, export_step, frame_length, length_text, usual_step
 from hsrgeo.sources.members import is_archive
 from hsrgeo.sources.remote import Place, RemotePath, is_remote, listed_sources, local, place
 
@@ -58,6 +58,31 @@ def slots(
     while end is not None and last < slot < end:
         yield slot
         slot += step
+
+
+def frame_length_of(times: Iterable[datetime], given: timedelta | None) -> tuple[timedelta, list[str]]:
+    """Return how long each frame stands for, and what a user should know of it.
+
+    Args:
+        times: Of frames.
+        given: What a user says, or None.
+
+    Raises:
+        OptionsError: The frames are closer together than that: rain would count twice.
+    """
+    listed = sorted(set(times))
+    length, closest = given or frame_length(listed), usual_step(listed)
+    if given is not None and closest is not None and closest < given:
+        raise OptionsError(f"frame step {length_text(given)}: frames are {length_text(closest)} apart, less than that")
+    notes = []
+    if given is None and length != FRAME_STEP:
+        notes.append(f"all frames are of before 16 September 2019: each stands for {length_text(length)}")
+    if (apart := export_step(listed)) > length:
+        notes.append(
+            f"times are {length_text(apart)} apart and each frame stands for {length_text(length)}: at most "
+            f"{length / apart:.0%} of the time is observed; if frames stand for longer, give --frame-step"
+        )
+    return length, notes
 
 
 class Told(Protocol):

@@ -15,7 +15,7 @@ from hsrgeo.engine.options import count_workers
 from hsrgeo.engine.workers.parallel import in_batches, run_parallel
 from hsrgeo.errors import HsrGeoError, as_value
 from hsrgeo.model.frame import Frame
-from hsrgeo.model.times import FRAME_STEP, kst_text, utc_text
+from hsrgeo.model.times import frame_length, kst_text, utc_text
 from hsrgeo.reading import decode_found
 from hsrgeo.sources.found import Found, Tally
 from hsrgeo.sources.members import is_archive
@@ -180,7 +180,8 @@ def _checked(found: Found) -> HsrGeoError | tuple[str, ...]:
 
 
 def _gaps(times: Sequence[datetime]) -> Iterator[tuple[datetime, datetime, int]]:
+    step = frame_length(times)
     for before, after in itertools.pairwise(times):
-        missing = -(-(after - before) // FRAME_STEP) - 1
+        missing = -(-(after - before) // step) - 1
         if missing > 0:
-            yield before + FRAME_STEP, before + missing * FRAME_STEP, missing
+            yield before + step, before + missing * step, missing

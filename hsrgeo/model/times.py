@@ -15,6 +15,9 @@ KST = timezone(timedelta(hours=9), "KST")
 
 FRAME_STEP = timedelta(minutes=5)
 """A composite is made every five minutes (KMA composite format, section 1)."""
+EARLY_FRAME_STEP = timedelta(minutes=10)
+FIVE_MINUTES_SINCE = datetime(2019, 9, 16, tzinfo=KST)
+"""Before then a composite was made every ten minutes (KMA composite format, section 7, "Other facts")."""
 
 _COMPACT = re.compile(r"(\d{4})(\d{2})(?:(\d{2})(?:(\d{2})(?:(\d{2}))?)?)?")
 _MONTH = re.compile(r"(\d{4})-(\d{2})")
@@ -126,11 +129,20 @@ def usual_step(times: Iterable[datetime]) -> timedelta | None:
     return max(apart, key=lambda one: (apart[one], -one)) if apart else None
 
 
+def frame_length(times: Iterable[datetime]) -> timedelta:
+    """Return how long a frame stands for: 5 minutes; 10 where all are of before 16 September 2019, on whole 10 minutes.
+
+    How far apart the frames are does not matter: of every twelfth frame nobody knows what fell in between.
+    """
+    early = [time < FIVE_MINUTES_SINCE and on_step(time, EARLY_FRAME_STEP) for time in times]
+    return EARLY_FRAME_STEP if early and all(early) else FRAME_STEP
+
+
 def export_step(times: Iterable[datetime]) -> timedelta:
-    """Return how long each time of an export stands for; `FRAME_STEP` where its times do not tell it for sure.
+    """Return how far apart times are meant to be; `FRAME_STEP` where they do not tell it for sure.
 
     An export may have been made of every second frame, by ``--every`` or by hand, and nothing in it says so. But a gap
-    is no step: rain would count twice, and the gap be gone.
+    is no step.
 
     Args:
         times: All that it holds, in any order: a choice among them would look like a step.

@@ -12,7 +12,7 @@ from hsrgeo.engine.accumulate.sums import PeriodLength, check_period
 from hsrgeo.engine.options import ExportOptions
 from hsrgeo.engine.regions import Region
 from hsrgeo.errors import OptionsError
-from hsrgeo.model.times import FRAME_STEP, length_text
+from hsrgeo.model.times import FRAME_STEP, length_text, refuse_uneven
 from hsrgeo.model.window import BBox, Window
 from hsrgeo.products.rain import KMA_LAW, Law
 from hsrgeo.sources.select import Selection
@@ -46,7 +46,10 @@ class AccumulateOptions:
     end: datetime | None = None
     """First time no longer wanted, aware."""
     every: timedelta | None = None
-    """What each frame stands for, 5 minutes by default; frames at other times are left out."""
+    """Only times on whole steps after midnight KST. This does not change how long a frame stands for."""
+    frame_step: timedelta | None = None
+    """How long a frame stands for; None is `hsrgeo.model.times.frame_length`: 5 minutes, 10 before 16 September 2019.
+    Frames that are not on whole steps of this after midnight KST are left out."""
     product: str | None = None
     """Only this product, such as HSR."""
     zr: Law | tuple[float, float] = KMA_LAW
@@ -64,7 +67,9 @@ class AccumulateOptions:
         if not 0 <= self.min_coverage <= 1:
             raise OptionsError(f"min_coverage {self.min_coverage:g}: expected a share from 0 to 1")
         shared = {entry.name: getattr(self, entry.name) for entry in dataclasses.fields(self) if entry.name in _SHARED}
-        object.__setattr__(self, "export", ExportOptions(**shared, every=self.step, quantity="rain"))
+        object.__setattr__(self, "export", ExportOptions(**shared, quantity="rain"))
+        if self.frame_step is not None:
+            refuse_uneven(f"frame_step {self.frame_step}", self.frame_step)
         check_period(self.period, self.step)
         for length in self.rolling:
             if not self.step <= length <= _DAY or length % self.step:
@@ -75,8 +80,8 @@ class AccumulateOptions:
 
     @property
     def step(self) -> timedelta:
-        """What each frame stands for."""
-        return self.every or FRAME_STEP
+        """How long each frame stands for, as far as is known before they are looked at."""
+        return self.frame_step or FRAME_STEP
 
     @property
     def selection(self) -> Selection:
@@ -89,4 +94,4 @@ class AccumulateOptions:
         return self.export.recipe.law
 
 
-_SHARED = {"bbox", "window", "center", "size", "regions", "start", "end", "product", "zr", "block", "jobs"}
+_SHARED = {"bbox", "window", "center", "size", "regions", "start", "end", "every", "product", "zr", "block", "jobs"}

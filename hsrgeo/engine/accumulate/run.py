@@ -22,9 +22,19 @@ from pathlib import Path
 from hsrgeo.engine.accumulate.options import AccumulateOptions
 from hsrgeo.engine.accumulate.rolling import RollingRun
 from hsrgeo.engine.accumulate.sources import SumSource, sum_source
-from hsrgeo.engine.accumulate.sums import Candidates, OpenSums, Period, fewest_of, law_text, periods_of, sum_tags
+from hsrgeo.engine.accumulate.sums import (
+    Candidates,
+    OpenSums,
+    Period,
+    fewest_of,
+    law_text,
+    period_name,
+    periods_of,
+    starts_between,
+    sum_tags,
+)
 from hsrgeo.engine.areas import asked_window, told_window
-from hsrgeo.engine.axis import product_guard, refuse_other_outputs
+from hsrgeo.engine.axis import frame_length_of, product_guard, refuse_other_outputs
 from hsrgeo.engine.options import check_areas
 from hsrgeo.engine.outcome import Outcome, Status, of_found
 from hsrgeo.engine.recipe import Cut
@@ -32,10 +42,10 @@ from hsrgeo.engine.run import Run
 from hsrgeo.engine.workers.ahead import ahead
 from hsrgeo.engine.workers.memory import keep_freed_memory
 from hsrgeo.engine.workers.scratch import scratch_folder
-from hsrgeo.errors import FrameError, HsrGeoError
+from hsrgeo.errors import FrameError, HsrGeoError, OptionsError
 from hsrgeo.model.frame import Frame
 from hsrgeo.model.grid import Grid
-from hsrgeo.model.times import length_text, utc_text
+from hsrgeo.model.times import length_text, on_step, utc_text
 from hsrgeo.model.window import Window
 from hsrgeo.products.sums import RunningSum, depth_unit_mm, sum_table
 from hsrgeo.sources.found import Found, Tally
@@ -44,6 +54,7 @@ from hsrgeo.writers.files import write_file
 from hsrgeo.writers.sum_cog import DEPTH_STEP_MM, NODATA, encode_sum_cog
 
 _HOUR = timedelta(hours=1)
+_SHOWN = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,17 +83,15 @@ class Accumulation(Run):
         refuse_other_outputs(out)
         self._source = sum_source(sources, options)
         super().__init__(Tally())
-        if options.every is None and self._source.step not in (None, options.step):
-            options = dataclasses.replace(options, every=self._source.step)
-            self._source = sum_source(sources, options)
-            told = length_text(options.step)
-            self.notes.append(f"each time stands for {told}, as most times of {sources[0]} are so far apart")
         self.notes += check_areas(options.export.recipe)
         self.written: list[Place] = []
         """The files, so far."""
+        self.empty: list[datetime] = []
+        """Starts of the periods without a sound frame, KST; known at the end."""
         self.short = 0
         """Periods with fewer frames than expected, so far."""
         self._out, self._options = out, options
+        self._filled: set[datetime] = set()
         self._grid: Grid | None = None
         self._areas: list[_Area] = []
         self._first: Frame | None = None
@@ -100,6 +109,7 @@ class Accumulation(Run):
                 times.setdefault(found.told.time, Candidates()).add(found)
         if not times:
             return
+        self._settle_length(times)
         options = self._options
         periods = periods_of(times, options.period, options.step, options.start, options.end)
         depth_unit_mm(
@@ -119,11 +129,39 @@ class Accumulation(Run):
             finally:
                 for write in writes:
                     write.cancel()
-            empty = len(set(periods.values())) - len(self.written) // max(len(self._areas), 1)
-            if empty:
-                self.notes.append(f"{empty:,} of the periods have no sound frame, and no file")
+            self._note_empty(set(periods.values()))
             self._write_rolling(pool)
         self.written.sort(key=str)
+
+    def _settle_length(self, times: dict[datetime, Candidates]) -> None:
+        """Decide how long each frame stands for, and leave out those between whole steps of that.
+
+        Raises:
+            OptionsError: The frames are closer together than each is said to stand for; a period of no whole steps; no
+                frame is left.
+        """
+        length, notes = frame_length_of(times, self._options.frame_step)
+        self.notes += notes
+        self._options = dataclasses.replace(self._options, frame_step=length)
+        for time in [time for time in times if not on_step(time, length)]:
+            for found in times.pop(time).found:
+                if found.told is not None:
+                    self.tally.leave_out(found.told)
+        if not times:
+            raise OptionsError(f"no frame is on whole {length_text(length)} after midnight KST; see frame_step")
+
+    def _note_empty(self, periods: set[Period]) -> None:
+        """Note the periods of the whole range, from `start` to `end`, that have no file."""
+        options = self._options
+        starts = starts_between(periods, options.period, options.start, options.end)
+        self.empty = [start for start in starts if start not in self._filled]
+        if self.empty:
+            shown = ", ".join(f"{start:%Y-%m-%d %H:%M}" for start in self.empty[:_SHOWN])
+            more = f" and {len(self.empty) - _SHOWN:,} more" if len(self.empty) > _SHOWN else ""
+            name = period_name(options.period)
+            self.notes.append(
+                f"{len(self.empty):,} of the periods ({name}) have no sound frame, and no file: {shown}{more}"
+            )
 
     def _sum_up(
         self,
@@ -214,6 +252,7 @@ class Accumulation(Run):
             total = sums.pop((period.start, number))
             if total is None or self._first is None:
                 continue
+            self._filled.add(period.start)
             self.short += number == 0 and total.used < period.expected
             frame = self._like_first(area)
             law = law_text(frame, self._options.law)

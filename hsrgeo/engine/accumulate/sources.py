@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from datetime import datetime, timedelta
 from pathlib import Path
 from threading import Lock
 
@@ -19,7 +18,6 @@ from hsrgeo.engine.written.held import notes_on_held
 from hsrgeo.engine.written.home import home_of
 from hsrgeo.errors import HsrGeoError, OptionsError, SourceError, as_value
 from hsrgeo.model.frame import Frame
-from hsrgeo.model.times import export_step, kst_text, length_text, on_step
 from hsrgeo.reading import decode_found
 from hsrgeo.sources.found import Found, Tally
 from hsrgeo.sources.scan import scan
@@ -31,8 +29,6 @@ class SumSource(ABC):
 
     is_output = False
     """Whether hsrgeo wrote it itself, so that it may be a part of a grid."""
-    step: timedelta | None = None
-    """How long each time stands for, where the source tells."""
 
     @abstractmethod
     def scan(self, tally: Tally) -> Iterator[Found]:
@@ -84,22 +80,13 @@ class ExportSource(SumSource):
         self._lock = Lock()
         self._first: tuple[Held, Frame] | None = None
         self._left_out = Tally()
-        all_times: set[datetime] = set()
-        entries = exported_frames(source, options.selection, options.region, self._left_out, all_times)
+        entries = exported_frames(source, options.selection, options.region, self._left_out)
         self._found = list(
             product_guard(
                 Found(str(entry.path) if entry.error is None else entry.label, None, entry.told, 0, error=entry.error)
                 for entry in entries
             )
         )
-        self.step = export_step(all_times)
-        times = [one.told.time for one in self._found if one.told is not None]
-        if options.every is None and times and not any(on_step(time, self.step) for time in times):
-            apart = length_text(self.step)
-            raise OptionsError(
-                f"{source}: its times are {apart} apart and never on whole {apart} after midnight KST, as "
-                f"{kst_text(times[0])}; with --every 5min (every) each counts for five minutes"
-            )
 
     def scan(self, tally: Tally) -> Iterator[Found]:
         """Yield the COGs, see `SumSource.scan`."""

@@ -110,6 +110,25 @@ def periods_of(
     }
 
 
+def starts_between(
+    periods: Iterable[Period], length: PeriodLength, start: datetime | None, end: datetime | None
+) -> list[datetime]:
+    """Return the start of every period of the range, KST, whether or not it has a frame.
+
+    Args:
+        periods: Those that have one; at least one.
+        length: Of each, or ``event``.
+        start: Where the range begins; None is the first of them.
+        end: Where it ends, not included; None is after the last of them.
+    """
+    known = sorted(period.start for period in periods)
+    if isinstance(length, str):
+        return known
+    begin = known[0] if start is None else floor_step(start, length)
+    finish = known[-1] + length if end is None else ceil_step(end, length)
+    return [begin + number * length for number in range((finish - begin) // length)]
+
+
 @dataclass(slots=True)
 class Candidates:
     """The frames of one time, of which one is summed up."""

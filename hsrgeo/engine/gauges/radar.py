@@ -83,7 +83,9 @@ def read_radar(path: Path, options: GaugeBiasOptions) -> RadarSums:
     sums = RadarSums(options.pair_step, options.radar_step, options.min_frames)
     rules = options.readings
     seen: dict[datetime, set[str]] = {}
-    for time, name, rate, coverage in series_lines(path):
+    lengths: set[float] = set()
+    for time, name, rate, coverage, minutes in series_lines(path):
+        lengths.add(minutes)
         there = seen.setdefault(time, set())
         if name in there:
             raise SourceError(str(path), f"has two rows of {name!r} at {time.astimezone(KST):%Y-%m-%d %H:%M} KST")
@@ -99,18 +101,19 @@ def read_radar(path: Path, options: GaugeBiasOptions) -> RadarSums:
         low = math.isnan(rate) or not coverage >= options.min_coverage - _ROUNDING
         sums.counts["low" if low else "used"] += 1
         sums.add(start, name, math.nan if low else rate)
-    _check_step(path, sorted(seen), sums.radar_step)
+    _check_step(path, sorted(seen), lengths, sums.radar_step)
     if not sums.numbers:
         raise OptionsError(f"{path}: has no row within the times that were asked for")
     return sums
 
 
-def _check_step(path: Path, times: Sequence[datetime], step: timedelta) -> None:
+def _check_step(path: Path, times: Sequence[datetime], lengths: set[float], step: timedelta) -> None:
     """Refuse a table that was made for another step: each of its rows would count too little or too much."""
-    usual = usual_step(times) or step
-    if usual != step:
-        taken = f"taken to stand for {length_text(step)}"
-        raise OptionsError(f"{path}: its rows are {length_text(usual)} apart, but {taken}: choose --radar-step")
+    said = {timedelta(minutes=minutes) for minutes in lengths if not math.isnan(minutes)}
+    for length in said or {usual_step(times) or step}:
+        if length != step:
+            rows = "its rows stand for" if said else "its rows are apart by"
+            raise OptionsError(f"{path}: {rows} {length_text(length)}, not {length_text(step)}: choose --radar-step")
 
 
 def notes_of(sums: RadarSums, min_coverage: float) -> Iterable[str]:

@@ -30,7 +30,7 @@ from hsrgeo.engine.workers.ahead import ahead
 from hsrgeo.engine.workers.memory import keep_freed_memory
 from hsrgeo.errors import HsrGeoError, OptionsError, SourceError
 from hsrgeo.formats.names import FrameName
-from hsrgeo.model.times import KST, length_text, utc_text
+from hsrgeo.model.times import KST, utc_text
 
 _CELL_BYTES = 2
 _MOST_BYTES = 64 << 20
@@ -105,11 +105,7 @@ class CubeReader(OutputReader):
         if selection.product is not None and selection.product.upper() != cube.product:
             raise OptionsError(f"product {selection.product}: {self.source} holds {cube.product}")
         self.check_held(cube.quantity, cube.grid, cube.law)
-        if self.options.every is None and cube.step != self.step:
-            self.step = cube.step
-            self.notes.append(
-                f"each time stands for {length_text(cube.step)}, the step that {self.source} was made with"
-            )
+        self.step = self.options.every or cube.step
         self.missing += [one for one in cube.missing if selection.wants(FrameName(cube.product, "", one))]
 
     def _settled(

@@ -26,7 +26,7 @@ from hsrgeo.errors import FrameError, HsrGeoError, OptionsError, ReadbackError
 from hsrgeo.formats.names import FrameName
 from hsrgeo.model.grid import Grid
 from hsrgeo.model.quantity import Quantity, quantity_of_tags
-from hsrgeo.model.times import export_step, length_text, utc_text
+from hsrgeo.model.times import export_step, utc_text
 from hsrgeo.sources.catalogs import catalog_frames, is_catalog
 from hsrgeo.sources.found import Tally
 from hsrgeo.sources.select import Selection
@@ -58,9 +58,7 @@ class ExportReader(OutputReader):
             else exported_frames(source, options.selection, options.region, self.tally, times)
         )
         self._entries = list(product_guard(listed))
-        if options.every is None and (step := export_step(times)) != self.step:
-            self.step = step
-            self.notes.append(f"each time stands for {length_text(step)}, as most times of {source} are so far apart")
+        self.step = options.every or export_step(times)
 
     def read(self, folder: Path) -> Generator[Sampled]:
         """Yield the numbers of each COG, see `Reader.read`."""

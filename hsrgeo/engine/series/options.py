@@ -21,10 +21,10 @@ from hsrgeo.sources.select import Selection
 
 Content = Literal["rain", "reflectivity"]
 
-POLYGON_COLUMNS = ("mean_mm_h", "max_mm_h", "volume_m3", "wet_fraction", "coverage")
-POINT_COLUMNS: dict[str, tuple[str, str]] = {
-    "rain": ("rain_mm_h", "coverage"),
-    "reflectivity": ("reflectivity_dbz", "coverage"),
+POLYGON_COLUMNS = ("mean_mm_h", "max_mm_h", "volume_m3", "wet_fraction", "coverage", "minutes")
+POINT_COLUMNS: dict[str, tuple[str, ...]] = {
+    "rain": ("rain_mm_h", "coverage", "minutes"),
+    "reflectivity": ("reflectivity_dbz", "coverage", "minutes"),
 }
 
 _OF_POLYGONS = (".geojson", ".json", ".gpkg", ".shp")
@@ -61,8 +61,9 @@ class SeriesOptions:
     end: datetime | None = None
     """First time no longer wanted, aware; the table goes on until there."""
     every: timedelta | None = None
-    """Only times on whole steps after midnight KST; then each frame stands for that long, else for 5 minutes, or for
-    the step that a cube was made with."""
+    """Only times on whole steps after midnight KST. This does not change how long a frame stands for."""
+    frame_step: timedelta | None = None
+    """How long a frame stands for; None is 5 minutes, 10 before 16 September 2019 (`hsrgeo.model.times`)."""
     product: str | None = None
     """Only this product, such as HSR."""
     block: int = 1
@@ -94,6 +95,8 @@ class SeriesOptions:
             raise OptionsError(f"wet_from {self.wet_from:g}: expected a rain rate above 0 mm/h")
         if self.every is not None:
             refuse_uneven(f"every {self.every}", self.every)
+        if self.frame_step is not None:
+            refuse_uneven(f"frame_step {self.frame_step}", self.frame_step)
         object.__setattr__(self, "selection", Selection(self.start, self.end, self.every, self.product))
         object.__setattr__(self, "law", law)
         object.__setattr__(self, "places", self._places())

@@ -20,7 +20,6 @@ from hsrgeo.engine.written.home import home_of
 from hsrgeo.errors import FrameError, OptionsError
 from hsrgeo.model.grid import Grid, grids
 from hsrgeo.model.quantity import Quantity
-from hsrgeo.model.times import FRAME_STEP
 from hsrgeo.products.rain import Law
 from hsrgeo.products.rates import rate_table, stored_table
 from hsrgeo.sources.found import Tally
@@ -46,8 +45,8 @@ class Reader(ABC):
         """What went by."""
         self.notes: list[str] = list(options.places.notes) if isinstance(options.places, Polygons) else []
         """What a user should know; complete when all is read."""
-        self.step = options.every or FRAME_STEP
-        """How long each time stands for."""
+        self.step = options.every or options.frame_step
+        """From row to row; None where only the frames tell."""
         self.missing: list[datetime] = []
         """Times that should be there and are known not to be."""
         self.areas_m2: NDArray[np.float64] | None = None

@@ -6,7 +6,7 @@ import dataclasses
 import os
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import BinaryIO
 
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from hsrgeo.cube.places import Points
 from hsrgeo.cube.sampling import COVERAGE, MAX, MEAN, WET
-from hsrgeo.engine.axis import kind_of_sources, slots
+from hsrgeo.engine.axis import frame_length_of, kind_of_sources, slots
 from hsrgeo.engine.outcome import Outcome, Standing
 from hsrgeo.engine.run import Run
 from hsrgeo.engine.series.cube import CubeReader
@@ -28,7 +28,7 @@ from hsrgeo.errors import OptionsError
 from hsrgeo.sources.remote import Place, is_remote, listed_sources, target
 from hsrgeo.writers.table import check_table, write_table
 
-_SECONDS_AN_HOUR = 3600
+_HOUR, _MINUTE = timedelta(hours=1), timedelta(minutes=1)
 
 
 class Series(Run):
@@ -90,10 +90,14 @@ class Series(Run):
 
     def _rows(self, spool: _Spool, areas_m2: NDArray[np.float64]) -> Iterator[tuple[datetime, NDArray[np.float64]]]:
         options, reader = self._options, self._reader
-        hours = reader.step.total_seconds() / _SECONDS_AN_HOUR
+        length, notes = frame_length_of(self._kept, options.frame_step)
+        self.notes += notes
+        hours, minutes = length / _HOUR, np.full((len(areas_m2), 1), length / _MINUTE)
         nothing = np.full((len(areas_m2), 4), np.nan)
         nothing[:, COVERAGE] = 0
-        for moment in slots({*self._kept, *self._broken, *reader.missing}, options.start, options.end, reader.step):
+        for moment in slots(
+            {*self._kept, *self._broken, *reader.missing}, options.start, options.end, reader.step or length
+        ):
             numbers = nothing
             self.times += 1
             if moment in self._kept:
@@ -102,11 +106,11 @@ class Series(Run):
             else:
                 self.missing += 1
             if isinstance(options.places, Points):
-                yield moment, numbers[:, [MEAN, COVERAGE]]
+                yield moment, np.column_stack([numbers[:, [MEAN, COVERAGE]], minutes])
                 continue
             # 1 mm on 1 m2 is a litre. Of the observed part: what fell elsewhere nobody knows.
             volume = numbers[:, MEAN] * hours / 1000 * areas_m2 * numbers[:, COVERAGE]
-            yield moment, np.column_stack([numbers[:, [MEAN, MAX]], volume, numbers[:, [WET, COVERAGE]]])
+            yield moment, np.column_stack([numbers[:, [MEAN, MAX]], volume, numbers[:, [WET, COVERAGE]], minutes])
 
 
 def _refuse_own_input(out: Place, sources: Sequence[str | Path], options: SeriesOptions) -> None:
@@ -165,9 +169,9 @@ def series(sources: str | Path | Sequence[str | Path], out: str | Place, options
     one counts, as in an export.
 
     Columns of polygons: ``mean_mm_h`` by exact area and ``max_mm_h`` of the observed part; ``volume_m3``, the rain
-    that fell on the observed part in one step: mean x area on the ground x coverage x step; ``wet_fraction`` of the
+    that fell on the observed part: mean x area on the ground x coverage x minutes; ``wet_fraction`` of the
     observed part; ``coverage``, the share of the whole area that was observed. Of points: ``rain_mm_h`` or
-    ``reflectivity_dbz`` (-inf where no echo) and ``coverage``.
+    ``reflectivity_dbz`` (-inf where no echo) and ``coverage``. Of both: ``minutes``, how long the frame stands for.
 
     A cube or an exported folder gives the same numbers as the frames that it was made of: to the last digit where it
     holds reflectivity, to the nearest 0.01 mm/h of each cell where it holds rain. What it lacks of a place counts as

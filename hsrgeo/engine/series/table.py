@@ -24,8 +24,11 @@ _DAY = timedelta(days=1)
 _MOST_SLOTS = 5_000_000  # forty years of five minutes; more is a time that was mistyped
 _WHOLE = 1 + 1e-6
 
-_Line = tuple[datetime, str, float, float]
-"""Time, place, rate [mm/h] and coverage; NaN for no number."""
+_MINUTES = "minutes"
+_MINUTES_A_DAY = 1440.0
+
+_Line = tuple[datetime, str, float, float, float]
+"""Time, place, rate [mm/h], coverage, and how long the row stands for [min]; NaN for no number."""
 _Rows = dict[str, dict[datetime, tuple[float, float]]]
 
 
@@ -49,7 +52,8 @@ def read_series(
     if len(rows) > MOST_PLACES:
         raise OptionsError(f"{len(rows)} places: at most {MOST_PLACES} in one plot")
     there: dict[str, None] = {}
-    for time, name, rate, coverage in series_lines(path):
+    lengths: set[float] = set()
+    for time, name, rate, coverage, minutes in series_lines(path):
         there.setdefault(name)
         if not names and len(there) > MOST_PLACES:
             raise OptionsError(f"{path}: more than {MOST_PLACES} places: choose with --name, of {_listed(there)}")
@@ -60,6 +64,7 @@ def read_series(
         if time in of_place:
             raise SourceError(str(path), f"has two rows of {name!r} at {time:%Y-%m-%d %H:%M} KST")
         of_place[time] = rate, coverage
+        lengths.add(minutes)
     if not there:
         raise SourceError(str(path), "is empty: it has no row")
     if unknown := [name for name in names if name not in there]:
@@ -67,14 +72,13 @@ def read_series(
     times = sorted({time for of_place in rows.values() for time in of_place})
     if not times:
         raise OptionsError(f"{path}: has no row within the times that were asked for")
-    return _on_one_axis(path, rows, times, start, end)
+    return _on_one_axis(path, rows, times, start, end, _step(path, times, lengths))
 
 
 def _on_one_axis(
-    path: Path, rows: _Rows, times: list[datetime], start: datetime | None, end: datetime | None
+    path: Path, rows: _Rows, times: list[datetime], start: datetime | None, end: datetime | None, step: timedelta
 ) -> tuple[list[PlaceSeries], list[str]]:
     """Fill every whole step from the first to the last; what lies between the steps stands for no time of its own."""
-    step = _step(path, times)
     kept = [time for time in times if on_step(time, step)]
     notes = []
     if between := len(times) - len(kept):
@@ -99,16 +103,19 @@ def _on_one_axis(
     return made, notes
 
 
-def _step(path: Path, times: Sequence[datetime]) -> timedelta:
-    """Return the step that most rows are apart."""
-    step = usual_step(times) or FRAME_STEP
+def _step(path: Path, times: Sequence[datetime], lengths: set[float]) -> timedelta:
+    """Return how long each row stands for; of a table that does not say so, how far most rows are apart."""
+    if len(lengths) > 1:
+        raise SourceError(str(path), f"its rows stand for different lengths of time: {sorted(lengths)} minutes")
+    said = lengths.pop()
+    step = (usual_step(times) or FRAME_STEP) if np.isnan(said) else timedelta(minutes=said)
     if _DAY % step:
         raise SourceError(str(path), f"its times are {step} apart, which does not divide a day")
     return step
 
 
 def series_lines(path: Path) -> Iterator[_Line]:
-    """Yield time, name, rate [mm/h] and coverage of each row of a table that `hsrgeo series` wrote.
+    """Yield time, name, rate [mm/h], coverage and length [min] of each row of a table that `hsrgeo series` wrote.
 
     Raises:
         SourceError: It cannot be read, or is no such table.
@@ -130,6 +137,7 @@ def _of_csv(path: Path) -> Iterator[_Line]:
             reader = csv.reader(file)
             header = next(reader, [])
             places = [header.index(name) for name in _columns(path, header)]
+            length = header.index(_MINUTES) if _MINUTES in header else None
             text, time = "", datetime.min.replace(tzinfo=UTC)
             for row in reader:
                 if not row:
@@ -138,7 +146,8 @@ def _of_csv(path: Path) -> Iterator[_Line]:
                     moment, name, covered, rate = (row[place] for place in places)
                     if moment != text:  # of all places of a time the text is the same
                         text, time = moment, _time(moment)
-                    yield time, name, _number(rate, np.inf), _number(covered, _WHOLE)
+                    minutes = np.nan if length is None else _number(row[length], _MINUTES_A_DAY)
+                    yield time, name, _number(rate, np.inf), _number(covered, _WHOLE), minutes
                 except IndexError as error:
                     short = f"expected {len(header)} columns as in its head, found {len(row)}"
                     raise SourceError(str(path), f"line {reader.line_num}: {short}") from error
@@ -157,10 +166,13 @@ def _of_parquet(path: Path) -> Iterator[_Line]:
     try:
         with parquet.ParquetFile(path) as file:
             wanted = _columns(path, file.schema_arrow.names)
-            for batch in file.iter_batches(columns=list(wanted)):
+            more = [_MINUTES] if _MINUTES in file.schema_arrow.names else []
+            for batch in file.iter_batches(columns=[*wanted, *more]):
                 times, names, covered, rates = (batch.column(name).to_pylist() for name in wanted)
-                for time, name, share, rate in zip(times, names, covered, rates, strict=True):
-                    yield time.astimezone(KST), name, _checked(rate, np.inf), _checked(share, _WHOLE)
+                lengths = batch.column(_MINUTES).to_pylist() if more else [None] * len(times)
+                for time, name, share, rate, minutes in zip(times, names, covered, rates, lengths, strict=True):
+                    length = _checked(minutes, _MINUTES_A_DAY)
+                    yield time.astimezone(KST), name, _checked(rate, np.inf), _checked(share, _WHOLE), length
     except (OSError, pa.ArrowException, ValueError, AttributeError, TypeError) as error:
         raise SourceError(str(path), f"cannot be read as a series: {error}") from error
 
