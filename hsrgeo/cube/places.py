@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pyproj
 
+from hsrgeo.cube.vectors import read_layer
 from hsrgeo.cube.weights import PointMethod, Ring, Weights, point_weights, polygon_weights
 from hsrgeo.errors import MissingExtraError, OptionsError, ProjectionError
 from hsrgeo.model.grid import Grid
@@ -180,10 +181,8 @@ def _plain(name: object) -> str:
     return unicodedata.normalize("NFC", str(name).strip())
 
 
-def read_polygons(  # noqa: C901 - a list of what may be wrong
-    path: str | Path, *, name_field: str | None = None, encoding: str | None = None
-) -> Polygons:
-    """Read polygons from whatever GDAL reads: GeoJSON, GeoPackage, shapefile.
+def read_polygons(path: str | Path, *, name_field: str | None = None, encoding: str | None = None) -> Polygons:
+    """Read polygons from GeoJSON, GeoPackage, FlatGeobuf or a shapefile.
 
     Edges are cut short in the file's own CRS, where they are straight, before they are projected. Polygons that cross
     themselves are put right, and noted.
@@ -198,13 +197,10 @@ def read_polygons(  # noqa: C901 - a list of what may be wrong
         OptionsError: Unreadable, without a CRS, a field of names, or a way to know their encoding; a feature that is
             no polygon, has no name, or the name of another one.
     """
-    ogr, shapely = _libraries()
+    shapely = _shapely()
     own = encoding if Path(path).suffix.lower() == ".shp" else None  # the other formats are UTF-8
-    try:
-        # As Latin letters every byte is one; decoding is left to Python, for GDAL only warns of what is no text.
-        meta, _fids, wkb, fields = ogr.read(path, encoding=_BYTES if own else None)
-    except (ogr.DataSourceError, ogr.DataLayerError, ValueError) as error:
-        raise OptionsError(f"{path}: cannot be read as polygons: {error}") from error
+    # As Latin letters every byte is one; decoding is left to Python, for GDAL only warns of what is no text.
+    meta, _fids, wkb, fields = read_layer(path, _BYTES if own else None)
     if not meta["crs"]:
         raise OptionsError(f"{path}: does not tell its CRS (a shapefile does in a .prj file)")
     texts = fields[_field(path, list(meta["fields"]), name_field)]
@@ -243,19 +239,12 @@ def _is_silent(path: Path) -> bool:
     return path.suffix.lower() == ".shp" and not any(path.with_suffix(s).exists() for s in (".cpg", ".CPG"))
 
 
-def _libraries() -> tuple[Any, Any]:
+def _shapely() -> Any:  # noqa: ANN401 - shapely has no types
     try:
         import shapely  # noqa: PLC0415 - an optional extra
-        from pyogrio import errors, raw  # noqa: PLC0415
     except ImportError as error:
         raise MissingExtraError("pyogrio and shapely, to read polygons", "series") from error
-
-    class Ogr:
-        read = staticmethod(raw.read)
-        DataSourceError = errors.DataSourceError
-        DataLayerError = errors.DataLayerError
-
-    return Ogr, shapely
+    return shapely
 
 
 def _field(path: str | Path, fields: list[str], wanted: str | None) -> int:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import numpy as np
 import xarray as xr
@@ -17,15 +18,17 @@ from hsrgeo.cube import reference
 from hsrgeo.cube.backend import packed_dataset
 from hsrgeo.cube.cf import times_of
 from hsrgeo.cube.codec import making_of, meant_frame
+from hsrgeo.cube.codecs import METADATA, refuse_unknown_codecs
 from hsrgeo.cube.extra import need
 from hsrgeo.cube.reference import FILE, Span
 from hsrgeo.cube.store import Shape, shape_from_json
 from hsrgeo.errors import HsrGeoError, OptionsError, SourceError
 from hsrgeo.formats.composite import MAX_STORED_BYTES
-from hsrgeo.formats.names import FrameName
+from hsrgeo.formats.names import FrameName, claims_frame
 from hsrgeo.products.making import Making
 from hsrgeo.sources.found import read_file
 from hsrgeo.sources.remote import place
+from hsrgeo.sources.texts import refuse_special
 
 if TYPE_CHECKING:
     from hsrgeo.cube.opening import View
@@ -97,6 +100,12 @@ def read_reference(path: Path) -> tuple[xr.Dataset, list[Span]]:
         MissingExtraError: zarr or, for Parquet, pyarrow is not installed.
     """
     found = reference.read(path)
+    for key, data in found.store.items():
+        if key.rpartition("/")[2] in METADATA:
+            refuse_unknown_codecs(str(path), data)
+    for span in found.spans:
+        if not _may_hold(span):
+            raise SourceError(str(path), f"leads to {span.url}, which is named neither as a frame nor as an archive")
     zarr = need("zarr")
     buffer = zarr.core.buffer.default_buffer_prototype().buffer
     store = zarr.storage.MemoryStore({key: buffer.from_bytes(data) for key, data in found.store.items()})
@@ -144,6 +153,12 @@ class ReferredLayer:
         return replace(frame, stored=frame.stored[rows, cols]).raw
 
 
+def _may_hold(span: Span) -> bool:
+    """Tell whether a place is one that `hsrgeo cube --virtual` writes: else a reference might lead anywhere."""
+    path = urlsplit(span.url).path.lower()
+    return path.endswith((".bin", ".bin.gz") if span.size is None else (".tar", ".zip")) or claims_frame(path)
+
+
 def _bytes(span: Span) -> bytes:
     if not span.url.startswith(FILE):
         return read_file(place(span.url))
@@ -151,6 +166,7 @@ def _bytes(span: Span) -> bytes:
     if span.size is None:
         return read_file(path)
     try:
+        refuse_special(path, pipes=False)
         with path.open("rb") as file:
             file.seek(span.offset)
             return file.read(min(span.size, MAX_STORED_BYTES + 1))

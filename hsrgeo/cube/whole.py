@@ -9,6 +9,7 @@ from zarr.abc.store import ByteRequest
 from zarr.core.buffer import Buffer, BufferPrototype
 from zarr.storage import LocalStore, WrapperStore
 
+from hsrgeo.cube.codecs import METADATA, refuse_unknown_codecs
 from hsrgeo.errors import SourceError
 
 _VALUES = re.compile(r"(^|/)(c/)?\d+([./])\d+\3\d+")
@@ -26,12 +27,14 @@ class WholeStore(WrapperStore[LocalStore]):
         """Return what a file holds; see zarr.
 
         Raises:
-            SourceError: It should be there and is not.
+            SourceError: It should be there and is not, or asks for a codec that is not known.
         """
         buffer = await super().get(key, prototype, byte_range)
         if buffer is None and _VALUES.search(key):
             cube = Path(self._store.root)
             raise lost(cube, cube / key)
+        if buffer is not None and key.rpartition("/")[2] in METADATA:
+            refuse_unknown_codecs(str(self._store.root), buffer.to_bytes())
         return buffer
 
 

@@ -59,13 +59,13 @@ def catalog_frames(path: str | Path) -> list[Cataloged]:
         path /= COLLECTION
     try:
         items = _parquet_items(path) if path.suffix == ".parquet" else _json_items(path)
-        found = [_frame(home, item) for home, item in items]
+        found = [_frame(home, item, root) for home, item, root in items]
     except (KeyError, TypeError, AttributeError, ValueError, RuntimeError) as error:  # the last from links in a circle
         raise SourceError(str(path), f"is no STAC catalogue of frames: {error!r}") from error
     return sorted(found, key=lambda one: (one.time, one.product, one.region))
 
 
-def _frame(home: Path, item: dict[str, Any]) -> Cataloged:
+def _frame(home: Path, item: dict[str, Any], root: Path) -> Cataloged:
     told = item["properties"]
     time = told["datetime"]
     time = existing(time if isinstance(time, datetime) else datetime.fromisoformat(time))
@@ -74,14 +74,16 @@ def _frame(home: Path, item: dict[str, Any]) -> Cataloged:
     product, region = told.get("hsrgeo:product") or "", told.get("hsrgeo:region") or ""
     if not (isinstance(product, str) and isinstance(region, str)):
         raise TypeError(f"product {product!r}, region {region!r}: expected texts")
-    return Cataloged(_local(home, item["assets"][_ASSET]["href"]), time, product, region)
+    return Cataloged(_local(home, item["assets"][_ASSET]["href"], root), time, product, region)
 
 
-def _local(home: Path, href: str) -> Path:
+def _local(home: Path, href: str, root: Path) -> Path:
+    """Return the file that an href leads to: one below the folder of the catalogue."""
     parts = urlsplit(href)
-    if parts.scheme or parts.netloc:
-        raise SourceError(str(home), f"leads to {href}, which is no file beside it")
-    return home.parent.joinpath(unquote(parts.path)).resolve()
+    path = Path(os.path.abspath(home.parent / unquote(parts.path)))  # noqa: PTH100 - links stay: the user made them
+    if parts.scheme or parts.netloc or not path.is_relative_to(os.path.abspath(root)):  # noqa: PTH100
+        raise SourceError(str(home), f"leads to {href}, which is no file below the folder of the catalogue")
+    return path
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -97,23 +99,23 @@ def _read(path: Path) -> dict[str, Any]:
     return content
 
 
-def _json_items(path: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
-    """Yield items, each with the file whose folder its hrefs start from."""
+def _json_items(path: Path) -> Iterator[tuple[Path, dict[str, Any], Path]]:
+    """Yield items, each with the file whose folder its hrefs start from, and the folder that they stay below."""
     content = _read(path)
     if content["type"] == "Feature":
-        yield path, content
+        yield path, content, path.parent.parent  # an item lies in a folder beside those of its files
         return
-    homes = [_local(path, link["href"]) for link in content["links"] if link["rel"] == "item"]
+    homes = [_local(path, link["href"], path.parent) for link in content["links"] if link["rel"] == "item"]
     for home in homes:
-        yield home, _read(home)
+        yield home, _read(home), path.parent
     if homes:
         return  # a table beside them tells of the same items
     for asset in content.get("assets", {}).values():
         if "collection-mirror" in asset.get("roles", ()):
-            yield from _parquet_items(_local(path, asset["href"]))
+            yield from _parquet_items(_local(path, asset["href"], path.parent))
 
 
-def _parquet_items(path: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
+def _parquet_items(path: Path) -> Iterator[tuple[Path, dict[str, Any], Path]]:
     try:
         import pyarrow as pa  # noqa: PLC0415 - of an extra
         from pyarrow import parquet  # noqa: PLC0415
@@ -128,4 +130,4 @@ def _parquet_items(path: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
     except pa.ArrowException as error:
         raise SourceError(str(path), f"is no Parquet file of a catalogue: {error}") from error
     for row in table.to_pylist():
-        yield path, {"properties": {name: row[name] for name in names}, "assets": row["assets"]}
+        yield path, {"properties": {name: row[name] for name in names}, "assets": row["assets"]}, path.parent

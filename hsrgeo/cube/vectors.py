@@ -1,0 +1,63 @@
+"""Files of polygons, opened by GDAL: those of four formats, and none that leads to other files or to the network."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from hsrgeo.errors import MissingExtraError, OptionsError
+from hsrgeo.model.variables import with_own_variables
+from hsrgeo.sources.texts import refuse_special
+
+_BEGINNINGS = {
+    ".fgb": b"fgb\x03",
+    ".gpkg": b"SQLite format 3\x00",
+    ".shp": b"\x00\x00\x27\x0a",
+}
+# ^ FlatGeobuf; SQLite 3, "Database File Format"; ESRI Shapefile Technical Description, main file header
+_GEOJSON = (".geojson", ".json")
+_OBJECTS = ("Feature", "FeatureCollection", "GeometryCollection", "MultiPolygon", "Polygon")
+
+
+def read_layer(path: str | Path, encoding: str | None) -> tuple[Any, Any, Any, Any]:
+    """Return what `pyogrio.raw.read` returns of the first layer: facts, identifiers, WKB, fields.
+
+    Raises:
+        MissingExtraError: pyogrio is not installed.
+        OptionsError: It is of another format, or cannot be read.
+    """
+    with with_own_variables():  # GDAL reads GDAL_SKIP where it is imported
+        try:
+            from pyogrio import errors, raw  # noqa: PLC0415 - an optional extra
+        except ImportError as error:
+            raise MissingExtraError("pyogrio and shapely, to read polygons", "series") from error
+        try:
+            _refuse_other_formats(path)
+            read: tuple[Any, Any, Any, Any] = raw.read(os.path.abspath(path), encoding=encoding)  # noqa: PTH100
+        except (errors.DataSourceError, errors.DataLayerError, ValueError) as error:
+            raise OptionsError(f"{path}: cannot be read as polygons: {error}") from error
+        except OSError as error:
+            raise OptionsError(f"{path}: cannot be read: {error.strerror or error}") from error
+    return read
+
+
+def _refuse_other_formats(path: str | Path) -> None:
+    """Refuse what GDAL would open by another driver: some, such as OGR VRT and GDALG, open whatever they name."""
+    suffix = Path(path).suffix.lower()
+    if suffix not in (*_BEGINNINGS, *_GEOJSON) or os.path.abspath(path).startswith("/vsi"):  # noqa: PTH100
+        expected = "GeoJSON (.geojson, .json), GeoPackage (.gpkg), FlatGeobuf (.fgb) or a shapefile (.shp, unpacked)"
+        raise OptionsError(f"{path}: expected polygons as {expected}")
+    refuse_special(path, pipes=False)
+    with open(path, "rb") as file:  # noqa: PTH123
+        if suffix not in _GEOJSON:
+            if not file.read(len(_BEGINNINGS[suffix])) == _BEGINNINGS[suffix]:
+                raise OptionsError(f"{path}: is not what its name says: it does not begin as a {suffix} file does")
+            return
+        try:
+            kind = dict(json.load(file)).get("type")
+        except (TypeError, ValueError, RecursionError) as error:
+            raise OptionsError(f"{path}: cannot be read as polygons: it is no GeoJSON: {error}") from error
+    if kind not in _OBJECTS:
+        raise OptionsError(f"{path}: expected GeoJSON, a type of {', '.join(_OBJECTS)}, found {kind!r}")
