@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hsrgeo.errors import OutputExistsError, WriteError
-from hsrgeo.writers.files import temporary_beside, write_chunks, write_file
+from hsrgeo.writers.files import move_file, temporary_beside, write_chunks, write_file
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -177,3 +177,34 @@ def test_a_new_file_takes_a_free_name_only(tmp_path: Path, monkeypatch: pytest.M
     assert contents(tmp_path) == {"a": b"one"}
     with pytest.raises(WriteError):
         write_chunks(tmp_path / "a" / "b", iter([b"two"]), replace=False)
+
+
+@pytest.mark.parametrize(
+    ("name", "beside", "kept"),
+    [
+        ("x.tif", ("x.tif.ovr", "x.tif.msk", "x.tif.aux.xml"), ("x.ovr", "x.tif.txt", "y.tif.ovr")),
+        ("x.TIFF", ("x.TIFF.ovr", "x.TIFF.aux.xml"), ("x.aux.xml",)),
+        ("x.png", ("x.png.ovr", "x.png.msk"), ("x.png.aux.xml", "x.pgw")),
+        ("x.csv", (), ("x.csv.ovr", "x.csv.aux.xml")),
+    ],
+)
+@pytest.mark.parametrize("moved", [False, True])
+def test_what_belongs_to_the_old_raster_goes_with_it(
+    tmp_path: Path, name: str, beside: tuple[str, ...], kept: tuple[str, ...], *, moved: bool
+) -> None:
+    for other in (name, *beside, *kept):
+        (tmp_path / other).write_bytes(b"old")
+    if moved:
+        (tmp_path / ".staged").write_bytes(b"new")
+        move_file(tmp_path / ".staged", tmp_path / name)
+    else:
+        write_file(tmp_path / name, b"new")
+    assert {path.name for path in tmp_path.iterdir()} == {name, *kept}
+    assert (tmp_path / name).read_bytes() == b"new"
+
+
+def test_a_link_beside_a_raster_is_removed_and_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "kept").write_bytes(b"mine")
+    (tmp_path / "x.tif.ovr").symlink_to(tmp_path / "kept")
+    write_file(tmp_path / "x.tif", b"new")
+    assert {path.name for path in tmp_path.iterdir()} == {"x.tif", "kept"}

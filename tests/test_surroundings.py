@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import threading
@@ -211,3 +212,22 @@ def test_a_path_that_reads_as_a_url_is_a_path(tmp_path: Path, monkeypatch: pytes
     hsrgeo.open_frame(FRAME).crop(window=(0, 0, 5, 5)).to_cog("http:/x.tif")
     with opened_raster(Path("http:/x.tif")) as dataset:
         assert (dataset.width, dataset.height) == (5, 5)
+
+
+def test_overviews_and_places_that_others_left_do_not_outlive_their_raster(tmp_path: Path) -> None:
+    # what `gdaladdo -ro` and an editor of places leave, then --overwrite with another box
+    for first, corner in (("126.7", "37.4"), ("127.1", "37.2")):
+        options: list[str | Path] = ["--overwrite", "--format", "cog", "--jobs", "1", "--out", tmp_path]
+        box = ["--bbox", first, corner, "127.4", "37.7"]
+        command: list[str | Path] = [sys.executable, "-m", "hsrgeo", "export", FRAME, *box, *options]
+        subprocess.run(command, check=True, capture_output=True)
+        path = next(tmp_path.rglob("*.tif"))
+        with rasterio.open(path) as dataset:  # as other programs do: all that lies beside it counts
+            place, overviews = dataset.transform, dataset.overviews(1)
+        assert overviews == []
+        with opened_raster(path) as dataset:
+            assert place == dataset.transform
+        path.with_name(f"{path.name}.aux.xml").write_text(
+            "<PAMDataset><GeoTransform>0, 1, 0, 0, 0, -1</GeoTransform></PAMDataset>", encoding="utf-8"
+        )
+        shutil.copy(path, f"{path}.ovr")

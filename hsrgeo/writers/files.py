@@ -95,6 +95,7 @@ def move_file(path: Place, target: Place) -> None:
         WriteError: The disk refused.
     """
     try:
+        _remove_beside(target)
         path.replace(target)  # type: ignore[arg-type] # both are of one kind
     except OSError as error:
         raise refused(str(target), error) from error
@@ -155,6 +156,7 @@ def write_chunks(
             for chunk in chunks:
                 file.write(chunk)
         if replace:
+            _remove_beside(path)
             os.replace(temporary, path)  # noqa: PTH105 - Path.replace does the same with one more object
         else:
             _publish(temporary, path)
@@ -164,6 +166,23 @@ def write_chunks(
         if isinstance(error, OSError):
             raise refused(str(path), error) from error
         raise
+
+
+def _remove_beside(path: Place) -> None:
+    """Remove what other programs left beside a raster that is replaced: overviews, masks and statistics of the old one.
+
+    GDAL and QGIS would believe them. First, for a run may be killed before the raster is replaced. A ``.png.aux.xml``
+    is hsrgeo's own. Nobody works so in a bucket.
+    """
+    if isinstance(path, RemotePath):
+        return
+    for suffix in _BESIDE.get(path.suffix.lower(), ()):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+
+
+_BESIDE = {".tif": (".ovr", ".msk", ".aux.xml"), ".png": (".ovr", ".msk")}
+_BESIDE[".tiff"] = _BESIDE[".tif"]
+# ^ GDAL, "GeoTIFF driver" (external overviews and masks) and "Persistent Auxiliary Metadata"
 
 
 def _send(path: RemotePath, data: bytes | Path) -> None:
