@@ -15,6 +15,7 @@ import hsrgeo
 from hsrgeo.engine.export.manifest import kept_recipe
 from hsrgeo.engine.recipe import recipe_from_json
 from hsrgeo.errors import ManifestError, OptionsError
+from hsrgeo.writers import readback
 from tests.conftest import TIME, MakeFile, frame_name
 from tests.other_gdal import gdal_lonlat, gdalinfo, needs_gdal
 
@@ -62,6 +63,23 @@ def test_several_jobs_write_the_same_bytes(source: Path, tmp_path: Path, options
     files = sorted(path.relative_to(one) for path in one.rglob("2*.*"))
     assert len(files) == 10  # two frames: .tif, .png, .pgw, .prj, .png.aux.xml
     assert all((one / path).read_bytes() == (two / path).read_bytes() for path in files)
+
+
+@pytest.mark.parametrize("reader", ["osgeo", "rasterio"])
+def test_pngs_alone(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reader: str) -> None:
+    if reader == "rasterio":
+        monkeypatch.setattr(readback, "_osgeo", lambda: None)
+    alone, beside = tmp_path / "alone", tmp_path / "beside"
+    exported(source, alone, formats="png", sidecars=False)
+    exported(source, beside, formats="png")
+    pngs = sorted(path.relative_to(alone) for path in alone.rglob("2*.*"))
+    assert [str(path) for path in pngs] == ["202206/09/202206091115.png", "202206/09/202206091120.png"]
+    assert all((alone / path).read_bytes() == (beside / path).read_bytes() for path in pngs)
+    assert list(hsrgeo.verify(alone, source, jobs=1)) == []
+    with pytest.raises(hsrgeo.HsrGeoError, match="sidecars: null there, false now"):
+        list(hsrgeo.export(source, beside, hsrgeo.ExportOptions(bbox=BOX, formats="png", sidecars=False)))
+    (alone / pngs[1]).write_bytes((alone / pngs[1]).read_bytes()[:-20])
+    assert {one.path for one in hsrgeo.verify(alone, source, jobs=1)} == {str(pngs[1])}
 
 
 def test_rain_is_the_law_s(source: Path, tmp_path: Path) -> None:

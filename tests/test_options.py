@@ -126,6 +126,7 @@ def test_all_areas_at_once() -> None:
             "^regions: two regions would share a folder: 'a' and 'A'$",
         ),
         ({"regions": "nowhere.csv"}, r"^nowhere\.csv: cannot be read: No such file or directory$"),
+        ({"sidecars": False, "formats": ("cog",)}, "^no sidecars goes with PNGs, and formats has none$"),
         ({"jobs": 0}, "^jobs 0: expected 1 or more, or -1 for one a core$"),
         ({"jobs": -2}, "^jobs -2: expected 1 or more, or -1 for one a core$"),
         ({"block": 0}, "^block 0: blocks are counted from 1$"),
@@ -337,6 +338,7 @@ recipes = st.builds(
     st.sampled_from(["clean", "raw"]),
     st.text(letters, max_size=20).map("{{time:%Y}}{}".format),
     st.integers(1, 3),
+    sidecars=st.booleans(),
 )
 
 

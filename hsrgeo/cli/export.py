@@ -69,6 +69,12 @@ def export(
             rich_help_panel=options.WRITE,
         ),
     ] = options.ValuesChoice.clean,
+    no_sidecars: Annotated[
+        bool,
+        typer.Option(
+            "--no-sidecars", help="PNGs alone, without .pgw, .prj and .png.aux.xml.", rich_help_panel=options.WRITE
+        ),
+    ] = False,
     qgis: Annotated[
         bool,
         typer.Option(
@@ -143,6 +149,7 @@ def export(
             crs=crs,
             resolution=resolution,
             resampling=resampling.value,
+            sidecars=not no_sidecars,
             block=block,
             jobs=jobs,
             dask=dask,

@@ -73,6 +73,8 @@ class ExportOptions:
     """Side of a cell in units of `crs`; None is the frames' own, or what comes nearest to it."""
     resampling: Resampling = "nearest"
     """How cells of `crs` are made; nearest copies values as they are."""
+    sidecars: bool = True
+    """Write a world file, .prj and .aux.xml beside each PNG; without them a PNG has no place and no tags."""
     block: int = 1
     """Block of the file, counted from 1; nearly every file has one."""
     jobs: int = -1
@@ -108,6 +110,8 @@ class ExportOptions:
                     raise OptionsError(f"{word!r}: expected one of {', '.join(get_args(known))}")
         if not formats:
             raise OptionsError("formats: expected cog, png or both")
+        if not self.sidecars and "png" not in formats:
+            raise OptionsError("no sidecars goes with PNGs, and formats has none")
         if isinstance(self.every, timedelta):  # anything else `Selection` refuses
             refuse_uneven(f"every {self.every}", self.every)
         selection = Selection(self.start, self.end, self.every, self.product)
@@ -122,6 +126,7 @@ class ExportOptions:
             quantity=self.quantity,
             law=self._law(),
             target=self._target(),
+            sidecars=self.sidecars,
         )
         object.__setattr__(self, "selection", selection)
         object.__setattr__(self, "recipe", recipe)

@@ -53,6 +53,13 @@ class Recipe:
     """Of rain."""
     target: Target | None = None
     """Another projection, or None for the grid of the frames."""
+    sidecars: bool = True
+    """Whether a PNG has its place and tags in files beside it."""
+
+    @property
+    def suffixes(self) -> tuple[str, ...]:
+        """Suffixes of the files that a cut of a frame becomes, the picture of each format first."""
+        return tuple(suffix for form in self.formats for suffix in SUFFIXES[form][: None if self.sidecars else 1])
 
     def stem(self, told: FrameName, region: str) -> str:
         """Return the path of a frame's outputs below OUT, without suffix, with forward slashes."""
@@ -80,6 +87,7 @@ class Recipe:
         """Return plain values to keep beside the outputs and compare; what is not asked for is not there."""
         rain = {"quantity": self.quantity, "zr": [self.law.a, self.law.b]} if self.quantity == "rain" else {}
         target = {"target": dataclasses.asdict(self.target)} if self.target else {}
+        sidecars = {} if self.sidecars else {"sidecars": False}
         return {
             "cuts": [{"region": cut.region, **_area_json(cut.area)} for cut in self.cuts],
             "formats": list(self.formats),
@@ -89,6 +97,7 @@ class Recipe:
             "block": self.block,
             **rain,
             **target,
+            **sidecars,
         }
 
     def cut_frame(self, frame: Frame, cut: Cut) -> Frame:
@@ -125,6 +134,7 @@ def recipe_from_json(kept: Mapping[str, Any]) -> Recipe:
             quantity=kept.get("quantity", "stored"),
             law=Law(*kept["zr"]) if "zr" in kept else KMA_LAW,
             target=Target(**kept["target"]) if "target" in kept else None,
+            sidecars=kept.get("sidecars", True),
         )
         _check_read(recipe)
     except (KeyError, TypeError, IndexError, AttributeError, OverflowError, HsrGeoError) as error:
@@ -149,6 +159,7 @@ def _check_read(recipe: Recipe) -> None:
         and recipe.formats
         and recipe.cuts
         and type(recipe.block) is int
+        and recipe.sidecars in (True, False)
         and not wide_fields(recipe.name)
     )
     if not sound:

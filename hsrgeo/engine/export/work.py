@@ -24,7 +24,7 @@ from hsrgeo.sources.found import Found
 from hsrgeo.sources.remote import Place, RemotePath, is_remote
 from hsrgeo.writers.cog import encode_cog
 from hsrgeo.writers.files import names_in, write_file, write_new
-from hsrgeo.writers.png import encode_png_files
+from hsrgeo.writers.png import encode_png, encode_png_files
 
 STAGED = ".staged"
 """Suffix of a file that waits until it is decided which of two frames is kept."""
@@ -81,7 +81,8 @@ def files_of(frame: Frame, told: FrameName, recipe: Recipe) -> Iterator[tuple[st
         if "cog" in recipe.formats:
             yield f"{stem}.tif", encode_cog(part, compress=recipe.compress)
         if "png" in recipe.formats:
-            for suffix, data in encode_png_files(part).items():
+            pngs = encode_png_files(part) if recipe.sidecars else {".png": encode_png(part)}
+            for suffix, data in pngs.items():
                 yield f"{stem}{suffix}", data
 
 

@@ -19,7 +19,7 @@ from affine import Affine
 from numpy.typing import NDArray
 
 from hsrgeo.engine.outcome import Output
-from hsrgeo.engine.recipe import SUFFIXES, Recipe
+from hsrgeo.engine.recipe import Recipe
 from hsrgeo.engine.verify.findings import Difference, Finding, Findings, differ, size_of
 from hsrgeo.engine.verify.structure import compare_structure
 from hsrgeo.errors import ReadbackError
@@ -50,7 +50,7 @@ def compare_outputs(
     listed = {output.path: output for output in outputs}
     for cut in recipe.cuts:
         part = recipe.cut_frame(frame, cut)
-        for suffix in (suffix for form in recipe.formats for suffix in SUFFIXES[form]):
+        for suffix in recipe.suffixes:
             path = recipe.stem(told, cut.region) + suffix
             output = listed.pop(path, None)
             for finding in _compare_file(out / path, output, part, recipe):
@@ -74,7 +74,7 @@ def _compare_file(path: Path, output: Output | None, part: Frame, recipe: Recipe
         if path.suffix == ".tif":
             yield from _compare_cog(read_picture(path), data, part, recipe)
         elif path.suffix == ".png":
-            yield from _compare_png(read_picture(path), part)
+            yield from _compare_png(read_picture(path), part, recipe)
         elif path.suffix == ".pgw":
             yield from _compare_world_file(data, part)
         elif path.suffix == ".prj":
@@ -98,11 +98,13 @@ def _compare_cog(picture: Picture, data: bytes, part: Frame, recipe: Recipe) -> 
     yield from compare_structure(picture, data, part, recipe)
 
 
-def _compare_png(picture: Picture, part: Frame) -> Findings:
+def _compare_png(picture: Picture, part: Frame, recipe: Recipe) -> Findings:
     quantity = part.quantity
     shifted = np.maximum(part.stored.astype(np.int32), _PNG_FLOOR) - _PNG_FLOOR
     yield from _compare_kind(picture, "PNG", "uint16")
     yield from _compare_pixels("pixels", shifted, picture.pixels)
+    if not recipe.sidecars:
+        return
     yield from _compare_place(picture, part)
     yield from differ("nodata", None, picture.nodata)
     yield from _compare_scale(picture, quantity, quantity.offset + _PNG_FLOOR * quantity.gain)
