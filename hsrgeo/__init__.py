@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from hsrgeo.engine.regions import Region
     from hsrgeo.engine.render import Rendered, RenderOptions, render
     from hsrgeo.engine.series.options import SeriesOptions
+    from hsrgeo.engine.series.periods import series_by_period
     from hsrgeo.engine.series.run import series
     from hsrgeo.engine.sites import SitesReport, site_offset
     from hsrgeo.engine.stac import write_catalog
@@ -99,6 +100,7 @@ _HOMES = {
     "rain_frame": "hsrgeo.products.rain",
     "render": "hsrgeo.engine.render",
     "series": "hsrgeo.engine.series.run",
+    "series_by_period": "hsrgeo.engine.series.periods",
     "site_offset": "hsrgeo.engine.sites",
     "thiessen_polygons": "hsrgeo.engine.gauges.polygons",
     "verify": "hsrgeo.engine.verify.run",
@@ -159,6 +161,7 @@ __all__ = [
     "rain_frame",
     "render",
     "series",
+    "series_by_period",
     "site_offset",
     "thiessen_polygons",
     "verify",

@@ -209,7 +209,7 @@ def test_nothing_asked_shows_help(args: list[str]) -> None:
         (["grids", "kma-hb-1km", "--as", "epsg"], "Invalid value for '--as'"),
         (["grids", "a", "b"], "Got unexpected extra argument"),
         (["extract", "{in}"], "Missing option '--out'"),
-        (["extract", "{in}", "--out", "{out}"], "no .tar, .tar.gz or .tgz archive there"),
+        (["extract", "{in}", "--out", "{out}"], "no archive there (.tar.gz, .tgz, .tar,"),
         (["extract", "{in}/no.tar", "--out", "{out}"], "hsrgeo: {in}/no.tar: no such file or folder"),
         (["simulate", "--out", "{out}"], "Missing option '--start'"),
         (["simulate", "--out", "{out}", "--start", "never"], "hsrgeo: time 'never': expected"),

@@ -1,13 +1,14 @@
 """`hsrgeo series`."""
 
+from datetime import datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from hsrgeo.cli import options
-from hsrgeo.cli.common import Status, answer_json, counted, honest_exit, time_option
+from hsrgeo.cli.common import Status, answer_json, counted, honest_exit, say, time_option
 
 
 class SeriesQuantity(StrEnum):
@@ -71,6 +72,20 @@ def series(
     end: options.End = None,
     every: options.Every = None,
     frame_step: options.FrameStep = None,
+    period: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LENGTH",
+            help="Add up by 10min, 1h, 1d ... from midnight KST, or event. SOURCE may be a table of hsrgeo series.",
+            rich_help_panel=_RAIN,
+        ),
+    ] = None,
+    min_coverage: Annotated[
+        float,
+        typer.Option(
+            metavar="SHARE", help="With --period: no number below this share of time x area.", rich_help_panel=_RAIN
+        ),
+    ] = 0.0,
     product: options.Product = None,
     region: Annotated[
         str, typer.Option(metavar="NAME", help="Of an OUT that has several.", rich_help_panel=options.CHOOSE)
@@ -82,7 +97,8 @@ def series(
 ) -> None:
     """Write the rain of gauges or basins over time, with the share of each place that was observed.
 
-    A row for each time and place, also where there is no frame: no number then, and coverage 0. Basins are averaged in
+    A row for each time and place, also where there is no frame: no number then, and coverage 0. --period adds rows up
+    to depth and volume, gaps not filled, with the share of time and area observed. Basins are averaged in
     mm/h by exact area. Broken frames are told, and the exit status is 1. An OUT or a cube of reflectivity gives the
     same numbers as its frames; one of rain holds it in steps of 0.01 mm/h.
 
@@ -93,6 +109,14 @@ def series(
         from hsrgeo.engine.series.options import SeriesOptions  # noqa: PLC0415
         from hsrgeo.engine.series.run import series as run_series  # noqa: PLC0415
         from hsrgeo.model.times import parse_step  # noqa: PLC0415
+
+        length: timedelta | Literal["event"] | None = None
+        if period is not None:
+            length = "event" if period.strip().lower() == "event" else parse_step(period)
+        if length is not None and points is None and polygons is None:
+            within = time_option(start), time_option(end)
+            _by_period(sources, out, length, within, min_coverage, json_=json_, quiet=quiet)
+            return
 
         wanted = SeriesOptions(
             points=points,
@@ -106,6 +130,8 @@ def series(
             start=time_option(start),
             end=time_option(end),
             every=parse_step(every) if every is not None else None,
+            period=length,
+            min_coverage=min_coverage,
             frame_step=parse_step(frame_step) if frame_step is not None else None,
             product=product,
             region=region,
@@ -128,3 +154,28 @@ def series(
                 }
             )
         raise typer.Exit(Status.BROKEN if follower.failed else Status.DONE)
+
+
+def _by_period(
+    sources: list[str],
+    out: str,
+    length: timedelta | Literal["event"],
+    within: tuple[datetime | None, datetime | None],
+    min_coverage: float,
+    *,
+    json_: bool,
+    quiet: bool,
+) -> None:
+    """Add up a table that `hsrgeo series` wrote."""
+    from hsrgeo.engine.series.periods import series_by_period  # noqa: PLC0415
+    from hsrgeo.errors import OptionsError  # noqa: PLC0415
+
+    if len(sources) != 1 or not sources[0].lower().endswith((".csv", ".parquet")):
+        raise OptionsError("give --points or --polygons; without them --period reads one table of hsrgeo series")
+    made = series_by_period(sources[0], out, length, start=within[0], end=within[1], min_coverage=min_coverage)
+    if not quiet:
+        for note in made.notes:
+            say(f"note: {note}")
+        say(f"{counted(made.places, 'place')}, {counted(made.periods, 'period')}")
+    if json_:
+        answer_json({"out": str(made.path), "places": made.places, "periods": made.periods, "notes": list(made.notes)})

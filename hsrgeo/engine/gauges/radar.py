@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from hsrgeo.engine.accumulate.sums import fewest_of
 from hsrgeo.engine.axis import floor_step
 from hsrgeo.engine.gauges.options import GaugeBiasOptions
-from hsrgeo.engine.series.table import series_lines
+from hsrgeo.engine.series.table import MINUTES, series_lines
 from hsrgeo.errors import OptionsError, SourceError
 from hsrgeo.model.times import KST, length_text, on_step, usual_step
 
@@ -84,7 +84,7 @@ def read_radar(path: Path, options: GaugeBiasOptions) -> RadarSums:
     rules = options.readings
     seen: dict[datetime, set[str]] = {}
     lengths: set[float] = set()
-    for time, name, rate, coverage, minutes in series_lines(path):
+    for time, name, rate, coverage, minutes in series_lines(path, (MINUTES,)):
         lengths.add(minutes)
         there = seen.setdefault(time, set())
         if name in there:

@@ -12,10 +12,11 @@ from typing import Literal
 
 from hsrgeo.cube.places import Places, Points, Polygons, read_points, read_polygons
 from hsrgeo.cube.weights import PointMethod, Weights
+from hsrgeo.engine.accumulate.sums import PeriodLength, check_period
 from hsrgeo.engine.options import count_workers
 from hsrgeo.errors import OptionsError
 from hsrgeo.model.grid import Grid
-from hsrgeo.model.times import refuse_uneven
+from hsrgeo.model.times import FRAME_STEP, refuse_uneven
 from hsrgeo.products.rain import KMA_LAW, Law, as_law
 from hsrgeo.sources.select import Selection
 
@@ -64,6 +65,10 @@ class SeriesOptions:
     """Only times on whole steps after midnight KST. This does not change how long a frame stands for."""
     frame_step: timedelta | None = None
     """How long a frame stands for; None is 5 minutes, 10 before 16 September 2019 (`hsrgeo.model.times`)."""
+    period: PeriodLength | None = None
+    """Add rows up: a length counted from midnight KST, or ``event``; see `hsrgeo.engine.series.periods.Periods`."""
+    min_coverage: float = 0.0
+    """With `period`: share of time x area, 0 to 1, below which there is no number."""
     product: str | None = None
     """Only this product, such as HSR."""
     block: int = 1
@@ -93,13 +98,24 @@ class SeriesOptions:
             raise OptionsError("reflectivity is not averaged: it is for points by method nearest")
         if not 0 < self.wet_from < float("inf"):
             raise OptionsError(f"wet_from {self.wet_from:g}: expected a rain rate above 0 mm/h")
+        self._check_times()
+        object.__setattr__(self, "selection", Selection(self.start, self.end, self.every, self.product))
+        object.__setattr__(self, "law", law)
+        object.__setattr__(self, "places", self._places())
+
+    def _check_times(self) -> None:
         if self.every is not None:
             refuse_uneven(f"every {self.every}", self.every)
         if self.frame_step is not None:
             refuse_uneven(f"frame_step {self.frame_step}", self.frame_step)
-        object.__setattr__(self, "selection", Selection(self.start, self.end, self.every, self.product))
-        object.__setattr__(self, "law", law)
-        object.__setattr__(self, "places", self._places())
+        if self.period is not None and self.quantity != "rain":
+            raise OptionsError("period adds up rain; reflectivity has no depth")
+        if self.period is not None:
+            check_period(self.period, self.frame_step or FRAME_STEP)
+        if not 0 <= self.min_coverage <= 1:
+            raise OptionsError(f"min_coverage {self.min_coverage:g}: expected a share from 0 to 1")
+        if self.min_coverage and self.period is None:
+            raise OptionsError("min_coverage goes with period")
 
     @property
     def columns(self) -> tuple[str, ...]:

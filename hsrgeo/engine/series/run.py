@@ -22,11 +22,12 @@ from hsrgeo.engine.series.cube import CubeReader
 from hsrgeo.engine.series.exported import ExportReader
 from hsrgeo.engine.series.frames import FrameReader
 from hsrgeo.engine.series.options import SeriesOptions
+from hsrgeo.engine.series.periods import Periods
 from hsrgeo.engine.series.reader import Numbers, Reader
 from hsrgeo.engine.workers.scratch import scratch_folder
 from hsrgeo.errors import OptionsError
 from hsrgeo.sources.remote import Place, is_remote, listed_sources, target
-from hsrgeo.writers.table import check_table, write_table
+from hsrgeo.writers.table import Row, check_table, write_table
 
 _HOUR, _MINUTE = timedelta(hours=1), timedelta(minutes=1)
 
@@ -70,7 +71,17 @@ class Series(Run):
                 for outcome, numbers in results:
                     yield self._settle(outcome, numbers, spool)
             if self._kept and reader.areas_m2 is not None:
-                write_table(self._out, options.places.names, options.columns, self._rows(spool, reader.areas_m2))
+                length, notes = frame_length_of(self._kept, options.frame_step)
+                self.notes += notes
+                rows, columns = self._numbers(spool, reader.areas_m2, length), options.columns
+                if options.period is None:
+                    rows = self._rows(rows, length)
+                else:
+                    polygons = not isinstance(options.places, Points)
+                    periods = Periods(options.period, length, options.min_coverage, polygons)
+                    columns = periods.columns
+                    rows = periods.rows(((time, row[:, _OF_PERIODS]) for time, row in rows), options.start, options.end)
+                write_table(self._out, options.places.names, columns, rows)
 
     def _settle(self, outcome: Outcome, numbers: Numbers | None, spool: _Spool) -> Outcome:
         """Keep the numbers of the best frame of a time, on disk: ten years of a hundred basins are gigabytes."""
@@ -88,11 +99,10 @@ class Series(Run):
         self._kept[moment] = outcome.standing, spool.put(numbers.tobytes(), offset)
         return outcome
 
-    def _rows(self, spool: _Spool, areas_m2: NDArray[np.float64]) -> Iterator[tuple[datetime, NDArray[np.float64]]]:
+    def _numbers(self, spool: _Spool, areas_m2: NDArray[np.float64], length: timedelta) -> Iterator[Row]:
+        """Yield every time of the axis, and mean, maximum, volume, wet fraction and coverage of every place."""
         options, reader = self._options, self._reader
-        length, notes = frame_length_of(self._kept, options.frame_step)
-        self.notes += notes
-        hours, minutes = length / _HOUR, np.full((len(areas_m2), 1), length / _MINUTE)
+        hours = length / _HOUR
         nothing = np.full((len(areas_m2), 4), np.nan)
         nothing[:, COVERAGE] = 0
         for moment in slots(
@@ -105,12 +115,20 @@ class Series(Run):
                 numbers = np.frombuffer(data, np.float64).reshape(nothing.shape)
             else:
                 self.missing += 1
-            if isinstance(options.places, Points):
-                yield moment, np.column_stack([numbers[:, [MEAN, COVERAGE]], minutes])
-                continue
             # 1 mm on 1 m2 is a litre. Of the observed part: what fell elsewhere nobody knows.
             volume = numbers[:, MEAN] * hours / 1000 * areas_m2 * numbers[:, COVERAGE]
-            yield moment, np.column_stack([numbers[:, [MEAN, MAX]], volume, numbers[:, [WET, COVERAGE]], minutes])
+            yield moment, np.column_stack([numbers[:, [MEAN, MAX]], volume, numbers[:, [WET, COVERAGE]]])
+
+    def _rows(self, numbers: Iterator[Row], length: timedelta) -> Iterator[Row]:
+        """Yield the rows of a table without periods."""
+        chosen = _OF_POINTS if isinstance(self._options.places, Points) else slice(None)
+        for moment, row in numbers:
+            yield moment, np.column_stack([row[:, chosen], np.full(len(row), length / _MINUTE)])
+
+
+_OF_POINTS = [0, 4]
+_OF_PERIODS = [0, 1, 2, 4]
+# ^ columns of `Series._numbers`
 
 
 def _refuse_own_input(out: Place, sources: Sequence[str | Path], options: SeriesOptions) -> None:

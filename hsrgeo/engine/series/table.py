@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -24,11 +25,11 @@ _DAY = timedelta(days=1)
 _MOST_SLOTS = 5_000_000  # forty years of five minutes; more is a time that was mistyped
 _WHOLE = 1 + 1e-6
 
-_MINUTES = "minutes"
-_MINUTES_A_DAY = 1440.0
+MINUTES = "minutes"
+"""Column: how long a row stands for."""
 
-_Line = tuple[datetime, str, float, float, float]
-"""Time, place, rate [mm/h], coverage, and how long the row stands for [min]; NaN for no number."""
+_Line = tuple[Any, ...]
+"""Time, place, rate [mm/h], coverage, and the numbers of further columns; NaN for no number."""
 _Rows = dict[str, dict[datetime, tuple[float, float]]]
 
 
@@ -53,7 +54,7 @@ def read_series(
         raise OptionsError(f"{len(rows)} places: at most {MOST_PLACES} in one plot")
     there: dict[str, None] = {}
     lengths: set[float] = set()
-    for time, name, rate, coverage, minutes in series_lines(path):
+    for time, name, rate, coverage, minutes in series_lines(path, (MINUTES,)):
         there.setdefault(name)
         if not names and len(there) > MOST_PLACES:
             raise OptionsError(f"{path}: more than {MOST_PLACES} places: choose with --name, of {_listed(there)}")
@@ -114,8 +115,12 @@ def _step(path: Path, times: Sequence[datetime], lengths: set[float]) -> timedel
     return step
 
 
-def series_lines(path: Path) -> Iterator[_Line]:
-    """Yield time, name, rate [mm/h], coverage and length [min] of each row of a table that `hsrgeo series` wrote.
+def series_lines(path: Path, more: Sequence[str] = ()) -> Iterator[_Line]:
+    """Yield time, name, rate [mm/h], coverage and further numbers of each row of a table that `hsrgeo series` wrote.
+
+    Args:
+        path: ``.csv`` or ``.parquet``.
+        more: Further columns; NaN in every row where the table lacks one.
 
     Raises:
         SourceError: It cannot be read, or is no such table.
@@ -124,20 +129,20 @@ def series_lines(path: Path) -> Iterator[_Line]:
         raise SourceError(str(path), "no such file")
     match path.suffix.lower():
         case ".csv":
-            return _of_csv(path)
+            return _of_csv(path, more)
         case ".parquet":
-            return _of_parquet(path)
+            return _of_parquet(path, more)
         case other:
             raise OptionsError(f"{path}: a table of hsrgeo series ends in .csv or .parquet, not in {other!r}")
 
 
-def _of_csv(path: Path) -> Iterator[_Line]:
+def _of_csv(path: Path, more: Sequence[str]) -> Iterator[_Line]:
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.reader(file)
             header = next(reader, [])
             places = [header.index(name) for name in _columns(path, header)]
-            length = header.index(_MINUTES) if _MINUTES in header else None
+            further = [header.index(name) if name in header else None for name in more]
             text, time = "", datetime.min.replace(tzinfo=UTC)
             for row in reader:
                 if not row:
@@ -146,8 +151,8 @@ def _of_csv(path: Path) -> Iterator[_Line]:
                     moment, name, covered, rate = (row[place] for place in places)
                     if moment != text:  # of all places of a time the text is the same
                         text, time = moment, _time(moment)
-                    minutes = np.nan if length is None else _number(row[length], _MINUTES_A_DAY)
-                    yield time, name, _number(rate, np.inf), _number(covered, _WHOLE), minutes
+                    numbers = [np.nan if place is None else _number(row[place], np.inf) for place in further]
+                    yield time, name, _number(rate, np.inf), _number(covered, _WHOLE), *numbers
                 except IndexError as error:
                     short = f"expected {len(header)} columns as in its head, found {len(row)}"
                     raise SourceError(str(path), f"line {reader.line_num}: {short}") from error
@@ -157,7 +162,7 @@ def _of_csv(path: Path) -> Iterator[_Line]:
         raise SourceError(str(path), f"cannot be read as CSV in UTF-8: {error}") from error
 
 
-def _of_parquet(path: Path) -> Iterator[_Line]:
+def _of_parquet(path: Path, more: Sequence[str]) -> Iterator[_Line]:
     try:
         import pyarrow as pa  # noqa: PLC0415 - an optional extra
         from pyarrow import parquet  # noqa: PLC0415
@@ -166,13 +171,14 @@ def _of_parquet(path: Path) -> Iterator[_Line]:
     try:
         with parquet.ParquetFile(path) as file:
             wanted = _columns(path, file.schema_arrow.names)
-            more = [_MINUTES] if _MINUTES in file.schema_arrow.names else []
-            for batch in file.iter_batches(columns=[*wanted, *more]):
+            there = [name for name in more if name in file.schema_arrow.names]
+            for batch in file.iter_batches(columns=[*wanted, *there]):
                 times, names, covered, rates = (batch.column(name).to_pylist() for name in wanted)
-                lengths = batch.column(_MINUTES).to_pylist() if more else [None] * len(times)
-                for time, name, share, rate, minutes in zip(times, names, covered, rates, lengths, strict=True):
-                    length = _checked(minutes, _MINUTES_A_DAY)
-                    yield time.astimezone(KST), name, _checked(rate, np.inf), _checked(share, _WHOLE), length
+                nothing = [None] * len(times)
+                further = [batch.column(name).to_pylist() if name in there else nothing for name in more]
+                for time, name, share, rate, *numbers in zip(times, names, covered, rates, *further, strict=True):
+                    checked = [_checked(number, np.inf) for number in numbers]
+                    yield time.astimezone(KST), name, _checked(rate, np.inf), _checked(share, _WHOLE), *checked
     except (OSError, pa.ArrowException, ValueError, AttributeError, TypeError) as error:
         raise SourceError(str(path), f"cannot be read as a series: {error}") from error
 
@@ -180,6 +186,8 @@ def _of_parquet(path: Path) -> Iterator[_Line]:
 def _columns(path: Path, header: Sequence[str]) -> tuple[str, str, str, str]:
     """Return the names of the columns for time, place, coverage and rain."""
     rate = next((name for name in _RATES if name in header), None)
+    if "depth_mm" in header:
+        raise SourceError(str(path), "is a table of periods; give the table without --period that it was made of")
     lacking = [name for name in _KEYS if name not in header]
     if not lacking and rate is None and _NO_RAIN in header:
         raise SourceError(str(path), "holds reflectivity, which is no depth: run hsrgeo series with --quantity rain")

@@ -1,0 +1,200 @@
+"""Rows of a series added up by the hour, the day or the event: depth, volume, rates, and how much was observed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hsrgeo.engine.accumulate.sums import PeriodLength, check_period
+from hsrgeo.engine.axis import ceil_step, floor_step, frame_length_of
+from hsrgeo.engine.series.table import series_lines
+from hsrgeo.errors import OptionsError, SourceError
+from hsrgeo.model.times import KST, on_step
+from hsrgeo.sources.remote import local, target
+from hsrgeo.writers.table import check_table, write_table
+
+RATE, MAXIMUM, VOLUME, COVERAGE = range(4)
+"""Columns of the numbers of places at a time: mm/h, mm/h, m3, share of the place; NaN for no number."""
+
+POINT_PERIOD_COLUMNS = ("depth_mm", "mean_mm_h", "max_mm_h", "time_coverage", "area_coverage")
+POLYGON_PERIOD_COLUMNS = ("depth_mm", "volume_m3", "mean_mm_h", "max_mm_h", "time_coverage", "area_coverage")
+
+_HOUR = timedelta(hours=1)
+_ROUNDING = 1e-9
+_MORE = ("minutes", "max_mm_h", "volume_m3")
+
+Row = tuple[datetime, NDArray[np.float64]]
+"""A time and the numbers of every place, shape (places, 4)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Periods:
+    """How rows are added up.
+
+    Raises:
+        OptionsError: A length that cannot be.
+    """
+
+    length: PeriodLength
+    """Counted from midnight KST, or ``event``: all rows in one."""
+    step: timedelta
+    """How long a row stands for."""
+    min_coverage: float = 0.0
+    """Share of time x area, 0 to 1, below which there is no number."""
+    polygons: bool = False
+
+    def __post_init__(self) -> None:
+        check_period(self.length, self.step)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the numbers."""
+        return POLYGON_PERIOD_COLUMNS if self.polygons else POINT_PERIOD_COLUMNS
+
+    def rows(self, rows: Iterable[Row], start: datetime | None = None, end: datetime | None = None) -> Iterator[Row]:
+        """Yield the start of each period, KST, and its numbers, shape (places, columns).
+
+        Depth and volume are of what was observed: gaps are not filled. The mean rate is over the observed time, the
+        maximum the highest of any row. ``time_coverage`` is the share of the period's rows in which any of the place
+        was observed, ``area_coverage`` the share of the place that these saw.
+
+        Args:
+            rows: In order; those between whole steps are left out.
+            start: Of an event; None is its first row.
+            end: Of an event, not included; None is after its last row.
+        """
+        total: _Total | None = None
+        last: datetime | None = None
+        for time, numbers in rows:
+            if not on_step(time, self.step):
+                continue
+            begin = floor_step(time, self.length) if isinstance(self.length, timedelta) else (start or time)
+            if total is None or (begin != total.start and isinstance(self.length, timedelta)):
+                if total is not None:
+                    yield self._finished(total, self.length)
+                total = _Total(begin, len(numbers))
+            total.add(numbers)
+            last = time
+        if total is None or last is None:
+            return
+        if isinstance(self.length, timedelta):
+            yield self._finished(total, self.length)
+        else:
+            yield self._finished(total, (ceil_step(end, self.step) if end else last + self.step) - total.start)
+
+    def _finished(self, total: _Total, length: PeriodLength) -> Row:
+        assert isinstance(length, timedelta)  # noqa: S101 - an event's is known by now
+        expected = max(length // self.step, 1)
+        seen = total.rows > 0
+        nan = np.full(len(seen), np.nan)
+        time_coverage = total.rows / expected
+        area_coverage = np.divide(total.coverage, total.rows, out=np.zeros(len(seen)), where=seen)
+        known = seen & (time_coverage * area_coverage >= self.min_coverage - _ROUNDING)
+        depth = np.where(known, total.rates * (self.step / _HOUR), np.nan)
+        mean = np.divide(total.rates, total.rows, out=nan.copy(), where=known)
+        maximum, volume = (np.where(known, values, np.nan) for values in (total.maximum, total.volume))
+        rates = [mean, maximum, time_coverage, area_coverage]
+        return total.start, np.column_stack([depth, volume, *rates] if self.polygons else [depth, *rates])
+
+
+@dataclass(slots=True)
+class _Total:
+    """What the rows of a period add up to, place by place."""
+
+    start: datetime
+    places: int
+    rates: NDArray[np.float64] = field(init=False)
+    rows: NDArray[np.float64] = field(init=False)
+    maximum: NDArray[np.float64] = field(init=False)
+    volume: NDArray[np.float64] = field(init=False)
+    coverage: NDArray[np.float64] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.rates, self.rows, self.maximum, self.volume, self.coverage = np.zeros((5, self.places))
+
+    def add(self, numbers: NDArray[np.float64]) -> None:
+        """Take in the row of a time; a place without a rate was not observed."""
+        seen = ~np.isnan(numbers[:, RATE])
+        self.rows += seen
+        self.rates[seen] += numbers[seen, RATE]
+        self.maximum[seen] = np.maximum(self.maximum[seen], numbers[seen, MAXIMUM])
+        self.volume[seen] += numbers[seen, VOLUME]
+        self.coverage[seen] += numbers[seen, COVERAGE]
+
+
+@dataclass(frozen=True, slots=True)
+class PeriodTable:
+    """What came of it."""
+
+    path: Path
+    places: int
+    periods: int
+    notes: tuple[str, ...] = ()
+
+
+def series_by_period(
+    table: str | Path,
+    out: str | Path,
+    length: PeriodLength,
+    *,
+    start: datetime | None = None,
+    end: datetime | None = None,
+    min_coverage: float = 0.0,
+) -> PeriodTable:
+    """Add up a table of `hsrgeo series` by the hour, the day or the event.
+
+    Args:
+        table: ``.csv`` or ``.parquet`` of rain.
+        out: The new table, ``.csv`` or ``.parquet``; what is there already is replaced.
+        length: Of a period, counted from midnight KST, or ``event``.
+        start: First time wanted, aware.
+        end: First time no longer wanted, aware.
+        min_coverage: Share of time x area, 0 to 1, below which there is no number.
+
+    Raises:
+        OptionsError: A length that cannot be; no row within the times; the table would replace itself.
+        SourceError: No series of rain, or a damaged one.
+        MissingExtraError: pyarrow is not installed, and one of the two is Parquet.
+        WriteError: The disk refused.
+    """
+    source, path = Path(table), target(local(out, "hsrgeo series --period"))
+    check_table(path)
+    if source.resolve() == Path(str(path)).resolve():
+        raise OptionsError(f"{out}: the table would replace what it is made of; give it another name")
+    names: dict[str, int] = {}
+    found: dict[datetime, dict[int, tuple[float, ...]]] = {}
+    lengths: set[float] = set()
+    polygons = False
+    for time, name, rate, coverage, minutes, maximum, volume in series_lines(source, _MORE):
+        number = names.setdefault(name, len(names))
+        if (start is not None and time < start) or (end is not None and time >= end):
+            continue
+        of_time = found.setdefault(time, {})
+        if number in of_time:
+            raise SourceError(str(source), f"has two rows of {name!r} at {time:%Y-%m-%d %H:%M} KST")
+        polygons = polygons or not np.isnan(volume)
+        of_time[number] = (rate, rate if np.isnan(maximum) else maximum, volume, coverage)
+        lengths.add(minutes)
+    if not found:
+        raise OptionsError(f"{table}: has no row within the times that were asked for")
+    said = {minutes for minutes in lengths if not np.isnan(minutes)}
+    if len(lengths) > 1:
+        raise SourceError(str(source), "its rows stand for different lengths of time (column minutes)")
+    step, notes = frame_length_of(found, timedelta(minutes=said.pop()) if said else None)
+    periods = Periods(length, step, min_coverage, polygons)
+    rows = list(periods.rows(_in_order(found, len(names)), start, end))
+    write_table(path, list(names), periods.columns, rows)
+    return PeriodTable(Path(str(path)), len(names), len(rows), tuple(notes))
+
+
+def _in_order(found: dict[datetime, dict[int, tuple[float, ...]]], places: int) -> Iterator[Row]:
+    for time in sorted(found):
+        numbers = np.full((places, 4), np.nan)
+        for number, values in found[time].items():
+            numbers[number] = values
+        yield time.astimezone(KST), numbers
