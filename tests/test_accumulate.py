@@ -20,7 +20,8 @@ from typer.testing import CliRunner
 from hsrgeo.cli.accumulate import accumulate as command
 from hsrgeo.engine.accumulate.options import AccumulateOptions
 from hsrgeo.engine.accumulate.run import Accumulation, accumulate
-from hsrgeo.engine.accumulate.sums import OpenSums, period_name, periods_of
+from hsrgeo.engine.accumulate.sums import OpenSums
+from hsrgeo.engine.periods import period_name, periods_of
 from hsrgeo.errors import FrameError, OptionsError
 from hsrgeo.model.quantity import QUANTITIES, RAIN_RATE
 from hsrgeo.model.times import FRAME_STEP, KST, frame_length, parse_step

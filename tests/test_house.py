@@ -15,6 +15,7 @@ FLOORS = [
     {"options"},
     {"cubes", "export", "extract", "inspect", "simulate", "sites"},
     {"axis", "verify", "written"},
+    {"periods"},
     {"drawn", "qgis", "series", "stac", "vrt"},
     {"accumulate", "render"},
     {"gauges", "plot"},

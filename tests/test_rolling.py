@@ -20,7 +20,7 @@ from hsrgeo.cli.accumulate import accumulate as command
 from hsrgeo.engine.accumulate.options import AccumulateOptions
 from hsrgeo.engine.accumulate.rolling import Shelf
 from hsrgeo.engine.accumulate.run import Accumulation, accumulate
-from hsrgeo.engine.accumulate.sums import Period
+from hsrgeo.engine.periods import Period
 from hsrgeo.errors import OptionsError, WriteError
 from hsrgeo.model.grid import grids
 from hsrgeo.model.quantity import QUANTITIES

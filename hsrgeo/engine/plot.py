@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hsrgeo.engine.accumulate.sums import fewest_of
+from hsrgeo.engine.periods import fewest_of
 from hsrgeo.engine.series.table import read_series
 from hsrgeo.errors import OptionsError, SourceError
 from hsrgeo.gis import plots

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from hsrgeo.engine.accumulate.sums import PeriodLength, check_period
 from hsrgeo.engine.options import ExportOptions
+from hsrgeo.engine.periods import PeriodLength, check_period
 from hsrgeo.engine.regions import Region
 from hsrgeo.errors import OptionsError
 from hsrgeo.model.times import FRAME_STEP, length_text, refuse_uneven

@@ -19,7 +19,8 @@ import numpy as np
 import zstandard
 from numpy.typing import NDArray
 
-from hsrgeo.engine.accumulate.sums import Period, described, fewest_of, law_text, sum_tags
+from hsrgeo.engine.accumulate.sums import described, law_text, sum_tags
+from hsrgeo.engine.periods import Period, fewest_of
 from hsrgeo.engine.workers.ahead import ahead
 from hsrgeo.errors import FrameError, refused
 from hsrgeo.model.blocks import BLOCK_SIDE, block_extremes

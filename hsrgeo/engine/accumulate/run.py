@@ -22,21 +22,12 @@ from pathlib import Path
 from hsrgeo.engine.accumulate.options import AccumulateOptions
 from hsrgeo.engine.accumulate.rolling import RollingRun
 from hsrgeo.engine.accumulate.sources import SumSource, sum_source
-from hsrgeo.engine.accumulate.sums import (
-    Candidates,
-    OpenSums,
-    Period,
-    fewest_of,
-    law_text,
-    period_name,
-    periods_of,
-    starts_between,
-    sum_tags,
-)
+from hsrgeo.engine.accumulate.sums import Candidates, OpenSums, law_text, sum_tags
 from hsrgeo.engine.areas import asked_window, told_window
 from hsrgeo.engine.axis import frame_length_of, product_guard, refuse_other_outputs
 from hsrgeo.engine.options import check_areas
 from hsrgeo.engine.outcome import Outcome, Status, of_found
+from hsrgeo.engine.periods import Period, fewest_of, period_name, periods_of, starts_between
 from hsrgeo.engine.recipe import Cut
 from hsrgeo.engine.run import Run
 from hsrgeo.engine.workers.ahead import ahead

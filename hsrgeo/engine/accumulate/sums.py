@@ -2,131 +2,26 @@
 
 from __future__ import annotations
 
-import math
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Literal
 
 from hsrgeo.cube.axis import stored_crc32
-from hsrgeo.engine.axis import ceil_step, floor_step
 from hsrgeo.engine.outcome import Standing
-from hsrgeo.errors import HsrGeoError, OptionsError
+from hsrgeo.engine.periods import Period
+from hsrgeo.errors import HsrGeoError
 from hsrgeo.formats.composite import peek_header
 from hsrgeo.model.frame import Frame
 from hsrgeo.model.rank import LOWEST, rank_of
-from hsrgeo.model.times import KST, kst_text, length_text, utc_text
+from hsrgeo.model.times import KST, kst_text, utc_text
 from hsrgeo.products.rain import Law
 from hsrgeo.products.sums import RunningSum
 from hsrgeo.sources.found import Found
 
-_DAY = timedelta(days=1)
-_ROUNDING = 1e-9
 _OPEN_BYTES = 1 << 29
 # ^ sums that stay in memory: ten of the whole 500 m grid, hundreds of a crop; more wait on disk
-
-PeriodLength = timedelta | Literal["event"]
-
-
-@dataclass(frozen=True, slots=True)
-class Period:
-    """A time that is summed up: frames from `start` on and before `end` belong to it."""
-
-    start: datetime
-    end: datetime
-    name: str
-    """``10min``, ``1h``, ``1d`` or ``event``."""
-    step: timedelta
-    """What each frame stands for."""
-
-    @property
-    def expected(self) -> int:
-        """Frames of a period without gaps."""
-        return (self.end - self.start) // self.step
-
-    def path(self, region: str, what: str = "rain") -> str:
-        """Return the path of its file below OUT; times are KST."""
-        start = self.start.astimezone(KST)
-        if self.name == "event":
-            path = f"{what}_event_{start:%Y%m%d%H%M}_{self.end.astimezone(KST):%Y%m%d%H%M}.tif"
-        else:
-            path = f"{start:%Y%m/%d}/{what}_{self.name}_{start:%Y%m%d%H%M}.tif"
-        return f"{region}/{path}" if region else path
-
-
-def period_name(length: PeriodLength) -> str:
-    """Return ``10min``, ``1h``, ``1d`` or ``event``."""
-    return length if isinstance(length, str) else length_text(length)
-
-
-def check_period(length: PeriodLength, step: timedelta) -> None:
-    """Refuse a length of period that cannot be.
-
-    Args:
-        length: As a user gave it.
-        step: What a frame or a reading stands for.
-
-    Raises:
-        OptionsError: Another word than ``event``; not whole steps, or not a whole part of a day.
-    """
-    if isinstance(length, str):
-        if length != "event":
-            raise OptionsError(f"period {length!r}: expected a length such as 1h or 1d, or event")
-    elif length < step or _DAY % length or length % step:
-        raise OptionsError(f"period {length}: must divide a day evenly, and be whole steps of {length_text(step)} long")
-
-
-def fewest_of(share: float, expected: int) -> int:
-    """Return how many of those expected are at least a share of them."""
-    return math.ceil(share * expected - _ROUNDING)
-
-
-def periods_of(
-    times: Iterable[datetime], length: PeriodLength, step: timedelta, start: datetime | None, end: datetime | None
-) -> dict[datetime, Period]:
-    """Return the period of each time of a frame.
-
-    Args:
-        times: On whole steps; at least one.
-        length: Of a period, counted from midnight KST, or ``event``: all of them, from the first to the last, or as
-            far as `start` and `end` reach.
-        step: What each frame stands for.
-        start: First time wanted, or None.
-        end: First time no longer wanted, or None.
-    """
-    listed = sorted(times)
-    name = period_name(length)
-    if isinstance(length, str):
-        begin = listed[0] if start is None else ceil_step(start, step)
-        finish = listed[-1] + step if end is None else ceil_step(end, step)
-        whole = Period(begin, finish, name, step)
-        return dict.fromkeys(listed, whole)
-    found: dict[datetime, Period] = {}
-    return {
-        time: found.setdefault(begin, Period(begin, begin + length, name, step))
-        for time, begin in ((time, floor_step(time, length)) for time in listed)
-    }
-
-
-def starts_between(
-    periods: Iterable[Period], length: PeriodLength, start: datetime | None, end: datetime | None
-) -> list[datetime]:
-    """Return the start of every period of the range, KST, whether or not it has a frame.
-
-    Args:
-        periods: Those that have one; at least one.
-        length: Of each, or ``event``.
-        start: Where the range begins; None is the first of them.
-        end: Where it ends, not included; None is after the last of them.
-    """
-    known = sorted(period.start for period in periods)
-    if isinstance(length, str):
-        return known
-    begin = known[0] if start is None else floor_step(start, length)
-    finish = known[-1] + length if end is None else ceil_step(end, length)
-    return [begin + number * length for number in range((finish - begin) // length)]
 
 
 @dataclass(slots=True)

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from hsrgeo.engine.accumulate.sums import Period, periods_of
 from hsrgeo.engine.axis import floor_step
 from hsrgeo.engine.gauges.options import GaugeBiasOptions
 from hsrgeo.engine.gauges.radar import RadarSums, notes_of, read_radar
+from hsrgeo.engine.periods import Period, periods_of
 from hsrgeo.errors import OptionsError
 from hsrgeo.products.bias import FieldBias, PairRules, Scores, field_bias, scores
 from hsrgeo.sources.gauges import Readings, read_readings

@@ -13,13 +13,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from hsrgeo.engine.accumulate.sums import Period, period_tags
+from hsrgeo.engine.accumulate.sums import period_tags
 from hsrgeo.engine.areas import asked_window
 from hsrgeo.engine.axis import refuse_other_outputs
 from hsrgeo.engine.gauges.options import GaugeFieldOptions
 from hsrgeo.engine.gauges.surface import Surface, interpolator
 from hsrgeo.engine.gauges.totals import Total, totals_of
 from hsrgeo.engine.options import check_areas
+from hsrgeo.engine.periods import Period
 from hsrgeo.engine.recipe import Cut
 from hsrgeo.errors import ClippedWarning, OptionsError
 from hsrgeo.model.grid import Grid

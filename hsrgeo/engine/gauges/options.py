@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from hsrgeo.cube.places import Points, read_points
-from hsrgeo.engine.accumulate.sums import PeriodLength, check_period
 from hsrgeo.engine.options import ExportOptions
+from hsrgeo.engine.periods import PeriodLength, check_period
 from hsrgeo.engine.regions import Region
 from hsrgeo.errors import OptionsError
 from hsrgeo.model.grid import MAIN_GRID, Grid, grids

@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from hsrgeo.engine.accumulate.sums import fewest_of
 from hsrgeo.engine.axis import floor_step
 from hsrgeo.engine.gauges.options import GaugeBiasOptions
+from hsrgeo.engine.periods import fewest_of
 from hsrgeo.engine.series.table import MINUTES, series_lines
 from hsrgeo.errors import OptionsError, SourceError
 from hsrgeo.model.times import KST, length_text, on_step, usual_step

@@ -9,7 +9,7 @@ from datetime import datetime
 import numpy as np
 from numpy.typing import NDArray
 
-from hsrgeo.engine.accumulate.sums import Period, PeriodLength, fewest_of, periods_of
+from hsrgeo.engine.periods import Period, PeriodLength, fewest_of, periods_of
 from hsrgeo.sources.gauge_rules import ReadingRules
 from hsrgeo.sources.gauges import Readings
 

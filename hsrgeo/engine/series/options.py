@@ -12,8 +12,8 @@ from typing import Literal
 
 from hsrgeo.cube.places import Places, Points, Polygons, read_points, read_polygons
 from hsrgeo.cube.weights import PointMethod, Weights
-from hsrgeo.engine.accumulate.sums import PeriodLength, check_period
 from hsrgeo.engine.options import count_workers
+from hsrgeo.engine.periods import PeriodLength, check_period
 from hsrgeo.errors import OptionsError
 from hsrgeo.model.grid import Grid
 from hsrgeo.model.times import FRAME_STEP, refuse_uneven

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from hsrgeo.engine.accumulate.sums import PeriodLength, check_period
 from hsrgeo.engine.axis import ceil_step, floor_step, frame_length_of
+from hsrgeo.engine.periods import PeriodLength, check_period
 from hsrgeo.engine.series.table import series_lines
 from hsrgeo.errors import OptionsError, SourceError
 from hsrgeo.model.times import KST, on_step
