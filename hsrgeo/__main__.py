@@ -17,6 +17,7 @@ import threading
 import time
 from types import FrameType
 
+from hsrgeo.engine.workers.modules import leave_out_boto3
 from hsrgeo.engine.workers.streams import fill_closed_streams
 from hsrgeo.model.variables import own_variables
 
@@ -98,6 +99,7 @@ def main() -> None:
         sys.stdout = sys.stdout or open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115 - joblib flushes both
         sys.stderr = sys.stderr or open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
         own_variables()
+        leave_out_boto3()
         from hsrgeo.cli import main as run  # noqa: PLC0415 - takes a moment, in which a user may press Ctrl-C
 
         run()

@@ -13,6 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, get_args
 
+import deflate
 import numpy as np
 import pyproj
 import pytest
@@ -30,6 +31,7 @@ import hsrgeo
 from hsrgeo.errors import OptionsError, WriteError
 from hsrgeo.formats.composite import decode
 from hsrgeo.model.frame import Frame
+from hsrgeo.writers import tiles
 from hsrgeo.writers.cog import encode_cog, tile_side, write_cog
 from hsrgeo.writers.tiles import Compression
 from tests.conftest import NX, NY, MakeFile, Pixels, frame_name
@@ -653,3 +655,11 @@ def test_threads_give_the_same_bytes(tmp_path: Path, frame_file: bytes, compress
     script = [sys.executable, "-c", _THREADS, str(path), compress]  # one compressor for all of them ended the process
     done = subprocess.run(script, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("code", [-30000, -25000])
+@pytest.mark.parametrize("shape", [(256, 256), (65, 256), (256, 1), (65, 1), (181, 145), (1, 1)])
+def test_a_tile_of_one_code_is_packed_as_small_as_can_be(code: int, shape: tuple[int, int]) -> None:
+    tile = np.zeros((256, 256), np.int16)  # what lies beyond the picture has no differences
+    tile[: shape[0], 0] = code  # TIFF's predictor: each cell less the one before, and the first as it is
+    assert tiles._constant_tile(code, shape, 256, "deflate") == deflate.zlib_compress(tile.data, 12)

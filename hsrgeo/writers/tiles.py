@@ -14,6 +14,7 @@ import zstandard
 from numpy.typing import NDArray
 from zlib_ng import zlib_ng
 
+from hsrgeo.model.blocks import BLOCK_SIDE
 from hsrgeo.model.quantity import Quantity, clean_values
 
 Compression = Literal["deflate", "zstd", "none"]
@@ -23,7 +24,10 @@ _ZSTD_LEVEL = 1
 # ^ Both make files as small as the driver's at its levels 6 and 9, several times as fast: tests/benchmarks.
 #   ISA-L would pack three times as fast as zlib-ng, but what it makes depends on what was in its memory before: now
 #   and then the same tile gives other bytes in another process.
-_BEST_DEFLATE = 12  # of libdeflate
+_BEST_DEFLATE, _QUICK_DEFLATE = 12, 9
+_CODES = (-30000, -25000)  # nodata and undetect
+# ^ Levels of libdeflate. A tile of 256 cells a side that holds one of the codes packs to the same bytes by both, by the
+#   second in a thirtieth of the time: the first frame of a process needs eight of them (tests/test_cog.py).
 
 
 def overview(pixels: NDArray[np.int16], height: int, width: int) -> NDArray[np.int16]:
@@ -93,7 +97,8 @@ def _stretches(large: int, small: int) -> list[tuple[slice, slice]]:
 def _constant_tile(value: int, shape: tuple[int, int], side: int, compress: Compression) -> bytes:
     tile = _padded(np.full(shape, value, np.int16), side)
     if compress == "deflate":  # made once, stored thousands of times: worth the best that DEFLATE can
-        return bytes(deflate.zlib_compress(_differences(tile).data, _BEST_DEFLATE))
+        level = _QUICK_DEFLATE if value in _CODES and side == BLOCK_SIDE else _BEST_DEFLATE
+        return bytes(deflate.zlib_compress(_differences(tile).data, level))
     return _compressed(tile, compress)
 
 

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import hsrgeo
+from hsrgeo.engine.workers.modules import leave_out_boto3
 from hsrgeo.engine.workers.streams import Flushable, fill_closed_streams
 
 with warnings.catch_warnings():
@@ -172,6 +173,7 @@ def begin() -> None:
 
 def _main() -> None:
     fill_closed_streams()
+    leave_out_boto3()
     says = int(os.environ.pop(_SAYS))
     for number in (1, 2):
         _streams.append(os.dup(number))
