@@ -1,9 +1,11 @@
 """What the commands share: where talk goes, how errors end, how times are read."""
 
+import errno
 import json
 import os
 import signal
 import sys
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
@@ -105,9 +107,12 @@ def honest_exit(*, goes_on: bool = False) -> Iterator[None]:
         say(f"hsrgeo: interrupted{how}{rest}")
         raise typer.Exit(128 + number) from None
     except Exception as error:
-        if isinstance(error, OSError) and error.errno in NO_ROOM:  # what is no temporary file has errors of its own
+        if isinstance(error, OSError) and error.errno in NO_ROOM and not error.filename:  # as all of hsrgeo's own have
             problem = f"cannot be written: {error.strerror}; the variable TMPDIR names another folder for them"
             _say_no_room(f"temporary files: {problem}", goes_on=goes_on)
+            raise typer.Exit(Status.BROKEN) from None
+        if refusal := _refusal(error):
+            say(f"hsrgeo: {refusal}, and run the same command again{': what is done stays done' if goes_on else ''}")
             raise typer.Exit(Status.BROKEN) from None
         if os.environ.get("HSRGEO_TRACEBACK"):
             raise
@@ -117,6 +122,27 @@ def honest_exit(*, goes_on: bool = False) -> Iterator[None]:
             "        HSRGEO_TRACEBACK=1 shows where"
         )
         raise typer.Exit(Status.BROKEN) from None
+
+
+def _refusal(error: Exception) -> str:
+    """Return what the system refused and what to do; empty where it did not: then the error is a bug."""
+    if isinstance(error, OSError):
+        name = errno.errorcode.get(error.errno or 0, type(error).__name__)
+        file = error.filename if error.filename2 is None else error.filename2
+        place = f"{os.fsdecode(file)}: " if isinstance(file, (str, bytes)) else ""
+        return f"{place}{error.strerror or error} ({name}{_call_in(error)}); see whether disk and network are sound"
+    if isinstance(error, MemoryError):
+        return "memory ran out; take fewer --jobs or a smaller area"
+    if isinstance(error, RuntimeError) and "can't start new thread" in str(error):
+        return "the system allows no more threads; end other programs or take fewer --jobs"
+    return ""
+
+
+def _call_in(error: BaseException) -> str:
+    """Return which function of hsrgeo an error came through last, for a report; empty where it is not known."""
+    frames = [frame for frame, _line in traceback.walk_tb(error.__traceback__)]
+    last = next((one for one in reversed(frames) if str(one.f_globals.get("__name__")).startswith("hsrgeo.")), None)
+    return f" in {last.f_globals['__name__']}.{last.f_code.co_name}" if last else ""
 
 
 def _say_no_room(problem: str, *, goes_on: bool) -> None:

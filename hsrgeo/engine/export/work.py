@@ -16,7 +16,7 @@ from zlib_ng import zlib_ng
 from hsrgeo.engine.outcome import Outcome, Output, with_header
 from hsrgeo.engine.recipe import SUFFIXES, Recipe
 from hsrgeo.engine.workers.memory import keep_freed_memory
-from hsrgeo.errors import HsrGeoError
+from hsrgeo.errors import HsrGeoError, as_value, refused
 from hsrgeo.formats.names import FrameName
 from hsrgeo.model.frame import Frame
 from hsrgeo.reading import decode_found
@@ -53,7 +53,7 @@ def work(entries: Sequence[Task | Outcome], out: Place, recipe: Recipe) -> list[
 def export_frame(task: Task, out: Place, recipe: Recipe) -> Outcome:
     """Export one frame; what is wrong with it becomes part of the outcome.
 
-    Anything but an `HsrGeoError` is a bug, and escapes with the frame's name attached.
+    Anything but an error of hsrgeo's own or of the system is a bug, and escapes with the frame's name attached.
     """
     begun = time.perf_counter()
     found = task.found
@@ -67,6 +67,9 @@ def export_frame(task: Task, out: Place, recipe: Recipe) -> Outcome:
         outcome = dataclasses.replace(outcome, outputs=outputs)
     except HsrGeoError as error:
         outcome = dataclasses.replace(outcome, status="failed", error=error)
+    except OSError as error:
+        failed = as_value(refused(outcome.label, error, "exported"))
+        outcome = dataclasses.replace(outcome, status="failed", error=failed)
     except Exception as error:
         error.add_note(f"while exporting {outcome.label}")
         raise
