@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import itertools
 import json
 import os
@@ -645,6 +646,36 @@ def test_a_bug_says_so_without_a_traceback(source: Path, monkeypatch: pytest.Mon
     monkeypatch.setenv("HSRGEO_TRACEBACK", "1")
     with pytest.raises(ZeroDivisionError):
         CliRunner().invoke(app, ["info", str(source)], catch_exceptions=False)
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (
+            OSError(errno.ESTALE, "Stale file handle", "/data/out\n"),
+            "/data/out\n: Stale file handle (ESTALE in hsrgeo.cli.info.info); see whether disk and network are sound",
+        ),
+        (
+            TimeoutError(errno.ETIMEDOUT, "Connection timed out"),
+            "Connection timed out (ETIMEDOUT in hsrgeo.cli.info.info); see whether disk and network are sound",
+        ),
+        (MemoryError(), "memory ran out; take fewer --jobs or a smaller area"),
+        (
+            RuntimeError("can't start new thread"),
+            "the system allows no more threads; end other programs or take fewer --jobs",
+        ),
+    ],
+)
+def test_what_the_system_refuses_is_no_bug(
+    source: Path, error: Exception, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_args: object, **_options: object) -> None:
+        raise error
+
+    monkeypatch.setattr("hsrgeo.engine.inspect.inspect", fail)
+    result = run("info", source)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == f"hsrgeo: {told}, and run the same command again\n"
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes on this system")
