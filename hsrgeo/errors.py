@@ -31,6 +31,7 @@
     └── OutputError               a file cannot be written, or not read back
         ├── OutputExistsError         something else is there already
         ├── ManifestError             the manifest is damaged or belongs to other options
+        │   └── LockError                 another run has the output, or it cannot be locked
         ├── WriteError                the disk or GDAL refused
         │   └── NoRoomError               the disk is full, or a quota used up
         └── ReadbackError             GDAL cannot read what was written
@@ -226,6 +227,10 @@ class OutputExistsError(OutputError):
 
 class ManifestError(OutputError):
     """The manifest is damaged, or belongs to a run with other options."""
+
+
+class LockError(ManifestError):
+    """Another run is writing to the output, or it cannot be locked against other runs."""
 
 
 class WriteError(OutputError):

@@ -16,6 +16,7 @@ import os
 import select
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -492,7 +493,8 @@ def test_a_read_only_out(source: Path, straight: dict[str, bytes], tmp_path: Pat
     small.remount("ro")
     before = files(out)
     status, _stdout, stderr = Command(*args, scratch=tmp_path / "s").end()
-    assert (status, stderr) == (2, f"hsrgeo: {out / MANIFEST}: cannot be opened: Read-only file system\n")
+    problem = f"cannot be opened and locked against other runs ({MANIFEST}.lock): Read-only file system"
+    assert (status, stderr) == (2, f"hsrgeo: {out}: {problem}; choose an output where files can be made\n")
     assert files(out) == before
     status, stdout, _stderr = Command(*args, "--dry-run", scratch=tmp_path / "s").end()
     assert (status, stdout.count("\n")) == (0, 2 * FRAMES)  # which writes nothing
@@ -762,7 +764,8 @@ def test_two_runs_into_one_out(source: Path, straight: dict[str, bytes], tmp_pat
     for options in ((), ("--overwrite",)):
         status, stdout, stderr = Command(*args, *options, scratch=tmp_path / "t").end()
         assert (status, stdout) == (2, "")
-        assert stderr == f"hsrgeo: {out}: another run is writing into it; wait for its end, or use another OUT\n"
+        who = f"another run ({socket.gethostname()}, process {first.process.pid})"
+        assert stderr == f"hsrgeo: {out}: {who} is writing into it; wait for its end, or choose another output\n"
     assert (out / MANIFEST).read_bytes().startswith(before)
     first.go()
     assert first.end()[0] == 0

@@ -4,27 +4,17 @@ from __future__ import annotations
 
 import errno
 import io
-import json
 import os
 import pickle
-import socket
-import threading
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 from unittest.mock import patch
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hsrgeo.engine.export import lock
-from hsrgeo.engine.export.journal import MANIFEST
-from hsrgeo.engine.export.lock import BucketLock
-from hsrgeo.engine.export.manifest import Manifest
-from hsrgeo.engine.outcome import of_found
-from hsrgeo.errors import ManifestError, OptionsError, WriteError
+from hsrgeo.errors import OptionsError
 from hsrgeo.sources.found import Found
 from hsrgeo.sources.remote import RemotePath, is_remote, local, place, remote_files
 from hsrgeo.sources.service import Listed, Stream
@@ -175,132 +165,3 @@ def test_seeking_is_that_of_a_file(steps: list[tuple[int, int, int]]) -> None:
         offset = -number if whence == io.SEEK_END else min(number, 99 - plain.tell()) if whence else number
         assert stream.seek(offset, whence) == plain.seek(offset, whence)
         assert stream.read(size) == plain.read(size)
-
-
-# The lock of a folder in a bucket.
-
-
-def lock_of(out: RemotePath) -> RemotePath:
-    return out / f"{MANIFEST}.lock"
-
-
-def held_by(out: RemotePath, **changes: object) -> None:
-    holder = {"run": "another", "host": socket.gethostname(), "pid": os.getppid(), **changes}
-    lock_of(out).write_bytes(json.dumps(holder).encode())
-
-
-def test_one_run_at_a_time(out: RemotePath) -> None:
-    with Manifest(out), pytest.raises(ManifestError, match=r"another run .* is writing into it"):
-        Manifest(out)
-    assert not lock_of(out).is_file()
-    with Manifest(out):
-        assert lock_of(out).is_file()
-
-
-def test_a_reader_needs_no_lock(out: RemotePath) -> None:
-    with Manifest(out) as manifest:
-        manifest.put_in_order()
-        with Manifest(out, read_only=True) as other:
-            assert len(other) == 0
-
-
-@pytest.mark.parametrize("pid", [2**22 + 1, os.getpid()], ids=["more than Linux gives", "this process"])
-def test_a_run_of_this_machine_that_is_over_holds_nobody_up(out: RemotePath, pid: int) -> None:
-    held_by(out, pid=pid)
-    with Manifest(out):
-        pass
-
-
-def test_a_run_elsewhere_is_waited_for_until_it_was_silent_long_enough(out: RemotePath) -> None:
-    held_by(out, host="elsewhere")
-    with pytest.raises(ManifestError, match=r"elsewhere, process \d+"):
-        Manifest(out)
-    with patch.object(lock, "_LEASE_S", 0.0), patch.object(lock, "_SETTLE_S", 0.0), Manifest(out):
-        assert json.loads(lock_of(out).read_bytes())["run"] != "another"
-
-
-def test_a_run_that_was_taken_over_ends(out: RemotePath) -> None:
-    taken = pytest.raises(WriteError, match="taken over by another run")
-    with patch.object(lock, "_BEAT_S", 0.01), taken, Manifest(out) as manifest:
-        held_by(out)
-        manifest._journal._lock._beat.join()  # type: ignore[attr-defined]
-        manifest.append(replace(of_found(FOUND, "failed"), seconds=1))
-    assert json.loads(lock_of(out).read_bytes())["run"] == "another"
-
-
-def test_a_run_that_is_taken_over_in_the_middle_of_a_beat_ends(out: RemotePath) -> None:
-    holder = BucketLock._holder
-
-    def taken_over_meanwhile(own: BucketLock) -> dict[str, Any]:
-        told = holder(own)
-        if threading.current_thread() is own._beat:
-            held_by(out)
-        return told
-
-    taken = pytest.raises(WriteError, match="taken over by another run")
-    often, slow = patch.object(lock, "_BEAT_S", 0.01), patch.object(BucketLock, "_holder", taken_over_meanwhile)
-    with often, slow, taken, Manifest(out) as manifest:
-        manifest._journal._lock._beat.join()  # type: ignore[attr-defined]
-        manifest.append(of_found(FOUND, "failed"))
-    assert json.loads(lock_of(out).read_bytes())["run"] == "another"
-
-
-def test_a_run_that_slept_while_another_took_over_ends_and_leaves_the_lock(out: RemotePath) -> None:
-    taken = pytest.raises(WriteError, match="taken over by another run")
-    with patch.object(lock, "_LEASE_S", -1.0), taken, Manifest(out) as manifest:  # no beat came between
-        held_by(out)
-        manifest.append(of_found(FOUND, "failed"))
-        manifest.sync()
-    assert json.loads(lock_of(out).read_bytes())["run"] == "another"
-    lock_of(out).unlink()
-    with Manifest(out):
-        held_by(out)
-    assert json.loads(lock_of(out).read_bytes())["run"] == "another"
-
-
-def test_a_lock_that_is_no_json_is_somebodys(out: RemotePath) -> None:
-    lock_of(out).write_bytes(b"?")
-    with pytest.raises(ManifestError, match="unknown, process unknown"):
-        Manifest(out)
-
-
-def test_of_two_that_take_over_at_once_one_has_it(out: RemotePath) -> None:
-    held_by(out, host="elsewhere")
-    asked = lock.BucketLock._age
-
-    def meanwhile(lock: Any) -> float:
-        age = asked(lock)
-        held_by(out, host="a third one")
-        return age
-
-    stale = patch.object(lock, "_LEASE_S", 0.0), patch.object(lock.BucketLock, "_age", meanwhile)
-    with stale[0], stale[1], pytest.raises(ManifestError, match="another run is writing into it"):
-        Manifest(out)
-    assert json.loads(lock_of(out).read_bytes())["host"] == "a third one"
-
-
-def test_lines_are_never_written_over_those_of_another_run(out: RemotePath, bucket: MemoryBucket) -> None:
-    with Manifest(out) as manifest:
-        (out / f"{MANIFEST}.000001").write_bytes(b"another's")
-        manifest.append(of_found(FOUND, "failed"))
-        manifest.sync()
-    assert bucket.objects[f"{out.key}/{MANIFEST}.000001"] == b"another's"
-    assert b"a.tar" in bucket.objects[f"{out.key}/{MANIFEST}.000002"]
-
-
-def test_a_bucket_that_knows_no_conditions(out: RemotePath, bucket: MemoryBucket) -> None:
-    whole = bucket.write
-
-    def without(key: str, data: bytes | Path, *, new: bool, over: str) -> None:
-        if new or over:
-            raise OSError(errno.ENOTSUP, "no conditions")
-        whole(key, data, new=False, over="")
-
-    with patch.object(bucket, "write", without), patch.object(lock, "_SETTLE_S", 0.0):
-        with Manifest(out) as manifest:
-            manifest.append(of_found(FOUND, "failed"))
-            with pytest.raises(ManifestError, match="another run"):
-                Manifest(out)
-        held_by(out, pid=2**22 + 1)
-        with Manifest(out) as manifest:
-            assert len(manifest) == 1

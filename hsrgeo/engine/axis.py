@@ -158,4 +158,6 @@ def refuse_other_outputs(out: Place) -> None:
         raise OptionsError(f"{out}: is {what}; sums and fields go to a folder of their own")
 
 
+SUMS = "sums"
+"""What the lock of a folder of sums or fields is named after."""
 _RASTERS = (".tif", ".tiff", ".png")

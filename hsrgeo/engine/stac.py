@@ -38,6 +38,7 @@ from hsrgeo.sources.catalogs import COLLECTION
 from hsrgeo.sources.remote import local
 from hsrgeo.writers.files import write_file
 from hsrgeo.writers.glance import labels
+from hsrgeo.writers.lock import locked
 
 Form = Literal["auto", "json", "parquet"]
 
@@ -102,6 +103,11 @@ def make_catalog(out: Path, *, items: Form = "auto", name: str | None = None, la
     form: Form = items if items != "auto" else "parquet" if held.frames > FEW else "json"
     if form == "parquet":
         need_pyarrow()
+    with locked(out / COLLECTION, out):
+        return _written(out, held, form, name, law)
+
+
+def _written(out: Path, held: Stacks, form: Form, name: str | None, law: Law) -> Catalog:
     catalogue = name or _id(held)
     assets = _write_styles(out, [stack.quantity for stack in held.stacks], law)
     gathered = _Gathered(out, held)

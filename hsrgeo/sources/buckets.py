@@ -1,4 +1,4 @@
-"""Buckets and web servers, through obstore: S3 and what speaks like it, Google Cloud, Azure, HTTP.
+"""Buckets, through obstore: S3 and what speaks like it, Google Cloud, Azure.
 
 Endpoints, keys and anonymous access come from the usual variables: ``AWS_ENDPOINT_URL``, ``AWS_ACCESS_KEY_ID``,
 ``AWS_SECRET_ACCESS_KEY``, ``AWS_REGION``, ``AWS_NO_SIGN_REQUEST``, ``GOOGLE_APPLICATION_CREDENTIALS``,
@@ -24,7 +24,7 @@ try:
     from obstore import exceptions
     from obstore.store import from_url
 except ImportError as error:
-    raise MissingExtraError("obstore, for s3://, gs://, az:// and http(s)://", "remote") from error
+    raise MissingExtraError("obstore, for s3://, gs:// and az://", "remote") from error
 
 Result = TypeVar("Result")
 
@@ -43,10 +43,10 @@ _YES = ("1", "true", "yes", "on")
 
 
 class Bucket:
-    """A bucket or a web server; a `WritableService`.
+    """A bucket; a `WritableService`.
 
     Args:
-        root: ``s3://bucket``, ``https://host`` and so on.
+        root: ``s3://bucket`` and so on.
 
     Raises:
         OSError: Its settings are wrong.
@@ -97,14 +97,7 @@ class Bucket:
         except OSError as error:
             if "416" in str(error) and self.stat(key).size == 0:  # of nothing there is no first byte to ask for
                 return b""
-            if error.errno != errno.ENOTSUP:
-                raise
-        data = bytearray()  # a server that knows no parts: what is too much is not waited for
-        for chunk in self.stream(key, 0, ""):
-            data += chunk
-            if len(data) >= size:
-                break
-        return bytes(data[:size])
+            raise
 
     def stream(self, key: str, start: int, version: str) -> Iterator[bytes]:
         """See `Service`."""

@@ -19,14 +19,31 @@ from urllib.parse import unquote
 
 from hsrgeo.errors import OptionsError
 from hsrgeo.sources.service import WHOLE, Listed, Service, Stream, WritableService
+from hsrgeo.sources.web import Web
 
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://([^/]*)/?(.*)", re.DOTALL)
-_LOST_SLASH = re.compile(r"(s3|gs|az|abfss?|https?|sftp|ssh):/[^/]")
+_LOST_SLASH = re.compile(r"(s3|gs|az|abfss?|https?|sftp|ssh):/[^/]", re.IGNORECASE)
 _BUCKETS = ("s3", "gs", "az", "abfs", "abfss")
 _WRITABLE = tuple(f"{scheme}://" for scheme in _BUCKETS)
 _WEB = ("http", "https")
 _MACHINES = ("sftp", "ssh")
 _MAGIC = re.compile(r"[*?[]")
+
+
+def without_secrets(source: object) -> str:
+    """Return a URL as a message may show it: without user, password and what follows a question mark."""
+    return _SECRETS.sub(r"\1...", str(source))
+
+
+_HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^@:\[\]]+)(:\d+)?")
+# ^ and port: in what is anything else there may be a password
+_SECRETS = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]+:/+)(?:[^/]*(?=@)|[^/]*:(?!\d*(?:/|$)).*)|(?<=\?).+", re.DOTALL)
+
+
+def _ways(scheme: str) -> str:
+    if scheme in _MACHINES:
+        return "use a key or an agent"
+    return "download the file first" if scheme in _WEB else "use the variables that its service knows"
 
 
 class RemotePath:
@@ -47,13 +64,14 @@ class RemotePath:
         scheme = match[1].lower() if match else ""
         if match is None or scheme not in (*_BUCKETS, *_WEB, *_MACHINES):
             kinds = "s3://, gs://, az://, abfs://, http(s)://, sftp:// or ssh://"
-            raise OptionsError(f"{url}: expected {kinds}, or a path")
+            raise OptionsError(f"{without_secrets(url)}: expected {kinds}, or a path")
         if not match[2]:
-            raise OptionsError(f"{url}: has no bucket or host after ://")
-        if scheme in _MACHINES and ":" in match[2].rpartition("@")[0]:
-            raise OptionsError(f"{scheme}://...@: a password in a URL would end in manifests; use a key or an agent")
+            raise OptionsError(f"{without_secrets(url)}: has no bucket or host after ://")
+        if ":" in match[2].rpartition("@")[0] or (scheme in _WEB and not _HOST.fullmatch(match[2])):
+            raise OptionsError(f"{scheme}://...@: a password in a URL would end in manifests; {_ways(scheme)}")
         if scheme in _WEB and "?" in match[3]:
-            raise OptionsError(f"{url}: addresses with ? (signed ones too) cannot be read; download the file first")
+            problem = "addresses with ? (signed ones too) cannot be read; download the file first"
+            raise OptionsError(f"{without_secrets(url)}: {problem}")
         self.root = f"{scheme}://{match[2]}"
         """Scheme and bucket or host."""
         self.key = (unquote(match[3]) if scheme in _WEB else match[3]).strip("/")
@@ -222,7 +240,7 @@ def place(source: str | Place) -> Place:
     if isinstance(source, str) and is_remote(source):
         return RemotePath(source)
     if isinstance(source, Path) and _LOST_SLASH.match(source.as_posix()):
-        raise OptionsError(f"{source}: a Path has only one slash left of ://; give a URL as text")
+        raise OptionsError(f"{without_secrets(source)}: a Path has only one slash left of ://; give a URL as text")
     return Path(source)
 
 
@@ -260,7 +278,7 @@ def local(source: str | Place, what: str) -> Path:
     """
     _refuse_empty(source)
     if is_remote(source) or (isinstance(source, Path) and _LOST_SLASH.match(source.as_posix())):
-        raise OptionsError(f"{source}: {what} works with files on this machine only")
+        raise OptionsError(f"{without_secrets(source)}: {what} works with files on this machine only")
     return Path(str(source))
 
 
@@ -317,6 +335,8 @@ def _connected(root: str) -> Service:
         from hsrgeo.sources.sftp import Sftp  # noqa: PLC0415 - of an extra
 
         return Sftp(root)
+    if root.startswith(tuple(f"{scheme}://" for scheme in _WEB)):
+        return Web(root)
     from hsrgeo.sources.buckets import Bucket  # noqa: PLC0415 - of an extra
 
     return Bucket(root)

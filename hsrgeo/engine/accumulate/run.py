@@ -18,13 +18,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from hsrgeo.engine.accumulate.options import AccumulateOptions
 from hsrgeo.engine.accumulate.rolling import RollingRun
 from hsrgeo.engine.accumulate.sources import SumSource, sum_source
 from hsrgeo.engine.accumulate.sums import Candidates, OpenSums, law_text, sum_tags
 from hsrgeo.engine.areas import asked_window, told_window
-from hsrgeo.engine.axis import frame_length_of, product_guard, refuse_other_outputs
+from hsrgeo.engine.axis import SUMS, frame_length_of, product_guard, refuse_other_outputs
 from hsrgeo.engine.options import check_areas
 from hsrgeo.engine.outcome import Outcome, Status, of_found
 from hsrgeo.engine.periods import Period, fewest_of, period_name, periods_of, starts_between
@@ -42,6 +43,7 @@ from hsrgeo.products.sums import RunningSum, depth_unit_mm, sum_table
 from hsrgeo.sources.found import Found, Tally
 from hsrgeo.sources.remote import Place, listed_sources, target
 from hsrgeo.writers.files import write_file
+from hsrgeo.writers.lock import Lock, locked
 from hsrgeo.writers.sum_cog import DEPTH_STEP_MM, NODATA, encode_sum_cog
 
 _HOUR = timedelta(hours=1)
@@ -68,6 +70,7 @@ class Accumulation(Run):
     Raises:
         OptionsError: Areas outside every grid; frames of several products; a source of another kind.
         SourceError: A source does not exist.
+        LockError: Another run is writing into the folder.
     """
 
     def __init__(self, sources: Sequence[str | Path], out: Place, options: AccumulateOptions) -> None:
@@ -89,6 +92,7 @@ class Accumulation(Run):
         self._home: Window | None = None
         surveyed = product_guard(self._source.scan(self.tally))
         self._rolling: RollingRun | None = None
+        self._lock: Lock[Any]
         self._outcomes = self._run(surveyed)
 
     def _run(self, surveyed: Iterator[Found]) -> Generator[Outcome]:
@@ -107,7 +111,11 @@ class Accumulation(Run):
             max(period.expected for period in periods.values()), options.step / _HOUR
         )  # refuses too long ones
         workers = options.export.workers
-        with scratch_folder() as folder, ThreadPoolExecutor(workers) as pool:
+        with (
+            locked(self._out / SUMS, self._out) as self._lock,
+            scratch_folder() as folder,
+            ThreadPoolExecutor(workers) as pool,
+        ):
             sums, writes = OpenSums(folder), deque[Future[Place]]()
             if options.rolling:
                 span = next(iter(periods_of(times, "event", options.step, options.start, options.end).values()))
@@ -121,6 +129,7 @@ class Accumulation(Run):
                 for write in writes:
                     write.cancel()
             self._note_empty(set(periods.values()))
+            self._lock.check()
             self._write_rolling(pool)
         self.written.sort(key=str)
 
@@ -239,6 +248,7 @@ class Accumulation(Run):
         return dataclasses.replace(self._first, grid=area.grid, window=area.window.within(self._home))
 
     def _write(self, pool: ThreadPoolExecutor, sums: OpenSums, writes: deque[Future[Place]], period: Period) -> None:
+        self._lock.check()
         for number, area in enumerate(self._areas):
             total = sums.pop((period.start, number))
             if total is None or self._first is None:

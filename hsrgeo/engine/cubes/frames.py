@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Protocol
@@ -43,8 +43,14 @@ class Site(Protocol):
     def work(self, shape: Shape) -> Work:
         """Return what is to be done to the frames."""
 
-    def build(self, shape: Shape, failed: set[datetime]) -> tuple[int, int]:
-        """Build the cube, and return how many times it has, and how many it lacks."""
+    def build(self, shape: Shape, failed: set[datetime], check: Callable[[], None]) -> tuple[int, int]:
+        """Build the cube, and return how many times it has, and how many it lacks.
+
+        Args:
+            shape: What every frame is like.
+            failed: Times of broken frames.
+            check: Called while it is built; raises where this run must write no more.
+        """
 
 
 def first_shape(

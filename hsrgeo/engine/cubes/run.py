@@ -7,10 +7,11 @@ what the cube is built of, is decided by the site: `hsrgeo.engine.cubes.stored`,
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from contextlib import closing
+from contextlib import closing, nullcontext
 from datetime import UTC, datetime
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 from hsrgeo.cube.extra import need
 from hsrgeo.engine.cubes.frames import Site
@@ -23,6 +24,7 @@ from hsrgeo.engine.workers.parallel import in_batches, run_parallel
 from hsrgeo.sources.found import Tally, reading
 from hsrgeo.sources.remote import listed_sources, local
 from hsrgeo.sources.scan import scan
+from hsrgeo.writers.lock import Lock, locked
 
 _BATCH = 4  # frames that go to a worker at a time
 
@@ -43,6 +45,7 @@ class Cube(Run):
         OptionsError: An unknown kind of output, or areas outside every grid.
         SourceError: A source does not exist, or what is there is no cube.
         ManifestError: The cube was made with other options.
+        LockError: Another run is making it.
         OutputExistsError: What is there is no cube that hsrgeo made, or a reference that is not to be replaced.
     """
 
@@ -58,17 +61,25 @@ class Cube(Run):
         self.notes += check_areas(options.frames.recipe)
         self._options = options
         self._found = scan(sources, options.frames.selection, self.tally)
-        self._site: Site
-        if options.virtual:
-            from hsrgeo.engine.cubes.virtual import VirtualSite  # noqa: PLC0415 - needs the extra
+        with locked(out) if out.parent.is_dir() else nullcontext():
+            self._site(sources, out)  # refuses before the work begins
+        self._outcomes = self._run(sources, out)
 
-            self._site = VirtualSite(sources, out, options)
-        else:
-            self._site = StoredSite(out, options, options.recipe(form))
-        self._outcomes = self._run()
+    def _site(self, sources: Sequence[str | Path], out: Path) -> Site:
+        """Return where the cube is made, as the disk is now; only while the lock is there."""
+        options = self._options
+        if not options.virtual:
+            return StoredSite(out, options, options.recipe(options.form(out)))
+        from hsrgeo.engine.cubes.virtual import VirtualSite  # noqa: PLC0415 - needs the extra
 
-    def _run(self) -> Generator[Outcome]:
-        site, frames = self._site, self._options.frames
+        return VirtualSite(sources, out, options)
+
+    def _run(self, sources: Sequence[str | Path], out: Path) -> Generator[Outcome]:
+        with locked(out) as lock:
+            yield from self._make(self._site(sources, out), lock)
+
+    def _make(self, site: Site, lock: Lock[Any]) -> Generator[Outcome]:
+        frames = self._options.frames
         site.prepare()
         failed: set[datetime] = set()
         with reading(self._found) as found:
@@ -80,13 +91,15 @@ class Cube(Run):
             batches = in_batches(map(contest.admit, chain(taken, found)), _BATCH)
             with closing(run_parallel(site.work(shape), batches, frames.workers)) as results:
                 for batch in results:
+                    lock.check()
                     for outcome in batch:
                         if outcome.status == "failed" and outcome.told:
                             failed.add(outcome.told.time.astimezone(UTC))
                         yield from contest.settle(outcome)
                         if outcome.status == "failed" and frames.fail_fast:
                             return
-        self.built, self.missing = site.build(shape, failed)
+        lock.check()
+        self.built, self.missing = site.build(shape, failed, lock.check)
 
 
 def make_cube(sources: str | Path | Sequence[str | Path], out: str | Path, options: CubeOptions | None = None) -> Cube:

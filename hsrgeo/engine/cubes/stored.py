@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from datetime import datetime
@@ -112,7 +112,7 @@ class StoredSite:
         recipe = self.options.frames.recipe
         return partial(stage_frames, folder=self.frames, recipe=recipe, shape=shape, layouts=self.options.layouts)
 
-    def build(self, shape: Shape, failed: set[datetime]) -> tuple[int, int]:
+    def build(self, shape: Shape, failed: set[datetime], check: Callable[[], None]) -> tuple[int, int]:
         """See `Site`."""
         from hsrgeo.cube import build  # noqa: PLC0415 - needs the extra
 
@@ -131,25 +131,26 @@ class StoredSite:
         )
         changed = any(slot.old is None for slot in slots) or missing != self.kept.missing
         if slots and (changed or plan.attrs != self.kept.attrs):
-            self._write(plan)
+            self._write(plan, check)
         _remove(self.staging)
         return len(slots), len(missing)
 
-    def _write(self, plan: Plan) -> None:
+    def _write(self, plan: Plan, check: Callable[[], None]) -> None:
         from hsrgeo.cube import build  # noqa: PLC0415
 
         if self.out.suffix.lower() == ".nc":
             from hsrgeo.cube.netcdf import write_netcdf  # noqa: PLC0415
 
             for _written in write_netcdf(plan):
-                pass
+                check()
             return
         tasks = build.begin_zarr(plan)
         work = partial(build.build_series, plan=plan)
         batches = [tasks[start : start + _BATCH_SERIES] for start in range(0, len(tasks), _BATCH_SERIES)]
         with closing(run_parallel(work, batches, self.options.frames.workers)) as results:
             for _written in results:
-                pass
+                check()
+        check()
         build.finish_zarr(plan)
 
 

@@ -7,7 +7,7 @@ leaves nothing behind.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from functools import partial
@@ -89,7 +89,7 @@ class VirtualSite:
         """See `Site`: check the frames."""
         return partial(check_frames, recipe=self._options.frames.recipe, shape=shape, kind=self._kind)
 
-    def build(self, shape: Shape, failed: set[datetime]) -> tuple[int, int]:
+    def build(self, shape: Shape, failed: set[datetime], check: Callable[[], None]) -> tuple[int, int]:
         """See `Site`."""
         winners = self._contest.winners()
         times = sorted(winners)
@@ -105,7 +105,9 @@ class VirtualSite:
             part=self._out.with_name(f".{self._out.name}.part"),
         )
         if times:
-            write_reference(plan, list(_spans(winners[time] for time in times)))
+            spans = list(_spans(winners[time] for time in times))
+            check()
+            write_reference(plan, spans)
         return len(times), len(missing)
 
 

@@ -17,9 +17,9 @@ from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Protocol, Self, cast
 
-from hsrgeo.engine.export.lock import BucketLock, folder_lock
 from hsrgeo.errors import ManifestError, WriteError, refused
 from hsrgeo.sources.remote import Place, RemotePath
+from hsrgeo.writers.lock import Lock, locked
 
 MANIFEST = "manifest.jsonl"
 _SEND_S = 5.0
@@ -37,6 +37,9 @@ class Journal(Protocol):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
+
+    def check(self) -> None:
+        """Raise a WriteError where another run has taken OUT over; call it before something is written."""
 
     def added(self, lines: bytes) -> None:
         """Take note of lines that were appended to the file."""
@@ -102,17 +105,21 @@ class _DiskJournal:
 
     def __init__(self, out: Path, read_only: bool) -> None:  # noqa: FBT001 - of two
         self.path = out / MANIFEST
-        self._read_only = read_only
+        self._lock = None if read_only else locked(self.path, out)
         self._open = ExitStack()
 
     def __enter__(self) -> Self:
-        if not self._read_only:
+        if self._lock is not None:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._open.enter_context(folder_lock(self.path.parent))
+            self._open.enter_context(self._lock)
         return self
 
     def __exit__(self, *_exc: object) -> None:
         self._open.close()
+
+    def check(self) -> None:
+        if self._lock is not None:
+            self._lock.check()
 
     def added(self, lines: bytes) -> None: ...
 
@@ -129,14 +136,14 @@ class _BucketJournal:
         self._unsent: list[bytes] = []
         self._sent_at = time.monotonic()
         self._parts: list[str] = []
-        self._lock: BucketLock | None = None
+        self._lock: Lock[RemotePath] | None = None
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
             folder = stack.enter_context(TemporaryDirectory(prefix="hsrgeo-", ignore_cleanup_errors=True))
             self.path = Path(folder, MANIFEST)
             if not self._read_only:
-                self._lock = stack.enter_context(BucketLock(self._out / f"{MANIFEST}.lock"))
+                self._lock = stack.enter_context(locked(self._out / MANIFEST, self._out))
             files = manifest_files(self._out)
             self._parts = [file.name for file in files if _is_part(file.name)]
             if not files and self._read_only:
@@ -157,6 +164,10 @@ class _BucketJournal:
         finally:
             self._open.close()
 
+    def check(self) -> None:
+        if self._lock is not None:
+            self._lock.check()
+
     def added(self, lines: bytes) -> None:
         self._unsent.append(lines)
         late = time.monotonic() - self._sent_at > _SEND_S
@@ -164,8 +175,7 @@ class _BucketJournal:
             self.sync()
 
     def sync(self) -> None:
-        if self._lock is not None:
-            self._lock.check()
+        self.check()
         if not self._unsent:
             return
         number = int(self._parts[-1].rpartition(".")[2]) + 1 if self._parts else 1
@@ -176,6 +186,7 @@ class _BucketJournal:
         self._sent_at = time.monotonic()
 
     def rewritten(self) -> None:
+        self.check()
         self._unsent.clear()
         self._send(MANIFEST, self.path)
         for name in self._parts:

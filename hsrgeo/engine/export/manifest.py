@@ -68,8 +68,8 @@ class Manifest:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._open.__exit__(kind, error, trace)
         self._file.close()  # another one than was opened, once it was put in order
+        self._open.__exit__(kind, error, trace)
 
     def __len__(self) -> int:
         return len(self._frames)
@@ -106,6 +106,7 @@ class Manifest:
             WriteError: The disk refused.
         """
         lines = [_encode(outcome) for outcome in outcomes]
+        self._journal.check()
         try:
             offset = self._file.seek(0, os.SEEK_END)
             written = self._file.write(b"".join(lines))
@@ -141,6 +142,7 @@ class Manifest:
             ManifestError: It is damaged.
             WriteError: The disk refused.
         """
+        self._journal.check()
         write_chunks(self._path, self._lines_in_order())
         self._journal.rewritten()
         self._file = self._path.open("a+b", buffering=0)

@@ -70,6 +70,8 @@ class Export(Run):
         if options.overwrite:
             _clear_other_recipe(out, recipe)
         with Manifest(out) as manifest, reading(self._found) as found:
+            if not options.overwrite:
+                refuse_other_recipe(out, recipe)  # another run may have begun and ended since
             keep_recipe(out, recipe)
             far = isinstance(options.crew, Cluster)
             ledger = Ledger(manifest, recipe, overwrite=options.overwrite, stage_all=far and isinstance(out, Path))

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from hsrgeo.engine.accumulate.sums import period_tags
 from hsrgeo.engine.areas import asked_window
-from hsrgeo.engine.axis import refuse_other_outputs
+from hsrgeo.engine.axis import SUMS, refuse_other_outputs
 from hsrgeo.engine.gauges.options import GaugeFieldOptions
 from hsrgeo.engine.gauges.surface import Surface, interpolator
 from hsrgeo.engine.gauges.totals import Total, totals_of
@@ -32,6 +32,7 @@ from hsrgeo.products.warp import warp_for
 from hsrgeo.sources.gauges import read_readings
 from hsrgeo.sources.remote import local
 from hsrgeo.writers.files import write_file
+from hsrgeo.writers.lock import locked
 from hsrgeo.writers.sum_cog import DEPTH_STEP_MM, NODATA, Band, encode_bands
 
 _LISTED = 10
@@ -68,6 +69,7 @@ class GaugeFields(Iterator[GaugeField]):
 
     Raises:
         OptionsError: Readings that cannot be used; no gauge on the grid; areas outside it.
+        LockError: Another run is writing into the folder.
         MissingExtraError: A library of the extra `gauges` is not installed.
     """
 
@@ -112,7 +114,7 @@ class GaugeFields(Iterator[GaugeField]):
     def _run(self) -> Generator[GaugeField]:
         options = self._options
         short = gaps = 0
-        with ThreadPoolExecutor(options.export.workers) as pool:
+        with locked(self._out / SUMS, self._out) as lock, ThreadPoolExecutor(options.export.workers) as pool:
             last: Period | None = None
             totals = totals_of(self._readings, options.length, options.min_coverage, options.rules)
             with closing(totals) as listed:
@@ -121,6 +123,7 @@ class GaugeFields(Iterator[GaugeField]):
                     if last is not None and total.period.start > last.end:
                         gaps += (total.period.start - last.end) // (last.end - last.start)
                     last = total.period
+                    lock.check()
                     yield self._field(total, pool)
         if short:
             self.notes.append(

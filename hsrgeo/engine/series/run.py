@@ -27,6 +27,7 @@ from hsrgeo.engine.series.reader import Numbers, Reader
 from hsrgeo.engine.workers.scratch import scratch_folder
 from hsrgeo.errors import OptionsError
 from hsrgeo.sources.remote import Place, is_remote, listed_sources, target
+from hsrgeo.writers.lock import locked
 from hsrgeo.writers.table import Row, check_table, write_table
 
 _HOUR, _MINUTE = timedelta(hours=1), timedelta(minutes=1)
@@ -44,6 +45,7 @@ class Series(Run):
         OptionsError: A place outside the grid; frames of several products; a source or table of another kind.
         SourceError: A source does not exist, or cannot be opened.
         ManifestError: An exported folder is damaged.
+        LockError: Another run is writing the table.
         MissingExtraError: The table, or a cube, needs an extra that is not installed.
     """
 
@@ -65,11 +67,12 @@ class Series(Run):
 
     def _run(self) -> Generator[Outcome]:
         reader, options = self._reader, self._options
-        with scratch_folder() as folder, (folder / "spool").open("w+b") as file:
+        with locked(self._out) as lock, scratch_folder() as folder, (folder / "spool").open("w+b") as file:
             spool = _Spool(file)
             with closing(reader.read(folder)) as results:
                 for outcome, numbers in results:
                     yield self._settle(outcome, numbers, spool)
+            lock.check()
             if self._kept and reader.areas_m2 is not None:
                 length, notes = frame_length_of(self._kept, options.frame_step)
                 self.notes += notes
