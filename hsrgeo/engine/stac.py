@@ -107,7 +107,7 @@ def make_catalog(out: Path, *, items: Form = "auto", name: str | None = None, la
         return _written(out, held, form, name, law)
 
 
-def _written(out: Path, held: Stacks, form: Form, name: str | None, law: Law) -> Catalog:
+def _written(out: Path, held: Stacks, form: Form, name: str | None, law: Law | None) -> Catalog:
     catalogue = name or _id(held)
     assets = _write_styles(out, [stack.quantity for stack in held.stacks], law)
     gathered = _Gathered(out, held)
