@@ -25,7 +25,7 @@ def verify(
     Checks pixels, place, COG structure and tags; a line for every difference, and exit status 1 if there is any.
     """
     with honest_exit():
-        from hsrgeo.engine.verify.run import NOT_GIVEN  # noqa: PLC0415 - only where it runs
+        from hsrgeo.engine.verify.run import EDITED, NOT_GIVEN  # noqa: PLC0415 - only where it runs
         from hsrgeo.engine.verify.run import verify as run_verify  # noqa: PLC0415
 
         run = run_verify(out, [*against, *(more or ())], jobs=jobs, dask=dask, dask_wait_s=dask_wait)
@@ -33,7 +33,7 @@ def verify(
         for difference in run:
             if difference.problem == NOT_GIVEN:
                 not_given += 1
-            else:
+            elif difference.problem != EDITED:
                 differing += 1
             if difference.problem != NOT_GIVEN or not_given <= _TOLD:
                 answer(str(difference))

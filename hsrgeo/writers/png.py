@@ -104,6 +104,13 @@ def aux_xml(frame: Frame) -> bytes:
     ).encode()
 
 
+def is_edited_sidecar(name: str, data: bytes) -> bool:
+    """Tell whether a file is a whole .png.aux.xml with a place, as GDAL writes it anew with its statistics."""
+    text = data.strip()
+    is_whole = text.startswith(b"<PAMDataset>") and text.endswith(b"</PAMDataset>")
+    return name.endswith(".png.aux.xml") and is_whole and b"<GeoTransform>" in text
+
+
 def _chunk(kind: bytes, data: bytes) -> bytes:
     body = kind + data
     return struct.pack(">I", len(data)) + body + struct.pack(">I", zlib_ng.crc32(body))

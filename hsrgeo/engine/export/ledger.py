@@ -30,6 +30,7 @@ from hsrgeo.formats.header import HEADER_BYTES
 from hsrgeo.sources.found import Found
 from hsrgeo.sources.remote import Place, RemotePath, is_remote, place
 from hsrgeo.writers.files import move_file, remove_file, there_already
+from hsrgeo.writers.png import is_edited_sidecar
 
 
 @dataclass(slots=True)
@@ -310,9 +311,20 @@ class Ledger:
         return same and not self._manifest.is_new(kept) and self._stands(kept, kept)
 
     def _is_there(self, output: Output, label: str) -> bool:
-        if self._size(output.path) != output.bytes:
+        size = self._size(output.path)
+        if size != output.bytes and not (size and self._is_edited(output.path)):
             return False
         return self._size(staged_beside(output.path, label)) is None  # else a run was killed before it had moved that
+
+    def _is_edited(self, path: str) -> bool:
+        """Tell whether another program has added statistics to the sidecar of a PNG: the frame is as good as it was."""
+        target = self._manifest.out / path
+        if isinstance(target, RemotePath) or not path.endswith(".png.aux.xml"):
+            return False
+        try:
+            return is_edited_sidecar(path, target.read_bytes())
+        except OSError:
+            return False
 
     def _size(self, path: str) -> int | None:
         """Return the size of a file below OUT, or None where it is not there."""

@@ -20,12 +20,13 @@ from numpy.typing import NDArray
 
 from hsrgeo.engine.outcome import Output
 from hsrgeo.engine.recipe import Recipe
-from hsrgeo.engine.verify.findings import Difference, Finding, Findings, differ, size_of
+from hsrgeo.engine.verify.findings import EDITED, Difference, Finding, Findings, differ, size_of
 from hsrgeo.engine.verify.structure import compare_structure
 from hsrgeo.errors import ReadbackError
 from hsrgeo.formats.names import FrameName
 from hsrgeo.model.frame import Frame
 from hsrgeo.model.quantity import Quantity
+from hsrgeo.writers.png import is_edited_sidecar
 from hsrgeo.writers.readback import Picture, read_picture
 from hsrgeo.writers.tags import frame_tags, imagery_tags, png_tags, statistics_tags
 
@@ -64,6 +65,11 @@ def _compare_file(path: Path, output: Output | None, part: Frame, recipe: Recipe
         data = path.read_bytes()
     except OSError as error:
         yield Finding("file", f"{output.bytes:,} bytes" if output else "a file", error.strerror or error)
+        return
+    if output and len(data) != output.bytes and is_edited_sidecar(path.name, data):
+        # Pixels, CRS, scale and tags are compared where the PNG is read, for GDAL has them from here.
+        told = Finding(EDITED, f"{output.bytes:,} bytes", f"{len(data):,}, with the same place")
+        yield from list(_compare_aux(data, part)) or [told]
         return
     if output is None:
         yield Finding("in the manifest", "an entry for this file", "none")

@@ -8,6 +8,9 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+EDITED = "edited by another program"
+"""Problem of a sidecar that GDAL or QGIS wrote anew, with statistics: what it says of place and scale is right."""
+
 
 @dataclass(frozen=True, slots=True)
 class Difference:

@@ -17,7 +17,7 @@ from hsrgeo.engine.options import workers_for
 from hsrgeo.engine.outcome import Outcome, Output, of_found, with_header
 from hsrgeo.engine.recipe import Recipe
 from hsrgeo.engine.verify.compare import compare_outputs
-from hsrgeo.engine.verify.findings import Difference
+from hsrgeo.engine.verify.findings import EDITED, Difference
 from hsrgeo.engine.workers.admission import Shared
 from hsrgeo.engine.workers.cluster import Cluster
 from hsrgeo.engine.workers.memory import keep_freed_memory
@@ -33,7 +33,7 @@ from hsrgeo.sources.several import lend
 from hsrgeo.writers.files import write_file
 from hsrgeo.writers.readback import reader_name
 
-__all__ = ["Counts", "Difference", "Verification", "verify"]
+__all__ = ["EDITED", "Counts", "Difference", "Verification", "verify"]
 
 _BATCH = 4  # frames that go to a worker at a time
 
@@ -47,6 +47,8 @@ class Counts:
     """Frames whose outputs were compared."""
     files: int = 0
     """Files compared."""
+    edited: int = 0
+    """Sidecars that another program wrote anew, with the same place and scale; no differences."""
     uncovered: int = 0
     """Outputs of frames that the sources do not hold: not compared."""
     unexported: int = 0
@@ -83,7 +85,10 @@ class Verification(Iterator[Difference]):
 
     def __next__(self) -> Difference:
         difference = next(self._differences)
-        self.counts.differences += 1
+        if difference.problem == EDITED:
+            self.counts.edited += 1
+        else:
+            self.counts.differences += 1
         return difference
 
     @property
@@ -91,6 +96,8 @@ class Verification(Iterator[Difference]):
         """What was done, in one line."""
         counts = self.counts
         parts = [f"{counts.files:,} files of {counts.frames:,} frames compared, {counts.differences:,} differences"]
+        if counts.edited:
+            parts.append(f"{counts.edited:,} {EDITED}, with the same place and scale")
         if counts.uncovered:
             parts.append(f"{counts.uncovered:,} files not compared: the sources lack their frames")
         if counts.unexported:
@@ -123,7 +130,8 @@ def verify(
         dask_wait_s: How long the cluster's scheduler, or a worker, is waited for [s]; a minute where None.
 
     Returns:
-        An iterator over the differences; none means that everything is right.
+        An iterator over the differences; none means that everything is right. A problem that is `EDITED` is no
+        difference: another program has added statistics to the sidecar of a PNG.
 
     Raises:
         OptionsError: An impossible number of jobs, or jobs and a cluster.
