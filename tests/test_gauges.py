@@ -24,7 +24,8 @@ from typer.testing import CliRunner
 
 import hsrgeo
 from hsrgeo.cli import app
-from hsrgeo.cube.places import Points, read_points, read_polygons
+from hsrgeo.cube.places import Points, read_points
+from hsrgeo.cube.polygons import read_polygons
 from hsrgeo.engine.gauges.bias import GaugeBias, gauge_bias
 from hsrgeo.engine.gauges.field import GaugeFields, gauge_fields
 from hsrgeo.engine.gauges.options import GaugeBiasOptions, GaugeFieldOptions

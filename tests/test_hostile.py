@@ -22,7 +22,8 @@ from typing import Any
 import pytest
 
 import hsrgeo
-from hsrgeo.cube.places import _polygon, read_points, read_polygons
+from hsrgeo.cube.places import read_points
+from hsrgeo.cube.polygons import _polygon, read_polygons
 from hsrgeo.engine.export.manifest import MANIFEST, OPTIONS, Manifest, keep_recipe, refuse_other_recipe
 from hsrgeo.engine.extract import extract_archive
 from hsrgeo.engine.options import ExportOptions

@@ -25,7 +25,7 @@ NUMBERS = map(str, itertools.count(1))
 def read(folder: Path, text: str, encoding: str = "utf-8", name: str = "regions.csv") -> tuple[Region, ...]:
     path = folder / name
     path.write_bytes(text.encode(encoding))
-    return read_regions(path)
+    return read_regions(path)[0]
 
 
 def refused(folder: Path, text: str | bytes, message: str) -> None:
@@ -94,7 +94,7 @@ def test_names_become_nfc_as_other_systems_have_them(tmp_path: Path) -> None:
         (HEAD + '"' + "x" * 200_000 + '",1,2,3,4\n', r"line \d: field larger than field limit"),
         (
             (HEAD + "서울,126.7,37.4,127.2,37.7\n").encode("cp949"),
-            r"must be UTF-8 \(byte 27\); in Excel save as 'CSV UTF-8'$",
+            r"must be UTF-8 \(byte 27\); in Excel save as 'CSV UTF-8', or say its encoding, such as --encoding cp949$",
         ),
         ((HEAD + "서울,1,2,3,4\n").encode("utf-16"), r"must be UTF-8 \(byte 0\)"),
     ],

@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from hsrgeo.cli.series import series as command
-from hsrgeo.cube.places import Points, Polygons, read_points, read_polygons
+from hsrgeo.cube.places import Points, Polygons, read_points
+from hsrgeo.cube.polygons import read_polygons
 from hsrgeo.engine.axis import ceil_step, floor_step, slots
 from hsrgeo.engine.series.options import SeriesOptions
 from hsrgeo.engine.series.run import Series, series

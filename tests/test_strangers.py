@@ -13,7 +13,7 @@ from numcodecs import pickles
 
 import hsrgeo
 from hsrgeo.cube.codecs import refuse_unknown_codecs
-from hsrgeo.cube.places import read_polygons
+from hsrgeo.cube.polygons import read_polygons
 from hsrgeo.errors import OptionsError, SourceError
 from hsrgeo.sources.catalogs import catalog_frames
 

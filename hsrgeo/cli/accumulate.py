@@ -63,6 +63,8 @@ def accumulate(
     center: options.Center = None,
     size: options.Size = None,
     regions: options.Regions = None,
+    regions_field: options.RegionsField = None,
+    regions_encoding: options.RegionsEncoding = None,
     jobs: Annotated[
         int, typer.Option("--jobs", "-j", metavar="N", help="Threads; -1 is one a core.", rich_help_panel=options.RUN)
     ] = -1,
@@ -93,6 +95,8 @@ def accumulate(
             center=center,
             size=size,
             regions=regions,
+            regions_field=regions_field,
+            regions_encoding=regions_encoding,
             start=time_option(start),
             end=time_option(end),
             every=parse_step(every) if every is not None else None,

@@ -43,6 +43,8 @@ def export(
     center: options.Center = None,
     size: options.Size = None,
     regions: options.Regions = None,
+    regions_field: options.RegionsField = None,
+    regions_encoding: options.RegionsEncoding = None,
     quantity: options.Quantity = options.QuantityChoice.stored,
     zr: Annotated[
         tuple[float, float] | None,
@@ -136,6 +138,8 @@ def export(
             center=center,
             size=size,
             regions=regions,
+            regions_field=regions_field,
+            regions_encoding=regions_encoding,
             start=time_option(start),
             end=time_option(end),
             every=parse_step(every) if every is not None else None,

@@ -96,9 +96,16 @@ Regions = Annotated[
     Path | None,
     typer.Option(
         metavar="FILE",
-        help="Many boxes: CSV name,west,south,east,north or GeoJSON features with a name; a folder each.",
+        help="Many areas, a folder each: CSV name,west,south,east,north, or the boxes of GeoJSON, .gpkg, .fgb, .shp.",
         rich_help_panel=AREA,
     ),
+]
+RegionsField = Annotated[
+    str | None, typer.Option(metavar="FIELD", help="The names in --regions; name by default.", rich_help_panel=AREA)
+]
+RegionsEncoding = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="Of --regions that is not UTF-8, as cp949.", rich_help_panel=AREA),
 ]
 Quantity = Annotated[
     QuantityChoice,

@@ -47,7 +47,12 @@ class ExportOptions:
     size: int | None = None
     """Cells along each side of the square around `center`."""
     regions: str | Path | Sequence[Region] | None = None
-    """CSV or GeoJSON file of named boxes, or the boxes; each gets its own folder."""
+    """File of named boxes or shapes (CSV, GeoJSON, GeoPackage, FlatGeobuf, shapefile), or the boxes; each gets its own
+    folder."""
+    regions_field: str | None = None
+    """Field of the names in a file of shapes; None is ``name``."""
+    regions_encoding: str | None = None
+    """Of a CSV file or shapefile that is not UTF-8, such as CP949."""
     start: datetime | None = None
     """First time wanted, aware."""
     end: datetime | None = None
@@ -91,6 +96,8 @@ class ExportOptions:
     """Write nothing; tell from names alone what would be written."""
     selection: Selection = field(init=False)
     recipe: Recipe = field(init=False)
+    notes: tuple[str, ...] = field(init=False, default=(), compare=False)
+    """What a user should know of the regions."""
 
     def __post_init__(self) -> None:
         workers_for(self.jobs, self.dask, self.dask_wait_s)
@@ -165,7 +172,11 @@ class ExportOptions:
             raise OptionsError(str(error)) from error
         if self.regions is None:
             return (Cut("", area),)
-        listed = read_regions(self.regions) if isinstance(self.regions, (str, Path)) else tuple(self.regions)
+        if isinstance(self.regions, (str, Path)):
+            listed, notes = read_regions(self.regions, self.regions_field, self.regions_encoding)
+            object.__setattr__(self, "notes", notes)
+        else:
+            listed = tuple(self.regions)
         refuse_shared_folders("regions", listed)
         return tuple(Cut(region.name, region.bbox) for region in listed)
 

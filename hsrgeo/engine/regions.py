@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from hsrgeo.errors import OptionsError
 from hsrgeo.model.window import BBox
 from hsrgeo.sources.texts import read_text
@@ -54,21 +56,78 @@ class Region:
             )
 
 
-def read_regions(path: str | Path) -> tuple[Region, ...]:
-    """Read regions from CSV (name,west,south,east,north) or GeoJSON (features with a ``name``; their bounding boxes).
+def read_regions(
+    path: str | Path, name_field: str | None = None, encoding: str | None = None
+) -> tuple[tuple[Region, ...], tuple[str, ...]]:
+    """Read regions and what a user should know of them.
+
+    Args:
+        path: CSV (name,west,south,east,north), or features with a name, of which the bounding boxes count: GeoJSON,
+            GeoPackage, FlatGeobuf or a shapefile.
+        name_field: Field that holds the names of features; None is ``name``.
+        encoding: Of a CSV or shapefile that is not UTF-8, such as CP949.
 
     Raises:
-        OptionsError: Unreadable, not UTF-8, a bad row or feature (with its line or number), or a name twice.
+        OptionsError: Unreadable, in another encoding, a bad row or feature (with its line or number), or a name twice.
+        MissingExtraError: GeoPackage, shapefile or a GeoJSON in another CRS, and the extra ``series`` is not installed.
     """
+    notes: tuple[str, ...] = ()
+    if Path(path).suffix.lower() in _LAYERS:
+        regions, notes = _from_layer(path, name_field, encoding)
+    else:
+        text = _text(path, encoding)
+        if not text.lstrip().startswith(("{", "[")):
+            regions = _from_csv(path, text)
+        elif name_field is not None or _has_other_crs(text):
+            regions, notes = _from_layer(path, name_field, encoding)
+        else:
+            regions = _from_geojson(path, text)
+    refuse_shared_folders(path, regions)
+    return tuple(regions), notes
+
+
+_LAYERS = (".gpkg", ".shp", ".fgb")
+
+
+def _text(path: str | Path, encoding: str | None) -> str:
     try:
-        text = read_text(path, "utf-8-sig")  # Korean Excel saves CSV UTF-8 with a byte-order mark
+        return read_text(path, "utf-8-sig")  # Korean Excel saves CSV UTF-8 with a byte-order mark
     except OSError as error:
         raise OptionsError(f"{path}: cannot be read: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
-        raise OptionsError(f"{path}: must be UTF-8 (byte {error.start}); in Excel save as 'CSV UTF-8'") from error
-    regions = _from_geojson(path, text) if text.lstrip().startswith(("{", "[")) else _from_csv(path, text)
-    refuse_shared_folders(path, regions)
-    return tuple(regions)
+        if encoding is None:
+            instead = "in Excel save as 'CSV UTF-8', or say its encoding, such as --encoding cp949"
+            raise OptionsError(f"{path}: must be UTF-8 (byte {error.start}); {instead}") from error
+    try:
+        return read_text(path, encoding)
+    except LookupError as error:
+        raise OptionsError(f"encoding {encoding!r} is not known: expected utf-8 or cp949") from error
+    except (OSError, UnicodeError) as error:
+        raise OptionsError(f"{path}: is neither UTF-8 nor {encoding}: {error}") from error
+
+
+def _has_other_crs(text: str) -> bool:
+    """Tell whether GeoJSON names a CRS, as in its version of 2008, other than WGS 84 degrees."""
+    try:
+        crs = json.loads(text).get("crs")
+        name = crs["properties"]["name"] if crs else ""
+    except (ValueError, RecursionError, AttributeError, KeyError, TypeError):
+        return False  # what is wrong with it is found where it is read
+    return bool(name) and not str(name).upper().replace("::", ":").endswith(_LONLAT)
+
+
+_LONLAT = (":CRS84", "EPSG:4326", "EPSG:6.9:4326")
+
+
+def _from_layer(path: str | Path, name_field: str | None, encoding: str | None) -> tuple[list[Region], tuple[str, ...]]:
+    from hsrgeo.cube.polygons import read_polygons  # noqa: PLC0415 - a run without such a file needs none of it
+
+    polygons = read_polygons(path, name_field=name_field, encoding=encoding)
+    regions = []
+    for name, rings in zip(polygons.names, polygons.rings, strict=True):
+        corners = np.concatenate(rings)
+        regions.append(_region(name, [*corners.min(axis=0).tolist(), *corners.max(axis=0).tolist()]))
+    return regions, polygons.notes
 
 
 def refuse_shared_folders(where: str | Path, regions: Sequence[Region]) -> None:

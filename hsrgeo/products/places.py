@@ -7,7 +7,6 @@ the sphere of the 1 km grid unchanged, and so does this: degrees change their da
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -16,11 +15,10 @@ import numpy as np
 import pyproj
 from affine import Affine
 from numpy.typing import NDArray
-from pyproj.exceptions import ProjError
-from pyproj.transformer import AreaOfInterest, TransformerGroup
 
-from hsrgeo.errors import OptionsError, ProjectionError
+from hsrgeo.errors import ProjectionError
 from hsrgeo.model.grid import Grid, transform_points
+from hsrgeo.products.datums import from_wgs84
 
 Floats = NDArray[np.float64]
 
@@ -265,17 +263,8 @@ def round_side(grid: Grid, wkt2: str) -> float:
 
 @lru_cache(maxsize=64)
 def _from_wgs84(wkt2: str, grid: Grid) -> pyproj.Transformer:
-    # PROJ may know several ways between two datums, and would choose anew for each point: beyond South Korea Korean
-    # 1985 would jump by 300 m. One way, the best in the middle of the grid, serves all of it without a seam.
     lon, lat = (float(value) for value in grid.lonlat(grid.height / 2, grid.width / 2))
-    middle = AreaOfInterest(lon - 0.1, lat - 0.1, lon + 0.1, lat + 0.1)
-    crs = pyproj.CRS.from_wkt(wkt2)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of ways that need files which are not there
-            return TransformerGroup("EPSG:4326", crs, always_xy=True, area_of_interest=middle).transformers[0]
-    except (ProjError, IndexError) as error:
-        raise OptionsError(f"there is no way from WGS 84 to {crs.name}: {error}") from error
+    return from_wgs84(pyproj.CRS.from_wkt(wkt2), (lon, lat))
 
 
 @lru_cache(maxsize=8)

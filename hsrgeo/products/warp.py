@@ -18,6 +18,7 @@ from hsrgeo.model.codes import code_of
 from hsrgeo.model.frame import Frame
 from hsrgeo.model.grid import Grid
 from hsrgeo.model.window import Area, BBox, Window
+from hsrgeo.products.datums import from_wgs84
 from hsrgeo.products.places import Floats, Lattice, Places, extent, outline, projected, round_side
 from hsrgeo.products.resample import Blending, Boxes, boxes_for, nearest_index, taken
 
@@ -54,11 +55,13 @@ def as_target(crs: str, resolution: float | None = None, resampling: str = "near
         resampling: One of `Resampling`.
 
     Raises:
-        OptionsError: An unknown CRS, or one that is no map; a resolution or resampling that cannot be.
+        OptionsError: An unknown CRS, one that is no map, or one whose datum PROJ cannot reach; a resolution or
+            resampling that cannot be.
     """
     if resampling not in get_args(Resampling):
         raise OptionsError(f"resampling {resampling!r}: expected one of {', '.join(get_args(Resampling))}")
     found = _crs(crs)
+    from_wgs84(found)  # refuses a datum without a known shift
     if resolution is not None:
         resolution = _resolution(resolution, found)
     return Target(found.to_wkt("WKT2_2019"), resolution, cast("Resampling", resampling))

@@ -11,7 +11,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from hsrgeo.cube.places import read_points, read_polygons
+from hsrgeo.cube.places import read_points
+from hsrgeo.cube.polygons import read_polygons
 from hsrgeo.engine.export.manifest import MANIFEST, OPTIONS, Manifest, keep_recipe, refuse_other_recipe
 from hsrgeo.engine.options import ExportOptions
 from hsrgeo.engine.outcome import Outcome, Output, to_json
@@ -62,7 +63,7 @@ class Regions(Target):
         path = sandbox() / "regions"
         path.write_bytes(data)
         try:
-            regions = read_regions(path)
+            regions = read_regions(path)[0]
         except OptionsError:
             return False
         require(regions, "no region")
@@ -78,7 +79,7 @@ class Regions(Target):
             rows.append(f"{region.name},{box.west!r},{box.south!r},{box.east!r},{box.north!r}")
         if not any(set(',"') & set(region.name) for region in regions):
             path.write_text("\n".join(rows), encoding="utf-8")
-            require(read_regions(path) == regions, "written as CSV, it is not the same")
+            require(read_regions(path)[0] == regions, "written as CSV, it is not the same")
         return True
 
 

@@ -41,6 +41,8 @@ class AccumulateOptions:
     center: tuple[float, float] | None = None
     size: int | None = None
     regions: str | Path | Sequence[Region] | None = None
+    regions_field: str | None = None
+    regions_encoding: str | None = None
     start: datetime | None = None
     """First time wanted, aware."""
     end: datetime | None = None
@@ -94,4 +96,7 @@ class AccumulateOptions:
         return self.export.recipe.law
 
 
-_SHARED = {"bbox", "window", "center", "size", "regions", "start", "end", "every", "product", "zr", "block", "jobs"}
+_SHARED = {
+    *("bbox", "window", "center", "size", "regions", "regions_field", "regions_encoding"),
+    *("start", "end", "every", "product", "zr", "block", "jobs"),
+}

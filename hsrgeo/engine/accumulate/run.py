@@ -77,7 +77,7 @@ class Accumulation(Run):
         refuse_other_outputs(out)
         self._source = sum_source(sources, options)
         super().__init__(Tally())
-        self.notes += check_areas(options.export.recipe)
+        self.notes += [*options.export.notes, *check_areas(options.export.recipe)]
         self.written: list[Place] = []
         """The files, so far."""
         self.empty: list[datetime] = []

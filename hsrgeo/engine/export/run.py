@@ -53,7 +53,7 @@ class Export(Run):
         super().__init__(Tally())
         self.written_bytes = 0
         """Size of the files written, so far."""
-        self.notes += check_areas(options.recipe)
+        self.notes += [*options.notes, *check_areas(options.recipe)]
         self._found = scan_for(options.crew, sources, options.selection, self.tally)
         if not options.overwrite:
             refuse_other_recipe(out, options.recipe)

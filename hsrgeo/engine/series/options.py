@@ -10,7 +10,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Literal
 
-from hsrgeo.cube.places import Places, Points, Polygons, read_points, read_polygons
+from hsrgeo.cube.places import Places, Points, Polygons, read_points
+from hsrgeo.cube.polygons import read_polygons
 from hsrgeo.cube.weights import PointMethod, Weights
 from hsrgeo.engine.options import count_workers
 from hsrgeo.engine.periods import PeriodLength, check_period
