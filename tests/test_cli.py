@@ -680,11 +680,11 @@ def test_what_the_system_refuses_is_no_bug(
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes on this system")
 def test_an_interrupt_is_130(tmp_path: Path) -> None:
-    fifo = tmp_path / "frame.bin.gz"
+    fifo, out = tmp_path / "gauges.csv", tmp_path / "out.geojson"
     os.mkfifo(fifo)
     with (
         subprocess.Popen(
-            [sys.executable, "-m", "hsrgeo", "info", str(fifo)],
+            [sys.executable, "-m", "hsrgeo", "gauges", "polygons", str(fifo), "--out", str(out)],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

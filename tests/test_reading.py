@@ -91,7 +91,7 @@ def test_iter_frames_reads_files_folders_and_archives_in_stored_order(folder: Pa
     for sources in (str(folder), [folder], (folder, str(folder)), f"{folder}/[!n]*"):
         assert [int(frame.raw[0, 0]) for frame in iter_frames(sources)] == [0, 2, 1, 3]
     with pytest.raises(
-        ServiceMessageError, match=r"notes\.txt: text in place of a file: expected a composite, found 'no frame'$"
+        ServiceMessageError, match=r"notes\.txt: text in place of a file: expected a composite, found a text$"
     ):
         list(iter_frames(f"{folder}/*"))  # a glob names each file on its own, also the one that is no frame
 

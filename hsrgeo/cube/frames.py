@@ -26,6 +26,7 @@ from hsrgeo.sources.found import Found
 from hsrgeo.sources.remote import RemotePath, place
 from hsrgeo.sources.scan import scan
 from hsrgeo.sources.several import lend
+from hsrgeo.sources.texts import open_file
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -141,7 +142,7 @@ def _head(found: Found) -> bytes:
     try:
         if isinstance(path, RemotePath):
             return path.read_bytes(_HEADER_BYTES)
-        with path.open("rb") as file:
+        with open_file(path) as file:
             return file.read(_HEADER_BYTES)
     except OSError as error:
         raise SourceError(str(path), f"cannot be read: {error.strerror or error}") from error

@@ -17,7 +17,7 @@ from hsrgeo.cube.weights import PointMethod, Ring, Weights, point_weights, polyg
 from hsrgeo.errors import OptionsError, ProjectionError
 from hsrgeo.model.grid import Grid
 from hsrgeo.sources.gauge_csv import separator_of
-from hsrgeo.sources.texts import refuse_special
+from hsrgeo.sources.texts import read_bytes
 
 _COLUMNS = ("name", "lon", "lat")
 _KOREAN = {"지점명": "name", "경도": "lon", "위도": "lat"}  # as KMA's lists of stations have them
@@ -88,8 +88,7 @@ def read_points(path: str | Path, encoding: str | None = None) -> Points:
             is wrong.
     """
     try:
-        refuse_special(path, pipes=True)
-        data = Path(path).read_bytes()  # once, for it may be a pipe
+        data = read_bytes(path)  # once, for it may be a pipe
     except OSError as error:
         raise OptionsError(f"{path}: cannot be read: {error.strerror or error}") from error
     points, bad = _points(str(path), _decoded(str(path), data, encoding))

@@ -28,7 +28,7 @@ from hsrgeo.formats.names import FrameName, claims_frame
 from hsrgeo.products.making import Making
 from hsrgeo.sources.found import read_file
 from hsrgeo.sources.remote import place
-from hsrgeo.sources.texts import refuse_special
+from hsrgeo.sources.texts import open_file
 
 if TYPE_CHECKING:
     from hsrgeo.cube.opening import View
@@ -166,8 +166,7 @@ def _bytes(span: Span) -> bytes:
     if span.size is None:
         return read_file(path)
     try:
-        refuse_special(path, pipes=False)
-        with path.open("rb") as file:
+        with open_file(path) as file:
             file.seek(span.offset)
             return file.read(min(span.size, MAX_STORED_BYTES + 1))
     except OSError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -40,7 +41,8 @@ def extract(
 ) -> Iterator[Extracted]:
     """Unpack archives in parallel, yielding each as it is done; a bad one does not stop the others.
 
-    Absolute names, ``..``, links and devices are refused, member by member; nothing is written outside OUT.
+    Absolute names, ``..``, links and devices are refused, member by member; nothing is written outside OUT, and no link
+    that lies in it is followed.
 
     Args:
         archives: Tar archives (plain, gzip, bzip2, xz) and zip archives, folders of them, or globs. Archives inside
@@ -77,6 +79,7 @@ def extract_archive(path: Place, out: Path, *, overwrite: bool = False) -> Extra
                     more += _noted(errors, error)
                     continue
                 try:
+                    _refuse_links(out, name, overwrite=overwrite)
                     _write(out / name, path, member, overwrite=overwrite)
                 except OutputError as error:  # this member's; damage to the archive ends it
                     more += _noted(errors, error)
@@ -132,6 +135,23 @@ def _archives(source: Place) -> list[Place]:
 
 def _real(path: Place) -> str:
     return str(path) if isinstance(path, RemotePath) else os.path.realpath(path)
+
+
+def _refuse_links(out: Path, name: PurePosixPath, *, overwrite: bool) -> None:
+    """Refuse to write through a link that lies in OUT, from wherever it came; OUT itself may be one.
+
+    Raises:
+        OutputExistsError: A folder of the name is a link; or the file is one, and is not to be replaced.
+    """
+    path = str(out)
+    for part in name.parts[:-1] if overwrite else name.parts:
+        path = f"{path}{os.sep}{part}"
+        try:
+            mode = os.lstat(path).st_mode
+        except OSError:  # nothing is there, nor below
+            return
+        if stat.S_ISLNK(mode):
+            raise OutputExistsError(path, "is a link, and none is followed")
 
 
 def _write(target: Path, archive: Place, member: Member, *, overwrite: bool) -> None:

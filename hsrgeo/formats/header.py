@@ -24,6 +24,8 @@ _HEAD = struct.Struct(f"<bh{_TIME}{_TIME}bbb6hb16b15s")
 _STATION = struct.Struct(f"<6s{_TIME}{_TIME}")
 # ^ stn_cd[6], tm, tm_in
 _VERSION = 1
+VERSION_BYTE = bytes([_VERSION])
+"""The first byte of every composite."""
 _LEAP_SECOND = 60
 
 

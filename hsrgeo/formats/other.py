@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import re
 
 from hsrgeo.errors import ServiceMessageError
 
@@ -11,6 +12,13 @@ _MISSING = b"# file not exist"
 LOOKED_AT = 1024
 """Bytes, from the first."""
 _SHOWN = 200  # letters
+_PAGES = ("<", "{", "[")  # HTML, XML, JSON
+_FAILURE = re.compile(
+    r"error|fail|denied|forbidden|unauthori[sz]ed|not (found|exist|allowed)|expired|exceeded|unavailable|time-?out"
+    r"|오류|에러|실패|거부|만료|초과|차단|않|없",
+    re.IGNORECASE,
+)
+# ^ what a server says in a few words where it sends no file
 _ENCODINGS = ("utf-8", "cp949")
 _BEGINNINGS = {
     b"\x1f\x8b": "of gzip (packed twice?)",
@@ -43,14 +51,22 @@ def refuse_text(data: bytes | bytearray) -> None:
 
 
 def text_of(data: bytes | bytearray) -> str:
-    """Return what a text says, its beginning in quotes, for people; empty where the bytes do not begin as one."""
+    """Return what a text says, for people; empty where the bytes do not begin as one.
+
+    Only an answer of a server is quoted, by its beginning. Any other text is nobody's business: it may be private, and
+    what is told ends in logs and manifests.
+    """
     start = bytes(data[:LOOKED_AT])
     if start.startswith(_MISSING):
         whose, text = "the download service's ", start.decode("utf-8", "backslashreplace").strip()
     else:
         whose, text = "", _as_text(start)
+    if not text:
+        return ""
+    if not whose and not text.startswith(_PAGES) and not (len(data) <= LOOKED_AT and _FAILURE.search(text)):
+        return "a text"
     shown = text if len(text) <= _SHOWN else text[:_SHOWN] + "..."
-    return f"{whose}{shown!r}" if text else ""
+    return f"{whose}{shown!r}"
 
 
 def beginning(data: bytes | bytearray | memoryview) -> str:

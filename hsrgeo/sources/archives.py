@@ -14,7 +14,7 @@ from tempfile import TemporaryFile
 from hsrgeo.errors import ArchiveError, FrameNameError, TooLargeError
 from hsrgeo.formats.composite import MAX_STORED_BYTES
 from hsrgeo.formats.names import FrameName, claims_frame, parse_name, repeated
-from hsrgeo.formats.other import LOOKED_AT
+from hsrgeo.formats.other import LOOKED_AT, text_of
 from hsrgeo.sources.found import Found, Tally
 from hsrgeo.sources.members import (
     Member,
@@ -25,7 +25,7 @@ from hsrgeo.sources.members import (
 from hsrgeo.sources.remote import Place
 from hsrgeo.sources.select import Selection
 from hsrgeo.sources.tars import tar_members
-from hsrgeo.sources.texts import refuse_special
+from hsrgeo.sources.texts import open_file
 from hsrgeo.sources.unpacking import STEP, packing_of
 from hsrgeo.sources.zips import zip_members
 
@@ -159,11 +159,12 @@ def open_members(path: Place, progress: Callable[[int], None] = lambda _offset: 
         ArchiveError: Here or while iterating: unreadable, no archive, damaged, truncated, or followed by junk.
     """
     try:
-        if isinstance(path, Path):
-            refuse_special(path, pipes=False)
-        with path.open("rb") as file:
+        with open_file(path) if isinstance(path, Path) else path.open("rb") as file:
             start = file.read(LOOKED_AT)
             file.seek(0)
+            if isinstance(path, Path) and path.is_symlink() and text_of(start):
+                # Who put a link into a folder must not learn what it leads to.
+                raise ArchiveError(str(path), "expected a tar or zip archive, found a link to a text")
             if packing_of(start) == "zip":
                 yield _with_progress(zip_members(str(path), file), lambda: progress(file.tell()))
             else:

@@ -11,8 +11,11 @@ from pathlib import Path
 
 from hsrgeo.errors import HsrGeoError, SourceError, TooLargeError, label_of
 from hsrgeo.formats.composite import MAX_STORED_BYTES
+from hsrgeo.formats.gzipped import MAGIC, peek
+from hsrgeo.formats.header import VERSION_BYTE
 from hsrgeo.formats.names import FrameName, basename
 from hsrgeo.sources.remote import Place, RemotePath, place
+from hsrgeo.sources.texts import open_file
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +46,7 @@ class Extent:
             except TooLargeError as error:
                 raise error.at(source, None) from error
         try:
-            with Path(self.path).open("rb") as file:
+            with open_file(self.path) as file:
                 file.seek(self.offset)
                 data = file.read(self.size)
         except OSError as error:
@@ -169,17 +172,26 @@ def read_file(path: Place) -> bytes:
     """Return the bytes of a frame's file, on this machine or elsewhere.
 
     Raises:
-        SourceError: It cannot be read.
+        SourceError: It cannot be read, is no regular file, or is a link to a file that is no composite.
         TooLargeError: It is larger than a frame can be; no more than that is read, for it may have no end.
     """
     try:
         if isinstance(path, RemotePath):
             data = path.read_bytes(MAX_STORED_BYTES + 1)
         else:
-            with path.open("rb") as file:
+            with open_file(path) as file:
                 data = file.read(MAX_STORED_BYTES + 1)
+            if path.is_symlink():
+                _refuse_other(path, data)
     except OSError as error:
         raise SourceError(str(path), f"cannot be read: {error.strerror or error}") from error
     if len(data) > MAX_STORED_BYTES:
         raise TooLargeError("too large", f"at most {MAX_STORED_BYTES:,} bytes", "more", str(path))
     return data
+
+
+def _refuse_other(path: Path, data: bytes) -> None:
+    """Refuse what does not begin as a composite: who put a link into a folder must not learn what it leads to."""
+    start = peek(data, 1) if data.startswith(MAGIC) else data[:1]
+    if start and start != VERSION_BYTE:
+        raise SourceError(str(path), "is a link to a file that is no composite")

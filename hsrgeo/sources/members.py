@@ -14,7 +14,7 @@ from typing import Literal
 
 from hsrgeo.formats.names import claims_frame
 from hsrgeo.sources.remote import Place
-from hsrgeo.sources.texts import refuse_special
+from hsrgeo.sources.texts import open_file
 from hsrgeo.sources.unpacking import packing_of
 
 ARCHIVE_SUFFIXES = (".tar.gz", ".tgz", ".tar", ".tar.bz2", ".tbz2", ".tbz", ".tar.xz", ".txz", ".zip")
@@ -55,8 +55,7 @@ def is_archive(path: Place) -> bool:
     if not isinstance(path, Path) or named or path.suffix.lower() not in _UNNAMED_SUFFIXES:
         return False
     try:
-        refuse_special(path, pipes=False)
-        with path.open("rb") as file:
+        with open_file(path) as file:
             return _begins_as_archive(file.read(_LOOKED_AT))
     except OSError:
         return False

@@ -114,11 +114,23 @@ def files_below(path: Place) -> list[Place]:
         return [path]
     files: list[Place] = []
     seen: set[str] = set()  # a link to a folder is followed, but not round and round
+    root = os.path.realpath(path)
     for folder, subfolders, names in os.walk(path, onerror=_unreadable, followlinks=True):
         seen.add(os.path.realpath(folder))
-        subfolders[:] = sorted(name for name in subfolders if os.path.realpath(Path(folder, name)) not in seen)
+        subfolders[:] = [name for name in sorted(subfolders) if not _leads_astray(Path(folder, name), root, seen)]
         files.extend(Path(folder, name) for name in sorted(names))
     return files
+
+
+def _leads_astray(folder: Path, root: str, seen: set[str]) -> bool:
+    """Tell whether a folder was met before, or is a link to where no archive is: around `root`, or of the system."""
+    real = os.path.realpath(folder)
+    if real in seen:
+        return True
+    return folder.is_symlink() and (Path(root).is_relative_to(real) or real.startswith(_OF_THE_SYSTEM))
+
+
+_OF_THE_SYSTEM = ("/proc", "/sys", "/dev")  # no files but windows into a running system, some without an end
 
 
 def is_folder(path: Place) -> bool:

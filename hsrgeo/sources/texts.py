@@ -1,10 +1,21 @@
-"""Text files that others wrote, read without waiting for ever: a device has no end, a pipe perhaps no beginning."""
+"""Files that others wrote, opened without waiting for ever: a device has no end, a pipe perhaps no beginning."""
 
 from __future__ import annotations
 
+import io
 import os
 import stat
 from pathlib import Path
+from typing import BinaryIO
+
+MOST_TEXT_BYTES = 256 << 20
+"""Of a text that is read whole: all communes of Korea in full detail, as GeoJSON, are a quarter of it."""
+_KINDS = {
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFSOCK: "a socket",
+}
 
 
 def refuse_special(path: str | Path, *, pipes: bool) -> None:
@@ -16,24 +27,70 @@ def refuse_special(path: str | Path, *, pipes: bool) -> None:
             must not lead to one, for nobody may ever write to it.
 
     Raises:
-        OSError: It is a device, or a pipe that is not welcome.
+        OSError: It is a device or a socket, or a pipe that is not welcome.
     """
     try:
         mode = os.stat(path).st_mode  # noqa: PTH116 - Path.stat does the same with one more object
     except (OSError, ValueError):
         return
-    if stat.S_ISCHR(mode) or stat.S_ISBLK(mode):
-        raise OSError(0, "is a device, not a file")
-    if stat.S_ISFIFO(mode) and not pipes:
-        raise OSError(0, "is a pipe, not a file")
+    _refuse_kind(mode, pipes=pipes)
+
+
+def _refuse_kind(mode: int, *, pipes: bool) -> None:
+    kind = _KINDS.get(stat.S_IFMT(mode))
+    if kind and not (pipes and stat.S_ISFIFO(mode)):
+        raise OSError(0, f"is {kind}, not a file")
+
+
+def open_file(path: str | Path) -> BinaryIO:
+    """Open a file for reading, and nothing but a file: no device, pipe or socket, even if it is put there just now.
+
+    A file without a size is empty: so are those of ``/proc``, of which some wait, or are used up by reading.
+
+    Raises:
+        OSError: It cannot be opened, or is no file.
+    """
+    refuse_special(path, pipes=False)  # a device may do something when it is opened
+    file = open(path, "rb", opener=_open_at_once)  # noqa: SIM115 - whoever asks closes it
+    if os.fstat(file.fileno()).st_size:
+        return file
+    file.close()
+    return io.BytesIO()
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    descriptor = os.open(path, flags | getattr(os, "O_NONBLOCK", 0))  # else a pipe waits here for whoever writes to it
+    try:
+        _refuse_kind(os.fstat(descriptor).st_mode, pipes=False)
+    except OSError:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def read_bytes(path: str | Path, most: int = MOST_TEXT_BYTES) -> bytes:
+    """Return what is in a file or pipe that a user named.
+
+    Args:
+        path: On this machine.
+        most: Bytes; a larger file is refused.
+
+    Raises:
+        OSError: It cannot be read, is a device or a socket, or is too large.
+    """
+    refuse_special(path, pipes=True)
+    with Path(path).open("rb") as file:
+        data = file.read(most + 1)
+    if len(data) > most:
+        raise OSError(0, f"is too large: more than {most:,} bytes")
+    return data
 
 
 def read_text(path: str | Path, encoding: str = "utf-8") -> str:
-    """Return the text of a file that a user named.
+    """Return the text of a file that a user named, with lines that end in line feeds.
 
     Raises:
-        OSError: It cannot be read, or is a device.
+        OSError: See `read_bytes`.
         UnicodeDecodeError: It is in another encoding.
     """
-    refuse_special(path, pipes=True)
-    return Path(path).read_text(encoding=encoding)
+    return read_bytes(path).decode(encoding).replace("\r\n", "\n").replace("\r", "\n")

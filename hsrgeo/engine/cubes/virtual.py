@@ -29,6 +29,7 @@ from hsrgeo.sources.found import Found
 from hsrgeo.sources.members import is_archive
 from hsrgeo.sources.remote import RemotePath
 from hsrgeo.sources.scan import expand, files_below
+from hsrgeo.sources.texts import open_file
 from hsrgeo.sources.unpacking import packing_of
 
 
@@ -153,7 +154,7 @@ def _refuse_compressed(archive: Path | RemotePath) -> None:
     way = "unpack it first (hsrgeo extract ARCHIVE --out FOLDER) and give FOLDER, or make a cube without --virtual"
     if isinstance(archive, RemotePath):
         raise OptionsError(f"{archive}: references to members of archives elsewhere are not made; {way}")
-    with suppress(OSError), archive.open("rb") as file:  # what cannot be read is told later
+    with suppress(OSError), open_file(archive) as file:  # what cannot be read is told later
         if packing_of(file.read(_MAGIC_BYTES)):
             raise OptionsError(f"{archive}: is compressed, so that no part of it is a frame to refer to; {way}")
 

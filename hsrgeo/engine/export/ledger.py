@@ -19,6 +19,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import BinaryIO
 
 from hsrgeo.engine.export.manifest import Manifest
@@ -26,9 +27,11 @@ from hsrgeo.engine.export.work import STAGED, Task, leftovers, staged_beside
 from hsrgeo.engine.outcome import Key, Outcome, Output, of_found
 from hsrgeo.engine.recipe import Recipe
 from hsrgeo.errors import FrameError, OutputError, OutputExistsError, ReadbackError, SourceError
-from hsrgeo.formats.header import HEADER_BYTES
+from hsrgeo.formats.gzipped import MAGIC
+from hsrgeo.formats.header import HEADER_BYTES, VERSION_BYTE
 from hsrgeo.sources.found import Found
 from hsrgeo.sources.remote import Place, RemotePath, is_remote, place
+from hsrgeo.sources.texts import open_file
 from hsrgeo.writers.files import move_file, remove_file, there_already
 from hsrgeo.writers.png import is_edited_sidecar
 
@@ -386,14 +389,17 @@ def _stamp(found: Found) -> str:
 
 def _ends_of(path: Place) -> tuple[bytes, bytes]:
     try:
-        with path.open("rb") as file:
+        with open_file(path) if isinstance(path, Path) else path.open("rb") as file:
             return _ends(file)
     except OSError:
         return b"", b""  # the worker will say what is wrong with it
 
 
 def _ends(file: BinaryIO) -> tuple[bytes, bytes]:
-    first = file.read(HEADER_BYTES)
+    first = file.read(len(MAGIC))
+    if not first.startswith((MAGIC, VERSION_BYTE)):
+        return b"", b""  # no composite: nothing of it belongs in a manifest
+    first += file.read(HEADER_BYTES - len(first))
     file.seek(max(file.seek(0, os.SEEK_END) - _TRAILER_BYTES, 0))
     return first, file.read(_TRAILER_BYTES)  # a device has no end
 

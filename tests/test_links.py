@@ -1,0 +1,165 @@
+"""Files and folders that strangers put together: links, pipes and names that mean harm."""
+
+from __future__ import annotations
+
+import gzip
+import os
+from pathlib import Path
+
+import pytest
+
+import hsrgeo
+from hsrgeo.engine.export.manifest import MANIFEST
+from hsrgeo.engine.extract import extract_archive
+from hsrgeo.engine.options import ExportOptions
+from hsrgeo.errors import ServiceMessageError, SourceError
+from hsrgeo.reading import open_frame
+from hsrgeo.sources.scan import scan
+from hsrgeo.sources.select import Selection
+from hsrgeo.sources.texts import open_file, read_bytes
+from tests.conftest import TIME, frame_name, make_tar
+from tests.fuzz.run import time_limit
+
+NAME = frame_name()
+SHADOW = "root:$6$4uwcuHB1:19000:0:99999:7:::\n"
+SECRETS = {
+    "shadow": SHADOW.encode(),
+    "key.json": b'{"private_key": "4uwcuHB1"}',
+    "page.html": b"<p>4uwcuHB1</p>",
+    "short": b"error 4uwcuHB1",
+    "binary": b"\0\x90uwcuHB1" * 1000,
+    "packed.gz": gzip.compress(b'{"key": "4uwcuHB1"}'),
+}
+
+
+def exported(source: Path, out: Path) -> str:
+    """Export a folder in which nothing is sound, and return all that was told and written of it."""
+    done = list(hsrgeo.export(source, out, ExportOptions(window=(0, 0, 4, 4), jobs=1)))
+    assert [one.status for one in done] == ["failed"] * len(done)
+    return "\n".join(str(one.error) for one in done) + (out / MANIFEST).read_text(encoding="utf-8")
+
+
+# -- links and special files ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("suffix", [".bin", ".bin.gz"])
+@pytest.mark.parametrize("name", SECRETS)
+def test_what_a_link_in_a_folder_leads_to_is_not_quoted(tmp_path: Path, name: str, suffix: str) -> None:
+    (tmp_path / name).write_bytes(SECRETS[name])
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / frame_name(suffix=suffix)).symlink_to(tmp_path / name)
+    (tmp_path / "in" / "a.tar.gz").symlink_to(tmp_path / name)
+    told = exported(tmp_path / "in", tmp_path / "out")
+    assert "4uwcuHB1" not in told
+    if name != "packed.gz":  # whose last bytes are a CRC and a length
+        assert SECRETS[name][-8:].hex() not in told
+    assert "is a link to a file that is no composite" in told
+
+
+def test_links_to_frames_and_archives_elsewhere_are_read(tmp_path: Path, frame_file: bytes) -> None:
+    (tmp_path / "nas").mkdir()
+    (tmp_path / "nas" / "4711").write_bytes(frame_file)  # as git-annex has it
+    (tmp_path / "nas" / "4712").write_bytes(make_tar([(frame_name(), frame_file)]))
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / NAME).symlink_to(tmp_path / "nas" / "4711")
+    (tmp_path / "in" / "a.tar.gz").symlink_to(tmp_path / "nas" / "4712")
+    found = list(scan([tmp_path / "in"], Selection()))
+    assert [one.error for one in found] == [None, None]
+    assert found[0].read() == found[1].read() == frame_file
+    (tmp_path / "mine").symlink_to(tmp_path / "nas" / "4711")
+    assert open_frame(tmp_path / "mine").time == TIME
+
+
+def test_only_what_a_server_says_is_quoted(tmp_path: Path) -> None:
+    path = tmp_path / NAME
+    for text, shown in (
+        (SHADOW, "a text"),
+        ("error: " + "x" * 2000, "a text"),  # a log of somebody's
+        ("서비스 접근 거부", "'서비스 접근 거부'"),
+        ("404 page not found\n", "'404 page not found'"),
+        ('{"message": "SERVICE_KEY_IS_NOT_REGISTERED"}', """'{"message": "SERVICE_KEY_IS_NOT_REGISTERED"}'"""),
+        ("<html>차단", "'<html>차단'"),
+    ):
+        path.write_text(text, encoding="utf-8")
+        with pytest.raises(ServiceMessageError) as caught:
+            open_frame(path)
+        assert str(caught.value).endswith(f"expected a composite, found {shown}")
+
+
+@pytest.mark.skipif(not Path("/proc/kmsg").exists(), reason="no /proc on this system")
+@pytest.mark.parametrize("target", ["/proc/kmsg", "/proc/self/environ", "/proc/self/fd/0"])
+def test_files_of_the_system_are_not_read(tmp_path: Path, target: str) -> None:
+    for name in (NAME, "a.tar"):
+        (tmp_path / name).symlink_to(target)
+    with time_limit(3):
+        told = exported(tmp_path, tmp_path / "out")
+    assert '"stamp": "0-00000000-"' in told
+
+
+def test_a_folder_that_is_a_link_leads_neither_up_nor_into_the_system(tmp_path: Path, frame_file: bytes) -> None:
+    (tmp_path / "in" / "below").mkdir(parents=True)
+    (tmp_path / "nas").mkdir()
+    for path in (tmp_path / frame_name(), tmp_path / "nas" / frame_name(product="HSP")):
+        path.write_bytes(frame_file)
+    for name, target in (("root", "/"), ("up", tmp_path), ("processes", "/proc"), ("nas", tmp_path / "nas")):
+        (tmp_path / "in" / "below" / name).symlink_to(target)
+    with time_limit(3):
+        found = [one.source for one in scan([tmp_path / "in"], Selection())]
+    assert found == [str(tmp_path / "in" / "below" / "nas" / frame_name(product="HSP"))]
+
+
+def test_a_pipe_that_takes_the_place_of_a_file_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    os.mkfifo(tmp_path / NAME)
+    monkeypatch.setattr(
+        "hsrgeo.sources.texts.refuse_special", lambda *_args, **_options: None
+    )  # it came a moment later
+    with time_limit(3), pytest.raises(OSError, match="is a pipe, not a file"):
+        open_file(tmp_path / NAME)
+
+
+def test_a_named_pipe_is_no_frame(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "x")
+    with time_limit(3), pytest.raises(SourceError, match="is a pipe, not a file"):
+        open_frame(tmp_path / "x")
+
+
+def test_a_list_is_read_up_to_a_size(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"12345")
+    assert read_bytes(tmp_path / "a", 5) == b"12345"
+    with pytest.raises(OSError, match="is too large: more than 4 bytes"):
+        read_bytes(tmp_path / "a", 4)
+
+
+# -- extract ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+@pytest.mark.parametrize("link", ["202206", "202206/09", "202206/09/x", "202206/09/new"])
+def test_extract_follows_no_link_that_lies_in_its_folder(tmp_path: Path, link: str, *, overwrite: bool) -> None:
+    victim, out = tmp_path / "victim", tmp_path / "out"
+    (victim / "09").mkdir(parents=True)
+    for path in (victim / "x", victim / "09" / "x"):
+        path.write_bytes(b"mine")
+    (out / link).parent.mkdir(parents=True)
+    leads_to = {"x": victim / "x", "new": victim / "new"}.get((out / link).name, victim)
+    (out / link).symlink_to(leads_to)
+    archive = tmp_path / "a.tar.gz"
+    archive.write_bytes(make_tar([(f"202206/09/{name}", b"theirs") for name in ("x", "new")]))
+    done = extract_archive(archive, out, overwrite=overwrite)
+    assert (victim / "x").read_bytes() == (victim / "09" / "x").read_bytes() == b"mine"
+    assert sorted(path.name for path in victim.rglob("*")) == ["09", "x", "x"]
+    if overwrite and leads_to != victim:  # the link itself is replaced
+        assert (done.files, (out / link).is_symlink()) == (2, False)
+    else:
+        assert {str(error).split(": ")[-1] for error in done.errors} == {"is a link, and none is followed"}
+        assert (out / link).is_symlink()
+
+
+def test_extract_writes_into_a_folder_that_the_user_names_by_a_link(tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "out").symlink_to(tmp_path / "disk")
+    (tmp_path / "a.tar").write_bytes(make_tar([("b/c", b"1")], gz=False))
+    assert extract_archive(tmp_path / "a.tar", tmp_path / "out").files == 1
+    assert (tmp_path / "disk" / "b" / "c").read_bytes() == b"1"
