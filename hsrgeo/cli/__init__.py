@@ -2,9 +2,12 @@
 
 import inspect
 import warnings
-from typing import Annotated, TextIO
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any, TextIO
 
 import typer
+from typer.core import TyperGroup
 
 from hsrgeo import __version__
 from hsrgeo.cli.accumulate import accumulate
@@ -26,9 +29,34 @@ from hsrgeo.cli.style import style
 from hsrgeo.cli.verify import verify
 from hsrgeo.cli.vrt import vrt
 from hsrgeo.errors import HsrGeoWarning
+from hsrgeo.model.texts import printable
+
+
+class _Commands(TyperGroup):
+    """Makes harmless what a wrong argument says: a shell's ``*`` gives names of files, which may begin as options."""
+
+    def make_context(self, *args: Any, **extra: Any) -> Any:  # noqa: ANN401 - as Typer has it
+        with _harmless_usage():
+            return super().make_context(*args, **extra)
+
+    def invoke(self, *args: Any) -> Any:  # noqa: ANN401 - as Typer has it
+        with _harmless_usage():
+            return super().invoke(*args)
+
+
+@contextmanager
+def _harmless_usage() -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        if hasattr(error, "format_message") and hasattr(error, "message"):  # Click's own errors
+            error.message = printable(error.message)
+        raise
+
 
 app = typer.Typer(
     name="hsrgeo",
+    cls=_Commands,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

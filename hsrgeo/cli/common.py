@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from enum import IntEnum
@@ -15,6 +15,7 @@ from typing import TextIO
 import typer
 
 from hsrgeo.errors import NO_ROOM, HsrGeoError, ManifestError, NoRoomError, OptionsError, OutputError, SourceError
+from hsrgeo.model.texts import printable
 
 
 class Status(IntEnum):
@@ -25,27 +26,33 @@ class Status(IntEnum):
     USAGE = 2
 
 
-def say(text: str) -> None:
-    """Print a line to stderr, as long as somebody reads there; stdout is for what a script may want.
+def say(*lines: str) -> None:
+    """Print lines to stderr, as long as somebody reads there; stdout is for what a script may want.
 
-    Where it cannot be printed, for the reader went or the disk of a log is full, there is nowhere left to say so.
+    Where they cannot be printed, for the reader went or the disk of a log is full, there is nowhere left to say so.
+
+    Args:
+        lines: Whatever is in them is shown in one line each: names and errors come from files and servers.
     """
     try:
-        typer.echo(_printable(text), err=True)
+        typer.echo(_shown(lines), err=True)
     except OSError:
         _forget(sys.stderr)
 
 
-def answer(text: str) -> None:
-    """Print a line to stdout, as long as somebody reads there.
+def answer(*lines: str) -> None:
+    """Print lines to stdout, as long as somebody reads there.
 
     Whoever read it may go, as `head` does: then the work goes on in silence, and the exit status is that of the work.
+
+    Args:
+        lines: See `say`.
 
     Raises:
         OutputError: The disk that stdout goes to is full.
     """
     try:
-        typer.echo(_printable(text))
+        typer.echo(_shown(lines))
     except BrokenPipeError:
         _forget(sys.stdout)
     except OSError as error:
@@ -54,9 +61,9 @@ def answer(text: str) -> None:
 
 
 def answer_json(value: object) -> None:
-    """Print JSON to stdout: letters as they are, or escaped as JSON has it where stdout lacks them."""
-    text = json.dumps(value, ensure_ascii=False, indent=1)
-    answer(text if _printable(text) == text else json.dumps(value, indent=1))
+    """Print JSON to stdout: letters as they are, or escaped as JSON has it where a terminal lacks or obeys them."""
+    lines = json.dumps(value, ensure_ascii=False, indent=1).split("\n")
+    answer(*lines if _shown(lines) == "\n".join(lines) else json.dumps(value, indent=1).split("\n"))
 
 
 def _forget(stream: TextIO | None) -> None:
@@ -74,10 +81,11 @@ def counted(count: int, word: str) -> str:
     return f"{count:,} {word}" if count == 1 else f"{count:,} {word}s"
 
 
-def _printable(text: str) -> str:
-    # A member name may be no text in any encoding, and a terminal may lack letters: show, never fail.
+def _shown(lines: Iterable[str]) -> str:
+    """Return lines as they can be printed: the one place where texts from files are made harmless for a terminal."""
+    # A terminal may lack letters too: show, never fail.
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
-    return text.encode(encoding, "backslashreplace").decode(encoding)
+    return "\n".join(map(printable, lines)).encode(encoding, "backslashreplace").decode(encoding)
 
 
 @contextmanager
@@ -118,8 +126,8 @@ def honest_exit(*, goes_on: bool = False) -> Iterator[None]:
             raise
         notes = "".join(f" ({note})" for note in getattr(error, "__notes__", ()))
         say(
-            f"hsrgeo: a bug in hsrgeo, please report it: {type(error).__name__}: {error}{notes}\n"
-            "        HSRGEO_TRACEBACK=1 shows where"
+            f"hsrgeo: a bug in hsrgeo, please report it: {type(error).__name__}: {error}{notes}",
+            "        HSRGEO_TRACEBACK=1 shows where",
         )
         raise typer.Exit(Status.BROKEN) from None
 
@@ -147,7 +155,7 @@ def _call_in(error: BaseException) -> str:
 
 def _say_no_room(problem: str, *, goes_on: bool) -> None:
     rest = ": what is done stays done" if goes_on else ""
-    say(f"hsrgeo: {problem}\n        make room and run the same command again{rest}")
+    say(f"hsrgeo: {problem}", f"        make room and run the same command again{rest}")
 
 
 def time_option(text: str | None) -> datetime | None:

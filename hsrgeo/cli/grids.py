@@ -39,7 +39,7 @@ def grids(
         if name not in known:
             raise OptionsError(f"grid {name!r} is not known: expected one of {', '.join(known)}")
         grid = known[name]
-        answer(_in_full(grid) if as_ is None else _crs(grid, as_))
+        answer(*(_in_full(grid) if as_ is None else _crs(grid, as_)).split("\n"))
 
 
 def _crs(grid: "Grid", form: CrsChoice) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsrgeo.errors import MissingExtraError, OptionsError
+from hsrgeo.model.texts import to_cell
 from hsrgeo.model.times import kst_text, utc_text
 from hsrgeo.sources.remote import Place
 from hsrgeo.writers.files import write_chunks
@@ -44,7 +45,8 @@ def check_table(path: Place) -> None:
 def write_table(path: Place, names: Sequence[str], columns: Sequence[str], rows: Iterable[Row]) -> None:
     """Write a table in one step: time_utc, time_kst and name, then the columns; a row for each time and place.
 
-    CSV is UTF-8 with nine significant digits, and nothing between the commas where there is no number. Parquet has
+    CSV is UTF-8 with nine significant digits, and nothing between the commas where there is no number; a name that a
+    spreadsheet would take for a formula has ``'`` in front (`hsrgeo.model.texts.to_cell`). Parquet has
     float64, null where there is no number, and both times as timestamps.
 
     Args:
@@ -63,7 +65,7 @@ def write_table(path: Place, names: Sequence[str], columns: Sequence[str], rows:
 
 
 def _csv(names: Sequence[str], columns: Sequence[str], rows: Iterable[Row]) -> Iterator[bytes]:
-    quoted = [_quoted(name) for name in names]
+    quoted = [_quoted(to_cell(name)) for name in names]
     lines = [",".join((*_KEYS, *map(_quoted, columns)))]
     size = 0
     for time, numbers in rows:

@@ -7,6 +7,7 @@ from weakref import WeakKeyDictionary
 
 from hsrgeo.model.frame import Frame
 from hsrgeo.model.quantity import RAIN
+from hsrgeo.model.texts import printable
 from hsrgeo.model.times import KST, kst_text, utc_text
 
 LICENCE = "Korea Open Government Licence type 1 (attribution: Korea Meteorological Administration)"
@@ -21,7 +22,7 @@ def frame_tags(frame: Frame) -> dict[str, str]:
     There is no creation time of the file: the same frame gives the same bytes.
     """
     if frame not in _known:  # the COG and the PNG of a frame ask in turn
-        _known[frame] = {name: _printable(value) for name, value in _tags(frame).items() if value}
+        _known[frame] = {name: printable(value) for name, value in _tags(frame).items() if value}
     return dict(_known[frame])
 
 
@@ -73,13 +74,6 @@ def png_tags(frame: Frame) -> dict[str, str]:
 
 
 _COG_TAGS = ("TIFFTAG_", "OVERVIEW_", "VALUES", "NODATA", "UNDETECT")
-
-
-def _printable(text: str) -> str:
-    # A file's name may be no UTF-8, and a station's code anything: XML takes neither control codes nor lone surrogates.
-    if text.isprintable():
-        return text
-    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)
 
 
 def imagery_tags(frame: Frame) -> dict[str, str]:

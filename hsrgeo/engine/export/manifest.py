@@ -23,6 +23,7 @@ from hsrgeo.engine.export.journal import MANIFEST, has_lines, journal
 from hsrgeo.engine.outcome import Key, Outcome, from_json, to_json
 from hsrgeo.engine.recipe import Recipe, recipe_from_json
 from hsrgeo.errors import ManifestError, NoRoomError, in_the_way, refused
+from hsrgeo.model.texts import json_line
 from hsrgeo.sources.remote import Place
 from hsrgeo.writers.files import write_chunks, write_file
 
@@ -230,11 +231,7 @@ def _order(outcome: Outcome) -> tuple[str, str]:
 
 
 def _encode(outcome: Outcome) -> bytes:
-    line = to_json(outcome)
-    try:
-        return json.dumps(line, ensure_ascii=False).encode() + b"\n"
-    except UnicodeEncodeError:  # a member name that is no UTF-8
-        return json.dumps(line).encode() + b"\n"
+    return json_line(to_json(outcome)).encode() + b"\n"
 
 
 def kept_recipe(out: Place) -> dict[str, Any] | None:
@@ -306,7 +303,7 @@ def refuse_other_recipe(out: Place, recipe: Recipe) -> None:
 def _in_short(value: object) -> str:
     if isinstance(value, dict) and (crs := re.match(r'\w+\["([^"]*)"', str(value.get("wkt2")))):
         value = {**value, "wkt2": crs[1]}
-    text = json.dumps(value, ensure_ascii=False)
+    text = json_line(value)
     if len(text) <= _SHORT:
         return text
     return f"{len(value)} of them" if isinstance(value, list) and len(value) > 1 else f"{text[:_SHORT]}..."

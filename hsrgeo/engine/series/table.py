@@ -14,6 +14,7 @@ import numpy as np
 from hsrgeo.engine.axis import ceil_step
 from hsrgeo.errors import MissingExtraError, OptionsError, SourceError
 from hsrgeo.gis.hyetograph import PlaceSeries
+from hsrgeo.model.texts import from_cell
 from hsrgeo.model.times import FRAME_STEP, KST, existing, on_step, usual_step
 
 MOST_PLACES = 12
@@ -152,7 +153,7 @@ def _of_csv(path: Path, more: Sequence[str]) -> Iterator[_Line]:
                     if moment != text:  # of all places of a time the text is the same
                         text, time = moment, _time(moment)
                     numbers = [np.nan if place is None else _number(row[place], np.inf) for place in further]
-                    yield time, name, _number(rate, np.inf), _number(covered, _WHOLE), *numbers
+                    yield time, from_cell(name), _number(rate, np.inf), _number(covered, _WHOLE), *numbers
                 except IndexError as error:
                     short = f"expected {len(header)} columns as in its head, found {len(row)}"
                     raise SourceError(str(path), f"line {reader.line_num}: {short}") from error

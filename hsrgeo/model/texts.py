@@ -1,0 +1,52 @@
+"""Texts that came from files, written so that they can do no harm where they are shown."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+
+def printable(text: str) -> str:
+    r"""Return a text in one line without control characters: ``\n`` for a line feed, ``\x1b`` for an escape.
+
+    Nothing that is left moves a terminal's cursor, turns the direction of what follows, or begins a line of a log.
+    """
+    if text.isprintable():
+        return text
+    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)
+
+
+def json_line(value: Any) -> str:  # noqa: ANN401 - whatever JSON takes
+    """Return a value as one line of JSON: letters as they are, control characters escaped as JSON has it."""
+    text = json.dumps(value, ensure_ascii=False)
+    if text.isprintable():
+        return text
+    # Outside strings everything is printable; in them an escape means the same as the letter.
+    return "".join(letter if letter.isprintable() else json.dumps(letter)[1:-1] for letter in text)
+
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+def to_cell(text: str) -> str:
+    """Return a text for a cell of CSV, with ``'`` in front where a spreadsheet would take it for a formula.
+
+    Spreadsheets do so with what begins with ``=``, ``+``, ``-``, ``@``, a tab or a carriage return, and a formula may
+    run programs. A number stays as it is. `from_cell` is the inverse.
+    """
+    return f"'{text}" if _is_formula(text) else text
+
+
+def from_cell(cell: str) -> str:
+    """Return the text of a cell that `to_cell` made."""
+    return cell[1:] if cell.startswith("'") and _is_formula(cell[1:]) else cell
+
+
+def _is_formula(text: str) -> bool:
+    if not text.lstrip("'").startswith(_FORMULA):
+        return False
+    try:
+        float(text)
+    except ValueError:
+        return True
+    return False
