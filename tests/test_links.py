@@ -87,7 +87,7 @@ def test_only_what_a_server_says_is_quoted(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not Path("/proc/kmsg").exists(), reason="no /proc on this system")
-@pytest.mark.parametrize("target", ["/proc/kmsg", "/proc/self/environ", "/proc/self/fd/0"])
+@pytest.mark.parametrize("target", ["/proc/kmsg", "/proc/self/environ"])
 def test_files_of_the_system_are_not_read(tmp_path: Path, target: str) -> None:
     for name in (NAME, "a.tar"):
         (tmp_path / name).symlink_to(target)
