@@ -13,6 +13,7 @@ import os
 import signal
 import struct
 import tarfile
+import threading
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -232,8 +233,11 @@ def no_file_left_open(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None
     A file that is dropped without being closed fails on its own: warnings are errors, ResourceWarning among them.
     """
     base = str(tmp_path_factory.getbasetemp())
-    before = _open_below(base)
+    before, running = _open_below(base), set(threading.enumerate())
     yield
+    for thread in set(threading.enumerate()) - running:
+        if thread.name.startswith("hsrgeo-"):  # one that reads on for a moment would open files in the next test
+            thread.join()
     if _open_below(base) - before:
         gc.collect()  # a suspended generator in a reference cycle closes its file here
     left = _open_below(base) - before

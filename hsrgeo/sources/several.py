@@ -74,7 +74,7 @@ class _Readers:
         for stream in streams:
             self._streams.put(stream)
         self._ended = threading.Event()
-        self._threads = [threading.Thread(target=self._read, daemon=True) for _ in range(readers)]
+        self._threads = [threading.Thread(target=self._read, name="hsrgeo-read", daemon=True) for _ in range(readers)]
 
     def found(self) -> Iterator[Found]:
         """Yield what all find, as it comes; an exception in a reader comes out here."""
