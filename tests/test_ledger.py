@@ -80,7 +80,7 @@ def unpacked(data: bytes, name: str, *, member: str | None, block: int) -> Any:
     if unreadable:
         raise SourceError(name, "cannot be read today")
     header = SimpleNamespace(station_count=stations, created=datetime.fromtimestamp(created, UTC))
-    return SimpleNamespace(header=header, crc32=7, data=data)
+    return SimpleNamespace(header=header, crc32=7, notes=(), data=data)
 
 
 def cut(frame: Any, told: FrameName, recipe: Recipe) -> Iterator[tuple[str, bytes]]:
