@@ -58,6 +58,7 @@ def accumulate(
         str, typer.Option(metavar="NAME", help="Of an OUT that has several.", rich_help_panel=options.CHOOSE)
     ] = "",
     block: options.Block = 1,
+    registration: options.Registration = options.RegistrationChoice.point,
     bbox: options.Bbox = None,
     window: options.Window = None,
     center: options.Center = None,
@@ -105,6 +106,7 @@ def accumulate(
             region=region,
             zr=zr,
             block=block,
+            registration=registration.value,
             jobs=jobs,
         )
         run = run_accumulate(sources, out, wanted)

@@ -81,6 +81,7 @@ def cube(
         ),
     ] = None,
     block: options.Block = 1,
+    registration: options.Registration = options.RegistrationChoice.point,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace the cube that is there.", rich_help_panel=options.WRITE)
     ] = False,
@@ -120,6 +121,7 @@ def cube(
             resolution=resolution,
             resampling=resampling.value,
             block=block,
+            registration=registration.value,
             jobs=jobs,
             overwrite=overwrite,
             fail_fast=fail_fast,

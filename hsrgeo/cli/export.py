@@ -93,6 +93,7 @@ def export(
         ),
     ] = None,
     block: options.Block = 1,
+    registration: options.Registration = options.RegistrationChoice.point,
     overwrite: Annotated[
         bool,
         typer.Option(
@@ -155,6 +156,7 @@ def export(
             resampling=resampling.value,
             sidecars=not no_sidecars,
             block=block,
+            registration=registration.value,
             jobs=jobs,
             dask=dask,
             dask_wait_s=dask_wait,

@@ -20,6 +20,7 @@ def info(
     sources: Annotated[
         list[str], typer.Argument(metavar="SOURCE", help=f"Frames, folders, globs, archives. {options.REMOTE}")
     ],
+    registration: options.Registration = options.RegistrationChoice.point,
     json_: Annotated[bool, typer.Option("--json", help="A list of objects on stdout.")] = False,
     jobs: Annotated[int, typer.Option("--jobs", "-j", metavar="N", help="Processes; -1 is one a core.")] = -1,
 ) -> None:
@@ -33,7 +34,7 @@ def info(
 
         broken = False
         objects: list[dict[str, object]] = []
-        for found in inspect(sources, jobs=jobs):
+        for found in inspect(sources, jobs=jobs, registration=registration.value):
             if isinstance(found, HsrGeoError):
                 broken = True
                 objects.append({"error": type(found).__name__, "message": str(found)})

@@ -9,6 +9,7 @@ import typer
 CHOOSE = "Choose frames"
 AREA = "Choose an area (at most one)"
 PRODUCT = "Rain and projection"
+PLACE = "Place"
 WRITE = "Write"
 RUN = "Run"
 
@@ -30,6 +31,13 @@ class ResamplingChoice(StrEnum):
     bilinear = "bilinear"
     average = "average"
     max = "max"
+
+
+class RegistrationChoice(StrEnum):
+    """What the points that KMA serves are."""
+
+    point = "point"
+    corner = "corner"
 
 
 class ValuesChoice(StrEnum):
@@ -70,6 +78,14 @@ FrameStep = Annotated[
 Product = Annotated[str | None, typer.Option(metavar="NAME", help="Only this product, as HSR.", rich_help_panel=CHOOSE)]
 Block = Annotated[
     int, typer.Option(metavar="N", help="Which block, of files that hold several.", rich_help_panel=CHOOSE)
+]
+Registration = Annotated[
+    RegistrationChoice,
+    typer.Option(
+        help="KMA's points are the centres of the cells, or (corner) their south-west corners: half a cell north-east. "
+        "See hsrgeo sites.",
+        rich_help_panel=PLACE,
+    ),
 ]
 Bbox = Annotated[
     tuple[float, float, float, float] | None,

@@ -75,6 +75,7 @@ def render(
     ] = 900,
     fps: Annotated[int, typer.Option(metavar="N", help="Frames a second of an animation.", rich_help_panel=_LOOK)] = 4,
     title: Annotated[str, typer.Option(metavar="TEXT", help="Above the map.", rich_help_panel=_LOOK)] = "",
+    registration: options.Registration = options.RegistrationChoice.point,
     jobs: options.Jobs = -1,
 ) -> None:
     r"""Draw frames as a map with coast, legend and time: one as PNG, many as GIF, WebP or MP4.
@@ -100,6 +101,7 @@ def render(
             every=parse_step(every) if every is not None else None,
             product=product,
             region=region,
+            registration=registration.value,
             width=width,
             fps=fps,
             title=title,

@@ -91,6 +91,7 @@ def series(
         str, typer.Option(metavar="NAME", help="Of an OUT that has several.", rich_help_panel=options.CHOOSE)
     ] = "",
     block: options.Block = 1,
+    registration: options.Registration = options.RegistrationChoice.point,
     jobs: options.Jobs = -1,
     quiet: options.Quiet = False,
     json_: options.Json = False,
@@ -136,6 +137,7 @@ def series(
             product=product,
             region=region,
             block=block,
+            registration=registration.value,
             jobs=jobs,
         )
         run = run_series(sources, out, wanted)

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from hsrgeo.cli import options
 from hsrgeo.cli.common import Status, answer, counted, honest_exit, say
 from hsrgeo.cli.left_out import tell_left_out
 
@@ -26,6 +27,7 @@ def vrt(
     out: Annotated[
         Path | None, typer.Option("--out", "-o", metavar="DIR", help="With --raw: folder for the VRTs; else beside.")
     ] = None,
+    registration: options.Registration = options.RegistrationChoice.point,
 ) -> None:
     """Write OUT/[REGION/]stack.vrt: the frames of an export as the bands of one file, named after their times.
 
@@ -40,9 +42,11 @@ def vrt(
         if raw:
             if region is not None or zr is not None:
                 raise OptionsError("--region and --zr are of an export: not with --raw")
-            raise typer.Exit(_raw(sources, out))
+            raise typer.Exit(_raw(sources, out, registration))
         if out is not None:
             raise OptionsError("--out goes with --raw: the VRT of an export lies in its folder")
+        if registration != "point":
+            raise OptionsError("--registration goes with --raw: where an export lies was decided when it was made")
         if len(sources) != 1:
             raise OptionsError(f"{len(sources)} folders: expected the OUT of one export, or --raw")
         raise typer.Exit(_stack(Path(sources[0]), region, zr))
@@ -60,11 +64,11 @@ def _stack(out: Path, region: str | None, zr: tuple[float, float] | None) -> Sta
     return tell_left_out(made, held.damaged, held.missing)
 
 
-def _raw(sources: list[str], out: Path | None) -> Status:
+def _raw(sources: list[str], out: Path | None, registration: options.RegistrationChoice) -> Status:
     from hsrgeo.engine.vrt import write_raw_vrts  # noqa: PLC0415 - only where it runs
 
     written = failed = far = 0
-    for made in write_raw_vrts(sources, out):
+    for made in write_raw_vrts(sources, out, registration=registration.value):
         if made.error is not None:
             failed += 1
             say(str(made.error))

@@ -17,7 +17,7 @@ from hsrgeo.cube.stack import FrameLayer, Layer, Stack
 from hsrgeo.errors import OptionsError
 from hsrgeo.formats.names import claims_frame
 from hsrgeo.model.frame import Frame
-from hsrgeo.model.grid import Grid
+from hsrgeo.model.grid import Grid, Registration
 from hsrgeo.model.quantity import Quantity
 from hsrgeo.products.making import Content, Making, Values
 from hsrgeo.products.rain import KMA_LAW, Law, as_law
@@ -44,6 +44,7 @@ class HsrGeoBackend(BackendEntrypoint):
         "zr",
         "lonlat",
         "block",
+        "registration",
     )
 
     def guess_can_open(self, filename_or_obj: Any) -> bool:  # noqa: ANN401 - xarray's signature
@@ -63,6 +64,7 @@ class HsrGeoBackend(BackendEntrypoint):
         zr: Law | tuple[float, float] = KMA_LAW,
         lonlat: bool = False,
         block: int = 1,
+        registration: Registration = "point",
     ) -> xr.Dataset:
         """Open a frame: one variable named after the quantity, of (time, y, x), and its coordinates.
 
@@ -80,6 +82,7 @@ class HsrGeoBackend(BackendEntrypoint):
             zr: A and B of Z = A R^B, for rain.
             lonlat: Also longitude and latitude of every cell.
             block: Block of the file, counted from 1.
+            registration: What KMA's points are, as in `hsrgeo.open`.
 
         Raises:
             SourceError: The file cannot be read.
@@ -88,9 +91,9 @@ class HsrGeoBackend(BackendEntrypoint):
         """
         path = os.fspath(filename_or_obj)
         law = as_law(zr)
-        making = Making(quantity=quantity, law=law, values=values, block=block)
+        making = Making(quantity=quantity, law=law, values=values, block=block, registration=registration)
         found = Found(path, None, None, 0)
-        frame = making.of(told_aloud(decode_found(found, block)))
+        frame = making.of(told_aloud(decode_found(found, block, registration)))
         layer = FrameLayer(found, making, frame.grid, frame.quantity, frame.time)
         dataset = packed_dataset(
             [layer], [frame.time], frame.grid, frame.quantity, values=values, undetect=undetect, lonlat=lonlat

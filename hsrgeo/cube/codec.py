@@ -149,10 +149,11 @@ def making_of(shape: Shape) -> Making:
         values=recipe["values"],
         target=Target(**recipe["target"]) if "target" in recipe else None,
         block=recipe["block"],
+        registration=recipe.get("registration", "point"),
     )
 
 
-_DECIDES = frozenset({"cuts", "values", "block", "quantity", "zr", "target"})
+_DECIDES = frozenset({"cuts", "values", "block", "quantity", "zr", "target", "registration"})
 _DECIDES_NO_VALUE = frozenset({"step_minutes", "layout", "format"})
 _OF_A_CUT = frozenset({"region", "bbox", "window", "center", "size"})
 
@@ -191,7 +192,7 @@ def meant_frame(
     Raises:
         FrameError: It is damaged, is no frame, or another than it should be.
     """
-    frame = _decoded(data, shape.product, making.block, name, member)
+    frame = _decoded(data, shape.product, making, name, member)
     label = name or frame.name
     if frame.crc32 not in known:
         one = f"CRC-32 {next(iter(known)):08x}" if len(known) == 1 else f"one of {len(known):,} frames"
@@ -202,7 +203,7 @@ def meant_frame(
     return part
 
 
-def _decoded(data: bytes, product: str, block: int, name: str, member: str | None) -> Frame:
+def _decoded(data: bytes, product: str, making: Making, name: str, member: str | None) -> Frame:
     """Return the frame; its name, which tells the product where the header is vague, is not known here."""
     try:
         try:
@@ -214,7 +215,7 @@ def _decoded(data: bytes, product: str, block: int, name: str, member: str | Non
         raise error.at(name or _UNNAMED, member) from error.__cause__
     told = f"RDR_CMP_{product}_PUB_{time:%Y%m%d%H%M}.bin"
     try:
-        return decode(data, told, block=block)
+        return decode(data, told, block=making.block, registration=making.registration)
     except FrameError as error:
         raise error.at(name or told, member) from error.__cause__
 

@@ -155,7 +155,7 @@ def _first_sound(
     for time in sorted(by_time):
         for candidate in list(by_time[time]):
             try:
-                frame = told_aloud(decode_found(candidate.found, making.block))
+                frame = told_aloud(decode_found(candidate.found, making.block, making.registration))
                 return candidate, frame.grid, making.of(frame)
             except FrameError as error:
                 broken.append((time, str(error)))

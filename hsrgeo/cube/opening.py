@@ -13,6 +13,7 @@ from hsrgeo.cube.kinds import CUBE_SUFFIXES, kind_of
 from hsrgeo.cube.reference import SUFFIXES
 from hsrgeo.cube.store import Layout
 from hsrgeo.errors import OptionsError
+from hsrgeo.model.grid import Registration
 from hsrgeo.model.times import refuse_uneven
 from hsrgeo.model.window import Area, BBox, Window, as_area
 from hsrgeo.products.making import Content, Making, Values
@@ -69,6 +70,7 @@ def open(  # noqa: A001, PLR0913 - `hsrgeo.open` is its name; every option has a
     resolution: float | None = None,
     resampling: Resampling = "nearest",
     block: int = 1,
+    registration: Registration = "point",
     undetect: str | float = "code",
     lonlat: bool = False,
     chunks: Any = "auto",  # noqa: ANN401 - xarray's own
@@ -97,13 +99,14 @@ def open(  # noqa: A001, PLR0913 - `hsrgeo.open` is its name; every option has a
         window: (col_off, row_off, width, height) in cells of the source, row 0 is the north row.
         center: (lon, lat) [degrees], with `size`.
         size: Cells along each side of the square around `center`.
-        quantity: ``stored``, or ``rain`` for the rain rate; of frames only, as all that follow up to `block`.
+        quantity: ``stored``, or ``rain`` for the rain rate; of frames only, as all that follow up to `registration`.
         zr: A and B of Z = A R^B, for rain.
         values: ``clean`` or ``raw``.
         crs: Another projection, as in `ExportOptions`.
         resolution: Side of a cell of `crs`.
         resampling: How cells of `crs` are made.
         block: Block of the files, counted from 1.
+        registration: What KMA's points are, as in `ExportOptions`.
         undetect: ``code`` keeps the stored value (-250 dBZ; 0 mm/h), ``nan`` makes it NaN, a number is that value.
         lonlat: With 2-D longitude and latitude.
         chunks: As for `xarray.Dataset.chunk`; ``auto`` is one a frame, or those of the cube; None for no dask.
@@ -141,7 +144,7 @@ def open(  # noqa: A001, PLR0913 - `hsrgeo.open` is its name; every option has a
     )
     law = as_law(zr)
     target = as_target(crs, resolution, resampling) if crs is not None else None
-    making = Making(view.area, quantity, law, values, target, block)
+    making = Making(view.area, quantity, law, values, target, block, registration)
     kinds = {_kind(source) for source in listed}
     if kinds == {"frames"}:
         from hsrgeo.cube.frames import open_frames  # noqa: PLC0415
@@ -153,7 +156,8 @@ def open(  # noqa: A001, PLR0913 - `hsrgeo.open` is its name; every option has a
         raise OptionsError("a cube or an exported folder is opened on its own, not together with other sources")
     if replace(making, area=None) != Making():
         raise OptionsError(
-            "quantity, zr, values, crs and block are decided when a cube or an export is made: give them there"
+            "quantity, zr, values, crs, block and registration are decided when a cube or an export is made: give them "
+            "there"
         )
     if kinds == {"reference"}:
         need("zarr")

@@ -65,7 +65,7 @@ class FrameLayer:
             HsrGeoError: It cannot be read, is broken, or does not belong to the others.
         """
         found = self.found
-        part = self.making.of(decode_found(found, self.making.block))
+        part = self.making.of(decode_found(found, self.making.block, self.making.registration))
         if part.grid != self.grid:
             raise FrameError("other grid", _grid_text(self.grid), _grid_text(part.grid), found.source, found.member)
         if part.quantity != self.quantity:

@@ -19,6 +19,7 @@ from hsrgeo.errors import HsrGeoError, OptionsError, as_value
 from hsrgeo.formats.names import FrameName
 from hsrgeo.gis.map import Plan, map_for
 from hsrgeo.model.frame import Frame
+from hsrgeo.model.grid import Registration
 from hsrgeo.model.quantity import CAP_MM_H
 from hsrgeo.model.rank import LOWEST
 from hsrgeo.model.window import Area
@@ -71,13 +72,13 @@ class _Drawn:
     """Cells at the highest rate that is stored."""
 
 
-def first_sound(entries: Iterator[Entry]) -> tuple[list[Entry], Frame | None]:
+def first_sound(entries: Iterator[Entry], registration: Registration) -> tuple[list[Entry], Frame | None]:
     """Open entries until one is a sound frame. Return all that were opened, and that frame."""
     tried: list[Entry] = []
     for entry in entries:
         tried.append(entry)
         try:
-            return tried, _open(entry)
+            return tried, _open(entry, registration)
         except HsrGeoError:
             continue  # `draw` tries it again, and tells
     return tried, None
@@ -179,9 +180,9 @@ def _close(
     gap.clear()
 
 
-def _open(entry: Entry) -> Frame:
+def _open(entry: Entry, registration: Registration = "point") -> Frame:
     if isinstance(entry, Found):
-        return decode_found(entry)
+        return decode_found(entry, registration=registration)
     if entry.error is not None:
         raise entry.error
     return read_exported(entry.path)
@@ -199,7 +200,7 @@ def _draw_one(entry: Entry, plan: Plan, area: Area | None) -> _Drawn:
     """Draw the map of a frame; for workers. It goes back packed, a fiftieth of its size."""
     label = entry.label
     try:
-        frame = _open(entry)
+        frame = _open(entry, plan.grid.registration)
         window, _clipped = told_window(frame.grid, area)  # told of once, before
         part = frame.crop(window=window)
         packed = zlib.compress(map_for(plan).panel(part).tobytes(), 1)

@@ -15,6 +15,7 @@ from hsrgeo.engine.options import count_workers
 from hsrgeo.engine.workers.parallel import in_batches, run_parallel
 from hsrgeo.errors import HsrGeoError, as_value
 from hsrgeo.model.frame import Frame
+from hsrgeo.model.grid import Registration, grids_by
 from hsrgeo.model.times import frame_length, kst_text, utc_text
 from hsrgeo.reading import decode_found
 from hsrgeo.sources.found import Found, Tally
@@ -70,24 +71,28 @@ class Summary:
         }
 
 
-def inspect(sources: Sequence[str | Path], *, jobs: int = -1) -> Iterator[Frame | Summary | HsrGeoError]:
+def inspect(
+    sources: Sequence[str | Path], *, jobs: int = -1, registration: Registration = "point"
+) -> Iterator[Frame | Summary | HsrGeoError]:
     """Yield the frame of each file, a summary of each folder and archive, or what is wrong with it.
 
     Args:
         sources: Files, folders, globs and archives.
         jobs: Processes for summaries; -1 is one a core.
+        registration: What KMA's points are, as in `ExportOptions`; it decides the grid that is told of a frame.
 
     Raises:
-        OptionsError: Neither -1 nor 1 or more jobs.
+        OptionsError: Neither -1 nor 1 or more jobs, or no such registration.
         SourceError: A source does not exist.
     """
     count_workers(jobs)
+    grids_by(registration)
     for path in expand(sources):
         if is_archive(path) or is_folder(path):
             yield summarise(str(path), jobs=jobs)
         else:
             try:
-                yield decode_found(Found(str(path), None, None, 0))
+                yield decode_found(Found(str(path), None, None, 0), registration=registration)
             except HsrGeoError as error:
                 yield error
 

@@ -19,7 +19,7 @@ from hsrgeo.engine.workers.cores import usable_cores
 from hsrgeo.errors import ClippedWarning, GridError, OptionsError, ProjectionError, WindowError
 from hsrgeo.formats.names import FrameName
 from hsrgeo.model.given import refuse_fractions
-from hsrgeo.model.grid import MAIN_GRID, grids
+from hsrgeo.model.grid import Grid, Registration, grids_by
 from hsrgeo.model.times import KST, refuse_uneven
 from hsrgeo.model.window import BBox, Window, as_area
 from hsrgeo.products.making import Content, Values
@@ -82,6 +82,9 @@ class ExportOptions:
     """Write a world file, .prj and .aux.xml beside each PNG; without them a PNG has no place and no tags."""
     block: int = 1
     """Block of the file, counted from 1; nearly every file has one."""
+    registration: Registration = "point"
+    """What the points that KMA serves are: ``point`` takes them for the centres of the cells, ``corner`` for their
+    south-west corners, half a cell farther north-east."""
     jobs: int = -1
     """Processes; -1 is one a core, 1 works in this process."""
     dask: str | None = None
@@ -111,6 +114,7 @@ class ExportOptions:
             ((self.values,), Values),
             ((self.quantity,), Content),
             ((self.resampling,), Resampling),
+            ((self.registration,), Registration),
         ):
             for word in given:
                 if word not in get_args(known):
@@ -133,6 +137,7 @@ class ExportOptions:
             quantity=self.quantity,
             law=self._law(),
             target=self._target(),
+            registration=self.registration,
             sidecars=self.sidecars,
         )
         object.__setattr__(self, "selection", selection)
@@ -181,7 +186,7 @@ class ExportOptions:
         return tuple(Cut(region.name, region.bbox) for region in listed)
 
 
-def check_areas(recipe: Recipe, noted: str = MAIN_GRID) -> list[str]:
+def check_areas(recipe: Recipe, noted: Grid | None = None) -> list[str]:
     """Return a note for every area that is cut at the edge of a grid; what fits no grid is refused.
 
     Raises:
@@ -189,25 +194,25 @@ def check_areas(recipe: Recipe, noted: str = MAIN_GRID) -> list[str]:
             no place there.
     """
     notes: list[str] = []
+    known = grids_by((noted or recipe).registration)
     for cut in recipe.cuts:
         problems: list[str] = []
-        for grid in grids().values():
+        for grid in known:
             try:
                 _window, clipped = told_window(grid, cut.area)
             except WindowError as error:
                 problems.append(str(error))
                 continue
-            notes.extend(clipped[:1] if grid.name == noted else [])
-        if len(problems) == len(grids()):
+            notes.extend(clipped[:1] if grid == (noted or known[0]) else [])
+        if len(problems) == len(known):
             raise OptionsError(f"region {cut.region}: {problems[0]}" if cut.region else problems[0])
     if recipe.target:
-        _check_target(recipe.cuts, recipe.target)
+        _check_target(recipe.cuts, recipe.target, known[0])
     return notes
 
 
-def _check_target(cuts: Sequence[Cut], target: Target) -> None:
+def _check_target(cuts: Sequence[Cut], target: Target, grid: Grid) -> None:
     """Refuse a resolution or projection that makes nothing of the largest area."""
-    grid = grids()[MAIN_GRID]
     sizes: dict[Cut, int] = {}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ClippedWarning)

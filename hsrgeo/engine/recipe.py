@@ -13,6 +13,7 @@ from typing import Any, Literal, get_args
 from hsrgeo.errors import HsrGeoError
 from hsrgeo.formats.names import FrameName
 from hsrgeo.model.frame import Frame
+from hsrgeo.model.grid import Registration
 from hsrgeo.model.times import KST
 from hsrgeo.model.window import Area, BBox, Center, Window
 from hsrgeo.products.making import Content, Making, Values
@@ -53,6 +54,7 @@ class Recipe:
     """Of rain."""
     target: Target | None = None
     """Another projection, or None for the grid of the frames."""
+    registration: Registration = "point"
     sidecars: bool = True
     """Whether a PNG has its place and tags in files beside it."""
 
@@ -87,6 +89,7 @@ class Recipe:
         """Return plain values to keep beside the outputs and compare; what is not asked for is not there."""
         rain = {"quantity": self.quantity, "zr": [self.law.a, self.law.b]} if self.quantity == "rain" else {}
         target = {"target": dataclasses.asdict(self.target)} if self.target else {}
+        registered = {"registration": self.registration} if self.registration != "point" else {}
         sidecars = {} if self.sidecars else {"sidecars": False}
         return {
             "cuts": [{"region": cut.region, **_area_json(cut.area)} for cut in self.cuts],
@@ -97,6 +100,7 @@ class Recipe:
             "block": self.block,
             **rain,
             **target,
+            **registered,
             **sidecars,
         }
 
@@ -134,6 +138,7 @@ def recipe_from_json(kept: Mapping[str, Any]) -> Recipe:
             quantity=kept.get("quantity", "stored"),
             law=Law(*kept["zr"]) if "zr" in kept else KMA_LAW,
             target=Target(**kept["target"]) if "target" in kept else None,
+            registration=kept.get("registration", "point"),
             sidecars=kept.get("sidecars", True),
         )
         _check_read(recipe)
@@ -148,6 +153,7 @@ def _check_read(recipe: Recipe) -> None:
         (recipe.compress, Compression),
         (recipe.values, Values),
         (recipe.quantity, Content),
+        (recipe.registration, Registration),
     )
     texts: list[object] = [recipe.name, *(cut.region for cut in recipe.cuts)]
     if recipe.target:

@@ -17,13 +17,14 @@ from hsrgeo.engine.areas import told_window
 from hsrgeo.engine.drawn import Entry, Moment, Reel, draw, first_sound, problems, timeline
 from hsrgeo.engine.options import ExportOptions
 from hsrgeo.engine.written.exported import exported_frames, is_exported
+from hsrgeo.engine.written.held import refuse_registration
 from hsrgeo.errors import GridError, HsrGeoError, OptionsError
 from hsrgeo.gis import animation
 from hsrgeo.gis.canvas import Indices
 from hsrgeo.gis.map import Map, Plan, Shown, map_for, time_label
 from hsrgeo.gis.project import smallest_gap
 from hsrgeo.model.frame import Frame
-from hsrgeo.model.grid import grids
+from hsrgeo.model.grid import Registration, grids
 from hsrgeo.model.times import FRAME_STEP
 from hsrgeo.model.window import Area
 from hsrgeo.products.rain import KMA_LAW, Law, as_law, parse_law
@@ -69,6 +70,8 @@ class RenderOptions:
     """Only this product, such as HSR."""
     region: str = ""
     """Of an exported folder that has several."""
+    registration: Registration = "point"
+    """As that of `ExportOptions`; of frames only."""
     width: int = 900
     """Of the picture, at most [pixels]."""
     fps: int = 4
@@ -94,6 +97,7 @@ class RenderOptions:
             end=self.end,
             every=self.every,
             product=self.product,
+            registration=self.registration,
             jobs=self.jobs,
         )
         law = None if self.zr is None else as_law(self.zr)
@@ -158,7 +162,7 @@ def render(
     entries = _entries(listed, wanted, result.tally)
     if suffix == ".png":
         entries = iter(_one_only(entries, path))
-    tried, frame = first_sound(entries)
+    tried, frame = first_sound(entries, wanted.registration)
     if frame is None:
         result.broken = problems(tried)
         return result
@@ -217,6 +221,7 @@ def _entries(sources: list[str | Path], options: RenderOptions, tally: Tally) ->
         return scan(sources, options.export.selection, tally)
     if len(sources) > 1:
         raise OptionsError("an exported folder is drawn by itself: give no other source")
+    refuse_registration(options.registration)
     return exported_frames(Path(sources[0]), options.export.selection, options.region, tally)
 
 

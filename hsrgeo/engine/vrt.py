@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from hsrgeo.engine.written.stacks import Stack, Stacks, stacks_of
@@ -16,6 +17,7 @@ from hsrgeo.formats.names import claims_frame
 from hsrgeo.gis.classes import CLASSED
 from hsrgeo.gis.styles import qml
 from hsrgeo.gis.vrt import raw_vrt, stack_vrt
+from hsrgeo.model.grid import Registration, grids_by
 from hsrgeo.products.rain import Law
 from hsrgeo.sources.found import Found
 from hsrgeo.sources.members import is_archive
@@ -110,7 +112,12 @@ class RawVrt:
     error: HsrGeoError | None = None
 
 
-def write_raw_vrts(sources: str | Path | Sequence[str | Path], out: str | Path | None = None) -> Iterator[RawVrt]:
+def write_raw_vrts(
+    sources: str | Path | Sequence[str | Path],
+    out: str | Path | None = None,
+    *,
+    registration: Registration = "point",
+) -> Iterator[RawVrt]:
     """Write a VRT for every stored frame; iterate the result to make it happen.
 
     GDAL then reads the frame's file itself, and checks neither CRC nor length: each frame is decoded once before, and
@@ -119,17 +126,19 @@ def write_raw_vrts(sources: str | Path | Sequence[str | Path], out: str | Path |
     Args:
         sources: ``.bin`` and ``.bin.gz`` files, folders and globs.
         out: Folder for the VRTs; None is beside each frame.
+        registration: What KMA's points are, as in `ExportOptions`.
 
     Returns:
         An iterator over what became of each frame.
 
     Raises:
-        OptionsError: An archive: GDAL cannot jump in it. Raised at once.
+        OptionsError: An archive: GDAL cannot jump in it; no such registration. Raised at once.
         SourceError: A source does not exist, or holds no frame. Raised at once.
     """
+    grids_by(registration)
     listed = listed_sources(sources)
     files = _frame_files(listed)
-    return _write_raw(files, None if out is None else local(out, "hsrgeo vrt"))
+    return _write_raw(files, None if out is None else local(out, "hsrgeo vrt"), registration)
 
 
 def _frame_files(sources: Sequence[str | Path]) -> list[Path]:
@@ -146,7 +155,7 @@ def _frame_files(sources: Sequence[str | Path]) -> list[Path]:
     return frames
 
 
-def _write_raw(files: Sequence[Path], out: Path | None) -> Iterator[RawVrt]:
+def _write_raw(files: Sequence[Path], out: Path | None, registration: Registration) -> Iterator[RawVrt]:
     taken: dict[Path, str] = {}
     for found in scan(files, Selection()):
         source = Path(found.source)
@@ -154,7 +163,7 @@ def _write_raw(files: Sequence[Path], out: Path | None) -> Iterator[RawVrt]:
         try:
             if path in taken:
                 raise OutputExistsError(str(path), f"is that of {taken[path]}, which has the same name")
-            made = _raw(found, source, path)
+            made = _raw(found, source, path, registration)
         except HsrGeoError as error:
             yield RawVrt(found.source, error=as_value(error))
             continue
@@ -162,12 +171,13 @@ def _write_raw(files: Sequence[Path], out: Path | None) -> Iterator[RawVrt]:
         yield made
 
 
-def _raw(found: Found, source: Path, path: Path) -> RawVrt:
+def _raw(found: Found, source: Path, path: Path, registration: Registration) -> RawVrt:
     if found.error is not None:
         raise found.error
     data = found.read()
-    first = decode(data, found.source)
-    frames = [first, *(decode(data, found.source, block=number) for number in range(2, first.blocks + 1))]
+    read = partial(decode, data, found.source, registration=registration)
+    first = read()
+    frames = [first, *(read(block=number) for number in range(2, first.blocks + 1))]
     packed = data.startswith(b"\x1f\x8b")
     below = _relative(source.absolute(), path.absolute().parent)
     if packed:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import deflate
 import numpy as np
@@ -23,7 +23,7 @@ from hsrgeo.formats.header import HEADER_BYTES, pack_header, parse_header
 from hsrgeo.formats.names import FrameName, basename, parse_name, unrepeated
 from hsrgeo.formats.other import refuse_text
 from hsrgeo.model.frame import Frame
-from hsrgeo.model.grid import Grid, grid_for, grids
+from hsrgeo.model.grid import Grid, Registration, grid_for, grids
 from hsrgeo.model.header import PRODUCTS_BY_PTYPE, Header
 from hsrgeo.model.quantity import QUANTITIES
 
@@ -55,7 +55,9 @@ class Unpacked:
         return stored[::-1]  # stored south to north
 
 
-def decode(data: bytes, name: str, *, member: str | None = None, block: int = 1) -> Frame:
+def decode(
+    data: bytes, name: str, *, member: str | None = None, block: int = 1, registration: Registration = "point"
+) -> Frame:
     """Turn the bytes of a ``.bin.gz`` or ``.bin`` file into a frame.
 
     Args:
@@ -63,14 +65,17 @@ def decode(data: bytes, name: str, *, member: str | None = None, block: int = 1)
         name: Path of the file, or of the archive that holds it.
         member: Name inside the archive, or None for a plain file.
         block: Which block to take, counted from 1; nearly every file has one.
+        registration: What KMA's points are, see `Grid.registration`.
 
     Raises:
+        OptionsError: There is no such registration.
         FrameError: Whatever is wrong with it, with the place, what was expected and what was found.
     """
     own_name = basename(name if member is None else unrepeated(member))
     try:
         unpacked = unpack(data, own_name)
-        return _frame(unpacked, own_name, block)
+        frame = _frame(unpacked, own_name, block)
+        return frame if registration == "point" else replace(frame, grid=_grid(frame.header, registration))
     except FrameError as error:
         raise error.at(name, member) from error.__cause__
 
@@ -182,10 +187,10 @@ def _frame(unpacked: Unpacked, name: str, block: int) -> Frame:
     )
 
 
-def _grid(header: Header) -> Grid:
+def _grid(header: Header, registration: Registration = "point") -> Grid:
     if header.nz != 1:
         raise UnknownGridError("3-D composite", "one level (nz = 1)", f"{header.nz} levels")
-    return grid_for(header.map_code, header.nx, header.ny, header.dxy)
+    return grid_for(header.map_code, header.nx, header.ny, header.dxy, registration)
 
 
 def _block_count(length: int, grid: Grid) -> int:

@@ -8,14 +8,14 @@ import warnings
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar, get_args
 
 import numpy as np
 import pyproj
 from affine import Affine
 from numpy.typing import ArrayLike, NDArray
 
-from hsrgeo.errors import ClippedWarning, HsrGeoError, ProjectionError, UnknownGridError, WindowError
+from hsrgeo.errors import ClippedWarning, HsrGeoError, OptionsError, ProjectionError, UnknownGridError, WindowError
 from hsrgeo.model.window import Area, BBox, Center, Window
 
 _EDGE_POINTS = 257
@@ -27,6 +27,9 @@ _SNAP = 1e-6
 _AROUND = 1.0
 # ^ degrees: what a bbox holds farther than this from the grid is left out before projecting. A pole has no place in
 #   the projection, and far to the west the east begins.
+
+Registration = Literal["point", "corner"]
+"""What KMA's point of a cell is: its centre, or its south-west corner (KMA composite format, section 7)."""
 
 _Number = TypeVar("_Number", float, NDArray[np.float64])
 
@@ -74,6 +77,8 @@ class Grid:
     check_points: tuple[CheckPoint, ...] = field(default=(), compare=False)
     statistics: dict[str, dict[str, float]] = field(default_factory=dict, compare=False)
     """Minimum, maximum and mean of the cell centres' ``lon`` and ``lat`` in degrees, where KMA serves them."""
+    registration: Registration = field(default="point", compare=False)
+    """What the points that KMA serves are: the centres of the cells, or their south-west corners."""
 
     @property
     def cell_size_m(self) -> float:
@@ -311,18 +316,47 @@ MAIN_GRID = "kma-hb-500m"
 
 @cache
 def grids() -> dict[str, Grid]:
-    """Return every grid that hsrgeo knows, by name."""
+    """Return every grid that hsrgeo knows, by name: those of `projections_dir`, and then each registered by corner."""
     found = [_read_grid(path) for path in sorted(projections_dir().glob("*.toml"))]
-    return {grid.name: grid for grid in sorted(found, key=lambda grid: grid.cell_size_m)}
+    found.sort(key=lambda grid: grid.cell_size_m)
+    return {grid.name: grid for grid in (*found, *map(_by_corner, found))}
 
 
-def grid_for(map_code: int, width: int, height: int, cell_size_m: float) -> Grid:
+def grids_by(registration: Registration) -> tuple[Grid, ...]:
+    """Return the grids of a registration.
+
+    Raises:
+        OptionsError: There is no such registration.
+    """
+    if registration not in get_args(Registration):
+        raise OptionsError(f"registration {registration!r}: expected {' or '.join(get_args(Registration))}")
+    return tuple(grid for grid in grids().values() if grid.registration == registration)
+
+
+def _by_corner(grid: Grid) -> Grid:
+    """Return the same cells half a cell farther north-east, so that KMA's points are their south-west corners."""
+    t, half = grid.transform, grid.cell_size_m / 2
+    return replace(
+        grid,
+        name=f"{grid.name}-corner",
+        title=f"{grid.title}, by corner: half a cell north-east",
+        transform=Affine(t.a, t.b, t.c + half, t.d, t.e, t.f + half),
+        confidence="found in one HSP file of 2022; `hsrgeo sites` measures it",
+        check_points=(),
+        statistics={},
+        registration="corner",
+    )
+
+
+def grid_for(map_code: int, width: int, height: int, cell_size_m: float, registration: Registration = "point") -> Grid:
     """Return the grid that a header describes.
 
     Raises:
         UnknownGridError: No known grid has this map, size and cell size.
+        OptionsError: There is no such registration.
     """
-    for grid in grids().values():
+    known_grids = grids_by(registration)
+    for grid in known_grids:
         if (grid.map_code, grid.width, grid.height, grid.cell_size_m) == (
             map_code,
             width,
@@ -331,7 +365,7 @@ def grid_for(map_code: int, width: int, height: int, cell_size_m: float) -> Grid
         ):
             return grid
     known = "; ".join(
-        f"map {g.map_code}, {g.width} x {g.height} cells of {g.cell_size_m:g} m ({g.name})" for g in grids().values()
+        f"map {g.map_code}, {g.width} x {g.height} cells of {g.cell_size_m:g} m ({g.name})" for g in known_grids
     )
     raise UnknownGridError(
         "unknown grid", f"one of: {known}", f"map {map_code}, {width} x {height} cells of {cell_size_m:g} m"

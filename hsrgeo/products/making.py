@@ -10,7 +10,7 @@ from typing import Literal, get_args
 from hsrgeo.errors import ClippedWarning, OptionsError
 from hsrgeo.model.frame import Frame
 from hsrgeo.model.given import refuse_fractions
-from hsrgeo.model.grid import Grid
+from hsrgeo.model.grid import Grid, Registration
 from hsrgeo.model.window import Area, Window
 from hsrgeo.products.rain import KMA_LAW, Law, rain_frame
 from hsrgeo.products.warp import Target, Warp, warp_for
@@ -33,11 +33,14 @@ class Making:
     values: Values = "clean"
     target: Target | None = None
     block: int = 1
+    registration: Registration = "point"
+    """Of the frames as they are read, as `block` is."""
 
     def __post_init__(self) -> None:
         for name, given, known in (
             ("quantity", self.quantity, get_args(Content)),
             ("values", self.values, get_args(Values)),
+            ("registration", self.registration, get_args(Registration)),
         ):
             if given not in known:
                 raise OptionsError(f"{name} {given!r}: expected {' or '.join(known)}")

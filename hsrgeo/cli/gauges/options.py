@@ -77,7 +77,12 @@ Start = Annotated[
     typer.Option(metavar="TIME", help="Steps from here on; KST unless a zone is given.", rich_help_panel=_READ),
 ]
 End = Annotated[str | None, typer.Option(metavar="TIME", help="Steps that end by then.", rich_help_panel=_READ)]
-GridName = Annotated[str, typer.Option("--grid", metavar="NAME", help="As hsrgeo grids lists them.")]
+GridName = Annotated[
+    str,
+    typer.Option(
+        "--grid", metavar="NAME", help="As hsrgeo grids lists them; by -corner KMA's points are corners of cells."
+    ),
+]
 
 
 def reading_rules(

@@ -12,6 +12,7 @@ from hsrgeo.engine.options import ExportOptions
 from hsrgeo.engine.periods import PeriodLength, check_period
 from hsrgeo.engine.regions import Region
 from hsrgeo.errors import OptionsError
+from hsrgeo.model.grid import Registration
 from hsrgeo.model.times import FRAME_STEP, length_text, refuse_uneven
 from hsrgeo.model.window import BBox, Window
 from hsrgeo.products.rain import KMA_LAW, Law
@@ -58,6 +59,8 @@ class AccumulateOptions:
     """A and B of Z = A R^B."""
     block: int = 1
     """Block of the file, counted from 1; of frames only."""
+    registration: Registration = "point"
+    """As that of `ExportOptions`; of frames only."""
     region: str = ""
     """Of an exported folder that has several."""
     jobs: int = -1
@@ -98,5 +101,5 @@ class AccumulateOptions:
 
 _SHARED = {
     *("bbox", "window", "center", "size", "regions", "regions_field", "regions_encoding"),
-    *("start", "end", "every", "product", "zr", "block", "jobs"),
+    *("start", "end", "every", "product", "zr", "block", "registration", "jobs"),
 }

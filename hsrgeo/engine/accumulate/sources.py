@@ -14,7 +14,7 @@ from hsrgeo.engine.accumulate.options import AccumulateOptions
 from hsrgeo.engine.axis import kind_of_sources, product_guard
 from hsrgeo.engine.series.exported import Held, check_like, held_by
 from hsrgeo.engine.written.exported import exported_frames, read_exported
-from hsrgeo.engine.written.held import notes_on_held
+from hsrgeo.engine.written.held import notes_on_held, refuse_registration
 from hsrgeo.engine.written.home import home_of
 from hsrgeo.errors import HsrGeoError, OptionsError, SourceError, as_value
 from hsrgeo.model.frame import Frame
@@ -60,7 +60,7 @@ class FrameSource(SumSource):
 
     def open(self, found: Found) -> Frame:
         """Unpack a frame."""
-        return decode_found(found, self._options.block)
+        return decode_found(found, self._options.block, self._options.registration)
 
 
 class ExportSource(SumSource):
@@ -76,6 +76,7 @@ class ExportSource(SumSource):
     def __init__(self, source: Path, options: AccumulateOptions) -> None:
         if options.block != 1:
             raise OptionsError("block is for frames: which one an export holds was decided when it was made")
+        refuse_registration(options.registration)
         self._source, self._options = source, options
         self._lock = Lock()
         self._first: tuple[Held, Frame] | None = None

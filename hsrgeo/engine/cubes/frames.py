@@ -72,7 +72,7 @@ def first_shape(
             taken.append(of_found(one, "failed", error=one.error))
             continue
         try:
-            frame = decode_found(one, recipe.block)
+            frame = decode_found(one, recipe.block, recipe.registration)
             shape = shape_for(recipe.cut_frame(frame, recipe.cuts[0]), dict(kept))
         except HsrGeoError as error:
             taken.append(of_found(one, "failed", error=error))
@@ -101,7 +101,7 @@ def check_frames(entries: Sequence[Found | Outcome], recipe: Recipe, shape: Shap
 def _check_frame(found: Found, recipe: Recipe, shape: Shape, kind: Kind | None) -> Outcome:
     outcome = of_found(found, "ok")
     try:
-        frame = decode_found(found, recipe.block)
+        frame = decode_found(found, recipe.block, recipe.registration)
         if kind_of(frame) != kind:
             shape.check(recipe.cut_frame(frame, recipe.cuts[0]), outcome.label)
         return with_header(outcome, frame)

@@ -168,7 +168,7 @@ def stage_frames(
 def _stage_frame(found: Found, folder: Path, recipe: Recipe, shape: Shape, layouts: Sequence[Layout]) -> Outcome:
     outcome = of_found(found, "ok")
     try:
-        frame = decode_found(found, recipe.block)
+        frame = decode_found(found, recipe.block, recipe.registration)
         part = recipe.cut_frame(frame, recipe.cuts[0])
         shape.check(part, outcome.label)
         stage(part, frame.rank, folder, shape, layouts)

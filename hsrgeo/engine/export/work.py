@@ -59,7 +59,7 @@ def export_frame(task: Task, out: Place, recipe: Recipe) -> Outcome:
     found = task.found
     outcome = Outcome(found.source, found.member, found.told, "ok", stamp=task.stamp)
     try:
-        frame = decode_found(found, recipe.block)
+        frame = decode_found(found, recipe.block, recipe.registration)
         outcome = with_header(outcome, frame)
         told = found.told or FrameName(frame.product, frame.kind, frame.time)
         files = list(files_of(frame, told, recipe))  # all or none: an area that does not fit writes nothing

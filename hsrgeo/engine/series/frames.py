@@ -21,6 +21,7 @@ from hsrgeo.engine.workers.memory import keep_freed_memory
 from hsrgeo.engine.workers.parallel import in_batches, run_parallel
 from hsrgeo.errors import FrameError, HsrGeoError, OptionsError
 from hsrgeo.model.frame import Frame
+from hsrgeo.model.grid import Registration
 from hsrgeo.reading import decode_found
 from hsrgeo.sources.found import Found, reading
 from hsrgeo.sources.scan import scan
@@ -53,7 +54,7 @@ class FrameReader(Reader):
             first, grid = None, None
             for one in listed:
                 try:
-                    grid = decode_found(one, options.block).grid
+                    grid = decode_found(one, options.block, options.registration).grid
                 except HsrGeoError as error:
                     yield of_found(one, "failed", error=error), None
                     continue
@@ -63,23 +64,25 @@ class FrameReader(Reader):
                 return
             kept = folder / "weights.npz"
             self.place(grid).save(kept)
-            task = partial(_work, job=sampling_of(options, kept, grid), block=options.block)
+            task = partial(
+                _work, job=sampling_of(options, kept, grid), block=options.block, registration=options.registration
+            )
             batches = in_batches(chain([first], listed), _BATCH)
             with closing(run_parallel(task, batches, count_workers(options.jobs))) as results:
                 for batch in results:
                     yield from batch
 
 
-def _work(batch: Sequence[Found], job: Sampling, block: int) -> list[Sampled]:
+def _work(batch: Sequence[Found], job: Sampling, block: int, registration: Registration) -> list[Sampled]:
     keep_freed_memory()
-    return [_sampled(found, job, block) for found in batch]
+    return [_sampled(found, job, block, registration) for found in batch]
 
 
-def _sampled(found: Found, job: Sampling, block: int) -> Sampled:
+def _sampled(found: Found, job: Sampling, block: int, registration: Registration) -> Sampled:
     begun = time.perf_counter()
     outcome = of_found(found, "ok")
     try:
-        frame = decode_found(found, block)
+        frame = decode_found(found, block, registration)
         if frame.grid != job.grid:
             raise other_grid(job.grid, frame.grid, found.source, found.member)  # noqa: TRY301
         numbers = _numbers(frame, job, found)

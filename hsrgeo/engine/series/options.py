@@ -16,7 +16,7 @@ from hsrgeo.cube.weights import PointMethod, Weights
 from hsrgeo.engine.options import count_workers
 from hsrgeo.engine.periods import PeriodLength, check_period
 from hsrgeo.errors import OptionsError
-from hsrgeo.model.grid import Grid
+from hsrgeo.model.grid import Grid, Registration, grids_by
 from hsrgeo.model.times import FRAME_STEP, refuse_uneven
 from hsrgeo.products.rain import KMA_LAW, Law, as_law
 from hsrgeo.sources.select import Selection
@@ -74,6 +74,8 @@ class SeriesOptions:
     """Only this product, such as HSR."""
     block: int = 1
     """Block of the file, counted from 1; of frames only."""
+    registration: Registration = "point"
+    """As that of `ExportOptions`; of frames only."""
     region: str = ""
     """Of an exported folder that has several."""
     jobs: int = -1
@@ -87,6 +89,7 @@ class SeriesOptions:
         law = as_law(self.zr)
         if self.block < 1:
             raise OptionsError(f"block {self.block}: blocks are counted from 1")
+        grids_by(self.registration)
         if not _METHOD.fullmatch(self.method):
             raise OptionsError(f"method {self.method!r}: expected nearest, nearest-K as in nearest-9, or bilinear")
         if self.quantity not in POINT_COLUMNS:

@@ -15,7 +15,7 @@ from hsrgeo.cube.places import Polygons
 from hsrgeo.cube.weights import Weights
 from hsrgeo.engine.outcome import Outcome
 from hsrgeo.engine.series.options import Content, SeriesOptions
-from hsrgeo.engine.written.held import notes_on_held
+from hsrgeo.engine.written.held import notes_on_held, refuse_registration
 from hsrgeo.engine.written.home import home_of
 from hsrgeo.errors import FrameError, OptionsError
 from hsrgeo.model.grid import Grid, grids
@@ -101,6 +101,7 @@ class OutputReader(Reader):
         self.source = source
         if options.block != 1:
             raise OptionsError("block is for frames: which one a cube or an export holds was decided when it was made")
+        refuse_registration(options.registration)
 
     def check_held(self, quantity: Quantity, grid: Grid, law: str) -> None:
         """Refuse a quantity that is not what is asked for, and note where numbers are others than those of frames.

@@ -231,7 +231,7 @@ def _check_frame(task: Task, out: Place, recipe: Recipe) -> Checked:
     line = task.line
     known = task.label == line.label
     try:
-        frame = decode_found(task.found, recipe.block)
+        frame = decode_found(task.found, recipe.block, recipe.registration)
         if line.status == "failed":
             return _check_failed(task, frame, recipe)
         if not known and frame.crc32 != line.crc32:

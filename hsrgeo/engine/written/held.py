@@ -5,8 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 
 from hsrgeo.errors import OptionsError
+from hsrgeo.model.grid import Registration
 from hsrgeo.model.quantity import RAIN, Quantity
 from hsrgeo.products.rain import KMA_LAW, Law
+
+
+def refuse_registration(registration: Registration) -> None:
+    """Refuse another registration than the default for what was placed already.
+
+    Raises:
+        OptionsError: It is another.
+    """
+    if registration != "point":
+        raise OptionsError("registration is for frames: where a cube or an export lies was decided when it was made")
 
 
 def notes_on_held(
