@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -1142,3 +1143,28 @@ def test_an_area_outside_the_chosen_grid_is_wrong_usage(save: Save, stations: Pa
     assert (fine.exit_code, coarse.exit_code) == (0, 0), fine.stderr + coarse.stderr
     notes = [json.loads(made.stdout)["notes"][0] for made in (fine, coarse)]
     assert ["kma-hb-500m" in notes[0], "kma-hb-1km" in notes[1]] == [True, True]
+
+
+# --- what columns of KMA's tables are
+
+
+def test_a_flag_of_quality_makes_a_reading_missing(save: Save) -> None:
+    rows = "2022-06-09 12:00,108,서울,,9\n2022-06-09 13:00,108,서울,,\n2022-06-09 14:00,108,서울,2.5,0\n"
+    path = save("일시,지점,지점명,강수량(mm),강수량 QC플래그\n" + rows + "2022-06-09 15:00,108,서울,3.0,9\n")
+    readings = read(path, empty="zero")  # the flag column is not taken for the rain either
+    depths = [float(readings.depths_mm[time][0]) for time in readings.times]
+    assert depths == pytest.approx([math.nan, 0.0, 2.5, math.nan], nan_ok=True)
+    assert (readings.counts["missing"], readings.counts["zero"]) == (2, 1)
+
+
+@pytest.mark.parametrize("column", ["RN-60m", "RN-DAY", "RN-12H", "일강수량(mm)", "누적강수량(mm)", "rain_accumulated"])
+def test_sums_over_other_times_are_no_readings_of_a_minute(save: Save, column: str) -> None:
+    path = save(f"time,name,{column}\n2022-06-09 12:00,서울,1.0\n")
+    with pytest.raises(OptionsError, match="not of a step of 1min"):
+        read(path, step=timedelta(minutes=1))
+
+
+@pytest.mark.parametrize(("column", "hours"), [("RN-60m", 1), ("RN-1H", 1), ("일강수량(mm)", 24), ("강수량(mm)", 1)])
+def test_sums_over_a_step_are_its_readings(save: Save, column: str, hours: int) -> None:
+    path = save(f"time,name,{column}\n2022-06-10 00:00,서울,1.0\n")
+    assert read(path, step=timedelta(hours=hours)).counts["used"] == 1

@@ -24,7 +24,8 @@ def test_every_dependency_is_listed_with_its_licence(name: str) -> None:
         stated = metadata(name)
     except PackageNotFoundError:
         pytest.skip(f"{name} is not installed here")
-    kinds = [stated.get("License-Expression") or "", stated.get("License") or "", *(stated.get_all("Classifier") or ())]
+    fields = ("License-Expression", "License", "Classifier")
+    kinds = [kind for field in fields for kind in stated.get_all(field) or ()]
     told = " ".join(kind for kind in kinds if len(kind) < 200 and not kind.startswith("Programming"))
     if re.search(r"L?GPL|Lesser General Public", told):
         assert "GPL" in rows[0]

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from hsrgeo.errors import OptionsError
 from hsrgeo.model.times import KST, length_text, on_step, parse_time, usual_step
+from hsrgeo.sources.gauge_columns import BAD_FLAG, NO_READING, flag_of, is_flag, refuse_other_sums
 from hsrgeo.sources.gauge_csv import BadRows, iso_time, separator_of
 from hsrgeo.sources.gauge_rules import ReadingRules, Unit
 from hsrgeo.sources.texts import refuse_special
@@ -27,7 +28,7 @@ _NO_VALUE = {*_TIMES, *_NAMES, "lon", "lat", "지점"}
 _RATE_MARKS, _DEPTH_MARKS = ("mm_h", "mm/h", "mmh", "mm h-1"), ("_mm", "(mm)")
 _DAY_DIGITS = 8  # of a time: less is a month, which is a span
 _TOLD = 10  # names that a message lists
-_NO_NUMBER = ("nan", "na", "n/a", "null", "none", "-", "--")
+_NO_NUMBER = (NO_READING, "na", "n/a", "null", "none", "-", "--")
 
 
 @dataclass(slots=True)
@@ -142,13 +143,16 @@ class _Taking:
         self._time, self._zone = lowered.index(zone), UTC if zone == "time_utc" else KST
         self._name = next((lowered.index(name) for name in _NAMES if name in lowered), None)
         self._columns = len(header)
+        self._flag: int | None = None
         self._moments: dict[str, datetime | str | None] = {}
         if self._name is None:
             self._values = self._of_gauges(path, header, lowered)
         else:
             value = _value_column(path, header, lowered, rules.column)
             _check_unit(path, header[value], rules.unit)
+            refuse_other_sums(path, header[value], rules.step)
             self._values = {value: ""}
+            self._flag = flag_of(header[value], header)
 
     def _of_gauges(self, path: str, header: Sequence[str], lowered: Sequence[str]) -> dict[int, str]:
         if self._rules.column is not None:
@@ -179,7 +183,8 @@ class _Taking:
                 self._readings.counts["unknown"] += 1
                 self._readings.unknown.setdefault(name)
             else:
-                self._put(line, name, moment, number, cells[at] if at < len(cells) else "")
+                is_bad = self._flag is not None and self._flag < len(cells) and cells[self._flag].strip() == BAD_FLAG
+                self._put(line, name, moment, number, NO_READING if is_bad else cells[at] if at < len(cells) else "")
         return None
 
     def _put(self, line: int, name: str, moment: datetime, number: int, text: str) -> None:
@@ -264,7 +269,7 @@ def _value_column(path: str, header: Sequence[str], lowered: Sequence[str], want
         if plain in lowered:
             return lowered.index(plain)
         raise OptionsError(f"{path}, line 1: has no column {wanted!r}; found {_told(header)}")
-    others = [at for at, name in enumerate(lowered) if name and name not in _NO_VALUE]
+    others = [at for at, name in enumerate(lowered) if name and name not in _NO_VALUE and not is_flag(name)]
     if len(others) != 1:
         found = "several could be it" if others else "none is there"
         choose = "choose by --column"
