@@ -652,7 +652,7 @@ def test_a_bug_says_so_without_a_traceback(source: Path, monkeypatch: pytest.Mon
     [
         (
             OSError(errno.ESTALE, "Stale file handle", "/data/out\n"),
-            "/data/out\n: Stale file handle (ESTALE in hsrgeo.cli.info.info); see whether disk and network are sound",
+            "/data/out\\n: Stale file handle (ESTALE in hsrgeo.cli.info.info); see whether disk and network are sound",
         ),
         (
             TimeoutError(errno.ETIMEDOUT, "Connection timed out"),
