@@ -809,7 +809,6 @@ def test_polygons_share_the_box_among_the_gauges(stations: Path, tmp_path: Path)
     assert made.gauges == 5
     features = json.loads(out.read_text(encoding="utf-8"))["features"]
     assert [feature["properties"]["name"] for feature in features] == list(SPOT_NAMES)
-    window = GRID.crop(GRID.window_for(hsrgeo.BBox(west, south, east, north)))
     shapes = []
     for feature in features:
         (ring,) = feature["geometry"]["coordinates"]
@@ -818,10 +817,15 @@ def test_polygons_share_the_box_among_the_gauges(stations: Path, tmp_path: Path)
         area = pyproj.Geod(ellps="WGS84").polygon_area_perimeter(lon, lat)[0]
         assert area > 0  # counter-clockwise, as GeoJSON wants shells
         assert feature["properties"]["area_km2"] == pytest.approx(area / 1e6, abs=0.002)
-    left, bottom, right, top = window.bounds
-    assert sum(shape.area for shape in shapes) == pytest.approx((right - left) * (top - bottom), rel=1e-6)
+    corners = np.concatenate([np.array(feature["geometry"]["coordinates"][0]) for feature in features])
+    assert [*corners.min(axis=0), *corners.max(axis=0)] == pytest.approx([west, south, east, north], abs=2e-6)
+    along = np.linspace(west, east, 200)  # parallels are no geodesics
+    lons, lats = np.concatenate([along, along[::-1]]), np.repeat([south, north], 200)
+    on_ground = pyproj.Geod(ellps="WGS84").polygon_area_perimeter(lons, lats)[0] / 1e6
+    assert sum(feature["properties"]["area_km2"] for feature in features) == pytest.approx(on_ground, rel=1e-5)
     gauges = np.column_stack(GRID.project(*np.array([cell(*spot) for spot in SPOTS]).T))
-    points = np.random.default_rng(3).uniform((left + 1, bottom + 1), (right - 1, top - 1), (300, 2))
+    inside = np.random.default_rng(3).uniform((west, south), (east, north), (300, 2))
+    points = np.column_stack(GRID.project(*inside.T))
     for point in points:
         nearest = np.hypot(*(gauges - point).T).argmin()
         assert shapes[nearest].distance(shapely.Point(point)) < 0.2

@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 
 from hsrgeo.errors import MissingExtraError
 from hsrgeo.model.grid import Grid
+from hsrgeo.model.window import BBox
 from hsrgeo.products.interpolate import EXTRA, Floats, Network
+from hsrgeo.products.places import outline
 
 _STEP_M = 1000.0
 # ^ longest piece of an edge: straight in the projection, it is an arc in degrees, and stays within 0.1 m of one
@@ -19,13 +21,13 @@ _DIGITS = 7  # of degrees: a centimetre
 _GEOD = pyproj.Geod(ellps="WGS84")  # areas are those on the ground: on the map of Korea they are 4 % less
 
 
-def thiessen_geojson(gauges: Network, whole: Grid, part: Grid) -> bytes:
-    """Return GeoJSON features: a polygon for each place that has one in a part of the grid.
+def thiessen_geojson(gauges: Network, whole: Grid, box: BBox | None = None) -> bytes:
+    """Return GeoJSON features: a polygon for each place that has one in a box.
 
     Args:
         gauges: On the whole grid.
         whole: The grid; polygons end at its edge.
-        part: The crop that is wanted.
+        box: They end at its edges too, which are parallels and meridians; None for no box.
 
     Raises:
         MissingExtraError: shapely is not installed.
@@ -35,7 +37,8 @@ def thiessen_geojson(gauges: Network, whole: Grid, part: Grid) -> bytes:
     for name, place in zip(gauges.names, gauges.place.tolist(), strict=True):
         if place >= 0:
             names.setdefault(place, []).append(name)
-    frame, cut = shapely.box(*whole.bounds), shapely.box(*part.bounds)
+    frame = shapely.box(*whole.bounds)
+    cut = frame if box is None else shapely.Polygon(np.column_stack(whole.project(*_edges(box))))
     cells = [frame]
     if len(gauges.xy) > 1:
         points = shapely.multipoints(gauges.xy)
@@ -47,6 +50,12 @@ def thiessen_geojson(gauges: Network, whole: Grid, part: Grid) -> bytes:
             features.append(_feature(shapely, whole, names[place], gauges.xy[place], piece))
     document = {"type": "FeatureCollection", "features": features}
     return (json.dumps(document, ensure_ascii=False, separators=(",", ":")) + "\n").encode()
+
+
+def _edges(box: BBox) -> tuple[Floats, Floats]:
+    """Return longitudes and latitudes along the edges of a box: a parallel is an arc on the grid."""
+    lat, lon = outline(box.east - box.west, box.north - box.south, box.west, box.south)
+    return lon, lat
 
 
 def _feature(shapely: Any, grid: Grid, names: list[str], xy: Floats, piece: Any) -> dict[str, Any]:  # noqa: ANN401

@@ -44,8 +44,7 @@ def thiessen_polygons(
     Args:
         gauges: CSV file with name, lon and lat, or what was read of one.
         out: The file, ``.geojson`` or ``.json``, in degrees; what is there already is replaced.
-        bbox: (west, south, east, north) [degrees]: polygons end at the window of whole cells that covers it. None is
-            the whole grid.
+        bbox: (west, south, east, north) [degrees]: polygons end at its edges. None is the whole grid.
         grid: Name of the composites' grid.
         encoding: Of a CSV that is not UTF-8, such as CP949.
 
@@ -68,7 +67,7 @@ def thiessen_polygons(
         notes.append(f"gauges that share a place, and their polygon: {len(shared):,} ({', '.join(shared)})")
     if not len(placed.xy):
         raise OptionsError(f"no gauge lies on the grid {grid}")
-    window, clipped = asked_window(whole, None if bbox is None else as_bbox(bbox))
-    notes += clipped
-    write_file(path, thiessen_geojson(placed, whole, whole.crop(window)))
+    box = None if bbox is None else as_bbox(bbox)
+    notes += asked_window(whole, box)[1]
+    write_file(path, thiessen_geojson(placed, whole, box))
     return ThiessenPolygons(path, len(placed.xy), notes)
