@@ -141,7 +141,11 @@ def test_a_run_of_this_machine_that_lives_is_waited_for_however_silent_it_is(out
         Manifest(out)
 
 
-@pytest.mark.parametrize("pid", [NO_PROCESS, 1, os.getpid(), -1, "text", 1 << 70])
+@pytest.mark.parametrize(
+    "pid",
+    [NO_PROCESS, 1, os.getpid(), -1, "text", 1 << 70],
+    ids=["none", "init", "this", "negative", "text", "too large"],
+)
 def test_neither_a_host_name_nor_a_process_id_tells_that_a_run_elsewhere_is_dead(out: Place, pid: object) -> None:
     lock_of(out).write_bytes(told(pid=pid, machine="another"))
     before = lock_of(out).read_bytes()

@@ -64,9 +64,29 @@ def open_cube(path: Path, view: View) -> xr.Dataset:
         dataset = dataset.drop_vars([name for name in ("lon", "lat") if name in dataset.variables])
     decoded = xr.decode_cf(dataset)
     decoded.encoding["source"] = str(path)
-    if view.chunks is None or view.chunks == "auto":
+    for variable in decoded.variables.values():
+        variable.encoding = {key: value for key, value in variable.encoding.items() if key in _CF_ENCODING}
+    if view.chunks is None:
         return decoded
-    return decoded.chunk(view.chunks)
+    return _evenly_chunked(decoded) if view.chunks == "auto" else decoded.chunk(view.chunks)
+
+
+_CF_ENCODING = ("dtype", "scale_factor", "add_offset", "_FillValue", "units", "calendar", "source")
+# ^ what a dataset keeps of how it was stored: chunks, shards and codecs of one format are refused by another
+
+
+def _evenly_chunked(dataset: xr.Dataset) -> xr.Dataset:
+    """Return a dataset whose chunks Zarr takes: all of one length but a shorter last one, also after a cut."""
+    made = {}
+    for name, array in dataset.variables.items():
+        uneven = {
+            dim: max(sizes)
+            for dim, sizes in array.chunksizes.items()
+            if any(size != sizes[0] for size in sizes[:-1]) or sizes[-1] > sizes[0]
+        }
+        if uneven:
+            made[name] = array.chunk(uneven)
+    return dataset.assign(made) if made else dataset
 
 
 def packed_cube(path: Path, layout: str | None = None, *, chunks: Any = "auto") -> xr.Dataset:  # noqa: ANN401
