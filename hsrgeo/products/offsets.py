@@ -1,7 +1,8 @@
 """The offset that fits of several radars, methods and frames say together, how sure it is, and what it means.
 
-Errors are those of leaving one radar out at a time. Residuals alone would promise a hundredth of a cell, but a radar
-whose place in the table is 100 m wrong moves its circle by a fifth of a cell, and all its frames alike.
+Errors are those of leaving one radar out at a time, and no less than the table of sites allows. Residuals alone would
+promise a hundredth of a cell, but a radar whose place is 100 m wrong moves its circle by a fifth of a cell, and all its
+frames alike.
 """
 
 from __future__ import annotations
@@ -153,7 +154,8 @@ def _offset(fits: Sequence[SiteFit], methods: Mapping[Method, float], cell_size_
     errors = np.full(2, np.inf)
     if len(radars) >= _FEWEST:
         left = np.array([without(code) for code in radars])
-        errors = np.sqrt((len(radars) - 1) / len(radars) * np.sum((left - left.mean(axis=0)) ** 2, axis=0))
+        jackknife = np.sqrt((len(radars) - 1) / len(radars) * np.sum((left - left.mean(axis=0)) ** 2, axis=0))
+        errors = np.maximum(jackknife, SITES_M / cell_size_m / math.sqrt(len(radars)))  # few may agree by chance
     return Offset(float(east), float(north), float(errors[0]), float(errors[1]), tuple(radars))
 
 
