@@ -663,3 +663,11 @@ def test_a_tile_of_one_code_is_packed_as_small_as_can_be(code: int, shape: tuple
     tile = np.zeros((256, 256), np.int16)  # what lies beyond the picture has no differences
     tile[: shape[0], 0] = code  # TIFF's predictor: each cell less the one before, and the first as it is
     assert tiles._constant_tile(code, shape, 256, "deflate") == deflate.zlib_compress(tile.data, 12)
+
+
+def test_a_name_of_another_format_is_refused(part: Frame, tmp_path: Path) -> None:
+    with pytest.raises(OptionsError, match=r"x\.png: a COG ends in \.tif or \.tiff"):
+        part.to_cog(tmp_path / "x.png")
+    with pytest.raises(OptionsError, match=r"x\.tif: a PNG ends in \.png"):
+        part.to_png(tmp_path / "x.tif")
+    assert not list(tmp_path.iterdir())

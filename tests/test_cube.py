@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from hsrgeo.engine.options import ExportOptions
 from hsrgeo.engine.outcome import Outcome
 from hsrgeo.engine.simulate import write_simulation
-from hsrgeo.errors import FrameError, ManifestError, NoRoomError, OptionsError, OutputExistsError, SourceError
+from hsrgeo.errors import ManifestError, NoRoomError, OptionsError, OutputExistsError, SourceError
 from hsrgeo.model.grid import grids
 from hsrgeo.model.window import Window
 from hsrgeo.products.rain import rain_frame
@@ -250,14 +250,45 @@ def test_other_grids_products_and_quantities_are_never_mixed(make_file: MakeFile
     (folder / frame_name()).write_bytes(make_file())
     large = make_file(np.zeros((2881, 2305), np.int16), dxy=500, time=TIME + STEP)
     (folder / frame_name(TIME + STEP)).write_bytes(large)
-    (folder / frame_name(TIME + 2 * STEP, product="CPP")).write_bytes(make_file(time=TIME + 2 * STEP))
     sources = [folder / frame_name(), folder]
     outcomes = made(sources, tmp_path / "a.zarr", options())
-    assert sorted(outcome.status for outcome in outcomes) == ["failed", "failed", "ok"]
-    errors = [outcome.error for outcome in made(sources, tmp_path / "a.zarr", options()) if outcome.error]
-    assert all(isinstance(error, FrameError) for error in errors)
-    assert sorted(str(error).partition(" than")[0].rpartition("other ")[2] for error in errors) == ["grid", "product"]
+    assert sorted(outcome.status for outcome in outcomes) == ["failed", "ok"]
+    other = tmp_path / frame_name(TIME + 2 * STEP, product="CPP")
+    other.write_bytes(make_file(time=TIME + 2 * STEP))
+    errors = [outcome.error for source in (folder, other) for outcome in made([source], tmp_path / "a.zarr", options())]
+    assert [str(error).partition(" than")[0].rpartition("other ")[2] for error in errors if error] == [
+        "grid",
+        "product",
+    ]
     assert packed(tmp_path / "a.zarr").shape == (1, 290, 300)
+
+
+def test_two_products_are_refused_before_anything_is_read(
+    make_file: MakeFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for product in ("HSR", "HSP"):
+        (folder / frame_name(product=product)).write_bytes(make_file())
+    monkeypatch.setattr("hsrgeo.engine.cubes.frames.decode_found", lambda *_: pytest.fail("read"))
+    with pytest.raises(OptionsError, match="the sources hold HSP and HSR: choose one with --product"):
+        made([folder], tmp_path / "a.zarr", options())
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in"]
+
+
+def test_every_reader_knows_the_numbers_of_a_cube(make_file: MakeFile, tmp_path: Path) -> None:
+    # As compliance-checker has it: no fill value on coordinates (CF 2.5.1), and no integer of 64 bits.
+    frame = tmp_path / frame_name()
+    frame.write_bytes(make_file())
+    for out in (tmp_path / "a.zarr", tmp_path / "a.nc"):
+        made([frame], out, options())
+        with xr.open_dataset(out, decode_times=False, mask_and_scale=False) as dataset:
+            kinds = {str(name): variable.dtype.str[1:] for name, variable in dataset.variables.items()}
+            assert "i8" not in kinds.values()
+            assert (kinds["time"], kinds["created"], kinds["source_crc32"]) == ("i4", "f8", "f8")
+            assert [name for name in ("x", "y", "time", "lon", "lat") if "_FillValue" in dataset[name].attrs] == []
+            assert int(dataset["source_crc32"][0]) == open_frame(frame).crc32
+            assert int(dataset["created"][0]) == int((TIME + timedelta(minutes=6, seconds=42)).timestamp())
 
 
 def test_nothing_sound_makes_no_cube(make_file: MakeFile, tmp_path: Path) -> None:

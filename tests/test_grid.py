@@ -264,6 +264,10 @@ def test_a_cell_of_a_crop_is_where_it_was(data: st.DataObject, grid: Grid, row: 
 def test_index_is_the_inverse_of_xy(data: st.DataObject, grid: Grid, row: int, col: int) -> None:
     crop = grid.crop(data.draw(windows(grid.width, grid.height)))
     x, y = crop.xy(row, col)
+    if not (0 <= row < crop.height and 0 <= col < crop.width):
+        with pytest.raises(WindowError, match="lies outside"):
+            crop.index(x, y)
+        return
     assert crop.index(x, y) == (row, col)
     # anywhere in the cell, up to a millimetre from its border
     reach = grid.cell_size_m / 2 - 0.001
@@ -608,3 +612,16 @@ def test_a_square_reaching_outside_is_an_error() -> None:
 def test_a_center_that_cannot_be_projected_is_an_error_of_the_grid() -> None:
     with pytest.raises(GridError, match=r"126.0, -90.0"):
         FINE.window_for(Center(126.0, -90.0, 1))
+
+
+def test_degrees_are_never_taken_for_metres() -> None:
+    grid = grids()["kma-hb-500m"]
+    with pytest.raises(WindowError, match="index_lonlat takes degrees"):
+        grid.index(126.98, 37.57)  # Seoul's, 96 km from the cell that holds x = 127 m, y = 38 m
+    row, col = grid.index_lonlat(126.98, 37.57)
+    x, y = grid.project(126.98, 37.57)
+    assert (row, col) == grid.index(float(x), float(y))
+    lon, lat = grid.lonlat(row, col)
+    assert (abs(float(lon) - 126.98), abs(float(lat) - 37.57)) < (0.003, 0.003)  # half a cell is 250 m
+    with pytest.raises(WindowError, match=r"2, 48 \(longitude, latitude\) lies outside kma-hb-500m"):
+        grid.index_lonlat(2, 48)

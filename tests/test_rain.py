@@ -136,3 +136,17 @@ def test_other_quantities_are_no_rain(frame_of: MakeFrame, code: int) -> None:
         rain_frame(frame_of([[0, 100]], QUANTITIES[code]))
     assert caught.value.found == QUANTITIES[code].name
     assert caught.value.source == frame_name()
+
+
+def test_a_law_is_two_numbers_or_an_error(frame_of: MakeFrame) -> None:
+    # Z = 300 R^1.4: 38.7712 dBZ is 10 mm/h
+    assert rain_frame(frame_of([[3877]]), (300, 1.4)).stored.tolist() == [[1000]]
+    with pytest.raises(OptionsError, match="Z-R law 200: expected two numbers, A and B"):
+        rain_frame(frame_of([[3877]]), 200)  # type: ignore[arg-type] # the point of it
+
+
+def test_rain_is_0_where_dry_and_made_once(frame_of: MakeFrame) -> None:
+    rain = rain_frame(frame_of([[-30000, -25000, 3500]]))
+    assert np.isnan(rain.physical()[0, 0])
+    assert rain.physical()[0, 1:].tolist() == [0, np.float32(5.62)]  # 35 dBZ is 5.615 mm/h, to the nearest 0.01
+    assert dict(rain_frame(rain).derived) == {"RAIN_LAW": "Z = 200 R^1.6"}

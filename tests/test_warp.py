@@ -26,7 +26,7 @@ from hsrgeo.products.places import Lattice, Places, cells_of, typical_side
 from hsrgeo.products.rain import rain_frame
 from hsrgeo.products.resample import Boxes
 from hsrgeo.products.synthetic import Scene, synthetic_bytes
-from hsrgeo.products.warp import MOST_CELLS, Resampling, Target, Warp, as_target, warp_for
+from hsrgeo.products.warp import MOST_CELLS, Resampling, Target, Warp, as_target, warp_for, warp_frame
 from tests.conftest import NX, NY, TIME, MakeFile, Pixels, frame_name
 from tests.other_gdal import needs_gdal
 
@@ -773,3 +773,12 @@ def test_warps_are_kept_as_far_as_memory_allows(monkeypatch: pytest.MonkeyPatch)
 
 
 _MADE = warp._made
+
+
+def test_a_frame_is_warped_to_a_crs_by_its_name(frame: Frame) -> None:
+    named = warp_frame(frame, "EPSG:5179", (126.7, 37.4, 127.2, 37.7))
+    asked = warp_frame(frame, as_target("EPSG:5179"), BBox(126.7, 37.4, 127.2, 37.7))
+    assert np.array_equal(named.stored, asked.stored)
+    assert named.grid == asked.grid
+    with pytest.raises(OptionsError, match="projection 'Seoul' is not known"):
+        warp_frame(frame, "Seoul")

@@ -25,7 +25,7 @@ import zarr
 from numpy.typing import NDArray
 
 from hsrgeo.cube.backend import missing_variable
-from hsrgeo.cube.cf import NO_TIME, coordinates, time_variable, times_of, values_attrs
+from hsrgeo.cube.cf import coordinates, time_variable, times_of, values_attrs
 from hsrgeo.cube.extra import need
 from hsrgeo.cube.store import SERIES_SIDE, Layout, Shape, read_band
 from hsrgeo.cube.stored import packed_cube, values_name
@@ -103,7 +103,7 @@ def kept_in(out: Path) -> Kept:
     with packed_cube(out, chunks=None) as dataset:
         values_name(dataset, out)
         try:
-            created = [0 if value == NO_TIME else int(value) for value in dataset["created"].values]
+            created = [int(value) if value >= 0 else 0 for value in dataset["created"].values]  # NaN: not known
             return Kept(
                 times=times_of(dataset["time"].values),
                 ranks=[
@@ -126,10 +126,13 @@ def template(plan: Plan, layout: Layout) -> xr.Dataset:
     shape, times = plan.shape, [slot.time for slot in plan.slots]
     coords: dict[str, Any] = coordinates(shape.grid, times, lonlat=True)
     coords["station_count"] = ("time", np.array([slot.rank.stations for slot in plan.slots], np.int16), _COUNT)
-    created = np.array([slot.rank.created or NO_TIME for slot in plan.slots], np.int64)
+    # Not every reader has integers of 64 bits; a double holds each second and each CRC-32 exactly.
+    created = np.array([slot.rank.created or np.nan for slot in plan.slots], np.float64)
     coords["created"] = time_variable("time", created, "", "creation of the composite (UTC)")
-    coords["created"].attrs |= {"units": "seconds since 1970-01-01 00:00:00", "_FillValue": np.int64(NO_TIME)}
-    coords["source_crc32"] = ("time", np.array([slot.rank.crc32 for slot in plan.slots], np.int64), _CRC32)
+    coords["created"].attrs |= {"units": "seconds since 1970-01-01 00:00:00", "_FillValue": np.nan}
+    coords["source_crc32"] = xr.Variable(
+        "time", np.array([slot.rank.crc32 for slot in plan.slots], np.float64), _CRC32, {"_FillValue": None}
+    )
     gaps = {}
     if plan.missing:
         coords["missing_times"] = missing_variable(plan.missing)
@@ -200,9 +203,8 @@ def _write_template(plan: Plan, layout: Layout) -> None:
     encoding: dict[str, Any] = {plan.shape.name: values, "lon": {"chunks": (height, width)}}
     encoding["lat"] = encoding["lon"].copy()
     for name in dataset.variables:
-        encoding.setdefault(str(name), {})["compressors"] = _compressors(
-            plan.zarr_format, smooth=name in ("lon", "lat")
-        )
+        encoding[str(name)] = dataset[name].encoding | encoding.get(str(name), {})  # else that of the variable is lost
+        encoding[str(name)]["compressors"] = _compressors(plan.zarr_format, smooth=name in ("lon", "lat"))
     dataset.to_zarr(
         plan.group(plan.part, layout),
         mode="w",

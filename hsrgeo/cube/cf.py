@@ -29,8 +29,6 @@ from hsrgeo.writers.tags import LICENCE
 
 GRID_MAPPING = "spatial_ref"
 TIME_UNITS = "minutes since 1970-01-01 00:00:00"
-NO_TIME = np.iinfo(np.int64).min
-"""Packed time that is not known."""
 DEGREE_STEP = 1e-6
 """Degrees (11 cm): longitudes and latitudes are packed in these. A cell's place to the last digit is in x and y."""
 LICENCE_ID = "LicenseRef-KOGL-1"
@@ -45,9 +43,9 @@ _STANDARD = {
 # ^ standard name, unit and long name; rates by mass, for CF wants those of a flux
 
 
-def minutes(times: Iterable[datetime]) -> NDArray[np.int64]:
-    """Return times as `TIME_UNITS` has them."""
-    return np.array([int(time.timestamp()) // 60 for time in times], np.int64)
+def minutes(times: Iterable[datetime]) -> NDArray[np.int32]:
+    """Return times as `TIME_UNITS` has them: 32 bits reach beyond the year 6000, and every reader knows them."""
+    return np.array([int(time.timestamp()) // 60 for time in times], np.int32)
 
 
 def times_of(packed: Iterable[int]) -> list[datetime]:
@@ -115,13 +113,15 @@ def coordinates(grid: Grid, times: Sequence[datetime], *, lonlat: bool) -> dict[
         GRID_MAPPING: variable((), np.int32(0), grid_mapping_attrs(grid)),
     }
     coords["time"].attrs["axis"] = "T"
+    for name in ("x", "y"):
+        coords[name].encoding["_FillValue"] = None  # CF 1.11, section 2.5.1: none for coordinates; xarray adds NaN
     if lonlat:
         for name, degrees in zip(("lon", "lat"), packed_degrees(grid), strict=True):
             coords[name] = variable(("y", "x"), degrees, _DEGREES[name])
     return coords
 
 
-def time_variable(dimension: str, packed: NDArray[np.int64], standard: str, long_name: str) -> Any:  # noqa: ANN401
+def time_variable(dimension: str, packed: NDArray[Any], standard: str, long_name: str) -> Any:  # noqa: ANN401
     """Return packed times as a Variable."""
     attrs = {"standard_name": standard, "long_name": long_name, "units": TIME_UNITS, "calendar": "proleptic_gregorian"}
     return need("xarray").Variable(dimension, packed, {name: value for name, value in attrs.items() if value})

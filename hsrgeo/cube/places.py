@@ -6,7 +6,7 @@ import csv
 import io
 import math
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,6 +72,30 @@ class Polygons:
 _GEOD = pyproj.Geod(ellps="WGS84")
 
 Places = Points | Polygons
+
+
+def as_points(given: object) -> Points:
+    """Return gauges that were given as ``{name: (lon, lat)}``, or as a list of (name, lon, lat) or (lon, lat).
+
+    Raises:
+        OptionsError: They were not, one lies nowhere, or two have one name.
+    """
+    expected = "expected {name: (lon, lat)}, or a list of (name, lon, lat) or (lon, lat) in degrees"
+    points: dict[str, tuple[float, float]] = {}
+    try:
+        named_rows = [(name, *lonlat) for name, lonlat in given.items()] if isinstance(given, Mapping) else given
+        rows = list(named_rows)  # type: ignore[call-overload] # whatever it is: that is the question
+        for number, row in enumerate(rows, 1):
+            *named, lon, lat = row
+            name = str(named[0]) if named else f"point {number}"
+            if len(named) > 1 or name in points or not (abs(float(lon)) <= 180 and abs(float(lat)) <= 90):  # noqa: PLR2004
+                raise OptionsError(f"points: {row!r}: {expected}, each with a name of its own")
+            points[name] = float(lon), float(lat)
+    except (TypeError, ValueError) as error:
+        raise OptionsError(f"points {given!r}: {expected}") from error
+    if not points:
+        raise OptionsError(f"points {given!r}: {expected}")
+    return Points(tuple(points), tuple(points.values()))
 
 
 def read_points(path: str | Path, encoding: str | None = None) -> Points:

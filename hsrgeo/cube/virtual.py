@@ -57,7 +57,9 @@ def _store(plan: Plan) -> dict[str, bytes]:
     size = (shape.grid.height, shape.grid.width)
     dataset = template(plan, "map")
     codec = FrameCodec(shape.as_json(), pack_crc32([slot.rank.crc32 for slot in plan.slots]))
-    encoding: dict[str, Any] = {str(name): {"compressors": None} for name in dataset.variables}
+    encoding: dict[str, Any] = {
+        str(name): {**variable.encoding, "compressors": None} for name, variable in dataset.variables.items()
+    }
     encoding[shape.name] = {"chunks": (1, *size), "compressors": [codec]}
     for name in _DEGREES:
         dataset[name].data = dask.array.zeros(size, dtype=np.int32, chunks=size)  # never written: see DegreesCodec

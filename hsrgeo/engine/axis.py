@@ -17,6 +17,8 @@ from hsrgeo.formats.names import FrameName
 from hsrgeo.model.times import FRAME_STEP, KST, export_step, frame_length, length_text, usual_step
 from hsrgeo.sources.members import is_archive
 from hsrgeo.sources.remote import Place, RemotePath, is_remote, listed_sources, local, place
+from hsrgeo.sources.scan import names_in_files
+from hsrgeo.sources.select import Selection
 
 
 def floor_step(time: datetime, step: timedelta) -> datetime:
@@ -110,6 +112,18 @@ def product_guard(found: Iterable[One]) -> Generator[One]:
                 both = " and ".join(sorted({product, one.told.product}))
                 raise OptionsError(f"the sources hold {both}: choose one with --product")
         yield one
+
+
+def refuse_products(sources: Sequence[str | Path], selection: Selection) -> None:
+    """Refuse files of several products by their names, before any of them is read.
+
+    Raises:
+        OptionsError: There are several.
+        SourceError: A source does not exist.
+    """
+    products = sorted({told.product for told in names_in_files(sources, selection)})
+    if len(products) > 1:
+        raise OptionsError(f"the sources hold {' and '.join(products)}: choose one with --product")
 
 
 def kind_of_sources(sources: Sequence[str | Path]) -> Kind:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from hsrgeo.errors import OptionsError
 from hsrgeo.model.blocks import block_extremes
+from hsrgeo.model.given import refuse_other_suffix
 from hsrgeo.model.grid import Grid
 from hsrgeo.model.header import Header
 from hsrgeo.model.quantity import (
@@ -160,9 +161,10 @@ class Frame:
             compress: ``deflate``, ``zstd`` or ``none``.
 
         Raises:
-            OptionsError: A compression that is not known.
+            OptionsError: A compression that is not known, or a name of another format.
             WriteError: The disk or GDAL refused.
         """
+        refuse_other_suffix(Path(path), (".tif", ".tiff"), "COG")
         from hsrgeo.writers.cog import write_cog  # noqa: PLC0415 - writers know frames; a frame knows them only here
 
         return write_cog(self, Path(path), compress=compress)
@@ -171,8 +173,10 @@ class Frame:
         """Write a 16-bit grey PNG, max(stored, -1000) + 1000, with its world file, .prj and .aux.xml.
 
         Raises:
+            OptionsError: A name of another format.
             WriteError: The disk refused.
         """
+        refuse_other_suffix(Path(path), (".png",), "PNG")
         from hsrgeo.writers.png import write_png  # noqa: PLC0415 - as in to_cog
 
         return write_png(self, Path(path))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+from pathlib import Path
 from typing import cast
 
 from hsrgeo.errors import OptionsError
@@ -22,3 +23,22 @@ def refuse_fractions(name: str, value: object) -> None:
         operator.index(cast("int", value))
     except TypeError as error:
         raise OptionsError(f"{name} {value!r}: expected a whole number") from error
+
+
+def refuse_other_suffix(path: Path, suffixes: tuple[str, ...], what: str) -> None:
+    """Refuse a file whose name says that it is of another format; a name without a suffix says nothing.
+
+    Args:
+        path: The file.
+        suffixes: In lower case, those of the format.
+        what: The format, for people.
+
+    Raises:
+        OptionsError: It is named otherwise.
+    """
+    suffix = path.suffix.lower()
+    if suffix in _OTHER_FORMATS and suffix not in suffixes:
+        raise OptionsError(f"{path.name}: a {what} ends in {' or '.join(suffixes)}")
+
+
+_OTHER_FORMATS = frozenset({".tif", ".tiff", ".png", ".jpg", ".jpeg", ".gif", ".webp", ".nc", ".zarr", ".vrt", ".json"})

@@ -28,6 +28,9 @@ _AROUND = 1.0
 # ^ degrees: what a bbox holds farther than this from the grid is left out before projecting. A pole has no place in
 #   the projection, and far to the west the east begins.
 
+_DEGREES_OF_KOREA = ((115.0, 137.0), (28.0, 45.0))
+# ^ longitudes and latitudes that KMA's grids cover: nobody asks for the few cells there, counted in metres
+
 Registration = Literal["point", "corner"]
 """What KMA's point of a cell is: its centre, or its south-west corner (KMA composite format, section 7)."""
 
@@ -107,9 +110,33 @@ class Grid:
         return self._metres(col + 0.5, row + 0.5)
 
     def index(self, x: float, y: float) -> tuple[int, int]:
-        """Return (row, col) of the cell that holds a point in metres; it may lie outside the grid."""
-        col, row = self._cells(x, y)
-        return math.floor(row), math.floor(col)
+        """Return (row, col) of the cell that holds a point in units of the CRS, which are metres on KMA's grids.
+
+        Raises:
+            WindowError: The point lies outside; or it looks like degrees, for which there is `index_lonlat`.
+        """
+        lon, lat = _DEGREES_OF_KOREA
+        if self.cell_size_m > 1 and lon[0] <= x <= lon[1] and lat[0] <= y <= lat[1]:
+            raise WindowError(
+                f"{x:g}, {y:g} looks like longitude and latitude: index_lonlat takes degrees, index metres"
+            )
+        col, row = (math.floor(cells) for cells in self._cells(x, y))
+        if not (0 <= col < self.width and 0 <= row < self.height):
+            raise WindowError(f"{x:g}, {y:g} (x, y) lies outside the {self.width} x {self.height} cells of {self.name}")
+        return row, col
+
+    def index_lonlat(self, lon: float, lat: float) -> tuple[int, int]:
+        """Return (row, col) of the cell that holds a point in degrees, WGS 84.
+
+        Raises:
+            WindowError: The point lies outside.
+            ProjectionError: PROJ gives no finite answer for it.
+        """
+        x, y = self.project(lon, lat)
+        col, row = (math.floor(cells) for cells in self._cells(float(x), float(y)))
+        if not (0 <= col < self.width and 0 <= row < self.height):
+            raise WindowError(f"{lon:g}, {lat:g} (longitude, latitude) lies outside {self.name}")
+        return row, col
 
     def lonlat(self, row: ArrayLike, col: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return longitudes and latitudes [degrees] of cell centres; rows count from the north."""

@@ -74,7 +74,7 @@ def parse_law(text: str) -> Law | None:
         return None
 
 
-def rain_frame(frame: Frame, law: Law = KMA_LAW) -> Frame:
+def rain_frame(frame: Frame, law: Law | tuple[float, float] = KMA_LAW) -> Frame:
     """Return a frame of rain rate in steps of 0.01 mm/h, as KMA packs its own HSP.
 
     Undetect and blends of it become 0 mm/h, nodata stays nodata. Every echo is the nearest step to the law's rate; a
@@ -83,11 +83,13 @@ def rain_frame(frame: Frame, law: Law = KMA_LAW) -> Frame:
 
     Args:
         frame: Of reflectivity or rain rate; pixels of any window.
-        law: How the rate follows from reflectivity; rain rates do not need it.
+        law: How the rate follows from reflectivity, or A and B of it; rain rates do not need it.
 
     Raises:
         FrameError: The frame holds something else.
+        OptionsError: The law is none.
     """
+    law = as_law(law)
     if frame.quantity.name not in ("reflectivity", "rain_rate"):
         raise FrameError("no rain", "reflectivity or rain rate", frame.quantity.name, frame.name)
     if frame.quantity.is_rain:

@@ -17,7 +17,7 @@ from hsrgeo.errors import FrameError, OptionsError
 from hsrgeo.model.codes import code_of
 from hsrgeo.model.frame import Frame
 from hsrgeo.model.grid import Grid
-from hsrgeo.model.window import Area, BBox, Window
+from hsrgeo.model.window import Area, BBox, Center, Window, as_bbox
 from hsrgeo.products.datums import from_wgs84
 from hsrgeo.products.places import Floats, Lattice, Places, extent, outline, projected, round_side
 from hsrgeo.products.resample import Blending, Boxes, boxes_for, nearest_index, taken
@@ -231,14 +231,24 @@ def _made(grid: Grid, area: Area | None, target: Target) -> Warp:
     return Warp(grid.crop(needed), needed, output, target.resampling, made_of)
 
 
-def warp_frame(frame: Frame, target: Target, area: Area | None = None) -> Frame:
+def warp_frame(
+    frame: Frame, target: Target | str, area: Area | tuple[float, float, float, float] | None = None
+) -> Frame:
     """Return a frame, or an area of it, on the grid of a target.
+
+    Args:
+        frame: Any frame.
+        target: See `as_target`; of a text it is the CRS, cells are the frame's own size and copied by nearest.
+        area: A box, window or square, or (west, south, east, north) [degrees]; None is the whole frame.
 
     Raises:
         WindowError, OptionsError, ProjectionError: As `warp_for`.
         FrameError: As `Warp.apply`.
     """
-    warp = warp_for(frame.grid, area, target)
+    if not isinstance(target, Target):
+        target = as_target(target)
+    box = area if area is None or isinstance(area, (BBox, Window, Center)) else as_bbox(area)
+    warp = warp_for(frame.grid, box, target)
     return warp.apply(frame.crop(window=warp.window))
 
 

@@ -64,6 +64,21 @@ def scan(sources: Sequence[str | Path], selection: Selection, tally: Tally | Non
     return scan_files(files, selection, counted)
 
 
+def names_in_files(sources: Sequence[str | Path], selection: Selection) -> Iterator[FrameName]:
+    """Yield what the names of wanted frames tell that are files of their own; an archive is not opened.
+
+    Raises:
+        SourceError: A source does not exist.
+    """
+    for file, _named in listed_files(sources):
+        try:
+            told = parse_name(file.name)
+        except FrameNameError:
+            continue
+        if selection.wants(told):
+            yield told
+
+
 def listed_files(sources: Sequence[str | Path]) -> list[tuple[Place, bool]]:
     """Return every file of the sources once, and whether it was named on its own."""
     paths = expand(sources)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from hsrgeo.cube.extra import need
+from hsrgeo.engine.axis import product_guard, refuse_products
 from hsrgeo.engine.cubes.frames import Site
 from hsrgeo.engine.cubes.options import CubeOptions
 from hsrgeo.engine.cubes.stored import StoredSite
@@ -42,7 +43,7 @@ class Cube(Run):
 
     Raises:
         MissingExtraError: A library of the extra is not installed.
-        OptionsError: An unknown kind of output, or areas outside every grid.
+        OptionsError: An unknown kind of output, areas outside every grid, or frames of several products.
         SourceError: A source does not exist, or what is there is no cube.
         ManifestError: The cube was made with other options.
         LockError: Another run is making it.
@@ -60,7 +61,8 @@ class Cube(Run):
             need(module)
         self.notes += check_areas(options.frames.recipe)
         self._options = options
-        self._found = scan(sources, options.frames.selection, self.tally)
+        refuse_products(sources, options.frames.selection)
+        self._found = product_guard(scan(sources, options.frames.selection, self.tally))
         with locked(out) if out.parent.is_dir() else nullcontext():
             self._site(sources, out)  # refuses before the work begins
         self._outcomes = self._run(sources, out)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Literal
 
-from hsrgeo.cube.places import Places, Points, Polygons, read_points
+from hsrgeo.cube.places import Places, Points, Polygons, as_points, read_points
 from hsrgeo.cube.polygons import read_polygons
 from hsrgeo.cube.weights import PointMethod, Weights
 from hsrgeo.engine.options import count_workers
@@ -42,8 +42,9 @@ class SeriesOptions:
         MissingExtraError: Polygons need an extra that is not installed.
     """
 
-    points: str | Path | Points | None = None
-    """CSV file with name, lon and lat, or what was read of one; either this or `polygons`."""
+    points: str | Path | Points | Mapping[str, tuple[float, float]] | Sequence[Sequence[object]] | None = None
+    """CSV file with name, lon and lat, or what was read of one, or the points, see `as_points`; either this or
+    `polygons`."""
     polygons: str | Path | Polygons | None = None
     """GeoJSON, GeoPackage or shapefile."""
     name_field: str | None = None
@@ -137,11 +138,15 @@ class SeriesOptions:
         if self.polygons is not None:
             if isinstance(self.polygons, Polygons):
                 return self.polygons
+            if not isinstance(self.polygons, (str, Path)):
+                raise OptionsError(f"polygons {self.polygons!r}: expected a file, or what read_polygons returned")
             with _hinted(self.polygons, (".csv",), "as polygons; a CSV of points goes with --points"):
                 return read_polygons(self.polygons, name_field=self.name_field, encoding=self.encoding)
         assert self.points is not None  # noqa: S101 - one of the two is there, see above
         if isinstance(self.points, Points):
             return self.points
+        if not isinstance(self.points, (str, Path)):
+            return as_points(self.points)
         with _hinted(self.points, _OF_POLYGONS, "as a CSV of points; polygons go with --polygons"):
             return read_points(self.points, self.encoding)
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from hsrgeo.cube.kinds import kind_of
 from hsrgeo.engine.export.manifest import MANIFEST, Manifest, recipe_of
+from hsrgeo.engine.outcome import Outcome
 from hsrgeo.errors import HsrGeoError, OptionsError, ReadbackError
 from hsrgeo.formats.names import FrameName
 from hsrgeo.model.frame import Frame
@@ -73,7 +74,7 @@ def exported_frames(
     chosen = region or regions[0]
     with Manifest(out, read_only=True) as manifest:
         lines = sorted(manifest, key=lambda line: (line.told.time.timestamp() if line.told else 0, line.label))
-        for line in lines:
+        for line in _of_written_products(lines):
             if times is not None and line.told is not None and selection.wants_product(line.told):
                 times.add(line.told.time)
             if line.told is not None and not selection.wants(line.told):
@@ -84,6 +85,14 @@ def exported_frames(
                 yield Exported(out, line.told, line.label, line.error or HsrGeoError(line.label))
             elif line.status == "ok" and line.told is not None:
                 yield Exported(out / f"{recipe.stem(line.told, chosen)}.tif", line.told, line.label)
+
+
+def _of_written_products(lines: list[Outcome]) -> list[Outcome]:
+    """Return the lines without frames that failed and are of a product of which nothing was written."""
+    written = {line.told.product for line in lines if line.status == "ok" and line.told}
+    if not written:
+        return lines
+    return [line for line in lines if line.told is None or line.told.product in written]
 
 
 def read_exported(path: Path) -> Frame:
