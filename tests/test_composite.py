@@ -311,9 +311,29 @@ def test_not_gzip_damaged_truncated_and_more_than_one(frame_file: bytes) -> None
         _decode_here(frame_file + b"junk")
 
 
-def test_an_uncompressed_frame_must_be_named_so(make_file: MakeFile) -> None:
-    with pytest.raises(NotGzipError, match=PLACE + "not gzip: expected first bytes 1f 8b, found 01 05$"):
-        _decode_here(make_file(gz=False))  # version 1, then ptype 5
+def test_a_frame_that_was_unpacked_in_transit_is_read_and_told(make_file: MakeFile) -> None:
+    plain = make_file(gz=False)
+    frame, packed = decode(plain, frame_name()), decode(make_file(), frame_name())
+    assert np.array_equal(frame.raw, packed.raw)
+    assert frame.crc32 == packed.crc32 == zlib.crc32(plain)
+    assert frame.notes == (f"{frame_name()}: named .gz, but unpacked already: no checksum could be tested",)
+    for cut in (plain[:-1], plain + b"\0", plain[:2000]):  # only the exact length proves it
+        with pytest.raises(NotGzipError, match=PLACE + "not gzip: expected first bytes 1f 8b, found 01 05$"):
+            _decode_here(cut)
+
+
+@pytest.mark.parametrize("way", ["two streams", "zeros"])
+def test_a_frame_in_an_odd_gzip_file_is_read_and_told(make_file: MakeFile, way: str) -> None:
+    plain = make_file(gz=False)
+    if way == "zeros":
+        data, note = make_file() + bytes(512), "512 zero bytes after the gzip stream"
+    else:
+        data = gzip.compress(plain[:5000], 1) + gzip.compress(plain[5000:], 1)
+        note = "2 gzip streams one after the other"
+    frame = decode(data, frame_name())
+    assert np.array_equal(frame.raw, decode(plain, "a.bin").raw)
+    assert frame.crc32 == zlib.crc32(plain)
+    assert frame.notes == (f"{frame_name()}: {note}",)
 
 
 def test_too_large_packed_or_not() -> None:

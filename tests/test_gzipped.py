@@ -26,7 +26,7 @@ from hsrgeo.errors import (
     TruncatedError,
 )
 from hsrgeo.formats import gzipped
-from hsrgeo.formats.gzipped import check_stored, gunzip, peek, trailer_crc32
+from hsrgeo.formats.gzipped import check_stored, peek, trailer_crc32
 
 LIMIT = 1_000_000
 AT_ONCE = gzipped._gunzip_at_once
@@ -34,6 +34,13 @@ TEXT = b"".join(b"%d squared is %d. " % (k, k * k) for k in range(100))
 MTIME = 1654740900
 """Written in real files, 62a15fa4: no four zero bytes in a row."""
 GOOD = gzip.compress(TEXT, mtime=MTIME)
+
+
+def gunzip(data: bytes, limit: int) -> bytes:
+    """Unpack what is one stream and nothing else."""
+    unpacked, told = gzipped.gunzip(data, limit)
+    assert not told
+    return unpacked
 
 
 @pytest.fixture(scope="module", params=["at once", "in steps"], autouse=True)
@@ -245,18 +252,14 @@ OTHER = gzip.compress(TEXT[::-1], mtime=MTIME)
 @pytest.mark.parametrize(
     "junk",
     [
-        b"\0",
-        b"\0" * 512,
         b"junk after the stream",
-        OTHER,  # a second member of the same length: the last four bytes are right
-        GOOD,  # the same file twice: the last eight bytes are right
+        b"\0" * 512 + b"junk",
         b"junk" + GOOD[-8:],
         GOOD[-8:],
         GOOD[-4:],
         struct.pack("<I", LIMIT + 1),  # a length beyond the limit
-        struct.pack("<I", 0),
     ],
-    ids=["zero", "zeros", "junk", "member", "twice", "same-end", "trailer", "length", "long", "none"],
+    ids=["junk", "late", "same-end", "trailer", "length", "long"],
 )
 def test_data_after_the_stream(junk: bytes) -> None:
     with pytest.raises(
@@ -264,6 +267,26 @@ def test_data_after_the_stream(junk: bytes) -> None:
         match=f"^trailing data: expected nothing after the gzip stream, found {len(junk):,} bytes more$",
     ):
         gunzip(GOOD + junk, LIMIT)
+
+
+@pytest.mark.parametrize("count", [1, 4, 7, 8, 9, 512])
+def test_zero_bytes_after_the_stream_are_told(count: int) -> None:
+    told = f"{count} zero bytes after the gzip stream"
+    assert gzipped.gunzip(GOOD + bytes(count), LIMIT) == (TEXT, told)
+
+
+@pytest.mark.parametrize("second", [OTHER, GOOD], ids=["member", "twice"])  # the same length, or all of it the same
+def test_streams_one_after_the_other_are_joined_and_told(second: bytes) -> None:
+    plain = gzip.decompress(second)
+    assert gzipped.gunzip(GOOD + second, LIMIT) == (TEXT + plain, "2 gzip streams one after the other")
+    both = "2 gzip streams one after the other, 3 zero bytes after the gzip stream"
+    assert gzipped.gunzip(GOOD + second + bytes(3), LIMIT) == (TEXT + plain, both)
+    with pytest.raises(TooLargeError):
+        gzipped.gunzip(GOOD + second, len(TEXT) + len(plain) - 1)
+    with pytest.raises(ChecksumError):
+        gzipped.gunzip(GOOD + _patched(second, -8, bytes(4)), LIMIT)
+    with pytest.raises(TrailingDataError):  # more than anybody makes
+        gzipped.gunzip(GOOD * 17, LIMIT)
 
 
 def test_bomb_that_tells_its_length() -> None:

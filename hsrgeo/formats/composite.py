@@ -46,6 +46,8 @@ class Unpacked:
     grid: Grid
     blocks: int
     crc32: int
+    note: str
+    """What is odd about the file, which could be read all the same."""
 
     def block(self, number: int) -> NDArray[np.int16]:
         """Return the stored values of a block (counted from 1), north-up, as a view of the bytes, not to be written."""
@@ -86,20 +88,31 @@ def unpack(data: bytes, name: str) -> Unpacked:
     Raises:
         FrameError: As `decode`, with no place filled in.
     """
-    if data.startswith(gzipped.MAGIC) or name.lower().endswith(".gz"):
-        unpacked = gzipped.gunzip(data, MAX_UNPACKED_BYTES)
+    note, unpacked = "", data
+    if _is_unpacked(data, name):
+        note = "named .gz, but unpacked already: no checksum could be tested"
+    elif data.startswith(gzipped.MAGIC) or name.lower().endswith(".gz"):
+        unpacked, note = gzipped.gunzip(data, MAX_UNPACKED_BYTES)
         refuse_text(unpacked)
-        crc32 = gzipped.trailer_crc32(data)
     else:
         gzipped.check_stored(data, MAX_UNPACKED_BYTES)
-        unpacked = data
-        crc32 = zlib_ng.crc32(data)
+    crc32 = zlib_ng.crc32(unpacked) if note or unpacked is data else gzipped.trailer_crc32(data)
     _refuse_old_header(len(unpacked))
     if len(unpacked) < HEADER_BYTES:
         raise LengthError("length", f"a header of {HEADER_BYTES} bytes and pixels", f"{len(unpacked):,} bytes")
     header = parse_header(unpacked)
     grid = _grid(header)
-    return Unpacked(unpacked, header, grid, _block_count(len(unpacked), grid), crc32)
+    return Unpacked(unpacked, header, grid, _block_count(len(unpacked), grid), crc32, note)
+
+
+def _is_unpacked(data: bytes, name: str) -> bool:
+    """Tell whether a file named .gz is the frame itself, which its header and its exact length prove."""
+    if not name.lower().endswith(".gz") or data.startswith(gzipped.MAGIC) or len(data) < HEADER_BYTES:
+        return False
+    try:
+        return _block_count(len(data), _grid(parse_header(data))) > 0
+    except FrameError:
+        return False
 
 
 def encode(header: Header, blocks: Sequence[NDArray[np.int16]], *, level: int = 6) -> bytes:
@@ -183,7 +196,7 @@ def _frame(unpacked: Unpacked, name: str, block: int) -> Frame:
         crc32=unpacked.crc32,
         block=block,
         blocks=unpacked.blocks,
-        notes=_belied(name, told.product, header),
+        notes=((f"{name}: {unpacked.note}",) if unpacked.note else ()) + _belied(name, told.product, header),
     )
 
 

@@ -30,12 +30,15 @@ _CHUNK = 1 << 20
 _ZLIB_NG_ERROR: type[Exception] = zlib_ng.error  # type: ignore[assignment] # its stub takes it for an instance
 
 
-def gunzip(data: bytes, limit: int) -> bytes:
-    """Unpack exactly one gzip stream.
+def gunzip(data: bytes, limit: int) -> tuple[bytes, str]:
+    """Unpack a gzip file: one stream, several one after the other, or streams with zero bytes after them.
 
     Args:
         data: The whole file.
         limit: Most bytes it may unpack to.
+
+    Returns:
+        The bytes, and what is odd about the file: empty for one stream and nothing else.
 
     Raises:
         EmptyFileError: Zero bytes.
@@ -44,7 +47,7 @@ def gunzip(data: bytes, limit: int) -> bytes:
         DeflateStreamError: Damaged data.
         ChecksumError: The trailer disagrees.
         TruncatedError: The stream ends early.
-        TrailingDataError: Something follows the stream.
+        TrailingDataError: Something else follows the stream.
         TooLargeError: More than `limit` bytes.
     """
     check_stored(data, 2 * limit)
@@ -53,8 +56,8 @@ def gunzip(data: bytes, limit: int) -> bytes:
     if length <= limit:
         unpacked = _gunzip_at_once(data, length)
         if unpacked is not None:
-            return unpacked
-    return _gunzip_slowly(data, limit)
+            return unpacked, ""
+    return _all_streams(data, limit)
 
 
 def trailer_crc32(data: bytes) -> int:
@@ -98,7 +101,24 @@ def _gunzip_at_once(data: bytes, length: int) -> bytes | None:
     return unpacked if stream.eof and not stream.unused_data else None
 
 
-def _gunzip_slowly(data: bytes, limit: int) -> bytes:
+def _all_streams(data: bytes, limit: int) -> tuple[bytes, str]:
+    parts: list[bytes] = []
+    behind = data
+    while behind.startswith(MAGIC) and len(parts) < _MOST_STREAMS:
+        part, behind = _gunzip_slowly(behind, limit - sum(map(len, parts)))
+        parts.append(part)
+    if behind.strip(b"\0"):
+        raise TrailingDataError("trailing data", "nothing after the gzip stream", f"{len(behind):,} bytes more")
+    told = [f"{len(parts)} gzip streams one after the other"] if len(parts) > 1 else []
+    told += [f"{len(behind):,} zero bytes after the gzip stream"] if behind else []
+    return b"".join(parts), ", ".join(told)
+
+
+_MOST_STREAMS = 16
+
+
+def _gunzip_slowly(data: bytes, limit: int) -> tuple[bytes, bytes]:
+    """Return what the first stream holds, and what follows it."""
     stream = zlib.decompressobj(wbits=_GZIP)
     chunks: list[bytes] = []
     total = crc32 = 0
@@ -121,9 +141,7 @@ def _gunzip_slowly(data: bytes, limit: int) -> bytes:
                 )
             rest, trailer = trailer, b""
         chunks.append(chunk)
-    if after := len(stream.unused_data) + len(trailer):
-        raise TrailingDataError("trailing data", "nothing after the gzip stream", f"{after:,} bytes more")
-    return b"".join(chunks)
+    return b"".join(chunks), stream.unused_data + trailer
 
 
 def _damage(error: zlib.error, data: bytes, total: int, crc32: int) -> ChecksumError | DeflateStreamError:

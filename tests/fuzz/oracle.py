@@ -26,7 +26,19 @@ class DamagedError(Exception):
 
 
 def gunzip(data: bytes, limit: int) -> bytes | None:
-    """Return what exactly one gzip stream holds (RFC 1952, by hand), or None where it is not sound."""
+    """Return what gzip streams hold that have nothing but zeros after them, or None where one is not sound."""
+    plain = b""
+    while True:
+        one = _first_stream(data, limit - len(plain))
+        if one is None:
+            return None
+        plain, data = plain + one[0], one[1]
+        if not data.strip(b"\0"):
+            return plain
+
+
+def _first_stream(data: bytes, limit: int) -> tuple[bytes, bytes] | None:
+    """Return what the first stream holds (RFC 1952, by hand), and what follows it; None where it is not sound."""
     if len(data) < 18 or data[:3] != b"\x1f\x8b\x08" or data[3] & 0xE0:
         return None
     flags, at = data[3], 10
@@ -46,9 +58,10 @@ def gunzip(data: bytes, limit: int) -> bytes | None:
         plain = stream.decompress(data[at:], limit + 1)
     except zlib.error:
         return None
-    if not stream.eof or len(plain) > limit or len(stream.unused_data) != 8:
+    trailer, behind = stream.unused_data[:8], stream.unused_data[8:]
+    if not stream.eof or len(plain) > limit or len(trailer) != 8:
         return None
-    return plain if struct.unpack("<II", stream.unused_data) == (zlib.crc32(plain), len(plain)) else None
+    return (plain, behind) if struct.unpack("<II", trailer) == (zlib.crc32(plain), len(plain)) else None
 
 
 def inflate_all(data: bytes, limit: int) -> bytes:
