@@ -43,6 +43,7 @@ def iter_frames(
     start: datetime | None = None,
     end: datetime | None = None,
     product: str | None = None,
+    kind: str | None = None,
     registration: Registration = "point",
 ) -> Iterator[Frame]:
     """Yield the frames of files, folders, globs and archives, in stored order.
@@ -52,6 +53,7 @@ def iter_frames(
         start: First time wanted, aware.
         end: First time no longer wanted, aware.
         product: Only this product, such as HSR.
+        kind: Only this kind, such as PUB; None is all of them.
         registration: See `open_frame`.
 
     Raises:
@@ -60,7 +62,7 @@ def iter_frames(
         FrameError: A frame is broken: iteration ends there. `hsrgeo.export` goes on and lists it instead.
     """
     listed = listed_sources(sources)
-    for found in scan(listed, Selection(start=start, end=end, product=product)):
+    for found in scan(listed, Selection(start=start, end=end, product=product, kind=kind)):
         yield told_aloud(decode_found(found, registration=registration))
 
 

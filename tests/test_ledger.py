@@ -31,7 +31,7 @@ from hsrgeo.engine.export.manifest import MANIFEST, Manifest
 from hsrgeo.engine.export.work import Task, export_frame
 from hsrgeo.engine.options import ExportOptions
 from hsrgeo.engine.outcome import Outcome
-from hsrgeo.engine.recipe import Recipe
+from hsrgeo.engine.recipe import Recipe, parts_kinds
 from hsrgeo.errors import ChecksumError, SourceError, TooLargeError, WriteError
 from hsrgeo.formats.names import FrameName
 from hsrgeo.model.times import KST
@@ -191,7 +191,7 @@ class Run:
         disk = Disk(kill_at)
         if bucket is not None:
             bucket.step = disk.step
-        with disk.watched(), Manifest(out) as manifest:
+        with disk.watched(), Manifest(out, by_kind=parts_kinds(recipe.name)) as manifest:
             manifest._file = SlowFile(manifest._file, disk)  # type: ignore[assignment]
             self._follow(Ledger(manifest, recipe, overwrite=overwrite), frames)
         self.steps = disk.steps
@@ -304,7 +304,7 @@ def test_the_best_sound_frame_is_kept_and_the_others_name_it(frames: list[Made],
             if not sound:
                 assert not target.exists()
                 continue
-            best = max(sound, key=lambda frame: (frame.stations, frame.created, frame.member))
+            best = max(sound, key=lambda frame: (frame.kind == "PUB", frame.stations, frame.created, frame.member))
             assert target.read_bytes() == tif_of(best)
             said = {line["member"]: line for line in lines(out)}
             for frame in rivals:
@@ -346,10 +346,17 @@ def test_a_frame_that_loses_later_is_told_twice(tmp_path: Path) -> None:
     assert told == [("weak", "ok", None), ("strong", "ok", None), ("weak", "duplicate", "ok")]
 
 
-def test_files_of_the_loser_go_where_a_template_keeps_kinds_apart(tmp_path: Path) -> None:
+def test_kinds_are_different_things_where_a_template_parts_them(tmp_path: Path) -> None:
     Run(tmp_path, [WEAK, replace(STRONG, kind="EXT")], recipe=BY_KIND)
-    assert {path.name for path in tmp_path.rglob("*.tif")} == {"202206091115.tif"}
+    assert (tmp_path / "PUB/202206091115.tif").read_bytes() == tif_of(WEAK)
     assert (tmp_path / "EXT/202206091115.tif").read_bytes() == tif_of(replace(STRONG, kind="EXT"))
+    assert [line["status"] for line in lines(tmp_path)] == ["ok", "ok"]
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_kind_is_preferred_whatever_its_stations(tmp_path: Path, order: int) -> None:
+    Run(tmp_path, [WEAK, replace(STRONG, kind="EXT")][::order])
+    assert {line["member"]: line["status"] for line in lines(tmp_path)} == {"weak": "ok", "strong": "duplicate"}
 
 
 # The same command again.
@@ -506,31 +513,6 @@ def test_a_run_over_other_sources_does_not_hide_that_files_were_not_moved(tmp_pa
         Run(out, others)
         Run(out, frames)
         assert tree(out) == wanted, f"killed before step {step}"
-
-
-def test_what_a_killed_run_wrote_in_place_of_a_loser_goes(tmp_path: Path) -> None:
-    weak, strong = WEAK, replace(STRONG, kind="EXT")
-    steps = Run(tmp_path / "alone", [weak], recipe=BY_KIND).steps
-    Run(tmp_path / "straight", [weak, strong], recipe=BY_KIND)
-    wanted = {name for name in tree(tmp_path / "straight") if name != MANIFEST}
-    for step in range(steps):
-        out = tmp_path / str(step)
-        with pytest.raises(Killed):
-            Run(out, [weak], recipe=BY_KIND, kill_at=step)
-        Run(out, [strong, weak], recipe=BY_KIND)  # now the other one is the first
-        assert {name for name in tree(out) if name != MANIFEST} == wanted, f"killed before step {step}"
-
-
-def test_what_a_killed_run_left_of_a_loser_goes_though_nothing_is_to_be_done(tmp_path: Path) -> None:
-    frames = [WEAK, replace(STRONG, kind="EXT")]  # the weak one has no output, and its folder no line
-    Run(tmp_path, frames, recipe=BY_KIND)
-    wanted = tree(tmp_path)
-    steps = Run(tmp_path, frames, recipe=BY_KIND, overwrite=True).steps
-    for step in range(steps):
-        with pytest.raises(Killed):
-            Run(tmp_path, frames, recipe=BY_KIND, overwrite=True, kill_at=step)
-        Run(tmp_path, frames, recipe=BY_KIND)
-        assert tree(tmp_path) == wanted, f"killed before step {step}"
 
 
 # In a bucket: lines of the manifest are sent later than they are written, and a move is a copy and a removal.

@@ -313,3 +313,28 @@ def test_a_selection_that_cannot_be_is_refused() -> None:
     for step in (timedelta(0), timedelta(minutes=-5)):
         with pytest.raises(OptionsError, match=r"^every .*: must be longer than nothing$"):
             Selection(every=step)
+
+
+@pytest.mark.parametrize(
+    ("kind", "one_kind", "found", "left"),
+    [
+        (None, True, ["PUB", "EXT"], {("EXT", "PUB"): 1, ("QCD", "PUB"): 1}),
+        (None, False, ["EXT", "EXT", "PUB", "QCD"], {}),
+        ("ext", True, ["EXT", "EXT"], {}),
+        ("KMA", True, [], {}),
+    ],
+)
+def test_kinds_are_different_things(
+    tmp_path: Path, kind: str | None, *, one_kind: bool, found: list[str], left: dict[tuple[str, str], int]
+) -> None:
+    # At the first time there are three kinds, at the second one only: it has no better one.
+    for name in (
+        *(frame_name(kind=one) for one in ("EXT", "PUB", "QCD")),
+        frame_name(TIME + timedelta(minutes=5), kind="EXT"),
+    ):
+        (tmp_path / name).write_bytes(b"")
+    tally = Tally()
+    got = [one.told.kind for one in scan([tmp_path], Selection(kind=kind, one_kind=one_kind), tally) if one.told]
+    assert sorted(got) == sorted(found)
+    assert tally.other_kinds == left
+    assert len(tally.notes()) == len(left)

@@ -557,3 +557,26 @@ def test_the_command(cli: Callable[..., Any], frames: Path, tmp_path: Path, tabl
     assert f"12 places, {FRAMES} times, 2 without a frame: {FRAMES - 2} frames, {FRAMES - 2} used" in done.stderr
     assert (tmp_path / "o.parquet").read_bytes() == tables[1]
     assert TIME == START
+
+
+def test_a_failed_frame_of_another_product_does_not_hide_what_was_written(tmp_path: Path, make_file: MakeFile) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    (folder / frame_name()).write_bytes(make_file())
+    (folder / frame_name(product="HSP")).write_bytes(b"")  # broken
+    named = ExportOptions(window=(400, 600, 20, 20), formats="cog", name="{product}/{time:%Y%m%d%H%M}", jobs=1)
+    assert sorted(one.status for one in export(folder, tmp_path / "out", named)) == ["failed", "ok"]
+    lon, lat = grids()["kma-hb-1km"].lonlat(605, 405)
+    options = SeriesOptions(points={"here": (float(lon), float(lat))}, jobs=1)
+    run = series(tmp_path / "out", tmp_path / "x.csv", options)
+    assert [one.status for one in run] == ["ok"]
+    assert "here" in (tmp_path / "x.csv").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("given", [{"a": (127, 37)}, [("a", 127, 37)]])
+def test_points_may_be_given_as_they_are(given: Any) -> None:
+    assert SeriesOptions(points=given).places == Points(("a",), ((127.0, 37.0),))
+    assert SeriesOptions(points=[(127, 37)]).places == Points(("point 1",), ((127.0, 37.0),))
+    for wrong in ([], [127, 37], [("a", 37, 127)], [("a", 127, 37), ("a", 128, 37)], 5, [("a", "b", 127, 37)]):
+        with pytest.raises(OptionsError, match=r"points .*: expected \{name: \(lon, lat\)\}"):
+            SeriesOptions(points=wrong)  # type: ignore[arg-type] # the point of it

@@ -54,6 +54,7 @@ def accumulate(
     every: options.Every = None,
     frame_step: options.FrameStep = None,
     product: options.Product = None,
+    kind: options.Kind = None,
     region: Annotated[
         str, typer.Option(metavar="NAME", help="Of an OUT that has several.", rich_help_panel=options.CHOOSE)
     ] = "",
@@ -103,6 +104,7 @@ def accumulate(
             every=parse_step(every) if every is not None else None,
             frame_step=parse_step(frame_step) if frame_step is not None else None,
             product=product,
+            kind=kind,
             region=region,
             zr=zr,
             block=block,

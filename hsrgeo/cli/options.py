@@ -76,6 +76,14 @@ FrameStep = Annotated[
     ),
 ]
 Product = Annotated[str | None, typer.Option(metavar="NAME", help="Only this product, as HSR.", rich_help_panel=CHOOSE)]
+Kind = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="Only this kind; else of a time's files the first of PUB, EXT, KMA, QCD.",
+        rich_help_panel=CHOOSE,
+    ),
+]
 Block = Annotated[
     int, typer.Option(metavar="N", help="Which block, of files that hold several.", rich_help_panel=CHOOSE)
 ]

@@ -47,6 +47,7 @@ def render(
         ),
     ] = None,
     product: options.Product = None,
+    kind: options.Kind = None,
     region: Annotated[
         str, typer.Option(metavar="NAME", help="Of an OUT that has several.", rich_help_panel=options.CHOOSE)
     ] = "",
@@ -100,6 +101,7 @@ def render(
             end=time_option(end),
             every=parse_step(every) if every is not None else None,
             product=product,
+            kind=kind,
             region=region,
             registration=registration.value,
             width=width,

@@ -87,6 +87,7 @@ def series(
         ),
     ] = 0.0,
     product: options.Product = None,
+    kind: options.Kind = None,
     region: Annotated[
         str, typer.Option(metavar="NAME", help="Of an OUT that has several.", rich_help_panel=options.CHOOSE)
     ] = "",
@@ -135,6 +136,7 @@ def series(
             min_coverage=min_coverage,
             frame_step=parse_step(frame_step) if frame_step is not None else None,
             product=product,
+            kind=kind,
             region=region,
             block=block,
             registration=registration.value,

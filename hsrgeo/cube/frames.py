@@ -22,7 +22,7 @@ from hsrgeo.model.grid import Grid
 from hsrgeo.model.header import Header
 from hsrgeo.products.making import Making
 from hsrgeo.reading import decode_found, told_aloud
-from hsrgeo.sources.found import Found
+from hsrgeo.sources.found import Found, Tally
 from hsrgeo.sources.remote import RemotePath, place
 from hsrgeo.sources.scan import scan
 from hsrgeo.sources.several import lend
@@ -108,7 +108,8 @@ def _candidates(
     by_time: dict[datetime, list[_Candidate]] = {}
     products: set[str] = set()
     held = 0
-    for entry in scan(sources, view.selection):
+    tally = Tally()
+    for entry in scan(sources, view.selection, tally):
         found = lend(entry) if entry.member is not None else entry
         if found.error is not None or found.told is None:
             broken.append((found.told.time if found.told else None, str(found.error)))
@@ -130,6 +131,8 @@ def _candidates(
             continue
         products.add(found.told.product or product_of(header))
         by_time.setdefault(found.told.time, []).append(_Candidate(found, found.told, header))
+    for note in tally.notes():
+        warnings.warn(note, HsrGeoWarning, stacklevel=4)
     if len(products) > 1:
         raise OptionsError(f"the sources hold {', '.join(sorted(products))}: choose a product")
     return by_time

@@ -59,6 +59,7 @@ def open(  # noqa: A001, PLR0913 - `hsrgeo.open` is its name; every option has a
     end: datetime | None = None,
     every: timedelta | None = None,
     product: str | None = None,
+    kind: str | None = None,
     bbox: BBox | tuple[float, float, float, float] | None = None,
     window: Window | tuple[int, int, int, int] | None = None,
     center: tuple[float, float] | None = None,
@@ -95,6 +96,7 @@ def open(  # noqa: A001, PLR0913 - `hsrgeo.open` is its name; every option has a
         end: First time no longer wanted, aware.
         every: Only times on whole steps after midnight KST.
         product: Only this product, such as HSR; needed where the sources hold several.
+        kind: Only this kind, such as PUB; None prefers PUB, EXT, KMA and QCD in this order.
         bbox: (west, south, east, north) [degrees]; at most one of bbox, window and center.
         window: (col_off, row_off, width, height) in cells of the source, row 0 is the north row.
         center: (lon, lat) [degrees], with `size`.
@@ -132,7 +134,7 @@ def open(  # noqa: A001, PLR0913 - `hsrgeo.open` is its name; every option has a
     if crs is None and (resolution is not None or resampling != "nearest"):
         raise OptionsError("resolution and resampling need a crs")
     view = View(
-        selection=Selection(start, end, every, product),
+        selection=Selection(start, end, every, product, kind, one_kind=True),
         area=as_area(bbox, window, center, size),
         step=every,
         undetect=undetect,

@@ -16,7 +16,7 @@ from hsrgeo.engine.outcome import Standing
 from hsrgeo.engine.workers.parallel import run_parallel
 from hsrgeo.engine.written.exported import Exported, read_exported
 from hsrgeo.errors import HsrGeoError, OptionsError, as_value
-from hsrgeo.formats.names import FrameName
+from hsrgeo.formats.names import FrameName, preference
 from hsrgeo.gis.map import Plan, map_for
 from hsrgeo.model.frame import Frame
 from hsrgeo.model.grid import Registration
@@ -205,11 +205,11 @@ def _draw_one(entry: Entry, plan: Plan, area: Area | None) -> _Drawn:
         part = frame.crop(window=window)
         packed = zlib.compress(map_for(plan).panel(part).tobytes(), 1)
     except HsrGeoError as error:
-        return _Drawn(entry.told, (LOWEST, label), error=as_value(error))
+        return _Drawn(entry.told, (0, LOWEST, label), error=as_value(error))
     told = FrameName(frame.product, frame.kind, frame.time)
     return _Drawn(
         told,
-        (frame.rank, label),
+        (preference(frame.kind), frame.rank, label),
         packed,
         synthetic=frame.header.synthetic,
         notes=frame.notes,

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import get_args
 
 from hsrgeo.engine.areas import told_window
-from hsrgeo.engine.recipe import DEFAULT_NAME, Compression, Cut, Format, Recipe, wide_fields
+from hsrgeo.engine.recipe import DEFAULT_NAME, Compression, Cut, Format, Recipe, parts_kinds, wide_fields
 from hsrgeo.engine.regions import Region, read_regions, refuse_shared_folders
 from hsrgeo.engine.workers.cluster import WAIT_S, Cluster
 from hsrgeo.engine.workers.cores import usable_cores
@@ -61,6 +61,9 @@ class ExportOptions:
     """Only times on whole steps after midnight KST."""
     product: str | None = None
     """Only this product, such as HSR."""
+    kind: str | None = None
+    """Only this kind, such as PUB. Where it is None, the first of PUB, EXT, KMA and QCD counts of files of one product
+    and time, unless `name` has ``{kind}``."""
     formats: Format | Sequence[Format] = ("cog", "png")
     compress: Compression = "deflate"
     """Of COGs."""
@@ -125,8 +128,9 @@ class ExportOptions:
             raise OptionsError("no sidecars goes with PNGs, and formats has none")
         if isinstance(self.every, timedelta):  # anything else `Selection` refuses
             refuse_uneven(f"every {self.every}", self.every)
-        selection = Selection(self.start, self.end, self.every, self.product)
         _check_name(self.name)
+        one_kind = not parts_kinds(self.name)
+        selection = Selection(self.start, self.end, self.every, self.product, self.kind, one_kind=one_kind)
         recipe = Recipe(
             self._cuts(),
             formats,

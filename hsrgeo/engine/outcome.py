@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, Literal, cast, get_args
 
 from hsrgeo.errors import FrameError, HsrGeoError, as_value, label_of
-from hsrgeo.formats.names import FrameName, basename
+from hsrgeo.formats.names import FrameName, basename, preference
 from hsrgeo.model.frame import Frame
 from hsrgeo.model.rank import Rank, rank_of
 from hsrgeo.model.times import existing, kst_text, utc_text
@@ -18,8 +18,18 @@ Status = Literal["ok", "skipped", "failed", "duplicate", "planned"]
 Key = tuple[str, datetime]
 """Product and time to the minute: what one output stands for."""
 
-Standing = tuple[Rank, str]
-"""Rank and label of a frame: of two of one product and time the higher one is kept."""
+Standing = tuple[int, Rank, str]
+"""Preference of its kind, rank and label of a frame: of two of one product and time the higher one is kept."""
+
+
+def key_of(told: FrameName, *, by_kind: bool = False) -> Key:
+    """Return what the outputs of a frame stand for.
+
+    Args:
+        told: Product, kind and time.
+        by_kind: Whether the names of outputs part kinds: then each kind is something of its own.
+    """
+    return f"{told.product} {told.kind}".strip() if by_kind else told.product, told.time
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +78,7 @@ class Outcome:
     @property
     def key(self) -> Key | None:
         """Product and time, or None where these are unknown."""
-        return (self.told.product, self.told.time) if self.told else None
+        return key_of(self.told) if self.told else None
 
     @property
     def label(self) -> str:
@@ -88,8 +98,8 @@ class Outcome:
 
     @property
     def standing(self) -> Standing:
-        """Rank, then label: the order of two frames is never left to the order of reading."""
-        return self.rank, self.label
+        """Kind, rank, then label: the order of two frames is never left to the order of reading."""
+        return preference(self.told.kind) if self.told else 0, self.rank, self.label
 
 
 def of_found(found: Found, status: Status, *, error: HsrGeoError | None = None) -> Outcome:

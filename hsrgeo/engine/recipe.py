@@ -179,6 +179,15 @@ def _check_read(recipe: Recipe) -> None:
 _PROBE = FrameName("HSR", "PUB", datetime(2022, 6, 9, 11, 15, tzinfo=KST))
 
 
+def parts_kinds(template: str) -> bool:
+    """Tell whether a template gives each kind a path of its own.
+
+    Raises:
+        ValueError: It is no template.
+    """
+    return any(field == "kind" for _text, field, _spec, _conversion in string.Formatter().parse(template))
+
+
 def wide_fields(template: str) -> bool:
     """Tell whether a field of a template has a width of thousands: the text could fill the memory.
 

@@ -68,6 +68,8 @@ class RenderOptions:
     """Only times on whole steps after midnight KST; also the step at which a time is missing."""
     product: str | None = None
     """Only this product, such as HSR."""
+    kind: str | None = None
+    """Only this kind, such as PUB; see `ExportOptions.kind`."""
     region: str = ""
     """Of an exported folder that has several."""
     registration: Registration = "point"
@@ -97,6 +99,7 @@ class RenderOptions:
             end=self.end,
             every=self.every,
             product=self.product,
+            kind=self.kind,
             registration=self.registration,
             jobs=self.jobs,
         )
@@ -171,7 +174,7 @@ def render(
         reel = draw(chain(tried, entries), plan, wanted.area, wanted.export.workers, shelf)
         moments, result.missing = timeline(reel, wanted.every or _step(listed, reel))
         result.frames, result.broken = len(reel.moments), reel.broken
-        result.notes += reel.notes
+        result.notes += reel.notes + result.tally.notes()
         if not result.frames:  # its cells cannot be drawn after all
             return result
         sheet = map_for(plan)

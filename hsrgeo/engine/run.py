@@ -38,6 +38,8 @@ class Run(Iterator[Outcome]):
             if self._noted > _TOLD:
                 self.notes.append(f"{self._noted - _TOLD:,} more frames with a note of this kind")
             self._noted = 0
+            self.notes += self.tally.notes()
+            self.tally.other_kinds.clear()
             raise
         if outcome.notes and outcome.was is None:
             self.notes += outcome.notes if self._noted < _TOLD else ()

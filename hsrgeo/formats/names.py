@@ -13,6 +13,9 @@ _CLAIM = re.compile(r"RDR_CMP_.*\.bin(?: ?\(\d+\))?(\.gz)?", re.IGNORECASE | re.
 _COPY = r"(?: ?\(\d+\))?"  # a browser's second download: "... (1).bin.gz", "....bin (1).gz"
 _NAME = re.compile(rf"RDR_CMP_([A-Z0-9]+)_([A-Z0-9]+)_(\d{{12}}){_COPY}\.bin{_COPY}(\.gz)?", re.IGNORECASE | re.ASCII)
 _REPEAT = re.compile(r"#\d+")
+KINDS = ("PUB", "EXT", "KMA", "QCD")
+"""Kinds of a composite (KMA composite format, section 1), the one that is preferred first: what KMA gives away, then
+what its hub lists by default. Another kind comes last."""
 _EXPECTED = "RDR_CMP_<type>_<kind>_<YYYYMMDDHHMM>.bin.gz with a real date (KST)"
 
 
@@ -30,6 +33,11 @@ class FrameName:
     """PUB, EXT, KMA or QCD."""
     time: datetime
     """To the minute, KST."""
+
+
+def preference(kind: str) -> int:
+    """Return how much a kind is preferred: of two frames of one time the higher one counts."""
+    return len(KINDS) - KINDS.index(kind) if kind in KINDS else 0
 
 
 def basename(name: str) -> str:

@@ -110,6 +110,8 @@ class Tally:
     """First and last time of these, by product; of a few products only."""
     passed_over: Counter[str] = field(default_factory=Counter)
     """Things that are no frames, counted by what they are."""
+    other_kinds: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """Frames that were left out for one of another kind, by their kind and the preferred one."""
     lookalikes: list[str] = field(default_factory=list)
     """A few .bin and .bin.gz files that were passed over for their names."""
 
@@ -124,6 +126,13 @@ class Tally:
             if product in self.spans or len(self.spans) < _KINDS:
                 known = self.spans.get(product, (first, last))
                 self.spans[product] = min(first, known[0]), max(last, known[1])
+
+    def notes(self) -> list[str]:
+        """Return what a user should know of the frames that were left out for another kind."""
+        return [
+            f"frames left out: {count:,} of {kind}, for {better} of the same time is preferred; choose with --kind"
+            for (kind, better), count in sorted(self.other_kinds.items())
+        ]
 
     def pass_over(self, name: str) -> None:
         """Count something that is no frame."""

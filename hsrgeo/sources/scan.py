@@ -5,11 +5,12 @@ from __future__ import annotations
 import glob
 import os
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from pathlib import Path
 
 from hsrgeo.errors import FrameError, FrameNameError, SourceError, TooLargeError
 from hsrgeo.formats.composite import MAX_STORED_BYTES, peek_header, product_of, unpack
-from hsrgeo.formats.names import FrameName, claims_frame, parse_name
+from hsrgeo.formats.names import FrameName, claims_frame, parse_name, preference
 from hsrgeo.sources.archives import frames_in_archive
 from hsrgeo.sources.found import Found, Tally, read_file
 from hsrgeo.sources.members import SEALED, is_archive, is_sealed_name
@@ -59,7 +60,7 @@ def scan(sources: Sequence[str | Path], selection: Selection, tally: Tally | Non
         SourceError: A source does not exist. Raised at once, before the first frame.
     """
     counted = tally if tally is not None else Tally()
-    files = listed_files(sources)
+    files = of_one_kind(listed_files(sources), selection, counted)
     counted.total_bytes = sum(size_of(file) for file, _named in files)
     return scan_files(files, selection, counted)
 
@@ -71,11 +72,8 @@ def names_in_files(sources: Sequence[str | Path], selection: Selection) -> Itera
         SourceError: A source does not exist.
     """
     for file, _named in listed_files(sources):
-        try:
-            told = parse_name(file.name)
-        except FrameNameError:
-            continue
-        if selection.wants(told):
+        told = _told_by_name(file)
+        if told is not None and selection.wants(told):
             yield told
 
 
@@ -83,6 +81,36 @@ def listed_files(sources: Sequence[str | Path]) -> list[tuple[Place, bool]]:
     """Return every file of the sources once, and whether it was named on its own."""
     paths = expand(sources)
     return _each_once([(file, path == file) for path in paths for file in files_below(path)])
+
+
+def of_one_kind(files: list[tuple[Place, bool]], selection: Selection, tally: Tally) -> list[tuple[Place, bool]]:
+    """Return the files without frames of which a preferred kind is there too, and count these.
+
+    EXT and PUB of one minute are not one frame twice: numbers of both must not be mixed by chance.
+    """
+    if not selection.one_kind or selection.kind is not None:
+        return files
+    told = [_told_by_name(file) for file, _named in files]
+    best: dict[tuple[str, datetime], str] = {}
+    for one in told:
+        if one is not None:
+            key = one.product, one.time
+            best[key] = max(best.get(key, one.kind), one.kind, key=preference)
+    kept = []
+    for entry, one in zip(files, told, strict=True):
+        better = "" if one is None else best[one.product, one.time]
+        if one is None or one.kind == better:
+            kept.append(entry)
+        elif selection.wants(one):
+            tally.other_kinds[one.kind, better] += 1
+    return kept
+
+
+def _told_by_name(file: Place) -> FrameName | None:
+    try:
+        return parse_name(file.name)
+    except FrameNameError:
+        return None
 
 
 def scan_files(files: list[tuple[Place, bool]], selection: Selection, tally: Tally) -> Iterator[Found]:

@@ -26,6 +26,10 @@ class Selection:
     """Only times on whole steps after midnight KST."""
     product: str | None = None
     """Only this product, such as HSR."""
+    kind: str | None = None
+    """Only this kind, such as PUB, and frames whose kind is not known."""
+    one_kind: bool = False
+    """Of files of one product and time that differ in kind only the preferred one, see `formats.names.KINDS`."""
 
     def __post_init__(self) -> None:
         for name, time in (("start", self.start), ("end", self.end)):
@@ -38,6 +42,9 @@ class Selection:
         product: object = self.product
         if product is not None and not (isinstance(product, str) and product.strip()):
             raise OptionsError(f"product {product!r}: expected a name such as HSR")
+        kind: object = self.kind
+        if kind is not None and not (isinstance(kind, str) and kind.strip()):
+            raise OptionsError(f"kind {kind!r}: expected a name such as PUB or EXT")
         if self.every is not None and self.every <= timedelta(0):
             raise OptionsError(f"every {self.every}: must be longer than nothing")
         if self.start and self.end and self.end <= self.start:
@@ -50,6 +57,7 @@ class Selection:
             and (self.end is None or told.time < self.end)
             and (self.every is None or on_step(told.time, self.every))
             and self.wants_product(told)
+            and (self.kind is None or told.kind in ("", self.kind.upper()))
         )
 
     def wants_product(self, told: FrameName) -> bool:

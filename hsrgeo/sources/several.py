@@ -17,7 +17,7 @@ from pathlib import Path
 from hsrgeo.sources.found import Extent, Found, Tally, reading
 from hsrgeo.sources.members import is_archive
 from hsrgeo.sources.remote import Place, is_remote
-from hsrgeo.sources.scan import listed_files, scan_files, size_of
+from hsrgeo.sources.scan import listed_files, of_one_kind, scan_files, size_of
 from hsrgeo.sources.select import Selection
 
 _WAITING = 4
@@ -40,7 +40,7 @@ def scan_several(
         SourceError: A source does not exist. Raised at once, before the first frame.
     """
     counted = tally if tally is not None else Tally()
-    files = listed_files(sources)
+    files = of_one_kind(listed_files(sources), selection, counted)
     counted.total_bytes = sum(size_of(file) for file, _named in files)
     archives = [[entry] for entry in files if is_archive(entry[0])]
     others = [entry for entry in files if not is_archive(entry[0])]

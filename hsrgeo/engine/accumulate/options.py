@@ -55,6 +55,8 @@ class AccumulateOptions:
     Frames that are not on whole steps of this after midnight KST are left out."""
     product: str | None = None
     """Only this product, such as HSR."""
+    kind: str | None = None
+    """Only this kind, such as PUB; see `ExportOptions.kind`."""
     zr: Law | tuple[float, float] = KMA_LAW
     """A and B of Z = A R^B."""
     block: int = 1
@@ -101,5 +103,5 @@ class AccumulateOptions:
 
 _SHARED = {
     *("bbox", "window", "center", "size", "regions", "regions_field", "regions_encoding"),
-    *("start", "end", "every", "product", "zr", "block", "registration", "jobs"),
+    *("start", "end", "every", "product", "kind", "zr", "block", "registration", "jobs"),
 }

@@ -13,6 +13,7 @@ from hsrgeo.engine.outcome import Standing
 from hsrgeo.engine.periods import Period
 from hsrgeo.errors import HsrGeoError
 from hsrgeo.formats.composite import peek_header
+from hsrgeo.formats.names import preference
 from hsrgeo.model.frame import Frame
 from hsrgeo.model.rank import LOWEST, rank_of
 from hsrgeo.model.times import KST, kst_text, utc_text
@@ -49,12 +50,13 @@ class Candidates:
 
 def standing_of(found: Found) -> Standing:
     """Return the standing of a frame from its header alone; the lowest where it has none."""
+    kind = preference(found.told.kind) if found.told else 0
     try:
         data = found.read()
         header = peek_header(data)
-        return rank_of(header.station_count, header.created, stored_crc32(data)), found.label
+        return kind, rank_of(header.station_count, header.created, stored_crc32(data)), found.label
     except HsrGeoError:
-        return LOWEST, found.label
+        return kind, LOWEST, found.label
 
 
 Key = tuple[datetime, int]

@@ -24,7 +24,7 @@ from typing import BinaryIO
 
 from hsrgeo.engine.export.manifest import Manifest
 from hsrgeo.engine.export.work import STAGED, Task, leftovers, staged_beside
-from hsrgeo.engine.outcome import Key, Outcome, Output, of_found
+from hsrgeo.engine.outcome import Key, Outcome, Output, key_of, of_found
 from hsrgeo.engine.recipe import Recipe
 from hsrgeo.errors import FrameError, OutputError, OutputExistsError, ReadbackError, SourceError
 from hsrgeo.formats.gzipped import MAGIC
@@ -84,7 +84,7 @@ class Ledger:
         if found.error or found.told is None:
             return of_found(found, "failed", error=found.error)
         outcome = of_found(found, "skipped")
-        key = (found.told.product, found.told.time)
+        key = key_of(found.told, by_kind=self._manifest.by_kind)
         path = self._recipe.first_path(found.told)
         stamp = _stamp(found)
         with self._lock:
@@ -128,7 +128,7 @@ class Ledger:
         """
         if outcome.status in ("skipped", "planned"):
             return [outcome]
-        key = outcome.key
+        key = self._manifest.key(outcome)
         with self._lock:
             contest = self._contests.get(key) if key else None
             if key is None or contest is None or outcome.label not in contest.labels:
@@ -204,7 +204,6 @@ class Ledger:
         kept = self._manifest.kept(key)
         if kept and kept.standing >= rival.standing:
             self._discard(rival)
-            self._remove_strays(rival, kept)
             self._retire_before(rival, contest)
             lost = dataclasses.replace(rival, status="duplicate", outputs=(), winner=kept.label)
             self._manifest.append(lost)
@@ -267,27 +266,15 @@ class Ledger:
         for output in rival.outputs:
             remove_file(self._manifest.out / staged_beside(output.path, rival.label))
 
-    def _remove_strays(self, lost: Outcome, kept: Outcome) -> None:
-        """Remove what a killed run wrote in place of a frame that was the first there, before it had a line.
-
-        Only a template that has the kind sends the two elsewhere; a file counts as ours where it has the same bytes.
-        """
-        for output in lost.outputs:
-            if output.path in {other.path for other in kept.outputs} or self._manifest.owner(output.path):
-                continue
-            target = self._manifest.out / output.path
-            with suppress(OSError):
-                if self._size(output.path) == output.bytes and zlib.crc32(target.read_bytes()) == output.crc32:
-                    remove_file(target)
-
     def _retire_before(self, outcome: Outcome, contest: _Contest) -> None:
         """Remove what an earlier run made of a frame that is broken now, or lost."""
         before = contest.before
-        if before is None or before.key is None or before.label != outcome.label:
+        key = self._manifest.key(outcome)
+        if before is None or key is None or before.label != outcome.label:
             return
         if outcome.status == "failed" and not isinstance(outcome.error, FrameError):
             return  # a source that cannot be read today, or a full disk, says nothing against what is there
-        kept = self._manifest.kept(before.key)
+        kept = self._manifest.kept(key)
         self._retire(before.outputs, but=kept.outputs if kept else ())
         contest.retired = True
 

@@ -20,7 +20,7 @@ from typing import Any, BinaryIO, Self
 
 from hsrgeo import __version__
 from hsrgeo.engine.export.journal import MANIFEST, has_lines, journal
-from hsrgeo.engine.outcome import Key, Outcome, from_json, to_json
+from hsrgeo.engine.outcome import Key, Outcome, from_json, key_of, to_json
 from hsrgeo.engine.recipe import Recipe, recipe_from_json
 from hsrgeo.errors import ManifestError, NoRoomError, in_the_way, refused
 from hsrgeo.model.texts import json_line
@@ -38,13 +38,15 @@ class Manifest:
     Args:
         out: The output folder; made where it is missing.
         read_only: Change nothing on disk; then the manifest must be there.
+        by_kind: See `key_of`.
 
     Raises:
         ManifestError: It cannot be read or written, a line of it is damaged, or another run has it.
     """
 
-    def __init__(self, out: Place, *, read_only: bool = False) -> None:
+    def __init__(self, out: Place, *, read_only: bool = False, by_kind: bool = False) -> None:
         self.out = out
+        self.by_kind = by_kind
         self.folders: set[str] = set()
         """Folders below OUT that outputs lie in."""
         self._journal = journal(out, read_only=read_only)
@@ -84,17 +86,21 @@ class Manifest:
         """Return the latest word on a frame, by its label."""
         return self._checked(self._frames.get(hash(label)), lambda line: line.label == label)
 
+    def key(self, outcome: Outcome) -> Key | None:
+        """Return what the outputs of a frame stand for, or None where it is not known."""
+        return key_of(outcome.told, by_kind=self.by_kind) if outcome.told else None
+
     def kept(self, key: Key) -> Outcome | None:
         """Return the frame whose outputs stand for a product and time."""
         offset = self._kept.get(hash(key))
-        line = self._checked(offset, lambda line: line.key == key)
+        line = self._checked(offset, lambda line: self.key(line) == key)
         # A later line about the same frame may say that it is broken now, or lost to another.
         return line if line and self._frames.get(hash(line.label)) == offset else None
 
     def owner(self, first_path: str) -> Key | None:
         """Return the product and time that a first output was ever made for, or None."""
         line = self._checked(self._paths.get(hash(first_path)), lambda line: _first_path(line) == first_path)
-        return line.key if line else None
+        return self.key(line) if line else None
 
     def is_new(self, outcome: Outcome) -> bool:
         """Tell whether the latest word on a frame was written by this run."""
@@ -166,7 +172,8 @@ class Manifest:
     def _line_with_winner(self, offset: int) -> bytes:
         """Return a line; a duplicate's with the frame that is kept now: the one it lost to may have lost since."""
         outcome = self._at(offset)
-        kept = self.kept(outcome.key) if outcome.status == "duplicate" and outcome.key else None
+        key = self.key(outcome)
+        kept = self.kept(key) if outcome.status == "duplicate" and key else None
         if kept is None or kept.label == outcome.winner:
             return self._line(offset)
         return _encode(dataclasses.replace(outcome, winner=kept.label))
@@ -184,8 +191,8 @@ class Manifest:
 
     def _index(self, outcome: Outcome, offset: int) -> None:
         self._frames[hash(outcome.label)] = offset
-        if outcome.status == "ok" and outcome.key:
-            self._kept[hash(outcome.key)] = offset
+        if outcome.status == "ok" and (key := self.key(outcome)):
+            self._kept[hash(key)] = offset
             self._paths[hash(_first_path(outcome))] = offset
             self.folders.update(output.path.rpartition("/")[0] for output in outcome.outputs)
 

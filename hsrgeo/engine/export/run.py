@@ -5,7 +5,9 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
+from datetime import datetime
 from functools import partial
+from itertools import combinations
 from pathlib import Path
 
 from hsrgeo.engine.export.beside import made_beside
@@ -15,14 +17,16 @@ from hsrgeo.engine.export.manifest import MANIFEST, OPTIONS, Manifest, keep_reci
 from hsrgeo.engine.export.work import Task, leftovers, work
 from hsrgeo.engine.options import ExportOptions, check_areas
 from hsrgeo.engine.outcome import Outcome, Output, of_found
-from hsrgeo.engine.recipe import SUFFIXES, Recipe
+from hsrgeo.engine.recipe import SUFFIXES, Recipe, parts_kinds
 from hsrgeo.engine.run import Run
 from hsrgeo.engine.workers.admission import Shared
 from hsrgeo.engine.workers.cluster import Cluster
 from hsrgeo.engine.workers.parallel import run_parallel, scan_for, seen_by
-from hsrgeo.errors import ManifestError, NoRoomError
+from hsrgeo.errors import ManifestError, NoRoomError, OptionsError
+from hsrgeo.formats.names import FrameName
 from hsrgeo.sources.found import Tally, reading
 from hsrgeo.sources.remote import Place, listed_sources, target
+from hsrgeo.sources.scan import names_in_files
 from hsrgeo.sources.several import lend
 from hsrgeo.writers.files import remove_file
 
@@ -44,7 +48,8 @@ class Export(Run):
         options: What to export and how.
 
     Raises:
-        OptionsError: Areas outside every grid, or an output folder that cannot be written to.
+        OptionsError: Areas outside every grid; an output folder that cannot be written to; names of files of several
+            products that would become the same path.
         SourceError: A source does not exist.
         ManifestError: OUT was made with other options.
     """
@@ -54,6 +59,7 @@ class Export(Run):
         self.written_bytes = 0
         """Size of the files written, so far."""
         self.notes += [*options.notes, *check_areas(options.recipe)]
+        _refuse_collisions(sources, options)
         self._found = scan_for(options.crew, sources, options.selection, self.tally)
         if not options.overwrite:
             refuse_other_recipe(out, options.recipe)
@@ -69,7 +75,7 @@ class Export(Run):
         recipe = options.recipe
         if options.overwrite:
             _clear_other_recipe(out, recipe)
-        with Manifest(out) as manifest, reading(self._found) as found:
+        with Manifest(out, by_kind=parts_kinds(recipe.name)) as manifest, reading(self._found) as found:
             if not options.overwrite:
                 refuse_other_recipe(out, recipe)  # another run may have begun and ended since
             keep_recipe(out, recipe)
@@ -127,6 +133,24 @@ def export(
     """
     listed = listed_sources(sources)
     return Export(listed, target(out), options or ExportOptions())
+
+
+def _refuse_collisions(sources: Sequence[str | Path], options: ExportOptions) -> None:
+    """Refuse files of two products that would become the same path, before anything is written.
+
+    What an archive holds is not known yet: there the second one fails.
+    """
+    times: dict[str, dict[datetime, FrameName]] = {}
+    for told in names_in_files(sources, options.selection):
+        times.setdefault(told.product, {})[told.time] = told
+    for one, other in combinations(sorted(times), 2):
+        for time in sorted(times[one].keys() & times[other].keys()):
+            path = options.recipe.first_path(times[one][time])
+            if path == options.recipe.first_path(times[other][time]):
+                raise OptionsError(
+                    f"{one} and {other} of {time:%Y-%m-%d %H:%M} KST would both become {path}: choose one with "
+                    "--product, or part them in --name, as {product}/{time:%Y%m/%d/%Y%m%d%H%M}"
+                )
 
 
 def _lent(entry: Task | Outcome) -> Task | Outcome:

@@ -73,6 +73,8 @@ class SeriesOptions:
     """With `period`: share of time x area, 0 to 1, below which there is no number."""
     product: str | None = None
     """Only this product, such as HSR."""
+    kind: str | None = None
+    """Only this kind, such as PUB; see `ExportOptions.kind`."""
     block: int = 1
     """Block of the file, counted from 1; of frames only."""
     registration: Registration = "point"
@@ -104,7 +106,8 @@ class SeriesOptions:
         if not 0 < self.wet_from < float("inf"):
             raise OptionsError(f"wet_from {self.wet_from:g}: expected a rain rate above 0 mm/h")
         self._check_times()
-        object.__setattr__(self, "selection", Selection(self.start, self.end, self.every, self.product))
+        selection = Selection(self.start, self.end, self.every, self.product, self.kind, one_kind=True)
+        object.__setattr__(self, "selection", selection)
         object.__setattr__(self, "law", law)
         object.__setattr__(self, "places", self._places())
 

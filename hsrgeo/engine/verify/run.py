@@ -14,8 +14,8 @@ from tempfile import TemporaryDirectory
 from hsrgeo.engine.export.journal import has_manifest
 from hsrgeo.engine.export.manifest import MANIFEST, OPTIONS, Manifest, recipe_of
 from hsrgeo.engine.options import workers_for
-from hsrgeo.engine.outcome import Outcome, Output, of_found, with_header
-from hsrgeo.engine.recipe import Recipe
+from hsrgeo.engine.outcome import Outcome, Output, key_of, of_found, with_header
+from hsrgeo.engine.recipe import Recipe, parts_kinds
 from hsrgeo.engine.verify.compare import compare_outputs
 from hsrgeo.engine.verify.findings import EDITED, Difference
 from hsrgeo.engine.workers.admission import Shared
@@ -147,7 +147,8 @@ def _check(
 ) -> Generator[Difference]:
     covered: set[int] = set()  # hashes of labels: a manifest may have half a million
     strangers: list[Difference | None] = []  # filled where the sources are read, which is another thread
-    with Manifest(out, read_only=True) as manifest, reading(frames) as found:
+    parted = parts_kinds(recipe.name)
+    with Manifest(out, read_only=True, by_kind=parted) as manifest, reading(frames) as found:
         tasks = _tasks(found, manifest, strangers)
         batches = in_batches(map(_lent, tasks) if isinstance(workers, Cluster) else tasks, _BATCH)
         task = partial(check_frames, out=seen_by(workers, out), recipe=recipe)
@@ -206,7 +207,7 @@ def _tasks(frames: Iterator[Found], manifest: Manifest, strangers: list[Differen
         label = found.label
         line = manifest.get(label)
         if line is None and found.told is not None:
-            line = manifest.kept((found.told.product, found.told.time))
+            line = manifest.kept(key_of(found.told, by_kind=manifest.by_kind))
         if line is None:
             strangers.append(_damage(label, found.error))
         elif line.status != "duplicate":

@@ -11,6 +11,7 @@ from hsrgeo.engine.export.manifest import MANIFEST, Manifest, recipe_of
 from hsrgeo.engine.outcome import Key
 from hsrgeo.engine.recipe import Recipe
 from hsrgeo.errors import ManifestError, OptionsError, ReadbackError
+from hsrgeo.formats.names import preference
 from hsrgeo.model.quantity import QUANTITIES, Quantity, quantity_of_tags
 from hsrgeo.writers.glance import Glance, Signature, glance, signature
 
@@ -100,12 +101,15 @@ def _look(out: Path, recipe: Recipe, regions: list[str]) -> Stacks:
 def _listed(out: Path, recipe: Recipe, regions: list[str]) -> Iterator[tuple[Key, int, str]]:
     """Yield product and time, number of the region, and path of every COG that the manifest lists, by time."""
     kept: dict[Key, tuple[str, ...]] = {}
+    kinds: dict[Key, int] = {}  # of two kinds, where names part them, the preferred one is shown
     with Manifest(out, read_only=True) as manifest:
         for outcome in manifest:
             if outcome.status == "ok" and outcome.told and outcome.key:
                 written = {output.path for output in outcome.outputs}
                 paths = tuple(f"{recipe.stem(outcome.told, region)}.tif" for region in regions)
-                kept[outcome.key] = tuple(path if path in written else "" for path in paths)
+                if outcome.key not in kinds or preference(outcome.told.kind) > kinds[outcome.key]:
+                    kinds[outcome.key] = preference(outcome.told.kind)
+                    kept[outcome.key] = tuple(path if path in written else "" for path in paths)
     for key in sorted(kept, key=lambda key: (key[1], key[0])):
         for number, path in enumerate(kept[key]):
             if path:
