@@ -578,5 +578,5 @@ def test_points_may_be_given_as_they_are(given: Any) -> None:
     assert SeriesOptions(points=given).places == Points(("a",), ((127.0, 37.0),))
     assert SeriesOptions(points=[(127, 37)]).places == Points(("point 1",), ((127.0, 37.0),))
     for wrong in ([], [127, 37], [("a", 37, 127)], [("a", 127, 37), ("a", 128, 37)], 5, [("a", "b", 127, 37)]):
-        with pytest.raises(OptionsError, match=r"points .*: expected \{name: \(lon, lat\)\}"):
+        with pytest.raises(OptionsError, match=r"^points.*: expected \{name: \(lon, lat\)\}"):
             SeriesOptions(points=wrong)  # type: ignore[arg-type] # the point of it
