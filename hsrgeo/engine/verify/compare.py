@@ -112,7 +112,9 @@ def _compare_png(picture: Picture, part: Frame, recipe: Recipe) -> Findings:
     if not recipe.sidecars:
         return
     yield from _compare_place(picture, part)
-    yield from differ("nodata", None, picture.nodata)
+    # In rain 0 stands for nodata alone, for a dry cell is stored as 0 and shifted; else it is low echo too.
+    hole = 0 if quantity.undetect > _PNG_FLOOR > quantity.nodata else None
+    yield from differ("nodata", hole, picture.nodata)
     yield from _compare_scale(picture, quantity, quantity.offset + _PNG_FLOOR * quantity.gain)
     yield from _compare_tags("tag", png_tags(part), picture.tags)
 
