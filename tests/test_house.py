@@ -10,7 +10,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "hsrgeo"
 ROOMS = ["errors", "model", "formats", "sources", "reading", "products", "writers", "cube", "gis", "engine", "cli"]
 FLOORS = [
-    {"areas", "outcome", "recipe", "regions"},
+    {"areas", "one_product", "outcome", "recipe", "regions"},
     {"run", "workers"},
     {"options"},
     {"cubes", "export", "extract", "inspect", "simulate", "sites"},

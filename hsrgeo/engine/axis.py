@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Generator, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Protocol, TypeVar
 
 from hsrgeo.cube.kinds import CUBE_SUFFIXES, Kind, kind_of
 from hsrgeo.cube.reference import SUFFIXES
 from hsrgeo.engine.export.journal import has_manifest
 from hsrgeo.errors import ManifestError, OptionsError
-from hsrgeo.formats.names import FrameName
 from hsrgeo.model.times import FRAME_STEP, KST, export_step, frame_length, length_text, usual_step
 from hsrgeo.sources.members import is_archive
 from hsrgeo.sources.remote import Place, RemotePath, is_remote, listed_sources, local, place
-from hsrgeo.sources.scan import names_in_files
-from hsrgeo.sources.select import Selection
 
 
 def floor_step(time: datetime, step: timedelta) -> datetime:
@@ -85,45 +81,6 @@ def frame_length_of(times: Iterable[datetime], given: timedelta | None) -> tuple
             f"{length / apart:.0%} of the time is observed; if frames stand for longer, give --frame-step"
         )
     return length, notes
-
-
-class Told(Protocol):
-    """Something whose product may be known."""
-
-    @property
-    def told(self) -> FrameName | None:
-        """Product, kind and time."""
-
-
-One = TypeVar("One", bound=Told)
-
-
-def product_guard(found: Iterable[One]) -> Generator[One]:
-    """Pass frames on as long as all are of one product.
-
-    Raises:
-        OptionsError: Another product turns up; one value a time cannot be both.
-    """
-    product: str | None = None
-    for one in found:
-        if one.told is not None:
-            product = product or one.told.product
-            if one.told.product != product:
-                both = " and ".join(sorted({product, one.told.product}))
-                raise OptionsError(f"the sources hold {both}: choose one with --product")
-        yield one
-
-
-def refuse_products(sources: Sequence[str | Path], selection: Selection) -> None:
-    """Refuse files of several products by their names, before any of them is read.
-
-    Raises:
-        OptionsError: There are several.
-        SourceError: A source does not exist.
-    """
-    products = sorted({told.product for told in names_in_files(sources, selection)})
-    if len(products) > 1:
-        raise OptionsError(f"the sources hold {' and '.join(products)}: choose one with --product")
 
 
 def kind_of_sources(sources: Sequence[str | Path]) -> Kind:

@@ -25,7 +25,8 @@ from hsrgeo.engine.accumulate.rolling import RollingRun
 from hsrgeo.engine.accumulate.sources import SumSource, sum_source
 from hsrgeo.engine.accumulate.sums import Candidates, OpenSums, law_text, sum_tags
 from hsrgeo.engine.areas import asked_window, told_window
-from hsrgeo.engine.axis import SUMS, frame_length_of, product_guard, refuse_other_outputs
+from hsrgeo.engine.axis import SUMS, frame_length_of, refuse_other_outputs
+from hsrgeo.engine.one_product import product_guard
 from hsrgeo.engine.options import check_areas
 from hsrgeo.engine.outcome import Outcome, Status, of_found
 from hsrgeo.engine.periods import Period, fewest_of, period_name, periods_of, starts_between

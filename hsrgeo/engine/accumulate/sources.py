@@ -11,7 +11,8 @@ from threading import Lock
 import numpy as np
 
 from hsrgeo.engine.accumulate.options import AccumulateOptions
-from hsrgeo.engine.axis import kind_of_sources, product_guard
+from hsrgeo.engine.axis import kind_of_sources
+from hsrgeo.engine.one_product import product_guard
 from hsrgeo.engine.series.exported import Held, check_like, held_by
 from hsrgeo.engine.written.exported import exported_frames, read_exported
 from hsrgeo.engine.written.held import notes_on_held, refuse_registration

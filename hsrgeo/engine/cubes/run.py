@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from hsrgeo.cube.extra import need
-from hsrgeo.engine.axis import product_guard, refuse_products
 from hsrgeo.engine.cubes.frames import Site
 from hsrgeo.engine.cubes.options import CubeOptions
 from hsrgeo.engine.cubes.stored import StoredSite
+from hsrgeo.engine.one_product import product_guard, refuse_products
 from hsrgeo.engine.options import check_areas
 from hsrgeo.engine.outcome import Outcome, of_found
 from hsrgeo.engine.run import Run

@@ -14,7 +14,7 @@ from pathlib import Path
 from hsrgeo.cube.gather import Piece, gather, pieces_of
 from hsrgeo.cube.sampling import Sampler
 from hsrgeo.cube.weights import load_weights
-from hsrgeo.engine.axis import product_guard
+from hsrgeo.engine.one_product import product_guard
 from hsrgeo.engine.options import count_workers
 from hsrgeo.engine.outcome import Outcome
 from hsrgeo.engine.series.options import SeriesOptions

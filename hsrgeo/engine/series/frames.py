@@ -12,7 +12,7 @@ from pathlib import Path
 
 from hsrgeo.cube.sampling import Sampler
 from hsrgeo.cube.weights import load_weights
-from hsrgeo.engine.axis import product_guard
+from hsrgeo.engine.one_product import product_guard
 from hsrgeo.engine.options import count_workers
 from hsrgeo.engine.outcome import of_found, with_header
 from hsrgeo.engine.series.options import SeriesOptions
