@@ -72,8 +72,8 @@ class Made:
         return Found("a.tar", self.member, told, len(data), data, error)
 
 
-def unpacked(data: bytes, name: str, *, member: str | None, block: int) -> Any:
-    assert block == 1
+def unpacked(data: bytes, name: str, *, member: str | None, block: int, registration: str = "point") -> Any:
+    assert (block, registration) == (1, "point")
     _content, stations, created, broken, unreadable = json.loads(data)
     if broken:
         raise ChecksumError("CRC check failed", "one thing", "another", name, member)

@@ -60,7 +60,7 @@ def open_reference(path: Path, view: View) -> xr.Dataset:
     making = making_of(shape)
     layers = [
         ReferredLayer(spans[order], shape, making, crc32)
-        for order, crc32 in zip(wanted, kept["source_crc32"].values.tolist(), strict=True)
+        for order, crc32 in zip(wanted, map(int, kept["source_crc32"].values), strict=True)
     ]
     if view.check:
         _check(path, layers)
