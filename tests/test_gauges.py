@@ -1172,3 +1172,46 @@ def test_sums_over_other_times_are_no_readings_of_a_minute(save: Save, column: s
 def test_sums_over_a_step_are_its_readings(save: Save, column: str, hours: int) -> None:
     path = save(f"time,name,{column}\n2022-06-10 00:00,서울,1.0\n")
     assert read(path, step=timedelta(hours=hours)).counts["used"] == 1
+
+
+# --- lists with several rows a station
+
+META = """지점,시작일,종료일,지점명,위도,경도
+108,1990-01-01,2010-05-04,서울,37.0,126.0
+108,2010-05-04,,서울,37.5,126.5
+90,2000-01-01,,속초,38.0,128.0
+901,2015-01-01,,속초,38.2,128.2
+5,1990-01-01,2001-01-01,옛날,35.0,127.0
+"""
+
+
+@pytest.mark.parametrize(
+    ("at", "seoul", "names"),
+    [
+        (None, (126.5, 37.5), ("서울", "속초 (90)", "속초 (901)", "옛날")),
+        (datetime(2022, 6, 9, tzinfo=KST), (126.5, 37.5), ("서울", "속초 (90)", "속초 (901)")),
+        (datetime(2010, 5, 4, 12, tzinfo=KST), (126.5, 37.5), ("서울", "속초")),  # the day of the move: the later row
+        (datetime(2000, 6, 1, tzinfo=KST), (126.0, 37.0), ("서울", "속초", "옛날")),
+    ],
+)
+def test_the_row_of_a_station_that_holds_at_the_time(
+    save: Save, at: datetime | None, seoul: tuple[float, float], names: tuple[str, ...]
+) -> None:
+    points = read_points(save(META, "meta.csv", "cp949"), "cp949", at)
+    assert points.names == names
+    assert points.lonlat[0] == seoul
+    assert "several rows" in points.notes[0]
+    assert ("current" if at is None else f"{at:%Y-%m-%dT%H:%M}") in points.notes[0]
+
+
+def test_a_list_of_stations_that_none_holds_or_with_a_bad_day(save: Save) -> None:
+    with pytest.raises(OptionsError, match=r"holds no point: stations without a row that holds then, left out: 4"):
+        read_points(save(META, "meta.csv"), None, datetime(1980, 1, 1, tzinfo=KST))
+    with pytest.raises(OptionsError, match="line 3: 시작일 'soon' is no day"):
+        read_points(save(META.replace("2010-05-04,,", "soon,,"), "meta.csv"))
+
+
+def test_readings_of_stations_that_share_a_name_go_by_number(save: Save) -> None:
+    path = save("지점,지점명,일시,강수량(mm)\n90,속초,2022-06-09 12:00,1\n901,속초,2022-06-09 12:00,2\n")
+    rules = ReadingRules(step=timedelta(hours=1))
+    assert only(read_readings(path, ("속초 (901)", "속초 (90)"), rules)) == [2, 1]

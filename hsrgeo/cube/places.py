@@ -8,11 +8,13 @@ import math
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
 import pyproj
 
+from hsrgeo.cube.stations import name_of, numbered_names, rows_that_hold
 from hsrgeo.cube.weights import PointMethod, Ring, Weights, point_weights, polygon_weights
 from hsrgeo.errors import OptionsError, ProjectionError
 from hsrgeo.model.grid import Grid
@@ -32,6 +34,8 @@ class Points:
     names: tuple[str, ...]
     lonlat: tuple[tuple[float, float], ...]
     """Degrees, WGS 84."""
+    notes: tuple[str, ...] = ()
+    """What a user should know: which rows of stations were taken."""
 
     def weights(self, grid: Grid, method: PointMethod = "nearest", count: int = 1) -> Weights:
         """Return the cells that speak for each gauge, see `point_weights`; none for one outside the grid."""
@@ -98,14 +102,16 @@ def as_points(given: object) -> Points:
     return Points(tuple(points), tuple(points.values()))
 
 
-def read_points(path: str | Path, encoding: str | None = None) -> Points:
+def read_points(path: str | Path, encoding: str | None = None, at: datetime | None = None) -> Points:
     """Read gauges from CSV with the columns name, lon and lat (degrees, WGS 84), or 지점명, 경도 and 위도.
 
-    Columns are parted by commas, semicolons or tabs; other columns are passed over.
+    Columns are parted by commas, semicolons or tabs; other columns are passed over, but for 시작일 and 종료일, the
+    first and last day that a row holds, and 지점, which follows the name where stations share it.
 
     Args:
         path: The file.
         encoding: Of a file that is not UTF-8, such as CP949.
+        at: Time at which a row must hold where a station has several, aware; None for the current rows.
 
     Raises:
         OptionsError: Unreadable, in another encoding, or without a gauge; bad rows, each named with its line and what
@@ -115,13 +121,14 @@ def read_points(path: str | Path, encoding: str | None = None) -> Points:
         data = read_bytes(path)  # once, for it may be a pipe
     except OSError as error:
         raise OptionsError(f"{path}: cannot be read: {error.strerror or error}") from error
-    points, bad = _points(str(path), _decoded(str(path), data, encoding))
+    points, bad, notes = _points(str(path), _decoded(str(path), data, encoding), at)
     if bad:
         more = f"; and {len(bad) - _TOLD:,} more" if len(bad) > _TOLD else ""
         raise OptionsError(f"{path}: {'; '.join(bad[:_TOLD])}{more}")
     if not points:
-        raise OptionsError(f"{path}: holds no point")
-    return Points(tuple(points), tuple(points.values()))
+        why = f": {'; '.join(notes)}" if notes else ""
+        raise OptionsError(f"{path}: holds no point{why}")
+    return Points(tuple(points), tuple(points.values()), tuple(notes))
 
 
 def _decoded(path: str, data: bytes, encoding: str | None) -> str:
@@ -140,8 +147,8 @@ def _decoded(path: str, data: bytes, encoding: str | None) -> str:
         raise OptionsError(f"{path}: is neither UTF-8 nor {encoding}; in Excel save as 'CSV UTF-8'") from error
 
 
-def _points(path: str, text: str) -> tuple[dict[str, tuple[float, float]], list[str]]:
-    """Return the points, and what is wrong with the rows that are none."""
+def _points(path: str, text: str, at: datetime | None) -> tuple[dict[str, tuple[float, float]], list[str], list[str]]:
+    """Return the points, what is wrong with the rows that are none, and notes."""
     separator = separator_of(text.partition("\n")[0])
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True)
     points: dict[str, tuple[float, float]] = {}
@@ -151,20 +158,25 @@ def _points(path: str, text: str) -> tuple[dict[str, tuple[float, float]], list[
         columns = [_KOREAN.get(name, name) if _KOREAN.get(name) not in columns else name for name in columns]
         if missing := [name for name in _COLUMNS if name not in columns]:
             raise OptionsError(f"{path}, line 1: must name the columns name,lon,lat; missing {','.join(missing)}")
-        for cells in reader:
-            if not any(cell.strip() for cell in cells):
-                continue
-            try:
-                name, place = _point(columns, cells)
-            except OptionsError as error:
-                bad.append(f"line {reader.line_num}: {error}")
-                continue
-            if name in points:
-                bad.append(f"line {reader.line_num}: a second {name!r}")
-            points.setdefault(name, place)
+        rows = [(reader.line_num, cells) for cells in reader if any(cell.strip() for cell in cells)]
     except csv.Error as error:
         raise OptionsError(f"{path}, line {reader.line_num}: {error}") from error
-    return points, bad
+    try:
+        rows, notes = rows_that_hold(columns, rows, at)
+    except OptionsError as error:
+        raise OptionsError(f"{path}, {error}") from error
+    names = numbered_names(columns, rows)
+    for line, cells in rows:
+        try:
+            _name, place = _point(columns, cells)
+        except OptionsError as error:
+            bad.append(f"line {line}: {error}")
+            continue
+        name = plain(name_of(columns, (line, cells), names))
+        if name in points:
+            bad.append(f"line {line}: a second {name!r}")
+        points.setdefault(name, place)
+    return points, bad, notes
 
 
 def _point(columns: Sequence[str], cells: Sequence[str]) -> tuple[str, tuple[float, float]]:

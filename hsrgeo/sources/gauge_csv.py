@@ -81,3 +81,8 @@ class BadRows:
             told.append(f"{what}: {word} {', '.join(places)}{f' and {more:,} more' if more else ''}")
         others = self.count - self._counts.total()
         return "; ".join(told) + (f"; and {others:,} others" if others else "")
+
+
+def numbered(name: str, number: str) -> str:
+    """Return the name of a station that shares it with another: ``서울 (108)``."""
+    return f"{name} ({number})"

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from hsrgeo.errors import OptionsError
 from hsrgeo.model.times import KST, length_text, on_step, parse_time, usual_step
 from hsrgeo.sources.gauge_columns import BAD_FLAG, NO_READING, flag_of, is_flag, refuse_other_sums
-from hsrgeo.sources.gauge_csv import BadRows, iso_time, separator_of
+from hsrgeo.sources.gauge_csv import BadRows, iso_time, numbered, separator_of
 from hsrgeo.sources.gauge_rules import ReadingRules, Unit
 from hsrgeo.sources.texts import refuse_special
 
@@ -142,6 +142,7 @@ class _Taking:
         zone = "time_utc" if "time_utc" in times else times[0]
         self._time, self._zone = lowered.index(zone), UTC if zone == "time_utc" else KST
         self._name = next((lowered.index(name) for name in _NAMES if name in lowered), None)
+        self._station = header.index("지점") if "지점" in header else None
         self._columns = len(header)
         self._flag: int | None = None
         self._moments: dict[str, datetime | str | None] = {}
@@ -174,6 +175,9 @@ class _Taking:
             return self._refuse(line, moment, cells[self._time].strip() if self._time < len(cells) else "")
         for at, gauge in self._values.items():
             name = gauge if self._name is None else _plain(cells[self._name] if self._name < len(cells) else "")
+            if name not in self._numbers and self._station is not None and self._station < len(cells):
+                full = numbered(name, cells[self._station].strip())  # where stations share the name
+                name = full if full in self._numbers else name
             number = self._numbers.get(name)
             if not name:
                 self._refuse(line, "no name")

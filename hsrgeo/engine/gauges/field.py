@@ -82,7 +82,7 @@ class GaugeFields(Iterator[GaugeField]):
         self.clipped = 0
         """Cells whose estimate was negative and became 0, so far."""
         self._options, self._out, grid = options, out, options.whole
-        self.notes = check_areas(options.export.recipe, grid)
+        self.notes = [*options.points.notes, *check_areas(options.export.recipe, grid)]
         """What a user should know; complete when the run is over."""
         self._network = network(options.points.names, options.points.lonlat, grid)
         if outside := self._network.outside:

@@ -99,7 +99,11 @@ class GaugeFieldOptions:
         self._check_at()
         object.__setattr__(self, "export", ExportOptions(**{name: getattr(self, name) for name in _AREA}))
         given = self.gauges
-        points = given if isinstance(given, Points) else read_points(given, self.readings.encoding)
+        points = (
+            given
+            if isinstance(given, Points)
+            else read_points(given, self.readings.encoding, self.rules.start or self.rules.end)
+        )
         object.__setattr__(self, "points", points)
 
     @property

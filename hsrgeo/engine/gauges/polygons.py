@@ -58,8 +58,9 @@ def thiessen_polygons(
         raise OptionsError(f"{out}: polygons end in .geojson, not in {path.suffix!r}")
     if grid not in grids():
         raise OptionsError(f"grid {grid!r} is not known: expected one of {', '.join(grids())}")
-    whole, notes = grids()[grid], []
+    whole, notes = grids()[grid], list[str]()
     points = gauges if isinstance(gauges, Points) else read_points(gauges, encoding)
+    notes += points.notes
     placed = network(points.names, points.lonlat, whole)
     if outside := placed.outside:
         notes.append(f"gauges outside {grid}, without a polygon: {len(outside):,} ({', '.join(outside)})")

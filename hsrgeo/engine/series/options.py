@@ -151,7 +151,7 @@ class SeriesOptions:
         if not isinstance(self.points, (str, Path)):
             return as_points(self.points)
         with _hinted(self.points, _OF_POLYGONS, "as a CSV of points; polygons go with --polygons"):
-            return read_points(self.points, self.encoding)
+            return read_points(self.points, self.encoding, self.start or self.end)
 
 
 @contextmanager

@@ -43,7 +43,7 @@ class Reader(ABC):
         self.options = options
         self.tally = Tally()
         """What went by."""
-        self.notes: list[str] = list(options.places.notes) if isinstance(options.places, Polygons) else []
+        self.notes: list[str] = list(options.places.notes)
         """What a user should know; complete when all is read."""
         self.step = options.every or options.frame_step
         """From row to row; None where only the frames tell."""
