@@ -880,6 +880,20 @@ def test_without_rain_there_is_no_factor() -> None:
     assert np.isnan(scores(np.array([1.0]), np.array([2.0])).correlation)
 
 
+def test_a_trace_of_radar_makes_no_factor() -> None:
+    """Gauges 5, 5 over radar 0.01, 0.01 would be 500; a pair of 8 mm makes it 10 / 8.01."""
+    rules = PairRules(0, 2)
+    gauge = np.array([5.0, 5])
+    bias = field_bias(gauge, np.array([0.01, 0.01]), rules)
+    assert bias.pairs == 2
+    assert np.isnan(bias.factor)
+    assert np.isnan(bias.adjusted_mm).all()
+    bias = field_bias(gauge, np.array([8.0, 0.01]), rules)
+    assert bias.factor == pytest.approx(10 / 8.01)
+    assert bias.left_out_mm.tolist() == pytest.approx([np.nan, 0.01 * 5 / 8], nan_ok=True)
+    assert field_bias(gauge, np.array([0.1, 0.1]), rules).factor == pytest.approx(50)  # as --min-rain 0.1 allows
+
+
 RAIN = st.lists(st.tuples(st.floats(0.1, 200), st.floats(0.1, 200)), min_size=3, max_size=30)
 
 
@@ -1076,7 +1090,7 @@ def test_the_command_for_a_bias(save: Save, tmp_path: Path) -> None:
     assert "note: periods without a factor: 2 (2 to 3 pairs, fewer than --min-pairs 5)" in none.stderr
     dry = radar_table(tmp_path / "dry.csv", dict.fromkeys(RATES, [0.0] * 24))
     found, _rows = compared(save(READ), dry, out, min_rain_mm=0.0, min_pairs=2)
-    assert "periods without a factor: 2 (no rain of the radar in any pair)" in found.notes
+    assert "periods without a factor: 2 (the radar's mean over the pairs is below 0.1 mm)" in found.notes
     with out.open(encoding="utf-8", newline="") as file:
         assert [(row["pairs"], row["bias"]) for row in csv.DictReader(file)] == [("3", ""), ("2", "")]  # never 1.0
 
@@ -1215,3 +1229,26 @@ def test_readings_of_stations_that_share_a_name_go_by_number(save: Save) -> None
     path = save("지점,지점명,일시,강수량(mm)\n90,속초,2022-06-09 12:00,1\n901,속초,2022-06-09 12:00,2\n")
     rules = ReadingRules(step=timedelta(hours=1))
     assert only(read_readings(path, ("속초 (901)", "속초 (90)"), rules)) == [2, 1]
+
+
+def test_readings_in_utf8_beside_gauges_in_another_encoding(save: Save) -> None:
+    text = "일시,지점명,강수량(mm)\n2022-06-09 12:00,서울,1.5\n"
+    for encoding in ("utf-8", "utf-8-sig", "cp949"):
+        readings = read(save(text, "r.csv", encoding), encoding="cp949")
+        assert readings.counts["used"] == 1
+
+
+def test_a_factor_that_no_rain_explains_is_told(save: Save, tmp_path: Path) -> None:
+    """Radar 1.2 mm/h in 12 frames is 1.2 mm; gauges of 24 mm make it 20."""
+    table = radar_table(tmp_path / "radar.csv", {"a": [1.2] * 12, "b": [1.2] * 12})
+    path = save("time,a,b\n2022-06-09 12:00,24,24\n")
+    rules = ReadingRules(step=HOUR)
+    found = gauge_bias(path, table, tmp_path / "out.csv", GaugeBiasOptions(readings=rules, min_pairs=2))
+    assert found.factors == 1
+    assert any(note.startswith("factors below 0.1 or above 10: 1 ") for note in found.notes)
+
+
+def test_the_text_of_the_api_hub_is_named(save: Save) -> None:
+    path = save("#START7777\n# YYMMDDHHMI STN RN-15m RN-60m\n202206091200 108 1.5 2.0\n#7777END\n")
+    with pytest.raises(OptionsError, match="text of KMA's API hub"):
+        read(path)

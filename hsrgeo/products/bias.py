@@ -15,6 +15,13 @@ from hsrgeo.errors import OptionsError
 
 Floats = NDArray[np.float64]
 
+LEAST_MEAN_MM = 0.1
+"""Mean depth of the radar over the pairs below which there is no factor: a tip of a usual gauge, 0.1 mm, over less is
+no measurement of a ratio."""
+MOST_FACTOR = 10.0
+"""Factors above this, or below its inverse, are hard to believe: another unit or time is likelier. They
+are given all the same, with a note."""
+
 
 @dataclass(frozen=True, slots=True)
 class PairRules:
@@ -47,7 +54,7 @@ class FieldBias:
     radar_mm: float
     """Sum of the radar above them."""
     factor: float
-    """NaN where too few pairs count."""
+    """NaN where too few pairs count, or the radar's mean over them is below `LEAST_MEAN_MM`."""
     adjusted_mm: Floats
     """Radar times the factor, of every gauge; NaN without a factor or radar."""
     left_out_mm: Floats
@@ -80,13 +87,15 @@ def field_bias(gauge_mm: Floats, radar_mm: Floats, rules: PairRules) -> FieldBia
     known = ~(np.isnan(gauge_mm) | np.isnan(radar_mm))
     used = known & (gauge_mm >= rules.min_rain_mm) & (radar_mm >= rules.min_rain_mm)
     gauges, radar = float(gauge_mm[used].sum()), float(radar_mm[used].sum())
-    enough = used.sum() >= rules.min_pairs and radar > 0
+    # A little less is rounding: pairs of 0.1 mm have that mean.
+    enough = used.sum() >= rules.min_pairs and radar >= LEAST_MEAN_MM * used.sum() * (1 - 1e-9)
     factor = gauges / radar if enough else np.nan
     left_out = np.full(gauge_mm.shape, np.nan)
     if enough:
         others_gauge, others_radar = gauges - gauge_mm[used], radar - radar_mm[used]
         # What rounding leaves of a sum that one gauge is all of is no rain.
         has_others = (np.count_nonzero(radar_mm[used] > 0) - (radar_mm[used] > 0)) > 0
+        has_others &= others_radar >= LEAST_MEAN_MM * (used.sum() - 1) * (1 - 1e-9)
         ratio = np.divide(others_gauge, others_radar, out=np.full(used.sum(), np.nan), where=has_others)
         left_out[used] = radar_mm[used] * ratio
     return FieldBias(used, gauges, radar, factor, radar_mm * factor, left_out)

@@ -57,3 +57,16 @@ def refuse_other_sums(path: str, column: str, step: timedelta) -> None:
         f"{path}: the column {column!r} holds {told}, not of a step of {length_text(step)}: choose another by --column"
         + (f", or rows {length_text(length)} apart with --step {length_text(length)}" if length else "")
     )
+
+
+def refuse_hub_text(path: str, first: str) -> None:
+    """Refuse the own text of KMA's API hub, whose columns stand apart by blanks and whose rain is moving sums.
+
+    Raises:
+        OptionsError: The first line is the one that such a text begins with (KMA composite format, section 7).
+    """
+    if first.lstrip("\ufeff").startswith("#START7777"):
+        raise OptionsError(
+            f"{path}: is text of KMA's API hub (#START7777), which is not read: its RN columns are moving sums; make "
+            "a CSV of time,name,rain_mm of it, with rows as far apart as the sum is long (RN-15m: --step 15min)"
+        )

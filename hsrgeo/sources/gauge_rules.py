@@ -36,7 +36,7 @@ class ReadingRules:
     column: str | None = None
     """Column of the rain where there is a column of names; None for the only one that it can be."""
     encoding: str = "utf-8"
-    """Of the file; with or without a byte-order mark."""
+    """Of a file that is not UTF-8; with or without a byte-order mark."""
     missing: tuple[float, ...] = ()
     """Numbers that stand for no reading, such as -99.9."""
     empty: Empty = "missing"

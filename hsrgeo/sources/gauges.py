@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import math
 import unicodedata
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 
 from hsrgeo.errors import OptionsError
 from hsrgeo.model.times import KST, length_text, on_step, parse_time, usual_step
-from hsrgeo.sources.gauge_columns import BAD_FLAG, NO_READING, flag_of, is_flag, refuse_other_sums
+from hsrgeo.sources.gauge_columns import BAD_FLAG, NO_READING, flag_of, is_flag, refuse_hub_text, refuse_other_sums
 from hsrgeo.sources.gauge_csv import BadRows, iso_time, numbered, separator_of
 from hsrgeo.sources.gauge_rules import ReadingRules, Unit
 from hsrgeo.sources.texts import refuse_special
@@ -27,6 +28,7 @@ _NAMES = ("name", "지점명")
 _NO_VALUE = {*_TIMES, *_NAMES, "lon", "lat", "지점"}
 _RATE_MARKS, _DEPTH_MARKS = ("mm_h", "mm/h", "mmh", "mm h-1"), ("_mm", "(mm)")
 _DAY_DIGITS = 8  # of a time: less is a month, which is a span
+_BLOCK = 1 << 20  # bytes
 _TOLD = 10  # names that a message lists
 _NO_NUMBER = (NO_READING, "na", "n/a", "null", "none", "-", "--")
 
@@ -99,8 +101,9 @@ def read_readings(path: str | Path, names: Sequence[str], rules: ReadingRules) -
     numbers = {name: number for number, name in enumerate(names)}
     try:
         refuse_special(path, pipes=True)
-        with Path(path).open(encoding=_with_mark(rules.encoding), newline="") as file:
+        with Path(path).open(encoding=_encoding(path, rules.encoding), newline="") as file:
             first = file.readline()
+            refuse_hub_text(str(path), first)
             reader = csv.reader(chain([first], file), delimiter=separator_of(first), skipinitialspace=True)
             try:
                 header = [_plain(name) for name in next(reader, [])]
@@ -299,8 +302,21 @@ def _has_zone(text: str) -> bool:
         return False
 
 
-def _with_mark(encoding: str) -> str:
-    return "utf-8-sig" if encoding.lower().replace("_", "-") in ("utf-8", "utf8") else encoding
+def _encoding(path: str | Path, wanted: str) -> str:
+    """Return the encoding of a file: UTF-8 where it is, for Korean letters of another encoding never are by chance."""
+    if wanted.lower().replace("_", "-") in ("utf-8", "utf8"):
+        return "utf-8-sig"
+    if not Path(path).is_file():  # a pipe can be read once only
+        return wanted
+    decoder = codecs.getincrementaldecoder("utf-8-sig")()
+    try:
+        with Path(path).open("rb") as file:
+            while block := file.read(_BLOCK):
+                decoder.decode(block)
+            decoder.decode(b"", final=True)
+    except UnicodeDecodeError:
+        return wanted
+    return "utf-8-sig"
 
 
 def _plain(name: str) -> str:

@@ -55,7 +55,7 @@ Column = Annotated[
     str | None, typer.Option(metavar="NAME", help="Of the rain, where several could be.", rich_help_panel=_READ)
 ]
 Encoding = Annotated[
-    str, typer.Option(metavar="NAME", help="As cp949, of KMA's files; of both CSV.", rich_help_panel=_READ)
+    str, typer.Option(metavar="NAME", help="Of each CSV that is not UTF-8: cp949, as KMA's.", rich_help_panel=_READ)
 ]
 Missing = Annotated[
     list[float] | None,

@@ -15,7 +15,7 @@ from hsrgeo.engine.gauges.options import GaugeBiasOptions
 from hsrgeo.engine.gauges.radar import RadarSums, notes_of, read_radar
 from hsrgeo.engine.periods import Period, periods_of
 from hsrgeo.errors import OptionsError
-from hsrgeo.products.bias import FieldBias, PairRules, Scores, field_bias, scores
+from hsrgeo.products.bias import LEAST_MEAN_MM, MOST_FACTOR, FieldBias, PairRules, Scores, field_bias, scores
 from hsrgeo.sources.gauges import Readings, read_readings
 from hsrgeo.sources.remote import local
 from hsrgeo.writers.table import check_table, write_table
@@ -106,7 +106,7 @@ def gauge_bias(readings: str | Path, radar: str | Path, out: str | Path, options
     if options.pairs is not None:
         pairs = ((one.period.start, _pair_rows(one, bias)) for one, bias in zip(compared, biases, strict=True))
         write_table(Path(options.pairs), sums.names, PAIR_COLUMNS, pairs)
-    notes = [*measured.notes(), *notes_of(sums, options.min_coverage), *_without_factor(biases, options.rules)]
+    notes = [*measured.notes(), *notes_of(sums, options.min_coverage), *_on_factors(biases, options.rules)]
     return _summed_up(path, compared, biases, notes)
 
 
@@ -167,16 +167,18 @@ def _pair_rows(one: _Compared, bias: FieldBias) -> NDArray[np.float64]:
     return np.column_stack([one.hours, one.gauge_mm, one.radar_mm, bias.adjusted_mm, bias.left_out_mm, bias.used])
 
 
-def _without_factor(biases: Sequence[FieldBias], rules: PairRules) -> Iterator[str]:
-    """Yield why periods have no factor."""
+def _on_factors(biases: Sequence[FieldBias], rules: PairRules) -> Iterator[str]:
+    """Yield why periods have no factor, or one that is hard to believe."""
     pairs = [bias.pairs for bias in biases if np.isnan(bias.factor)]
     few = [count for count in pairs if count < rules.min_pairs]
     if few:
         least, most = min(few), max(few)
         told = f"{most} pair{'' if most == 1 else 's'}" if least == most else f"{least} to {most} pairs"
         yield f"periods without a factor: {len(few):,} ({told}, fewer than --min-pairs {rules.min_pairs})"
+    if odd := sum(not 1 / MOST_FACTOR <= bias.factor <= MOST_FACTOR for bias in biases if not np.isnan(bias.factor)):
+        yield f"factors below {1 / MOST_FACTOR:g} or above {MOST_FACTOR:g}: {odd:,} (is it the same rain, unit, time?)"
     if dry := len(pairs) - len(few):
-        yield f"periods without a factor: {dry:,} (no rain of the radar in any pair)"
+        yield f"periods without a factor: {dry:,} (the radar's mean over the pairs is below {LEAST_MEAN_MM} mm)"
 
 
 def _summed_up(path: Path, compared: Sequence[_Compared], biases: Sequence[FieldBias], notes: list[str]) -> GaugeBias:
