@@ -160,6 +160,56 @@ def test_programs_that_know_nothing_of_hsrgeo(frames: list[Path], tmp_path: Path
     assert json.loads(run.stdout) == dict.fromkeys(ways, "ReferenceNotReachable")
 
 
+def test_arrays_of_zarr_3_find_the_codecs(frames: list[Path], tmp_path: Path) -> None:
+    """VirtualiZarr makes arrays of version 3 of a reference, with each filter's id after ``numcodecs.``."""
+    import zarr  # noqa: PLC0415 - after importorskip
+
+    made(frames, tmp_path / "a.json", options(window=(800, 700, 40, 30)))
+    found = read(tmp_path / "a.json").store
+    store = zarr.storage.MemoryStore()
+    buffer = zarr.core.buffer.default_buffer_prototype().buffer
+    chunks = {NAME: {f"{time}/0/0": path.read_bytes() for time, path in enumerate(frames)}}
+    for name, kind in ((NAME, "int16"), ("lon", "int32"), ("lat", "int32")):
+        told = json.loads(found[f"{name}/.zarray"])
+        assert told["compressor"] is None  # VirtualiZarr 2.5 takes none that is one codec
+        (codec,) = told["filters"]
+        codec["name"] = f"numcodecs.{codec.pop('id')}"
+        metadata = {
+            "zarr_format": 3,
+            "node_type": "array",
+            "shape": told["shape"],
+            "data_type": kind,
+            "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": told["chunks"]}},
+            "chunk_key_encoding": {"name": "default", "configuration": {"separator": "/"}},
+            "fill_value": 0,
+            "codecs": [
+                {"name": "bytes", "configuration": {"endian": "little"}},
+                {"name": codec.pop("name"), "configuration": codec},
+            ],
+        }
+        parts = {"zarr.json": json.dumps(metadata).encode()}
+        parts |= {f"c/{key}": data for key, data in chunks.get(name, {"0/0": found.get(f"{name}/0.0", b"")}).items()}
+        for key, data in parts.items():
+            store._store_dict[f"{name}/{key}"] = buffer.from_bytes(data)
+        array = zarr.open_array(store, path=name, mode="r")
+        again: Any = array.metadata.to_dict()["codecs"]
+        assert list(again) == metadata["codecs"]  # written as it was read
+        assert np.array_equal(array[:], referred(tmp_path / "a.json")[name].values)
+    values = zarr.open_array(store, path=NAME)
+    assert np.array_equal(values[:], stored(frames, window=(800, 700, 40, 30)))
+    with pytest.raises(OptionsError, match="only reads"):
+        values[0] = 1
+
+
+@pytest.mark.parametrize("configuration", [{}, {"axis": "up"}, {"crc32": ""}, None])
+def test_arrays_of_zarr_3_with_another_configuration(configuration: dict[str, str] | None) -> None:
+    from zarr.registry import get_codec_class  # noqa: PLC0415 - after importorskip
+
+    told: Any = {"name": "numcodecs.hsrgeo_degrees", "configuration": configuration}
+    with pytest.raises(OptionsError, match="hsrgeo_degrees: "):
+        get_codec_class("numcodecs.hsrgeo_degrees").from_dict(told)
+
+
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_hsrgeo_opens_a_reference_as_it_opens_a_cube(frames: list[Path], tmp_path: Path, suffix: str) -> None:
     pytest.importorskip("pyarrow")
@@ -286,10 +336,12 @@ def test_other_grids_and_products_are_refused(make_file: MakeFile, tmp_path: Pat
     large, other = tmp_path / frame_name(TIME + 8 * STEP), tmp_path / frame_name(TIME + 9 * STEP, product="CPP")
     large.write_bytes(make_file(np.zeros((2881, 2305), np.int16), dxy=500, time=TIME + 8 * STEP))
     other.write_bytes(make_file(time=TIME + 9 * STEP))
-    outcomes = made([*frames[:2], large, other], tmp_path / "a.json")
-    assert [outcome.status for outcome in outcomes] == ["ok", "ok", "failed", "failed"]
-    whole = made([*frames[:2], large, other], tmp_path / "a.zarr", options(virtual=False))
+    outcomes = made([*frames[:2], large], tmp_path / "a.json")
+    assert [outcome.status for outcome in outcomes] == ["ok", "ok", "failed"]
+    whole = made([*frames[:2], large], tmp_path / "a.zarr", options(virtual=False))
     assert [str(one.error) for one in outcomes] == [str(one.error) for one in whole]
+    with pytest.raises(OptionsError, match="the sources hold CPP and HSR: choose one with --product"):
+        made([*frames[:2], other], tmp_path / "b.json")
 
 
 def test_grids_that_become_one_may_be_mixed(make_file: MakeFile, tmp_path: Path, frames: list[Path]) -> None:

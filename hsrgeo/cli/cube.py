@@ -47,7 +47,8 @@ def cube(
     layout: Annotated[
         LayoutChoice,
         typer.Option(
-            help="map is quick to read at a time, series at a place; both has a group of each.",
+            help="map is quick to read at a time, series at a place (sharded: GDAL reads it from 3.13 on, or with "
+            "--zarr-format 2); both has a group of each.",
             rich_help_panel=options.WRITE,
         ),
     ] = LayoutChoice.map,
@@ -62,7 +63,10 @@ def cube(
     zarr_format: Annotated[
         int | None,
         typer.Option(
-            "--zarr-format", metavar="2|3", help="Of NAME.zarr; 3 unless given.", rich_help_panel=options.WRITE
+            "--zarr-format",
+            metavar="2|3",
+            help="Of NAME.zarr; 3 unless given. 2 is for GDAL 3.10.",
+            rich_help_panel=options.WRITE,
         ),
     ] = None,
     values: Annotated[

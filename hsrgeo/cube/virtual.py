@@ -60,10 +60,10 @@ def _store(plan: Plan) -> dict[str, bytes]:
     encoding: dict[str, Any] = {
         str(name): {**variable.encoding, "compressors": None} for name, variable in dataset.variables.items()
     }
-    encoding[shape.name] = {"chunks": (1, *size), "compressors": [codec]}
+    encoding[shape.name] = {"chunks": (1, *size), "compressors": None, "filters": [codec]}
     for name in _DEGREES:
         dataset[name].data = dask.array.zeros(size, dtype=np.int32, chunks=size)  # never written: see DegreesCodec
-        encoding[name] = {"chunks": size, "compressors": [DegreesCodec(name)]}
+        encoding[name] = {"chunks": size, "compressors": None, "filters": [DegreesCodec(name)]}
     kept: dict[str, Any] = {}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of consolidated metadata, as in build
