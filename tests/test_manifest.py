@@ -125,6 +125,31 @@ def test_a_manifest_comes_back_as_it_was(outcomes: list[Outcome]) -> None:
         assert raw.decode("utf-8").count("\n") == len(last)  # text, whatever the names hold
 
 
+def test_a_line_read_before_the_file_was_put_in_order_is_not_given_for_another(tmp_path: Path) -> None:
+    with Manifest(tmp_path) as manifest:
+        manifest.append(Outcome("b", None, None, "ok"), Outcome("a", None, None, "ok"))
+        manifest.put_in_order()
+        assert [one.source for one in manifest] == ["a", "b"]
+
+
+def test_a_file_in_order_is_left_alone_and_another_is_not(tmp_path: Path) -> None:
+    with Manifest(tmp_path) as manifest:
+        manifest.append(Outcome("a", None, None, "ok"), Outcome("b", None, None, "ok"))
+        manifest.put_in_order()
+    before = (tmp_path / MANIFEST).stat()
+    with Manifest(tmp_path) as manifest:
+        manifest.put_in_order()
+    assert (tmp_path / MANIFEST).stat().st_ino == before.st_ino  # no other file took its place
+    with Manifest(tmp_path) as manifest:
+        manifest.append(Outcome("a", None, None, "ok"))
+        manifest.put_in_order()
+    assert [line["source"] for line in lines(tmp_path)] == ["a", "b"]
+    with Manifest(tmp_path) as manifest:
+        manifest.forget(Outcome("a", None, None, "ok"))
+        manifest.put_in_order()
+    assert [line["source"] for line in lines(tmp_path)] == ["b"]
+
+
 def test_a_line_as_people_and_scripts_read_it(tmp_path: Path) -> None:
     with Manifest(tmp_path) as manifest:
         manifest.append(dataclasses.replace(ok("합성/m"), seconds=0.123456))

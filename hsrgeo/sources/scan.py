@@ -135,11 +135,24 @@ def scan_files(files: list[tuple[Place, bool]], selection: Selection, tally: Tal
 def _each_once(files: list[tuple[Place, bool]]) -> list[tuple[Place, bool]]:
     # In the place of the first time; on its own where it was named on its own once.
     seen: dict[str, tuple[Place, bool]] = {}
+    folders: dict[str, str] = {}
     for file, named in files:
-        real = str(file) if isinstance(file, RemotePath) else os.path.realpath(file)
+        real = str(file) if isinstance(file, RemotePath) else _real_path(file, folders)
         first, was_named = seen.get(real, (file, False))
         seen[real] = (file if named and not was_named else first, was_named or named)
     return list(seen.values())
+
+
+def _real_path(file: Path, folders: dict[str, str]) -> str:
+    """Return a path without links; each folder is asked once, and kept in `folders`."""
+    if os.path.islink(file):  # noqa: PTH114 - as expand
+        return os.path.realpath(file)
+    folder, name = os.path.split(file)
+    if name in ("", os.curdir, os.pardir):
+        return os.path.realpath(file)
+    if folder not in folders:
+        folders[folder] = os.path.realpath(folder)
+    return os.path.join(folders[folder], name)  # noqa: PTH118 - hundreds of thousands of them
 
 
 def files_below(path: Place) -> list[Place]:

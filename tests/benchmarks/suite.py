@@ -214,9 +214,9 @@ def _archive(frames: dict[str, list[Path]], scratch: Path, count: int, floor_ms:
     for label, command in runs.items():
         out = fresh(scratch / "archive-out")
         done = subprocess.run(
-            [sys.executable, "-c", _MEASURE, *command, out, archive], stdout=subprocess.PIPE, check=True
+            [sys.executable, "-c", MEASURE, *command, out, archive], stdout=subprocess.PIPE, check=True
         )
-        seconds[label], peak = map(float, done.stdout.split()[-2:])
+        seconds[label], _processor, peak = map(float, done.stdout.split()[-3:])
         rate = count / seconds[label]
         print(f"{label:{_WIDTH}} {seconds[label]:9.2f} s  {rate:7.0f} frames/s  {peak:7.0f} MB in the largest process")
     outer_ms = outer_seconds(archive) / count * 1000
@@ -229,11 +229,12 @@ def _archive(frames: dict[str, list[Path]], scratch: Path, count: int, floor_ms:
 
 
 # A process of its own: what this one needs would count as the least of what those that it starts need.
-_MEASURE = """
+MEASURE = """
 import resource, subprocess, sys, time
 begun = time.perf_counter()
 subprocess.run(sys.argv[1:], check=True)
-print(time.perf_counter() - begun, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1000)  # Linux: kB -> MB
+used = resource.getrusage(resource.RUSAGE_CHILDREN)
+print(time.perf_counter() - begun, used.ru_utime + used.ru_stime, used.ru_maxrss / 1000)  # Linux: kB -> MB
 """
 
 

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from itertools import groupby
 from operator import itemgetter
+from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self
 
@@ -50,6 +51,9 @@ class Manifest:
         self.folders: set[str] = set()
         """Folders below OUT that outputs lie in."""
         self._journal = journal(out, read_only=read_only)
+        self._latest: tuple[int, Outcome] | None = None  # the line read last, with its offset: asked for again at once
+        self._in_order = False
+        self._last_order: tuple[float, str, str] | None = None
         self._frames: dict[int, int] = {}
         self._kept: dict[int, int] = {}
         self._paths: dict[int, int] = {}
@@ -115,6 +119,7 @@ class Manifest:
         lines = [_encode(outcome) for outcome in outcomes]
         self._journal.check()
         try:
+            self._in_order = False
             offset = self._file.seek(0, os.SEEK_END)
             written = self._file.write(b"".join(lines))
         except OSError as error:
@@ -141,15 +146,20 @@ class Manifest:
     def forget(self, outcome: Outcome) -> None:
         """Leave a line out when the file is put in order: what it tells is no longer so."""
         self._frames.pop(hash(outcome.label), None)
+        self._in_order = False
 
     def put_in_order(self) -> None:
         """Rewrite the file in one step: one line a frame, by time, product and label, and each duplicate's winner.
+
+        A file that was so when it was read, and got no line since, stays as it is.
 
         Raises:
             ManifestError: It is damaged.
             WriteError: The disk refused.
         """
         self._journal.check()
+        if self._in_order and isinstance(self.out, Path):  # a bucket may hold it in parts
+            return
         write_chunks(self._path, self._lines_in_order())
         self._journal.rewritten()
         self._file = self._path.open("a+b", buffering=0)
@@ -180,17 +190,23 @@ class Manifest:
 
     def _load(self) -> int:
         """Read every whole line, and return where the last one ends."""
-        offset = 0
+        offset = number = 0
+        self._in_order, self._last_order, self._latest = True, None, None
         with self._path.open("rb") as file:
             for number, line in enumerate(file, 1):
                 if not line.endswith(b"\n"):
                     break
                 self._index(self._decode(line, number), offset)
                 offset += len(line)
+        self._in_order = self._in_order and number == len(self._frames)  # each line is whole, and counts
         return offset
 
     def _index(self, outcome: Outcome, offset: int) -> None:
         self._frames[hash(outcome.label)] = offset
+        order = _seconds(outcome), *_order(outcome)
+        is_next = self._last_order is None or order > self._last_order
+        self._in_order = self._in_order and is_next and outcome.status != "duplicate"  # whose winner may change
+        self._last_order = order
         if outcome.status == "ok" and (key := self.key(outcome)):
             self._kept[hash(key)] = offset
             self._paths[hash(_first_path(outcome))] = offset
@@ -211,7 +227,10 @@ class Manifest:
         return bytes(line)
 
     def _at(self, offset: int) -> Outcome:
-        return self._decode(self._line(offset), None)
+        latest = self._latest
+        if latest is None or latest[0] != offset:
+            self._latest = latest = offset, self._decode(self._line(offset), None)
+        return latest[1]
 
     def _decode(self, line: bytes, number: int | None) -> Outcome:
         try:

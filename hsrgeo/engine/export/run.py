@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from datetime import datetime
 from functools import partial
-from itertools import combinations
+from itertools import chain, combinations
 from pathlib import Path
 
 from hsrgeo.engine.export.beside import made_beside
@@ -81,9 +81,9 @@ class Export(Run):
             keep_recipe(out, recipe)
             far = isinstance(options.crew, Cluster)
             ledger = Ledger(manifest, recipe, overwrite=options.overwrite, stage_all=far and isinstance(out, Path))
-            batches = _batches(map(_lent, map(ledger.admit, found)) if far else map(ledger.admit, found))
+            entries = map(_lent, map(ledger.admit, found)) if far else map(ledger.admit, found)
             task = partial(work, out=seen_by(options.crew, out), recipe=recipe)
-            with closing(run_parallel(task, batches, options.crew, Shared(out, OPTIONS))) as results:
+            with closing(_results(entries, task, options.crew, Shared(out, OPTIONS))) as results:
                 in_vain, all_read = 0, True
                 for batch in results:
                     settled = [outcome for done in batch for outcome in ledger.settle(done)]
@@ -155,6 +155,21 @@ def _refuse_collisions(sources: Sequence[str | Path], options: ExportOptions) ->
 
 def _lent(entry: Task | Outcome) -> Task | Outcome:
     return dataclasses.replace(entry, found=lend(entry.found)) if isinstance(entry, Task) else entry
+
+
+def _results(
+    entries: Iterator[Task | Outcome],
+    task: Callable[[list[Task | Outcome]], list[Outcome]],
+    crew: int | Cluster,
+    shared: Shared,
+) -> Generator[list[Outcome]]:
+    """Yield what becomes of entries; no worker starts before there is a task, as where all is done already."""
+    for entry in entries:
+        if isinstance(entry, Task):
+            with closing(run_parallel(task, _batches(chain([entry], entries)), crew, shared)) as results:
+                yield from results
+            return
+        yield [entry]
 
 
 def _batches(entries: Iterable[Task | Outcome]) -> Iterator[list[Task | Outcome]]:
