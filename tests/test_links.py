@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import gzip
 import os
+import re
+import shutil
+import warnings
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 import hsrgeo
+from hsrgeo.cli import app
 from hsrgeo.engine.export.manifest import MANIFEST
 from hsrgeo.engine.extract import extract_archive
 from hsrgeo.engine.options import ExportOptions
-from hsrgeo.errors import ServiceMessageError, SourceError
+from hsrgeo.errors import HsrGeoWarning, ReadbackError, ServiceMessageError, SourceError
 from hsrgeo.reading import open_frame
 from hsrgeo.sources.scan import scan
 from hsrgeo.sources.select import Selection
@@ -163,3 +168,80 @@ def test_extract_writes_into_a_folder_that_the_user_names_by_a_link(tmp_path: Pa
     (tmp_path / "a.tar").write_bytes(make_tar([("b/c", b"1")], gz=False))
     assert extract_archive(tmp_path / "a.tar", tmp_path / "out").files == 1
     assert (tmp_path / "disk" / "b" / "c").read_bytes() == b"1"
+
+
+# -- what lies under the name of a COG in OUT -------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def exported_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("exported") / "out"
+    frames = Path(__file__).parents[1] / "examples" / "frames"
+    options = ExportOptions(window=(500, 600, 32, 32), jobs=1, end=hsrgeo.parse_time("202206090625"))
+    assert [one.status for one in hsrgeo.export(frames, out, options)] == ["ok", "ok"]
+    return out
+
+
+COMMANDS = {
+    "render": ["render", "OUT", "--out", "OUT.png", "--start", "202206090620"],
+    "verify": ["verify", "OUT", "--against", str(Path(__file__).parents[1] / "examples" / "frames")],
+    "series": ["series", "OUT", "--points", "OUT.points.csv", "--out", "OUT.csv", "--jobs", "1"],
+    "vrt": ["vrt", "OUT"],
+    "qgis": ["qgis", "OUT"],
+    "stac": ["stac", "OUT"],
+}
+VRT = (
+    '<VRTDataset rasterXSize="32" rasterYSize="32"><VRTRasterBand dataType="Int16" band="1"><SimpleSource>'
+    "<SourceFilename>{}</SourceFilename></SimpleSource></VRTRasterBand></VRTDataset>"
+)
+
+
+@pytest.fixture(params=["vrt", "link", "pipe"])
+def planted(request: pytest.FixtureRequest, exported_folder: Path, tmp_path: Path) -> tuple[Path, str]:
+    """Put something else in the place of the second COG, and return OUT and what must be said of it."""
+    out, elsewhere = tmp_path / "out", tmp_path / "elsewhere.tif"
+    shutil.copytree(exported_folder, out)
+    (tmp_path / "out.points.csv").write_text("name,lon,lat\na,122.33,40.66\n")
+    cog = out / "202206" / "09" / "202206090620.tif"
+    cog.rename(elsewhere)
+    os.utime(elsewhere, (1, 1))
+    if request.param == "vrt":
+        cog.write_text(VRT.format(elsewhere))
+        return out, r"GDAL cannot read it|is no COG as hsrgeo writes it"
+    if request.param == "link":
+        cog.symlink_to(elsewhere)
+        return out, r"is not read: it is a link that leads out of"
+    os.mkfifo(cog)
+    return out, r"is no regular file|is a pipe, not a file"
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_nothing_but_a_cog_is_read_under_the_name_of_a_cog(planted: tuple[Path, str], command: str) -> None:
+    if command == "render":
+        pytest.importorskip("PIL")
+    out, message = planted
+    arguments = [text.replace("OUT", str(out)) for text in COMMANDS[command]]
+    with time_limit(60):
+        run = CliRunner().invoke(app, arguments)
+    assert run.exit_code == 1, run.output
+    assert re.search(message, " ".join(run.output.split()))
+    assert (out.parent / "elsewhere.tif").stat().st_atime == 1, "it was opened"
+
+
+def test_open_reads_nothing_but_cogs_of_an_export(planted: tuple[Path, str]) -> None:
+    pytest.importorskip("xarray")
+    out, message = planted
+    with time_limit(60), warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises((ReadbackError, HsrGeoWarning), match=message):
+            hsrgeo.open(out).load()
+    assert (out.parent / "elsewhere.tif").stat().st_atime == 1, "it was opened"
+
+
+def test_months_on_another_disk_are_read(exported_folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(exported_folder, tmp_path / "out")
+    (tmp_path / "out" / "202206").rename(tmp_path / "disk")
+    (tmp_path / "out" / "202206").symlink_to(tmp_path / "disk")
+    with time_limit(60):
+        run = CliRunner().invoke(app, [text.replace("OUT", str(tmp_path / "out")) for text in COMMANDS["verify"]])
+    assert run.exit_code == 0, run.output

@@ -24,6 +24,7 @@ from hsrgeo.model.grid import Grid
 from hsrgeo.model.quantity import quantity_of_tags
 from hsrgeo.model.times import export_step
 from hsrgeo.sources.catalogs import catalog_frames, is_catalog
+from hsrgeo.writers.environment import output_below
 from hsrgeo.writers.layers import CogFacts, cog_facts, read_cog
 
 if TYPE_CHECKING:
@@ -249,7 +250,7 @@ def _told_by_manifest(out: Path, view: View) -> _Listing:
             raise _several_regions(out, regions[0])
         if cogs:
             products.add(told.product)
-            paths[told.time.astimezone(UTC)] = out / cogs[0]
+            paths[told.time.astimezone(UTC)] = output_below(out, cogs[0])
     return paths, failed, products, every_time
 
 

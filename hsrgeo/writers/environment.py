@@ -104,6 +104,20 @@ def opened_raster(
         yield dataset
 
 
+def output_below(out: Path, path: str) -> Path:
+    """Return where an output lies, unless it is a link to a file elsewhere: OUT may come from somebody else.
+
+    Folders below OUT may be links: a user moves months to another disk.
+
+    Raises:
+        ReadbackError: It is a link that leads out of the folder; nothing is opened.
+    """
+    whole = out / path
+    if whole.is_symlink() and not Path(os.path.realpath(whole)).is_relative_to(os.path.realpath(out)):
+        raise ReadbackError(str(whole), f"is not read: it is a link that leads out of {out}")
+    return whole
+
+
 def regular_file(path: Path) -> str:
     """Return the absolute path of a file, as GDAL takes it for a file: never as a URL or a virtual file system.
 

@@ -17,6 +17,7 @@ import rasterio
 from affine import Affine
 
 from hsrgeo.errors import ReadbackError
+from hsrgeo.sources.texts import open_file
 from hsrgeo.writers.environment import opened_raster
 from hsrgeo.writers.tiff import GDAL_METADATA, HEIGHT, WIDTH, Ifd, take_apart
 
@@ -109,7 +110,7 @@ def _check_numbers(items: Mapping[str, str]) -> None:
 
 
 def _first_ifd(path: Path) -> Ifd:
-    with path.open("rb") as file:
+    with open_file(path) as file:
         head = file.read(_HEAD_BYTES)
         try:
             return take_apart(head).ifds[0]

@@ -26,6 +26,8 @@ from hsrgeo.errors import ReadbackError
 from hsrgeo.formats.names import FrameName
 from hsrgeo.model.frame import Frame
 from hsrgeo.model.quantity import Quantity
+from hsrgeo.sources.texts import open_file
+from hsrgeo.writers.environment import output_below
 from hsrgeo.writers.png import is_edited_sidecar
 from hsrgeo.writers.readback import Picture, read_picture
 from hsrgeo.writers.tags import frame_tags, imagery_tags, png_tags, statistics_tags
@@ -54,17 +56,20 @@ def compare_outputs(
         for suffix in recipe.suffixes:
             path = recipe.stem(told, cut.region) + suffix
             output = listed.pop(path, None)
-            for finding in _compare_file(out / path, output, part, recipe):
+            for finding in _compare_file(out, path, output, part, recipe):
                 yield Difference(path, finding.problem, str(finding.expected), str(finding.found))
     for path in listed:
         yield Difference(path, "in the manifest", "only outputs of this folder's recipe", "another path")
 
 
-def _compare_file(path: Path, output: Output | None, part: Frame, recipe: Recipe) -> Findings:
+def _compare_file(out: Path, name: str, output: Output | None, part: Frame, recipe: Recipe) -> Findings:
     try:
-        data = path.read_bytes()
-    except OSError as error:
-        yield Finding("file", f"{output.bytes:,} bytes" if output else "a file", error.strerror or error)
+        path = output_below(out, name)
+        with open_file(path) as file:
+            data = file.read()
+    except (OSError, ReadbackError) as error:
+        wanted = f"{output.bytes:,} bytes" if output else "a file"
+        yield Finding("file", wanted, error.strerror or error if isinstance(error, OSError) else error.problem)
         return
     if output and len(data) != output.bytes and is_edited_sidecar(path.name, data):
         # Pixels, CRS, scale and tags are compared where the PNG is read, for GDAL has them from here.

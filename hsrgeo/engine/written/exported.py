@@ -24,6 +24,7 @@ from hsrgeo.model.window import Window
 from hsrgeo.sources.found import Tally
 from hsrgeo.sources.remote import is_remote
 from hsrgeo.sources.select import Selection
+from hsrgeo.writers.environment import output_below
 from hsrgeo.writers.readback import read_picture
 
 
@@ -84,7 +85,14 @@ def exported_frames(
             if line.status == "failed":
                 yield Exported(out, line.told, line.label, line.error or HsrGeoError(line.label))
             elif line.status == "ok" and line.told is not None:
-                yield Exported(out / f"{recipe.stem(line.told, chosen)}.tif", line.told, line.label)
+                yield _exported(out, f"{recipe.stem(line.told, chosen)}.tif", line.told, line.label)
+
+
+def _exported(out: Path, cog: str, told: FrameName, label: str) -> Exported:
+    try:
+        return Exported(output_below(out, cog), told, label)
+    except ReadbackError as error:
+        return Exported(out / cog, told, label, error)
 
 
 def _of_written_products(lines: list[Outcome]) -> list[Outcome]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -13,6 +14,7 @@ from hsrgeo.engine.recipe import Recipe
 from hsrgeo.errors import ManifestError, OptionsError, ReadbackError
 from hsrgeo.formats.names import preference
 from hsrgeo.model.quantity import QUANTITIES, Quantity, quantity_of_tags
+from hsrgeo.writers.environment import output_below
 from hsrgeo.writers.glance import Glance, Signature, glance, signature
 
 
@@ -83,11 +85,11 @@ def _look(out: Path, recipe: Recipe, regions: list[str]) -> Stacks:
     missing: list[str] = []
     damaged: list[ReadbackError] = []
     for (product, time), number, path in _listed(out, recipe, regions):
-        if not (out / path).is_file():
+        if not os.path.lexists(out / path):
             missing.append(path)
             continue
         try:
-            told = signature(out / path)
+            told = signature(output_below(out, path))
         except ReadbackError as error:
             damaged.append(error)
             continue
