@@ -26,7 +26,7 @@ from hsrgeo.engine.recipe import Recipe, recipe_from_json
 from hsrgeo.errors import ManifestError, NoRoomError, in_the_way, refused
 from hsrgeo.model.texts import json_line
 from hsrgeo.sources.remote import Place
-from hsrgeo.writers.files import write_chunks, write_file
+from hsrgeo.writers.files import remove_file, temporary_beside, write_chunks, write_file
 
 __all__ = ["MANIFEST", "OPTIONS", "Manifest", "keep_recipe", "kept_recipe", "recipe_of", "refuse_other_recipe"]
 
@@ -159,6 +159,7 @@ class Manifest:
         """
         self._journal.check()
         if self._in_order and isinstance(self.out, Path):  # a bucket may hold it in parts
+            remove_file(temporary_beside(self._path))  # of a run that was killed here
             return
         write_chunks(self._path, self._lines_in_order())
         self._journal.rewritten()
