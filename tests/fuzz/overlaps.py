@@ -1,93 +1,78 @@
 """Runs that overlap on one output: never two at a time, and whatever is killed, the same command heals it.
 
     python -m tests.fuzz.overlaps cube --rounds 50
-    python -m tests.fuzz.overlaps disk --rounds 50       # as two machines; needs root
-    python -m tests.fuzz.overlaps bucket --rounds 20     # as two containers of one name, into an S3 server
+    python -m tests.fuzz.overlaps disk --rounds 50       # an export on two machines; needs root
+    python -m tests.fuzz.overlaps bucket --rounds 20     # the same, into an S3 server; needs root
 
-Two machines are two sets of namespaces (mount, process ids, host name), each with a boot id of its own, the same host
-name and the same low process ids. `flock` is local to each, or fails as it does on NFS.
+In each round two runs of one command begin, the second while the first is under way. In some, one of the two is killed,
+or suspended, perhaps for longer than its lease, and then continued. A run may write only while no other one has the
+lock: one that was killed has it until its death, one that was suspended until its lease is over. At last the command
+is given again, and its outputs are those of a run alone. Two machines are two sets of namespaces (see
+tests.fuzz.machine). `flock` is local to each, or fails as it does on NFS.
 """
 
 from __future__ import annotations
 
 import argparse
-import filecmp
 import os
 import random
 import re
 import shutil
-import subprocess
+import signal
 import sys
 import tempfile
 import time
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
+from unittest.mock import patch
 
+from hsrgeo.sources.remote import RemotePath, place
 from tests.conftest import TIME, MakeFile, frame_name, make_tar
+from tests.fuzz.machine import BUSY, LEASE_S, WATCH_S, Machine, Run
 from tests.s3 import s3_server
 
-FRAMES = 24
-BUSY = 2
+FRAMES = 16
 FLOCKS = ("local", "EBADF", "ENOLCK")
-_MACHINE = """
-import errno, os, sys, time
-try:
-    import fcntl
-    def flock(descriptor, how):
-        if sys.argv[1] != "local":
-            raise OSError(getattr(errno, sys.argv[1]), os.strerror(getattr(errno, sys.argv[1])))
-    fcntl.flock = flock
-except ImportError:
-    pass
-from hsrgeo.engine.export import run
-from hsrgeo.engine.export.ledger import Ledger
-log = sys.argv[2]
-def told(method, word):
-    def around(self, *arguments, **options):
-        if word == "begin":
-            write(word)
-        result = method(self, *arguments, **options)
-        if word == "end":
-            write(word)
-        return result
-    return around
-def write(word):
-    with open(log, "a") as file:
-        file.write(f"{word} {time.monotonic()}\\n")
-Ledger.__init__ = told(Ledger.__init__, "begin")
-Ledger.finish = told(Ledger.finish, "end")
-for name, value in zip(("_BEAT_S", "_LEASE_S", "_WATCH_S"), map(float, sys.argv[3:6])):
-    for module in list(sys.modules.values()):
-        if getattr(module, "__name__", "").startswith("hsrgeo") and hasattr(module, name):
-            setattr(module, name, value)
-sys.argv[1:] = sys.argv[6:]
-from hsrgeo.__main__ import main
-main()
-"""
-_LEASE = ("0.5", "3", "1.5")
-# ^ seconds between beats, of the lease, and watched: a campaign cannot wait as long as users do
+WHOLE = ("--window", "420", "620", "96", "64")
+EXPORT = ("export", "out", "--jobs", "1", "--quiet")
+CUBES = (
+    ("cube", "c.zarr", "--layout", "both", "--jobs", "1"),
+    ("cube", "c.zarr", "--layout", "map", "--zarr-format", "2", "--jobs", "1"),
+    ("cube", "c.nc", "--jobs", "1"),
+)
+"""Command, name of its output, options."""
+KEYS = {"AWS_ACCESS_KEY_ID": "k", "AWS_SECRET_ACCESS_KEY": "s", "AWS_REGION": "r"}
 
 
 @dataclass
 class Tally:
     """What became of the rounds."""
 
+    done: int = 0
     ends: Counter[str] = field(default_factory=Counter)
-    both: int = 0
+    fates: Counter[str] = field(default_factory=Counter)
+    both: list[str] = field(default_factory=list)
     broken: list[str] = field(default_factory=list)
+    after: int = 0
+    """Writes of a run that was suspended while another took over, before it looked at its lock again."""
 
-    def tell(self, rounds: int) -> int:
+    def tell(self) -> int:
         """Print it, and return the exit status."""
-        print(f"{rounds} rounds: both at once {self.both}, not healed {len(self.broken)}; ends {dict(self.ends)}")
-        for one in self.broken[:5]:
+        print(
+            f"{self.done} rounds {dict(self.fates)}: both at once {len(self.both)}, not healed {len(self.broken)}, "
+            f"writes of suspended runs {self.after}; exit statuses {dict(self.ends)}",
+            flush=True,
+        )
+        for one in (*self.both[:5], *self.broken[:5]):
             print(f"  {one}")
         return int(bool(self.both or self.broken))
 
 
-def sources(folder: Path) -> Path:
+def source(folder: Path) -> Path:
     """Write an archive of frames, and return its path."""
     path = folder / "RDR_HSR_202206.tar.gz"
     make_file = MakeFile()
@@ -96,140 +81,112 @@ def sources(folder: Path) -> Path:
     return path
 
 
-def tree(folder: Path) -> dict[str, bytes]:
-    """Return the files below a folder, without the seconds of a manifest; or a file."""
-    if folder.is_file():
-        return {"": folder.read_bytes()}
-    files = {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+def tree(out: str) -> dict[str, bytes]:
+    """Return the files of an output and of all that lies beside it, without the seconds of a manifest."""
+    folder = place(out)
+    if isinstance(folder, RemotePath):
+        files = {path.key.removeprefix(f"{folder.key}/"): path.read_bytes() for path in folder.below()}
+    else:
+        files = {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     return {name: re.sub(rb'"seconds": [\d.e-]+', b"", data) for name, data in files.items()}
 
 
-# Cubes.
-
-
-def cubes(rounds: int, seed: int, folder: Path) -> int:
-    """Let two `hsrgeo cube` begin one after the other, some killed; then run the command again."""
-    chance, tally = random.Random(seed), Tally()  # noqa: S311
-    archive = sources(folder)
-    forms = [("c.zarr", "--layout", "both"), ("c.zarr", "--layout", "map", "--zarr-format", "2"), ("c.nc",)]
-    straight: dict[tuple[str, ...], dict[str, bytes]] = {}
-    for number in range(rounds):
-        form = forms[number % len(forms)]
-        out = folder / f"{number}"
-        out.mkdir()
-        name, *options = form
-        command = [sys.executable, "-m", "hsrgeo", "cube", str(archive), "--window", "420", "620", "96", "64", *options]
-        if form not in straight:
-            begun = time.monotonic()
-            run([*command, "--out", str(folder / "straight" / name)])
-            seconds = time.monotonic() - begun
-            straight[form] = tree(folder / "straight" / name)
-            shutil.rmtree(folder / "straight")
-        command += ["--out", str(out / name)]
-        first = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-        time.sleep(chance.uniform(0, seconds))
-        second = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-        if chance.random() < 0.3:
-            time.sleep(chance.uniform(0, seconds))
-            chance.choice([first, second]).kill()
-        for process in (first, second):
-            said = process.communicate()[1]
-            tally.ends[str(process.returncode)] += 1
-            if process.returncode not in (0, BUSY, -9) or "Traceback" in said or "bug" in said:
-                tally.broken.append(f"round {number}, {form}: {said.strip()[-300:]}")
-        again = subprocess.run(command, capture_output=True, text=True, check=False)
-        if again.returncode or tree(out / name) != straight[form]:
-            tally.broken.append(f"round {number}, {form}: again {again.returncode} {again.stderr.strip()[-300:]}")
-        elif left := [path.name for path in out.iterdir() if path.name != name]:
-            tally.broken.append(f"round {number}, {form}: left behind {left}")
-        shutil.rmtree(out)
-    return tally.tell(rounds)
-
-
-def run(command: Sequence[str], **more: str) -> None:
-    """Run a command that must go well."""
-    subprocess.run(command, check=True, capture_output=True, env={**os.environ, **more})
-
-
-# Two machines.
-
-
-class Machine:
-    """A set of namespaces, in which a run is process 1 or so.
+@dataclass
+class Campaign:
+    """Rounds of two runs that overlap.
 
     Args:
-        folder: For its boot id and what it tells.
-        number: Which.
+        pair: The machines of the first and the second run.
+        folder: For the source and the outputs.
+        base: Where outputs go.
+        chance: Draws what happens.
     """
 
-    def __init__(self, folder: Path, number: int) -> None:
-        self.log = folder / f"log{number}"
-        self._boot = folder / f"boot{number}"
-        self._boot.write_text(f"0000000{number}-0000-4000-8000-000000000000\n")
+    pair: tuple[Machine, Machine]
+    folder: Path
+    base: str
+    chance: random.Random
+    tally: Tally = field(default_factory=Tally)
 
-    def begin(self, arguments: Sequence[str], flock: str, **more: str) -> subprocess.Popen[str]:
-        """Begin a run there."""
-        program = [sys.executable, "-c", _MACHINE, flock, str(self.log), *_LEASE, *arguments]
-        script = f'hostname farm && mount --bind {self._boot} /proc/sys/kernel/random/boot_id && exec "$@"'
-        spaces = ["unshare", "--mount", "--pid", "--uts", "--fork", "--kill-child", "--mount-proc"]
-        command = [*spaces, "sh", "-c", script, "sh", *program]
-        return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env={**os.environ, **more})
+    def __post_init__(self) -> None:
+        self._source = str(source(self.folder))
+        self._alone: dict[Sequence[str], tuple[dict[str, bytes], float]] = {}
 
-    def spans(self) -> list[tuple[float, float]]:
-        """Return when its runs had the output; one that was killed to the next one's beginning."""
-        if not self.log.exists():
-            return []
-        spans: list[tuple[float, float]] = []
-        for line in self.log.read_text().splitlines():
-            word, at = line.split()
-            if word == "begin":
-                spans.append((float(at), float(at)))
-            else:
-                spans[-1] = spans[-1][0], float(at)
-        return spans
-
-
-def machines(rounds: int, seed: int, folder: Path, *, server: str = "") -> int:
-    """Let two machines export into one OUT, some killed; then run the command again."""
-    chance, tally = random.Random(seed), Tally()  # noqa: S311
-    archive = sources(folder)
-    more = {"AWS_ENDPOINT_URL": server, "AWS_ACCESS_KEY_ID": "k", "AWS_SECRET_ACCESS_KEY": "s", "AWS_REGION": "r"}
-    more = more if server else {}
-    command = ["export", str(archive), "--window", "420", "620", "96", "64", "--jobs", "1", "--quiet"]
-    straight = folder / "straight"
-    run([sys.executable, "-m", "hsrgeo", *command, "--out", str(straight)])
-    for number in range(rounds):
-        place = folder / f"{number}"
-        place.mkdir()
-        out = f"s3://frames/{number}" if server else str(place / "out")
-        pair = [Machine(place, 1), Machine(place, 2)]
+    def do(self, number: int, form: Sequence[str]) -> None:
+        """Do a round with a command."""
+        if form not in self._alone:
+            self._alone[form] = self._made_alone(f"{self.folder}/alone{number}", form)
+        files, seconds = self._alone[form]
+        where = f"{self.base}/{number}"
         flock = FLOCKS[number % len(FLOCKS)]
-        begun = [pair[0].begin([*command, "--out", out], flock, **more)]
-        time.sleep(chance.uniform(0, 0.5))
-        begun.append(pair[1].begin([*command, "--out", out], flock, **more))
-        if killed := chance.random() < 0.4:
-            time.sleep(chance.uniform(0.5, 3))
-            chance.choice(begun).kill()
-        said = [process.communicate()[1] for process in begun]
-        for process, text in zip(begun, said, strict=True):
-            tally.ends[str(process.returncode)] += 1
-            if process.returncode not in (0, BUSY, -9) or "Traceback" in text or "bug" in text:
-                tally.broken.append(f"round {number}, {flock}: {process.returncode} {text.strip()[-300:]}")
-        if not killed:
-            ones, others = (machine.spans() for machine in pair)
-            tally.both += any(a < d and c < b for a, b in ones for c, d in others)
-        for _attempt in range(20):  # until a killed run's lease is over
-            again = pair[0].begin([*command, "--out", out], flock, **more)
-            text = again.communicate()[1]
-            if again.returncode != BUSY:
-                break
-            time.sleep(1)
-        if again.returncode:
-            tally.broken.append(f"round {number}, {flock}: again {again.returncode} {text.strip()[-300:]}")
-        elif not server and tree(Path(out)) != tree(straight):
-            tally.broken.append(f"round {number}, {flock}: {filecmp.dircmp(out, straight).diff_files} differ")
-        shutil.rmtree(place)
-    return tally.tell(rounds)
+        fate = self.chance.choice(("whole", "killed", "killed", "suspended"))
+        runs = self._runs(self._command(where, form), where, flock, fate, seconds)
+        again = self._again(self._command(where, form), where, flock)
+        what = f"round {number}, {form}, {flock}, {fate}"
+        both, after = overlap([*runs, again])
+        self.tally.after += after
+        if both:
+            self.tally.both.append(f"{what}: {both}")
+        for run in (*runs, again):
+            self.tally.ends[str(run.status)] += 1
+            if run.status not in run.may_end_with or "Traceback" in run.said or "bug" in run.said:
+                self.tally.broken.append(f"{what}: {run.status} {run.said.strip()[-400:]}")
+        left = tree(where)
+        if again.status or left != files:
+            differ = sorted(path for path in {*files, *left} if files.get(path) != left.get(path))
+            self.tally.broken.append(f"{what}: again {again.status} {differ} {again.said.strip()[-400:]}")
+        self.tally.done += 1
+        self.tally.fates[fate] += 1
+        shutil.rmtree(where, ignore_errors=True)
+
+    def _command(self, where: str, form: Sequence[str]) -> list[str]:
+        command, name, *options = form
+        if "://" not in where:
+            Path(where).mkdir(exist_ok=True)
+        return [command, self._source, *WHOLE, *options, "--out", f"{where}/{name}"]
+
+    def _made_alone(self, where: str, form: Sequence[str]) -> tuple[dict[str, bytes], float]:
+        begun = time.monotonic()
+        run = self.pair[0].begin(self._command(where, form), where)
+        assert run.wait() == 0, run.said
+        return tree(where), time.monotonic() - begun
+
+    def _runs(self, command: Sequence[str], where: str, flock: str, fate: str, seconds: float) -> list[Run]:
+        runs = [self.pair[0].begin(command, where, flock)]
+        time.sleep(self.chance.uniform(0, seconds))
+        runs.append(self.pair[1].begin(command, where, flock))
+        if fate != "whole":
+            time.sleep(self.chance.uniform(0, seconds))
+            one = self.chance.choice((0, 1))
+            runs[one].signal(signal.SIGKILL if fate == "killed" else signal.SIGSTOP)
+        if fate == "suspended":
+            time.sleep(self.chance.choice((0, LEASE_S)))
+            runs.append(third := self.pair[1 - one].begin(command, where, flock))
+            third.await_lock(2 * WATCH_S)
+            runs[one].signal(signal.SIGCONT)
+        for run in runs:
+            run.wait()
+        return runs
+
+    def _again(self, command: Sequence[str], where: str, flock: str) -> Run:
+        """Give the command, on one of the machines, until it is not refused or every lease must be over."""
+        machine, end = self.chance.choice(self.pair), time.monotonic() + 4 * (LEASE_S + WATCH_S)
+        while True:
+            run = machine.begin(command, where, flock)
+            if run.wait() != BUSY or time.monotonic() > end:
+                return run
+            time.sleep(0.3)
+
+
+def overlap(runs: Sequence[Run]) -> tuple[int, int]:
+    """Return how many writes and locks of runs fell into the time of another's lock; second, of suspended runs."""
+    both = after = 0
+    for run in runs:
+        others = [span for other in runs if other is not run for span in other.spans()]
+        moments = [*run.writes(), *(begin for begin, _end in run.spans())]
+        within = sum(begin < at < end for at in moments for begin, end in others)
+        both, after = (both, after + within) if run.suspended else (both + within, after)
+    return both, after
 
 
 def main() -> int:
@@ -239,13 +196,22 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        if given.what == "cube":
-            return cubes(given.rounds, given.seed, Path(folder))
-        if given.what == "disk":
-            return machines(given.rounds, given.seed, Path(folder))
-        with s3_server("frames") as address:
-            return machines(given.rounds, given.seed, Path(folder), server=address)
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        variables, base = {}, str(folder)
+        if given.what == "bucket":
+            variables = {"AWS_ENDPOINT_URL": stack.enter_context(s3_server("frames")), **KEYS}
+            stack.enter_context(patch.dict(os.environ, variables))
+            base = "s3://frames"
+        numbers = (0,) if given.what == "cube" else (1, 2)
+        machines = [stack.enter_context(Machine(folder, number, variables)) for number in numbers]
+        forms = CUBES if given.what == "cube" else (EXPORT,)
+        campaign = Campaign((machines[0], machines[-1]), folder, base, random.Random(given.seed))  # noqa: S311
+        for number in range(given.rounds):
+            campaign.do(number, forms[number % len(forms)])
+            if campaign.tally.done % 5 == 0:
+                campaign.tally.tell()
+        return campaign.tally.tell()
 
 
 if __name__ == "__main__":
