@@ -33,6 +33,7 @@ from hsrgeo.engine.options import ExportOptions
 from hsrgeo.engine.outcome import Outcome
 from hsrgeo.engine.recipe import Recipe, parts_kinds
 from hsrgeo.errors import ChecksumError, SourceError, TooLargeError, WriteError
+from hsrgeo.formats.gzipped import MAGIC
 from hsrgeo.formats.names import FrameName
 from hsrgeo.model.times import KST
 from hsrgeo.sources.found import Found
@@ -66,7 +67,7 @@ class Made:
     def found(self) -> Found:
         # As long for every frame: a size tells nothing, as with --compress none.
         parts = [self.content or self.member, self.stations, self.created, self.broken, self.unreadable]
-        data = json.dumps(parts).encode().rjust(64)
+        data = MAGIC + json.dumps(parts).encode().rjust(64)  # only of what may be a composite are bytes looked at
         told = FrameName(self.product, self.kind, TIME + timedelta(minutes=self.minute))
         error = TooLargeError("too large", "less", "more", "a.tar", self.member) if self.refused else None
         return Found("a.tar", self.member, told, len(data), data, error)
@@ -74,7 +75,7 @@ class Made:
 
 def unpacked(data: bytes, name: str, *, member: str | None, block: int, registration: str = "point") -> Any:
     assert (block, registration) == (1, "point")
-    _content, stations, created, broken, unreadable = json.loads(data)
+    _content, stations, created, broken, unreadable = json.loads(data.removeprefix(MAGIC))
     if broken:
         raise ChecksumError("CRC check failed", "one thing", "another", name, member)
     if unreadable:
