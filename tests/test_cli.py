@@ -531,7 +531,8 @@ def test_grids_lists_them() -> None:
     result = run("grids")
     assert (result.exit_code, result.stderr) == (0, "")
     lines = result.stdout.splitlines()
-    assert [line.split()[0] for line in lines] == ["kma-hb-500m", "kma-hb-1km"]
+    names = ["kma-hb-500m", "kma-hb-1km", "kma-hb-500m-corner", "kma-hb-1km-corner"]
+    assert [line.split()[0] for line in lines] == names
     assert "2305 x 2881 cells of 500 m" in lines[0]
     assert "1153 x 1441 cells of 1000 m" in lines[1]
 

@@ -56,6 +56,7 @@ class Machine:
         )
 
     def __enter__(self) -> Self:
+        self.ask({"ready": True})  # it takes a while to start
         return self
 
     def __exit__(self, *_exc: object) -> None:
@@ -178,6 +179,8 @@ def serve() -> None:
         elif "signal" in asked:
             with suppress(ProcessLookupError):  # it has ended, and is not waited for yet
                 os.kill(asked["pid"], asked["signal"])
+            answer = {}
+        elif "ready" in asked:
             answer = {}
         else:
             status = os.waitstatus_to_exitcode(os.waitpid(asked["pid"], 0)[1])

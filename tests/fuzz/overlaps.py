@@ -35,7 +35,7 @@ from tests.conftest import TIME, MakeFile, frame_name, make_tar
 from tests.fuzz.machine import BUSY, LEASE_S, WATCH_S, Machine, Run
 from tests.s3 import s3_server
 
-FRAMES = 16
+FRAMES = 32
 FLOCKS = ("local", "EBADF", "ENOLCK")
 WHOLE = ("--window", "420", "620", "96", "64")
 EXPORT = ("export", "out", "--jobs", "1", "--quiet")
@@ -58,7 +58,7 @@ class Tally:
     both: list[str] = field(default_factory=list)
     broken: list[str] = field(default_factory=list)
     after: int = 0
-    """Writes of a run that was suspended while another took over, before it looked at its lock again."""
+    """Writes of a suspended run after another took over, before it looked at its lock: of one batch at most."""
 
     def tell(self) -> int:
         """Print it, and return the exit status."""
