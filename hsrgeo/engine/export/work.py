@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 from zlib_ng import zlib_ng
 
@@ -23,7 +24,7 @@ from hsrgeo.reading import decode_found
 from hsrgeo.sources.found import Found
 from hsrgeo.sources.remote import Place, RemotePath, is_remote
 from hsrgeo.writers.cog import encode_cog
-from hsrgeo.writers.files import names_in, write_file, write_new
+from hsrgeo.writers.files import PART, flush, names_in, write_file, write_new
 from hsrgeo.writers.png import encode_png, encode_png_files
 
 STAGED = ".staged"
@@ -38,16 +39,28 @@ class Task:
     stamp: str
     """See `Outcome.stamp`."""
     staged: bool
-    """Whether another frame of the same product and time is there or under way: write beside, the ledger decides."""
+    """Whether the files wait beside their places until the ledger moves them: always on a disk; in a bucket where
+    another frame of the same product and time is there or under way."""
     replace: bool
     """Whether files that are in the way may be replaced."""
 
 
-def work(entries: Sequence[Task | Outcome], out: Place, recipe: Recipe) -> list[Outcome]:
-    """Export the tasks of a batch; outcomes that were known before ride along to whoever collects."""
+def work(entries: Sequence[Task | Outcome], out: Place, recipe: Recipe, *, sync: bool = False) -> list[Outcome]:
+    """Export the tasks of a batch; outcomes that were known before ride along to whoever collects.
+
+    Args:
+        entries: The batch.
+        out: The output folder.
+        recipe: What the outputs are made with.
+        sync: Wait until the files are on disk: where this is another machine than the one that collects.
+    """
     keep_freed_memory()
     ready = _fetched(entries) if any(_is_far(entry) for entry in entries) else entries
-    return [entry if isinstance(entry, Outcome) else export_frame(entry, out, recipe) for entry in ready]
+    done = [entry if isinstance(entry, Outcome) else export_frame(entry, out, recipe) for entry in ready]
+    if sync and isinstance(out, Path):
+        new = [one for one, entry in zip(done, entries, strict=True) if isinstance(entry, Task)]
+        flush([out / staged_beside(output.path, one.label) for one in new for output in one.outputs])
+    return done
 
 
 def export_frame(task: Task, out: Place, recipe: Recipe) -> Outcome:
@@ -101,8 +114,7 @@ def leftovers(folder: Place) -> list[Place]:
 
 
 _SUFFIXES = "|".join(re.escape(suffix) for suffixes in SUFFIXES.values() for suffix in suffixes)
-_PART = r"(\.[0-9a-f]{8})?\.part"
-_LEFTOVER = re.compile(rf"\.{{1,2}}[^.].*({_SUFFIXES})({_PART}|\.[0-9a-f]{{8}}\{STAGED}({_PART})?)", re.DOTALL)
+_LEFTOVER = re.compile(rf"\.{{1,2}}[^.].*({_SUFFIXES})({PART}|\.[0-9a-f]{{8}}\{STAGED}({PART})?)", re.DOTALL)
 # ^ the names that `temporary_beside` and `staged_beside` give to outputs
 
 
@@ -142,9 +154,9 @@ def _written(task: Task, label: str, out: Place, file: tuple[str, bytes]) -> Out
     path, data = file
     target = out / path
     if task.staged:
-        write_file(out / staged_beside(path, label), data)
+        write_file(out / staged_beside(path, label), data, sync=False)
     elif task.replace:
-        write_file(target, data)
+        write_file(target, data, sync=False)
     else:
         write_new(target, data)
     return Output(path, len(data), zlib_ng.crc32(data))
