@@ -82,7 +82,8 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("source")
     later = TIME + timedelta(minutes=5)
     (folder / name_of(TIME)).write_bytes(composite())
-    (folder / name_of(TIME, "EXT")).write_bytes(composite(seed=2, stations=2))
+    (folder / "again").mkdir()
+    (folder / "again" / name_of(TIME)).write_bytes(composite(seed=2, stations=2))
     (folder / name_of(later)).write_bytes(composite(later, seed=3))
     (folder / BROKEN).write_bytes(composite(TIME + timedelta(minutes=15))[:-5000])
     return folder
@@ -680,10 +681,8 @@ def test_frames_that_were_not_exported_are_counted(source: Path, tmp_path: Path)
     out = export_all(source, tmp_path / "out", window=RAIN, end=TIME + timedelta(minutes=5))
     run = verify(out, source, jobs=1)
     assert list(run) == []
-    assert run.counts == Counts(
-        frames=1, files=5, unexported=3
-    )  # the later frame, the broken one and that of another kind
-    assert run.summary.endswith("; 3 frames of the sources were not exported")
+    assert run.counts == Counts(frames=1, files=5, unexported=2)  # the later frame and the broken one
+    assert run.summary.endswith("; 2 frames of the sources were not exported")
 
 
 def test_better_rival_that_was_not_exported(source: Path, out: Path, tmp_path: Path) -> None:
@@ -696,17 +695,18 @@ def test_better_rival_that_was_not_exported(source: Path, out: Path, tmp_path: P
     assert difference.problem.startswith("a better frame than the one exported")
     assert "3 stations" in difference.expected
     assert difference.found.startswith("5 stations")
-    assert run.counts.unexported == 2
+    assert run.counts.unexported == 1
 
 
 def test_worse_rival_is_only_counted(source: Path, out: Path, tmp_path: Path) -> None:
     more = tmp_path / "more"
     more.mkdir()
-    (more / name_of(TIME, "KMA")).write_bytes(composite(seed=9, stations=1))
-    (more / name_of(TIME, "QCD")).write_bytes(b"")  # nor does one that cannot be read matter
+    (more / "b").mkdir()
+    (more / name_of(TIME)).write_bytes(composite(seed=9, stations=1))
+    (more / "b" / name_of(TIME)).write_bytes(b"")  # nor does one that cannot be read matter
     run = verify(out, [source, more], jobs=1)
     assert list(run) == []
-    assert run.counts.unexported == 3
+    assert run.counts.unexported == 2
 
 
 def test_later_creation_is_better(source: Path, out: Path, tmp_path: Path) -> None:
@@ -866,3 +866,16 @@ def test_order_of_levels() -> None:
     assert found(level(16, 900), level(700, 600)) == {"first tile"}
     assert found(level(0, 900)) == {"offsets of the IFDs"}
     assert found(level(16, 0)) == {"order of the tiles", "first tile"}
+
+
+def test_a_kind_that_was_left_out_is_not_missed(tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for number, kind in enumerate(("PUB", "EXT")):
+        (folder / name_of(TIME, kind)).write_bytes(composite(seed=number + 1))
+    run = verify(export_all(folder, tmp_path / "pub"), folder, jobs=1)
+    assert list(run) == []
+    assert (run.counts.frames, run.counts.unexported) == (1, 0)
+    run = verify(export_all(folder, tmp_path / "ext", kind="EXT"), folder, jobs=1)
+    assert list(run) == []
+    assert (run.counts.frames, run.counts.unexported) == (1, 1)  # the preferred one is there, and was not asked for

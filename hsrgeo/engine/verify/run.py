@@ -23,7 +23,7 @@ from hsrgeo.engine.workers.cluster import Cluster
 from hsrgeo.engine.workers.memory import keep_freed_memory
 from hsrgeo.engine.workers.parallel import in_batches, run_parallel, scan_for, seen_by
 from hsrgeo.errors import ArchiveError, FrameError, HsrGeoError, ManifestError, ReadbackError, WriteError
-from hsrgeo.formats.names import FrameName
+from hsrgeo.formats.names import FrameName, preference
 from hsrgeo.model.frame import Frame
 from hsrgeo.reading import decode_found
 from hsrgeo.sources.found import Found, Tally, reading
@@ -208,10 +208,18 @@ def _tasks(frames: Iterator[Found], manifest: Manifest, strangers: list[Differen
         line = manifest.get(label)
         if line is None and found.told is not None:
             line = manifest.kept(key_of(found.told, by_kind=manifest.by_kind))
+            if line is not None and line.told is not None and _is_other_kind(found.told, line.told):
+                if preference(found.told.kind) > preference(line.told.kind):
+                    strangers.append(None)
+                continue  # an export leaves the less preferred kind out
         if line is None:
             strangers.append(_damage(label, found.error))
         elif line.status != "duplicate":
             yield Task(found, label, line)
+
+
+def _is_other_kind(one: FrameName, other: FrameName) -> bool:
+    return bool(one.kind and other.kind and one.kind != other.kind)
 
 
 def _damage(label: str, error: HsrGeoError | None) -> Difference | None:
