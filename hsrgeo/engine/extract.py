@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -79,7 +80,7 @@ def extract_archive(path: Place, out: Path, *, overwrite: bool = False) -> Extra
                     continue
                 try:
                     _refuse_links(out, name, overwrite=overwrite)
-                    _write(out / name, member, overwrite=overwrite)
+                    _write(out / name, path, member, overwrite=overwrite)
                 except OutputError as error:  # this member's; damage to the archive ends it
                     more += _noted(errors, error)
                     continue
@@ -153,7 +154,7 @@ def _refuse_links(out: Path, name: PurePosixPath, *, overwrite: bool) -> None:
             raise OutputExistsError(path, "is a link, and none is followed")
 
 
-def _write(target: Path, member: Member, *, overwrite: bool) -> None:
+def _write(target: Path, archive: Place, member: Member, *, overwrite: bool) -> None:
     try:
         there = target.exists()
     except OSError as error:  # a name that is too long
@@ -162,7 +163,7 @@ def _write(target: Path, member: Member, *, overwrite: bool) -> None:
         _compare(target, member)
         return
     # Two archives may hold the same member, and be unpacked at the same time: neither writes over the other.
-    write_chunks(target, member.read(), replace=overwrite)
+    write_chunks(target, member.read(), writer=f"{zlib.crc32(os.fsencode(str(archive))):08x}", replace=overwrite)
     with suppress(OSError, OverflowError, ValueError):  # a time that no file can have
         os.utime(target, (member.mtime, member.mtime))
 

@@ -13,7 +13,6 @@ from hsrgeo.gis.styles import raster_pipe
 from hsrgeo.model.times import KST
 from hsrgeo.products.rain import Law
 from hsrgeo.sources.remote import local
-from hsrgeo.sources.texts import read_regular
 from hsrgeo.writers.files import write_file
 
 
@@ -61,7 +60,7 @@ def make_project(out: Path, *, law: Law | None = None, overwrite: bool = False) 
 
 def _refuse_others(path: Path) -> None:
     try:
-        own = is_own(read_regular(path))
+        own = is_own(path.read_bytes())
     except FileNotFoundError:
         return
     except OSError as error:

@@ -9,11 +9,9 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 import shutil
 import time
 from contextlib import ExitStack, nullcontext, suppress
-from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import TracebackType
@@ -21,12 +19,9 @@ from typing import Protocol, Self, cast
 
 from hsrgeo.errors import ManifestError, WriteError, refused
 from hsrgeo.sources.remote import Place, RemotePath
-from hsrgeo.sources.texts import open_file
-from hsrgeo.writers.files import PART, flush, names_in, remove_file, write_chunks
 from hsrgeo.writers.lock import Lock, locked
 
 MANIFEST = "manifest.jsonl"
-_OWN_PART = re.compile(rf"\.({MANIFEST}|options\.json){PART}")
 _SEND_S = 5.0
 _SEND_BYTES = 1 << 20
 
@@ -56,14 +51,12 @@ class Journal(Protocol):
         """Take note that the file was written anew."""
 
 
-def journal(out: Place, *, read_only: bool, sync: bool = True) -> Journal:
+def journal(out: Place, *, read_only: bool) -> Journal:
     """Return the journal of an output folder.
 
     Entering it raises an OSError where it cannot be opened, and a ManifestError where another run has it.
     """
-    return (
-        _BucketJournal(out, read_only=read_only) if isinstance(out, RemotePath) else _DiskJournal(out, read_only, sync)
-    )
+    return _BucketJournal(out, read_only=read_only) if isinstance(out, RemotePath) else _DiskJournal(out, read_only)
 
 
 def manifest_files(out: Place) -> list[Place]:
@@ -95,12 +88,8 @@ def has_lines(out: Place) -> bool:
         ManifestError: The bucket cannot be reached.
     """
     if not isinstance(out, RemotePath):
-        try:
-            return (out / MANIFEST).stat().st_size > 0
-        except FileNotFoundError:
-            return False
-        except OSError as error:
-            raise ManifestError(str(out / MANIFEST), f"cannot be read: {error.strerror or error}") from error
+        path = out / MANIFEST
+        return path.exists() and path.stat().st_size > 0
     return any(cast("RemotePath", file).stat().size for file in manifest_files(out))
 
 
@@ -112,34 +101,18 @@ def _files(out: RemotePath) -> list[RemotePath]:
 
 
 class _DiskJournal:
-    """Appends are in the file at once, and outlive this process; `sync` makes them outlive a power cut."""
+    """Appends are in the file at once, and outlive this process."""
 
-    def __init__(self, out: Path, read_only: bool, sync: bool) -> None:  # noqa: FBT001 - of three
+    def __init__(self, out: Path, read_only: bool) -> None:  # noqa: FBT001 - of two
         self.path = out / MANIFEST
         self._lock = None if read_only else locked(self.path, out)
-        self._sync = sync
         self._open = ExitStack()
 
     def __enter__(self) -> Self:
         if self._lock is not None:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._open.enter_context(self._lock)
-            self._make_own()
         return self
-
-    def _make_own(self) -> None:
-        """Put a copy in the place of a manifest that has other names: a snapshot made of links stays as it is.
-
-        Raises:
-            OSError: It is no regular file.
-            WriteError: The disk refused.
-        """
-        for name in names_in(self.path.parent):
-            if _OWN_PART.fullmatch(name):  # half a manifest, left by a run that was killed
-                remove_file(self.path.parent / name)
-        if self.path.is_symlink() or (self.path.exists() and self.path.stat().st_nlink > 1):
-            with open_file(self.path) as file:
-                write_chunks(self.path, iter(partial(file.read, 1 << 20), b""), sync=self._sync)
 
     def __exit__(self, *_exc: object) -> None:
         self._open.close()
@@ -150,9 +123,7 @@ class _DiskJournal:
 
     def added(self, lines: bytes) -> None: ...
 
-    def sync(self) -> None:
-        if self._sync and self._lock is not None:
-            flush([self.path])
+    def sync(self) -> None: ...
 
     def rewritten(self) -> None: ...
 

@@ -11,7 +11,6 @@ import json
 import math
 import os
 import re
-import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack
 from itertools import groupby
@@ -23,12 +22,11 @@ from typing import Any, BinaryIO, Self
 from hsrgeo import __version__
 from hsrgeo.engine.export.journal import MANIFEST, has_lines, journal
 from hsrgeo.engine.outcome import Key, Outcome, from_json, key_of, to_json
-from hsrgeo.engine.recipe import KEYS, Recipe, recipe_from_json
-from hsrgeo.errors import HsrGeoWarning, ManifestError, NoRoomError, in_the_way, refused
+from hsrgeo.engine.recipe import Recipe, recipe_from_json
+from hsrgeo.errors import ManifestError, NoRoomError, in_the_way, refused
 from hsrgeo.model.texts import json_line
 from hsrgeo.sources.remote import Place
-from hsrgeo.sources.texts import DamagedLines, read_regular, whole_lines
-from hsrgeo.writers.files import write_chunks, write_file
+from hsrgeo.writers.files import remove_file, temporary_beside, write_chunks, write_file
 
 __all__ = ["MANIFEST", "OPTIONS", "Manifest", "keep_recipe", "kept_recipe", "recipe_of", "refuse_other_recipe"]
 
@@ -42,19 +40,17 @@ class Manifest:
         out: The output folder; made where it is missing.
         read_only: Change nothing on disk; then the manifest must be there.
         by_kind: See `key_of`.
-        sync: Wait for the disk where a line must not be lost.
 
     Raises:
         ManifestError: It cannot be read or written, a line of it is damaged, or another run has it.
     """
 
-    def __init__(self, out: Place, *, read_only: bool = False, by_kind: bool = False, sync: bool = True) -> None:
+    def __init__(self, out: Place, *, read_only: bool = False, by_kind: bool = False) -> None:
         self.out = out
         self.by_kind = by_kind
         self.folders: set[str] = set()
         """Folders below OUT that outputs lie in."""
-        self._sync = sync
-        self._journal = journal(out, read_only=read_only, sync=sync)
+        self._journal = journal(out, read_only=read_only)
         self._latest: tuple[int, Outcome] | None = None  # the line read last, with its offset: asked for again at once
         self._in_order = False
         self._last_order: tuple[float, str, str] | None = None
@@ -163,22 +159,9 @@ class Manifest:
         """
         self._journal.check()
         if self._in_order and isinstance(self.out, Path):  # a bucket may hold it in parts
-            self._journal.sync()
+            remove_file(temporary_beside(self._path))  # of a run that was killed here
             return
-        self._rewrite(self._lines_in_order())
-
-    def distrust(self) -> None:
-        """Have every frame looked at again, for nobody knows any more what its outputs were made with.
-
-        Raises:
-            WriteError: The disk refused.
-        """
-        self._rewrite(_encode(dataclasses.replace(outcome, stamp="")) for outcome in self)
-        self._old_bytes = self._path.stat().st_size
-
-    def _rewrite(self, lines: Iterator[bytes]) -> None:
-        write_chunks(self._path, lines, sync=self._sync)
-        self._file.close()
+        write_chunks(self._path, self._lines_in_order())
         self._journal.rewritten()
         self._file = self._path.open("a+b", buffering=0)
         self._frames.clear()
@@ -195,6 +178,7 @@ class Manifest:
             else:
                 offsets.sort(key=lambda offset: _order(self._at(offset)))
                 yield from map(self._line_with_winner, offsets)
+        self._file.close()  # before it is replaced, which not every system does under an open file
 
     def _line_with_winner(self, offset: int) -> bytes:
         """Return a line; a duplicate's with the frame that is kept now: the one it lost to may have lost since."""
@@ -209,16 +193,13 @@ class Manifest:
         """Read every whole line, and return where the last one ends."""
         offset = number = 0
         self._in_order, self._last_order, self._latest = True, None, None
-        damaged = DamagedLines(self.out / MANIFEST)
-        for number, line in enumerate(whole_lines(self._path), 1):
-            try:
-                self._index(_decode(line), offset)
-            except ValueError as error:
-                damaged.note(number, error)
-            offset += len(line)
-        damaged.tell()
-        whole = offset == self._path.stat().st_size  # no line was being written when a run was killed
-        self._in_order = self._in_order and whole and number == len(self._frames)  # each line counts
+        with self._path.open("rb") as file:
+            for number, line in enumerate(file, 1):
+                if not line.endswith(b"\n"):
+                    break
+                self._index(self._decode(line, number), offset)
+                offset += len(line)
+        self._in_order = self._in_order and number == len(self._frames)  # each line is whole, and counts
         return offset
 
     def _index(self, outcome: Outcome, offset: int) -> None:
@@ -248,27 +229,19 @@ class Manifest:
 
     def _at(self, offset: int) -> Outcome:
         latest = self._latest
-        if latest is not None and latest[0] == offset:
-            return latest[1]
+        if latest is None or latest[0] != offset:
+            self._latest = latest = offset, self._decode(self._line(offset), None)
+        return latest[1]
+
+    def _decode(self, line: bytes, number: int | None) -> Outcome:
         try:
-            outcome = _decode(self._line(offset))
-        except (OSError, ValueError) as error:  # it was read before
-            problem = f"cannot be read any more ({error}); run the same command again"
-            raise ManifestError(str(self.out / MANIFEST), problem) from error
-        self._latest = offset, outcome
-        return outcome
-
-
-def _decode(line: bytes) -> Outcome:
-    """Return what a line tells.
-
-    Raises:
-        ValueError: It is damaged.
-    """
-    try:
-        return from_json(json.loads(line))
-    except (KeyError, TypeError, RecursionError) as error:
-        raise ValueError(repr(error)) from error
+            return from_json(json.loads(line))
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            where = f"line {number} " if number else ""
+            raise ManifestError(
+                str(self.out / MANIFEST),
+                f"{where}is damaged ({error}); remove that line, and its frame is exported again",
+            ) from error
 
 
 def _first_path(outcome: Outcome) -> str:
@@ -295,31 +268,15 @@ def kept_recipe(out: Place) -> dict[str, Any] | None:
         ManifestError: It cannot be read.
     """
     try:
-        return _recipe_in(out)
-    except ValueError as error:
-        problem = f"is damaged ({error}): the same hsrgeo export as before mends it"
-        raise ManifestError(str(out / OPTIONS), problem) from error
-
-
-def _recipe_in(out: Place) -> dict[str, Any] | None:
-    """Return what `kept_recipe` does.
-
-    Raises:
-        ManifestError: The file cannot be opened or read.
-        ValueError: It is damaged, as a power cut may leave it.
-    """
-    try:
-        data = read_regular(out / OPTIONS)
+        kept = json.loads((out / OPTIONS).read_bytes())
+        recipe: dict[str, Any] = dict(kept["recipe"])
     except FileNotFoundError:
         return None
     except NotADirectoryError as error:
         raise ManifestError(str(out), in_the_way(str(out)) or "is a file, and must be a folder") from error
-    except OSError as error:
-        raise ManifestError(str(out / OPTIONS), f"cannot be read: {error.strerror or error}") from error
-    try:
-        return dict(json.loads(data)["recipe"])
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise ValueError("empty" if not data.strip(b"\0") else repr(error)) from error
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise ManifestError(str(out / OPTIONS), f"cannot be read: {error}") from error
+    return recipe
 
 
 def recipe_of(out: Place) -> Recipe:
@@ -330,48 +287,35 @@ def recipe_of(out: Place) -> Recipe:
     """
     kept = kept_recipe(out)
     if kept is None:
-        problem = f"there is a {MANIFEST} but no {OPTIONS}: the same hsrgeo export as before mends it"
-        raise ManifestError(str(out), problem)
+        raise ManifestError(str(out), f"there is a {MANIFEST} but no {OPTIONS}")
     try:
         return recipe_from_json(kept)
     except ValueError as error:
         raise ManifestError(str(out / OPTIONS), f"is damaged: {error!r}") from error
 
 
-def keep_recipe(out: Place, recipe: Recipe, *, sync: bool = True) -> None:
+def keep_recipe(out: Place, recipe: Recipe) -> None:
     """Write down what an output folder is made with.
 
     Raises:
         WriteError: The disk refused.
     """
     kept = {"hsrgeo": __version__, "recipe": recipe.as_json()}
-    write_file(out / OPTIONS, json.dumps(kept, ensure_ascii=False, indent=1).encode() + b"\n", sync=sync)
+    write_file(out / OPTIONS, json.dumps(kept, ensure_ascii=False, indent=1).encode() + b"\n")
 
 
-def refuse_other_recipe(out: Place, recipe: Recipe) -> bool:
+def refuse_other_recipe(out: Place, recipe: Recipe) -> None:
     """Refuse to mix outputs of two recipes in one folder.
 
-    Returns:
-        Whether the recipe of what is there is lost: then every frame has to be looked at again.
-
     Raises:
-        ManifestError: The folder was made with another recipe, or cannot be read.
+        ManifestError: The folder was made with another recipe, or its recipe is lost.
     """
-    try:
-        kept = _recipe_in(out)
-    except ValueError:
-        return has_lines(out)
+    kept = kept_recipe(out)
     if kept is None:
-        return has_lines(out)
+        if has_lines(out):
+            raise ManifestError(str(out), f"there is a {MANIFEST} but no {OPTIONS}; use --overwrite or another OUT")
+        return
     wanted = recipe.as_json()
-    if strange := sorted(kept.keys() - KEYS):
-        kept = {name: value for name, value in kept.items() if name in KEYS}
-        what = f"{out / OPTIONS}: {', '.join(strange)} is no option that this version of hsrgeo knows, and is left out"
-        warnings.warn(
-            f"{what}; `hsrgeo verify` tells whether the outputs are as this version makes them",
-            HsrGeoWarning,
-            stacklevel=1,
-        )
     if kept != wanted:
         names = [name for name in {**wanted, **kept} if wanted.get(name) != kept.get(name)]
         differences = "; ".join(
@@ -381,7 +325,6 @@ def refuse_other_recipe(out: Place, recipe: Recipe) -> bool:
             str(out),
             f"was exported with other options ({differences}); use another OUT, or --overwrite to replace it",
         )
-    return False
 
 
 def _in_short(value: object) -> str:

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 from zlib_ng import zlib_ng
 
@@ -24,7 +23,7 @@ from hsrgeo.reading import decode_found
 from hsrgeo.sources.found import Found
 from hsrgeo.sources.remote import Place, RemotePath, is_remote
 from hsrgeo.writers.cog import encode_cog
-from hsrgeo.writers.files import PART, flush, names_in, write_file, write_new
+from hsrgeo.writers.files import names_in, write_file, write_new
 from hsrgeo.writers.png import encode_png, encode_png_files
 
 STAGED = ".staged"
@@ -39,28 +38,16 @@ class Task:
     stamp: str
     """See `Outcome.stamp`."""
     staged: bool
-    """Whether the files wait beside their places until the ledger moves them: always on a disk; in a bucket where
-    another frame of the same product and time is there or under way."""
+    """Whether another frame of the same product and time is there or under way: write beside, the ledger decides."""
     replace: bool
     """Whether files that are in the way may be replaced."""
 
 
-def work(entries: Sequence[Task | Outcome], out: Place, recipe: Recipe, *, sync: bool = False) -> list[Outcome]:
-    """Export the tasks of a batch; outcomes that were known before ride along to whoever collects.
-
-    Args:
-        entries: The batch.
-        out: The output folder.
-        recipe: What the outputs are made with.
-        sync: Wait until the files are on disk: where this is another machine than the one that collects.
-    """
+def work(entries: Sequence[Task | Outcome], out: Place, recipe: Recipe) -> list[Outcome]:
+    """Export the tasks of a batch; outcomes that were known before ride along to whoever collects."""
     keep_freed_memory()
     ready = _fetched(entries) if any(_is_far(entry) for entry in entries) else entries
-    done = [entry if isinstance(entry, Outcome) else export_frame(entry, out, recipe) for entry in ready]
-    if sync and isinstance(out, Path):
-        new = [one for one, entry in zip(done, entries, strict=True) if isinstance(entry, Task)]
-        flush([out / staged_beside(output.path, one.label) for one in new for output in one.outputs])
-    return done
+    return [entry if isinstance(entry, Outcome) else export_frame(entry, out, recipe) for entry in ready]
 
 
 def export_frame(task: Task, out: Place, recipe: Recipe) -> Outcome:
@@ -114,7 +101,8 @@ def leftovers(folder: Place) -> list[Place]:
 
 
 _SUFFIXES = "|".join(re.escape(suffix) for suffixes in SUFFIXES.values() for suffix in suffixes)
-_LEFTOVER = re.compile(rf"\.{{1,2}}[^.].*({_SUFFIXES})({PART}|\.[0-9a-f]{{8}}\{STAGED}({PART})?)", re.DOTALL)
+_PART = r"(\.[0-9a-f]{8})?\.part"
+_LEFTOVER = re.compile(rf"\.{{1,2}}[^.].*({_SUFFIXES})({_PART}|\.[0-9a-f]{{8}}\{STAGED}({_PART})?)", re.DOTALL)
 # ^ the names that `temporary_beside` and `staged_beside` give to outputs
 
 
@@ -154,9 +142,9 @@ def _written(task: Task, label: str, out: Place, file: tuple[str, bytes]) -> Out
     path, data = file
     target = out / path
     if task.staged:
-        write_file(out / staged_beside(path, label), data, sync=False)
+        write_file(out / staged_beside(path, label), data)
     elif task.replace:
-        write_file(target, data, sync=False)
+        write_file(target, data)
     else:
         write_new(target, data)
     return Output(path, len(data), zlib_ng.crc32(data))
