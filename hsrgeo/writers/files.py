@@ -177,7 +177,8 @@ def _remove_beside(path: Place) -> None:
     if isinstance(path, RemotePath):
         return
     for suffix in _BESIDE.get(path.suffix.lower(), ()):
-        path.with_name(path.name + suffix).unlink(missing_ok=True)
+        with suppress(FileNotFoundError):
+            os.unlink(f"{path}{suffix}")  # noqa: PTH108 - Path.unlink does the same with one more object
 
 
 _BESIDE = {".tif": (".ovr", ".msk", ".aux.xml"), ".png": (".ovr", ".msk")}
