@@ -473,7 +473,9 @@ def test_writing_values_elsewhere(frames: list[Path], tmp_path: Path) -> None:
     with referred(tmp_path / "a.json") as dataset:
         with pytest.raises(OptionsError, match="drop_encoding"):
             dataset.to_zarr(tmp_path / "wrong.zarr", zarr_format=2, consolidated=False)
-        dataset.drop_encoding().to_zarr(tmp_path / "b.zarr", zarr_format=2, consolidated=False)
+        # Without masks xarray keeps the fill value of the doubles, NaN, for a time that it writes as a whole number.
+        values = dataset.drop_encoding().drop_vars("created")
+        values.to_zarr(tmp_path / "b.zarr", zarr_format=2, consolidated=False)
     with xr.open_zarr(tmp_path / "b.zarr", mask_and_scale=False, consolidated=False) as copied:
         assert np.array_equal(copied[NAME].values, stored(frames[:2]))
 
