@@ -103,8 +103,9 @@ def test_an_export_ends_as_it_should_while_a_feeder_is_inside(tmp_path: Path, mo
         source.entered(batches)
         yield work(first)
 
+    (tmp_path / "a.tar").touch()  # what is in it comes from `source`
     monkeypatch.setattr(export_module, "scan_for", lambda *_: iter(source))
     monkeypatch.setattr(export_module, "run_parallel", run_parallel)
-    outcomes = list(export_module.Export(["a.tar"], tmp_path / "out", ExportOptions(fail_fast=True)))
+    outcomes = list(export_module.Export([tmp_path / "a.tar"], tmp_path / "out", ExportOptions(fail_fast=True)))
     source.may_end.set()
     assert [outcome.status for outcome in outcomes] == ["failed"]

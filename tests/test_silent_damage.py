@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
+import numpy as np
 import pytest
 
 from hsrgeo.engine.export.work import files_of
@@ -154,11 +155,27 @@ def test_each_way_to_unpack_says_the_same_of_a_flip(way: Callable[..., Any], mon
         assert verdict(data, at, at % 7, GZ, sound) == REPORTED, at
 
 
-@pytest.mark.parametrize("after", [b"\0", b"\n", bytes(8), b"\x1f", gzip_bytes(b"")])
+@pytest.mark.parametrize("after", [b"\n", b"\x1f", b"\0\n", bytes(8) + gzip_bytes(b"")])
 def test_what_follows_the_trailer_is_reported(after: bytes) -> None:
     for data in gzip_files().values():
         with pytest.raises(FrameError, match="bytes more"):
             decode(data + after, GZ)
+
+
+@pytest.mark.parametrize(
+    ("after", "note"),
+    [
+        (b"\0", "1 zero bytes after the gzip stream"),
+        (bytes(8), "8 zero bytes after the gzip stream"),
+        (gzip_bytes(b""), "2 gzip streams one after the other"),
+    ],
+)
+def test_what_may_follow_the_trailer_is_noted_and_changes_nothing(after: bytes, note: str) -> None:
+    for data in gzip_files().values():
+        sound, padded = decode(data, GZ), decode(data + after, GZ)
+        assert np.array_equal(padded.stored, sound.stored)
+        assert note in " ".join(padded.notes)
+        assert note not in " ".join(sound.notes)
 
 
 # -- without gzip -----------------------------------------------------------------------------------------------------
@@ -214,5 +231,5 @@ def test_the_verdicts_can_fall(monkeypatch: pytest.MonkeyPatch) -> None:
     at = 10 + 5 + HEADER_BYTES + 2 * (741 * 1153 - 640)
     at += 5 * ((at - 15) // 65535)  # a stored block has 65,535 bytes at most, and five before them
     assert verdict(data, at, 3, GZ, sound) == REPORTED
-    monkeypatch.setattr(gzipped, "gunzip", lambda data, _limit: zlib.decompressobj(-15).decompress(data[10:]))
+    monkeypatch.setattr(gzipped, "gunzip", lambda data, _limit: (zlib.decompressobj(-15).decompress(data[10:]), ""))
     assert verdict(data, at, 3, GZ, sound) == UNDETECTABLE
