@@ -10,6 +10,7 @@ from typing import BinaryIO
 
 MOST_TEXT_BYTES = 256 << 20
 """Of a text that is read whole: all communes of Korea in full detail, as GeoJSON, are a quarter of it."""
+_PIECE_BYTES = 1 << 20
 _KINDS = {
     stat.S_IFCHR: "a device",
     stat.S_IFBLK: "a device",
@@ -79,11 +80,13 @@ def read_bytes(path: str | Path, most: int = MOST_TEXT_BYTES) -> bytes:
         OSError: It cannot be read, is a device or a socket, or is too large.
     """
     refuse_special(path, pipes=True)
+    data = bytearray()
     with Path(path).open("rb") as file:
-        data = file.read(most + 1)
-    if len(data) > most:
-        raise OSError(0, f"is too large: more than {most:,} bytes")
-    return data
+        while piece := file.read(_PIECE_BYTES):  # read(most) asks for all that memory, however small the file is
+            data += piece
+            if len(data) > most:
+                raise OSError(0, f"is too large: more than {most:,} bytes")
+    return bytes(data)
 
 
 def read_text(path: str | Path, encoding: str = "utf-8") -> str:
