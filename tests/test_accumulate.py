@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import rasterio
 import typer
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from rio_cogeo.cogeo import cog_validate
 from typer.testing import CliRunner
@@ -21,7 +21,7 @@ from hsrgeo.cli.accumulate import accumulate as command
 from hsrgeo.engine.accumulate.options import AccumulateOptions
 from hsrgeo.engine.accumulate.run import Accumulation, accumulate
 from hsrgeo.engine.accumulate.sums import OpenSums
-from hsrgeo.engine.periods import period_name, periods_of
+from hsrgeo.engine.periods import fewest_of, period_name, periods_of
 from hsrgeo.errors import FrameError, OptionsError
 from hsrgeo.model.quantity import QUANTITIES, RAIN_RATE
 from hsrgeo.model.times import FRAME_STEP, KST, frame_length, parse_step
@@ -120,6 +120,12 @@ def test_an_hour_with_three_frames_missing(save: Save, tmp_path: Path) -> None:
     depth, _frames, _tags = read(files(made)[0])
     assert np.isfinite(depth[1:]).all()
     assert np.isnan(depth[0, 2])
+
+
+@given(percent=st.integers(0, 100), expected=st.integers(1, 9000))
+@example(percent=55, expected=100)  # 0.55 * 100 is 55.00000000000001 in floats
+def test_a_coverage_in_percent_needs_the_frames_that_integers_say(percent: int, expected: int) -> None:
+    assert fewest_of(percent / 100, expected) == -(-percent * expected // 100)
 
 
 def test_the_file_is_a_cog_that_says_its_place_and_time(save: Save, tmp_path: Path) -> None:

@@ -210,6 +210,10 @@ def test_nearest_cells_of_a_point() -> None:
     # Between four cells all are as near: the northern, then the western one.
     tie = dense(point_weights(np.array([1200.0]), np.array([1900.0]), TINY, count=3), TINY)
     assert np.argwhere(tie).tolist() == [[0, 1], [0, 2], [1, 1]]
+    # 30 m east and 30 m south of the corner of (1, 2), the centres of (0, 2) and (1, 1) are sqrt(20^2 + 80^2) m away
+    # both, and a trillionth of a metre apart in floats, which must not choose the western one.
+    near = dense(point_weights(np.array([1230.0]), np.array([1870.0]), TINY, count=2), TINY)
+    assert np.argwhere(near).tolist() == [[0, 2], [1, 2]]
 
 
 def test_a_point_between_four_cells() -> None:
