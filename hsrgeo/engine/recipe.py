@@ -81,9 +81,14 @@ class Recipe:
         """Return the path below OUT of the first file that a frame becomes."""
         return self.stem(told, self.cuts[0].region) + (".tif" if "cog" in self.formats else ".png")
 
-    def folders(self, told: FrameName) -> set[str]:
-        """Return the folders below OUT that a frame's files go to."""
-        return {self.stem(told, cut.region).rpartition("/")[0] for cut in self.cuts}
+    def folders(self, told: FrameName, first: str) -> set[str]:
+        """Return the folders below OUT that a frame's files go to.
+
+        Args:
+            told: Of the frame.
+            first: Its first path.
+        """
+        return {path.rpartition("/")[0] for path in (first, *(self.stem(told, cut.region) for cut in self.cuts[1:]))}
 
     def as_json(self) -> dict[str, Any]:
         """Return plain values to keep beside the outputs and compare; what is not asked for is not there."""

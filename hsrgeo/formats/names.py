@@ -11,7 +11,10 @@ from hsrgeo.model.times import KST, existing
 
 _CLAIM = re.compile(r"RDR_CMP_.*\.bin(?: ?\(\d+\))?(\.gz)?", re.IGNORECASE | re.DOTALL)
 _COPY = r"(?: ?\(\d+\))?"  # a browser's second download: "... (1).bin.gz", "....bin (1).gz"
-_NAME = re.compile(rf"RDR_CMP_([A-Z0-9]+)_([A-Z0-9]+)_(\d{{12}}){_COPY}\.bin{_COPY}(\.gz)?", re.IGNORECASE | re.ASCII)
+_TWO = r"(\d{2})"
+_NAME = re.compile(
+    rf"RDR_CMP_([A-Z0-9]+)_([A-Z0-9]+)_(\d{{4}}){_TWO * 4}{_COPY}\.bin{_COPY}(\.gz)?", re.IGNORECASE | re.ASCII
+)
 _REPEAT = re.compile(r"#\d+")
 KINDS = ("PUB", "EXT", "KMA", "QCD")
 """Kinds of a composite (KMA composite format, section 1), the one that is preferred first: what KMA gives away, then
@@ -70,9 +73,9 @@ def parse_name(name: str) -> FrameName:
     match = _NAME.fullmatch(basename(name))
     if not match:
         raise FrameNameError("file name", _EXPECTED, basename(name))
-    digits = match[3]
+    year, month, day, hour, minute = map(int, match.group(3, 4, 5, 6, 7))
     try:
-        time = existing(datetime.strptime(digits, "%Y%m%d%H%M").replace(tzinfo=KST))
+        time = existing(datetime(year, month, day, hour, minute, tzinfo=KST))
     except ValueError as error:
         raise FrameNameError("file name", _EXPECTED, basename(name)) from error
     return FrameName(match[1].upper(), match[2].upper(), time)

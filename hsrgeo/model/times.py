@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import MAXYEAR, MINYEAR, UTC, datetime, timedelta, timezone
 from itertools import pairwise
 
 from hsrgeo.errors import OptionsError
@@ -36,6 +36,8 @@ def existing(time: datetime) -> datetime:
     Raises:
         ValueError: It has not: the first hours of the year 1 in KST, the last ones of 9999 in UTC.
     """
+    if MINYEAR + 1 < time.year < MAXYEAR - 1:
+        return time
     try:
         time.astimezone(UTC), time.astimezone(KST)
     except OverflowError as error:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -16,7 +17,14 @@ from hsrgeo.sources.found import Found, Tally, read_file
 from hsrgeo.sources.members import SEALED, is_archive, is_sealed_name
 from hsrgeo.sources.remote import Place, RemotePath, place, remote_files
 from hsrgeo.sources.select import Selection
-from hsrgeo.sources.texts import refuse_special
+from hsrgeo.sources.texts import refuse_kind
+
+File = str | RemotePath
+"""A file of a listing; here its path as text, for there are hundreds of thousands of them."""
+
+
+class Listing(list[tuple[File, bool]]):
+    """Every file of some sources once, and whether it was named on its own."""
 
 
 def expand(sources: Sequence[str | Path]) -> list[Place]:
@@ -43,7 +51,7 @@ def expand(sources: Sequence[str | Path]) -> list[Place]:
     return paths
 
 
-def scan(sources: Sequence[str | Path], selection: Selection, tally: Tally | None = None) -> Iterator[Found]:
+def scan(sources: Sequence[str | Path] | Listing, selection: Selection, tally: Tally | None = None) -> Iterator[Found]:
     """Yield every wanted frame of the sources, and everything that claims to be one and cannot be used.
 
     A file named on its own is a frame whatever its name; in folders and archives a frame is what is named
@@ -52,7 +60,7 @@ def scan(sources: Sequence[str | Path], selection: Selection, tally: Tally | Non
 
     Args:
         sources: Files, folders (read recursively, sorted by name), globs, and archives (stored order); as paths,
-            or as URLs (`hsrgeo.sources.remote`).
+            or as URLs (`hsrgeo.sources.remote`). Or their listing.
         selection: Which frames are wanted.
         tally: Counts everything else, and the bytes for progress.
 
@@ -65,7 +73,7 @@ def scan(sources: Sequence[str | Path], selection: Selection, tally: Tally | Non
     return scan_files(files, selection, counted)
 
 
-def names_in_files(sources: Sequence[str | Path], selection: Selection) -> Iterator[FrameName]:
+def names_in_files(sources: Sequence[str | Path] | Listing, selection: Selection) -> Iterator[FrameName]:
     """Yield what the names of wanted frames tell that are files of their own; an archive is not opened.
 
     Raises:
@@ -77,18 +85,26 @@ def names_in_files(sources: Sequence[str | Path], selection: Selection) -> Itera
             yield told
 
 
-def listed_files(sources: Sequence[str | Path]) -> list[tuple[Place, bool]]:
-    """Return every file of the sources once, and whether it was named on its own."""
-    paths = expand(sources)
-    return _each_once([(file, path == file) for path in paths for file in files_below(path)])
+def listed_files(sources: Sequence[str | Path] | Listing) -> Listing:
+    """Return every file of the sources once, and whether it was named on its own.
+
+    Raises:
+        SourceError: A source does not exist, or a folder cannot be read.
+    """
+    if isinstance(sources, Listing):
+        return sources
+    return _each_once(entry for path in expand(sources) for entry in _files_of(path))
 
 
-def of_one_kind(files: list[tuple[Place, bool]], selection: Selection, tally: Tally) -> list[tuple[Place, bool]]:
+def of_one_kind(files: Listing, selection: Selection, tally: Tally) -> Listing:
     """Return the files without frames of which a preferred kind is there too, and count these.
 
     EXT and PUB of one minute are not one frame twice: numbers of both must not be mixed by chance.
     """
     if not selection.one_kind or selection.kind is not None:
+        return files
+    kinds = {(one.product, one.kind) for file, _named in files if (one := _told_by_name(file)) is not None}
+    if len({product for product, _kind in kinds}) == len(kinds):
         return files
     told = [_told_by_name(file) for file, _named in files]
     best: dict[tuple[str, datetime], str] = {}
@@ -96,7 +112,7 @@ def of_one_kind(files: list[tuple[Place, bool]], selection: Selection, tally: Ta
         if one is not None:
             key = one.product, one.time
             best[key] = max(best.get(key, one.kind), one.kind, key=preference)
-    kept = []
+    kept = Listing()
     for entry, one in zip(files, told, strict=True):
         better = "" if one is None else best[one.product, one.time]
         if one is None or one.kind == better:
@@ -106,44 +122,56 @@ def of_one_kind(files: list[tuple[Place, bool]], selection: Selection, tally: Ta
     return kept
 
 
-def _told_by_name(file: Place) -> FrameName | None:
+def _told_by_name(file: File) -> FrameName | None:
     try:
-        return parse_name(file.name)
+        return parse_name(_name(file))
     except FrameNameError:
         return None
 
 
-def scan_files(files: list[tuple[Place, bool]], selection: Selection, tally: Tally) -> Iterator[Found]:
+def place_of(file: File) -> Place:
+    """Return where a file of a listing is."""
+    return file if isinstance(file, RemotePath) else Path(file)
+
+
+def _name(file: File) -> str:
+    return file.name if isinstance(file, RemotePath) else os.path.basename(file)  # noqa: PTH119 - see `File`
+
+
+def scan_files(files: Listing, selection: Selection, tally: Tally) -> Iterator[Found]:
     """Yield what `scan` yields of files that are listed already."""
     for file, named in files:
-        before = tally.read_bytes
-        if is_archive(file):
-            yield from frames_in_archive(file, selection, tally)
-        elif named or claims_frame(file.name):
+        before, name = tally.read_bytes, _name(file)
+        claims = claims_frame(name)
+        if not claims and is_archive(place_of(file)):
+            yield from frames_in_archive(place_of(file), selection, tally)
+        elif named or claims:
             found = _found(file, named=named)
             if found.told is not None and not selection.wants(found.told):
                 tally.leave_out(found.told)
             else:
                 yield found
-        elif is_sealed_name(file.name):
+            tally.read_bytes = before + found.size
+            continue
+        elif is_sealed_name(name):
             yield Found(str(file), None, None, size_of(file), error=SourceError(str(file), SEALED))
         else:
-            tally.pass_over(file.name)
+            tally.pass_over(name)
         tally.read_bytes = before + size_of(file)
 
 
-def _each_once(files: list[tuple[Place, bool]]) -> list[tuple[Place, bool]]:
+def _each_once(files: Iterable[tuple[File, bool]]) -> Listing:
     # In the place of the first time; on its own where it was named on its own once.
-    seen: dict[str, tuple[Place, bool]] = {}
+    seen: dict[str, tuple[File, bool]] = {}
     folders: dict[str, str] = {}
     for file, named in files:
         real = str(file) if isinstance(file, RemotePath) else _real_path(file, folders)
         first, was_named = seen.get(real, (file, False))
         seen[real] = (file if named and not was_named else first, was_named or named)
-    return list(seen.values())
+    return Listing(seen.values())
 
 
-def _real_path(file: Path, folders: dict[str, str]) -> str:
+def _real_path(file: str, folders: dict[str, str]) -> str:
     """Return a path without links; each folder is asked once, and kept in `folders`."""
     if os.path.islink(file):  # noqa: PTH114 - as expand
         return os.path.realpath(file)
@@ -152,7 +180,16 @@ def _real_path(file: Path, folders: dict[str, str]) -> str:
         return os.path.realpath(file)
     if folder not in folders:
         folders[folder] = os.path.realpath(folder)
-    return os.path.join(folders[folder], name)  # noqa: PTH118 - hundreds of thousands of them
+    return file if folders[folder] == folder else os.path.join(folders[folder], name)  # noqa: PTH118 - see `File`
+
+
+def _files_of(path: Place) -> Iterator[tuple[File, bool]]:
+    if isinstance(path, RemotePath):
+        yield from ((file, path == file) for file in _files_elsewhere(path))
+    elif not path.is_dir():
+        yield str(path), True
+    else:
+        yield from ((file, False) for file in _below(path))
 
 
 def files_below(path: Place) -> list[Place]:
@@ -162,20 +199,25 @@ def files_below(path: Place) -> list[Place]:
         SourceError: A folder cannot be read, or a URL leads nowhere.
     """
     if isinstance(path, RemotePath):
-        try:
-            return list(remote_files(path))
-        except OSError as error:
-            raise SourceError(str(path), f"cannot be read: {error.strerror or error}") from error
-    if not path.is_dir():
-        return [path]
-    files: list[Place] = []
+        return list(_files_elsewhere(path))
+    return [Path(file) for file in _below(path)] if path.is_dir() else [path]
+
+
+def _files_elsewhere(path: RemotePath) -> list[RemotePath]:
+    try:
+        return list(remote_files(path))
+    except OSError as error:
+        raise SourceError(str(path), f"cannot be read: {error.strerror or error}") from error
+
+
+def _below(path: Path) -> Iterator[str]:
     seen: set[str] = set()  # a link to a folder is followed, but not round and round
     root = os.path.realpath(path)
     for folder, subfolders, names in os.walk(path, onerror=_unreadable, followlinks=True):
         seen.add(os.path.realpath(folder))
         subfolders[:] = [name for name in sorted(subfolders) if not _leads_astray(Path(folder, name), root, seen)]
-        files.extend(Path(folder, name) for name in sorted(names))
-    return files
+        beginning = str(Path(folder, "x"))[:-1]
+        yield from (beginning + name for name in sorted(names))
 
 
 def _leads_astray(folder: Path, root: str, seen: set[str]) -> bool:
@@ -207,32 +249,37 @@ def _unreadable(error: OSError) -> None:
     raise SourceError(str(error.filename), f"folder cannot be read: {error.strerror}") from error
 
 
-def size_of(path: Place) -> int:
+def size_of(path: File) -> int:
     """Return the size of a file, or 0 where it cannot be told."""
     try:
-        return path.stat().size if isinstance(path, RemotePath) else path.stat().st_size
+        return path.stat().size if isinstance(path, RemotePath) else os.stat(path).st_size  # noqa: PTH116 - see `File`
     except OSError:
         return 0
 
 
-def _found(file: Place, *, named: bool) -> Found:
-    source, size = str(file), size_of(file)
-    version = file.stat().version if isinstance(file, RemotePath) else ""
+def _found(file: File, *, named: bool) -> Found:
+    source, size, version, mode = str(file), 0, "", 0
+    if isinstance(file, RemotePath):
+        size, version = size_of(file), file.stat().version
+    else:
+        with suppress(OSError):
+            status = os.stat(file)  # noqa: PTH116 - see `File`
+            size, mode = status.st_size, status.st_mode
     told = None
     try:
-        told = parse_name(file.name)
+        told = parse_name(_name(file))
     except FrameNameError as error:
-        if claims_frame(file.name) or not named:
+        if claims_frame(_name(file)) or not named:
             return Found(source, None, None, size, error=error.at(source, None))
-    if not named and isinstance(file, Path):
+    if not named:
         try:
-            refuse_special(file, pipes=False)
+            refuse_kind(mode, pipes=False)
         except OSError as error:
             return Found(source, None, told, size, error=SourceError(source, f"cannot be read: {error.strerror}"))
     if size > MAX_STORED_BYTES:
         limit = f"at most {MAX_STORED_BYTES:,} bytes"
         return Found(source, None, told, size, error=TooLargeError("too large", limit, f"{size:,} bytes", source))
-    return Found(source, None, told, size, version=version) if told else _found_by_header(file, size, version)
+    return Found(source, None, told, size, version=version) if told else _found_by_header(place_of(file), size, version)
 
 
 def _found_by_header(file: Place, size: int, version: str) -> Found:

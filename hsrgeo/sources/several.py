@@ -16,8 +16,8 @@ from pathlib import Path
 
 from hsrgeo.sources.found import Extent, Found, Tally, reading
 from hsrgeo.sources.members import is_archive
-from hsrgeo.sources.remote import Place, is_remote
-from hsrgeo.sources.scan import listed_files, of_one_kind, scan_files, size_of
+from hsrgeo.sources.remote import is_remote
+from hsrgeo.sources.scan import Listing, listed_files, of_one_kind, place_of, scan_files, size_of
 from hsrgeo.sources.select import Selection
 
 _WAITING = 4
@@ -26,7 +26,7 @@ _LOOK_S = 0.1
 
 
 def scan_several(
-    sources: Sequence[str | Path], selection: Selection, tally: Tally | None = None, *, readers: int = 1
+    sources: Sequence[str | Path] | Listing, selection: Selection, tally: Tally | None = None, *, readers: int = 1
 ) -> Iterator[Found]:
     """Yield what `scan` yields, archives in turn with each other where there are several.
 
@@ -42,17 +42,15 @@ def scan_several(
     counted = tally if tally is not None else Tally()
     files = of_one_kind(listed_files(sources), selection, counted)
     counted.total_bytes = sum(size_of(file) for file, _named in files)
-    archives = [[entry] for entry in files if is_archive(entry[0])]
-    others = [entry for entry in files if not is_archive(entry[0])]
+    archives = [Listing([entry]) for entry in files if is_archive(place_of(entry[0]))]
+    others = Listing(entry for entry in files if not is_archive(place_of(entry[0])))
     streams = [*([others] if others else []), *archives]
     if readers == 1 or len(streams) < 2:  # noqa: PLR2004 - nothing to read beside the first
         return scan_files(files, selection, counted)
     return _together(streams, selection, counted, min(readers, len(streams)))
 
 
-def _together(
-    streams: list[list[tuple[Place, bool]]], selection: Selection, tally: Tally, readers: int
-) -> Iterator[Found]:
+def _together(streams: list[Listing], selection: Selection, tally: Tally, readers: int) -> Iterator[Found]:
     threads = _Readers(streams, selection, tally, readers)
     try:
         yield from threads.found()
@@ -63,14 +61,12 @@ def _together(
 class _Readers:
     """Threads that take one stream of files after another."""
 
-    def __init__(
-        self, streams: list[list[tuple[Place, bool]]], selection: Selection, tally: Tally, readers: int
-    ) -> None:
+    def __init__(self, streams: list[Listing], selection: Selection, tally: Tally, readers: int) -> None:
         self._selection = selection
         self._tally = tally
         self._lock = threading.Lock()
         self._waiting: queue.Queue[Found | Exception | None] = queue.Queue(_WAITING * readers)
-        self._streams: queue.SimpleQueue[list[tuple[Place, bool]]] = queue.SimpleQueue()
+        self._streams: queue.SimpleQueue[Listing] = queue.SimpleQueue()
         for stream in streams:
             self._streams.put(stream)
         self._ended = threading.Event()
@@ -107,7 +103,7 @@ class _Readers:
         finally:
             self._put(None)
 
-    def _read_stream(self, stream: list[tuple[Place, bool]]) -> None:
+    def _read_stream(self, stream: Listing) -> None:
         own, told = Tally(), Tally()
         with reading(scan_files(stream, self._selection, own)) as found:
             for one in found:

@@ -34,17 +34,22 @@ def refuse_special(path: str | Path, *, pipes: bool) -> None:
         mode = os.stat(path).st_mode  # noqa: PTH116 - Path.stat does the same with one more object
     except (OSError, ValueError):
         return
-    _refuse_kind(mode, pipes=pipes)
+    refuse_kind(mode, pipes=pipes)
 
 
-def _refuse_kind(mode: int, *, pipes: bool) -> None:
+def refuse_kind(mode: int, *, pipes: bool) -> None:
+    """Refuse a kind of file as `refuse_special` does, by its mode; 0 where it is not known."""
     kind = _KINDS.get(stat.S_IFMT(mode))
     if kind and not (pipes and stat.S_ISFIFO(mode)):
         raise OSError(0, f"is {kind}, not a file")
 
 
-def open_file(path: str | Path) -> BinaryIO:
+def open_file(path: str | Path, *, buffering: int = -1) -> BinaryIO:
     """Open a file for reading, and nothing but a file: no device, pipe or socket, even if it is put there just now.
+
+    Args:
+        path: On this machine.
+        buffering: See `open`; 0 where little is read.
 
     A file without a size is empty: so are those of ``/proc``, of which some wait, or are used up by reading.
 
@@ -52,7 +57,7 @@ def open_file(path: str | Path) -> BinaryIO:
         OSError: It cannot be opened, or is no file.
     """
     refuse_special(path, pipes=False)  # a device may do something when it is opened
-    file = open(path, "rb", opener=_open_at_once)  # noqa: SIM115 - whoever asks closes it
+    file = open(path, "rb", buffering, opener=_open_at_once)  # noqa: SIM115 - whoever asks closes it
     if os.fstat(file.fileno()).st_size:
         return file
     file.close()
@@ -62,7 +67,7 @@ def open_file(path: str | Path) -> BinaryIO:
 def _open_at_once(path: str, flags: int) -> int:
     descriptor = os.open(path, flags | getattr(os, "O_NONBLOCK", 0))  # else a pipe waits here for whoever writes to it
     try:
-        _refuse_kind(os.fstat(descriptor).st_mode, pipes=False)
+        refuse_kind(os.fstat(descriptor).st_mode, pipes=False)
     except OSError:
         os.close(descriptor)
         raise

@@ -19,7 +19,6 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import BinaryIO
 
 from hsrgeo.engine.export.manifest import Manifest
@@ -91,7 +90,7 @@ class Ledger:
             if found.member is not None:
                 self._archives.add(found.source)
             # Also of a frame that lost, or will: a killed run may have left something in a folder that has no output.
-            self._manifest.folders.update(self._recipe.folders(found.told))
+            self._manifest.folders.update(self._recipe.folders(found.told, path))
             owner = self._paths.get(path) or self._manifest.owner(path)
             if owner is not None and owner != key:
                 return dataclasses.replace(outcome, status="failed", error=_clash(path, owner))
@@ -318,12 +317,13 @@ class Ledger:
 
     def _size(self, path: str) -> int | None:
         """Return the size of a file below OUT, or None where it is not there."""
-        target = self._manifest.out / path
-        if not isinstance(target, RemotePath):
+        out = self._manifest.out
+        if not isinstance(out, RemotePath):
             try:
-                return target.stat().st_size
+                return os.stat(f"{out}/{path}").st_size  # noqa: PTH116 - of every frame of a finished run
             except OSError:
                 return None
+        target = out / path
         folder, _, name = path.rpartition("/")
         if folder not in self._listed:  # a request for each folder, not for each file
             if len(self._listed) == _LISTED:
@@ -370,23 +370,22 @@ def _stamp(found: Found) -> str:
     """
     if found.version:
         return f"{found.size}-{found.version}"
-    first, last = _ends(io.BytesIO(found.data)) if found.data is not None else _ends_of(place(found.source))
+    first, last = _ends(io.BytesIO(found.data)) if found.data is not None else _ends_of(found.source)
     return f"{found.size}-{zlib.crc32(first):08x}-{last.hex()}"
 
 
-def _ends_of(path: Place) -> tuple[bytes, bytes]:
+def _ends_of(source: str) -> tuple[bytes, bytes]:
     try:
-        with open_file(path) if isinstance(path, Path) else path.open("rb") as file:
+        with place(source).open("rb") if is_remote(source) else open_file(source, buffering=0) as file:
             return _ends(file)
     except OSError:
         return b"", b""  # the worker will say what is wrong with it
 
 
 def _ends(file: BinaryIO) -> tuple[bytes, bytes]:
-    first = file.read(len(MAGIC))
+    first = file.read(HEADER_BYTES)
     if not first.startswith((MAGIC, VERSION_BYTE)):
         return b"", b""  # no composite: nothing of it belongs in a manifest
-    first += file.read(HEADER_BYTES - len(first))
     file.seek(max(file.seek(0, os.SEEK_END) - _TRAILER_BYTES, 0))
     return first, file.read(_TRAILER_BYTES)  # a device has no end
 

@@ -26,7 +26,7 @@ from hsrgeo.errors import ManifestError, NoRoomError, OptionsError
 from hsrgeo.formats.names import FrameName
 from hsrgeo.sources.found import Tally, reading
 from hsrgeo.sources.remote import Place, listed_sources, target
-from hsrgeo.sources.scan import names_in_files
+from hsrgeo.sources.scan import Listing, listed_files, names_in_files
 from hsrgeo.sources.several import lend
 from hsrgeo.writers.files import remove_file
 
@@ -59,8 +59,9 @@ class Export(Run):
         self.written_bytes = 0
         """Size of the files written, so far."""
         self.notes += [*options.notes, *check_areas(options.recipe)]
-        _refuse_collisions(sources, options)
-        self._found = scan_for(options.crew, sources, options.selection, self.tally)
+        files = listed_files(sources)
+        _refuse_collisions(files, options)
+        self._found = scan_for(options.crew, files, options.selection, self.tally)
         if not options.overwrite:
             refuse_other_recipe(out, options.recipe)
         self._outcomes = self._plan(options) if options.dry_run else self._run(out, options)
@@ -135,13 +136,15 @@ def export(
     return Export(listed, target(out), options or ExportOptions())
 
 
-def _refuse_collisions(sources: Sequence[str | Path], options: ExportOptions) -> None:
+def _refuse_collisions(files: Listing, options: ExportOptions) -> None:
     """Refuse files of two products that would become the same path, before anything is written.
 
     What an archive holds is not known yet: there the second one fails.
     """
+    if len({told.product for told in names_in_files(files, options.selection)}) < 2:  # noqa: PLR2004 - two would clash
+        return
     times: dict[str, dict[datetime, FrameName]] = {}
-    for told in names_in_files(sources, options.selection):
+    for told in names_in_files(files, options.selection):
         times.setdefault(told.product, {})[told.time] = told
     for one, other in combinations(sorted(times), 2):
         for time in sorted(times[one].keys() & times[other].keys()):

@@ -35,7 +35,7 @@ from hsrgeo.engine.workers.start import (
 from hsrgeo.errors import HsrGeoError, HsrGeoWarning
 from hsrgeo.sources.found import Found, Tally
 from hsrgeo.sources.remote import Place
-from hsrgeo.sources.scan import scan
+from hsrgeo.sources.scan import Listing, scan
 from hsrgeo.sources.select import Selection
 from hsrgeo.sources.several import scan_several
 
@@ -79,7 +79,7 @@ def run_parallel(
 
 
 def scan_for(
-    workers: int | Cluster, sources: Sequence[str | Path], selection: Selection, tally: Tally
+    workers: int | Cluster, sources: Sequence[str | Path] | Listing, selection: Selection, tally: Tally
 ) -> Iterator[Found]:
     """Yield what `hsrgeo.sources.scan.scan` yields; for a cluster several archives are read at a time.
 
