@@ -24,6 +24,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 from numpy.typing import NDArray
 
+from hsrgeo.writers import disk
+
 # The same examples in every run; HYPOTHESIS_PROFILE=explore looks for new ones.
 settings.register_profile("ci", derandomize=True, deadline=None, database=None, print_blob=True)
 settings.register_profile(
@@ -224,6 +226,15 @@ def samples() -> Path:
     if not any(folder.glob("RDR_CMP_*.bin.gz")):
         pytest.skip(f"no sample frames in {folder}; HSRGEO_SAMPLES names another folder")
     return folder
+
+
+@pytest.fixture(autouse=True, scope="session")
+def the_disk_is_not_waited_for() -> Iterator[None]:
+    """Flush nothing in this process: only a power cut would tell, and `tests/power.py` stands for one."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda _descriptor: None)
+        patch.setattr(disk, "_syncfs", lambda: lambda _descriptor: 0)
+        yield
 
 
 @pytest.fixture(autouse=True)

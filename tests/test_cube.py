@@ -29,6 +29,7 @@ from hsrgeo.model.grid import grids
 from hsrgeo.model.window import Window
 from hsrgeo.products.rain import rain_frame
 from hsrgeo.reading import open_frame
+from hsrgeo.writers.folders import aside
 from tests.conftest import TIME, MakeFile, frame_name, make_tar
 
 xr = pytest.importorskip("xarray")
@@ -39,7 +40,6 @@ for module in ("dask", "netCDF4"):
 from zarr.storage import LocalStore  # noqa: E402 - after the libraries are known to be there
 
 from hsrgeo.cube import store  # noqa: E402
-from hsrgeo.cube.build import aside  # noqa: E402
 from hsrgeo.cube.cf import grid_of  # noqa: E402
 from hsrgeo.cube.opening import open as open_array  # noqa: E402
 from hsrgeo.engine.cubes.options import CubeOptions  # noqa: E402
@@ -178,9 +178,13 @@ def test_killed_and_run_again(
             stderr=subprocess.DEVNULL,
         ) as process:
             staged = out.with_name(f".{out.name}.staged")
-            part = out.with_name(f".{out.name}.part")
+            part = f".{name}.*part" if name.endswith(".nc") else f".{name}.part"
             while process.poll() is None:
-                there = len(list(staged.glob("frames/*/*.map"))) >= number if stage == "staging" else part.exists()
+                there = (
+                    len(list(staged.glob("frames/*/*.map"))) >= number
+                    if stage == "staging"
+                    else any(out.parent.glob(part))
+                )
                 if there:
                     os.killpg(process.pid, signal.SIGKILL)
                     break

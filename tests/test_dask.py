@@ -33,7 +33,7 @@ from hsrgeo.engine.workers.parallel import run_parallel
 from hsrgeo.errors import ClusterError, OptionsError, TruncatedError
 from hsrgeo.formats.names import parse_name
 from hsrgeo.sources.found import Found
-from hsrgeo.writers.files import WRITER, temporary_beside
+from hsrgeo.writers.disk import temporary_beside
 from tests.conftest import TIME, MakeFile, frame_name, hear_signals, make_tar, time_fields
 from tests.faults import every_fault
 
@@ -173,10 +173,6 @@ def slowly(number: int) -> int:
     return number
 
 
-def writer(_number: int) -> str:
-    return WRITER.get()
-
-
 def broken_at_five(number: int) -> int:
     if number == 5:
         raise TruncatedError("truncated", "more", "less", "a.tar", "m")
@@ -230,14 +226,13 @@ def test_closing_early_takes_back_what_is_not_begun(machines: Machines) -> None:
     assert sorted(run_parallel(slowly, range(4), Cluster(machines.address))) == [0, 1, 2, 3]
 
 
-def test_every_go_at_a_batch_has_temporary_files_of_its_own(machines: Machines, tmp_path: Path) -> None:
-    writers = list(run_parallel(writer, range(10), Cluster(machines.address)))
-    assert len(set(writers)) == 10
-    names = [temporary_beside(tmp_path / "202206091115.tif", one) for one in writers]
-    names += [temporary_beside(tmp_path / ".202206091120.tif.0a1b2c3d.staged", one) for one in writers]
+def test_temporary_files_are_found_when_one_is_left(tmp_path: Path) -> None:
+    names = [temporary_beside(tmp_path / "202206091115.tif")]
+    names += [temporary_beside(tmp_path / ".202206091120.tif.0a1b2c3d.staged")]
+    names += [tmp_path / ".202206091115.tif.part", tmp_path / ".202206091115.tif.0a1b2c3d.part"]  # of earlier versions
     for name in names:
         name.touch()
-    assert set(leftovers(tmp_path)) == set(names)  # and the next run finds them if one is left
+    assert set(leftovers([tmp_path])) == set(names)
 
 
 def test_a_frame_that_kills_its_workers_is_named(make_machines: MakeMachines) -> None:
@@ -348,7 +343,7 @@ def test_a_worker_that_was_given_up_and_still_writes_harms_nothing(make_file: Ma
     recipe = ExportOptions(formats="cog").recipe
     target = tmp_path / "202206/09/202206091115.tif"
     with Manifest(tmp_path) as manifest:
-        ledger = Ledger(manifest, recipe, overwrite=True, stage_all=True)
+        ledger = Ledger(manifest, recipe, overwrite=True)
         tasks = []
         for stations in (2, 5):
             data = make_file(stations=[(b"KWK", time_fields(TIME), time_fields(TIME))] * stations)
@@ -361,7 +356,7 @@ def test_a_worker_that_was_given_up_and_still_writes_harms_nothing(make_file: Ma
         kept = target.read_bytes()
         work(tasks[:1], tmp_path, recipe)  # the one that was given up
         assert target.read_bytes() == kept
-        assert len(leftovers(target.parent)) == 1
+        assert len(leftovers([target.parent])) == 1
         ledger.finish()
     assert [path.name for path in target.parent.iterdir()] == [target.name]
     assert {json.loads(line)["status"] for line in (tmp_path / MANIFEST).read_bytes().splitlines()} == {

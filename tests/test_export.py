@@ -21,15 +21,15 @@ import rasterio
 
 import hsrgeo
 from hsrgeo import errors
-from hsrgeo.engine.export.manifest import MANIFEST, OPTIONS
+from hsrgeo.engine.export.manifest import MANIFEST, OPTIONS, recipe_of
 from hsrgeo.engine.export.run import Export
 from hsrgeo.engine.options import ExportOptions
 from hsrgeo.engine.outcome import Outcome
 from hsrgeo.engine.regions import Region
-from hsrgeo.errors import ArchiveError, FrameError, ManifestError, OptionsError, SourceError
+from hsrgeo.errors import ArchiveError, FrameError, HsrGeoWarning, ManifestError, OptionsError, SourceError
 from hsrgeo.formats import composite
 from hsrgeo.model.window import BBox
-from hsrgeo.writers import files
+from hsrgeo.writers import disk
 from hsrgeo.writers.files import remove_file
 from tests.conftest import TIME, MakeFile, Pixels, frame_name, make_tar
 from tests.faults import Fault, every_fault
@@ -495,8 +495,8 @@ def test_overwrite_where_the_list_or_the_options_are_lost(folder: Path, tmp_path
     run(folder, out)
     (out / lost).unlink()
     if lost == OPTIONS:
-        with pytest.raises(ManifestError, match=r"no options\.json"):
-            hsrgeo.export(folder, out, SMALL)
+        with pytest.raises(ManifestError, match=r"no options\.json: the same hsrgeo export as before mends it"):
+            recipe_of(out)
     assert statuses(run(folder, out, overwrite=True, compress="zstd")) == ["ok"] * 5
     run(folder, tmp_path / "straight", compress="zstd")
     assert tree(out) == tree(tmp_path / "straight")
@@ -505,9 +505,54 @@ def test_overwrite_where_the_list_or_the_options_are_lost(folder: Path, tmp_path
 def test_overwrite_where_the_options_are_damaged(folder: Path, tmp_path: Path) -> None:
     run(folder, tmp_path / "out")
     (tmp_path / "out" / OPTIONS).write_text("{")
-    with pytest.raises(ManifestError, match="cannot be read"):
-        hsrgeo.export(folder, tmp_path / "out", SMALL)
     assert statuses(run(folder, tmp_path / "out", overwrite=True)) == ["ok"] * 5
+
+
+@pytest.mark.parametrize("damage", ["", "{", None])
+def test_lost_options_are_made_anew_and_every_frame_is_looked_at(
+    folder: Path, tmp_path: Path, damage: str | None
+) -> None:
+    out = tmp_path / "out"
+    run(folder, out)
+    before = tree(out)
+    (out / "202206/09/202206091115.tif").write_bytes(b"torn")  # as a power cut leaves a file that was not flushed
+    (out / OPTIONS).unlink()
+    if damage is not None:
+        (out / OPTIONS).write_text(damage)
+    with pytest.warns(
+        HsrGeoWarning, match=r"options\.json was lost or damaged: every frame is looked at again"
+    ) as told:
+        assert statuses(run(folder, out)) == ["ok"] * 5
+    assert len(told) == 1
+    assert tree(out) == before
+    assert statuses(run(folder, out)) == ["skipped"] * 5
+
+
+def test_a_stranger_s_manifest_removes_nothing_but_outputs(folder: Path, tmp_path: Path) -> None:
+    out, elsewhere = tmp_path / "out", tmp_path / "elsewhere"
+    run(folder, out)
+    elsewhere.mkdir()
+    (out / "lnk").symlink_to(elsewhere)
+    theirs = {
+        "lnk/thesis.docx": b"thesis", "lnk/map.tif": b"map", "notes.txt": b"notes", "scan.tif": b"scan",
+        "202206/09/202206091115.tif": b"worked on since",
+    }  # fmt: skip
+    for path, data in theirs.items():
+        (out / path).write_bytes(data)
+    (elsewhere / ".x.tif.0123456789abcdef.part").write_bytes(b"half")
+    line = lines(out)[1]
+    named = [{"path": path, "bytes": len(data), "crc32": f"{zlib.crc32(data):08x}"} for path, data in theirs.items()]
+    with (out / MANIFEST).open("a") as file:
+        file.write(json.dumps({**line, "outputs": [*line["outputs"], *named[:4]]}) + "\n")
+    left = pytest.warns(
+        HsrGeoWarning, match=r"left as they are, for they may be somebody else's: .*thesis\.docx .no exp"
+    )
+    with left:
+        run(folder, out, overwrite=True, formats="png", name="{time:%H%M}")
+    for path, data in theirs.items():
+        assert (out / path).read_bytes() == data
+    assert (elsewhere / ".x.tif.0123456789abcdef.part").exists()
+    assert [path.name for path in (out / "202206/09").iterdir()] == ["202206091115.tif"]
 
 
 # A dry run.
@@ -559,7 +604,10 @@ def test_interrupted_and_run_again(folder: Path, tmp_path: Path, moment: int) ->
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
-def test_a_reader_that_stops_early_and_comes_back(tmp_path: Path, make_file: MakeFile, jobs: int) -> None:
+def test_a_reader_that_stops_early_and_comes_back(
+    tmp_path: Path, make_file: MakeFile, jobs: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hsrgeo.engine.export.run._GATHERED", 4)
     (tmp_path / "a.tar").write_bytes(make_tar(sound(make_file, 40), gz=False))
     export = hsrgeo.export(tmp_path / "a.tar", tmp_path / "out", dataclasses.replace(SMALL, jobs=jobs))
     for _ in range(6):
@@ -595,23 +643,21 @@ def test_a_bug_in_a_worker_says_with_which_frame(folder: Path, tmp_path: Path) -
 def test_a_bug_while_sources_are_read_is_not_lost(folder: Path, tmp_path: Path) -> None:
     for jobs in (1, 2):
         with (
-            patch("hsrgeo.engine.export.ledger._stamp", side_effect=ZeroDivisionError("a bug")),
+            patch("hsrgeo.engine.export.ledger.stamp_of", side_effect=ZeroDivisionError("a bug")),
             pytest.raises(ZeroDivisionError, match="a bug"),
         ):
             run(folder, tmp_path / "out", jobs=jobs)
 
 
-def test_a_damaged_manifest_stops_the_run_and_is_left_alone(folder: Path, tmp_path: Path) -> None:
+def test_a_damaged_line_is_one_frame_to_look_at_again(folder: Path, tmp_path: Path) -> None:
     run(folder, tmp_path / "out")
     manifest = tmp_path / "out" / MANIFEST
+    before = tree(tmp_path / "out")
     damaged = manifest.read_bytes().replace(b'"source"', b'"sour', 1)
     manifest.write_bytes(damaged)
-    with pytest.raises(ManifestError, match="line 1 is damaged"):
-        run(folder, tmp_path / "out")
-    assert manifest.read_bytes() == damaged
-    lines_left = damaged.splitlines(keepends=True)[1:]
-    manifest.write_bytes(b"".join(lines_left))
-    assert sorted(statuses(run(folder, tmp_path / "out"))) == ["ok"] + ["skipped"] * 4  # as the message says
+    with pytest.warns(HsrGeoWarning, match="line 1 is damaged"):
+        assert sorted(statuses(run(folder, tmp_path / "out"))) == ["ok"] + ["skipped"] * 4
+    assert tree(tmp_path / "out") == before
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
@@ -623,7 +669,7 @@ def test_a_folder_that_cannot_be_written(folder: Path, tmp_path: Path) -> None:
 
 def test_a_full_disk_fails_each_frame_and_leaves_nothing_half_written(folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    opened = files._opened
+    opened = disk._opened
 
     class Full:
         def __init__(self, file: Any) -> None:
@@ -640,9 +686,9 @@ def test_a_full_disk_fails_each_frame_and_leaves_nothing_half_written(folder: Pa
             raise OSError(28, "No space left on device")
 
     def full(path: Path) -> Any:
-        return Full(opened(path)) if path.name.endswith(".png.part") else opened(path)
+        return Full(opened(path)) if ".png." in path.name else opened(path)
 
-    with patch.object(files, "_opened", full):
+    with patch.object(disk, "_opened", full):
         outcomes = run(folder, out)
     assert statuses(outcomes) == ["failed"] * 5
     assert "No space left on device" in str(outcomes[0].error)

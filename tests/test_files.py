@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,7 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hsrgeo.errors import OutputExistsError, WriteError
-from hsrgeo.writers.files import move_file, temporary_beside, write_chunks, write_file
+from hsrgeo.writers import disk
+from hsrgeo.writers.disk import temporary_beside
+from hsrgeo.writers.files import move_file, write_chunks, write_file
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -48,18 +51,42 @@ def test_a_file_that_is_there_is_replaced_not_written_into(tmp_path: Path) -> No
     assert contents(tmp_path) == {"x": b"new"}
 
 
-def test_the_temporary_name_is_hidden_beside_the_target_and_always_the_same() -> None:
+def test_the_temporary_name_is_hidden_beside_the_target_and_never_the_same() -> None:
     target = Path("/a/b/202206091115.png.aux.xml")
-    assert temporary_beside(target) == Path("/a/b/.202206091115.png.aux.xml.part")
-    assert temporary_beside(target) == temporary_beside(Path("/a/b/202206091115.png.aux.xml"))
-    assert temporary_beside(target, "0a1b") == Path("/a/b/.202206091115.png.aux.xml.0a1b.part")
-    assert temporary_beside(Path("서울/한글.tif")) == Path("서울/.한글.tif.part")
+    names = [temporary_beside(target) for _ in range(100)]
+    assert len(set(names)) == 100
+    assert all(path.parent == target.parent for path in names)
+    assert all(re.fullmatch(r"\.202206091115\.png\.aux\.xml\.[0-9a-f]{16}\.part", path.name) for path in names)
+    assert temporary_beside(Path("서울/한글.tif")).name.startswith(".한글.tif.")
 
 
-def test_what_a_killed_run_left_behind_is_written_over(tmp_path: Path) -> None:
-    (tmp_path / ".x.part").write_bytes(b"half of a much longer file")
+def test_a_name_that_is_taken_is_not_written_through(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # A stranger who guessed the name could have a link there, or a pipe that nobody reads.
+    monkeypatch.setattr(disk, "temporary_beside", lambda path: path.with_name(".guessed.part"))
+    (tmp_path / "theirs").write_bytes(b"theirs")
+    (tmp_path / ".guessed.part").symlink_to(tmp_path / "theirs")
+    with pytest.raises(WriteError, match=r"/x: cannot be written: File exists$"):
+        write_file(tmp_path / "x", b"ours")
+    assert contents(tmp_path) == {"theirs": b"theirs", ".guessed.part": b"theirs"}
+    (tmp_path / ".guessed.part").unlink()
+    os.mkfifo(tmp_path / ".guessed.part")
+    with pytest.raises(WriteError, match=r"/x: cannot be written: File exists$"):
+        write_file(tmp_path / "x", b"ours")
+    assert contents(tmp_path) == {"theirs": b"theirs"}
+
+
+def test_what_a_killed_run_left_is_removed_when_it_is_old_and_hsrgeo_s(tmp_path: Path) -> None:
+    old, new = (tmp_path / f".{name}.tif.0123456789abcdef.part" for name in ("old", "new"))
+    theirs = [tmp_path / name for name in (".x.part", "x.0123456789abcdef.part", ".x.0123456789ABCDEF.part", ".x.tmp")]
+    link = tmp_path / ".link.0123456789abcdef.part"
+    link.symlink_to(".x.part")
+    for path in (old, new, *theirs):
+        path.write_bytes(b"half")
+        os.utime(path, (1, 1), follow_symlinks=False)
+    os.utime(link, (1, 1), follow_symlinks=False)
+    os.utime(new)  # somebody may be writing it
     write_file(tmp_path / "x", b"whole")
-    assert contents(tmp_path) == {"x": b"whole"}
+    assert {path.name for path in tmp_path.iterdir()} == {"x", new.name, link.name, *(path.name for path in theirs)}
 
 
 def test_the_target_appears_only_when_it_is_whole(tmp_path: Path) -> None:
@@ -72,7 +99,8 @@ def test_the_target_appears_only_when_it_is_whole(tmp_path: Path) -> None:
             yield b"1234"
 
     write_chunks(target, chunks())
-    assert [set(names) for names in seen] == [{".x.part"}] * 3
+    assert [len(names) for names in seen] == [1] * 3
+    assert all(re.fullmatch(r"\.x\.[0-9a-f]{16}\.part", name) for names in seen for name in names)
     assert contents(tmp_path) == {"x": b"1234" * 3}
 
 

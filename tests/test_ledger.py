@@ -38,7 +38,7 @@ from hsrgeo.formats.names import FrameName
 from hsrgeo.model.times import KST
 from hsrgeo.sources.found import Found
 from hsrgeo.sources.remote import Place, RemotePath
-from hsrgeo.writers import files
+from hsrgeo.writers import disk
 from tests.memory_bucket import MemoryBucket
 
 TIME = datetime(2022, 6, 9, 11, 15, tzinfo=KST)
@@ -114,7 +114,7 @@ class Disk:
         self.steps += 1
 
     def watched(self) -> ExitStack:
-        opened, moved, removed = files._opened, os.replace, Path.unlink
+        opened, moved, removed = disk._opened, os.replace, Path.unlink
 
         def open_watched(path: Path) -> Any:
             self.step()
@@ -130,7 +130,7 @@ class Disk:
             removed(path, missing_ok=missing_ok)
 
         stack = ExitStack()
-        stack.enter_context(patch.object(files, "_opened", open_watched))
+        stack.enter_context(patch.object(disk, "_opened", open_watched))
         stack.enter_context(patch("os.replace", move))
         stack.enter_context(patch.object(Path, "unlink", remove))
         return stack

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import gc
 import json
+import os
 import random
 import subprocess
 import sys
@@ -24,10 +25,11 @@ from hsrgeo.engine.export.manifest import MANIFEST, OPTIONS, Manifest, keep_reci
 from hsrgeo.engine.options import ExportOptions
 from hsrgeo.engine.outcome import Outcome, Output, Status, from_json, to_json
 from hsrgeo.engine.regions import Region
-from hsrgeo.errors import ChecksumError, HsrGeoError, ManifestError, SourceError, WriteError
+from hsrgeo.errors import ChecksumError, HsrGeoError, HsrGeoWarning, ManifestError, SourceError, WriteError
 from hsrgeo.formats.names import FrameName
 from hsrgeo.model.times import KST
 from hsrgeo.model.window import BBox
+from hsrgeo.sources import texts
 
 TIME = datetime(2022, 6, 9, 11, 15, tzinfo=KST)
 
@@ -309,27 +311,73 @@ def test_a_torn_last_line_is_cut_off(tmp_path: Path) -> None:
         b'{"source": "a", "member": null, "time": "yesterday", "product": "HSR", "kind": "PUB"}\n',
     ],
 )
-def test_a_damaged_line_is_told_by_its_number(tmp_path: Path, damage: bytes) -> None:
+def test_a_damaged_line_is_told_by_its_number_and_left_out(tmp_path: Path, damage: bytes) -> None:
     with Manifest(tmp_path) as manifest:
         manifest.append(ok("a"))
         manifest.append(ok("b", 5))
     first, second = (tmp_path / MANIFEST).read_bytes().splitlines(keepends=True)
     (tmp_path / MANIFEST).write_bytes(first + damage + second)
-    with pytest.raises(ManifestError, match=r"manifest\.jsonl: line 2 is damaged \(.*\); remove that line") as caught:
-        Manifest(tmp_path)
-    assert caught.value.path == str(tmp_path / MANIFEST)
-    assert (tmp_path / MANIFEST).read_bytes() == first + damage + second
-    (tmp_path / MANIFEST).write_bytes(first + second)
-    with Manifest(tmp_path) as manifest:
+    told = pytest.warns(
+        HsrGeoWarning, match=r"manifest\.jsonl: line 2 is damaged \(.*\): left out; the same hsrgeo exp"
+    )
+    with told, Manifest(tmp_path, read_only=True) as manifest:
         assert len(manifest) == 2
+    assert (tmp_path / MANIFEST).read_bytes() == first + damage + second
+    with told, Manifest(tmp_path) as manifest:
+        manifest.put_in_order()
+    assert (tmp_path / MANIFEST).read_bytes() == first + second
+
+
+def test_many_damaged_lines_are_told_of_once(tmp_path: Path) -> None:
+    (tmp_path / MANIFEST).write_bytes(b"{\n" * 7)
+    with pytest.warns(HsrGeoWarning, match=r"line 1 is damaged \(.*\), and 6 more: left out") as told:
+        Manifest(tmp_path).__exit__(None, None, None)
+    assert len(told) == 1
+
+
+def test_a_line_without_end_is_no_manifest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(texts, "MOST_LINE_BYTES", 1000)
+    (tmp_path / MANIFEST).write_bytes(bytes(3000))
+    with pytest.raises(ManifestError, match=r"cannot be opened: has a line of more than 1,000 bytes"):
+        Manifest(tmp_path)
+
+
+@pytest.mark.parametrize("name", [MANIFEST, OPTIONS])
+@pytest.mark.parametrize("kind", ["pipe", "device"])
+def test_only_regular_files_are_read(tmp_path: Path, name: str, kind: str) -> None:
+    if kind == "pipe":
+        os.mkfifo(tmp_path / name)  # nobody ever writes to it
+    else:
+        (tmp_path / name).symlink_to("/dev/zero")
+    with pytest.raises(ManifestError, match=r"is a (pipe|device), not a file"):
+        Manifest(tmp_path) if name == MANIFEST else kept_recipe(tmp_path)
+
+
+def test_a_snapshot_of_links_stays_as_it_is(tmp_path: Path) -> None:
+    out, snapshot = tmp_path / "out", tmp_path / "snapshot"
+    with Manifest(out) as manifest:
+        manifest.append(ok("a"))
+    kept = (out / MANIFEST).read_bytes()
+    snapshot.hardlink_to(out / MANIFEST)  # as cp -al and rsnapshot do
+    with Manifest(out) as manifest:
+        manifest.append(ok("b", 5))
+    assert snapshot.read_bytes() == kept
+    (out / MANIFEST).replace(tmp_path / "elsewhere")
+    (out / MANIFEST).symlink_to(tmp_path / "elsewhere")
+    before = (out / MANIFEST).read_bytes()
+    with Manifest(out) as manifest:
+        assert len(manifest) == 2
+        manifest.append(ok("c", 10))
+    assert (tmp_path / "elsewhere").read_bytes() == before
+    assert not (out / MANIFEST).is_symlink()
 
 
 @pytest.mark.parametrize("path", ["../secret.tif", "a/../../secret.tif", "/etc/secret.tif", ".", "./"])
 def test_a_line_about_files_elsewhere_is_damaged(tmp_path: Path, path: str) -> None:
     with Manifest(tmp_path) as manifest:
         manifest.append(dataclasses.replace(ok(), outputs=(Output(path, 1, 1),)))
-    with pytest.raises(ManifestError, match=r"line 1 is damaged \(.*lies outside\)"):
-        Manifest(tmp_path)
+    with pytest.warns(HsrGeoWarning, match=r"line 1 is damaged \(.*lies outside\)"), Manifest(tmp_path) as manifest:
+        assert not len(manifest)
 
 
 def test_lines_may_be_longer_than_a_block(tmp_path: Path) -> None:
@@ -383,7 +431,7 @@ def test_a_full_disk_is_told_and_the_next_run_goes_on(tmp_path: Path) -> None:
     with Manifest(tmp_path) as manifest:
         manifest.append(ok("a"))
         manifest._file = _FullDisk(manifest._file, 20)  # type: ignore[assignment]
-        with pytest.raises(WriteError, match="the disk is full"):
+        with pytest.raises(WriteError, match="No space left on device"):
             manifest.append(ok("b", 5))
     with Manifest(tmp_path) as manifest:
         assert [line.member for line in manifest] == ["a"]
@@ -458,30 +506,39 @@ def test_another_recipe_is_refused_with_the_difference(
         refuse_other_recipe(tmp_path, other)
 
 
-def test_a_recipe_of_a_later_hsrgeo_is_refused_with_the_difference(tmp_path: Path) -> None:
+def test_an_option_of_a_later_hsrgeo_is_told_and_left_out(tmp_path: Path) -> None:
     keep_recipe(tmp_path, RECIPE)
     kept = json.loads((tmp_path / OPTIONS).read_text())
     kept["recipe"]["rotation"] = 90
     (tmp_path / OPTIONS).write_text(json.dumps(kept))
-    with pytest.raises(ManifestError, match=r"\(rotation: 90 there, null now\)"):
-        refuse_other_recipe(tmp_path, RECIPE)
+    with pytest.warns(HsrGeoWarning, match=r"options\.json: rotation is no option that this version of hsrgeo knows"):
+        assert not refuse_other_recipe(tmp_path, RECIPE)
 
 
 @pytest.mark.parametrize("damage", ["", "{", "[]", "{}", '{"recipe": 5}', '{"recipe": null}', '"recipe"', "\xff"])
-def test_damaged_options_are_refused(tmp_path: Path, damage: str) -> None:
+def test_damaged_options_are_lost(tmp_path: Path, damage: str) -> None:
     (tmp_path / OPTIONS).write_bytes(damage.encode("latin-1"))
-    with pytest.raises(ManifestError, match=r"options\.json: cannot be read"):
-        refuse_other_recipe(tmp_path, RECIPE)
-
-
-def test_a_manifest_without_options_is_refused(tmp_path: Path) -> None:
-    with Manifest(tmp_path):
-        pass
-    refuse_other_recipe(tmp_path, RECIPE)  # an empty one holds nothing to mix with
+    with pytest.raises(
+        ManifestError, match=r"options\.json: is damaged \(.*\): the same hsrgeo export as before mends"
+    ):
+        kept_recipe(tmp_path)
+    assert not refuse_other_recipe(tmp_path, RECIPE)  # there is nothing to mix with
     with Manifest(tmp_path) as manifest:
         manifest.append(ok())
-    with pytest.raises(ManifestError, match=r"there is a manifest\.jsonl but no options\.json"):
-        refuse_other_recipe(tmp_path, RECIPE)
+    assert refuse_other_recipe(tmp_path, RECIPE)
+
+
+def test_a_manifest_without_options_has_lost_them(tmp_path: Path) -> None:
+    with Manifest(tmp_path):
+        pass
+    assert not refuse_other_recipe(tmp_path, RECIPE)  # an empty one holds nothing to mix with
+    with Manifest(tmp_path) as manifest:
+        manifest.append(ok())
+    assert refuse_other_recipe(tmp_path, RECIPE)
+    with Manifest(tmp_path) as manifest:
+        manifest.distrust()
+        assert [(line.label, line.stamp) for line in manifest] == [(ok().label, "")]
+        assert not manifest.is_new(next(iter(manifest)))
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="folders cannot be locked there")

@@ -6,15 +6,25 @@ import os
 import signal
 import sys
 import traceback
+import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from enum import IntEnum
-from typing import TextIO
+from typing import Any, TextIO
 
 import typer
 
-from hsrgeo.errors import NO_ROOM, HsrGeoError, ManifestError, NoRoomError, OptionsError, OutputError, SourceError
+from hsrgeo.errors import (
+    NO_ROOM,
+    HsrGeoError,
+    HsrGeoWarning,
+    ManifestError,
+    NoRoomError,
+    OptionsError,
+    OutputError,
+    SourceError,
+)
 from hsrgeo.model.texts import printable
 
 
@@ -96,7 +106,8 @@ def honest_exit(*, goes_on: bool = False) -> Iterator[None]:
         goes_on: Whether the same command again does only what is missing.
     """
     try:
-        yield
+        with _warnings_said():
+            yield
     except typer.Exit:
         raise
     except (OptionsError, SourceError, ManifestError) as error:
@@ -151,6 +162,22 @@ def _call_in(error: BaseException) -> str:
     frames = [frame for frame, _line in traceback.walk_tb(error.__traceback__)]
     last = next((one for one in reversed(frames) if str(one.f_globals.get("__name__")).startswith("hsrgeo.")), None)
     return f" in {last.f_globals['__name__']}.{last.f_code.co_name}" if last else ""
+
+
+@contextmanager
+def _warnings_said() -> Iterator[None]:
+    """Print hsrgeo's own warnings as notes, without the line of code that Python adds."""
+    with warnings.catch_warnings():
+        before = warnings.showwarning
+
+        def show(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:  # noqa: ANN401
+            if issubclass(category, HsrGeoWarning):
+                say(f"note: {message}")
+            else:
+                before(message, category, *where, **more)
+
+        warnings.showwarning = show
+        yield
 
 
 def _say_no_room(problem: str, *, goes_on: bool) -> None:

@@ -107,6 +107,14 @@ def export(
     dask: options.Dask = None,
     dask_wait: options.DaskWait = None,
     fail_fast: options.FailFast = False,
+    no_sync: Annotated[
+        bool,
+        typer.Option(
+            "--no-sync",
+            help="Do not wait for the disk: for scratch, which a power cut may leave empty.",
+            rich_help_panel=options.RUN,
+        ),
+    ] = False,
     dry_run: Annotated[
         bool,
         typer.Option(
@@ -164,6 +172,7 @@ def export(
             dask_wait_s=dask_wait,
             overwrite=overwrite,
             fail_fast=fail_fast,
+            sync=not no_sync,
             dry_run=dry_run,
         )
         folder = target(out)

@@ -12,7 +12,7 @@ import os
 import shutil
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -30,9 +30,11 @@ from hsrgeo.cube.extra import need
 from hsrgeo.cube.store import SERIES_SIDE, Layout, Shape, read_band
 from hsrgeo.cube.stored import packed_cube, values_name
 from hsrgeo.cube.whole import lost, whole_store
-from hsrgeo.errors import SourceError, refused
+from hsrgeo.errors import SourceError
 from hsrgeo.model.rank import Rank
+from hsrgeo.writers.disk import flush
 from hsrgeo.writers.files import write_file
+from hsrgeo.writers.folders import refusals_told, remove, replace_folder
 
 _LEVEL = 3  # of zstd
 
@@ -166,12 +168,13 @@ def begin_zarr(plan: Plan) -> list[tuple[int, int]]:
     with suppress(OSError):
         if marker.read_text(encoding="utf-8") == plan.digest():
             return [task for task in _tasks(plan) if not _done(plan, *task).exists()]
-    with _refusals_told(plan.part):
-        shutil.rmtree(plan.part, ignore_errors=True)
+    remove(plan.part)
+    with refusals_told(plan.part):
         for layout in plan.layouts:
             _write_template(plan, layout)
         if "map" in plan.layouts:
             _link_maps(plan)
+    flush([plan.part], deep=True)  # before there is a marker that promises it
     write_file(marker, plan.digest().encode())
     return list(_tasks(plan)) if "series" in plan.layouts else []
 
@@ -289,7 +292,7 @@ def build_series(tasks: Sequence[tuple[int, int]], plan: Plan) -> int:
         WriteError: The disk refused.
         SourceError: The old cube has lost a file.
     """
-    with _refusals_told(plan.out):
+    with refusals_told(plan.out):
         return _build_series(tasks, plan)
 
 
@@ -305,6 +308,7 @@ def _build_series(tasks: Sequence[tuple[int, int]], plan: Plan) -> int:
             start, rows = block * plan.shape.series_times, plan.shape.bands[band]
             values = gather(plan, old, block, band)
             new[start : start + len(values), rows, :] = values
+        _flush_chunks(plan, block, band)
         write_file(_done(plan, block, band))
     return len(tasks)
 
@@ -316,16 +320,26 @@ def _link_unchanged(plan: Plan, old: Any, block: int, band: int) -> bool:  # noq
         return False
     if len(slots) != min(old.shape[0] - start, plan.shape.series_times):
         return False
-    if plan.zarr_format == 3:  # noqa: PLR2004
-        keys = [(block, band, 0)]
-    else:
-        down = plan.shape.band_rows // SERIES_SIDE
-        across = plan.shape.padded_width // SERIES_SIDE
-        keys = [(block, row, col) for row in range(band * down, (band + 1) * down) for col in range(across)]
     before, after = plan.array(plan.out, "series"), plan.array(plan.part, "series")
-    for key in keys:
+    for key in _keys(plan, block, band):
         _link_old(plan, _chunk(before, plan, key), _chunk(after, plan, key))
     return True
+
+
+def _keys(plan: Plan, block: int, band: int) -> list[tuple[int, int, int]]:
+    """Return the keys of the files that a block of times and a band of rows are in."""
+    if plan.zarr_format == 3:  # noqa: PLR2004
+        return [(block, band, 0)]
+    down = plan.shape.band_rows // SERIES_SIDE
+    across = plan.shape.padded_width // SERIES_SIDE
+    return [(block, row, col) for row in range(band * down, (band + 1) * down) for col in range(across)]
+
+
+def _flush_chunks(plan: Plan, block: int, band: int) -> None:
+    """Wait until the files of a block and band are on disk, before a marker promises them."""
+    array = plan.array(plan.part, "series")
+    files = [file for key in _keys(plan, block, band) if (file := _chunk(array, plan, key)).exists()]
+    flush({*files, *(one for file in files for one in file.parents if one.is_relative_to(array))})
 
 
 def finish_zarr(plan: Plan) -> None:
@@ -334,13 +348,15 @@ def finish_zarr(plan: Plan) -> None:
     Raises:
         WriteError: The disk refused.
     """
-    with _refusals_told(plan.out):
+    with refusals_told(plan.out):
         _finish(plan)
     replace_folder(plan.part, plan.out)
 
 
 def _finish(plan: Plan) -> None:
-    for left in (plan.part / _PLAN, *plan.part.glob(".done.*")):
+    (plan.part / _PLAN).unlink()
+    flush([plan.part])  # what follows is not finished by a later run, but begun anew
+    for left in plan.part.glob(".done.*"):
         left.unlink()
     if len(plan.layouts) > 1:
         zarr.open_group(plan.part, mode="a", zarr_format=cast("Any", plan.zarr_format)).attrs.update(
@@ -350,43 +366,3 @@ def _finish(plan: Plan) -> None:
         warnings.simplefilter("ignore")  # version 3 does not say what it is; xarray looks for it all the same
         for store in {plan.part, *(plan.group(plan.part, layout) for layout in plan.layouts)}:
             zarr.consolidate_metadata(str(store), zarr_format=cast("Any", plan.zarr_format))
-
-
-def aside(out: Path) -> Path:
-    """Return where an old cube lies while the new one takes its name."""
-    return out.with_name(f".{out.name}.old")
-
-
-def replace_folder(part: Path, out: Path) -> None:
-    """Put one folder in the place of another, in two steps; `mend` finds out what a killed run left between them.
-
-    Raises:
-        WriteError: The disk refused.
-    """
-    with _refusals_told(out):
-        if out.exists():
-            out.rename(aside(out))
-        part.rename(out)
-    shutil.rmtree(aside(out), ignore_errors=True)
-
-
-def mend(out: Path) -> None:
-    """Put an old cube back where a killed run left none, or remove it where the new one is there.
-
-    Raises:
-        WriteError: The disk refused.
-    """
-    with _refusals_told(out):
-        if aside(out).exists():
-            if out.exists():
-                shutil.rmtree(aside(out), ignore_errors=True)
-            else:
-                aside(out).rename(out)
-
-
-@contextmanager
-def _refusals_told(out: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise refused(str(out), error) from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from pathlib import Path
@@ -14,6 +13,7 @@ from hsrgeo.cube.build import Plan, gather, template
 from hsrgeo.cube.extra import need
 from hsrgeo.cube.store import SERIES_SIDE, Layout, read_map
 from hsrgeo.errors import WriteError, refused
+from hsrgeo.writers.folders import replace_file
 
 _LEVEL = 4  # of zlib: zstd needs a plugin of HDF5's in every reader
 
@@ -35,7 +35,7 @@ def write_netcdf(plan: Plan) -> Iterator[int]:
         finally:
             if old is not None:
                 old.close()
-        os.replace(plan.part, plan.out)  # noqa: PTH105 - as writers do
+        replace_file(plan.part, plan.out)
     except OSError as error:
         raise refused(str(plan.out), error) from error
     except RuntimeError as error:

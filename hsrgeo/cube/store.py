@@ -1,15 +1,16 @@
 """Cubes on disk: what one is made of, how its values are laid out, and the frames that wait to become part of it.
 
-A frame is staged first: packed in a file of its own whose name tells its time and rank, so that a run that is killed
-finds on disk what is done, and of two frames of a time the better one is taken whatever the order. Staged for the
-layout ``map`` it is a chunk of Zarr already; for ``series`` it is cut in bands of rows, which are gathered over time.
+A frame is staged first: packed in a file of its own whose name tells its time, rank and CRC-32, so that a run that is
+killed finds on disk what is done, and of two frames of a time the better one is taken whatever the order. Staged for
+the layout ``map`` it is a chunk of Zarr already; for ``series`` it is cut in bands of rows, which are gathered over
+time.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,6 +20,7 @@ import numpy as np
 import zstandard
 from affine import Affine
 from numpy.typing import NDArray
+from zlib_ng import zlib_ng
 
 from hsrgeo.cube.cf import dataset_attrs, quantity_of
 from hsrgeo.errors import FrameError, WriteError
@@ -26,7 +28,7 @@ from hsrgeo.model.frame import Frame
 from hsrgeo.model.grid import Grid
 from hsrgeo.model.quantity import Quantity
 from hsrgeo.model.rank import Rank
-from hsrgeo.writers.files import write_file
+from hsrgeo.writers.files import remove_file, write_file
 
 Layout = Literal["map", "series"]
 
@@ -162,28 +164,56 @@ class Staged:
     """Path of its files without suffix."""
 
 
-def stem_of(folder: Path, time: datetime, rank: Rank) -> Path:
+def _stem(folder: Path, time: datetime, rank: Rank, check: int) -> Path:
     """Return the path of a frame's staged files, without suffix."""
     utc = time.astimezone(UTC)
     stations, created, crc32 = rank
-    return folder / f"{utc:%Y%m%d}" / f"{utc:%Y%m%d%H%M}.{stations}.{created}.{crc32:08x}"
+    return folder / f"{utc:%Y%m%d}" / f"{utc:%Y%m%d%H%M}.{stations}.{created}.{crc32:08x}.{check:08x}"
 
 
 def stage(frame: Frame, rank: Rank, folder: Path, shape: Shape, layouts: Sequence[Layout]) -> None:
     """Write a frame beside the cube, packed for its layouts.
 
+    The disk is not waited for: the name tells the CRC-32 of the files, see `remove_damaged`.
+
     Raises:
         WriteError: The disk refused.
     """
-    stem = stem_of(folder, frame.time, rank)
+    files: dict[Layout, list[bytes]] = {}
     packer = zstandard.ZstdCompressor(level=_LEVEL)
     cells = np.ascontiguousarray(frame.raw, "<i2")
     if "series" in layouts:
         packed = [packer.compress(cells[rows].tobytes()) for rows in shape.bands]
         ends = np.cumsum([8 * (len(packed) + 1), *map(len, packed)]).astype("<i8")
-        write_file(Path(f"{stem}.series"), ends.tobytes(), *packed)
+        files["series"] = [ends.tobytes(), *packed]
     if "map" in layouts:
-        write_file(Path(f"{stem}.map"), packer.compress(cells.tobytes()))
+        files["map"] = [packer.compress(cells.tobytes())]
+    stem = _stem(folder, frame.time, rank, _check(data for layout in _LAYOUTS for data in files.get(layout, ())))
+    for layout, data in files.items():
+        write_file(Path(f"{stem}.{layout}"), *data, sync=False)
+
+
+_LAYOUTS: tuple[Layout, ...] = ("series", "map")
+
+
+def _check(files: Iterable[bytes]) -> int:
+    check = 0
+    for data in files:
+        check = zlib_ng.crc32(data, check)
+    return check
+
+
+def remove_damaged(folder: Path, layouts: Sequence[Layout]) -> None:
+    """Remove staged frames whose files are not as they were written: a power cut leaves such, empty or torn.
+
+    Raises:
+        WriteError: The disk refused.
+    """
+    for one in list(staged_frames(folder, layouts)):
+        files = [Path(f"{one.stem}.{layout}") for layout in _LAYOUTS if layout in layouts]
+        if f"{_check(map(_bytes, files)):08x}" != one.stem.rpartition(".")[2]:
+            for file in files:
+                remove_file(file)
 
 
 def staged_frames(folder: Path, layouts: Sequence[Layout]) -> Iterator[Staged]:
@@ -196,7 +226,7 @@ def staged_frames(folder: Path, layouts: Sequence[Layout]) -> Iterator[Staged]:
                 yield Staged(time, Rank(int(match[2]), int(match[3]), int(match[4], 16)), stem)
 
 
-_STAGED = re.compile(r"(\d{12})\.(\d+)\.(\d+)\.([0-9a-f]{8})")
+_STAGED = re.compile(r"(\d{12})\.(\d+)\.(\d+)\.([0-9a-f]{8})\.[0-9a-f]{8}")
 
 
 def read_map(stem: str, shape: Shape) -> NDArray[np.int16]:

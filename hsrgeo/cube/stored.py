@@ -24,6 +24,7 @@ from hsrgeo.model.grid import Grid
 from hsrgeo.model.quantity import quantity_of_tags
 from hsrgeo.model.times import export_step
 from hsrgeo.sources.catalogs import catalog_frames, is_catalog
+from hsrgeo.sources.texts import DamagedLines, read_regular, whole_lines
 from hsrgeo.writers.environment import output_below
 from hsrgeo.writers.layers import CogFacts, cog_facts, read_cog
 
@@ -261,35 +262,36 @@ def _regions(out: Path) -> list[str]:
         SourceError: What it was made with cannot be read.
     """
     try:
-        recipe = json.loads((out / _OPTIONS).read_bytes())["recipe"]
+        recipe = json.loads(read_regular(out / _OPTIONS))["recipe"]
         return [str(cut["region"]) for cut in recipe["cuts"]]
     except OSError as error:
         raise SourceError(str(out / _OPTIONS), f"cannot be read: {error.strerror or error}") from error
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise SourceError(str(out / _OPTIONS), f"is damaged: {error!r}") from error
+        mended = "the same hsrgeo export as before mends it"
+        raise SourceError(str(out / _OPTIONS), f"is damaged ({error!r}): {mended}") from error
 
 
 def _lines(out: Path) -> Iterator[tuple[FrameName | None, str, list[str]]]:
     """Yield what the manifest tells last of each frame: its name, its status, and the paths of its outputs.
 
     Raises:
-        SourceError: It cannot be read, or is damaged.
+        SourceError: It cannot be read.
     """
     # A later line about a frame replaces an earlier one; the frame that is kept for a time is the last one told ok.
     latest: dict[tuple[str, str | None], tuple[FrameName | None, str, list[str]]] = {}
-    number = 0
+    damaged = DamagedLines(out / _MANIFEST)
     try:
-        with (out / _MANIFEST).open(encoding="utf-8") as file:
-            for number, text in enumerate(file, 1):  # noqa: B007 - for the message
-                if not text.endswith("\n"):  # a run is writing it, or was killed while it did
-                    break
+        for number, text in enumerate(whole_lines(out / _MANIFEST), 1):
+            try:
                 line = json.loads(text)
+                told = _told(line)
                 latest.pop(key := (line["source"], line["member"]), None)
-                latest[key] = _told(line)
+                latest[key] = told
+            except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+                damaged.note(number, error)
     except OSError as error:
         raise SourceError(str(out / _MANIFEST), f"cannot be read: {error.strerror or error}") from error
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise SourceError(str(out / _MANIFEST), f"line {number} is damaged: {error!r}") from error
+    damaged.tell()
     yield from latest.values()
 
 

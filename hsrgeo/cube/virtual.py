@@ -18,10 +18,11 @@ import dask.array
 import numpy as np
 import zarr
 
-from hsrgeo.cube.build import Plan, replace_folder, template
+from hsrgeo.cube.build import Plan, template
 from hsrgeo.cube.codec import DegreesCodec, FrameCodec, pack_crc32
 from hsrgeo.cube.reference import Reference, Span, write_json, write_parquet
 from hsrgeo.errors import refused
+from hsrgeo.writers.folders import remove, replace_folder
 
 _DEGREES = ("lon", "lat")
 
@@ -42,7 +43,7 @@ def write_reference(plan: Plan, spans: Sequence[Span]) -> None:
         write_json(plan.out, reference)
         return
     try:
-        shutil.rmtree(plan.part, ignore_errors=True)
+        remove(plan.part)
         write_parquet(plan.part, reference)
         replace_folder(plan.part, plan.out)
     except OSError as error:

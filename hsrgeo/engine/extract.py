@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import stat
-import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from hsrgeo.sources.archives import open_members
 from hsrgeo.sources.members import ARCHIVE_SUFFIXES, Member, is_archive
 from hsrgeo.sources.remote import Place, RemotePath, local
 from hsrgeo.sources.scan import expand, files_below, is_folder
-from hsrgeo.writers.files import write_chunks
+from hsrgeo.writers.disk import Together
 
 _DRIVE = 2  # "C:"
 
@@ -65,42 +64,98 @@ def extract(
 
 
 def extract_archive(path: Place, out: Path, *, overwrite: bool = False) -> Extracted:
-    """Unpack one archive; what is wrong with it becomes part of the answer."""
-    files = size = more = 0
-    errors: list[HsrGeoError] = []
-    try:
-        with open_members(path) as members:
-            for member in members:
-                if member.kind == "folder":
-                    continue
-                try:
-                    name = safe_name(path, member)
-                except ArchiveError as error:
-                    more += _noted(errors, error)
-                    continue
-                try:
-                    _refuse_links(out, name, overwrite=overwrite)
-                    _write(out / name, path, member, overwrite=overwrite)
-                except OutputError as error:  # this member's; damage to the archive ends it
-                    more += _noted(errors, error)
-                    continue
-                files += 1
-                size += member.size
-    except ArchiveError as error:
-        errors.append(error)
-    if more:
-        errors.append(ArchiveError(str(path), f"{more:,} more members are refused or could not be written"))
-    return Extracted(str(path), files, size, tuple(errors))
+    """Unpack one archive; what is wrong with it becomes part of the answer.
+
+    Raises:
+        WriteError: The disk refuses to be flushed.
+    """
+    with Together() as together:
+        unpacked = _Unpacked(together, overwrite=overwrite)
+        try:
+            with open_members(path) as members:
+                for member in members:
+                    if member.kind == "folder":
+                        continue
+                    try:
+                        name = safe_name(path, member)
+                    except ArchiveError as error:
+                        unpacked.note(error)
+                        continue
+                    try:
+                        _refuse_links(out, name, overwrite=overwrite)
+                        unpacked.write(out / name, member)
+                    except OutputError as error:  # this member's; damage to the archive ends it
+                        unpacked.note(error)
+        except ArchiveError as error:
+            unpacked.errors.append(error)
+        unpacked.take_names()
+    if unpacked.more:
+        told = f"{unpacked.more:,} more members are refused or could not be written"
+        unpacked.errors.append(ArchiveError(str(path), told))
+    return Extracted(str(path), unpacked.files, unpacked.bytes, tuple(unpacked.errors))
 
 
-def _noted(errors: list[HsrGeoError], error: HsrGeoError) -> int:
-    """Keep an error, or return 1 where there are so many that they are only counted."""
-    if len(errors) >= _MOST_ERRORS:
-        return 1
-    errors.append(error)
-    return 0
+class _Unpacked:
+    """What became of the members of an archive so far. Files take their names many at a time, when they are on disk."""
+
+    def __init__(self, together: Together, *, overwrite: bool) -> None:
+        self.files = self.bytes = self.more = 0
+        self.errors: list[HsrGeoError] = []
+        self._together = together
+        self._overwrite = overwrite
+        self._waiting: list[tuple[Path, int, float]] = []
+
+    def note(self, error: HsrGeoError) -> None:
+        """Keep an error; where there are very many they are only counted."""
+        if len(self.errors) < _MOST_ERRORS:
+            self.errors.append(error)
+        else:
+            self.more += 1
+
+    def write(self, target: Path, member: Member) -> None:
+        """Write a member, or see that it is there.
+
+        Raises:
+            OutputError: It cannot be written, or something else is there.
+            ArchiveError: The archive is damaged.
+        """
+        if not {path for path, _size, _mtime in self._waiting}.isdisjoint(target.parents):
+            self.take_names()  # a file where this one needs a folder
+        try:
+            there = target.exists()
+        except OSError as error:  # a name that is too long
+            raise refused(str(target), error) from error
+        if there and not self._overwrite:
+            _compare(target, member)
+            self._count(member.size)
+            return
+        # Two archives may hold the same member, and be unpacked at the same time: neither writes over the other.
+        self._together.write(target, member.read(), replace=self._overwrite)
+        self._waiting.append((target, member.size, member.mtime))
+        if len(self._waiting) == _TOGETHER:
+            self.take_names()
+
+    def take_names(self) -> None:
+        """Give the files that were written until now their names.
+
+        Raises:
+            WriteError: The disk refuses to be flushed.
+        """
+        for (target, size, mtime), refusal in zip(self._waiting, self._together.take_names(), strict=True):
+            if refusal is not None:
+                self.note(refusal)
+                continue
+            with suppress(OSError, OverflowError, ValueError):  # a time that no file can have
+                os.utime(target, (mtime, mtime))
+            self._count(size)
+        self._waiting.clear()
+
+    def _count(self, size: int) -> None:
+        self.files += 1
+        self.bytes += size
 
 
+_TOGETHER = 64  # files that the disk is waited for at a time
 _MOST_ERRORS = 1000  # an archive of a million links is a megabyte, and its errors would be one of memory
 
 
@@ -152,20 +207,6 @@ def _refuse_links(out: Path, name: PurePosixPath, *, overwrite: bool) -> None:
             return
         if stat.S_ISLNK(mode):
             raise OutputExistsError(path, "is a link, and none is followed")
-
-
-def _write(target: Path, archive: Place, member: Member, *, overwrite: bool) -> None:
-    try:
-        there = target.exists()
-    except OSError as error:  # a name that is too long
-        raise refused(str(target), error) from error
-    if there and not overwrite:
-        _compare(target, member)
-        return
-    # Two archives may hold the same member, and be unpacked at the same time: neither writes over the other.
-    write_chunks(target, member.read(), writer=f"{zlib.crc32(os.fsencode(str(archive))):08x}", replace=overwrite)
-    with suppress(OSError, OverflowError, ValueError):  # a time that no file can have
-        os.utime(target, (member.mtime, member.mtime))
 
 
 def _compare(target: Path, member: Member) -> None:

@@ -98,6 +98,8 @@ class ExportOptions:
     """Write again what is there already, and accept another recipe in the same folder."""
     fail_fast: bool = False
     """Stop at the first broken frame."""
+    sync: bool = True
+    """Flush to disk before a frame counts as done; False is for scratch, which a power cut may empty."""
     dry_run: bool = False
     """Write nothing; tell from names alone what would be written."""
     selection: Selection = field(init=False)

@@ -13,6 +13,7 @@ from hsrgeo.gis.styles import raster_pipe
 from hsrgeo.model.times import KST
 from hsrgeo.products.rain import Law
 from hsrgeo.sources.remote import local
+from hsrgeo.sources.texts import read_regular
 from hsrgeo.writers.files import write_file
 
 
@@ -60,7 +61,7 @@ def make_project(out: Path, *, law: Law | None = None, overwrite: bool = False) 
 
 def _refuse_others(path: Path) -> None:
     try:
-        own = is_own(path.read_bytes())
+        own = is_own(read_regular(path))
     except FileNotFoundError:
         return
     except OSError as error:

@@ -114,6 +114,10 @@ class Recipe:
         return Making(cut.area, self.quantity, self.law, self.values, self.target, self.block).of(frame)
 
 
+KEYS = frozenset({"cuts", "formats", "compress", "values", "name", "block", "quantity", "zr", "target"})
+"""Of `Recipe.as_json`."""
+
+
 def _area_json(area: Area | None) -> dict[str, Any]:
     match area:
         case BBox(west, south, east, north):

@@ -36,6 +36,7 @@ from hsrgeo.model.quantity import Quantity
 from hsrgeo.products.rain import Law
 from hsrgeo.sources.catalogs import COLLECTION
 from hsrgeo.sources.remote import local
+from hsrgeo.writers.disk import flush
 from hsrgeo.writers.files import write_file
 from hsrgeo.writers.glance import labels
 from hsrgeo.writers.lock import locked
@@ -121,6 +122,8 @@ def _written(out: Path, held: Stacks, form: Form, name: str | None, law: Law | N
         links = [_write_item(out, shot, catalogue) for shot in gathered.shots()]
         written = {f"{one}.json" for one in gathered.ids}
     told = collection(gathered.summary(catalogue), links, assets)
+    if written:
+        flush([out / ITEMS, *(out / ITEMS / one for one in written)])
     write_file(out / COLLECTION, _json(told, indent=1))
     _sweep(out, written, parquet=form == "parquet")
     return Catalog(
@@ -147,14 +150,14 @@ def _json(content: Json, indent: int | None = None) -> bytes:
 def _write_item(out: Path, shot: Shot, catalogue: str) -> Json:
     path = f"{ITEMS}/{shot.id}.json"
     content = item(shot, catalogue, "../")
-    write_file(out / path, _json(content))
+    write_file(out / path, _json(content), sync=False)
     return {"rel": "item", "href": href(path), "type": ITEM_TYPE, "title": content["properties"]["title"]}
 
 
 def _sweep(out: Path, written: set[str], *, parquet: bool) -> None:
     """Remove items of an earlier catalogue that this one does not know."""
     try:
-        if (out / ITEMS).is_dir():
+        if (out / ITEMS).is_dir() and not (out / ITEMS).is_symlink():
             for path in (out / ITEMS).iterdir():
                 if path.name not in written and OWN_ITEM.fullmatch(path.name):
                     path.unlink()

@@ -5,11 +5,19 @@ from __future__ import annotations
 import io
 import os
 import stat
+import warnings
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import BinaryIO
 
+from hsrgeo.errors import HsrGeoWarning
+from hsrgeo.sources.remote import Place, RemotePath
+
 MOST_TEXT_BYTES = 256 << 20
 """Of a text that is read whole: all communes of Korea in full detail, as GeoJSON, are a quarter of it."""
+MOST_LINE_BYTES = 1 << 26
+"""Of an options file, or a line of a manifest; those of 10,000 regions take 10 MB."""
 _PIECE_BYTES = 1 << 20
 _KINDS = {
     stat.S_IFCHR: "a device",
@@ -85,12 +93,16 @@ def read_bytes(path: str | Path, most: int = MOST_TEXT_BYTES) -> bytes:
         OSError: It cannot be read, is a device or a socket, or is too large.
     """
     refuse_special(path, pipes=True)
-    data = bytearray()
     with Path(path).open("rb") as file:
-        while piece := file.read(_PIECE_BYTES):  # read(most) asks for all that memory, however small the file is
-            data += piece
-            if len(data) > most:
-                raise OSError(0, f"is too large: more than {most:,} bytes")
+        return _read_all(file, most)
+
+
+def _read_all(file: BinaryIO, most: int) -> bytes:
+    data = bytearray()
+    while piece := file.read(_PIECE_BYTES):  # read(most) asks for all that memory, however small the file is
+        data += piece
+        if len(data) > most:
+            raise OSError(0, f"is too large: more than {most:,} bytes")
     return bytes(data)
 
 
@@ -102,3 +114,54 @@ def read_text(path: str | Path, encoding: str = "utf-8") -> str:
         UnicodeDecodeError: It is in another encoding.
     """
     return read_bytes(path).decode(encoding).replace("\r\n", "\n").replace("\r", "\n")
+
+
+def read_regular(path: Place, most: int = MOST_LINE_BYTES) -> bytes:
+    """Return the bytes of a regular file, or of an object in a bucket.
+
+    Raises:
+        OSError: It cannot be read, is no regular file, or is larger than `most` bytes.
+    """
+    with closing(path.open("rb") if isinstance(path, RemotePath) else open_file(path)) as file:
+        return _read_all(file, most)
+
+
+def whole_lines(path: Path) -> Iterator[bytes]:
+    """Yield every line of a file, with its end; a last one that has none is being written, and left out.
+
+    Raises:
+        OSError: It cannot be read, is no regular file, or has a line of more than `MOST_LINE_BYTES`.
+    """
+    with open_file(path) as file:
+        while line := file.readline(MOST_LINE_BYTES):
+            if line.endswith(b"\n"):
+                yield line
+            elif len(line) == MOST_LINE_BYTES:
+                raise OSError(0, f"has a line of more than {MOST_LINE_BYTES:,} bytes, so it is no list of hsrgeo's")
+
+
+class DamagedLines:
+    """Lines of a manifest that cannot be read: counted, and told of once.
+
+    Args:
+        path: The manifest.
+    """
+
+    def __init__(self, path: Place) -> None:
+        self._path = path
+        self._first = ""
+        self._more = 0
+
+    def note(self, number: int, error: Exception) -> None:
+        """Take note of a line, counted from 1."""
+        if self._first:
+            self._more += 1
+        else:
+            self._first = f"line {number} is damaged ({error})"
+
+    def tell(self) -> None:
+        """Warn of them, if there are any."""
+        if self._first:
+            more = f", and {self._more:,} more" if self._more else ""
+            rest = "left out; the same hsrgeo export looks at such frames again"
+            warnings.warn(f"{self._path}: {self._first}{more}: {rest}", HsrGeoWarning, stacklevel=1)

@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
-from hsrgeo.engine.export.ledger import _stamp
 from hsrgeo.engine.export.manifest import Manifest, keep_recipe
+from hsrgeo.engine.export.stamps import stamp_of
 from hsrgeo.engine.options import ExportOptions
 from hsrgeo.engine.outcome import Outcome, Output
 from hsrgeo.formats.names import parse_name
@@ -77,7 +77,7 @@ def _outcomes(source: Path, out: Path, options: ExportOptions, count: int) -> It
         target = out / path
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(b"\x89PNG")
-        stamp = _stamp(Found(str(file), None, told, len(_DATA)))
+        stamp = stamp_of(Found(str(file), None, told, len(_DATA)))
         yield Outcome(str(file), None, told, "ok", (Output(path, 4, 0),), stations=10, crc32=number, stamp=stamp)
 
 

@@ -7,6 +7,7 @@ apart, forwards or backwards.
 
 import datetime as dt
 import os
+import re
 import sys
 import time
 from pathlib import Path
@@ -15,13 +16,15 @@ from typing import Any, Self
 _at, _in = os.environ.get("HOLD_AT", ""), Path(os.environ.get("HOLD_IN", "/nowhere"))
 _nth = int(os.environ.get("HOLD_NTH", "1"))
 _seen = 0
+_TOKENS = re.compile(r"/\.{1,2}([^./][^/]*?)(\.[0-9a-f]{8}\.staged)?\.[0-9a-f]{16}\.part$")
+# ^ a name while it is written; here it is `.name.part`, for nobody knows the rest
 
 
 def _hold(event: str, args: tuple[Any, ...]) -> None:
     global _seen  # noqa: PLW0603
     if event not in ("open", "import") or not isinstance(args[0], (str, os.PathLike)):
         return
-    if not os.fspath(args[0]).endswith(_at) or (_in / "held").exists():
+    if not _TOKENS.sub(r"/.\1.part", os.fsdecode(args[0])).endswith(_at) or (_in / "held").exists():
         return
     _seen += 1
     if _seen == _nth:

@@ -7,7 +7,6 @@ it held before. Whatever is on disk when a run is killed is found again by the n
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -17,18 +16,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hsrgeo.cube.axis import missing_between
-from hsrgeo.cube.store import Layout, Shape, Staged, shape_from_json, stage, staged_frames
+from hsrgeo.cube.store import Layout, Shape, Staged, remove_damaged, shape_from_json, stage, staged_frames
 from hsrgeo.engine.cubes.frames import Contest, Work, first_shape
 from hsrgeo.engine.cubes.options import CubeOptions
 from hsrgeo.engine.outcome import Outcome, of_found, with_header
 from hsrgeo.engine.recipe import Recipe
 from hsrgeo.engine.workers.memory import keep_freed_memory
 from hsrgeo.engine.workers.parallel import run_parallel
-from hsrgeo.errors import HsrGeoError, ManifestError, OutputExistsError, SourceError, WriteError, refused
+from hsrgeo.errors import HsrGeoError, ManifestError, OutputExistsError, SourceError, WriteError
 from hsrgeo.model.rank import Rank
 from hsrgeo.reading import decode_found
 from hsrgeo.sources.found import Found
-from hsrgeo.writers.files import write_file
+from hsrgeo.writers.disk import temporary_beside
+from hsrgeo.writers.files import remove_parts, write_file
+from hsrgeo.writers.folders import mend, remove
 
 if TYPE_CHECKING:
     from hsrgeo.cube.build import Kept, Plan
@@ -52,12 +53,13 @@ class StoredSite:
     """
 
     def __init__(self, out: Path, options: CubeOptions, recipe: dict[str, Any]) -> None:
-        from hsrgeo.cube.build import kept_in, mend  # noqa: PLC0415 - needs the extra
+        from hsrgeo.cube.build import kept_in  # noqa: PLC0415 - needs the extra
 
         self.out, self.options, self.recipe = out, options, recipe
+        self._is_file = out.suffix.lower() == ".nc"
         self.staging = out.with_name(f".{out.name}.staged")
         self.frames = self.staging / "frames"
-        self.part = out.with_name(f".{out.name}.part")
+        self.part = temporary_beside(out) if self._is_file else out.with_name(f".{out.name}.part")
         mend(out)
         self.kept: Kept = kept_in(out) if not options.frames.overwrite else _nothing()
         if options.frames.overwrite:
@@ -74,13 +76,18 @@ class StoredSite:
             raise OutputExistsError(str(self.out), "is there already and is no cube that hsrgeo made") from error
 
     def prepare(self) -> None:
-        """Remove what --overwrite replaces, and what was staged for other options."""
+        """Remove what --overwrite replaces, what was staged for other options, and what others put in its place."""
+        if any(path.is_symlink() for path in (self.staging, self.frames, *self.frames.glob("*"))):
+            remove(self.staging)
+        if self._is_file:
+            remove_parts(self.out)
         if self.options.frames.overwrite:
             for path in (self.staging, self.part, self.out):
-                _remove(path)
+                remove(path)
         kept = self._kept_shape()
         if kept is not None and kept.recipe != self.recipe:
-            _remove(self.staging)
+            remove(self.staging)
+        remove_damaged(self.frames, self.options.layouts)
 
     def _kept_shape(self) -> Shape | None:
         try:
@@ -132,13 +139,13 @@ class StoredSite:
         changed = any(slot.old is None for slot in slots) or missing != self.kept.missing
         if slots and (changed or plan.attrs != self.kept.attrs):
             self._write(plan, check)
-        _remove(self.staging)
+        remove(self.staging)
         return len(slots), len(missing)
 
     def _write(self, plan: Plan, check: Callable[[], None]) -> None:
         from hsrgeo.cube import build  # noqa: PLC0415
 
-        if self.out.suffix.lower() == ".nc":
+        if self._is_file:
             from hsrgeo.cube.netcdf import write_netcdf  # noqa: PLC0415
 
             for _written in write_netcdf(plan):
@@ -204,13 +211,3 @@ def _other_options(out: Path, there: Mapping[str, Any], now: Mapping[str, Any]) 
     names = [name for name in {**now, **there} if now.get(name) != there.get(name)]
     told = "; ".join(f"{name}: {json.dumps(there.get(name))} there, {json.dumps(now.get(name))} now" for name in names)
     return ManifestError(str(out), f"was made with other options ({told}); use another --out, or --overwrite")
-
-
-def _remove(path: Path) -> None:
-    try:
-        if path.is_dir():
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)
-    except OSError as error:
-        raise refused(str(path), error, "removed") from error

@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 
 from hsrgeo.cube.axis import missing_between
-from hsrgeo.cube.build import Plan, Slot, mend
+from hsrgeo.cube.build import Plan, Slot
 from hsrgeo.cube.reference import Span, need_arrow, url_of
 from hsrgeo.cube.referred import read_reference
 from hsrgeo.cube.store import Shape
@@ -31,6 +31,7 @@ from hsrgeo.sources.remote import RemotePath
 from hsrgeo.sources.scan import expand, files_below
 from hsrgeo.sources.texts import open_file
 from hsrgeo.sources.unpacking import packing_of
+from hsrgeo.writers.folders import mend
 
 
 class VirtualSite:

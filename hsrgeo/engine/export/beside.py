@@ -13,6 +13,7 @@ from hsrgeo.errors import ManifestError
 from hsrgeo.gis.classes import CLASSED
 from hsrgeo.gis.project import is_own
 from hsrgeo.sources.catalogs import COLLECTION
+from hsrgeo.sources.texts import read_regular
 from hsrgeo.writers.tags import LICENCE
 
 PROJECT = "hsrgeo.qgz"
@@ -41,13 +42,13 @@ def made_beside(out: Path) -> Iterator[Path]:
     if _tells_licence(out / COLLECTION):
         yield out / COLLECTION
     with suppress(OSError):
-        if is_own((out / PROJECT).read_bytes()):
+        if is_own(read_regular(out / PROJECT)):
             yield out / PROJECT
 
 
 def _tells_licence(path: Path) -> bool:
     """Tell whether a file is hsrgeo's: each names the source of the data in the same words."""
     try:
-        return LICENCE.encode() in path.read_bytes()
+        return LICENCE.encode() in read_regular(path)
     except OSError:
         return False

@@ -12,6 +12,7 @@ import os
 import shutil
 import time
 from contextlib import ExitStack, nullcontext, suppress
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import TracebackType
@@ -19,9 +20,13 @@ from typing import Protocol, Self, cast
 
 from hsrgeo.errors import ManifestError, WriteError, refused
 from hsrgeo.sources.remote import Place, RemotePath
+from hsrgeo.sources.texts import open_file
+from hsrgeo.writers.disk import flush
+from hsrgeo.writers.files import remove_parts, write_chunks
 from hsrgeo.writers.lock import Lock, locked
 
 MANIFEST = "manifest.jsonl"
+OPTIONS = "options.json"
 _SEND_S = 5.0
 _SEND_BYTES = 1 << 20
 
@@ -51,12 +56,14 @@ class Journal(Protocol):
         """Take note that the file was written anew."""
 
 
-def journal(out: Place, *, read_only: bool) -> Journal:
+def journal(out: Place, *, read_only: bool, sync: bool = True) -> Journal:
     """Return the journal of an output folder.
 
     Entering it raises an OSError where it cannot be opened, and a ManifestError where another run has it.
     """
-    return _BucketJournal(out, read_only=read_only) if isinstance(out, RemotePath) else _DiskJournal(out, read_only)
+    return (
+        _BucketJournal(out, read_only=read_only) if isinstance(out, RemotePath) else _DiskJournal(out, read_only, sync)
+    )
 
 
 def manifest_files(out: Place) -> list[Place]:
@@ -88,8 +95,12 @@ def has_lines(out: Place) -> bool:
         ManifestError: The bucket cannot be reached.
     """
     if not isinstance(out, RemotePath):
-        path = out / MANIFEST
-        return path.exists() and path.stat().st_size > 0
+        try:
+            return (out / MANIFEST).stat().st_size > 0
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            raise ManifestError(str(out / MANIFEST), f"cannot be read: {error.strerror or error}") from error
     return any(cast("RemotePath", file).stat().size for file in manifest_files(out))
 
 
@@ -101,18 +112,35 @@ def _files(out: RemotePath) -> list[RemotePath]:
 
 
 class _DiskJournal:
-    """Appends are in the file at once, and outlive this process."""
+    """Appends are in the file at once, and outlive this process; `sync` makes them outlive a power cut."""
 
-    def __init__(self, out: Path, read_only: bool) -> None:  # noqa: FBT001 - of two
+    def __init__(self, out: Path, read_only: bool, sync: bool) -> None:  # noqa: FBT001 - of three
         self.path = out / MANIFEST
         self._lock = None if read_only else locked(self.path, out)
+        self._sync = sync
         self._open = ExitStack()
 
     def __enter__(self) -> Self:
         if self._lock is not None:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._open.enter_context(self._lock)
+            with ExitStack() as stack:
+                stack.enter_context(self._lock)
+                self._make_own()
+                self._open = stack.pop_all()
         return self
+
+    def _make_own(self) -> None:
+        """Put a copy in the place of a manifest that has other names: a snapshot made of links stays as it is.
+
+        Raises:
+            OSError: It is no regular file.
+            WriteError: The disk refused.
+        """
+        for name in (MANIFEST, OPTIONS):
+            remove_parts(self.path.with_name(name))
+        if self.path.is_symlink() or (self.path.exists() and self.path.stat().st_nlink > 1):
+            with open_file(self.path) as file:
+                write_chunks(self.path, iter(partial(file.read, 1 << 20), b""), sync=self._sync)
 
     def __exit__(self, *_exc: object) -> None:
         self._open.close()
@@ -123,7 +151,9 @@ class _DiskJournal:
 
     def added(self, lines: bytes) -> None: ...
 
-    def sync(self) -> None: ...
+    def sync(self) -> None:
+        if self._sync and self._lock is not None:
+            flush([self.path])
 
     def rewritten(self) -> None: ...
 

@@ -1,36 +1,36 @@
 """Which frames are still to be done, and which of two frames of one product and time is kept.
 
-The first frame of a product and time is written in place. Any other that turns up is written beside it (staged), and
-when both are done the better one is kept, so that the order of reading never decides.
+The first frame of a product and time takes its place when it is done. Any other that turns up waits beside it (staged),
+and when both are done the better one is kept, so that the order of reading never decides.
 
-A run may be killed between any two steps here, so their order matters. Files that are written in place come before
-their manifest line: the same frame is first again the next time, and finds its own bytes. Staged files are moved after
-their line: as long as one is still there, the line does not stand.
+A run may be killed, or the power cut, between any two steps here, so their order matters. On a disk every file is
+written under a staged name, and is on disk before anything tells of it. Files of the first frame are moved before their
+manifest line: the same frame is first again the next time, and finds its own bytes. Those of any other are moved after
+their line, when that is on disk: as long as one is still there, the line does not stand. In a bucket, where moving is
+copying, the first frame is written in place.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import io
 import os
 import threading
-import zlib
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import BinaryIO
+from pathlib import Path
+from typing import Any
 
 from hsrgeo.engine.export.manifest import Manifest
-from hsrgeo.engine.export.work import STAGED, Task, leftovers, staged_beside
+from hsrgeo.engine.export.removal import Removal, lies_below
+from hsrgeo.engine.export.stamps import stamp_of
+from hsrgeo.engine.export.work import Task, leftovers, staged_beside
 from hsrgeo.engine.outcome import Key, Outcome, Output, key_of, of_found
 from hsrgeo.engine.recipe import Recipe
-from hsrgeo.errors import FrameError, OutputError, OutputExistsError, ReadbackError, SourceError
-from hsrgeo.formats.gzipped import MAGIC
-from hsrgeo.formats.header import HEADER_BYTES, VERSION_BYTE
+from hsrgeo.errors import FrameError, OutputError, OutputExistsError, ReadbackError, SourceError, WriteError
 from hsrgeo.sources.found import Found
-from hsrgeo.sources.remote import Place, RemotePath, is_remote, place
-from hsrgeo.sources.texts import open_file
+from hsrgeo.sources.remote import Place, RemotePath, is_remote
+from hsrgeo.writers.disk import STAGED, flush
 from hsrgeo.writers.files import move_file, remove_file, there_already
 from hsrgeo.writers.png import is_edited_sidecar
 
@@ -61,21 +61,23 @@ class Ledger:
         manifest: Open manifest of OUT.
         recipe: What the outputs are made with.
         overwrite: Write again what is done already.
-        stage_all: Have every frame written beside its place and moved by `settle`: then a worker of a cluster that
-            was given up, and still writes, cannot put a frame that lost where the better one is.
+        sync: Wait for the disk; without it a power cut may leave files that are empty.
     """
 
-    def __init__(self, manifest: Manifest, recipe: Recipe, *, overwrite: bool, stage_all: bool = False) -> None:
+    def __init__(self, manifest: Manifest, recipe: Recipe, *, overwrite: bool, sync: bool = True) -> None:
         self._manifest = manifest
         self._recipe = recipe
         self._overwrite = overwrite
-        self._stage_all = stage_all
+        self._on_disk = isinstance(manifest.out, Path)
+        self._sync = sync and self._on_disk
+        self._removal = Removal(manifest.out)
         self._lock = threading.Lock()
         self._contests: dict[Key, _Contest] = {}
         self._paths: dict[str, Key] = {}  # first path -> product and time, under way or without an output
         self._listed: dict[str, dict[str, int]] = {}  # folder of a bucket -> name -> size, as it was when first asked
         self._lost_first: set[Key] = set()  # whose first frame was broken: no other takes its place as the first
         self._archives: set[str] = set()  # of which this run saw frames
+        self._moves: dict[Key, Outcome] = {}  # staged frames that are kept, and whose lines are not on disk yet
         self._passed: dict[Key, list[Outcome]] = {}  # duplicates that were skipped; their winner may be worse now
 
     def admit(self, found: Found) -> Task | Outcome:
@@ -85,7 +87,7 @@ class Ledger:
         outcome = of_found(found, "skipped")
         key = key_of(found.told, by_kind=self._manifest.by_kind)
         path = self._recipe.first_path(found.told)
-        stamp = _stamp(found)
+        stamp = stamp_of(found)
         with self._lock:
             if found.member is not None:
                 self._archives.add(found.source)
@@ -103,9 +105,7 @@ class Ledger:
             if kept and not self._overwrite and self._is_known_by_another_path(kept, outcome, stamp):
                 return dataclasses.replace(kept, status="skipped")
             mine = kept is not None and kept.label == outcome.label
-            staged = (
-                self._stage_all or key in self._contests or key in self._lost_first or (kept is not None and not mine)
-            )
+            rival = key in self._contests or key in self._lost_first or (kept is not None and not mine)
             contest = self._contests.setdefault(key, _Contest())
             contest.labels.add(outcome.label)
             contest.paths.add(path)
@@ -113,35 +113,46 @@ class Ledger:
             if mine:
                 contest.before = kept
                 self._manifest.release(key)
-            if not staged:
+            if not rival:
                 contest.first = outcome.label
-        return Task(found, stamp, staged=staged, replace=self._overwrite or owner is not None)
+        return Task(found, stamp, staged=rival or self._on_disk, replace=self._overwrite or owner is not None)
 
-    def settle(self, outcome: Outcome) -> list[Outcome]:
-        """Write down what became of a frame, and return everything that is certain now.
+    def settle(self, *done: Outcome) -> list[Outcome]:
+        """Write down what became of some frames, and return everything that is certain now.
 
-        Besides the frame itself these are staged frames that waited for it, and a frame that this run kept until now.
+        Besides these frames that is staged frames that waited for them, and frames that this run kept until now.
 
         Raises:
-            WriteError: The manifest cannot be written, or a staged file cannot be moved.
+            WriteError: The disk refused, the manifest cannot be written, or a staged file cannot be moved.
         """
+        if self._sync and (written := [path for one in done if one.status == "ok" for path in self._staged(one)]):
+            flush(written)
+        with self._lock:
+            settled = [certain for outcome in done for certain in self._settle_one(outcome)]
+            if self._moves:
+                self._manifest.sync()
+            for rival in self._moves.values():
+                self._move_in_place(rival)
+            self._moves.clear()
+            return settled
+
+    def _settle_one(self, outcome: Outcome) -> list[Outcome]:
         if outcome.status in ("skipped", "planned"):
             return [outcome]
         key = self._manifest.key(outcome)
-        with self._lock:
-            contest = self._contests.get(key) if key else None
-            if key is None or contest is None or outcome.label not in contest.labels:
-                self._manifest.append(outcome)  # known to be broken before it became a task
-                return [outcome]
-            contest.labels.remove(outcome.label)
-            settled = self._settle(outcome, key, contest)
-            if not contest.labels:
-                del self._contests[key]
-                settled += self._reopened(key, contest)
-                if key not in self._lost_first:  # else no other product or time may take the path, whoever is faster
-                    for path in contest.paths:
-                        del self._paths[path]
-            return settled
+        contest = self._contests.get(key) if key else None
+        if key is None or contest is None or outcome.label not in contest.labels:
+            self._manifest.append(outcome)  # known to be broken before it became a task
+            return [outcome]
+        contest.labels.remove(outcome.label)
+        settled = self._settle(outcome, key, contest)
+        if not contest.labels:
+            del self._contests[key]
+            settled += self._reopened(key, contest)
+            if key not in self._lost_first:  # else no other product or time may take the path, whoever is faster
+                for path in contest.paths:
+                    del self._paths[path]
+        return settled
 
     def finish(self, *, all_read: bool = True) -> None:
         """Put the manifest in order, and remove what killed runs left beside the outputs.
@@ -161,14 +172,17 @@ class Ledger:
                 if line and line.status == "failed" and not self._manifest.is_new(line):
                     self._manifest.forget(line)
             out = self._manifest.out
-            left = {
-                path for paths in _at_once(leftovers, [out / name for name in self._manifest.folders]) for path in paths
-            }
+            folders = [out / name for name in self._manifest.folders]
+            own = [folder for folder in folders if not isinstance(folder, Path) or lies_below(folder, out)]
+            left = leftovers(own)
             if any(path.suffix == STAGED for path in left):
                 left -= self._not_moved()
             for path in left:
                 with suppress(OSError):
                     path.unlink(missing_ok=True)
+            self._removal.tell()
+            if self._sync and isinstance(out, Path) and not self._manifest.in_order:  # else an earlier run did so
+                flush({out.parent, *(one for name in self._manifest.folders for one in _down_to(out / name, out))})
             self._manifest.put_in_order()
 
     def _not_moved(self) -> set[Place]:
@@ -177,9 +191,11 @@ class Ledger:
         A frame that this run did again has a new line; the others may be among the sources of the next run.
         """
         lines = (line for line in self._manifest if line.outputs and not self._manifest.is_new(line))
-        return {
-            self._manifest.out / staged_beside(output.path, line.label) for line in lines for output in line.outputs
-        }
+        return {path for line in lines for path in self._staged(line)}
+
+    def _staged(self, outcome: Outcome) -> list[Any]:
+        """Return where the files of a frame wait until they are moved; in a bucket, where some do."""
+        return [self._manifest.out / staged_beside(output.path, outcome.label) for output in outcome.outputs]
 
     def _settle(self, outcome: Outcome, key: Key, contest: _Contest) -> list[Outcome]:
         if not contest.first:
@@ -188,11 +204,26 @@ class Ledger:
             contest.waiting.append(outcome)
             return []
         contest.first = ""
+        if outcome.status == "ok" and self._on_disk:
+            outcome = self._placed(outcome, key)
         if outcome.status == "failed":
             self._lost_first.add(key)
             self._retire_before(outcome, contest)
         self._manifest.append(outcome)
         return [outcome, *(done for rival in contest.waiting for done in self._challenge(rival, key, contest))]
+
+    def _placed(self, outcome: Outcome, key: Key) -> Outcome:
+        """Move the files of a first frame to their places; where that cannot be done, the frame failed."""
+        error = self._in_the_way(outcome, key)
+        try:
+            if error is None:
+                self._move_in_place(outcome)
+                return outcome
+        except WriteError as refusal:
+            error = refusal
+        with suppress(WriteError):  # swept up at the end
+            self._discard(outcome)
+        return dataclasses.replace(outcome, status="failed", outputs=(), error=error)
 
     def _challenge(self, rival: Outcome, key: Key, contest: _Contest) -> list[Outcome]:
         """Decide between a staged frame that is done and the one that is kept, if any."""
@@ -214,13 +245,15 @@ class Ledger:
             return [failed]
         if kept is None:
             self._manifest.append(rival)
-            self._move_in_place(rival)
+            self._moves[key] = rival
             return [rival]
         was = kept.status if self._manifest.is_new(kept) else None
         lost = dataclasses.replace(kept, status="duplicate", outputs=(), winner=rival.label, was=was)
         self._retire(kept.outputs, but=rival.outputs)
         self._manifest.append(rival, lost)
-        self._move_in_place(rival)
+        if key in self._moves:
+            self._discard(self._moves[key])
+        self._moves[key] = rival
         return [rival, lost] if was else [rival]
 
     def _reopened(self, key: Key, contest: _Contest) -> list[Outcome]:
@@ -255,15 +288,13 @@ class Ledger:
             return ReadbackError(str(staged), f"cannot be read back: {error.strerror or error}")
         return None
 
-    def _move_in_place(self, rival: Outcome) -> None:
-        self._manifest.sync()
-        for output in rival.outputs:
-            target = self._manifest.out / output.path
-            move_file(self._manifest.out / staged_beside(output.path, rival.label), target)
+    def _move_in_place(self, outcome: Outcome) -> None:
+        for output, staged in zip(outcome.outputs, self._staged(outcome), strict=True):
+            move_file(staged, self._manifest.out / output.path)
 
-    def _discard(self, rival: Outcome) -> None:
-        for output in rival.outputs:
-            remove_file(self._manifest.out / staged_beside(output.path, rival.label))
+    def _discard(self, outcome: Outcome) -> None:
+        for staged in self._staged(outcome):
+            remove_file(staged)
 
     def _retire_before(self, outcome: Outcome, contest: _Contest) -> None:
         """Remove what an earlier run made of a frame that is broken now, or lost."""
@@ -279,8 +310,10 @@ class Ledger:
 
     def _retire(self, outputs: Sequence[Output], but: Sequence[Output]) -> None:
         """Remove files that no longer stand for a product and time; a better frame's may have the same paths."""
-        for path in {output.path for output in outputs} - {output.path for output in but}:
-            remove_file(self._manifest.out / path)
+        stay = {output.path for output in but}
+        for output in outputs:
+            if output.path not in stay:
+                self._removal.remove(output)
 
     def _stands(self, before: Outcome, kept: Outcome | None) -> bool:
         if kept is None or before.status not in ("ok", "duplicate"):
@@ -333,6 +366,13 @@ class Ledger:
         return self._listed.get(folder, {}).get(name)
 
 
+def _down_to(folder: Path, out: Path) -> list[Path]:
+    """Return a folder and those between it and OUT; none where it was never made."""
+    if not folder.is_dir():
+        return []
+    return [folder, *(parent for parent in folder.parents if parent.is_relative_to(out))]
+
+
 def _clash(path: str, owner: Key) -> OutputExistsError:
     """Return what to say where a template sends two products or times to one path."""
     product, time = owner
@@ -349,45 +389,5 @@ def _was_named(now: str, before: str) -> bool:
     return os.path.realpath(now) == os.path.realpath(before) or not os.path.exists(before)  # noqa: PTH110 - see `expand`
 
 
-def _at_once(ask: Callable[[Place], list[Place]], folders: list[Place]) -> list[list[Place]]:
-    """Ask of each folder; of those in a bucket many at a time."""
-    if not any(isinstance(folder, RemotePath) for folder in folders):
-        return list(map(ask, folders))
-    with ThreadPoolExecutor(_ASKED) as threads:
-        return list(threads.map(ask, folders))
-
-
-_ASKED = 16
 _LISTED = 64
 """Folders of a bucket whose listings are kept."""
-
-
-def _stamp(found: Found) -> str:
-    """Return size, CRC-32 of the first bytes, and last bytes of a stored frame, to know it again.
-
-    The last eight bytes of gzip are CRC-32 and length; in a plain file it is the header that tells two issues apart. Of
-    a file elsewhere it is size and version.
-    """
-    if found.version:
-        return f"{found.size}-{found.version}"
-    first, last = _ends(io.BytesIO(found.data)) if found.data is not None else _ends_of(found.source)
-    return f"{found.size}-{zlib.crc32(first):08x}-{last.hex()}"
-
-
-def _ends_of(source: str) -> tuple[bytes, bytes]:
-    try:
-        with place(source).open("rb") if is_remote(source) else open_file(source, buffering=0) as file:
-            return _ends(file)
-    except OSError:
-        return b"", b""  # the worker will say what is wrong with it
-
-
-def _ends(file: BinaryIO) -> tuple[bytes, bytes]:
-    first = file.read(HEADER_BYTES)
-    if not first.startswith((MAGIC, VERSION_BYTE)):
-        return b"", b""  # no composite: nothing of it belongs in a manifest
-    file.seek(max(file.seek(0, os.SEEK_END) - _TRAILER_BYTES, 0))
-    return first, file.read(_TRAILER_BYTES)  # a device has no end
-
-
-_TRAILER_BYTES = 8

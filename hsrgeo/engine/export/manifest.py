@@ -7,10 +7,12 @@ line a frame, by time. Only offsets are kept in memory, not lines: some 300 byte
 from __future__ import annotations
 
 import dataclasses
+import errno
 import json
 import math
 import os
 import re
+import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack
 from itertools import groupby
@@ -20,17 +22,16 @@ from types import TracebackType
 from typing import Any, BinaryIO, Self
 
 from hsrgeo import __version__
-from hsrgeo.engine.export.journal import MANIFEST, has_lines, journal
+from hsrgeo.engine.export.journal import MANIFEST, OPTIONS, has_lines, journal
 from hsrgeo.engine.outcome import Key, Outcome, from_json, key_of, to_json
-from hsrgeo.engine.recipe import Recipe, recipe_from_json
-from hsrgeo.errors import ManifestError, NoRoomError, in_the_way, refused
+from hsrgeo.engine.recipe import KEYS, Recipe, recipe_from_json
+from hsrgeo.errors import HsrGeoWarning, ManifestError, in_the_way, refused
 from hsrgeo.model.texts import json_line
 from hsrgeo.sources.remote import Place
-from hsrgeo.writers.files import remove_file, temporary_beside, write_chunks, write_file
+from hsrgeo.sources.texts import DamagedLines, read_regular, whole_lines
+from hsrgeo.writers.files import write_chunks, write_file
 
 __all__ = ["MANIFEST", "OPTIONS", "Manifest", "keep_recipe", "kept_recipe", "recipe_of", "refuse_other_recipe"]
-
-OPTIONS = "options.json"
 
 
 class Manifest:
@@ -40,17 +41,19 @@ class Manifest:
         out: The output folder; made where it is missing.
         read_only: Change nothing on disk; then the manifest must be there.
         by_kind: See `key_of`.
+        sync: Wait for the disk where a line must not be lost.
 
     Raises:
         ManifestError: It cannot be read or written, a line of it is damaged, or another run has it.
     """
 
-    def __init__(self, out: Place, *, read_only: bool = False, by_kind: bool = False) -> None:
+    def __init__(self, out: Place, *, read_only: bool = False, by_kind: bool = False, sync: bool = True) -> None:
         self.out = out
         self.by_kind = by_kind
         self.folders: set[str] = set()
         """Folders below OUT that outputs lie in."""
-        self._journal = journal(out, read_only=read_only)
+        self._sync = sync
+        self._journal = journal(out, read_only=read_only, sync=sync)
         self._latest: tuple[int, Outcome] | None = None  # the line read last, with its offset: asked for again at once
         self._in_order = False
         self._last_order: tuple[float, str, str] | None = None
@@ -125,7 +128,7 @@ class Manifest:
         except OSError as error:
             raise refused(str(self.out / MANIFEST), error) from error
         if written != sum(map(len, lines)):
-            raise NoRoomError(str(self.out / MANIFEST), "cannot be written: the disk is full")
+            raise refused(str(self.out / MANIFEST), OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
         for outcome, line in zip(outcomes, lines, strict=True):
             self._index(outcome, offset)
             offset += len(line)
@@ -148,6 +151,11 @@ class Manifest:
         self._frames.pop(hash(outcome.label), None)
         self._in_order = False
 
+    @property
+    def in_order(self) -> bool:
+        """Whether the file is as `put_in_order` leaves it, and holds no duplicates."""
+        return self._in_order
+
     def put_in_order(self) -> None:
         """Rewrite the file in one step: one line a frame, by time, product and label, and each duplicate's winner.
 
@@ -159,9 +167,22 @@ class Manifest:
         """
         self._journal.check()
         if self._in_order and isinstance(self.out, Path):  # a bucket may hold it in parts
-            remove_file(temporary_beside(self._path))  # of a run that was killed here
+            self._journal.sync()
             return
-        write_chunks(self._path, self._lines_in_order())
+        self._rewrite(self._lines_in_order())
+
+    def distrust(self) -> None:
+        """Have every frame looked at again, for nobody knows any more what its outputs were made with.
+
+        Raises:
+            WriteError: The disk refused.
+        """
+        self._rewrite(_encode(dataclasses.replace(outcome, stamp="")) for outcome in self)
+        self._old_bytes = self._path.stat().st_size
+
+    def _rewrite(self, lines: Iterator[bytes]) -> None:
+        write_chunks(self._path, lines, sync=self._sync)
+        self._file.close()
         self._journal.rewritten()
         self._file = self._path.open("a+b", buffering=0)
         self._frames.clear()
@@ -178,7 +199,6 @@ class Manifest:
             else:
                 offsets.sort(key=lambda offset: _order(self._at(offset)))
                 yield from map(self._line_with_winner, offsets)
-        self._file.close()  # before it is replaced, which not every system does under an open file
 
     def _line_with_winner(self, offset: int) -> bytes:
         """Return a line; a duplicate's with the frame that is kept now: the one it lost to may have lost since."""
@@ -193,13 +213,16 @@ class Manifest:
         """Read every whole line, and return where the last one ends."""
         offset = number = 0
         self._in_order, self._last_order, self._latest = True, None, None
-        with self._path.open("rb") as file:
-            for number, line in enumerate(file, 1):
-                if not line.endswith(b"\n"):
-                    break
-                self._index(self._decode(line, number), offset)
-                offset += len(line)
-        self._in_order = self._in_order and number == len(self._frames)  # each line is whole, and counts
+        damaged = DamagedLines(self.out / MANIFEST)
+        for number, line in enumerate(whole_lines(self._path), 1):
+            try:
+                self._index(_decode(line), offset)
+            except ValueError as error:
+                damaged.note(number, error)
+            offset += len(line)
+        damaged.tell()
+        whole = offset == self._path.stat().st_size  # no line was being written when a run was killed
+        self._in_order = self._in_order and whole and number == len(self._frames)  # each line counts
         return offset
 
     def _index(self, outcome: Outcome, offset: int) -> None:
@@ -229,19 +252,27 @@ class Manifest:
 
     def _at(self, offset: int) -> Outcome:
         latest = self._latest
-        if latest is None or latest[0] != offset:
-            self._latest = latest = offset, self._decode(self._line(offset), None)
-        return latest[1]
-
-    def _decode(self, line: bytes, number: int | None) -> Outcome:
+        if latest is not None and latest[0] == offset:
+            return latest[1]
         try:
-            return from_json(json.loads(line))
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
-            where = f"line {number} " if number else ""
-            raise ManifestError(
-                str(self.out / MANIFEST),
-                f"{where}is damaged ({error}); remove that line, and its frame is exported again",
-            ) from error
+            outcome = _decode(self._line(offset))
+        except (OSError, ValueError) as error:  # it was read before
+            problem = f"cannot be read any more ({error}); run the same command again"
+            raise ManifestError(str(self.out / MANIFEST), problem) from error
+        self._latest = offset, outcome
+        return outcome
+
+
+def _decode(line: bytes) -> Outcome:
+    """Return what a line tells.
+
+    Raises:
+        ValueError: It is damaged.
+    """
+    try:
+        return from_json(json.loads(line))
+    except (KeyError, TypeError, RecursionError) as error:
+        raise ValueError(repr(error)) from error
 
 
 def _first_path(outcome: Outcome) -> str:
@@ -268,15 +299,31 @@ def kept_recipe(out: Place) -> dict[str, Any] | None:
         ManifestError: It cannot be read.
     """
     try:
-        kept = json.loads((out / OPTIONS).read_bytes())
-        recipe: dict[str, Any] = dict(kept["recipe"])
+        return _recipe_in(out)
+    except ValueError as error:
+        problem = f"is damaged ({error}): the same hsrgeo export as before mends it"
+        raise ManifestError(str(out / OPTIONS), problem) from error
+
+
+def _recipe_in(out: Place) -> dict[str, Any] | None:
+    """Return what `kept_recipe` does.
+
+    Raises:
+        ManifestError: The file cannot be opened or read.
+        ValueError: It is damaged, as a power cut may leave it.
+    """
+    try:
+        data = read_regular(out / OPTIONS)
     except FileNotFoundError:
         return None
     except NotADirectoryError as error:
         raise ManifestError(str(out), in_the_way(str(out)) or "is a file, and must be a folder") from error
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise ManifestError(str(out / OPTIONS), f"cannot be read: {error}") from error
-    return recipe
+    except OSError as error:
+        raise ManifestError(str(out / OPTIONS), f"cannot be read: {error.strerror or error}") from error
+    try:
+        return dict(json.loads(data)["recipe"])
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise ValueError("empty" if not data.strip(b"\0") else repr(error)) from error
 
 
 def recipe_of(out: Place) -> Recipe:
@@ -287,35 +334,48 @@ def recipe_of(out: Place) -> Recipe:
     """
     kept = kept_recipe(out)
     if kept is None:
-        raise ManifestError(str(out), f"there is a {MANIFEST} but no {OPTIONS}")
+        problem = f"there is a {MANIFEST} but no {OPTIONS}: the same hsrgeo export as before mends it"
+        raise ManifestError(str(out), problem)
     try:
         return recipe_from_json(kept)
     except ValueError as error:
         raise ManifestError(str(out / OPTIONS), f"is damaged: {error!r}") from error
 
 
-def keep_recipe(out: Place, recipe: Recipe) -> None:
+def keep_recipe(out: Place, recipe: Recipe, *, sync: bool = True) -> None:
     """Write down what an output folder is made with.
 
     Raises:
         WriteError: The disk refused.
     """
     kept = {"hsrgeo": __version__, "recipe": recipe.as_json()}
-    write_file(out / OPTIONS, json.dumps(kept, ensure_ascii=False, indent=1).encode() + b"\n")
+    write_file(out / OPTIONS, json.dumps(kept, ensure_ascii=False, indent=1).encode() + b"\n", sync=sync)
 
 
-def refuse_other_recipe(out: Place, recipe: Recipe) -> None:
+def refuse_other_recipe(out: Place, recipe: Recipe) -> bool:
     """Refuse to mix outputs of two recipes in one folder.
 
+    Returns:
+        Whether the recipe of what is there is lost: then every frame has to be looked at again.
+
     Raises:
-        ManifestError: The folder was made with another recipe, or its recipe is lost.
+        ManifestError: The folder was made with another recipe, or cannot be read.
     """
-    kept = kept_recipe(out)
+    try:
+        kept = _recipe_in(out)
+    except ValueError:
+        return has_lines(out)
     if kept is None:
-        if has_lines(out):
-            raise ManifestError(str(out), f"there is a {MANIFEST} but no {OPTIONS}; use --overwrite or another OUT")
-        return
+        return has_lines(out)
     wanted = recipe.as_json()
+    if strange := sorted(kept.keys() - KEYS):
+        kept = {name: value for name, value in kept.items() if name in KEYS}
+        what = f"{out / OPTIONS}: {', '.join(strange)} is no option that this version of hsrgeo knows, and is left out"
+        warnings.warn(
+            f"{what}; `hsrgeo verify` tells whether the outputs are as this version makes them",
+            HsrGeoWarning,
+            stacklevel=1,
+        )
     if kept != wanted:
         names = [name for name in {**wanted, **kept} if wanted.get(name) != kept.get(name)]
         differences = "; ".join(
@@ -325,6 +385,7 @@ def refuse_other_recipe(out: Place, recipe: Recipe) -> None:
             str(out),
             f"was exported with other options ({differences}); use another OUT, or --overwrite to replace it",
         )
+    return False
 
 
 def _in_short(value: object) -> str:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import time
+import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import datetime
 from functools import partial
 from itertools import chain, combinations
@@ -13,7 +15,8 @@ from pathlib import Path
 from hsrgeo.engine.export.beside import made_beside
 from hsrgeo.engine.export.journal import manifest_files
 from hsrgeo.engine.export.ledger import Ledger
-from hsrgeo.engine.export.manifest import MANIFEST, OPTIONS, Manifest, keep_recipe, refuse_other_recipe
+from hsrgeo.engine.export.manifest import MANIFEST, OPTIONS, Manifest, keep_recipe, recipe_of, refuse_other_recipe
+from hsrgeo.engine.export.removal import Removal, lies_below
 from hsrgeo.engine.export.work import Task, leftovers, work
 from hsrgeo.engine.options import ExportOptions, check_areas
 from hsrgeo.engine.outcome import Outcome, Output, of_found
@@ -22,7 +25,7 @@ from hsrgeo.engine.run import Run
 from hsrgeo.engine.workers.admission import Shared
 from hsrgeo.engine.workers.cluster import Cluster
 from hsrgeo.engine.workers.parallel import run_parallel, scan_for, seen_by
-from hsrgeo.errors import ManifestError, NoRoomError, OptionsError
+from hsrgeo.errors import HsrGeoWarning, ManifestError, NoRoomError, OptionsError
 from hsrgeo.formats.names import FrameName
 from hsrgeo.sources.found import Tally, reading
 from hsrgeo.sources.remote import Place, listed_sources, target
@@ -33,6 +36,8 @@ from hsrgeo.writers.files import remove_file
 _BATCH_TASKS = 4
 _BATCH_ENTRIES = 256
 # ^ tasks, and tasks with outcomes known before, that go to a worker at a time
+_GATHERED, _GATHERED_S = 64, 1.0
+# ^ so many frames, or those of so many seconds, are flushed to disk together
 _MOST_IN_VAIN = 10
 # ^ frames in a row that find no room before a run gives up; fewer, and a moment without room would end it
 
@@ -76,18 +81,22 @@ class Export(Run):
         recipe = options.recipe
         if options.overwrite:
             _clear_other_recipe(out, recipe)
-        with Manifest(out, by_kind=parts_kinds(recipe.name)) as manifest, reading(self._found) as found:
-            if not options.overwrite:
-                refuse_other_recipe(out, recipe)  # another run may have begun and ended since
-            keep_recipe(out, recipe)
+        by_kind = parts_kinds(recipe.name)
+        with Manifest(out, by_kind=by_kind, sync=options.sync) as manifest, reading(self._found) as found:
+            # Another run may have begun and ended since.
+            if not options.overwrite and refuse_other_recipe(out, recipe):
+                told = f"{out / OPTIONS} was lost or damaged: every frame is looked at again"
+                warnings.warn(told, HsrGeoWarning, stacklevel=1)
+                manifest.distrust()
+            keep_recipe(out, recipe, sync=options.sync)
             far = isinstance(options.crew, Cluster)
-            ledger = Ledger(manifest, recipe, overwrite=options.overwrite, stage_all=far and isinstance(out, Path))
+            ledger = Ledger(manifest, recipe, overwrite=options.overwrite, sync=options.sync)
             entries = map(_lent, map(ledger.admit, found)) if far else map(ledger.admit, found)
-            task = partial(work, out=seen_by(options.crew, out), recipe=recipe)
+            task = partial(work, out=seen_by(options.crew, out), recipe=recipe, sync=far and options.sync)
             with closing(_results(entries, task, options.crew, Shared(out, OPTIONS))) as results:
                 in_vain, all_read = 0, True
-                for batch in results:
-                    settled = [outcome for done in batch for outcome in ledger.settle(done)]
+                for batch in _gathered(results, at_once=options.fail_fast or not options.sync):
+                    settled = ledger.settle(*batch)
                     stop = next((n for n, one in enumerate(settled, 1) if one.status == "failed"), None)
                     if options.fail_fast and stop:
                         yield from settled[:stop]
@@ -147,11 +156,11 @@ def _refuse_collisions(files: Listing, options: ExportOptions) -> None:
     for told in names_in_files(files, options.selection):
         times.setdefault(told.product, {})[told.time] = told
     for one, other in combinations(sorted(times), 2):
-        for time in sorted(times[one].keys() & times[other].keys()):
-            path = options.recipe.first_path(times[one][time])
-            if path == options.recipe.first_path(times[other][time]):
+        for moment in sorted(times[one].keys() & times[other].keys()):
+            path = options.recipe.first_path(times[one][moment])
+            if path == options.recipe.first_path(times[other][moment]):
                 raise OptionsError(
-                    f"{one} and {other} of {time:%Y-%m-%d %H:%M} KST would both become {path}: choose one with "
+                    f"{one} and {other} of {moment:%Y-%m-%d %H:%M} KST would both become {path}: choose one with "
                     "--product, or part them in --name, as {product}/{time:%Y%m/%d/%Y%m%d%H%M}"
                 )
 
@@ -188,6 +197,27 @@ def _batches(entries: Iterable[Task | Outcome]) -> Iterator[list[Task | Outcome]
         yield batch
 
 
+def _gathered(results: Iterable[list[Outcome]], *, at_once: bool) -> Iterator[list[Outcome]]:
+    """Yield outcomes, many at a time: the disk is waited for once for all of them; a failure comes at once."""
+    waiting: list[Outcome] = []
+    since = time.monotonic()
+    failure: BaseException | None = None
+    try:
+        for batch in results:
+            waiting += batch
+            failed = any(one.status == "failed" for one in batch)
+            if at_once or failed or len(waiting) >= _GATHERED or time.monotonic() - since > _GATHERED_S:
+                done, waiting = waiting, []
+                yield done
+                since = time.monotonic()
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - raised again: what is done is written down all the same
+        failure = error
+    if waiting:
+        yield waiting
+    if failure is not None:
+        raise failure
+
+
 def _in_vain(out: Place, settled: Iterable[Outcome], before: int) -> int:
     """Return how many frames in a row found no room; none was written in between.
 
@@ -205,19 +235,42 @@ def _in_vain(out: Place, settled: Iterable[Outcome], before: int) -> int:
     return before
 
 
+def _names(out: Place) -> Callable[[Outcome], set[str] | None]:
+    """Return what gives the paths that a frame's outputs have by the recipe of a folder; None where it is lost."""
+    try:
+        recipe = recipe_of(out)
+    except ManifestError:
+        return lambda _outcome: None
+    suffixes = [suffix for name in recipe.formats for suffix in SUFFIXES[name]]
+
+    def names(outcome: Outcome) -> set[str]:
+        told = outcome.told
+        return {recipe.stem(told, cut.region) + suffix for cut in recipe.cuts for suffix in suffixes} if told else set()
+
+    return names
+
+
 def _clear_other_recipe(out: Place, recipe: Recipe) -> None:
     """Remove what a run with another recipe wrote, as its manifest tells; nothing else is touched."""
-    try:
-        refuse_other_recipe(out, recipe)
-    except ManifestError:
+    other = True
+    with suppress(ManifestError):
+        other = refuse_other_recipe(out, recipe)
+    if other:
         with Manifest(out) as manifest:
-            for output in (output for outcome in manifest for output in outcome.outputs):
-                remove_file(out / output.path)
-            for path in (path for folder in manifest.folders for path in leftovers(out / folder)):
+            removal = Removal(out)
+            named = _names(out)
+            for outcome in manifest:
+                names = named(outcome)
+                for output in outcome.outputs:
+                    removal.remove(output, named=names is None or output.path in names)
+            folders = [out / name for name in manifest.folders]
+            for path in leftovers([one for one in folders if not isinstance(one, Path) or lies_below(one, out)]):
                 remove_file(path)
+            removal.tell()
         beside = made_beside(out) if isinstance(out, Path) else ()
         for path in beside:  # they would show the new files with the old colours and places
-            remove_file(path)
+            if lies_below(path, out):
+                remove_file(path)
         remove_file(out / OPTIONS)  # first: a manifest without options is still understood
         for path in manifest_files(out):
             remove_file(path)

@@ -6,28 +6,28 @@ import dataclasses
 import re
 import time
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 from zlib_ng import zlib_ng
 
 from hsrgeo.engine.outcome import Outcome, Output, with_header
 from hsrgeo.engine.recipe import SUFFIXES, Recipe
 from hsrgeo.engine.workers.memory import keep_freed_memory
-from hsrgeo.errors import HsrGeoError, as_value, refused
+from hsrgeo.errors import HsrGeoError, WriteError, as_value, refused
 from hsrgeo.formats.names import FrameName
 from hsrgeo.model.frame import Frame
 from hsrgeo.reading import decode_found
 from hsrgeo.sources.found import Found
 from hsrgeo.sources.remote import Place, RemotePath, is_remote
 from hsrgeo.writers.cog import encode_cog
-from hsrgeo.writers.files import names_in, write_file, write_new
+from hsrgeo.writers.disk import PART, STAGED, flush
+from hsrgeo.writers.files import names_in, remove_file, write_file, write_new
 from hsrgeo.writers.png import encode_png, encode_png_files
-
-STAGED = ".staged"
-"""Suffix of a file that waits until it is decided which of two frames is kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,16 +38,28 @@ class Task:
     stamp: str
     """See `Outcome.stamp`."""
     staged: bool
-    """Whether another frame of the same product and time is there or under way: write beside, the ledger decides."""
+    """Whether the files wait beside their places until the ledger moves them: always on a disk; in a bucket where
+    another frame of the same product and time is there or under way."""
     replace: bool
     """Whether files that are in the way may be replaced."""
 
 
-def work(entries: Sequence[Task | Outcome], out: Place, recipe: Recipe) -> list[Outcome]:
-    """Export the tasks of a batch; outcomes that were known before ride along to whoever collects."""
+def work(entries: Sequence[Task | Outcome], out: Place, recipe: Recipe, *, sync: bool = False) -> list[Outcome]:
+    """Export the tasks of a batch; outcomes that were known before ride along to whoever collects.
+
+    Args:
+        entries: The batch.
+        out: The output folder.
+        recipe: What the outputs are made with.
+        sync: Wait until the files are on disk: where this is another machine than the one that collects.
+    """
     keep_freed_memory()
     ready = _fetched(entries) if any(_is_far(entry) for entry in entries) else entries
-    return [entry if isinstance(entry, Outcome) else export_frame(entry, out, recipe) for entry in ready]
+    done = [entry if isinstance(entry, Outcome) else export_frame(entry, out, recipe) for entry in ready]
+    if sync and isinstance(out, Path):
+        new = [one for one, entry in zip(done, entries, strict=True) if isinstance(entry, Task)]
+        flush([out / staged_beside(output.path, one.label) for one in new for output in one.outputs])
+    return done
 
 
 def export_frame(task: Task, out: Place, recipe: Recipe) -> Outcome:
@@ -63,8 +75,7 @@ def export_frame(task: Task, out: Place, recipe: Recipe) -> Outcome:
         outcome = with_header(outcome, frame)
         told = found.told or FrameName(frame.product, frame.kind, frame.time)
         files = list(files_of(frame, told, recipe))  # all or none: an area that does not fit writes nothing
-        outputs = _all_written(partial(_written, task, outcome.label, out), files, far=isinstance(out, RemotePath))
-        outcome = dataclasses.replace(outcome, outputs=outputs)
+        outcome = dataclasses.replace(outcome, outputs=_all_written(task, outcome.label, out, files))
     except HsrGeoError as error:
         outcome = dataclasses.replace(outcome, status="failed", error=error)
     except OSError as error:
@@ -95,14 +106,17 @@ def staged_beside(path: str, label: str) -> str:
     return f"{folder}{slash}.{name}.{zlib.crc32(label.encode('utf-8', 'surrogateescape')):08x}{STAGED}"
 
 
-def leftovers(folder: Place) -> list[Place]:
-    """Return what killed runs left in a folder of outputs: files half-written, and staged files."""
-    return [folder / name for name in names_in(folder) if _LEFTOVER.fullmatch(name)]
+def leftovers(folders: Collection[Place]) -> set[Place]:
+    """Return what killed runs left in folders of outputs: files half-written, and staged files."""
+    far = any(isinstance(folder, RemotePath) for folder in folders)  # a bucket answers late, but many at a time
+    with ThreadPoolExecutor(_ASKED if far else 1) as threads:
+        listed = zip(folders, threads.map(names_in, folders), strict=True)
+        return {folder / name for folder, names in listed for name in names if _LEFTOVER.fullmatch(name)}
 
 
+_ASKED = 16
 _SUFFIXES = "|".join(re.escape(suffix) for suffixes in SUFFIXES.values() for suffix in suffixes)
-_PART = r"(\.[0-9a-f]{8})?\.part"
-_LEFTOVER = re.compile(rf"\.{{1,2}}[^.].*({_SUFFIXES})({_PART}|\.[0-9a-f]{{8}}\{STAGED}({_PART})?)", re.DOTALL)
+_LEFTOVER = re.compile(rf"\.{{1,2}}[^.].*({_SUFFIXES})({PART}|\.[0-9a-f]{{8}}\{STAGED}({PART})?)", re.DOTALL)
 # ^ the names that `temporary_beside` and `staged_beside` give to outputs
 
 
@@ -125,13 +139,18 @@ def _with_data(entry: Task | Outcome) -> Task | Outcome:
         return entry  # told where the frame is exported
 
 
-def _all_written(
-    write: Callable[[tuple[str, bytes]], Output], files: Sequence[tuple[str, bytes]], *, far: bool
-) -> tuple[Output, ...]:
-    if not far:
-        return tuple(map(write, files))
-    with ThreadPoolExecutor(_UPLOADS) as threads:
-        return tuple(threads.map(write, files))
+def _all_written(task: Task, label: str, out: Place, files: Sequence[tuple[str, bytes]]) -> tuple[Output, ...]:
+    write = partial(_written, task, label, out)
+    try:
+        if not isinstance(out, RemotePath):
+            return tuple(map(write, files))
+        with ThreadPoolExecutor(_UPLOADS) as threads:
+            return tuple(threads.map(write, files))
+    except (WriteError, OSError):
+        for path, _data in files if task.staged else ():  # they would take the room that others need
+            with suppress(WriteError):
+                remove_file(out / staged_beside(path, label))
+        raise
 
 
 _UPLOADS = 8
@@ -142,9 +161,9 @@ def _written(task: Task, label: str, out: Place, file: tuple[str, bytes]) -> Out
     path, data = file
     target = out / path
     if task.staged:
-        write_file(out / staged_beside(path, label), data)
+        write_file(out / staged_beside(path, label), data, sync=False)
     elif task.replace:
-        write_file(target, data)
+        write_file(target, data, sync=False)
     else:
         write_new(target, data)
     return Output(path, len(data), zlib_ng.crc32(data))

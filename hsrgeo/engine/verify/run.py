@@ -291,7 +291,7 @@ def _download(out: RemotePath, folder: Path, output: Output) -> None:
         return  # found to be missing where it is compared
     except OSError as error:
         raise ReadbackError(str(out / output.path), f"cannot be read: {error.strerror or error}") from error
-    write_file(folder / output.path, data)
+    write_file(folder / output.path, data, sync=False)
 
 
 _DOWNLOADS = 8

@@ -25,7 +25,6 @@ from uuid import uuid4
 from hsrgeo.engine.workers.admission import Expected, Shared, admit, expected_of
 from hsrgeo.errors import ClusterError, HsrGeoError, MissingExtraError, OptionsError
 from hsrgeo.sources.found import Found
-from hsrgeo.writers.files import WRITER
 
 Client = Any
 Future = Any
@@ -192,15 +191,11 @@ def _reason(error: BaseException) -> str:
 def work_on_worker(work: Callable[[Batch], Result], batch: Batch, expected: Expected) -> Result:
     """Do a batch, in a worker.
 
-    A worker that was given up may still be writing when another does the same batch. So every go has temporary files
-    of its own; what both move into place has the same bytes.
+    A worker that was given up may still be writing when another does the same batch: temporary files have names of
+    their own, and what both move into place has the same bytes.
     """
     admit(expected)
-    token = WRITER.set(uuid4().hex[:8])
-    try:
-        return work(batch)
-    finally:
-        WRITER.reset(token)
+    return work(batch)
 
 
 class _Run(Generic[Batch, Result]):
