@@ -17,5 +17,5 @@ def test_after_a_power_cut_the_same_command_makes_the_same_files(tmp_path: Path)
 
 def test_without_flushing_a_power_cut_is_found(tmp_path: Path) -> None:
     source = sources(tmp_path / "in", 2)
-    with pytest.raises(AssertionError, match="what exit 0 promised is not on disk"):
+    with pytest.raises(AssertionError, match="exit 0 promised, but not on disk"):
         campaign(source, tmp_path, 1, random.Random(3), Exported(sync=False))  # noqa: S311
