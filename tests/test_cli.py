@@ -93,17 +93,18 @@ def test_help_fits_the_terminal(command: str | None, columns: int) -> None:
     assert (result.exit_code, result.stderr) == (0, "")
     assert max(map(len, result.stdout.splitlines())) <= columns
     assert f"Usage: hsrgeo {command or '[OPTIONS] COMMAND'}" in words(result.stdout)
-    assert "…" not in result.stdout  # nothing is cut
+    assert not any(mark in result.stdout for mark in ("…", "<bool>", "list[", "│"))
+    assert not re.search(r"\w\.\.\.$", result.stdout, re.MULTILINE)  # nothing is cut
     assert run(*([command] if command else []), "-h", columns=columns).stdout == result.stdout
 
 
 def test_paragraphs_of_the_help_are_broken_where_the_terminal_ends() -> None:
     shown = run("accumulate", "--help", columns=80).stdout
-    head = [line.strip() for line in shown.partition("╭")[0].splitlines()]
+    head = [line.strip() for line in shown.partition("Arguments:")[0].splitlines()]
     first = next(number for number, line in enumerate(head) if line.startswith("Each frame adds"))
     after = head.index("", first)
     for line, following in itertools.pairwise(head[first:after]):
-        assert len(f" {line} {following.split()[0]} ") > 80  # the next word had no room
+        assert len(f"  {line} {following.split()[0]}") > 78  # the next word had no room
     assert head[after + 1].startswith("Example: hsrgeo accumulate")
 
 
@@ -135,6 +136,32 @@ def test_nothing_asked_shows_help(args: list[str]) -> None:
     assert words(run(*args).output).startswith(f"Usage: hsrgeo {' '.join(args)}".strip())
 
 
+@pytest.mark.parametrize("command", [(), ("export",), ("gauges", "field")], ids=" ".join)
+def test_help_of_a_command_is_its_help(command: tuple[str, ...]) -> None:
+    assert run("help", *command).stdout.splitlines() == run(*command, "--help").stdout.splitlines()
+
+
+def test_a_shell_completes_commands_and_options() -> None:
+    asked = {"_HSRGEO_COMPLETE": "complete_bash", "COMP_CWORD": "2", "COMP_WORDS": "hsrgeo export --wind"}
+    code = "import sys; sys.argv = ['hsrgeo']; from hsrgeo.__main__ import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, **asked}, capture_output=True, text=True, check=False
+    )
+    assert done.stdout.split() == ["--window"]
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    [("--bbox", "126.7,37.4,127.2,37.7"), ("--bbox=126.7,37.4,127.2,37.7",), ("--bbox", "126.7, 37.4, 127.2, 37.7")],
+    ids=" ".join,
+)
+def test_numbers_may_be_one_text(source: Path, tmp_path: Path, numbers: tuple[str, ...]) -> None:
+    apart = run("export", source, "--bbox", 126.7, 37.4, 127.2, 37.7, "--out", tmp_path / "a", "--format", "png", "-j1")
+    assert apart.exit_code == 0
+    joined = run("export", source, *numbers, "--out", tmp_path / "a", "--format", "png")
+    assert "2 frames: 2 there already" in joined.stderr  # another box would be another run
+
+
 # Wrong usage
 
 
@@ -149,6 +176,15 @@ def test_nothing_asked_shows_help(args: list[str]) -> None:
         (["export", "{in}", "--out", "{out}", "--window", "1", "2", "3"], "Option '--window' requires 4 arguments."),
         (["export", "{in}", "--out", "{out}", "--window", "1", "2", "3", "x"], "Invalid value for '--window'"),
         (["export", "{in}", "--out", "{out}", "--bbox", "1", "2", "3", "x"], "Invalid value for '--bbox'"),
+        (["export", "{in}", "--window", "1", "2", "3", "--out", "{out}"], "Option '--window' requires 4 arguments."),
+        (["export", "{in}", "--out", "{out}", "--bbox=126,37,127"], "Option '--bbox' requires 4 arguments."),
+        (["export", "{in}", "--out", "{out}", "--bbox", "126,37,127,38,39"], "Option '--bbox' requires 4 arguments."),
+        (["export", "{in}", "--out", "--bbox", "126", "37", "127", "38"], "Option '--out' requires an argument."),
+        (
+            ["gauges", "polygons", "{in}/no.csv", "--out", "{out}", "--bbox", "1", "2", "3", "-h"],
+            "requires 4 arguments.",
+        ),
+        (["help", "bogus"], "No such command 'bogus'."),
         (["export", "{in}", "--out", "{out}", "--center", "127"], "Option '--center' requires 2 arguments."),
         (["export", "{in}", "--out", "{out}", "--format", "tif"], "Invalid value for '--format'"),
         (["export", "{in}", "--out", "{out}", "--compress", "lzw"], "Invalid value for '--compress'"),
@@ -776,6 +812,24 @@ def test_a_terminal_gets_a_progress_bar_that_goes_away(source: Path, tmp_path: P
     assert "frames/s" in told
     assert "/s" in told.split("2 frames: 2 written")[0]  # the bar's column of frames a second
     assert "\x1b[2K" in told  # wiped
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no pseudo-terminals there")
+def test_simulate_shows_its_progress_on_a_terminal_and_paths_in_a_pipe(tmp_path: Path) -> None:
+    import pty  # noqa: PLC0415 - not everywhere
+
+    leader, follower = pty.openpty()
+    command = [sys.executable, "-m", "hsrgeo", "simulate", "--start", "20220609", "--frames", "2"]
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "100"}
+    done = subprocess.run(
+        [*command, "--out", str(tmp_path)], stdout=subprocess.PIPE, stderr=follower, check=True, env=environment
+    )
+    os.close(follower)
+    told = os.read(leader, 100_000).decode()
+    os.close(leader)
+    assert len(done.stdout.split()) == 2
+    assert "simulate" in told
+    assert "/2" in told
 
 
 LANGUAGES: Sequence[dict[str, str]] = [

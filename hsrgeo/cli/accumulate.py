@@ -80,7 +80,7 @@ def accumulate(
     window of that length in the whole run, one file a length. Broken frames are told, and the exit status
     is 1.
 
-    [bold]Example:[/bold] hsrgeo accumulate RDR_HSR_202206.tar.gz --period 1d --min-coverage 0.9 --out daily/
+    Example: hsrgeo accumulate RDR_HSR_202206.tar.gz --period 1d --min-coverage 0.9 --out daily/
     """
     with honest_exit():
         from hsrgeo.cli.follow import Follower  # noqa: PLC0415 - commands import what they need when they run

@@ -99,9 +99,9 @@ def cube(
 
     Broken frames do not stop the run: each is told, its time is in the cube's missing_times, and the exit status is 1.
     A run that was stopped goes on when it is started again (a reference is made anew). Needs
-    pip install 'hsrgeo\[cube]'.
+    pip install 'hsrgeo[cube]'.
 
-    [bold]Example:[/bold] hsrgeo cube RDR_HSR_202206.tar.gz --bbox 126.7 37.4 127.2 37.7 --quantity rain --out rain.zarr
+    Example: hsrgeo cube RDR_HSR_202206.tar.gz --bbox 126.7 37.4 127.2 37.7 --quantity rain --out rain.zarr
     """
     with honest_exit(goes_on=True):
         from hsrgeo.cli.cube_report import follow  # noqa: PLC0415 - commands import what they need when they run

@@ -129,7 +129,7 @@ def export(
     Broken frames do not stop the run: each is listed in OUT/manifest.jsonl and the exit status is 1.
     The same command again does only what is missing.
 
-    [bold]Example:[/bold] hsrgeo export RDR_HSR_202206.tar.gz --bbox 126.7 37.4 127.2 37.7 --out seoul/
+    Example: hsrgeo export RDR_HSR_202206.tar.gz --bbox 126.7 37.4 127.2 37.7 --out seoul/
     """
     with honest_exit(goes_on=True):
         from hsrgeo.cli.report import Report  # noqa: PLC0415 - commands import what they need when they run

@@ -98,7 +98,9 @@ Registration = Annotated[
 Bbox = Annotated[
     tuple[float, float, float, float] | None,
     typer.Option(
-        metavar="W S E N", help="Degrees; the smallest window of whole cells that covers it.", rich_help_panel=AREA
+        metavar="W S E N",
+        help="Degrees, also as W,S,E,N; the smallest window of whole cells that covers it.",
+        rich_help_panel=AREA,
     ),
 ]
 Window = Annotated[

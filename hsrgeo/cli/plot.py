@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hsrgeo.cli.commands import Command, Commands
 from hsrgeo.cli.common import answer, honest_exit, say, time_option
 
 if TYPE_CHECKING:  # names in signatures of helpers only: Typer reads those of commands
@@ -12,12 +13,14 @@ if TYPE_CHECKING:  # names in signatures of helpers only: Typer reads those of c
 
 plot = typer.Typer(
     name="plot",
+    cls=Commands,
+    rich_markup_mode=None,
     no_args_is_help=True,
-    help="Draw a series as hyetographs, or a sum as a map: PNG or SVG. Needs the extra: pip install 'hsrgeo\\[plot]'.",
+    help="Draw a series as hyetographs, or a sum as a map: PNG or SVG. Needs the extra: pip install 'hsrgeo[plot]'.",
 )
 
 
-@plot.command(no_args_is_help=True)
+@plot.command(cls=Command, no_args_is_help=True)
 def series(
     table: Annotated[Path, typer.Argument(metavar="TABLE", help="What hsrgeo series wrote: .csv or .parquet.")],
     out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="The picture: .png or .svg.")],
@@ -40,7 +43,7 @@ def series(
 
     A gap is grey and hatched, never drawn as zero; a place that was observed in part is shaded. Times are KST.
 
-    [bold]Example:[/bold] hsrgeo plot series rain.csv --name 강남 --out rain.png
+    Example: hsrgeo plot series rain.csv --name 강남 --out rain.png
     """
     with honest_exit():
         from hsrgeo.engine.plot import (  # noqa: PLC0415 - commands import what they need when they run
@@ -78,7 +81,7 @@ def sum_(
 
     What is not known is grey. KMA has no table of depths: the colours are KMA's for mm/h, the bounds are told beside.
 
-    [bold]Example:[/bold] hsrgeo plot sum daily/202206/09/rain_1d_202206090000.tif --out day.png
+    Example: hsrgeo plot sum daily/202206/09/rain_1d_202206090000.tif --out day.png
     """
     with honest_exit():
         from hsrgeo.engine.plot import (  # noqa: PLC0415 - commands import what they need when they run

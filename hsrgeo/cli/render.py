@@ -81,9 +81,9 @@ def render(
 ) -> None:
     r"""Draw frames as a map with coast, legend and time: one as PNG, many as GIF, WebP or MP4.
 
-    Needs the extra: pip install 'hsrgeo\[render]'. A time without a sound frame is shown as no data, never left out.
+    Needs the extra: pip install 'hsrgeo[render]'. A time without a sound frame is shown as no data, never left out.
 
-    [bold]Example:[/bold] hsrgeo render RDR_HSR_202206.tar.gz --start 2022-06-09 --end 2022-06-10 --out day.mp4
+    Example: hsrgeo render RDR_HSR_202206.tar.gz --start 2022-06-09 --end 2022-06-10 --out day.mp4
     """
     with honest_exit():
         from hsrgeo.engine.render import RenderOptions  # noqa: PLC0415 - commands import what they need when they run

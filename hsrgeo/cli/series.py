@@ -41,7 +41,7 @@ def series(
     polygons: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="GeoJSON, .gpkg or .shp; any CRS; needs hsrgeo\\[series].", rich_help_panel=_PLACES
+            metavar="FILE", help="GeoJSON, .gpkg or .shp; any CRS; needs hsrgeo[series].", rich_help_panel=_PLACES
         ),
     ] = None,
     name_field: Annotated[
@@ -104,7 +104,7 @@ def series(
     mm/h by exact area. Broken frames are told, and the exit status is 1. An OUT or a cube of reflectivity gives the
     same numbers as its frames; one of rain holds it in steps of 0.01 mm/h.
 
-    [bold]Example:[/bold] hsrgeo series RDR_HSR_202206.tar.gz --polygons basins.geojson --out rain.csv
+    Example: hsrgeo series RDR_HSR_202206.tar.gz --polygons basins.geojson --out rain.csv
     """
     with honest_exit():
         from hsrgeo.cli.follow import Follower  # noqa: PLC0415 - commands import what they need when they run

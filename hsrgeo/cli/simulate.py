@@ -1,5 +1,6 @@
 """`hsrgeo simulate`."""
 
+import sys
 from enum import StrEnum
 from typing import Annotated
 
@@ -33,19 +34,35 @@ def simulate(
     For examples, tests and trials where no real frames are at hand.
     """
     with honest_exit():
-        from hsrgeo.engine.simulate import write_simulation  # noqa: PLC0415 - only where it runs
+        from rich.console import Console  # noqa: PLC0415 - only where it runs
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn  # noqa: PLC0415
+
+        from hsrgeo.engine.simulate import write_simulation  # noqa: PLC0415
         from hsrgeo.sources.remote import local  # noqa: PLC0415
 
         time = time_option(start)
         assert time is not None  # noqa: S101 - the option is required
         folder = local(out, "hsrgeo simulate")
-        for path in write_simulation(
-            folder,
-            start=time,
-            frames=frames,
-            seed=seed,
-            rain=rain.value,
-            archive=archive,
-            grid_name=grid,
-        ):
-            answer(str(path))
+        console = Console(stderr=True)
+        with Progress(
+            "simulate",
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(compact=True),
+            console=console,
+            transient=True,
+            redirect_stdout=sys.stdout.isatty(),  # a pipe gets the paths, a terminal has them above the bar
+            disable=not console.is_terminal,
+        ) as progress:
+            bar = progress.add_task("simulate", total=frames)
+            for path in write_simulation(
+                folder,
+                start=time,
+                frames=frames,
+                seed=seed,
+                rain=rain.value,
+                archive=archive,
+                grid_name=grid,
+                on_frame=lambda: progress.advance(bar),
+            ):
+                answer(str(path))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tarfile
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
 from itertools import groupby
 from pathlib import Path
@@ -38,6 +38,7 @@ def write_simulation(  # noqa: PLR0913 - the options of `hsrgeo simulate`, each 
     product: str = "HSR",
     kind: str = "PUB",
     grid_name: str = MAIN_GRID,
+    on_frame: Callable[[], object] | None = None,
 ) -> Iterator[Path]:
     """Write synthetic frames; iterate the result to make it happen.
 
@@ -56,6 +57,7 @@ def write_simulation(  # noqa: PLR0913 - the options of `hsrgeo simulate`, each 
         product: HSR, CPP, PPI or CMX.
         kind: PUB, EXT, KMA or QCD.
         grid_name: A name from `hsrgeo.grids`.
+        on_frame: Called after each frame: an archive of a month is one path.
 
     Returns:
         An iterator over the paths written, each as soon as it is whole.
@@ -75,13 +77,21 @@ def write_simulation(  # noqa: PLR0913 - the options of `hsrgeo simulate`, each 
     scene = Scene(seed=seed, rain=cast("Rain", rain), grid=grids()[grid_name], product=product)  # Scene checks words
     _check_times(start, frames, step)
     prefix = f"RDR_CMP_{product}_{kind}"
-    named = ((f"{prefix}_{time:%Y%m%d%H%M}.bin.gz", time) for time in _times(start, frames, step))
+    named: Named = ((f"{prefix}_{time:%Y%m%d%H%M}.bin.gz", time) for time in _times(start, frames, step))
+    if on_frame is not None:
+        named = _told(named, on_frame)
     folder = local(out, "hsrgeo simulate")
     return _write_archives(folder, named, scene) if archive else _write_files(folder, named, scene)
 
 
 Named = Iterable[tuple[str, datetime]]
 """File names of frames with their times in KST."""
+
+
+def _told(named: Named, on_frame: Callable[[], object]) -> Named:
+    for one in named:
+        yield one
+        on_frame()
 
 
 def _write_files(out: Path, named: Named, scene: Scene) -> Iterator[Path]:

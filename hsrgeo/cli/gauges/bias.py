@@ -85,7 +85,7 @@ def bias(
     are told before and after, and with each gauge left out of the factor that it is judged by. No period with a factor
     is exit status 1.
 
-    [bold]Example:[/bold] hsrgeo gauges bias readings.csv --radar radar-at-gauges.csv --step 1h --out bias.csv
+    Example: hsrgeo gauges bias readings.csv --radar radar-at-gauges.csv --step 1h --out bias.csv
     """
     with honest_exit():
         from hsrgeo.engine.gauges.bias import gauge_bias  # noqa: PLC0415 - commands import what they need

@@ -138,7 +138,7 @@ def field(
     of its error. Missing and bad readings are counted and never filled; estimates below zero become 0 and are counted.
     A period with too few gauges has no file, and the exit status is 1.
 
-    [bold]Example:[/bold] hsrgeo gauges field readings.csv --gauges gauges.csv --step 1h --method kriging --out fields/
+    Example: hsrgeo gauges field readings.csv --gauges gauges.csv --step 1h --method kriging --out fields/
     """
     with honest_exit():
         from hsrgeo.engine.gauges.field import gauge_fields  # noqa: PLC0415 - commands import what they need

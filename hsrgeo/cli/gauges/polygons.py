@@ -22,7 +22,7 @@ def polygons(
 ) -> None:
     """Write the Thiessen polygon of every gauge, with its area, for a GIS or for hsrgeo series --polygons.
 
-    [bold]Example:[/bold] hsrgeo gauges polygons gauges.csv --bbox 126 34 130 38.6 --out thiessen.geojson
+    Example: hsrgeo gauges polygons gauges.csv --bbox 126 34 130 38.6 --out thiessen.geojson
     """
     with honest_exit():
         from hsrgeo.engine.gauges.polygons import thiessen_polygons  # noqa: PLC0415 - commands import what they need

@@ -1,0 +1,109 @@
+"""How commands read their arguments and show their help, where Typer's own way would not do."""
+
+import re
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from typer.core import TyperCommand, TyperGroup
+
+from hsrgeo.model.texts import printable
+
+_FIRST = ("Arguments", "Options")
+_TYPE = re.compile(r"<(?:list\[)?(.*?)]?>")  # how Typer shows choices
+
+
+class Command(TyperCommand):
+    """A command: several numbers may also be one text (``W,S,E,N``), and no option takes the next one as its value."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401 - Typer's own Click has no public types
+        """Parse arguments, as Typer does, once the numbers of each option are apart."""
+        return super().parse_args(ctx, args if ctx.resilient_parsing else list(self._apart(ctx, args)))
+
+    def _apart(self, ctx: Any, args: list[str]) -> Iterator[str]:  # noqa: ANN401
+        options = {name: param for param in self.get_params(ctx) for name in param.opts if name.startswith("-")}
+        rest = deque(args)
+        while rest:
+            arg = rest.popleft()
+            name, equals, attached = arg.partition("=")
+            option = options.get(name)
+            if arg == "--" or option is None or getattr(option, "is_flag", False):
+                yield arg
+                if arg == "--":
+                    yield from rest
+                    return
+                continue
+            if equals:
+                rest.appendleft(attached)
+            parts = rest[0].split(",") if rest and option.nargs > 1 else []
+            if len(parts) > 1:
+                rest.popleft()
+                values = [part.strip() for part in parts if part.strip()]
+            else:
+                values = [rest.popleft() for _ in range(min(option.nargs, len(rest)))]
+            swallowed = (value.partition("=")[0] in options for value in (values[1:] if equals else values))
+            if len(values) != option.nargs or any(swallowed):
+                some = "an argument" if option.nargs == 1 else f"{option.nargs} arguments"
+                ctx.fail(f"Option '{name}' requires {some}.")
+            if equals and option.nargs == 1:
+                yield arg
+            else:
+                yield name
+                yield from values
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:  # noqa: ANN401
+        """Write the options, by what they are for: `rich_help_panel` has it."""
+        sections: dict[str, list[tuple[str, str]]] = {title: [] for title in _FIRST}
+        for param in self.get_params(ctx):
+            if (row := param.get_help_record(ctx)) is not None:
+                is_argument = param.param_type_name == "argument"
+                title = getattr(param, "rich_help_panel", None) or _FIRST[0 if is_argument else 1]
+                name = row[0].partition(" <")[0] if is_argument else _TYPE.sub(r"\1", row[0])
+                sections.setdefault(title, []).append((name, row[1]))
+        _write(formatter, sections)
+
+
+class Commands(TyperGroup):
+    """Commands, listed by what they are for.
+
+    What a wrong argument says is made harmless: a shell's ``*`` gives names of files, which may begin as options.
+    """
+
+    def make_context(self, *args: Any, **extra: Any) -> Any:  # noqa: ANN401 - as Typer has it
+        """Parse arguments."""
+        with _harmless_usage():
+            return super().make_context(*args, **extra)
+
+    def invoke(self, *args: Any) -> Any:  # noqa: ANN401 - as Typer has it
+        """Run the command that was named."""
+        with _harmless_usage():
+            return super().invoke(*args)
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ANN401
+        """Write the commands, each with the whole first paragraph of its help."""
+        sections: dict[str, list[tuple[str, str]]] = {}
+        for name in self.list_commands(ctx):
+            command = self.get_command(ctx, name)
+            if command is not None and not command.hidden:
+                first = " ".join((command.help or "").partition("\n\n")[0].split())
+                title = getattr(command, "rich_help_panel", None)
+                sections.setdefault(title if isinstance(title, str) else "Commands", []).append((name, first))
+        _write(formatter, sections)
+
+
+def _write(formatter: Any, sections: dict[str, list[tuple[str, str]]]) -> None:  # noqa: ANN401
+    for title, rows in sections.items():
+        if rows:
+            with formatter.section(title):
+                formatter.write_dl(rows)
+
+
+@contextmanager
+def _harmless_usage() -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        if hasattr(error, "format_message") and hasattr(error, "message"):  # Click's own errors
+            error.message = printable(error.message)
+        raise
