@@ -22,6 +22,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hsrgeo.engine.export.manifest import MANIFEST, OPTIONS, Manifest, keep_recipe, kept_recipe, refuse_other_recipe
+from hsrgeo.engine.export.offsets import Offsets
 from hsrgeo.engine.options import ExportOptions
 from hsrgeo.engine.outcome import Outcome, Output, Status, from_json, to_json
 from hsrgeo.engine.regions import Region
@@ -571,3 +572,23 @@ def test_a_killed_run_holds_nothing(tmp_path: Path) -> None:
         other.wait()
     with Manifest(tmp_path):
         pass
+
+
+def test_offsets_are_a_mapping_whether_packed_or_not() -> None:
+    rng, known = random.Random(3), dict[int, int]()  # noqa: S311
+    offsets = Offsets()
+    with patch("hsrgeo.engine.export.offsets._PACKED_AT", 7):
+        for offset in range(300):
+            key = rng.choice([-(1 << 63), -2, 0, 1, (1 << 63) - 1, *range(40, 60)])
+            if offset % 5 == 4:
+                offsets.discard(key)
+                known.pop(key, None)
+            else:
+                offsets[key] = known[key] = offset
+            assert offsets.get(key) == known.get(key)
+            if offset % 50 == 0:
+                assert sorted(offsets.values()) == sorted(known.values())
+                assert len(offsets) == len(known)
+    assert {key: offsets.get(key) for key in range(-2, 70) if offsets.get(key) is not None} == {
+        key: offset for key, offset in known.items() if -2 <= key < 70
+    }

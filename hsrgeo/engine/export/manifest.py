@@ -1,7 +1,7 @@
 """OUT/manifest.jsonl: one line a frame, appended while the run goes, so that it survives `kill -9`.
 
 While a run goes on, a later line about a frame replaces an earlier one. At its end the file is put in order once: one
-line a frame, by time. Only offsets are kept in memory, not lines: some 300 bytes a frame.
+line a frame, by time. Only offsets are kept in memory, not lines: some 50 bytes a frame.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from typing import Any, BinaryIO, Self
 
 from hsrgeo import __version__
 from hsrgeo.engine.export.journal import MANIFEST, OPTIONS, has_lines, journal
+from hsrgeo.engine.export.offsets import Offsets
 from hsrgeo.engine.outcome import Key, Outcome, from_json, key_of, to_json
 from hsrgeo.engine.recipe import KEYS, Recipe, recipe_from_json
 from hsrgeo.errors import HsrGeoWarning, ManifestError, in_the_way, refused
@@ -57,9 +58,7 @@ class Manifest:
         self._latest: tuple[int, Outcome] | None = None  # the line read last, with its offset: asked for again at once
         self._in_order = False
         self._last_order: tuple[float, str, str] | None = None
-        self._frames: dict[int, int] = {}
-        self._kept: dict[int, int] = {}
-        self._paths: dict[int, int] = {}
+        self._frames, self._kept, self._paths = Offsets(), Offsets(), Offsets()
         # ^ hash of a frame's label, of a product and time, of its first output's path -> offset of the line
         with ExitStack() as stack:  # closes the file where it cannot be loaded
             try:
@@ -111,7 +110,7 @@ class Manifest:
 
     def is_new(self, outcome: Outcome) -> bool:
         """Tell whether the latest word on a frame was written by this run."""
-        return self._frames.get(hash(outcome.label), 0) >= self._old_bytes
+        return (self._frames.get(hash(outcome.label)) or 0) >= self._old_bytes
 
     def append(self, *outcomes: Outcome) -> None:
         """Add lines in one write.
@@ -144,11 +143,11 @@ class Manifest:
 
     def release(self, key: Key) -> None:
         """Forget which frame stands for a product and time, for it is about to be written again."""
-        self._kept.pop(hash(key), None)
+        self._kept.discard(hash(key))
 
     def forget(self, outcome: Outcome) -> None:
         """Leave a line out when the file is put in order: what it tells is no longer so."""
-        self._frames.pop(hash(outcome.label), None)
+        self._frames.discard(hash(outcome.label))
         self._in_order = False
 
     @property
@@ -185,9 +184,7 @@ class Manifest:
         self._file.close()
         self._journal.rewritten()
         self._file = self._path.open("a+b", buffering=0)
-        self._frames.clear()
-        self._kept.clear()
-        self._paths.clear()
+        self._frames, self._kept, self._paths = Offsets(), Offsets(), Offsets()
         self._load()
 
     def _lines_in_order(self) -> Iterator[bytes]:
