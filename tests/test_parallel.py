@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import multiprocessing
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -12,6 +13,8 @@ import threading
 import time
 import warnings
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -220,6 +223,45 @@ def test_an_interrupt_while_the_workers_start_is_not_lost(monkeypatch: pytest.Mo
         list(run_parallel(slowly, range(100), 2))
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+
+
+class Threads(ThreadPoolExecutor):
+    """Stands for loky's pool, without the half second that processes take to start."""
+
+    def __init__(self, workers: int, **_more: object) -> None:
+        super().__init__(workers)
+        self._executor_manager_thread = threading.main_thread()
+
+    def shutdown(self, wait: bool = True, kill_workers: bool = False) -> None:  # type: ignore[override] # noqa: ARG002, FBT001, FBT002
+        super().shutdown(wait=wait, cancel_futures=True)
+
+
+@pytest.mark.usefixtures("hears_interrupts")
+def test_an_interrupt_at_any_moment_leaves_nothing_locked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hsrgeo.engine.workers.parallel.ProcessPoolExecutor", Threads)
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        handler = signal.getsignal(signal.SIGINT)
+        assert callable(handler)
+        handler(number, frame)
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    chance, heard = random.Random(1), 0  # noqa: S311
+    try:
+        for _ in range(500):
+            run = run_parallel(abs, itertools.count(), 2)
+            next(run)
+            signal.setitimer(signal.ITIMER_REAL, chance.uniform(1e-5, 3e-3))
+            try:
+                for _result in run:
+                    pass
+            except KeyboardInterrupt:
+                heard += 1
+            run.close()
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert heard == 500
 
 
 def test_workers_leave_interrupts_to_the_parent() -> None:

@@ -11,11 +11,12 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, wait
+from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from functools import cache
 from itertools import islice
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from typing import Any, Generic, TypeVar
 from weakref import WeakSet
 
@@ -142,8 +143,11 @@ class _Pool(Generic[Batch, Result]):
         self._work, self._home, self._crew = work, os.getpid(), Crew()
         self._pool: ProcessPoolExecutor | None = None
         self._waiting: dict[Future[Result], Batch] = {}
+        # An interrupt inside `concurrent.futures.wait` can leave a future locked, for which loky's thread then waits
+        # for ever; a queue of C has no such moment.
+        self._done: SimpleQueue[Future[Result]] = SimpleQueue()
         try:
-            with safely(), _interrupts_held():
+            with safely(), _interrupts_held(), _interrupts_blocked():
                 self._pool = ProcessPoolExecutor(workers, context=self._crew, initializer=_begin_worker, env=alone)
                 for batch in first:
                     self._submit(batch)
@@ -153,7 +157,9 @@ class _Pool(Generic[Batch, Result]):
 
     def _submit(self, batch: Batch) -> None:
         if self._pool:
-            self._waiting[self._pool.submit(self._work, batch)] = batch
+            future = self._pool.submit(self._work, batch)
+            self._waiting[future] = batch
+            future.add_done_callback(self._done.put)
 
     def results(self, feed: Iterator[Batch], left: list[Batch]) -> Generator[Result]:
         """Yield results, as long as there are workers.
@@ -168,18 +174,20 @@ class _Pool(Generic[Batch, Result]):
         over = False
         try:
             while self._waiting:
-                done, _rest = wait(self._waiting, timeout=_LOOK_S, return_when=FIRST_COMPLETED)
-                for future in done:
-                    result = future.result()
-                    del self._waiting[future]
-                    left += islice(feed, 1)
-                    with suppress(BrokenProcessPool):  # what waits has the same error, in a moment
-                        while left:
-                            self._submit(left[0])
-                            left.pop(0)
-                    yield result
-                if not (done or self._is_managed()):
-                    raise BrokenProcessPool("can't start new thread")  # noqa: TRY301 - which ended loky's own
+                try:
+                    future = self._done.get(timeout=_LOOK_S)
+                except Empty:
+                    if not self._is_managed():
+                        raise BrokenProcessPool("can't start new thread") from None  # which ended loky's own
+                    continue
+                result = future.result()
+                del self._waiting[future]
+                left += islice(feed, 1)
+                with suppress(BrokenProcessPool), _interrupts_held():  # what waits has the same error, in a moment
+                    while left:
+                        self._submit(left[0])
+                        left.pop(0)
+                yield result
             over = True
         except BrokenProcessPool as error:
             reason: str | None = _last_line(str(error.__cause__ or error))
@@ -322,16 +330,12 @@ def _quietly() -> Iterator[None]:
 
 @contextmanager
 def _interrupts_held() -> Iterator[None]:
-    """Hold Ctrl-C back while workers are started, and from the workers for good: it is this process that ends them.
-
-    A worker that is interrupted while it starts prints a traceback; so does loky, interrupted while it starts one.
-    """
+    """Hold Ctrl-C back while loky holds locks: interrupted while it starts workers it also prints a traceback."""
     held: list[int] = []
     in_main = threading.current_thread() is threading.main_thread()
     handler = signal.signal(signal.SIGINT, lambda number, _frame: held.append(number)) if in_main else None
     try:
-        with _interrupts_blocked():
-            yield
+        yield
     finally:
         if in_main:
             signal.signal(signal.SIGINT, handler)
@@ -341,6 +345,7 @@ def _interrupts_held() -> Iterator[None]:
 
 @contextmanager
 def _interrupts_blocked() -> Iterator[None]:
+    """Keep Ctrl-C from the workers for good: it is this process that ends them."""
     # Processes that are started inherit what is blocked, but not a handler.
     if not hasattr(signal, "pthread_sigmask"):
         yield
