@@ -10,7 +10,7 @@ from hsrgeo.cli.left_out import tell_left_out
 
 
 def qgis(
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder of an export, with COGs in it.")],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder of an export, sums or gauge fields.")],
     zr: Annotated[
         tuple[float, float] | None,
         typer.Option(

@@ -19,7 +19,7 @@ class ItemsChoice(StrEnum):
 
 
 def stac(
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder of an export, with COGs in it.")],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder of an export, sums or gauge fields.")],
     items: Annotated[
         ItemsChoice,
         typer.Option(help="A JSON file for each frame, or one GeoParquet file; auto: JSON up to 500."),

@@ -12,7 +12,10 @@ from hsrgeo.cli.left_out import tell_left_out
 
 def vrt(
     sources: Annotated[
-        list[str], typer.Argument(metavar="OUT | SOURCE", help="Folder of an export; with --raw frames and folders.")
+        list[str],
+        typer.Argument(
+            metavar="OUT | SOURCE", help="Folder of an export, sums or fields; with --raw frames and folders."
+        ),
     ],
     region: Annotated[str | None, typer.Option(metavar="NAME", help="Only this region of the export.")] = None,
     zr: Annotated[

@@ -27,10 +27,10 @@ class Project:
 
 
 def write_project(out: str | Path, *, law: Law | None = None, overwrite: bool = False) -> Path:
-    """Write ``OUT/hsrgeo.qgz``: every COG of an export as a layer with its time, coloured in KMA's classes.
+    """Write ``OUT/hsrgeo.qgz``: every COG as a layer with its time, coloured in KMA's classes.
 
     Args:
-        out: The output folder, with its ``manifest.jsonl`` and ``options.json``.
+        out: The output folder of an export, sums or fields.
         law: By which reflectivity has the classes of rain; None is KMA's own table of dBZ.
         overwrite: Replace a project that was saved from QGIS, or is none of hsrgeo's.
 
@@ -72,7 +72,7 @@ def _refuse_others(path: Path) -> None:
 
 def _series(stack: Stack, held: Stacks, law: Law | None) -> Series:
     seen = stack.glance
-    return Series(_groups(stack, held), seen.wkt, seen.bounds, _pipe(stack, law), stack.frames)
+    return Series(_groups(stack, held), seen.wkt, seen.bounds, _pipe(stack, law), stack.frames, stack.length)
 
 
 def _groups(stack: Stack, held: Stacks) -> tuple[str, ...]:
@@ -82,9 +82,9 @@ def _groups(stack: Stack, held: Stacks) -> tuple[str, ...]:
 
 def _pipe(stack: Stack, law: Law | None) -> str:
     try:
-        return raster_pipe(stack.quantity, law)
+        return raster_pipe(stack.quantity, law, stack.times)
     except OptionsError:
-        if stack.quantity.name == "reflectivity" or stack.quantity.unit == "mm/h":
+        if stack.quantity.name == "reflectivity" or stack.quantity.unit in ("mm/h", "mm"):
             raise  # it has classes, and the law leaves none to draw
         return grey_pipe(stack.quantity, stack.limits)
 

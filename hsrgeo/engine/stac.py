@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from hsrgeo.engine.export.beside import ITEMS, OWN_ITEM, PARQUET
-from hsrgeo.engine.export.manifest import Manifest
+from hsrgeo.engine.export.manifest import MANIFEST, Manifest
 from hsrgeo.engine.written.stacks import Stack, Stacks, stacks_of
 from hsrgeo.errors import OptionsError, ReadbackError, refused
 from hsrgeo.gis import legend, styles
@@ -26,13 +26,14 @@ from hsrgeo.gis.stac import (
     Shot,
     Summary,
     collection,
+    end_of,
     href,
     item,
     item_id,
     slugs,
 )
 from hsrgeo.gis.stac_parquet import items_parquet, need_pyarrow
-from hsrgeo.model.quantity import Quantity
+from hsrgeo.model.times import FRAME_STEP
 from hsrgeo.products.rain import Law
 from hsrgeo.sources.catalogs import COLLECTION
 from hsrgeo.sources.remote import local
@@ -71,14 +72,14 @@ class Catalog:
 
 
 def write_catalog(out: str | Path, *, items: Form = "auto", name: str | None = None, law: Law | None = None) -> Path:
-    """Write ``OUT/collection.json``, a STAC catalogue of every COG of an export, with its items beside it.
+    """Write ``OUT/collection.json``, a STAC catalogue of every COG of a folder, with its items beside it.
 
     Up to 500 items are files, ``OUT/items/HSR-20220609T0215Z.json``; more are rows of ``OUT/items.parquet``. Styles for
     QGIS and GeoServer and a legend lie beside it. Every href is relative: move OUT as a whole. The same folder gives
     the same bytes, and writing again takes away the items of what is no longer there.
 
     Args:
-        out: The output folder, with its ``manifest.jsonl`` and ``options.json``.
+        out: The output folder of an export, sums or fields.
         items: ``json``, ``parquet``, or ``auto`` for what goes with their number.
         name: Id of the collection; None is one of product and quantity, such as ``kma-hsr-reflectivity``.
         law: By which reflectivity has the classes of rain in the styles; None is KMA's own table of dBZ.
@@ -110,7 +111,7 @@ def make_catalog(out: Path, *, items: Form = "auto", name: str | None = None, la
 
 def _written(out: Path, held: Stacks, form: Form, name: str | None, law: Law | None) -> Catalog:
     catalogue = name or _id(held)
-    assets = _write_styles(out, [stack.quantity for stack in held.stacks], law)
+    assets = _write_styles(out, held.stacks, law)
     gathered = _Gathered(out, held)
     written: set[str] = set()
     links: list[Json] = []
@@ -137,9 +138,10 @@ def _written(out: Path, held: Stacks, form: Form, name: str | None, law: Law | N
 
 
 def _id(held: Stacks) -> str:
-    words = [*dict.fromkeys(stack.product for stack in held.stacks)]
+    kma = ["kma"] if any(stack.glance.tags.get("PRODUCT") for stack in held.stacks) else []
+    words = [*kma, *dict.fromkeys(stack.product for stack in held.stacks)]
     words += [*dict.fromkeys(stack.quantity.name for stack in held.stacks)]
-    return "-".join(re.sub(r"\W+", "-", word.lower()) for word in ("kma", *words))
+    return "-".join(re.sub(r"\W+", "-", word.lower()) for word in words)
 
 
 def _json(content: Json, indent: int | None = None) -> bytes:
@@ -167,20 +169,23 @@ def _sweep(out: Path, written: set[str], *, parquet: bool) -> None:
         raise refused(str(out / ITEMS), error, "cleared of old items") from error
 
 
-def _write_styles(out: Path, quantities: Sequence[Quantity], law: Law | None) -> dict[str, Json]:
+def _write_styles(out: Path, stacks: Sequence[Stack], law: Law | None) -> dict[str, Json]:
     """Write styles and legends of the quantities that have classes, and return their assets."""
     assets: dict[str, Json] = {}
-    for quantity in {quantity.name: quantity for quantity in quantities if quantity.name in CLASSED}.values():
-        name = quantity.name
+    for stack in stacks:
+        quantity, times = stack.quantity, stack.times
+        name = quantity.name if times == 1 else f"{quantity.name}-x{times}"
+        if quantity.name not in CLASSED or f"legend-{name}" in assets:
+            continue
         files = {
-            f"style-{name}.qml": ("QGIS style", "application/xml", "style", styles.qml(quantity, law)),
+            f"style-{name}.qml": ("QGIS style", "application/xml", "style", styles.qml(quantity, law, times)),
             f"style-{name}.sld": (
                 "Style for GeoServer",
                 "application/vnd.ogc.sld+xml",
                 "style",
-                styles.sld(quantity, law),
+                styles.sld(quantity, law, times),
             ),
-            f"legend-{name}.svg": ("Legend", "image/svg+xml", "legend", legend.svg(quantity, law)),
+            f"legend-{name}.svg": ("Legend", "image/svg+xml", "legend", legend.svg(quantity, law, times=times)),
         }
         for path, (title, kind, role, text) in files.items():
             data = text.encode()
@@ -211,6 +216,8 @@ class _Gathered:
     values: set[str] = field(default_factory=set)
     span: list[datetime] = field(default_factory=list)
     """First and last time."""
+    ends: list[datetime] = field(default_factory=list)
+    """Latest second that any stands for."""
 
     def shots(self) -> Iterator[Shot]:
         """Yield every frame, by time, then by region as it was asked for."""
@@ -236,6 +243,7 @@ class _Gathered:
                 stack.glance,
                 tags,
                 files,
+                FRAME_STEP if stack.length is None else stack.length,
             )
             self._note(number, shot)
             yield shot
@@ -243,7 +251,9 @@ class _Gathered:
     def summary(self, name: str) -> Summary:
         """Return what a collection says of the frames that were yielded."""
         shots = tuple(self.kinds[number] for number in sorted(self.kinds))
-        return Summary(name, self.span[0], self.span[1], shots, frozenset(self.synthetic), frozenset(self.values))
+        return Summary(
+            name, self.span[0], self.span[1], self.ends[0], shots, frozenset(self.synthetic), frozenset(self.values)
+        )
 
     def _note(self, number: int, shot: Shot) -> None:
         self.ids.append(shot.id)
@@ -251,14 +261,15 @@ class _Gathered:
         self.synthetic.add(shot.tags.get("SYNTHETIC") == "yes")
         self.values.add(shot.tags.get("VALUES", ""))
         self.span = [self.span[0] if self.span else shot.time, shot.time]
+        self.ends = [max(*self.ends, end_of(shot))] if self.ends else [end_of(shot)]
 
-    def _files(self, cog: str, listed: dict[str, tuple[int, int]]) -> dict[str, File]:
+    def _files(self, cog: str, listed: dict[str, tuple[int, int]] | None) -> dict[str, File]:
         """Return the files of a frame: of those that the manifest lists, the ones that are there."""
         stem = cog.removesuffix(".tif")
         files = {}
         for suffix in ASSETS:
             path = stem + suffix
-            if path not in listed:
+            if path not in listed if listed is not None else suffix != ".tif":
                 continue
             try:
                 size = (self.out / path).stat().st_size
@@ -267,7 +278,7 @@ class _Gathered:
                     raise ReadbackError(path, f"cannot be read: {error.strerror or error}") from error
                 self.lacking.append(path)
                 continue
-            written, crc32 = listed[path]
+            written, crc32 = (listed or {}).get(path, (-1, 0))
             files[suffix] = File(path, size, crc32 if size == written else None)  # edited since: the sum is of before
         return files
 
@@ -277,8 +288,10 @@ def _place(stack: Stack) -> Place:
     return place_of(seen.wkt, seen.transform, seen.width, seen.height)
 
 
-def _listed(out: Path) -> dict[str, tuple[int, int]]:
-    """Return size and CRC-32 of every file that the manifest lists, by path below OUT."""
+def _listed(out: Path) -> dict[str, tuple[int, int]] | None:
+    """Return size and CRC-32 of every file that the manifest lists, by path below OUT; none of a folder of sums."""
+    if not (out / MANIFEST).is_file():
+        return None
     with Manifest(out, read_only=True) as manifest:
         return {
             output.path: (output.bytes, output.crc32)

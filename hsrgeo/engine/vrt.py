@@ -37,7 +37,7 @@ class Stacked:
 
 
 def write_stacks(out: str | Path, *, region: str | None = None, law: Law | None = None) -> list[Path]:
-    """Write ``OUT/[REGION/]stack.vrt``: the COGs of an export as the bands of one file, in order of time.
+    """Write ``OUT/[REGION/]stack.vrt``: the COGs of an export, sums or fields as the bands of one file.
 
     A style for QGIS lies beside it, ``stack.qml``, where the quantity has colour classes.
 
@@ -69,7 +69,7 @@ def make_stacks(out: Path, *, region: str | None = None, law: Law | None = None)
         frames = [(time, _relative(out / below, path.parent)) for time, below in stack.frames]
         write_file(path, stack_vrt(stack.glance, frames, stack.statistics).encode())
         if stack.quantity.name in CLASSED:  # QGIS takes the style of the same name when it opens the stack
-            write_file(path.with_suffix(".qml"), qml(stack.quantity, law).encode())
+            write_file(path.with_suffix(".qml"), qml(stack.quantity, law, stack.times).encode())
         paths.append(path)
     return Stacked(tuple(paths), held)
 

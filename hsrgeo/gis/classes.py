@@ -88,8 +88,8 @@ RAIN_END, REFLECTIVITY_END = 200, 100
 
 STYLED = {"rain": RAIN, "reflectivity": QUANTITIES[1]}
 """Quantities that have classes, by the names that a user calls them."""
-CLASSED = frozenset(quantity.name for quantity in STYLED.values())
-"""Their own names."""
+CLASSED = frozenset({*(quantity.name for quantity in STYLED.values()), "rain_depth", "rain_depth_max"})
+"""Names of all quantities that have classes: a depth has those of rain, see `hsrgeo.gis.depth`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,26 +110,30 @@ class ColourClass:
 
 
 @lru_cache(maxsize=64)
-def classes_for(quantity: Quantity, law: Law | None = None) -> tuple[ColourClass, ...]:
+def classes_for(quantity: Quantity, law: Law | None = None, times: int = 1) -> tuple[ColourClass, ...]:
     """Return the classes of a quantity, from low to high, without gaps.
 
     Args:
-        quantity: Reflectivity, or rain rate in mm/h.
+        quantity: Reflectivity, rain rate in mm/h, or rain depth in mm.
         law: None is KMA's own table of the quantity. By a law reflectivity has the classes of rain, whose bounds in dBZ
             follow from those in mm/h.
+        times: Of depth: what the bounds are multiplied by, see `hsrgeo.gis.depth`.
 
     Raises:
         OptionsError: There is no class table for the quantity.
     """
     if quantity.is_rain:
         quantity, table, bounds = RAIN, _RAIN, [lower for lower, _rgb in _RAIN]
+    elif quantity.unit == "mm" and quantity.name in CLASSED:
+        table = tuple((lower * times if lower > _LEAST_RAIN else lower, rgb) for lower, rgb in _RAIN)
+        bounds = [lower for lower, _rgb in table]
     elif quantity.name != "reflectivity":
         raise OptionsError(f"{quantity.name} has no colour classes: expected one of {', '.join(STYLED)}")
     elif law is None:
         table, bounds = _REFLECTIVITY, [lower for lower, _rgb in _REFLECTIVITY]
     else:
         table, bounds = _RAIN, [law.dbz(lower) if lower else -math.inf for lower, _rgb in _RAIN]
-    largest = int(np.iinfo(np.int16).max)
+    largest = int(np.iinfo(np.int32 if quantity.unit == "mm" else np.int16).max)
     # An odd law may put a bound among the codes or beyond int16: no class holds those, and one may hold nothing.
     firsts = [_first_step(bound, quantity, largest) for bound in bounds]
     return tuple(
@@ -148,6 +152,7 @@ def _first_step(bound: float, quantity: Quantity, largest: int) -> int:
     return min(max(step, quantity.echo_from), largest + 1)
 
 
+_LEAST_RAIN = 0.01  # mm/h and mm: the lowest class begins at what is stored of the least rain
 _ROUNDING = 1e-6  # stored steps: 10 mm/h is 1000 steps, whatever the last digit of a power says
 
 

@@ -6,6 +6,8 @@ numbers read as mm, times 2, 5 or 10 where a sum goes beyond them. The legend al
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -27,6 +29,14 @@ def times_for(depth_mm: NDArray[np.float32]) -> int:
         return TIMES[0]
     high, top = float(np.quantile(wet, _ENOUGH)), classes_for(RAIN)[-1].lower
     return next((times for times in TIMES if high < top * times), TIMES[-1])
+
+
+def times_of(length: timedelta) -> int:
+    """Return what the bounds of a sum so long are multiplied by, whatever fell: its maps can be compared."""
+    return next((times for times, longest in _LONGEST.items() if length <= longest), TIMES[-1])
+
+
+_LONGEST = {1: timedelta(hours=3), 2: timedelta(days=1), 5: timedelta(days=7)}
 
 
 def depth_classes(times: int) -> tuple[tuple[float, Rgb, str], ...]:

@@ -52,11 +52,11 @@ class _Layout:
     """Lower bounds, each at the bottom of its class."""
 
 
-def _layout(quantity: Quantity, law: Law | None, height_px: int) -> _Layout:
+def _layout(quantity: Quantity, law: Law | None, height_px: int, times: int = 1) -> _Layout:
     if not _LEAST_HEIGHT_PX <= height_px <= _LARGEST_HEIGHT_PX:
         raise OptionsError(f"legend of {height_px} pixels: expected {_LEAST_HEIGHT_PX} to {_LARGEST_HEIGHT_PX}")
-    drawn = drawn_classes(quantity, law)
-    lowest = classes_for(quantity, law)[0]  # of rain it is what is dry, which has a colour in KMA's table
+    drawn = drawn_classes(quantity, law, times)
+    lowest = classes_for(quantity, law, times)[0]  # of rain it is what is dry, which has a colour in KMA's table
     classes = ((lowest, *drawn) if lowest not in drawn else drawn)[::-1]
     font = round(min(max(height_px / 40, _LEAST_FONT_PX), _LARGEST_FONT_PX))
     margin = font
@@ -133,13 +133,13 @@ def png(quantity: Quantity, law: Law | None = None, height_px: int = HEIGHT_PX) 
     return packed.getvalue()
 
 
-def svg(quantity: Quantity, law: Law | None = None, height_px: int = HEIGHT_PX) -> str:
+def svg(quantity: Quantity, law: Law | None = None, height_px: int = HEIGHT_PX, times: int = 1) -> str:
     """Return a legend as SVG, drawn as `draw_legend` does; its text is text.
 
     Raises:
         OptionsError: There is no class table for the quantity, or the height is not one.
     """
-    layout = _layout(quantity, law, height_px)
+    layout = _layout(quantity, law, height_px, times)
     width, height = layout.right - layout.left, layout.swatches[-1][1] - layout.swatches[0][0]
     tick = max(2, layout.font // 4)
     swatches = "\n".join(
@@ -176,4 +176,4 @@ def _title(quantity: Quantity, law: Law | None) -> str:
     if quantity.is_rain:
         return f"Rain rate [{quantity.unit}]"
     by = f", and rain rate [mm/h] by {law}" if law else ""
-    return f"{quantity.name.capitalize()} [{quantity.unit}]{by}"
+    return f"{quantity.name.replace('_', ' ').capitalize()} [{quantity.unit}]{by}"

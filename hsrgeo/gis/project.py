@@ -50,6 +50,8 @@ class Series:
     """How it is drawn: QGIS's ``<pipe>`` element."""
     frames: Sequence[tuple[datetime, str]]
     """Times and paths below the project's folder, with forward slashes, in order of time."""
+    length: timedelta | None = None
+    """How long each is shown; None is the smallest time between two of all series."""
 
 
 def project_bytes(title: str, series: Sequence[Series]) -> bytes:
@@ -78,15 +80,17 @@ def is_own(data: bytes) -> bool:
 def project_xml(title: str, series: Sequence[Series]) -> str:
     """Return the project itself (``.qgs``), see `project_bytes`."""
     times = sorted({time for one in series for time, _path in one.frames})
-    step = smallest_gap(times)
+    lengths = [one.length for one in series if one.length is not None]
+    step = min(lengths) if lengths else smallest_gap(times)
+    last = max(one.frames[-1][0] + (one.length or step) for one in series)
     span = (
         utc_text(times[0]),
-        utc_text(times[-1] + step - _SECOND),
+        utc_text(last - _SECOND),
     )  # a whole step ends in an empty one in some versions
     crs = [_crs_xml(one.wkt) for one in series]
     extent = _extent(series)
     layers = "\n".join(
-        _layer_xml(one, crs_xml, time, path, step)
+        _layer_xml(one, crs_xml, time, path, one.length or step)
         for one, crs_xml in zip(series, crs, strict=True)
         for time, path in one.frames
     )

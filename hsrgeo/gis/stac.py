@@ -70,15 +70,16 @@ class Shot:
     """Of this frame's COG, see `hsrgeo.writers.glance`."""
     files: Mapping[str, File]
     """By suffix, of those in `ASSETS`."""
+    length: timedelta = FRAME_STEP
+    """That it stands for: five minutes, whichever frames were exported; of a sum its period."""
 
 
-def end_of(time: datetime) -> datetime:
-    """Return the last second that a frame stands for.
+def end_of(shot: Shot) -> datetime:
+    """Return the last second that an item stands for.
 
-    A composite is made every five minutes, whichever of them were exported. Both ends of STAC's interval belong to it:
-    a second less, so that a search for one time finds one frame.
+    Both ends of STAC's interval belong to it: a second less, so that a search for one time finds one frame.
     """
-    return time + FRAME_STEP - _SECOND
+    return shot.time + shot.length - _SECOND
 
 
 def item_id(product: str, time: datetime, region: str) -> str:
@@ -139,20 +140,25 @@ def item(shot: Shot, collection: str, up: str) -> Json:
 def _properties(shot: Shot) -> Json:
     tags, time = shot.tags, utc_text(shot.time)
     measured = "value" if "COUNT_VALUE" in tags else "echo"
-    cells = {name: int(tags.get(f"COUNT_{name.upper()}", 0)) for name in ("nodata", "undetect", measured, "blend")}
-    observed = cells["undetect"] + cells[measured]
+    counted = ("nodata", "undetect", measured, "blend") if f"COUNT_{measured.upper()}" in tags else ()
+    cells = {name: int(tags.get(f"COUNT_{name.upper()}", 0)) for name in counted}
+    observed = sum(cells.get(name, 0) for name in ("undetect", measured))
     every = shot.glance.width * shot.glance.height
     properties = {
         "title": _title(shot),
         "datetime": time,
         "start_datetime": time,
-        "end_datetime": utc_text(end_of(shot.time)),
+        "end_datetime": utc_text(end_of(shot)),
         "hsrgeo:product": tags.get("PRODUCT"),
         "hsrgeo:kind": tags.get("KIND"),
         "hsrgeo:region": shot.region,
         "hsrgeo:quantity": tags.get("QUANTITY"),
         "hsrgeo:values": tags.get("VALUES"),
         "hsrgeo:rain_law": tags.get("RAIN_LAW"),
+        "hsrgeo:period": tags.get("PERIOD"),
+        "hsrgeo:frames_used": int(tags["FRAMES_USED"]) if "FRAMES_USED" in tags else None,
+        "hsrgeo:frames_expected": int(tags["FRAMES_EXPECTED"]) if "FRAMES_EXPECTED" in tags else None,
+        "hsrgeo:method": tags.get("METHOD"),
         "hsrgeo:resampling": tags.get("WARP_RESAMPLING"),
         "hsrgeo:undetect": int(tags["UNDETECT"]) if "UNDETECT" in tags else None,
         "hsrgeo:synthetic": tags.get("SYNTHETIC") == "yes",
@@ -164,7 +170,7 @@ def _properties(shot: Shot) -> Json:
         "hsrgeo:grid": tags.get("GRID"),
         **{f"hsrgeo:count_{name}": count for name, count in cells.items()},
         "hsrgeo:count_capped": int(tags["COUNT_CAPPED"]) if "COUNT_CAPPED" in tags else None,
-        "hsrgeo:observed_percent": round(100 * observed / every, 4),
+        "hsrgeo:observed_percent": round(100 * observed / every, 4) if cells else None,
         "hsrgeo:maximum": _physical(tags.get("STATISTICS_MAXIMUM"), shot.glance),
     }
     said = {name: value for name, value in properties.items() if value not in (None, "")}
@@ -188,7 +194,10 @@ def _asset(suffix: str, file: File, shot: Shot, up: str) -> tuple[str, Json]:
         band = _band(shot.glance, shot.place, shot.tags.get("QUANTITY", ""))
         if statistics := _statistics(shot.tags):
             band["statistics"] = statistics
-        asset |= {"title": _cog_title(shot.glance, shot.tags.get("QUANTITY", "")), "bands": [band]}
+        asset |= {
+            "title": _cog_title(shot.glance, shot.tags.get("QUANTITY", "")),
+            "bands": [band, *({"name": name, "data_type": shot.glance.dtype} for name in shot.glance.others)],
+        }
     asset["file:size"] = file.bytes
     if file.crc32 is not None:
         asset["file:checksum"] = f"{_CRC32}{file.crc32:08x}"
@@ -200,7 +209,7 @@ def _cog_title(glance: Glance, quantity: str) -> str:
 
 
 def _band(glance: Glance, place: Place, quantity: str) -> Json:
-    band: Json = {"name": quantity, "data_type": "int16"}
+    band: Json = {"name": quantity, "data_type": glance.dtype}
     if glance.nodata is not None:
         band["nodata"] = int(glance.nodata)
     if glance.unit:
@@ -229,6 +238,8 @@ class Summary:
     first: datetime
     last: datetime
     """Time of the last frame."""
+    end: datetime
+    """Latest second that an item stands for."""
     shots: tuple[Shot, ...]
     """One of each kind: region, product and place."""
     synthetic: frozenset[bool]
@@ -252,6 +263,8 @@ def collection(summary: Summary, links: Iterable[Json], assets: Mapping[str, Jso
         *(min(box[side] for box in bboxes) for side in (0, 1)),
         *(max(box[side] for box in bboxes) for side in (2, 3)),
     ]
+    of = f"KMA {', '.join(products)}" if products else "Rain gauges"
+    sums = _sums_described(shots)
     made_up = summary.synthetic == {True}
     span = f"{summary.first.astimezone(KST):%Y-%m-%d %H:%M} - {summary.last.astimezone(KST):%Y-%m-%d %H:%M} KST"
     return {
@@ -259,25 +272,41 @@ def collection(summary: Summary, links: Iterable[Json], assets: Mapping[str, Jso
         "stac_version": VERSION,
         "stac_extensions": COLLECTION_EXTENSIONS,
         "id": summary.id,
-        "title": f"{'SYNTHETIC ' if made_up else ''}KMA {', '.join(products)} {', '.join(quantities)} {span}",
-        "description": _description(summary.synthetic),
-        "keywords": _told(["KMA", "radar", "composite", "Korea", "precipitation", *products, *quantities])
+        "title": f"{'SYNTHETIC ' if made_up else ''}{of} {', '.join(quantities)} {span}",
+        "description": _description(summary.synthetic) if sums is None else sums,
+        "keywords": _told([*_KEYWORDS[0 if products else 3 :], *products, *quantities])
         + (["synthetic"] if True in summary.synthetic else []),
         "license": "other",
-        "providers": _providers(made_up=made_up),
+        "providers": _providers(made_up=made_up) if products else [],
         "extent": {
             "spatial": {"bbox": [around, *map(list, bboxes)] if len(bboxes) > 1 else [around]},
-            "temporal": {"interval": [[utc_text(summary.first), utc_text(end_of(summary.last))]]},
+            "temporal": {"interval": [[utc_text(summary.first), utc_text(summary.end)]]},
         },
         "summaries": _summaries(summary, products, quantities),
         "item_assets": _item_assets(shots),
         "assets": dict(assets),
         "links": [
             {"rel": "root", "href": "./collection.json", "type": JSON_TYPE},
-            {"rel": "license", "href": LICENCE_URL, "type": "text/html", "title": LICENCE},
+            *([{"rel": "license", "href": LICENCE_URL, "type": "text/html", "title": LICENCE}] if products else []),
             *links,
         ],
     }
+
+
+_KEYWORDS = ("KMA", "radar", "composite", "Korea", "precipitation")
+
+
+def _sums_described(shots: Sequence[Shot]) -> str | None:
+    """Return the description of a collection of sums or gauge fields; None where there are frames."""
+    if not all("PERIOD" in shot.tags for shot in shots):
+        return None
+    made_up = any(shot.tags.get("SYNTHETIC") == "yes" for shot in shots)
+    return (
+        f"{'**Made up by `hsrgeo simulate`: no measurement of anything.** ' if made_up else ''}Rain depth as "
+        "Cloud-Optimised GeoTIFFs, one item for each period and region.\n\nStored integers become mm by "
+        "`raster:scale`. `nodata` is not known; gaps are not filled, and `hsrgeo:frames_used` of "
+        "`hsrgeo:frames_expected` tells of them. Intervals are the periods; of rolling maxima, the whole run."
+    )
 
 
 def _told(values: Iterable[str | None]) -> list[str]:

@@ -15,30 +15,30 @@ from hsrgeo.gis.classes import RAIN_END, REFLECTIVITY_END, ColourClass, Rgb, cla
 from hsrgeo.model.quantity import Quantity
 from hsrgeo.products.rain import Law
 
-BELOW = {"mm/h": "no rain", "dBZ": "no echo"}
+BELOW = {"mm/h": "no rain", "mm": "no rain", "dBZ": "no echo"}
 """Label of everything below the first class, by unit."""
 
 _BEYOND = 1e6  # dBZ or mm/h: SLD has no infinity, and int16 in hundredths ends at 327.67
 
 
-def drawn_classes(quantity: Quantity, law: Law | None = None) -> tuple[ColourClass, ...]:
+def drawn_classes(quantity: Quantity, law: Law | None = None, times: int = 1) -> tuple[ColourClass, ...]:
     """Return the classes that a stored value can be in; a steep law leaves none to some, and styles leave those out.
 
     Raises:
         OptionsError: There is no class table for the quantity, or no stored value reaches its first class.
     """
-    lowest, *others = classes_for(quantity, law)
+    lowest, *others = classes_for(quantity, law, times)
     drawn = tuple(one for one in (lowest, *others) if one.last >= one.first)
     if drawn in ((), (lowest,)):
         raise OptionsError(f"{law}: no {quantity.name} that a file can hold reaches a colour class")
     return drawn
 
 
-def class_label(one: ColourClass, quantity: Quantity, law: Law | None = None) -> str:
+def class_label(one: ColourClass, quantity: Quantity, law: Law | None = None, times: int = 1) -> str:
     """Return the bounds of a class as a legend says them: from, to and unit; of reflectivity by a law also in mm/h."""
     is_last = math.isinf(one.upper)
     if quantity.is_rain or law is None:
-        end = RAIN_END if quantity.is_rain else REFLECTIVITY_END
+        end = REFLECTIVITY_END if quantity.name == "reflectivity" else RAIN_END * times
         return _range(one.label, f"{end if is_last else one.upper:g}", quantity.unit, is_last=is_last)
     lower, upper = (bound_text(bound) if math.isfinite(bound) else "" for bound in (one.lower, one.upper))
     upper_rate = RAIN_END if is_last else law.rate(one.upper)
@@ -58,7 +58,7 @@ def _range(lower: str, upper: str, unit: str, *, is_last: bool = False) -> str:
     return f"{lower} – {upper} {unit}{more}"  # noqa: RUF001 - a dash as readers expect it
 
 
-def raster_pipe(quantity: Quantity, law: Law | None = None) -> str:
+def raster_pipe(quantity: Quantity, law: Law | None = None, times: int = 1) -> str:
     """Return the ``<pipe>`` element that draws band 1 in QGIS, 3.22 or newer: of a ``.qml`` or of a layer in a project.
 
     The shader is DISCRETE: a value takes the colour of the first item that is not below it. Neither values nor colours
@@ -67,12 +67,12 @@ def raster_pipe(quantity: Quantity, law: Law | None = None) -> str:
     Raises:
         OptionsError: See `drawn_classes`.
     """
-    classes = drawn_classes(quantity, law)
+    classes = drawn_classes(quantity, law, times)
     lowest, highest = _below(classes[0], quantity), _above(classes[-1], quantity)
     items = [_qgis_item(lowest, (255, 255, 255), 0, BELOW[quantity.unit])]
     for one in classes:
         value = math.inf if one is classes[-1] else _above(one, quantity)
-        items.append(_qgis_item(value, one.rgb, 255, class_label(one, quantity, law)))
+        items.append(_qgis_item(value, one.rgb, 255, class_label(one, quantity, law, times)))
     listed = "\n".join(f"        {item}" for item in items)
     return f"""\
 <pipe>
@@ -102,13 +102,13 @@ def raster_pipe(quantity: Quantity, law: Law | None = None) -> str:
 </pipe>"""
 
 
-def qml(quantity: Quantity, law: Law | None = None) -> str:
+def qml(quantity: Quantity, law: Law | None = None, times: int = 1) -> str:
     """Return a QGIS layer style (``.qml``), for QGIS 3.22 or newer.
 
     Raises:
         OptionsError: See `drawn_classes`.
     """
-    pipe = "\n".join(f"  {line}" for line in raster_pipe(quantity, law).splitlines())
+    pipe = "\n".join(f"  {line}" for line in raster_pipe(quantity, law, times).splitlines())
     return f"""\
 <!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>
 <qgis version="3.22.0" styleCategories="AllStyleCategories" hasScaleBasedVisibilityFlag="0">
@@ -122,7 +122,7 @@ def _qgis_item(value: float, rgb: Rgb, alpha: int, label: str) -> str:
     return f'<item value="{value:.10g}" label={quoteattr(label)} color="{hex_colour(rgb)}" alpha="{alpha}"/>'
 
 
-def sld(quantity: Quantity, law: Law | None = None) -> str:
+def sld(quantity: Quantity, law: Law | None = None, times: int = 1) -> str:
     """Return a Styled Layer Descriptor 1.0, for GeoServer.
 
     Its colour map is of type ``intervals``, which GeoServer brought: a value takes the colour of the first entry whose
@@ -131,11 +131,11 @@ def sld(quantity: Quantity, law: Law | None = None) -> str:
     Raises:
         OptionsError: See `drawn_classes`.
     """
-    classes = drawn_classes(quantity, law)
+    classes = drawn_classes(quantity, law, times)
     entries = [_sld_entry(_below(classes[0], quantity), (255, 255, 255), 0, BELOW[quantity.unit])]
     for one in classes:
         value = _BEYOND if one is classes[-1] else _above(one, quantity)
-        entries.append(_sld_entry(value, one.rgb, 1, class_label(one, quantity, law)))
+        entries.append(_sld_entry(value, one.rgb, 1, class_label(one, quantity, law, times)))
     listed = "\n".join(f"              {entry}" for entry in entries)
     return f"""\
 <?xml version="1.0" encoding="UTF-8"?>

@@ -19,7 +19,7 @@ from hsrgeo.writers.tags import frame_tags, statistics_tags
 _CELL_BYTES = 2
 _SHARED_TAGS = (
     *("PRODUCT", "QUANTITY", "UNIT", "GRID", "WINDOW", "VALUES", "NODATA", "UNDETECT"),
-    *("RAIN_LAW", "LICENCE", "SYNTHETIC"),
+    *("RAIN_LAW", "PERIOD", "DURATION", "METHOD", "LICENCE", "SYNTHETIC"),
 )
 """Tags of a COG that hold for all of a stack."""
 _NO_RAW_TAGS = ("TIFFTAG_", "OVERVIEW_", "SOURCE_BLOCK", "COUNT_", "NODATA", "UNDETECT", "QUANTITY", "UNIT")
@@ -44,13 +44,13 @@ def stack_vrt(
     size = f'xSize="{place.width}" ySize="{place.height}"'
     bands = "\n".join(
         f"""\
-{_band_start(number)}>
+{_band_start(number, place.dtype)}>
 {_metadata({"TIME_START_UTC": utc_text(time), "TIME_START_KST": kst_text(time), **one})}
 {_packing(utc_text(time), place.nodata, place.unit, place.scale, place.offset)}
 <SimpleSource>
 <SourceFilename relativeToVRT="1">{escape(path)}</SourceFilename>
 <SourceBand>1</SourceBand>
-<SourceProperties RasterXSize="{place.width}" RasterYSize="{place.height}" DataType="Int16" \
+<SourceProperties RasterXSize="{place.width}" RasterYSize="{place.height}" DataType="{place.dtype.capitalize()}" \
 BlockXSize="{place.block[0]}" BlockYSize="{place.block[1]}"/>
 <SrcRect xOff="0" yOff="0" {size}/>
 <DstRect xOff="0" yOff="0" {size}/>
@@ -108,8 +108,8 @@ def _dataset(width: int, height: int, wkt: str, geotransform: tuple[float, ...],
 """
 
 
-def _band_start(number: int) -> str:
-    return f'<VRTRasterBand dataType="Int16" band="{number}"'
+def _band_start(number: int, dtype: str = "int16") -> str:
+    return f'<VRTRasterBand dataType="{dtype.capitalize()}" band="{number}"'
 
 
 def _packing(description: str, nodata: float | None, unit: str, scale: float, offset: float) -> str:

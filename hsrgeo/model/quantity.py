@@ -51,7 +51,7 @@ class Quantity:
 
         NaN of anything else: a beam that saw nothing has no temperature.
         """
-        if self.is_rain:
+        if self.is_rain or self.unit == "mm":
             return 0.0
         return -math.inf if self.unit == "dBZ" else math.nan
 
@@ -79,6 +79,9 @@ RAIN_RATE = _hundredths("rain_rate", "mm/h", cap=round(100 * CAP_MM_H))
 
 RAIN = Quantity("rain_rate", "mm/h", 100, 0, -30000, 0, (-30000, 0), 1)
 """As hsrgeo makes it: no rain is 0 mm/h, and that is `undetect`."""
+
+DEPTH = Quantity("rain_depth", "mm", 100, 0, -30000, 0, (-30000, 0), 1)
+"""A sum of rain, in int32."""
 
 OBSERVED_RAIN = replace(RAIN, cap=RAIN_RATE.cap)
 """HSP made clean: `RAIN` that is cut at KMA's cap."""

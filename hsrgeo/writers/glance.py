@@ -58,6 +58,10 @@ class Glance:
     unit: str
     tags: dict[str, str]
     """Of the default domain."""
+    dtype: str = "int16"
+    """Of every band."""
+    others: tuple[str, ...] = ()
+    """Names of the bands after the first."""
 
     @property
     def bounds(self) -> tuple[float, float, float, float]:
@@ -138,6 +142,8 @@ def glance(path: Path) -> Glance:
                 offset=dataset.offsets[0],
                 unit=dataset.units[0] or "",
                 tags=dataset.tags(),
+                dtype=dataset.dtypes[0],
+                others=tuple(name or "" for name in dataset.descriptions[1:]),
             )
     except (rasterio.errors.RasterioError, UnicodeDecodeError) as error:
         raise ReadbackError(str(path), f"GDAL cannot open it: {error.__cause__ or error}") from error

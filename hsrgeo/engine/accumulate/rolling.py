@@ -19,7 +19,7 @@ import numpy as np
 import zstandard
 from numpy.typing import NDArray
 
-from hsrgeo.engine.accumulate.sums import described, law_text, sum_tags
+from hsrgeo.engine.accumulate.sums import described, law_text, sum_tags, write_sum
 from hsrgeo.engine.periods import Period, fewest_of
 from hsrgeo.engine.workers.ahead import ahead
 from hsrgeo.errors import FrameError, refused
@@ -32,7 +32,6 @@ from hsrgeo.products.rain import Law
 from hsrgeo.products.rolling import Highest, Piece, rolling_highest
 from hsrgeo.products.sums import depth_unit_mm, sum_table
 from hsrgeo.sources.remote import Place
-from hsrgeo.writers.files import write_file
 from hsrgeo.writers.sum_cog import DEPTH_STEP_MM, NODATA, Band, encode_bands
 
 _HOUR = timedelta(hours=1)
@@ -199,7 +198,7 @@ class RollingRun:
                 Band("windows", result[2]),
             )
             path = out / rolling_path(self.span, length, region)
-            write_file(path, encode_bands(shelf.grid, bands, tags, utc_text(self.span.start)))
+            write_sum(path, encode_bands(shelf.grid, bands, tags, utc_text(self.span.start)), length)
             yield path
 
 

@@ -23,7 +23,7 @@ from typing import Any
 from hsrgeo.engine.accumulate.options import AccumulateOptions
 from hsrgeo.engine.accumulate.rolling import RollingRun
 from hsrgeo.engine.accumulate.sources import SumSource, sum_source
-from hsrgeo.engine.accumulate.sums import Candidates, OpenSums, law_text, sum_tags
+from hsrgeo.engine.accumulate.sums import Candidates, OpenSums, law_text, sum_tags, write_sum
 from hsrgeo.engine.areas import asked_window, told_window
 from hsrgeo.engine.axis import SUMS, frame_length_of, refuse_other_outputs
 from hsrgeo.engine.one_product import product_guard
@@ -43,7 +43,6 @@ from hsrgeo.model.window import Window
 from hsrgeo.products.sums import RunningSum, depth_unit_mm, sum_table
 from hsrgeo.sources.found import Found, Tally
 from hsrgeo.sources.remote import Place, listed_sources, target
-from hsrgeo.writers.files import write_file
 from hsrgeo.writers.lock import Lock, locked
 from hsrgeo.writers.sum_cog import DEPTH_STEP_MM, NODATA, encode_sum_cog
 
@@ -327,5 +326,5 @@ def _written(
     fewest = fewest_of(min_coverage, period.expected)
     depth, frames = total.packed(DEPTH_STEP_MM, fewest, NODATA)
     data = encode_sum_cog(grid, depth, frames, tags, utc_text(period.start))
-    write_file(path, data)
+    write_sum(path, data, period.end - period.start)
     return path

@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from hsrgeo.cube.axis import stored_crc32
 from hsrgeo.engine.outcome import Standing
@@ -14,12 +14,17 @@ from hsrgeo.engine.periods import Period
 from hsrgeo.errors import HsrGeoError
 from hsrgeo.formats.composite import peek_header
 from hsrgeo.formats.names import preference
+from hsrgeo.gis.depth import times_of
+from hsrgeo.gis.styles import qml
 from hsrgeo.model.frame import Frame
+from hsrgeo.model.quantity import DEPTH
 from hsrgeo.model.rank import LOWEST, rank_of
 from hsrgeo.model.times import KST, kst_text, utc_text
 from hsrgeo.products.rain import Law
 from hsrgeo.products.sums import RunningSum
 from hsrgeo.sources.found import Found
+from hsrgeo.sources.remote import Place
+from hsrgeo.writers.files import write_file
 
 _OPEN_BYTES = 1 << 29
 # ^ sums that stay in memory: ten of the whole 500 m grid, hundreds of a crop; more wait on disk
@@ -108,6 +113,21 @@ class OpenSums:
 
     def _path(self, key: Key) -> Path:
         return self._folder / f"{key[0].timestamp():.0f}_{key[1]}.npy"
+
+
+def write_sum(path: Place, data: bytes, length: timedelta) -> None:
+    """Write a COG of depth and, for QGIS to find by its name, its style: two bands would be shown as false colours.
+
+    Args:
+        path: Of the COG.
+        data: Its bytes.
+        length: In which the depth fell.
+
+    Raises:
+        WriteError: The disk refused.
+    """
+    write_file(path.with_name(f"{PurePosixPath(path.name).stem}.qml"), qml(DEPTH, times=times_of(length)).encode())
+    write_file(path, data)
 
 
 def law_text(frame: Frame, law: Law) -> str:

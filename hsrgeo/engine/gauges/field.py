@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from hsrgeo.engine.accumulate.sums import period_tags
+from hsrgeo.engine.accumulate.sums import period_tags, write_sum
 from hsrgeo.engine.areas import asked_window
 from hsrgeo.engine.axis import SUMS, refuse_other_outputs
 from hsrgeo.engine.gauges.options import GaugeFieldOptions
@@ -31,7 +31,6 @@ from hsrgeo.products.kriging import LEAST_KRIGED
 from hsrgeo.products.warp import warp_for
 from hsrgeo.sources.gauges import read_readings
 from hsrgeo.sources.remote import local
-from hsrgeo.writers.files import write_file
 from hsrgeo.writers.lock import locked
 from hsrgeo.writers.sum_cog import DEPTH_STEP_MM, NODATA, Band, encode_bands
 
@@ -153,7 +152,7 @@ class GaugeFields(Iterator[GaugeField]):
             path = self._out / total.period.path(area.region, f"gauges_{self._options.method}")
             tags = self._tags(total, count, area, surface)
             data = encode_bands(area.places.grid, _bands(surface), tags, utc_text(total.period.start), licence="")
-            write_file(path, data)
+            write_sum(path, data, total.period.end - total.period.start)
             paths.append(path)
         return GaugeField(total.period, count, tuple(paths))
 

@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from hsrgeo.engine.export.manifest import MANIFEST, Manifest, recipe_of
 from hsrgeo.engine.outcome import Key
 from hsrgeo.engine.recipe import Recipe
+from hsrgeo.engine.written.summed import Summed, summed_files
 from hsrgeo.errors import ManifestError, OptionsError, ReadbackError
 from hsrgeo.formats.names import preference
-from hsrgeo.model.quantity import QUANTITIES, Quantity, quantity_of_tags
+from hsrgeo.gis.depth import times_of
+from hsrgeo.model.quantity import DEPTH, QUANTITIES, Quantity, quantity_of_tags
 from hsrgeo.writers.environment import output_below
 from hsrgeo.writers.glance import Glance, Signature, glance, signature
 
@@ -34,6 +36,10 @@ class Stack:
     """Times and paths below OUT, with forward slashes, in order of time."""
     statistics: tuple[dict[str, str], ...]
     """GDAL's statistics of each, in stored units; empty where there is no echo."""
+    length: timedelta | None = None
+    """Period of each sum; None of frames."""
+    times: int = 1
+    """What the classes of a depth are multiplied by, see `hsrgeo.gis.depth`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +47,7 @@ class Stacks:
     """What an output folder holds."""
 
     stacks: tuple[Stack, ...]
-    """In the order of regions as they were asked for, then by product."""
+    """In the order of regions as they were asked for, then by product; of sums the product has their kind beside it."""
     missing: tuple[str, ...]
     """Paths below OUT that the manifest lists and that are not there."""
     damaged: tuple[ReadbackError, ...]
@@ -57,15 +63,15 @@ def stacks_of(out: Path, region: str | None = None) -> Stacks:
     """Look through an output folder.
 
     Args:
-        out: The output folder, with its ``manifest.jsonl`` and ``options.json``.
+        out: The output folder of an export, with its ``manifest.jsonl`` and ``options.json``; or one of sums or fields.
         region: Only this region.
 
     Raises:
-        ManifestError: The folder is not the OUT of an export, its manifest is damaged, or no COG of it is there.
+        ManifestError: The folder is neither, its manifest is damaged, or no COG of it is there.
         OptionsError: It was exported as PNG only, or has no such region.
     """
     if not (out / MANIFEST).is_file():
-        raise ManifestError(str(out), f"no {MANIFEST} there: is it the OUT of an export?")
+        return _look_at_sums(out, region)
     recipe = recipe_of(out)
     if "cog" not in recipe.formats:
         raise OptionsError(f"{out} holds {' and '.join(recipe.formats)} only: export it with --format cog")
@@ -98,6 +104,33 @@ def _look(out: Path, recipe: Recipe, regions: list[str]) -> Stacks:
     ordered = sorted(groups.items(), key=lambda group: (*group[0][:2], group[1][0][0]))
     stacks = tuple(_stack(out, regions[number], product, group) for (number, product, _key), group in ordered)
     return Stacks(stacks, tuple(missing), tuple(damaged))
+
+
+def _look_at_sums(out: Path, region: str | None) -> Stacks:
+    files, damaged = summed_files(out, region)
+    if not files and not damaged:
+        raise ManifestError(str(out), f"no {MANIFEST} and no sum there: is it the OUT of an export, or of accumulate?")
+    groups: dict[tuple[str, str, timedelta, int], list[tuple[Summed, Signature]]] = {}
+    for one in files:
+        told = signature(out / one.path)
+        groups.setdefault((one.region, one.what, one.length, told.key), []).append((one, told))
+    return Stacks(tuple(_stack_of_sums(out, group) for group in groups.values()), (), tuple(damaged))
+
+
+def _stack_of_sums(out: Path, group: list[tuple[Summed, Signature]]) -> Stack:
+    first = group[0][0]
+    seen = glance(out / first.path)
+    return Stack(
+        region=first.region,
+        product=first.what,
+        glance=seen,
+        quantity=replace(DEPTH, name=first.tags.get("QUANTITY", DEPTH.name)),
+        limits=None,
+        frames=tuple((one.time, one.path) for one, _told in group),
+        statistics=tuple({} for _one in group),
+        length=first.length,
+        times=times_of(first.duration),
+    )
 
 
 def _listed(out: Path, recipe: Recipe, regions: list[str]) -> Iterator[tuple[Key, int, str]]:

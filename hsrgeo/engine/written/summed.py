@@ -1,0 +1,118 @@
+"""A folder of sums or gauge fields: its COGs, told by their names, without a manifest."""
+
+from __future__ import annotations
+
+import os
+import re
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from hsrgeo.engine.export.manifest import MANIFEST
+from hsrgeo.errors import OptionsError, ReadbackError
+from hsrgeo.model.times import KST
+from hsrgeo.sources.remote import is_remote
+from hsrgeo.writers.environment import output_below
+from hsrgeo.writers.glance import labels
+
+_KIND = re.compile(r"((?:rain|rain_max|gauges_[a-z]+)_[0-9a-z]+?)_\d{12}(?:_\d{12})?\.tif")
+# ^ as `Period.path` and `rolling_path` make them
+MAXIMA = "rain_max"
+"""What the names of rolling maxima begin with: they are no sums of a period."""
+
+
+@dataclass(frozen=True, slots=True)
+class Summed:
+    """A COG of a sum, a gauge field or rolling maxima."""
+
+    path: str
+    """Below the folder, with forward slashes."""
+    region: str
+    """Name of the region, or empty."""
+    what: str
+    """Product and kind, such as ``HSR-rain_1h`` or ``gauges_idw_1d``."""
+    time: datetime
+    """Start of the period, KST."""
+    length: timedelta
+    """Of the period; of rolling maxima of the whole run."""
+    duration: timedelta
+    """In which the depth fell: of rolling maxima that of the window."""
+    tags: dict[str, str]
+
+    @property
+    def expected(self) -> int:
+        """Frames of the period without gaps; 0 where band 2 does not count frames."""
+        return int(self.tags.get("FRAMES_EXPECTED", 0)) if "DURATION" not in self.tags else 0
+
+
+def is_summed(source: str | Path) -> bool:
+    """Tell whether a source is a folder of sums or fields."""
+    if is_remote(source) or not os.path.isdir(source) or os.path.exists(Path(source) / MANIFEST):  # noqa: PTH110, PTH112
+        return False
+    return _has_sums(Path(source), _DEPTH)
+
+
+_DEPTH, _LOOKED_AT = 4, 3  # region, month, day and file; folders that are looked into, at each depth
+
+
+def _has_sums(folder: Path, depth: int) -> bool:
+    """Tell whether there is a sum in a folder or in the first ones below it: an archive is not searched for them."""
+    with suppress(OSError):
+        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+        if any(_KIND.fullmatch(entry.name) for entry in entries):
+            return True
+        folders = [Path(entry.path) for entry in entries if entry.is_dir(follow_symlinks=False)]
+        return depth > 1 and any(_has_sums(below, depth - 1) for below in folders[:_LOOKED_AT])
+    return False
+
+
+def summed_files(out: Path, region: str | None = None) -> tuple[list[Summed], list[ReadbackError]]:
+    """Return the COGs of a folder of sums or fields, by time, and the files that cannot be used.
+
+    Args:
+        out: The folder.
+        region: Only this region.
+
+    Raises:
+        OptionsError: There is no such region.
+    """
+    listed, damaged, regions = [], [], set()
+    for path in sorted(out.rglob("*.tif")):
+        place, name = _below(path, out)
+        match = _KIND.fullmatch(name)
+        if match is None:
+            continue
+        regions.add(place)
+        if region is not None and place != region:
+            continue
+        below = path.relative_to(out).as_posix()
+        try:
+            listed.append(_summed(below, place, match[1], labels(output_below(out, below))))
+        except ReadbackError as error:
+            damaged.append(error)
+    if region is not None and region not in regions:
+        raise OptionsError(f"no region {region!r} in {out}: expected one of {', '.join(sorted(regions))}")
+    listed.sort(key=lambda one: (one.region, one.what, one.time, one.path))
+    return listed, damaged
+
+
+def _below(path: Path, out: Path) -> tuple[str, str]:
+    """Return the region of a file that lies in ``[REGION/][YYYYMM/DD/]``, and its name."""
+    parts = path.relative_to(out).parts
+    dated = len(parts) > 2 and re.fullmatch(r"\d{6}/\d{2}", "/".join(parts[-3:-1]))  # noqa: PLR2004 - month, day, name
+    return "/".join(parts[: -3 if dated else -1]), parts[-1]
+
+
+def _summed(path: str, region: str, kind: str, tags: dict[str, str]) -> Summed:
+    try:
+        start, end = (datetime.fromisoformat(tags[f"TIME_{edge}_UTC"]).astimezone(KST) for edge in ("START", "END"))
+        minutes = tags.get("DURATION_MINUTES")
+        length = end - start
+        duration = timedelta(minutes=int(minutes)) if minutes else length
+    except (KeyError, ValueError) as error:
+        raise ReadbackError(path, f"is no sum of hsrgeo: {error!r}") from error
+    if length <= timedelta(0):
+        raise ReadbackError(path, "is no sum of hsrgeo: it ends before it begins")
+    product = tags.get("PRODUCT", "")
+    return Summed(path, region, f"{product}-{kind}" if product else kind, start, length, duration, tags)

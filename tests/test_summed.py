@@ -1,0 +1,195 @@
+"""Folders of sums and gauge fields: styles, projects, stacks and catalogues of them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rasterio
+
+from hsrgeo.engine.accumulate.options import AccumulateOptions
+from hsrgeo.engine.accumulate.run import accumulate
+from hsrgeo.engine.gauges.field import gauge_fields
+from hsrgeo.engine.gauges.options import GaugeFieldOptions
+from hsrgeo.engine.qgis import write_project
+from hsrgeo.engine.stac import write_catalog
+from hsrgeo.engine.vrt import write_stacks
+from hsrgeo.engine.written.stacks import stacks_of
+from hsrgeo.engine.written.summed import is_summed
+from hsrgeo.errors import ManifestError, OptionsError
+from hsrgeo.gis.classes import classes_for
+from hsrgeo.gis.depth import times_of
+from hsrgeo.gis.legend import svg
+from hsrgeo.gis.styles import class_label
+from hsrgeo.model.quantity import DEPTH
+from hsrgeo.model.times import KST
+from hsrgeo.sources.gauge_rules import ReadingRules
+from tests.conftest import NX, NY, MakeFile, frame_name
+from tests.qgis import needs_qgis, qgis
+
+HOUR = datetime(2022, 6, 9, 11, 0, tzinfo=KST)
+WINDOW = (500, 700, 40, 30)
+FIRST, SECOND = "202206/09/rain_1h_202206091100.tif", "202206/09/rain_1h_202206091200.tif"
+YELLOW = [255, 255, 0, 255]
+"""Of 5 to 6 mm: KMA's colour of 5 mm/h."""
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory, make_file: MakeFile) -> Path:
+    """Give 13 frames from 11:00 on: 34.5 dBZ in the window's rows above 10, no echo from there to 20, nothing below."""
+    folder = tmp_path_factory.mktemp("frames")
+    pixels = np.full((NY, NX), -30000, np.int16)
+    pixels[700:710, 500:540], pixels[710:720, 500:540] = 3450, -25000
+    for number in range(13):
+        time = HOUR + number * timedelta(minutes=5)
+        (folder / frame_name(time)).write_bytes(make_file(pixels, time=time))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def made(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("made") / "sums"
+    options = AccumulateOptions(window=WINDOW, rolling=[timedelta(minutes=30)], jobs=1)
+    for _outcome in accumulate(source, out, options):
+        pass
+    return out
+
+
+@pytest.fixture
+def sums(made: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(made, tmp_path / "sums"))
+
+
+@pytest.fixture
+def fields(tmp_path: Path) -> Path:
+    (tmp_path / "g.csv").write_text("name,lon,lat\na,126.5,37.5\nb,127.5,36.5\n")
+    (tmp_path / "r.csv").write_text("time,name,rain_mm\n2022-06-09 11:00,a,5.5\n2022-06-09 11:00,b,5.5\n")
+    options = GaugeFieldOptions(
+        gauges=tmp_path / "g.csv", readings=ReadingRules(step=timedelta(hours=1)), method="thiessen", jobs=1
+    )
+    for _field in gauge_fields(tmp_path / "r.csv", tmp_path / "fields", options):
+        pass
+    return tmp_path / "fields"
+
+
+def test_a_folder_of_sums_is_told_by_its_names(sums: Path, source: Path) -> None:
+    held = stacks_of(sums)
+    assert [(stack.product, stack.length, stack.times) for stack in held.stacks] == [
+        ("HSR-rain_1h", timedelta(hours=1), 1),
+        ("HSR-rain_max_30min", timedelta(minutes=65), 1),
+    ]
+    assert held.stacks[0].frames == ((HOUR, FIRST), (HOUR + timedelta(hours=1), SECOND))
+    assert held.stacks[0].quantity == DEPTH
+    assert is_summed(sums)
+    assert not is_summed(source)
+    (sums / SECOND).write_bytes(b"II*\0")
+    held = stacks_of(sums)
+    assert [error.problem[:10] for error in held.damaged] == ["is no COG "]
+    assert len(held.stacks[0].frames) == 1
+    with pytest.raises(OptionsError, match="no region 'x'"):
+        stacks_of(sums, "x")
+    with pytest.raises(ManifestError, match="is it the OUT of an export, or of accumulate"):
+        stacks_of(source)
+
+
+def test_bounds_of_depth_are_kmas_numbers_times_what_goes_with_the_length() -> None:
+    assert [times_of(timedelta(hours=hours)) for hours in (1, 3, 6, 24, 72, 168, 720)] == [1, 1, 2, 2, 5, 5, 10]
+    one, two = classes_for(DEPTH), classes_for(DEPTH, times=2)
+    assert [low.lower for low in one[:4]] == [0, 0.01, 0.1, 0.5]
+    assert [low.lower for low in two[:4]] == [0, 0.01, 0.2, 1]
+    assert (one[8].rgb, one[8].first, one[8].last) == ((255, 255, 0), 500, 599)  # 5 mm in steps of 0.01 mm
+    assert (two[8].rgb, two[8].first, two[8].last) == ((255, 255, 0), 1000, 1199)
+    assert class_label(two[-1], DEPTH, times=2) == "300 – 400 mm and above"  # noqa: RUF001 - as in legends
+    assert two[-1].last == 2**31 - 1  # a month may have more than int16 holds
+    assert "<title>Rain depth [mm]</title>" in svg(DEPTH, times=2)
+
+
+OPENED = """
+layer = QgsRasterLayer(args[0], "x")
+answer = layer.renderer().type(), [item.label for item in layer.renderer().shader().rasterShaderFunction()
+    .colorRampItemList()][:2] if layer.renderer().type() == "singlebandpseudocolor" else []
+settings = QgsMapSettings()
+settings.setLayers([layer])
+settings.setDestinationCrs(layer.crs())
+settings.setExtent(layer.extent())
+settings.setOutputSize(QSize(layer.width(), layer.height()))
+settings.setBackgroundColor(QColor(0, 0, 0, 0))
+job = QgsMapRendererSequentialJob(settings)
+job.start()
+job.waitForFinished()
+image = job.renderedImage()
+answer = answer + ([list(image.pixelColor(20, row).getRgb()) for row in args[1]],)
+"""
+
+
+@needs_qgis
+def test_qgis_draws_a_sum_in_classes_of_depth(sums: Path, tmp_path: Path) -> None:
+    # 34.5 dBZ is (10^3.45 / 200)^(1/1.6) = 5.22 mm/h, for twelve frames of five minutes: 5.22 mm.
+    renderer, labels, pixels = qgis(OPENED, tmp_path, str(sums / FIRST), [5, 15, 25])
+    assert renderer == "singlebandpseudocolor"
+    assert labels[0] == "no rain"
+    assert labels[1].startswith("0.01")
+    assert pixels == [YELLOW, [0, 0, 0, 0], [0, 0, 0, 0]]
+
+
+@needs_qgis
+def test_qgis_draws_a_gauge_field_in_classes_of_depth(fields: Path, tmp_path: Path) -> None:
+    path = next(fields.rglob("*.tif"))
+    assert qgis(OPENED, tmp_path, str(path), [5])[::2] == ["singlebandpseudocolor", [YELLOW]]
+    assert [(stack.product, stack.times) for stack in stacks_of(fields).stacks] == [("gauges_thiessen_1h", 1)]
+
+
+SPANS = """
+p = QgsProject.instance()
+assert p.read(args[0])
+answer = {l.source().split("/")[-1]: [l.isValid(), l.renderer().type(),
+    l.temporalProperties().fixedTemporalRange().begin().toUTC().toString(Qt.ISODate),
+    l.temporalProperties().fixedTemporalRange().end().toUTC().toString(Qt.ISODate)] for l in p.mapLayers().values()}
+"""
+
+
+@needs_qgis
+def test_a_project_of_sums_shows_each_for_its_period(sums: Path, tmp_path: Path) -> None:
+    told = qgis(SPANS, tmp_path, str(write_project(sums)))
+    pseudo = [True, "singlebandpseudocolor"]
+    assert told["rain_1h_202206091100.tif"] == [*pseudo, "2022-06-09T02:00:01Z", "2022-06-09T02:59:59Z"]
+    assert told["rain_1h_202206091200.tif"] == [*pseudo, "2022-06-09T03:00:01Z", "2022-06-09T03:59:59Z"]
+    assert len(told) == 3
+
+
+def test_a_stack_of_sums_has_their_depths(sums: Path) -> None:
+    paths = write_stacks(sums)
+    assert [path.name for path in paths] == ["stack-HSR-rain_1h.vrt", "stack-HSR-rain_max_30min.vrt"]
+    assert all(path.with_suffix(".qml").is_file() for path in paths)
+    with rasterio.open(paths[0]) as stack, rasterio.open(sums / SECOND) as sum_:
+        assert stack.dtypes == ("int32", "int32")
+        assert stack.descriptions == ("2022-06-09T02:00:00Z", "2022-06-09T03:00:00Z")
+        assert (stack.scales[1], stack.units[1], stack.nodata) == (0.01, "mm", -30000)
+        assert np.array_equal(stack.read(2), sum_.read(1))
+
+
+def test_a_catalogue_of_sums_tells_periods_and_bands(sums: Path) -> None:
+    collection = json.loads(write_catalog(sums).read_text())
+    item = json.loads((sums / "items/HSR-rain_1h-20220609T0200Z.json").read_text())
+    told, asset = item["properties"], item["assets"]["data"]
+    assert (told["start_datetime"], told["end_datetime"]) == ("2022-06-09T02:00:00Z", "2022-06-09T02:59:59Z")
+    assert (told["hsrgeo:period"], told["hsrgeo:frames_used"], told["hsrgeo:frames_expected"]) == ("1h", 12, 12)
+    assert not [name for name in told if "observed" in name or "count_" in name]  # a sum does not count its cells
+    assert [(band["name"], band["data_type"], band.get("unit")) for band in asset["bands"]] == [
+        ("rain_depth", "int32", "mm"),
+        ("frames", "int32", None),
+    ]
+    assert collection["extent"]["temporal"]["interval"] == [["2022-06-09T02:00:00Z", "2022-06-09T03:59:59Z"]]
+    assert {"style-rain_depth-qml", "style-rain_depth-sld", "legend-rain_depth"} <= set(collection["assets"])
+
+
+def test_a_catalogue_of_gauge_fields_is_not_kmas(fields: Path) -> None:
+    told = json.loads(write_catalog(fields).read_text())
+    assert "Korea Meteorological" not in json.dumps(told)
+    assert told["id"] == "gauges_thiessen_1h-rain_depth"
+    assert replace(DEPTH, name="rain_depth").nothing == 0
