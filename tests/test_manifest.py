@@ -25,6 +25,7 @@ from hsrgeo.engine.export.manifest import MANIFEST, OPTIONS, Manifest, keep_reci
 from hsrgeo.engine.export.offsets import Offsets
 from hsrgeo.engine.options import ExportOptions
 from hsrgeo.engine.outcome import Outcome, Output, Status, from_json, to_json
+from hsrgeo.engine.recipe import KEYS
 from hsrgeo.engine.regions import Region
 from hsrgeo.errors import ChecksumError, HsrGeoError, HsrGeoWarning, ManifestError, SourceError, WriteError
 from hsrgeo.formats.names import FrameName
@@ -592,3 +593,13 @@ def test_offsets_are_a_mapping_whether_packed_or_not() -> None:
     assert {key: offsets.get(key) for key in range(-2, 70) if offsets.get(key) is not None} == {
         key: offset for key, offset in known.items() if -2 <= key < 70
     }
+
+
+def test_every_option_is_one_that_this_version_knows(tmp_path: Path) -> None:
+    everything = ExportOptions(
+        quantity="rain", crs="EPSG:5179", resolution=500.0, registration="corner", sidecars=False
+    ).recipe
+    assert everything.as_json().keys() == KEYS
+    keep_recipe(tmp_path, everything)
+    assert kept_recipe(tmp_path) == everything.as_json()
+    refuse_other_recipe(tmp_path, everything)  # and warns of nothing

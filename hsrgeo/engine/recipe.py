@@ -114,7 +114,9 @@ class Recipe:
         return Making(cut.area, self.quantity, self.law, self.values, self.target, self.block).of(frame)
 
 
-KEYS = frozenset({"cuts", "formats", "compress", "values", "name", "block", "quantity", "zr", "target"})
+KEYS = frozenset(
+    ("cuts", "formats", "compress", "values", "name", "block", "quantity", "zr", "target", "registration", "sidecars")
+)
 """Of `Recipe.as_json`."""
 
 
