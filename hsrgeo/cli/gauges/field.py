@@ -75,7 +75,7 @@ def field(
     ] = 1.0,
     min_gauges: Annotated[
         int | None,
-        typer.Option(metavar="N", help="Fewer give no field; 1, kriging 3, fitted 10.", rich_help_panel=_HOW),
+        typer.Option(metavar="N", help="Fewer give no field; 1, kriging 3.", rich_help_panel=_HOW),
     ] = None,
     max_distance: Annotated[
         float | None,

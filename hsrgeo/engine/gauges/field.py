@@ -27,7 +27,6 @@ from hsrgeo.model.grid import Grid
 from hsrgeo.model.times import utc_text
 from hsrgeo.model.window import Window
 from hsrgeo.products.interpolate import CellPlaces, network
-from hsrgeo.products.kriging import LEAST_KRIGED
 from hsrgeo.products.warp import warp_for
 from hsrgeo.sources.gauges import read_readings
 from hsrgeo.sources.remote import local
@@ -90,7 +89,7 @@ class GaugeFields(Iterator[GaugeField]):
             raise OptionsError(f"no gauge lies on the grid {grid.name}")
         if shared := self._network.shared:
             self.notes.append(f"gauges that share a place, counted by their mean: {len(shared):,} ({_listed(shared)})")
-        self._interpolator = interpolator(options, self._network.xy)
+        self._interpolator = interpolator(options, self._network.xy, self._periods)
         self._areas = [_area(grid, cut, options) for cut in options.export.recipe.cuts]
         rules = options.rules
         self._readings = read_readings(readings, options.points.names, rules)
@@ -111,12 +110,10 @@ class GaugeFields(Iterator[GaugeField]):
         self._fields.close()
 
     def _run(self) -> Generator[GaugeField]:
-        options = self._options
         short = gaps = 0
-        with locked(self._out / SUMS, self._out) as lock, ThreadPoolExecutor(options.export.workers) as pool:
+        with locked(self._out / SUMS, self._out) as lock, ThreadPoolExecutor(self._options.export.workers) as pool:
             last: Period | None = None
-            totals = totals_of(self._readings, options.length, options.min_coverage, options.rules)
-            with closing(totals) as listed:
+            with closing(self._totals()) as listed:
                 for total in listed:
                     short += total.short
                     if last is not None and total.period.start > last.end:
@@ -134,13 +131,19 @@ class GaugeFields(Iterator[GaugeField]):
             self.notes.append(f"cells estimated below 0 mm, which became 0: {self.clipped:,}")
         self.notes += self._interpolator.notes
 
+    def _totals(self) -> Generator[Total]:
+        options = self._options
+        return totals_of(self._readings, options.length, options.min_coverage, options.rules)
+
+    def _periods(self) -> Iterator[NDArray[np.float64]]:
+        return (self._network.at_places(total.depths_mm) for total in self._totals())
+
     def _field(self, total: Total, pool: ThreadPoolExecutor) -> GaugeField:
         depths = self._network.at_places(total.depths_mm)
         known = ~np.isnan(depths)
         count, least = int(known.sum()), self._options.least_gauges
         if count < least:
-            hint = self._options.fewer_do if count >= LEAST_KRIGED else ""
-            return GaugeField(total.period, count, problem=f"{count} of {known.size} gauges: {least} are needed{hint}")
+            return GaugeField(total.period, count, problem=f"{count} of {known.size} gauges: {least} are needed")
         paths = []
         try:
             solved = self._interpolator.solve(known, depths[known])

@@ -19,7 +19,8 @@ from hsrgeo.model.grid import MAIN_GRID, Grid, grids
 from hsrgeo.model.times import FRAME_STEP, kst_text, length_text, on_step, refuse_uneven
 from hsrgeo.model.window import BBox, Window
 from hsrgeo.products.bias import PairRules
-from hsrgeo.products.kriging import LEAST_FITTED, LEAST_KRIGED, Model, Variogram
+from hsrgeo.products.kriging import LEAST_KRIGED
+from hsrgeo.products.variograms import Model, Variogram
 from hsrgeo.sources.gauge_rules import ReadingRules
 
 Method = Literal["thiessen", "idw", "kriging"]
@@ -56,13 +57,14 @@ class GaugeFieldOptions:
     variogram: Model | None = None
     """Of ``kriging``; spherical."""
     range_km: float | None = None
-    """Of the variogram; with `sill_mm2`, else the variogram is fitted, time by time."""
+    """Of the variogram; with `sill_mm2`, else the variogram is fitted to each period, or to the mean of all where the
+    gauges of a period do not show one."""
     sill_mm2: float | None = None
     """Nugget included."""
     nugget_mm2: float | None = None
     """0, where the variogram is given."""
     min_gauges: int | None = None
-    """Fewer give no field; 1, of kriging 3, or 10 where the variogram is fitted."""
+    """Fewer give no field; 1, of kriging 3."""
     max_distance_km: float | None = None
     """Cells farther than this from every gauge are nodata; None for no such limit."""
     grid: str = MAIN_GRID
@@ -95,7 +97,7 @@ class GaugeFieldOptions:
         if self.grid not in grids():
             raise OptionsError(f"grid {self.grid!r} is not known: expected one of {', '.join(grids())}")
         if self.min_gauges is not None and self.min_gauges < self._least:
-            raise OptionsError(f"min_gauges {self.min_gauges}: {self.method} needs {self._least}{self.fewer_do}")
+            raise OptionsError(f"min_gauges {self.min_gauges}: {self.method} needs {self._least}")
         self._check_at()
         object.__setattr__(self, "export", ExportOptions(**{name: getattr(self, name) for name in _AREA}))
         given = self.gauges
@@ -132,13 +134,6 @@ class GaugeFieldOptions:
         return self._least if self.min_gauges is None else self.min_gauges
 
     @property
-    def fewer_do(self) -> str:
-        """What to do about too few gauges, where there is something."""
-        if self.method != "kriging" or self.given is not None or self.least_gauges <= LEAST_KRIGED:
-            return ""
-        return f"; {LEAST_KRIGED} are enough where the variogram is given (--range and --sill)"
-
-    @property
     def idw(self) -> tuple[float, int]:
         """Power, and gauges that count at a cell."""
         return self.power or _POWER, self.neighbours or _NEIGHBOURS
@@ -157,9 +152,7 @@ class GaugeFieldOptions:
 
     @property
     def _least(self) -> int:
-        if self.method != "kriging":
-            return 1
-        return LEAST_FITTED if self.given is None else LEAST_KRIGED
+        return LEAST_KRIGED if self.method == "kriging" else 1
 
     def _check_method(self) -> None:
         for method, names in (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 
 from hsrgeo.engine.gauges.options import GaugeFieldOptions
 from hsrgeo.products.interpolate import CellPlaces, Floats, InverseDistance, Nearest, spatial
-from hsrgeo.products.kriging import Kriging, Variogram, estimate, fit_variogram, gstools
+from hsrgeo.products.kriging import Kriging, estimate
+from hsrgeo.products.variograms import Variogram, Variograms, gstools
 
 Known = NDArray[np.bool_]
 Singles = NDArray[np.float32]
 
 _STRIP_CELLS = 1 << 17
-_BADLY_FITTED = 0.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,12 +61,17 @@ class Interpolator(Protocol):
         """
 
 
-def interpolator(options: GaugeFieldOptions, xy: Floats) -> Interpolator:
+Periods = Callable[[], Iterable[Floats]]
+"""Gives what all gauges measured [mm] in each period, from the first one at each call; NaN where that is not known."""
+
+
+def interpolator(options: GaugeFieldOptions, xy: Floats, periods: Periods) -> Interpolator:
     """Return the method that was asked for.
 
     Args:
         options: Which.
         xy: Of all gauges [m], shape (gauges, 2).
+        periods: Asked where a period does not show a variogram of its own.
 
     Raises:
         MissingExtraError: A library is not installed.
@@ -74,7 +79,7 @@ def interpolator(options: GaugeFieldOptions, xy: Floats) -> Interpolator:
     spatial()
     if options.method == "kriging":
         gstools()
-        return _Kriged(options, xy)
+        return _Kriged(options, xy, periods)
     return _Plain(options, xy)
 
 
@@ -152,17 +157,14 @@ class _Plain(_Method):
 class _Kriged(_Method):
     """Ordinary kriging."""
 
-    def __init__(self, options: GaugeFieldOptions, xy: Floats) -> None:
+    def __init__(self, options: GaugeFieldOptions, xy: Floats, periods: Periods) -> None:
         super().__init__(options, xy)
-        self._badly = self._fitted = 0
+        self._variograms = Variograms(xy, periods, options.model)
 
     @property
     def notes(self) -> list[str]:
-        """How badly variograms were fitted."""
-        if not self._badly:
-            return []
-        told = "fitted variograms that explain nothing (R2 of 0 or less; better give range and sill)"
-        return [f"{told}: {self._badly:,} of {self._fitted:,}"]
+        """See `Variograms`."""
+        return self._variograms.notes
 
     def solve(self, known: Known, values: Floats) -> Solved:
         options, xy, geometry = self._options, self._xy[known], self._of(known)
@@ -178,10 +180,7 @@ class _Kriged(_Method):
                 lambda x, _y, _with: (np.full(x.shape, constant), np.full(x.shape, np.nan)),
                 {"VARIOGRAM": "none: all gauges have one value"},
             )
-        variogram = options.given or fit_variogram(xy, values, options.model)
-        if variogram.r2 is not None:
-            self._fitted += 1
-            self._badly += variogram.r2 <= _BADLY_FITTED
+        variogram = options.given or self._variograms.of(known, values)
         kriging = geometry.kriged(xy, variogram)
         mean, weights = kriging.estimator(values)
 
@@ -199,12 +198,13 @@ class _Kriged(_Method):
 
 
 def _variogram_tags(variogram: Variogram) -> dict[str, str]:
+    fitted = f"a mean of {variogram.periods} periods" if variogram.periods > 1 else "a fit"
     return {
         "VARIOGRAM": variogram.model,
         "VARIOGRAM_RANGE_KM": f"{variogram.range_m / 1000:.6g}",
         "VARIOGRAM_SILL_MM2": f"{variogram.sill_mm2:.6g}",
         "VARIOGRAM_NUGGET_MM2": f"{variogram.nugget_mm2:.6g}",
-        "VARIOGRAM_FROM": "options" if variogram.r2 is None else f"a fit with R2 {variogram.r2:.3f}",
+        "VARIOGRAM_FROM": "options" if variogram.r2 is None else f"{fitted} with R2 {variogram.r2:.3f}",
     }
 
 
