@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import shutil
 from dataclasses import replace
@@ -16,7 +17,11 @@ from hsrgeo.engine.accumulate.options import AccumulateOptions
 from hsrgeo.engine.accumulate.run import accumulate
 from hsrgeo.engine.gauges.field import gauge_fields
 from hsrgeo.engine.gauges.options import GaugeFieldOptions
+from hsrgeo.engine.plot import plot_sum
 from hsrgeo.engine.qgis import write_project
+from hsrgeo.engine.render import render
+from hsrgeo.engine.series.options import SeriesOptions
+from hsrgeo.engine.series.run import series
 from hsrgeo.engine.stac import write_catalog
 from hsrgeo.engine.vrt import write_stacks
 from hsrgeo.engine.written.stacks import stacks_of
@@ -28,7 +33,9 @@ from hsrgeo.gis.legend import svg
 from hsrgeo.gis.styles import class_label
 from hsrgeo.model.quantity import DEPTH
 from hsrgeo.model.times import KST
+from hsrgeo.reading import open_frame
 from hsrgeo.sources.gauge_rules import ReadingRules
+from hsrgeo.writers.sum_readback import read_sum
 from tests.conftest import NX, NY, MakeFile, frame_name
 from tests.qgis import needs_qgis, qgis
 
@@ -87,6 +94,8 @@ def test_a_folder_of_sums_is_told_by_its_names(sums: Path, source: Path) -> None
     assert held.stacks[0].quantity == DEPTH
     assert is_summed(sums)
     assert not is_summed(source)
+    with pytest.raises(OptionsError, match="hsrgeo plot sum draws each"):
+        render(sums, sums / "a.png")
     (sums / SECOND).write_bytes(b"II*\0")
     held = stacks_of(sums)
     assert [error.problem[:10] for error in held.damaged] == ["is no COG "]
@@ -193,3 +202,43 @@ def test_a_catalogue_of_gauge_fields_is_not_kmas(fields: Path) -> None:
     assert "Korea Meteorological" not in json.dumps(told)
     assert told["id"] == "gauges_thiessen_1h-rain_depth"
     assert replace(DEPTH, name="rain_depth").nothing == 0
+
+
+def test_a_series_of_sums_has_what_fell(tmp_path: Path, make_file: MakeFile) -> None:
+    # Six frames of an hour, 34.5 dBZ = 5.225 mm/h: 2.61 mm in half of the time, stored to half a step of 0.01 mm.
+    pixels = np.full((NY, NX), 3450, np.int16)
+    (tmp_path / "src").mkdir()
+    for number in range(6):
+        time = HOUR + number * timedelta(minutes=5)
+        (tmp_path / "src" / frame_name(time)).write_bytes(make_file(pixels, time=time))
+    options = AccumulateOptions(window=WINDOW, rolling=[timedelta(minutes=30)], jobs=1)
+    for _outcome in accumulate(tmp_path / "src", tmp_path / "sums", options):
+        pass
+    lon, lat = open_frame(tmp_path / "src" / frame_name(HOUR)).crop(window=WINDOW).grid.lonlat([14.5], [19.5])
+    corners = [(-0.02, -0.02), (0.02, -0.02), (0.02, 0.02), (-0.02, 0.02), (-0.02, -0.02)]
+    ring = [[lon[0] + x, lat[0] + y] for x, y in corners]
+    feature = {"type": "Feature", "properties": {"name": "b"}, "geometry": {"type": "Polygon", "coordinates": [ring]}}
+    (tmp_path / "b.geojson").write_text(json.dumps({"type": "FeatureCollection", "features": [feature]}))
+    tables = {}
+    for source, period in (("src", "1h"), ("sums", None)):
+        out = tmp_path / f"{source}.csv"
+        length = timedelta(hours=1) if period else None
+        run = series(tmp_path / source, out, SeriesOptions(polygons=tmp_path / "b.geojson", period=length, jobs=1))
+        assert [outcome.status for outcome in run] == ["ok"] * (6 if period else 1)
+        tables[source] = next(csv.DictReader(out.read_text(encoding="utf-8").splitlines()))
+    assert any("rolling maxima" in note for note in run.notes)
+    told = tables["sums"]
+    assert float(told["mean_mm_h"]) == pytest.approx(2.61 / 0.5)
+    assert float(told["coverage"]) == pytest.approx(0.5)
+    assert told["minutes"] in ("60", "60.0")
+    assert float(told["volume_m3"]) == pytest.approx(float(tables["src"]["volume_m3"]), rel=0.005 / 2.61)
+    with pytest.raises(OptionsError, match="quantity, zr and frame_step are for frames"):
+        series(tmp_path / "sums", out, SeriesOptions(polygons=tmp_path / "b.geojson", zr=(300, 1.4)))
+
+
+def test_a_gauge_field_has_a_picture(fields: Path, tmp_path: Path) -> None:
+    path = next(fields.rglob("*.tif"))
+    plot_sum(path, tmp_path / "a.svg")
+    text = (tmp_path / "a.svg").read_text()
+    assert text.startswith("<?xml")
+    assert read_sum(path).counts.max() == 1

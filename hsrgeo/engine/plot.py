@@ -124,7 +124,7 @@ def plot_sum(source: str | Path, out: str | Path, options: PlotSumOptions | None
     `hsrgeo.gis.depth`.
 
     Args:
-        source: The COG: a sum, or rolling maxima.
+        source: The COG: a sum, rolling maxima or a gauge field.
         out: The picture, ``.png`` or ``.svg``; what is there already is replaced.
         options: How.
 
@@ -140,7 +140,7 @@ def plot_sum(source: str | Path, out: str | Path, options: PlotSumOptions | None
     tags = read.tags
     made_up = tags.get("SYNTHETIC") == "yes"
     try:
-        expected = int(tags["WINDOWS_EXPECTED" if "WINDOWS_EXPECTED" in tags else "FRAMES_EXPECTED"])
+        expected = 1 if _is_field(tags) else int(tags[_EXPECTED[0] if _EXPECTED[0] in tags else _EXPECTED[1]])
         told = _told(tags, read)
     except (KeyError, ValueError) as error:
         raise SourceError(str(source), f"is no sum of hsrgeo accumulate: {error!r}") from error
@@ -160,7 +160,16 @@ def plot_sum(source: str | Path, out: str | Path, options: PlotSumOptions | None
     return Plotted(path, notes)
 
 
+_EXPECTED = ("WINDOWS_EXPECTED", "FRAMES_EXPECTED")
+
+
+def _is_field(tags: Mapping[str, str]) -> bool:
+    return "GAUGES_USED" in tags
+
+
 def _title(tags: Mapping[str, str]) -> str:
+    if _is_field(tags):
+        return f"Rain gauges by {tags.get('METHOD', 'interpolation')}, rain depth"
     product = f"KMA {tags['PRODUCT']} composites" if tags.get("PRODUCT") else "KMA composites"
     if "DURATION" in tags:
         return f"{product}, highest rain depth in {tags['DURATION']}"
@@ -171,10 +180,11 @@ def _told(tags: Mapping[str, str], read: SumPicture) -> str:
     """Return period, frames and highest depth, as in ``2022-06-09 10:00 to 11:00 KST, 9 of 12 frames, ...``."""
     start, end = (datetime.fromisoformat(tags[f"TIME_{edge}_UTC"]).astimezone(KST) for edge in ("START", "END"))
     until = f"{end:%H:%M}" if start.date() == end.date() else f"{end:%Y-%m-%d %H:%M}"
-    used, expected = int(tags["FRAMES_USED"]), int(tags["FRAMES_EXPECTED"])
+    kind = "GAUGES" if _is_field(tags) else "FRAMES"
+    used, expected = int(tags[f"{kind}_USED"]), int(tags["GAUGES_LISTED" if kind == "GAUGES" else "FRAMES_EXPECTED"])
     known = read.depth_mm[np.isfinite(read.depth_mm)]
     highest = f"highest {known.max():.1f} mm" if known.size else "no cell known"
-    return f"{start:%Y-%m-%d %H:%M} to {until} KST, {used:,} of {expected:,} frames, {highest}"
+    return f"{start:%Y-%m-%d %H:%M} to {until} KST, {used:,} of {expected:,} {kind.lower()}, {highest}"
 
 
 def _check_width(width: int) -> None:

@@ -18,6 +18,7 @@ from hsrgeo.engine.drawn import Entry, Moment, Reel, draw, first_sound, problems
 from hsrgeo.engine.options import ExportOptions
 from hsrgeo.engine.written.exported import exported_frames, is_exported
 from hsrgeo.engine.written.held import refuse_registration
+from hsrgeo.engine.written.summed import is_summed
 from hsrgeo.errors import GridError, HsrGeoError, OptionsError
 from hsrgeo.gis import animation
 from hsrgeo.gis.canvas import Indices
@@ -218,6 +219,8 @@ def _plan(frame: Frame, options: RenderOptions, notes: list[str]) -> Plan:
 
 
 def _entries(sources: list[str | Path], options: RenderOptions, tally: Tally) -> Iterator[Entry]:
+    if any(is_summed(source) for source in sources):
+        raise OptionsError(f"{sources[0]} holds sums or fields: hsrgeo plot sum draws each, hsrgeo qgis plays them")
     if not any(is_exported(source) for source in sources):
         if options.region:
             raise OptionsError("region is for an exported folder; of frames choose a part with bbox")

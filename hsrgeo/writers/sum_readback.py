@@ -1,4 +1,4 @@
-"""A COG of `hsrgeo accumulate` -> depth, frames and tags."""
+"""A COG of `hsrgeo accumulate` or of a gauge field -> depth, frames and tags."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ class SumPicture:
     depth_mm: NDArray[np.float32]
     """NaN where it is not known."""
     counts: NDArray[np.int32]
-    """Frames that each cell was observed in; of rolling maxima, windows that counted."""
+    """Frames that each cell was observed in; of rolling maxima, windows that counted; of a field, 1 where known."""
     tags: dict[str, str]
 
 
 def read_sum(path: Path) -> SumPicture:
-    """Read a sum, or rolling maxima, as `hsrgeo accumulate` writes them.
+    """Read a sum, rolling maxima or a gauge field, as hsrgeo writes them.
 
     Raises:
         SourceError: There is no such file, GDAL cannot read it, or it is no sum.
@@ -46,12 +46,14 @@ def read_sum(path: Path) -> SumPicture:
             names = list(dataset.descriptions)
             depth_band = next((number for number, name in enumerate(names, 1) if name in _DEPTH_BANDS), None)
             count_band = next((number for number, name in enumerate(names, 1) if name in _COUNT_BANDS), None)
-            if depth_band is None or count_band is None or not dataset.crs:
+            is_field = "gauge_distance" in names
+            if depth_band is None or (count_band is None and not is_field) or not dataset.crs:
                 found = ", ".join(name or "without a name" for name in names)
                 raise SourceError(str(path), f"is no sum of hsrgeo accumulate: its bands are {found}")
             if dataset.width * dataset.height > _MOST_CELLS:
                 raise SourceError(str(path), f"claims {dataset.width:,} x {dataset.height:,} cells")
-            stored, counts = dataset.read(depth_band), dataset.read(count_band)
+            stored = dataset.read(depth_band)
+            counts = (stored != dataset.nodata) if count_band is None else dataset.read(count_band)
             depth = (stored * dataset.scales[depth_band - 1]).astype(np.float32)
             depth[stored == dataset.nodata] = np.nan
             tags = dataset.tags()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -47,6 +47,8 @@ class Reader(ABC):
         """What a user should know; complete when all is read."""
         self.step = options.every or options.frame_step
         """From row to row; None where only the frames tell."""
+        self.length: timedelta | None = None
+        """How long each row stands for; None where times of frames tell."""
         self.missing: list[datetime] = []
         """Times that should be there and are known not to be."""
         self.areas_m2: NDArray[np.float64] | None = None

@@ -24,7 +24,9 @@ from hsrgeo.engine.series.frames import FrameReader
 from hsrgeo.engine.series.options import SeriesOptions
 from hsrgeo.engine.series.periods import Periods
 from hsrgeo.engine.series.reader import Numbers, Reader
+from hsrgeo.engine.series.summed import SumReader
 from hsrgeo.engine.workers.scratch import scratch_folder
+from hsrgeo.engine.written.summed import is_summed
 from hsrgeo.errors import OptionsError
 from hsrgeo.sources.remote import Place, is_remote, listed_sources, target
 from hsrgeo.writers.lock import locked
@@ -37,7 +39,7 @@ class Series(Run):
     """A run: iterate it to make it happen; the table is written in one step when the last frame is done.
 
     Args:
-        sources: Files, folders, globs and archives; or one cube or folder of an export.
+        sources: Files, folders, globs and archives; or one cube or folder of an export or of sums.
         out: The table, ``.csv`` or ``.parquet``; what is there already is replaced.
         options: Which places, and how.
 
@@ -74,7 +76,9 @@ class Series(Run):
                     yield self._settle(outcome, numbers, spool)
             lock.check()
             if self._kept and reader.areas_m2 is not None:
-                length, notes = frame_length_of(self._kept, options.frame_step)
+                length, notes = reader.length, list[str]()
+                if length is None:
+                    length, notes = frame_length_of(self._kept, options.frame_step)
                 self.notes += notes
                 rows, columns = self._numbers(spool, reader.areas_m2, length), options.columns
                 if options.period is None:
@@ -178,6 +182,8 @@ def _reader(sources: Sequence[str | Path], options: SeriesOptions) -> Reader:
             return CubeReader(Path(sources[0]), options)
         case "export":
             return ExportReader(Path(sources[0]), options)
+        case _ if len(sources) == 1 and is_summed(sources[0]):
+            return SumReader(Path(sources[0]), options)
         case _:
             return FrameReader(sources, options)
 
@@ -198,9 +204,11 @@ def series(sources: str | Path | Sequence[str | Path], out: str | Place, options
     holds reflectivity, to the nearest 0.01 mm/h of each cell where it holds rain. What it lacks of a place counts as
     not observed; times that a cube knows to be missing have a row too, as have those at its ends.
 
+    A folder of sums or gauge fields gives a row a period, with the mean rate of the part of it that was observed.
+
     Args:
-        sources: A file, folder, glob or archive, or several; or one folder of an export, or a STAC catalogue of it;
-            or one cube, ``.zarr`` or ``.nc``, of which the layout series is read where it is there.
+        sources: A file, folder, glob or archive, or several; or one folder of sums or of an export, or a STAC
+            catalogue of it; or one cube, ``.zarr`` or ``.nc``, of which the layout series is read where it is there.
         out: The table, ``.csv`` or ``.parquet``, here or in a bucket.
         options: Which places, and how.
 
