@@ -21,7 +21,9 @@ Compression = Literal["deflate", "zstd", "none"]
 
 _DEFLATE_LEVEL = 2
 _ZSTD_LEVEL = 1
-# ^ Both make files as small as the driver's at its levels 6 and 9, several times as fast: tests/benchmarks.
+# ^ Both pack tiles as small as the driver does at its levels 6 and 9, within 3 %, several times as fast. Of a dense one
+#   ZSTD level 1 makes 1,740 kB, level 9 1,714 kB, level 19 1,687 kB. Tiles of 512 cells a side, the driver's default,
+#   are 10 % smaller with ZSTD, for it looks back further than DEFLATE; a crop would read four times as much.
 #   ISA-L would pack three times as fast as zlib-ng, but what it makes depends on what was in its memory before: now
 #   and then the same tile gives other bytes in another process.
 _BEST_DEFLATE, _QUICK_DEFLATE = 12, 9
