@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import gzip
 import io
 import random
@@ -7,9 +8,10 @@ import re
 import tarfile
 import tracemalloc
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from datetime import timedelta
 from pathlib import Path
+from typing import cast
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -478,3 +480,25 @@ def test_members_are_read_in_pieces_or_skipped(tmp_path: Path) -> None:
                 got[member.name] = b"".join(pieces)
                 assert max(map(len, pieces)) <= 1 << 20
     assert got == {"big.bin": big, NAMES[1]: FRAMES[1][1]}
+
+
+@pytest.mark.parametrize("early", [True, False])
+def test_a_file_that_cannot_be_closed_says_nothing_against_its_frames(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    early: bool,  # noqa: FBT001
+) -> None:
+    class Unclosed(io.BytesIO):
+        def close(self) -> None:
+            super().close()
+            raise OSError(errno.EIO, "Input/output error")
+
+    path = _write(tmp_path, TGZ)
+    wanted = list(frames_in_archive(path, Selection(), Tally()))
+    monkeypatch.setattr("hsrgeo.sources.archives.open_file", lambda path: Unclosed(path.read_bytes()))
+    frames = frames_in_archive(path, Selection(), Tally())
+    if early:
+        assert next(frames) == wanted[0]
+        cast("Generator[Found]", frames).close()
+    else:
+        assert list(frames) == wanted

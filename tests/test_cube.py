@@ -208,6 +208,40 @@ def test_killed_between_two_names(frames: list[Path], tmp_path: Path) -> None:
     assert len(packed(out)) == 3
 
 
+@pytest.mark.parametrize("layouts", [("map",), ("series",), ("map", "series")])
+def test_staged_frames_that_a_power_cut_tore_are_made_again(
+    frames: list[Path], tmp_path: Path, layouts: tuple[Any, ...]
+) -> None:
+    shape = None
+    for path in frames[:4]:
+        frame = open_frame(path).crop(window=WINDOW)
+        shape = shape or store.shape_for(frame, {"step_minutes": 5})
+        store.stage(frame, frame.rank, tmp_path, shape, layouts)
+    staged = list(store.staged_frames(tmp_path, layouts))
+    assert len(staged) == 4
+    empty, torn, zeros = (Path(f"{one.stem}.{layouts[-1]}") for one in staged[:3])
+    empty.write_bytes(b"")
+    torn.write_bytes(torn.read_bytes()[:-9])
+    zeros.write_bytes(bytes(zeros.stat().st_size))
+    store.remove_damaged(tmp_path, layouts)
+    assert list(store.staged_frames(tmp_path, layouts)) == staged[3:]
+    assert len([path for path in tmp_path.rglob("*") if path.is_file()]) == len(layouts)
+
+
+@pytest.mark.parametrize("name", ["a.zarr", "a.nc"])
+def test_links_under_the_names_of_its_temporary_files_are_not_followed(
+    frames: list[Path], tmp_path: Path, name: str
+) -> None:
+    (tmp_path / "theirs").mkdir()
+    for word in ("staged", "part", "old"):
+        (tmp_path / f".{name}.{word}").symlink_to("theirs")
+    (tmp_path / "theirs" / "frames").symlink_to(".")
+    made(frames[:2], tmp_path / name, options())
+    assert [path.name for path in (tmp_path / "theirs").iterdir()] == ["frames"]
+    assert len(packed(tmp_path / name)) == 2
+    assert not (tmp_path / name).is_symlink()
+
+
 # Frames that are not as they should be.
 
 

@@ -603,3 +603,14 @@ def test_every_option_is_one_that_this_version_knows(tmp_path: Path) -> None:
     keep_recipe(tmp_path, everything)
     assert kept_recipe(tmp_path) == everything.as_json()
     refuse_other_recipe(tmp_path, everything)  # and warns of nothing
+
+
+def test_a_lock_is_given_back_where_the_manifest_cannot_be_opened(tmp_path: Path) -> None:
+    (tmp_path / f".{MANIFEST}.0123456789abcdef.part").touch()
+    with (
+        patch("hsrgeo.writers.files.remove_file", side_effect=WriteError("x", "cannot be removed")),
+        pytest.raises(WriteError, match="cannot be removed"),
+    ):
+        Manifest(tmp_path)
+    with Manifest(tmp_path):
+        assert not list(tmp_path.glob("*.part"))

@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tarfile
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -124,6 +125,57 @@ def test_the_command_line_forgets_variables_before_all_else(tmp_path: Path) -> N
     first = next(path for path in sorted(tmp_path.rglob("*.tif")))
     part = hsrgeo.open_frame(FRAME).crop(bbox=(126.7, 37.4, 127.2, 37.7)).clean()
     assert first.read_bytes() == cog.encode_cog(part)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="LD_LIBRARY_PATH as on Linux")
+def test_libraries_of_another_build_are_told_of(tmp_path: Path) -> None:
+    (tmp_path / "libstdc++.so.6").write_text("of another machine")
+    command: list[str | Path] = [sys.executable, "-m", "hsrgeo", "info", FRAME]
+    environment = {**os.environ, "LD_LIBRARY_PATH": str(tmp_path), "NO_COLOR": "1", "COLUMNS": "1000"}
+    run = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    assert (run.returncode, len(run.stderr.splitlines())) == (1, 1), run.stderr
+    assert run.stderr.startswith(f"hsrgeo: a library cannot be loaded: {tmp_path / 'libstdc++.so.6'}: ")
+    assert run.stderr.endswith(f"; unset LD_LIBRARY_PATH ({tmp_path}), and run the same command again\n")
+
+
+COMMANDS = f"""
+import sys
+from typer.testing import CliRunner
+from hsrgeo.cli import app
+if __debug__:
+    sys.exit("assert statements still count")
+for command in {
+    [
+        "export FRAMES BOX --jobs 1 --out out",
+        "verify out --against FRAMES --jobs 1",
+        "info FRAMES/RDR_CMP_HSR_PUB_202206090615.bin.gz",
+        "vrt out",
+        "stac out",
+        "qgis out",
+        "series FRAMES --points points.csv --jobs 1 --out rain.csv",
+        "accumulate FRAMES BOX --jobs 1 --out sums",
+        "cube FRAMES BOX --jobs 1 --out a.zarr",
+        "cube FRAMES BOX --jobs 1 --out a.nc",
+        "extract frames.tar --jobs 1 --out extracted",
+    ]
+}:
+    words = command.replace("BOX", "--bbox 126.7 37.4 127.2 37.7").replace("FRAMES", sys.argv[1]).split()
+    done = CliRunner().invoke(app, words)
+    if done.exit_code:
+        sys.exit(f"{{command}}: {{done.output}} {{done.stderr}}")
+done = CliRunner().invoke(app, ["cube", sys.argv[1], "--layout", "both", "--out", "a.zarr"])
+print(done.exit_code, done.stderr)
+"""
+
+
+def test_commands_run_with_warnings_as_errors_and_without_assertions(tmp_path: Path) -> None:
+    (tmp_path / "points.csv").write_text("name,lon,lat\nSeoul,126.98,37.57\n", encoding="utf-8")
+    with tarfile.open(tmp_path / "frames.tar", "w") as archive:
+        archive.add(FRAME, FRAME.name)
+    command: list[str | Path] = [sys.executable, "-W", "error", "-O", "-c", COMMANDS, FRAME.parent]
+    run = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert (run.returncode, run.stderr) == (0, "")
+    assert run.stdout.startswith("2 hsrgeo: layout both: zarr cannot read a group in a group under python -O")
 
 
 @pytest.mark.parametrize("elsewhere", [False, True], ids=["this thread", "another thread"])

@@ -154,6 +154,14 @@ def _refusal(error: Exception) -> str:
         return "memory ran out; take fewer --jobs or a smaller area"
     if isinstance(error, RuntimeError) and "can't start new thread" in str(error):
         return "the system allows no more threads; end other programs or take fewer --jobs"
+    if isinstance(error, ImportError):
+        first = error
+        while isinstance(first.__cause__, ImportError):  # numpy wraps it in much advice
+            first = first.__cause__
+        if str(first.path).endswith((".so", ".pyd")):
+            folders = os.environ.get("LD_LIBRARY_PATH")
+            hint = f"unset LD_LIBRARY_PATH ({folders})" if folders else "install its package again"
+            return f"a library cannot be loaded: {first}; {hint}"
     return ""
 
 

@@ -6,10 +6,11 @@ import io
 import shutil
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryFile
+from typing import BinaryIO
 
 from hsrgeo.errors import ArchiveError, FrameNameError, TooLargeError
 from hsrgeo.formats.composite import MAX_STORED_BYTES
@@ -159,7 +160,7 @@ def open_members(path: Place, progress: Callable[[int], None] = lambda _offset: 
         ArchiveError: Here or while iterating: unreadable, no archive, damaged, truncated, or followed by junk.
     """
     try:
-        with open_file(path) if isinstance(path, Path) else path.open("rb") as file:
+        with _opened(path) as file:
             start = file.read(LOOKED_AT)
             file.seek(0)
             if isinstance(path, Path) and path.is_symlink() and text_of(start):
@@ -171,6 +172,16 @@ def open_members(path: Place, progress: Callable[[int], None] = lambda _offset: 
                 yield tar_members(str(path), file, start, lambda: progress(file.tell()))
     except OSError as error:
         raise ArchiveError(str(path), f"cannot be read: {error.strerror or error}") from error
+
+
+@contextmanager
+def _opened(path: Place) -> Iterator[BinaryIO]:
+    file = open_file(path) if isinstance(path, Path) else path.open("rb")
+    try:
+        yield file
+    finally:
+        with suppress(OSError):  # that it cannot be closed says nothing against what was read
+            file.close()
 
 
 def _with_progress(members: Iterator[Member], progress: Callable[[], None]) -> Iterator[Member]:

@@ -42,6 +42,10 @@ class CubeOptions:
             raise OptionsError(f"layout {self.layout!r}: expected map, series or both")
         if self.zarr_format not in (None, 2, 3):
             raise OptionsError(f"zarr format {self.zarr_format!r}: expected 2 or 3")
+        if self.layout == "both" and self.written_format == 3 and not __debug__:  # noqa: PLR2004
+            raise OptionsError(
+                "layout both: zarr cannot read a group in a group under python -O: choose map or series, or drop -O"
+            )
         if self.frames.regions is not None:
             raise OptionsError("regions: a cube has one area; make one cube for each")
         if self.frames.dry_run or self.frames.dask is not None:
