@@ -113,6 +113,17 @@ def test_a_row_a_time(save: Save) -> None:
         ("time_utc", "2022/6/9 3:00", "start", NOON),
         ("time_utc", "2022/6/9 12:00+09:00", "start", NOON),
         ("time", "2022-06-09 3:00z", "start", NOON),
+        ("time", "2022-06-09 오후 12:00", "start", NOON),
+        ("time", "2022-06-09 오후 1:00:00", "start", NOON + HOUR),
+        ("time", "2022-06-09 오전 12:00", "start", NOON - 12 * HOUR),
+        ("time", "2022. 6. 9. 오전 9:00", "start", NOON - 3 * HOUR),
+        ("time", "2022/6/9 9:00 PM", "start", NOON + 9 * HOUR),
+        ("time", "2022-06-09 24:00", "end", NOON + 11 * HOUR),
+        ("time", "2022-06-30 24:00", "start", NOON + (21 * 24 + 12) * HOUR),
+        # Days since 1899-12-30: 122 * 365 + 30 leap days are 2021-12-30; 2 more 2022-01-01; 159 more 2022-06-09: 44721
+        ("time", "44721.5", "start", NOON),
+        ("time", "44721.54167", "start", NOON + HOUR),
+        ("time", "44721", "end", NOON - 13 * HOUR),
     ],
 )
 def test_which_step_a_reading_stands_for(save: Save, header: str, text: str, stamp: str, start: datetime) -> None:
@@ -191,7 +202,9 @@ BAD = {
     "2022-06,서울,1": "must be day and time",
     "2022-06-31 12:00,서울,1": "the time cannot be: there is no such date: line 4 (2022-06-31 12:00)",
     "2022-13-40,서울,1": "there is no such date: line 4 (2022-13-40)",
-    "2022/06/09 24:00,서울,1": "midnight is 00:00 of the next day",
+    "2022/06/09 24:10,서울,1": "there is no such time; a day ends at 24:00",
+    "2022-06-09 오후 13:00,서울,1": "오전 and 오후 have the hours 1 to 12",
+    "44721.26,서울,1": "the time is not on whole steps of 1h",
     "2022/06-09 12:00,서울,1": "must be day and time",
     "09/06/2022 12:00,서울,1": "must be day and time",
     "noon,서울,1": "must be day and time, as 2022-06-09T11:00: line 4 (noon)",
@@ -276,6 +289,9 @@ def test_a_file_that_is_none(save: Save, text: str, message: str) -> None:
 def test_which_column(save: Save) -> None:
     path = save("지점,지점명,일시,기온(°C),강수량(mm)\n108,서울,2022-06-09 12:00,20.1,1.5\n")
     assert only(read(path, column="강수량(mm)"))[0] == 1.5
+    assert only(read(path))[0] == 1.5
+    with pytest.raises(OptionsError, match="several could be it"):
+        read(save("지점명,일시,강수량(mm),강수량 1시간(mm)\n서울,2022-06-09 12:00,20.1,1.5\n"))
     with pytest.raises(OptionsError, match="has no column 'rain'"):
         read(path, column="rain")
 
@@ -1203,7 +1219,7 @@ def test_the_encoding_is_that_of_the_list_of_gauges_too(save: Save) -> None:
 def test_places_of_the_other_kind_are_told(save: Save, stations: Path, tmp_path: Path) -> None:
     out = tmp_path / "p.geojson"
     thiessen_polygons(stations, out)
-    with pytest.raises(OptionsError, match=r"p\.geojson: cannot be read as a CSV of points; polygons go with --poly"):
+    with pytest.raises(OptionsError, match=r"p\.geojson, .*: expected a point, found Polygon; polygons go with --poly"):
         SeriesOptions(points=out)
     with pytest.raises(OptionsError, match=r"\.csv: cannot be read as polygons; a CSV of points goes with --points"):
         SeriesOptions(polygons=stations)

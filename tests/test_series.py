@@ -29,6 +29,8 @@ from hsrgeo.errors import MissingExtraError, OptionsError
 from hsrgeo.model.grid import grids
 from hsrgeo.model.times import FRAME_STEP, KST
 from hsrgeo.products.rain import KMA_LAW
+from hsrgeo.writers import sheets
+from hsrgeo.writers.table import write_table
 from tests.conftest import NX, NY, TIME, MakeFile, frame_name, make_tar
 
 GRID = grids()["kma-hb-1km"]
@@ -346,6 +348,93 @@ def _to_degrees(crs: str) -> Callable[[Any], Any]:
     return lambda corners: np.column_stack(transformer.transform(*corners.T))
 
 
+def test_points_of_a_survey(tmp_path: Path) -> None:
+    """EPSG:5186, by its definition: transverse Mercator at 127 E 38 N, there x 200,000 m and y 600,000 m."""
+    path = tmp_path / "g.csv"
+    path.write_text("name,x,y\n관측소,200000,600000\n", "utf-8")
+    assert np.allclose(read_points(path, crs="EPSG:5186").lonlat, [(127, 38)], rtol=0, atol=1e-9)
+    path.write_text("name,x,y\n관측소,550000,200000\n", "utf-8")  # x is the north, as surveys have it
+    with pytest.raises(OptionsError, match="line 2: x 550000 and y 200000 are the wrong way round"):
+        read_points(path, crs="EPSG:5186")
+    with pytest.raises(OptionsError, match=r"missing lon,lat; of x and y say the CRS, as --crs EPSG:5186"):
+        read_points(path)
+    with pytest.raises(OptionsError, match="its CRS is not understood"):
+        read_points(path, crs="EPSG:nothing")
+
+
+def test_points_of_a_geopackage(tmp_path: Path) -> None:
+    raw = pytest.importorskip("pyogrio.raw")
+    shapely = pytest.importorskip("shapely")
+    path = tmp_path / "g.gpkg"
+    data = np.array([shapely.to_wkb(shapely.Point(200_000, 600_000))])
+    fields = [np.array(["한강"], object)]
+    raw.write(path, data, fields, ["지점"], crs="EPSG:5186", geometry_type="Point", driver="GPKG", encoding="UTF-8")
+    points = read_points(path, name_field="지점")
+    assert points.names == ("한강",)
+    assert np.allclose(points.lonlat, [(127, 38)], rtol=0, atol=1e-9)
+    with pytest.raises(OptionsError, match="choose one of 지점"):
+        read_points(path)
+    with pytest.raises(OptionsError, match="tells its CRS itself"):
+        read_points(path, crs="EPSG:5179")
+    with pytest.raises(OptionsError, match="'a': expected a point, found Polygon; polygons go with --polygons"):
+        read_points(basins(tmp_path / "b.geojson", a=cells_box(700, 500, 2, 2)))
+
+
+def test_a_table_for_excel(folder: Path, tmp_path: Path) -> None:
+    points = Points(("=서울", "dry"), (lonlat(*CELL), lonlat(700, 600)))
+    run(folder, tmp_path / "o.csv", points=points, excel=True)
+    data = (tmp_path / "o.csv").read_bytes()
+    assert data.startswith("\ufefftime_utc,time_kst,name,rain_mm_h,coverage,minutes\n".encode())
+    assert data.splitlines()[2].decode() == "2022-06-09T02:15:00Z,2022-06-09 11:15:00,dry,0,1,5"
+    assert len(read_series(tmp_path / "o.csv", [], None, None)[0]) == 2  # hsrgeo reads it too
+    run(folder, tmp_path / "w.csv", points=points, excel=True, wide=True)
+    lines = (tmp_path / "w.csv").read_text("utf-8-sig").splitlines()
+    # 30 dBZ is (1000 / 200) ** (1 / 1.6) mm/h, see above; 11:20 has no frame
+    assert lines[:3] == [
+        "time_kst,'=서울,dry",
+        f"2022-06-09 11:15:00,{5 ** (1 / 1.6):.9g},0",
+        "2022-06-09 11:20:00,,",
+    ]
+
+
+@pytest.mark.parametrize("wide", [False, True])
+def test_a_workbook_opened_by_another_program(folder: Path, tmp_path: Path, *, wide: bool) -> None:
+    openpyxl = pytest.importorskip("openpyxl")
+    pytest.importorskip("xlsxwriter")
+    points = Points(("=1+1", "dry"), (lonlat(*CELL), lonlat(700, 600)))
+    files = [tmp_path / "a.xlsx", tmp_path / "b.xlsx"]
+    for path in files:
+        for _outcome in series(folder, path, SeriesOptions(points=points, jobs=1, wide=wide)):
+            pass
+    assert files[0].read_bytes() == files[1].read_bytes()
+    book = openpyxl.load_workbook(files[0])
+    rain = pytest.approx(5 ** (1 / 1.6), rel=1e-8)
+    local = TIME.replace(tzinfo=None)
+    if wide:
+        assert book.sheetnames == ["rain_mm_h", "coverage", "minutes"]
+        rows = list(book["rain_mm_h"].values)
+        assert rows[0] == ("time_kst", "=1+1", "dry")
+        assert rows[1] == (local, rain, 0)
+        assert rows[2] == (local + FRAME_STEP, None, None)
+    else:
+        rows = list(book["hsrgeo"].values)
+        assert rows[0] == ("time_kst", "name", "rain_mm_h", "coverage", "minutes")
+        assert rows[1] == (local, "=1+1", rain, 1, 5)
+        assert rows[3] == (local + FRAME_STEP, "=1+1", None, 0, 5)
+    assert book.worksheets[0].cell(2, 1).is_date
+    assert book.worksheets[0].cell(1 if wide else 2, 2).data_type == "s"  # a text, no formula
+
+
+def test_a_sheet_that_is_full_goes_on_on_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    openpyxl = pytest.importorskip("openpyxl")
+    pytest.importorskip("xlsxwriter")
+    monkeypatch.setattr(sheets, "_MOST_ROWS", 3)
+    rows = [(TIME + number * FRAME_STEP, np.array([[float(number)]])) for number in range(3)]
+    write_table(tmp_path / "o.xlsx", ["a"], ["mm"], rows)
+    book = openpyxl.load_workbook(tmp_path / "o.xlsx")
+    assert [[row[2] for row in sheet.values] for sheet in book] == [["mm", 0, 1], ["mm", 2]]
+
+
 def test_polygons_that_cannot_be_used(tmp_path: Path) -> None:
     pytest.importorskip("pyogrio")
     square = [[127, 37], [128, 37], [128, 38], [127, 38], [127, 37]]
@@ -377,9 +466,12 @@ def test_a_missing_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     with pytest.raises(MissingExtraError, match=r"hsrgeo\[series\]"):
         read_polygons(tmp_path / "b.geojson")
     monkeypatch.setitem(sys.modules, "pyarrow", None)
+    monkeypatch.setitem(sys.modules, "xlsxwriter", None)
     points = Points(("a",), ((127.0, 37.0),))
     with pytest.raises(MissingExtraError, match=r"hsrgeo\[series\]"):
         series(tmp_path, tmp_path / "o.parquet", SeriesOptions(points=points))
+    with pytest.raises(MissingExtraError, match=r"hsrgeo\[excel\]"):
+        series(tmp_path, tmp_path / "o.xlsx", SeriesOptions(points=points))
 
 
 def test_options_that_cannot_be(tmp_path: Path) -> None:
@@ -395,11 +487,14 @@ def test_options_that_cannot_be(tmp_path: Path) -> None:
         ({"points": points, "wet_from": 0.0}, "above 0"),
         ({"points": points, "every": timedelta(minutes=7)}, "divide a day"),
         ({"points": points, "block": 0}, "counted from 1"),
+        ({"points": points, "crs": "EPSG:5186"}, "crs is for points from a CSV"),
     ]
     for options, problem in bad:
         with pytest.raises(OptionsError, match=problem):
             SeriesOptions(**options)
-    with pytest.raises(OptionsError, match=r"\.csv or \.parquet"):
+    with pytest.raises(OptionsError, match=r"wide and excel are for \.csv and \.xlsx"):
+        series(tmp_path, tmp_path / "o.parquet", SeriesOptions(points=points, wide=True))
+    with pytest.raises(OptionsError, match=r"\.csv, \.xlsx or \.parquet"):
         series(tmp_path, tmp_path / "o.txt", SeriesOptions(points=points))
 
 

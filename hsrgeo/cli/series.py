@@ -32,11 +32,13 @@ def series(
         ),
     ],
     out: Annotated[
-        str, typer.Option("--out", "-o", metavar="FILE", help="The table: .csv or .parquet, also as s3:// URL.")
+        str, typer.Option("--out", "-o", metavar="FILE", help="The table: .csv, .xlsx or .parquet, also s3://.")
     ],
     points: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="CSV name,lon,lat in degrees.", rich_help_panel=_PLACES),
+        typer.Option(
+            metavar="FILE", help="CSV name,lon,lat in degrees, or a file as of --polygons.", rich_help_panel=_PLACES
+        ),
     ] = None,
     polygons: Annotated[
         Path | None,
@@ -45,7 +47,12 @@ def series(
         ),
     ] = None,
     name_field: Annotated[
-        str | None, typer.Option(metavar="FIELD", help="The polygons' names; name.", rich_help_panel=_PLACES)
+        str | None,
+        typer.Option(metavar="FIELD", help="The names in a file that is no CSV; name.", rich_help_panel=_PLACES),
+    ] = None,
+    crs: Annotated[
+        str | None,
+        typer.Option(metavar="CRS", help="Of a CSV name,x,y (x east, y north), as EPSG:5186.", rich_help_panel=_PLACES),
     ] = None,
     encoding: Annotated[
         str | None,
@@ -86,6 +93,22 @@ def series(
             metavar="SHARE", help="With --period: no number below this share of time x area.", rich_help_panel=_RAIN
         ),
     ] = 0.0,
+    wide: Annotated[
+        bool,
+        typer.Option(
+            "--wide",
+            help="A column a place: of .csv the depth or rate, of .xlsx a sheet for each number.",
+            rich_help_panel=options.WRITE,
+        ),
+    ] = False,
+    excel: Annotated[
+        bool,
+        typer.Option(
+            "--excel",
+            help="CSV that Excel opens right: a byte-order mark, and time_kst without a zone.",
+            rich_help_panel=options.WRITE,
+        ),
+    ] = False,
     product: options.Product = None,
     kind: options.Kind = None,
     region: Annotated[
@@ -117,13 +140,17 @@ def series(
             length = "event" if period.strip().lower() == "event" else parse_step(period)
         if length is not None and points is None and polygons is None:
             within = time_option(start), time_option(end)
-            _by_period(sources, out, length, within, min_coverage, json_=json_, quiet=quiet)
+            shape = {"wide": wide, "excel": excel}
+            _by_period(sources, out, length, within, min_coverage, shape, json_=json_, quiet=quiet)
             return
 
         wanted = SeriesOptions(
             points=points,
             polygons=polygons,
             name_field=name_field,
+            crs=crs,
+            wide=wide,
+            excel=excel,
             encoding=encoding,
             quantity=quantity.value,
             zr=zr,
@@ -166,6 +193,7 @@ def _by_period(
     length: timedelta | Literal["event"],
     within: tuple[datetime | None, datetime | None],
     min_coverage: float,
+    shape: dict[str, bool],
     *,
     json_: bool,
     quiet: bool,
@@ -176,7 +204,7 @@ def _by_period(
 
     if len(sources) != 1 or not sources[0].lower().endswith((".csv", ".parquet")):
         raise OptionsError("give --points or --polygons; without them --period reads one table of hsrgeo series")
-    made = series_by_period(sources[0], out, length, start=within[0], end=within[1], min_coverage=min_coverage)
+    made = series_by_period(sources[0], out, length, start=within[0], end=within[1], min_coverage=min_coverage, **shape)
     if not quiet:
         for note in made.notes:
             say(f"note: {note}")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import math
-import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,10 +13,13 @@ from pathlib import Path
 import numpy as np
 import pyproj
 
+from hsrgeo.cube.layers import read_named, shapely_for, transformer_of
 from hsrgeo.cube.stations import name_of, numbered_names, rows_that_hold
+from hsrgeo.cube.vectors import VECTOR_SUFFIXES
 from hsrgeo.cube.weights import PointMethod, Ring, Weights, point_weights, polygon_weights
 from hsrgeo.errors import OptionsError, ProjectionError
 from hsrgeo.model.grid import Grid
+from hsrgeo.model.texts import plain
 from hsrgeo.sources.gauge_csv import separator_of
 from hsrgeo.sources.texts import read_bytes
 
@@ -102,8 +104,17 @@ def as_points(given: object) -> Points:
     return Points(tuple(points), tuple(points.values()))
 
 
-def read_points(path: str | Path, encoding: str | None = None, at: datetime | None = None) -> Points:
+def read_points(
+    path: str | Path,
+    encoding: str | None = None,
+    at: datetime | None = None,
+    *,
+    name_field: str | None = None,
+    crs: str | None = None,
+) -> Points:
     """Read gauges from CSV with the columns name, lon and lat (degrees, WGS 84), or 지점명, 경도 and 위도.
+
+    Or from GeoJSON, GeoPackage, FlatGeobuf or a shapefile, which tell their CRS (`hsrgeo.cube.layers.read_named`).
 
     Columns are parted by commas, semicolons or tabs; other columns are passed over, but for 시작일 and 종료일, the
     first and last day that a row holds, and 지점, which follows the name where stations share it.
@@ -112,16 +123,24 @@ def read_points(path: str | Path, encoding: str | None = None, at: datetime | No
         path: The file.
         encoding: Of a file that is not UTF-8, such as CP949.
         at: Time at which a row must hold where a station has several, aware; None for the current rows.
+        name_field: Of another format than CSV: field that holds the names; None is the one called ``name``.
+        crs: Of a CSV with the columns x (east) and y (north) in place of lon and lat, such as EPSG:5186.
 
     Raises:
         OptionsError: Unreadable, in another encoding, or without a gauge; bad rows, each named with its line and what
             is wrong.
     """
+    if Path(path).suffix.lower() in VECTOR_SUFFIXES:
+        if crs is not None:
+            raise OptionsError(f"{path}: tells its CRS itself; crs is for a CSV with the columns x and y")
+        return _of_layer(path, name_field, encoding)
+    if name_field is not None:
+        raise OptionsError("name_field is for GeoJSON, GeoPackage, FlatGeobuf and shapefiles; a CSV has a column name")
     try:
         data = read_bytes(path)  # once, for it may be a pipe
     except OSError as error:
         raise OptionsError(f"{path}: cannot be read: {error.strerror or error}") from error
-    points, bad, notes = _points(str(path), _decoded(str(path), data, encoding), at)
+    points, bad, notes = _points(str(path), _decoded(str(path), data, encoding), at, crs)
     if bad:
         more = f"; and {len(bad) - _TOLD:,} more" if len(bad) > _TOLD else ""
         raise OptionsError(f"{path}: {'; '.join(bad[:_TOLD])}{more}")
@@ -129,6 +148,40 @@ def read_points(path: str | Path, encoding: str | None = None, at: datetime | No
         why = f": {'; '.join(notes)}" if notes else ""
         raise OptionsError(f"{path}: holds no point{why}")
     return Points(tuple(points), tuple(points.values()), tuple(notes))
+
+
+def _of_layer(path: str | Path, name_field: str | None, encoding: str | None) -> Points:
+    shapely = shapely_for("points")
+    layer = read_named(path, "point", name_field, encoding)
+    places = []
+    for name, data in zip(layer.names, layer.wkb, strict=True):
+        shape = shapely.from_wkb(data) if data is not None else None
+        if shape is None or shape.is_empty or shape.geom_type != "Point":
+            kind = "nothing" if shape is None or shape.is_empty else shape.geom_type
+            hint = "; polygons go with --polygons of hsrgeo series" if kind.endswith("Polygon") else ""
+            raise OptionsError(f"{path}, {name!r}: expected a point, found {kind}{hint}")
+        places.append(_lonlat(f"{path}, {name!r}", layer.transformer, shape.x, shape.y))
+    return Points(layer.names, tuple(places), layer.notes)
+
+
+def _lonlat(where: str, transformer: pyproj.Transformer, x: float, y: float) -> tuple[float, float]:
+    lon, lat = transformer.transform(x, y, direction="INVERSE")
+    if not (math.isfinite(lon) and math.isfinite(lat)):
+        raise OptionsError(f"{where}: {x:g} {y:g} has no place in its CRS")
+    return lon, lat
+
+
+def _refuse_swapped(crs: pyproj.CRS, transformer: pyproj.Transformer, x: float, y: float) -> None:
+    """Refuse x and y the wrong way round: surveys in Korea call the north x."""
+    area = crs.area_of_use
+    if area is None:
+        return
+    inside = [
+        area.west <= lon <= area.east and area.south <= lat <= area.north
+        for lon, lat in (transformer.transform(*pair, direction="INVERSE") for pair in ((x, y), (y, x)))
+    ]
+    if inside == [False, True]:
+        raise OptionsError(f"x {x:g} and y {y:g} are the wrong way round: expected x east and y north")
 
 
 def _decoded(path: str, data: bytes, encoding: str | None) -> str:
@@ -147,7 +200,9 @@ def _decoded(path: str, data: bytes, encoding: str | None) -> str:
         raise OptionsError(f"{path}: is neither UTF-8 nor {encoding}; in Excel save as 'CSV UTF-8'") from error
 
 
-def _points(path: str, text: str, at: datetime | None) -> tuple[dict[str, tuple[float, float]], list[str], list[str]]:
+def _points(
+    path: str, text: str, at: datetime | None, crs: str | None
+) -> tuple[dict[str, tuple[float, float]], list[str], list[str]]:
     """Return the points, what is wrong with the rows that are none, and notes."""
     separator = separator_of(text.partition("\n")[0])
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True)
@@ -156,8 +211,11 @@ def _points(path: str, text: str, at: datetime | None) -> tuple[dict[str, tuple[
     try:
         columns = [name.lower() for name in map(plain, next(reader, []))]
         columns = [_KOREAN.get(name, name) if _KOREAN.get(name) not in columns else name for name in columns]
-        if missing := [name for name in _COLUMNS if name not in columns]:
-            raise OptionsError(f"{path}, line 1: must name the columns name,lon,lat; missing {','.join(missing)}")
+        wanted = _COLUMNS if crs is None else ("name", "x", "y")
+        if missing := [name for name in wanted if name not in columns]:
+            hint = "; of x and y say the CRS, as --crs EPSG:5186" if crs is None and {"x", "y"} <= {*columns} else ""
+            told = f"must name the columns {','.join(wanted)}; missing {','.join(missing)}{hint}"
+            raise OptionsError(f"{path}, line 1: {told}")
         rows = [(reader.line_num, cells) for cells in reader if any(cell.strip() for cell in cells)]
     except csv.Error as error:
         raise OptionsError(f"{path}, line {reader.line_num}: {error}") from error
@@ -166,9 +224,10 @@ def _points(path: str, text: str, at: datetime | None) -> tuple[dict[str, tuple[
     except OptionsError as error:
         raise OptionsError(f"{path}, {error}") from error
     names = numbered_names(columns, rows)
+    projection = None if crs is None else transformer_of(path, crs)
     for line, cells in rows:
         try:
-            _name, place = _point(columns, cells)
+            _name, place = _point(columns, cells, projection)
         except OptionsError as error:
             bad.append(f"line {line}: {error}")
             continue
@@ -179,14 +238,20 @@ def _points(path: str, text: str, at: datetime | None) -> tuple[dict[str, tuple[
     return points, bad, notes
 
 
-def _point(columns: Sequence[str], cells: Sequence[str]) -> tuple[str, tuple[float, float]]:
+def _point(
+    columns: Sequence[str], cells: Sequence[str], projection: tuple[pyproj.CRS, pyproj.Transformer] | None
+) -> tuple[str, tuple[float, float]]:
     if len(cells) > len(columns) and any(cell.strip() for cell in cells[len(columns) :]):
         raise OptionsError("more cells than columns")  # 126,7 in place of 126.7?
     row = dict(zip(columns, cells, strict=False))
     name = plain(row.get("name", ""))
     if not name:
         raise OptionsError("no name")
-    lon, lat = (_degrees(which, row.get(which, "")) for which in ("lon", "lat"))
+    if projection is not None:
+        x, y = (_number(which, row.get(which, "")) for which in ("x", "y"))
+        _refuse_swapped(*projection, x, y)
+        return name, _lonlat(repr(name), projection[1], x, y)
+    lon, lat = (_number(which, row.get(which, "")) for which in ("lon", "lat"))
     if abs(lat) > _MOST_DEGREES / 2:
         raise OptionsError(f"lat {lat:g} is beyond 90 degrees; are lon and lat the wrong way round?")
     if abs(lon) > _MOST_DEGREES:
@@ -194,7 +259,7 @@ def _point(columns: Sequence[str], cells: Sequence[str]) -> tuple[str, tuple[flo
     return name, (lon, lat)
 
 
-def _degrees(which: str, text: str) -> float:
+def _number(which: str, text: str) -> float:
     try:
         number = float(text)
     except ValueError:
@@ -202,8 +267,3 @@ def _degrees(which: str, text: str) -> float:
     if not math.isfinite(number):
         raise OptionsError(f"{which} {text!r} is no number")
     return number
-
-
-def plain(name: object) -> str:
-    """Return a name without blanks around it, its letters in one piece (NFC)."""
-    return unicodedata.normalize("NFC", str(name).strip())

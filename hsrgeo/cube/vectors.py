@@ -1,4 +1,4 @@
-"""Files of polygons, opened by GDAL: those of four formats, and none that leads to other files or to the network."""
+"""Files of places, opened by GDAL: those of four formats, and none that leads to other files or to the network."""
 
 from __future__ import annotations
 
@@ -18,11 +18,17 @@ _BEGINNINGS = {
 }
 # ^ FlatGeobuf; SQLite 3, "Database File Format"; ESRI Shapefile Technical Description, main file header
 _GEOJSON = (".geojson", ".json")
-_OBJECTS = ("Feature", "FeatureCollection", "GeometryCollection", "MultiPolygon", "Polygon")
+VECTOR_SUFFIXES = (*_BEGINNINGS, *_GEOJSON)
+_OBJECTS = ("Feature", "FeatureCollection", "GeometryCollection", "MultiPolygon", "Point", "Polygon")
 
 
-def read_layer(path: str | Path, encoding: str | None) -> tuple[Any, Any, Any, Any]:
+def read_layer(path: str | Path, what: str, encoding: str | None) -> tuple[Any, Any, Any, Any]:
     """Return what `pyogrio.raw.read` returns of the first layer: facts, identifiers, WKB, fields.
+
+    Args:
+        path: The file.
+        what: Its features are, for messages.
+        encoding: Of its texts; None leaves that to GDAL.
 
     Raises:
         MissingExtraError: pyogrio is not installed.
@@ -32,23 +38,23 @@ def read_layer(path: str | Path, encoding: str | None) -> tuple[Any, Any, Any, A
         try:
             from pyogrio import errors, raw  # noqa: PLC0415 - an optional extra
         except ImportError as error:
-            raise MissingExtraError("pyogrio and shapely, to read polygons", "series") from error
+            raise MissingExtraError(f"pyogrio and shapely, to read {what}", "series") from error
         try:
-            _refuse_other_formats(path)
+            _refuse_other_formats(path, what)
             read: tuple[Any, Any, Any, Any] = raw.read(os.path.abspath(path), encoding=encoding)  # noqa: PTH100
         except (errors.DataSourceError, errors.DataLayerError, ValueError) as error:
-            raise OptionsError(f"{path}: cannot be read as polygons: {error}") from error
+            raise OptionsError(f"{path}: cannot be read as {what}: {error}") from error
         except OSError as error:
             raise OptionsError(f"{path}: cannot be read: {error.strerror or error}") from error
     return read
 
 
-def _refuse_other_formats(path: str | Path) -> None:
+def _refuse_other_formats(path: str | Path, what: str) -> None:
     """Refuse what GDAL would open by another driver: some, such as OGR VRT and GDALG, open whatever they name."""
     suffix = Path(path).suffix.lower()
-    if suffix not in (*_BEGINNINGS, *_GEOJSON) or os.path.abspath(path).startswith("/vsi"):  # noqa: PTH100
+    if suffix not in VECTOR_SUFFIXES or os.path.abspath(path).startswith("/vsi"):  # noqa: PTH100
         expected = "GeoJSON (.geojson, .json), GeoPackage (.gpkg), FlatGeobuf (.fgb) or a shapefile (.shp, unpacked)"
-        raise OptionsError(f"{path}: expected polygons as {expected}")
+        raise OptionsError(f"{path}: expected {what} as {expected}")
     refuse_special(path, pipes=False)
     with open(path, "rb") as file:  # noqa: PTH123
         if suffix not in _GEOJSON:
@@ -58,6 +64,6 @@ def _refuse_other_formats(path: str | Path) -> None:
         try:
             kind = dict(json.load(file)).get("type")
         except (TypeError, ValueError, RecursionError) as error:
-            raise OptionsError(f"{path}: cannot be read as polygons: it is no GeoJSON: {error}") from error
+            raise OptionsError(f"{path}: cannot be read as {what}: it is no GeoJSON: {error}") from error
     if kind not in _OBJECTS:
         raise OptionsError(f"{path}: expected GeoJSON, a type of {', '.join(_OBJECTS)}, found {kind!r}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 from typing import Any
 
 
@@ -14,6 +15,11 @@ def printable(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)
+
+
+def plain(name: object) -> str:
+    """Return a name without blanks around it, its letters in one piece (NFC)."""
+    return unicodedata.normalize("NFC", str(name).strip())
 
 
 def json_line(value: Any) -> str:  # noqa: ANN401 - whatever JSON takes

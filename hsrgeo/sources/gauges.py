@@ -5,7 +5,6 @@ from __future__ import annotations
 import codecs
 import csv
 import math
-import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsrgeo.errors import OptionsError
+from hsrgeo.model.texts import plain
 from hsrgeo.model.times import KST, length_text, on_step, parse_time, usual_step
 from hsrgeo.sources.gauge_columns import BAD_FLAG, NO_READING, flag_of, is_flag, refuse_hub_text, refuse_other_sums
 from hsrgeo.sources.gauge_csv import BadRows, iso_time, numbered, separator_of
@@ -26,6 +26,7 @@ from hsrgeo.sources.texts import refuse_special
 _TIMES = ("time", "time_utc", "time_kst", "일시")
 _NAMES = ("name", "지점명")
 _NO_VALUE = {*_TIMES, *_NAMES, "lon", "lat", "지점"}
+_RAIN = ("강수량", "rain", "precip")
 _RATE_MARKS, _DEPTH_MARKS = ("mm_h", "mm/h", "mmh", "mm h-1"), ("_mm", "(mm)")
 _DAY_DIGITS = 8  # of a time: less is a month, which is a span
 _BLOCK = 1 << 20  # bytes
@@ -106,7 +107,7 @@ def read_readings(path: str | Path, names: Sequence[str], rules: ReadingRules) -
             refuse_hub_text(str(path), first)
             reader = csv.reader(chain([first], file), delimiter=separator_of(first), skipinitialspace=True)
             try:
-                header = [_plain(name) for name in next(reader, [])]
+                header = [plain(name) for name in next(reader, [])]
                 taking = _Taking(str(path), header, numbers, rules, readings)
                 for cells in reader:
                     if any(cell.strip() for cell in cells):
@@ -177,7 +178,7 @@ class _Taking:
         if isinstance(moment, str):
             return self._refuse(line, moment, cells[self._time].strip() if self._time < len(cells) else "")
         for at, gauge in self._values.items():
-            name = gauge if self._name is None else _plain(cells[self._name] if self._name < len(cells) else "")
+            name = gauge if self._name is None else plain(cells[self._name] if self._name < len(cells) else "")
             if name not in self._numbers and self._station is not None and self._station < len(cells):
                 full = numbered(name, cells[self._station].strip())  # where stations share the name
                 name = full if full in self._numbers else name
@@ -272,11 +273,13 @@ class _Taking:
 
 def _value_column(path: str, header: Sequence[str], lowered: Sequence[str], wanted: str | None) -> int:
     if wanted is not None:
-        plain = _plain(wanted).lower()
-        if plain in lowered:
-            return lowered.index(plain)
+        name = plain(wanted).lower()
+        if name in lowered:
+            return lowered.index(name)
         raise OptionsError(f"{path}, line 1: has no column {wanted!r}; found {_told(header)}")
     others = [at for at, name in enumerate(lowered) if name and name not in _NO_VALUE and not is_flag(name)]
+    if len(named := [at for at in others if lowered[at].startswith(_RAIN)]) == 1:
+        return named[0]  # beside 기온(°C) and 풍속(m/s)
     if len(others) != 1:
         found = "several could be it" if others else "none is there"
         choose = "choose by --column"
@@ -317,10 +320,6 @@ def _encoding(path: str | Path, wanted: str) -> str:
     except UnicodeDecodeError:
         return wanted
     return "utf-8-sig"
-
-
-def _plain(name: str) -> str:
-    return unicodedata.normalize("NFC", name.strip())
 
 
 def _told(header: Sequence[str]) -> str:

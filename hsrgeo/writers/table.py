@@ -1,4 +1,4 @@
-"""Tables of numbers by time and place, as CSV or Parquet; rows are written while they are made."""
+"""Tables of numbers by time and place, as CSV, Excel workbook or Parquet; rows are written while they are made."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from hsrgeo.errors import MissingExtraError, OptionsError
 from hsrgeo.model.texts import to_cell
-from hsrgeo.model.times import kst_text, utc_text
+from hsrgeo.model.times import KST, kst_text, utc_text
 from hsrgeo.sources.remote import Place
 from hsrgeo.writers.files import write_chunks
+from hsrgeo.writers.sheets import MOST_COLUMNS, workbook, xlsxwriter
 
 Row = tuple[datetime, NDArray[np.float64]]
 """A time, and the numbers of every place at that time, shape (places, columns); NaN for no number."""
@@ -26,61 +27,98 @@ _GROUP_ROWS = 1 << 17
 _CHUNK_BYTES = 1 << 20
 
 
-def check_table(path: Place) -> None:
+def check_table(path: Place, places: int = 0, *, wide: bool = False, excel: bool = False) -> None:
     """Refuse a table that could not be written, before the work begins.
 
+    Args:
+        path: The target.
+        places: How many there will be.
+        wide: See `write_table`.
+        excel: See `write_table`.
+
     Raises:
-        OptionsError: The name ends in neither .csv nor .parquet.
-        MissingExtraError: pyarrow is not installed.
+        OptionsError: The name does not end in .csv, .xlsx or .parquet, or ends so that it cannot be as it is asked for.
+        MissingExtraError: XlsxWriter or pyarrow is not installed.
     """
     match path.suffix.lower():
         case ".csv":
             return
+        case ".xlsx":
+            xlsxwriter()
+            if wide and places >= MOST_COLUMNS:
+                raise OptionsError(f"{path}: {places:,} places are more than the columns of an Excel sheet: as .csv")
+        case ".parquet" if wide or excel:
+            raise OptionsError(f"{path}: wide and excel are for .csv and .xlsx")
         case ".parquet":
             _pyarrow()
         case other:
-            raise OptionsError(f"{path}: a table ends in .csv or .parquet, not in {other!r}")
+            raise OptionsError(f"{path}: a table ends in .csv, .xlsx or .parquet, not in {other!r}")
 
 
-def write_table(path: Place, names: Sequence[str], columns: Sequence[str], rows: Iterable[Row]) -> None:
+def write_table(
+    path: Place,
+    names: Sequence[str],
+    columns: Sequence[str],
+    rows: Iterable[Row],
+    *,
+    wide: bool = False,
+    excel: bool = False,
+) -> None:
     """Write a table in one step: time_utc, time_kst and name, then the columns; a row for each time and place.
 
     CSV is UTF-8 with nine significant digits, and nothing between the commas where there is no number; a name that a
     spreadsheet would take for a formula has ``'`` in front (`hsrgeo.model.texts.to_cell`). Parquet has
-    float64, null where there is no number, and both times as timestamps.
+    float64, null where there is no number, and both times as timestamps. A workbook (.xlsx) has times in KST.
 
     Args:
         path: The target; its suffix decides the format.
         names: Of the places.
         columns: Names of the numbers.
         rows: In the order of the table.
+        wide: A row a time, and a column a place after time_kst: the first of `columns` as CSV, a sheet for each in a
+            workbook.
+        excel: CSV that Excel reads as it is: with a byte-order mark, and time_kst without a zone.
 
     Raises:
         OptionsError, MissingExtraError: See `check_table`.
         WriteError: The disk refused; nothing is left behind.
     """
-    check_table(path)
-    chunks = _csv if path.suffix.lower() == ".csv" else _parquet
-    write_chunks(path, chunks(names, columns, rows))
+    check_table(path, len(names), wide=wide, excel=excel)
+    match path.suffix.lower():
+        case ".csv":
+            chunks = _csv(names, columns, rows, wide=wide, excel=excel)
+        case ".xlsx":
+            chunks = workbook(names, columns, rows, wide=wide)
+        case _:
+            chunks = _parquet(names, columns, rows)
+    write_chunks(path, chunks)
 
 
-def _csv(names: Sequence[str], columns: Sequence[str], rows: Iterable[Row]) -> Iterator[bytes]:
+def _csv(
+    names: Sequence[str], columns: Sequence[str], rows: Iterable[Row], *, wide: bool, excel: bool
+) -> Iterator[bytes]:
     quoted = [_quoted(to_cell(name)) for name in names]
-    lines = [",".join((*_KEYS, *map(_quoted, columns)))]
+    header = (_KEYS[1], *quoted) if wide else (*_KEYS, *map(_quoted, columns))
+    lines = [("\ufeff" if excel else "") + ",".join(header)]
     size = 0
     for time, numbers in rows:
-        begin = f"{utc_text(time)},{kst_text(time)},"
-        # "+ 0.0" makes a negative zero a plain one; only NaN differs from itself.
-        lines += [
-            begin + name + "," + ",".join([f"{number + 0.0:.9g}" if number == number else "" for number in numbers_of])  # noqa: PLR0124
-            for name, numbers_of in zip(quoted, numbers.tolist(), strict=True)
-        ]
+        local = f"{time.astimezone(KST):%Y-%m-%d %H:%M:%S}" if excel else kst_text(time)
+        if wide:
+            lines.append(f"{local},{_cells(numbers[:, 0].tolist())}")
+        else:
+            begin = f"{utc_text(time)},{local},"
+            lines += [f"{begin}{name},{_cells(of)}" for name, of in zip(quoted, numbers.tolist(), strict=True)]
         size += 64 * len(quoted)
         if size > _CHUNK_BYTES:
             yield ("\n".join(lines) + "\n").encode()
             lines, size = [], 0
     if lines:
         yield ("\n".join(lines) + "\n").encode()
+
+
+def _cells(numbers: Iterable[float]) -> str:
+    # "+ 0.0" makes a negative zero a plain one; only NaN differs from itself.
+    return ",".join([f"{number + 0.0:.9g}" if number == number else "" for number in numbers])  # noqa: PLR0124
 
 
 def _quoted(text: str) -> str:

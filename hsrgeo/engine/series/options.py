@@ -29,7 +29,6 @@ POINT_COLUMNS: dict[str, tuple[str, ...]] = {
     "reflectivity": ("reflectivity_dbz", "coverage", "minutes"),
 }
 
-_OF_POLYGONS = (".geojson", ".json", ".gpkg", ".shp")
 _METHOD = re.compile(r"nearest(?:-([1-9]\d{0,2}))?|bilinear")
 
 
@@ -43,12 +42,18 @@ class SeriesOptions:
     """
 
     points: str | Path | Points | Mapping[str, tuple[float, float]] | Sequence[Sequence[object]] | None = None
-    """CSV file with name, lon and lat, or what was read of one, or the points, see `as_points`; either this or
-    `polygons`."""
+    """CSV file with name, lon and lat, a file of the formats of `polygons`, or what was read of one, or the points, see
+    `as_points`; either this or `polygons`."""
     polygons: str | Path | Polygons | None = None
     """GeoJSON, GeoPackage or shapefile."""
     name_field: str | None = None
-    """Field of the polygons' names; None is the one called name."""
+    """Field of the names in GeoJSON, GeoPackage or a shapefile; None is the one called name."""
+    crs: str | None = None
+    """Of `points` as CSV with the columns x (east) and y (north) in place of lon and lat, such as EPSG:5186."""
+    wide: bool = False
+    """A row a time and a column a place; see `hsrgeo.writers.table.write_table`."""
+    excel: bool = False
+    """CSV that Excel reads as it is: a byte-order mark, and times in KST without a zone."""
     encoding: str | None = None
     """Of a shapefile's texts, or of a CSV that is not UTF-8, such as CP949."""
     quantity: Content = "rain"
@@ -138,6 +143,8 @@ class SeriesOptions:
         return self.places.weights(grid, method, int(self.method.partition("-")[2] or 1))
 
     def _places(self) -> Places:
+        if self.crs is not None and not isinstance(self.points, (str, Path)):
+            raise OptionsError("crs is for points from a CSV with the columns x and y")
         if self.polygons is not None:
             if isinstance(self.polygons, Polygons):
                 return self.polygons
@@ -150,8 +157,7 @@ class SeriesOptions:
             return self.points
         if not isinstance(self.points, (str, Path)):
             return as_points(self.points)
-        with _hinted(self.points, _OF_POLYGONS, "as a CSV of points; polygons go with --polygons"):
-            return read_points(self.points, self.encoding, self.start or self.end)
+        return read_points(self.points, self.encoding, self.start or self.end, name_field=self.name_field, crs=self.crs)
 
 
 @contextmanager

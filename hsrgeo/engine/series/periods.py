@@ -137,7 +137,7 @@ class PeriodTable:
     notes: tuple[str, ...] = ()
 
 
-def series_by_period(
+def series_by_period(  # noqa: PLR0913 - the options of `hsrgeo series --period`
     table: str | Path,
     out: str | Path,
     length: PeriodLength,
@@ -145,16 +145,20 @@ def series_by_period(
     start: datetime | None = None,
     end: datetime | None = None,
     min_coverage: float = 0.0,
+    wide: bool = False,
+    excel: bool = False,
 ) -> PeriodTable:
     """Add up a table of `hsrgeo series` by the hour, the day or the event.
 
     Args:
         table: ``.csv`` or ``.parquet`` of rain.
-        out: The new table, ``.csv`` or ``.parquet``; what is there already is replaced.
+        out: The new table, ``.csv``, ``.xlsx`` or ``.parquet``; what is there already is replaced.
         length: Of a period, counted from midnight KST, or ``event``.
         start: First time wanted, aware.
         end: First time no longer wanted, aware.
         min_coverage: Share of time x area, 0 to 1, below which there is no number.
+        wide: See `SeriesOptions`.
+        excel: See `SeriesOptions`.
 
     Raises:
         OptionsError: A length that cannot be; no row within the times; the table would replace itself.
@@ -163,7 +167,7 @@ def series_by_period(
         WriteError: The disk refused.
     """
     source, path = Path(table), target(local(out, "hsrgeo series --period"))
-    check_table(path)
+    check_table(path, wide=wide, excel=excel)
     if source.resolve() == Path(str(path)).resolve():
         raise OptionsError(f"{out}: the table would replace what it is made of; give it another name")
     names: dict[str, int] = {}
@@ -188,7 +192,7 @@ def series_by_period(
     step, notes = frame_length_of(found, timedelta(minutes=said.pop()) if said else None)
     periods = Periods(length, step, min_coverage, polygons)
     rows = list(periods.rows(_in_order(found, len(names)), start, end))
-    write_table(path, list(names), periods.columns, rows)
+    write_table(path, list(names), periods.columns, rows, wide=wide, excel=excel)
     return PeriodTable(Path(str(path)), len(names), len(rows), tuple(notes))
 
 

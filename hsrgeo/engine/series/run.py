@@ -40,7 +40,7 @@ class Series(Run):
 
     Args:
         sources: Files, folders, globs and archives; or one cube or folder of an export or of sums.
-        out: The table, ``.csv`` or ``.parquet``; what is there already is replaced.
+        out: The table, ``.csv``, ``.xlsx`` or ``.parquet``; what is there already is replaced.
         options: Which places, and how.
 
     Raises:
@@ -52,7 +52,7 @@ class Series(Run):
     """
 
     def __init__(self, sources: Sequence[str | Path], out: Place, options: SeriesOptions) -> None:
-        check_table(out)
+        check_table(out, len(options.places.names), wide=options.wide, excel=options.excel)
         _refuse_own_input(out, sources, options)
         self._reader = _reader(sources, options)
         super().__init__(self._reader.tally)
@@ -88,7 +88,7 @@ class Series(Run):
                     periods = Periods(options.period, length, options.min_coverage, polygons)
                     columns = periods.columns
                     rows = periods.rows(((time, row[:, _OF_PERIODS]) for time, row in rows), options.start, options.end)
-                write_table(self._out, options.places.names, columns, rows)
+                write_table(self._out, options.places.names, columns, rows, wide=options.wide, excel=options.excel)
 
     def _settle(self, outcome: Outcome, numbers: Numbers | None, spool: _Spool) -> Outcome:
         """Keep the numbers of the best frame of a time, on disk: ten years of a hundred basins are gigabytes."""

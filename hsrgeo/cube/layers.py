@@ -1,0 +1,161 @@
+"""Layers of named places from GeoJSON, GeoPackage, FlatGeobuf and shapefiles: names in any encoding, and a CRS."""
+
+from __future__ import annotations
+
+import codecs
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyproj
+
+from hsrgeo.cube.vectors import read_layer
+from hsrgeo.errors import MissingExtraError, OptionsError
+from hsrgeo.model.texts import plain
+from hsrgeo.products.datums import from_wgs84
+from hsrgeo.sources.texts import refuse_special
+
+_BYTES = "ISO-8859-1"
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """The first layer of a file."""
+
+    names: tuple[str, ...]
+    wkb: Sequence[bytes | None]
+    crs: pyproj.CRS
+    transformer: pyproj.Transformer
+    """From degrees (WGS 84) to `crs`."""
+    notes: tuple[str, ...]
+
+
+def read_named(path: str | Path, what: str, name_field: str | None, encoding: str | None) -> Layer:
+    """Read a layer of places with names.
+
+    Args:
+        path: The file.
+        what: A word for one of its features, for messages.
+        name_field: Field that holds the names; None is the one called ``name``, in any case.
+        encoding: Of the texts in a shapefile, such as CP949; None believes the file.
+
+    Raises:
+        MissingExtraError: pyogrio is not installed.
+        OptionsError: Unreadable, without a CRS, a field of names, or a way to know their encoding; a feature that has
+            no name, or the name of another one.
+    """
+    said = _said_encoding(Path(path))
+    # A .cpg file is believed; the other formats are UTF-8.
+    own = encoding if said == "" else None
+    # As Latin letters every byte is one; decoding is left to Python, for GDAL only warns of what is no text.
+    meta, _fids, wkb, fields = read_layer(path, f"{what}s", _BYTES if own else None)
+    if not meta["crs"]:
+        raise OptionsError(f"{path}: does not tell its CRS (a shapefile does in a .prj file)")
+    try:
+        labels = [_decoded_text(label, own) for label in meta["fields"]]
+        texts = fields[_field(path, labels, name_field)]
+        names = [plain(_decoded_text(_whole(text), own)) for text in texts]
+    except (LookupError, UnicodeError) as error:
+        raise OptionsError(f"{path}: its fields or names are not in {own}: {error}") from error
+    _check_names(path, what, names, guessed=said == "" and encoding is None)
+    crs, transformer = transformer_of(path, meta["crs"])
+    notes = []
+    if encoding and said and not _same_encoding(encoding, said):
+        notes.append(f"{path}: its .cpg file says {said}, which is believed, not {encoding}")
+    return Layer(tuple(names), wkb, crs, transformer, tuple(notes))
+
+
+def _check_names(path: str | Path, what: str, names: Sequence[str], *, guessed: bool) -> None:
+    """Refuse names that are missing, double, or read in an encoding that nobody named."""
+    if not names:
+        raise OptionsError(f"{path}: holds no {what}")
+    for number, name in enumerate(names, 1):
+        if name in ("", "None", "nan"):
+            raise OptionsError(f"{path}, feature {number}: has no name")
+        if guessed and not name.isascii():
+            raise OptionsError(
+                f"{path}: does not tell the encoding of its names (a .cpg file would): say so, CP949 or UTF-8 in Korea"
+            )
+    if twice := [name for name, count in Counter(names).items() if count > 1]:
+        raise OptionsError(f"{path}: several {what}s are called {twice[0]!r}; merge them, or take another name field")
+
+
+def _said_encoding(path: Path) -> str | None:
+    """Return the encoding that a shapefile's .cpg file says; empty where it leaves that to be guessed.
+
+    None for other formats. GDAL takes a shapefile without a .cpg file for Latin letters.
+    """
+    if path.suffix.lower() != ".shp":
+        return None
+    for suffix in (".cpg", ".CPG"):
+        with suppress(OSError):
+            refuse_special(path.with_suffix(suffix), pipes=False)
+            with path.with_suffix(suffix).open("rb") as file:
+                return file.read(_CPG_BYTES).decode("ascii", "replace").strip()
+    return ""
+
+
+_CPG_BYTES = 64
+
+
+def _same_encoding(one: str, other: str) -> bool:
+    """Tell whether two names are of one encoding; a .cpg file may have the number alone."""
+    names = [f"cp{name}" if name.isdigit() else name for name in (one.strip(), other.strip())]
+    try:
+        first, second = (codecs.lookup(name).name for name in names)
+    except LookupError:
+        return False
+    return first == second or {first, second} <= {"cp949", "euc_kr", "uhc"}
+
+
+def _decoded_text(text: object, encoding: str | None) -> object:
+    """Return a text of a layer that was read byte by byte, decoded."""
+    return text.encode(_BYTES).decode(encoding) if encoding and isinstance(text, str) else text
+
+
+def _whole(value: object) -> object:
+    """Return a whole number without the decimals that a field of real numbers gives it: 1001, not 1001.0."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def shapely_for(what: str) -> Any:  # noqa: ANN401 - shapely has no types
+    """Return shapely.
+
+    Raises:
+        MissingExtraError: It is not installed.
+    """
+    try:
+        import shapely  # noqa: PLC0415 - an optional extra
+    except ImportError as error:
+        raise MissingExtraError(f"pyogrio and shapely, to read {what}", "series") from error
+    return shapely
+
+
+def _field(path: str | Path, fields: Sequence[object], wanted: str | None) -> int:
+    looked_for = (wanted or "name").casefold()
+    for number, field in enumerate(fields):
+        if str(field).casefold() == looked_for:
+            return number
+    listed = ", ".join(map(str, fields)) or "(none)"
+    raise OptionsError(f"{path}: has no field {wanted or 'name'!r}; choose one of {listed}")
+
+
+def transformer_of(path: str | Path, text: str) -> tuple[pyproj.CRS, pyproj.Transformer]:
+    """Return a CRS, and what leads from degrees to it (`hsrgeo.products.datums.from_wgs84`).
+
+    Raises:
+        OptionsError: It is not understood, or has no way there.
+    """
+    try:
+        crs = pyproj.CRS.from_user_input(text)
+    except pyproj.exceptions.ProjError as error:
+        raise OptionsError(f"{path}: its CRS is not understood: {error}") from error
+    if not crs.axis_info:
+        raise OptionsError(f"{path}: its CRS is not understood: {crs.name} has no axes")
+    try:
+        return crs, from_wgs84(crs)
+    except OptionsError as error:
+        raise OptionsError(f"{path}: {error}") from error

@@ -1,0 +1,89 @@
+"""Tables of numbers by time and place as an Excel workbook."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hsrgeo.errors import MissingExtraError
+from hsrgeo.model.times import KST
+
+MOST_COLUMNS = 16_384
+_MOST_ROWS = 1_048_576
+# ^ of a sheet: Excel specifications and limits, "Worksheet and workbook specifications and limits"
+_CREATED = datetime(1980, 1, 1)  # noqa: DTZ001 - of the format, which has no zones; the same input gives the same bytes
+
+
+def xlsxwriter() -> Any:  # noqa: ANN401 - it has no types
+    """Return XlsxWriter.
+
+    Raises:
+        MissingExtraError: It is not installed.
+    """
+    try:
+        import xlsxwriter as module  # noqa: PLC0415 - an optional extra
+    except ImportError as error:
+        raise MissingExtraError("XlsxWriter, to write .xlsx", "excel") from error
+    return module
+
+
+def workbook(
+    names: Sequence[str], columns: Sequence[str], rows: Iterable[tuple[datetime, NDArray[np.float64]]], *, wide: bool
+) -> Iterator[bytes]:
+    """Yield a workbook, see `hsrgeo.writers.table.write_table`: times are KST, which Excel reads as times.
+
+    A wide one has a sheet for each number. What does not fit on a sheet of 1,048,576 rows goes on on the next.
+    """
+    buffer = io.BytesIO()
+    book = xlsxwriter().Workbook(buffer, {"constant_memory": True})
+    book.set_properties({"created": _CREATED})
+    time_format = book.add_format({"num_format": "yyyy-mm-dd hh:mm"})
+    if wide:
+        sheets = [_Sheet(book, column, ("time_kst", *names)) for column in columns]
+    else:
+        sheets = [_Sheet(book, "hsrgeo", ("time_kst", "name", *columns))]
+    for time, numbers in rows:
+        local = time.astimezone(KST).replace(tzinfo=None)
+        if wide:
+            for sheet, values in zip(sheets, numbers.T.tolist(), strict=True):
+                sheet.add(local, time_format, (), values)
+        else:
+            for name, values in zip(names, numbers.tolist(), strict=True):
+                sheets[0].add(local, time_format, (name,), values)
+    book.close()
+    yield buffer.getvalue()
+
+
+class _Sheet:
+    """A sheet, and those that it goes on on."""
+
+    def __init__(self, book: Any, title: str, header: Sequence[str]) -> None:  # noqa: ANN401
+        self._book, self._title, self._header = book, title, header
+        self._count = self._row = 0
+        self._begin()
+
+    def _begin(self) -> None:
+        self._count += 1
+        self._sheet = self._book.add_worksheet(self._title if self._count == 1 else f"{self._title} {self._count}")
+        self._sheet.freeze_panes(1, 1)
+        self._sheet.set_column(0, 0, 16)  # as wide as a time
+        for column, text in enumerate(self._header):
+            self._sheet.write_string(0, column, text)
+        self._row = 1
+
+    def add(self, time: datetime, time_format: Any, texts: Sequence[str], numbers: Sequence[float]) -> None:  # noqa: ANN401
+        """Add a row; a cell without a number is left empty."""
+        if self._row == _MOST_ROWS:
+            self._begin()
+        self._sheet.write_datetime(self._row, 0, time, time_format)
+        for column, text in enumerate(texts, 1):
+            self._sheet.write_string(self._row, column, text)  # never a formula
+        for column, number in enumerate(numbers, 1 + len(texts)):
+            if number == number:  # noqa: PLR0124 - NaN is not
+                self._sheet.write_number(self._row, column, float(f"{number + 0.0:.9g}"))
+        self._row += 1
