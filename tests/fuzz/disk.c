@@ -102,6 +102,7 @@ ssize_t pread64(int fd, void *to, size_t n, off64_t at) { return file_fails("pre
 ssize_t write(int fd, const void *from, size_t n) { return file_fails("write", fd) ? -1 : REAL(write)(fd, from, n); }
 int fsync(int fd) { return file_fails("fsync", fd) ? -1 : REAL(fsync)(fd); }
 int fdatasync(int fd) { return file_fails("fdatasync", fd) ? -1 : REAL(fdatasync)(fd); }
+int syncfs(int fd) { return file_fails("syncfs", fd) ? -1 : REAL(syncfs)(fd); }
 int ftruncate(int fd, off_t n) { return file_fails("ftruncate", fd) ? -1 : REAL(ftruncate)(fd, n); }
 int ftruncate64(int fd, off64_t n) { return file_fails("ftruncate", fd) ? -1 : REAL(ftruncate64)(fd, n); }
 int truncate(const char *path, off_t n) { return path_fails("truncate", path) ? -1 : REAL(truncate)(path, n); }
