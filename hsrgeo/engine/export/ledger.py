@@ -261,7 +261,8 @@ class Ledger:
 
         Their bytes are gone by: the next run takes them up.
         """
-        kept, before = self._manifest.kept(key), contest.before
+        before = contest.before
+        kept = self._manifest.kept(key) if before else None
         if before is None or (kept is None and not contest.retired):
             return []
         better = [one for one in self._passed.pop(key, ()) if kept is None or kept.standing < one.standing]
@@ -279,6 +280,8 @@ class Ledger:
             return None
         try:
             for output in rival.outputs:
+                if self._on_disk and not os.path.lexists(f"{self._manifest.out}/{output.path}"):  # nearly always
+                    continue
                 target = self._manifest.out / output.path
                 staged = self._manifest.out / staged_beside(output.path, rival.label)
                 there_already(target, staged.read_bytes())
