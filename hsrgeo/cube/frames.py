@@ -16,7 +16,7 @@ from hsrgeo.cube.backend import frame_attrs, packed_dataset
 from hsrgeo.cube.stack import FrameLayer
 from hsrgeo.errors import FrameError, HsrGeoError, HsrGeoWarning, OptionsError, SourceError
 from hsrgeo.formats.composite import peek_header, product_of
-from hsrgeo.formats.names import FrameName
+from hsrgeo.formats.names import FrameName, preference
 from hsrgeo.model.frame import Frame
 from hsrgeo.model.grid import Grid
 from hsrgeo.model.header import Header
@@ -131,11 +131,21 @@ def _candidates(
             continue
         products.add(found.told.product or product_of(header))
         by_time.setdefault(found.told.time, []).append(_Candidate(found, found.told, header))
+    for candidates in by_time.values():
+        _leave_other_kinds(candidates, tally)
     for note in tally.notes():
         warnings.warn(note, HsrGeoWarning, stacklevel=4)
     if len(products) > 1:
         raise OptionsError(f"the sources hold {', '.join(sorted(products))}: choose a product")
     return by_time
+
+
+def _leave_other_kinds(candidates: list[_Candidate], tally: Tally) -> None:
+    """Leave out frames of which an archive holds a preferred kind too, as `hsrgeo.sources.scan` does with files."""
+    better = max((one.told.kind for one in candidates), key=preference)
+    for one in [one for one in candidates if one.told.kind not in ("", better)]:
+        candidates.remove(one)
+        tally.other_kinds[one.told.kind, better] += 1
 
 
 def _head(found: Found) -> bytes:
@@ -189,7 +199,8 @@ def _best_layer(
     ranked = []
     for layer in layers:  # seldom: which of several is better only shows when they are unpacked
         try:
-            ranked.append((layer.frame().rank, layer.label, layer))
+            kind = preference(layer.found.told.kind) if layer.found.told else 0
+            ranked.append((kind, layer.frame().rank, layer.label, layer))
         except HsrGeoError as error:
             broken.append((layer.time, str(error)))
     return max(ranked, key=lambda entry: entry[:-1])[-1] if ranked else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
@@ -13,10 +13,11 @@ from hsrgeo.engine.outcome import Outcome, of_found, with_header
 from hsrgeo.engine.recipe import Recipe
 from hsrgeo.engine.workers.memory import keep_freed_memory
 from hsrgeo.errors import HsrGeoError
+from hsrgeo.formats.names import preference
 from hsrgeo.model.frame import Frame
 from hsrgeo.model.grid import Grid
 from hsrgeo.model.quantity import Quantity
-from hsrgeo.model.rank import LOWEST, Rank
+from hsrgeo.model.rank import Rank
 from hsrgeo.reading import decode_found
 from hsrgeo.sources.found import Found
 
@@ -118,17 +119,19 @@ def kind_of(frame: Frame) -> Kind:
 
 
 class Contest:
-    """Which frames are there already, and which of two of one time is kept.
+    """Which frames are there already, and which of two of one time is kept: the preferred kind, then the rank.
+
+    A cube does not keep the kind of its frames. It is known once a frame that is there is met again in the sources;
+    until then the rank alone decides.
 
     Args:
         known: Ranks of the frames that are there, by time (UTC).
     """
 
     def __init__(self, known: Mapping[datetime, list[Rank]]) -> None:
-        self._there = {time: {rank.crc32 for rank in ranks} for time, ranks in known.items()}
-        self._best: dict[datetime, tuple[Rank, Outcome | None]] = {
-            time: (max(ranks), None) for time, ranks in known.items()
-        }
+        self._there = {time: {rank.crc32: rank for rank in ranks} for time, ranks in known.items()}
+        self._met: dict[datetime, list[_Met]] = {}
+        self._kept: dict[datetime, _Met | None] = {}
 
     def admit(self, entry: Found | Outcome) -> Found | Outcome:
         """Return the frame, or its outcome where nothing is to be done."""
@@ -136,30 +139,60 @@ class Contest:
             return entry
         if entry.error or entry.told is None:
             return of_found(entry, "failed", error=entry.error)
-        there = self._there.get(entry.told.time.astimezone(UTC))
+        there = self._there.get(entry.told.time.astimezone(UTC), {})
         try:
-            same = there is not None and stored_crc32(entry.read()) in there
+            crc32 = stored_crc32(entry.read()) if there else None
         except HsrGeoError as error:
             return of_found(entry, "failed", error=error)
-        return of_found(entry, "skipped") if same else entry
+        return replace(of_found(entry, "skipped"), crc32=crc32) if crc32 in there else entry
 
     def settle(self, outcome: Outcome) -> Iterator[Outcome]:
-        """Yield a frame that was worked on, and the one that loses to it."""
-        if outcome.status != "ok" or outcome.told is None:
+        """Yield a frame that was worked on or is there, and the others of its time that stand otherwise now."""
+        if outcome.status not in ("ok", "skipped") or outcome.told is None:
             yield outcome
             return
         time = outcome.told.time.astimezone(UTC)
-        rank = outcome.rank
-        best, holder = self._best.get(time, (LOWEST, None))
-        # Of two that are the same the name decides, so that the order of reading never does.
-        if rank < best or (rank == best and (holder is None or outcome.label >= holder.label)):
-            yield replace(outcome, status="duplicate", winner=holder.label if holder else "")
-            return
-        self._best[time] = (rank, outcome)
-        yield outcome
-        if holder is not None:
-            yield replace(holder, status="duplicate", was="ok", winner=outcome.label)
+        rank = self._there[time][outcome.crc32] if outcome.status == "skipped" else outcome.rank
+        made = _Met(preference(outcome.told.kind), rank, outcome)
+        self._met.setdefault(time, []).append(made)
+        before, now = self._kept.get(time), self._best_met(time)
+        self._kept[time] = now
+        winner = now.outcome.label if now else ""
+        is_lost = outcome.status == "ok" and now is not made
+        yield replace(outcome, status="duplicate", winner=winner) if is_lost else outcome
+        if before not in (None, now) and before.outcome.status == "ok":
+            yield replace(before.outcome, status="duplicate", was="ok", winner=winner)
+        if now not in (None, made, before) and now.outcome.status == "ok":
+            yield replace(now.outcome, was="duplicate")
 
     def winners(self) -> dict[datetime, Outcome]:
         """Return the frames of this run that are kept, by time (UTC)."""
-        return {time: outcome for time, (_rank, outcome) in self._best.items() if outcome is not None}
+        return {time: kept.outcome for time, kept in self._kept.items() if kept and kept.outcome.status == "ok"}
+
+    def best(self) -> dict[datetime, Rank]:
+        """Return the rank of the frame that is kept, by time (UTC); known when all were settled."""
+        kept = {time: met.rank for time, met in self._kept.items() if met}
+        return {time: max(self._unmet(time)) for time in self._there if time not in kept} | kept
+
+    def _best_met(self, time: datetime) -> _Met | None:
+        """Return the best frame of a time in the sources, or None where a better one is there already."""
+        met = self._met[time]
+        highest = max((one.preference, one.rank) for one in met)
+        # Of two that are the same the name decides, so that the order of reading never does.
+        best = min((one for one in met if (one.preference, one.rank) == highest), key=lambda one: one.outcome.label)
+        return best if all(best.rank > rank for rank in self._unmet(time)) else None
+
+    def _unmet(self, time: datetime) -> list[Rank]:
+        """Return the ranks of frames that are there and were not met in the sources."""
+        met = {one.rank for one in self._met.get(time, [])}
+        return [rank for rank in self._there.get(time, {}).values() if rank not in met]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Met:
+    """A frame of the sources."""
+
+    preference: int
+    """Of its kind."""
+    rank: Rank
+    outcome: Outcome

@@ -61,6 +61,7 @@ class StoredSite:
         self.frames = self.staging / "frames"
         self.part = temporary_beside(out) if self._is_file else out.with_name(f".{out.name}.part")
         mend(out)
+        self._contest = Contest({})
         self.kept: Kept = kept_in(out) if not options.frames.overwrite else _nothing()
         if options.frames.overwrite:
             self._refuse_strangers()
@@ -112,7 +113,8 @@ class StoredSite:
             known.setdefault(time, []).append(rank)
         for one in staged_frames(self.frames, self.options.layouts):
             known.setdefault(one.time, []).append(one.rank)
-        return Contest(known)
+        self._contest = Contest(known)
+        return self._contest
 
     def work(self, shape: Shape) -> Work:
         """See `Site`: stage the frames beside the cube."""
@@ -123,7 +125,7 @@ class StoredSite:
         """See `Site`."""
         from hsrgeo.cube import build  # noqa: PLC0415 - needs the extra
 
-        slots = _slots(self.kept, staged_frames(self.frames, self.options.layouts))
+        slots = _slots(self.kept, staged_frames(self.frames, self.options.layouts), self._contest.best())
         times = [slot.time for slot in slots]
         missing = missing_between(times, shape.step, failed | set(self.kept.missing))
         plan = build.Plan(
@@ -195,16 +197,17 @@ def _nothing() -> Kept:
     return Kept()
 
 
-def _slots(kept: Kept, staged: Iterable[Staged]) -> tuple[Any, ...]:
+def _slots(kept: Kept, staged: Iterable[Staged], best: Mapping[datetime, Rank]) -> tuple[Any, ...]:
     from hsrgeo.cube.build import Slot  # noqa: PLC0415
 
-    best = {
+    slots = {
         time: Slot(time, rank, order, "") for order, (time, rank) in enumerate(zip(kept.times, kept.ranks, strict=True))
     }
     for one in staged:
-        if one.time not in best or one.rank > best[one.time].rank:
-            best[one.time] = Slot(one.time, one.rank, None, one.stem)
-    return tuple(best[time] for time in sorted(best))
+        there = slots.get(one.time)
+        if there is None or (one.rank == best.get(one.time) and one.rank != there.rank):
+            slots[one.time] = Slot(one.time, one.rank, None, one.stem)
+    return tuple(slots[time] for time in sorted(slots))
 
 
 def _other_options(out: Path, there: Mapping[str, Any], now: Mapping[str, Any]) -> ManifestError:

@@ -1,0 +1,97 @@
+"""Archives in which a time has frames of two kinds: cubes and datasets keep the preferred one, as exports do."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import hsrgeo
+from hsrgeo.engine.cubes.frames import Contest
+from hsrgeo.engine.cubes.options import CubeOptions
+from hsrgeo.engine.cubes.run import make_cube
+from hsrgeo.engine.options import ExportOptions
+from hsrgeo.engine.outcome import Outcome
+from hsrgeo.errors import HsrGeoWarning
+from hsrgeo.formats.names import FrameName
+from hsrgeo.model.rank import Rank
+from tests.conftest import TIME, make_tar
+from tests.test_verify import composite, name_of
+
+PUB, EXT = name_of(TIME), name_of(TIME, "EXT")
+FRAMES = {PUB: composite(seed=1, stations=2), EXT: composite(seed=2, stations=9)}
+"""The less preferred kind has more stations: of one kind it would be kept."""
+WINDOW = (200, 200, 40, 30)
+
+
+@pytest.fixture(params=[(PUB, EXT), (EXT, PUB)], ids=["PUB first", "EXT first"])
+def archive(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    path = tmp_path / "RDR_HSR_202206.tar.gz"
+    path.write_bytes(make_tar([(name, FRAMES[name]) for name in request.param]))
+    return path
+
+
+def stations_of(cube: Path) -> list[int]:
+    with hsrgeo.open(cube) as dataset:
+        return [int(count) for count in dataset["station_count"].values]
+
+
+def test_an_opened_archive_shows_the_preferred_kind(archive: Path, tmp_path: Path) -> None:
+    (tmp_path / PUB).write_bytes(FRAMES[PUB])
+    expected = hsrgeo.open_frame(tmp_path / PUB).crop(window=WINDOW).raw
+    told = "1 of EXT, for PUB of the same time is preferred; choose with --kind"
+    with pytest.warns(HsrGeoWarning, match=told):
+        opened = hsrgeo.open(archive, window=WINDOW, values="raw")
+    with opened as dataset:
+        (name,) = dataset.data_vars
+        assert np.array_equal(np.rint(dataset[name].values[0] * 100), expected)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        hsrgeo.open(archive, window=WINDOW, kind="EXT").close()
+
+
+@pytest.mark.parametrize("suffix", ["zarr", "nc"])
+def test_a_cube_of_an_archive_keeps_the_preferred_kind_and_so_does_the_next_run(
+    archive: Path, tmp_path: Path, suffix: str
+) -> None:
+    out, options = tmp_path / f"cube.{suffix}", CubeOptions(frames=ExportOptions(jobs=1, window=WINDOW))
+    run = make_cube(archive, out, options)
+    list(run)
+    assert run.counts == {"ok": 1, "duplicate": 1}
+    assert stations_of(out) == [2]
+    list(make_cube(archive, out, options))  # a cube does not tell kinds
+    assert stations_of(out) == [2]
+
+
+def told(name: str, rank: Rank, status: str = "ok") -> Outcome:
+    kind = name.split("_")[3]
+    return Outcome("a.tar", name, FrameName("HSR", kind, TIME), status, stations=rank.stations, crc32=rank.crc32)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("order", [(PUB, EXT), (EXT, PUB)])
+def test_frames_that_a_killed_run_staged_are_judged_alike(order: tuple[str, str]) -> None:
+    ranks = {PUB: Rank(2, 0, 11), EXT: Rank(9, 0, 22)}
+    contest = Contest({TIME: list(ranks.values())})
+    for name in order:
+        assert [one.status for one in contest.settle(told(name, ranks[name], "skipped"))] == ["skipped"]
+    assert contest.best() == {TIME: ranks[PUB]}
+
+
+def test_of_what_is_not_in_the_sources_the_rank_decides() -> None:
+    contest = Contest({TIME: [Rank(5, 0, 33)]})
+    worse, better = told(PUB, Rank(2, 0, 11)), told(PUB, Rank(9, 0, 22))
+    assert [one.status for one in contest.settle(worse)] == ["duplicate"]
+    assert contest.best() == {TIME: Rank(5, 0, 33)}
+    assert [one.status for one in contest.settle(better)] == ["ok"]
+    assert contest.best() == {TIME: Rank(9, 0, 22)}
+    assert contest.winners() == {TIME: better}
+
+
+def test_a_frame_that_lost_to_one_whose_kind_was_not_known_yet_is_told_again() -> None:
+    contest = Contest({TIME: [Rank(9, 0, 22)]})
+    assert [one.status for one in contest.settle(told(PUB, Rank(2, 0, 11)))] == ["duplicate"]
+    there, again = contest.settle(told(EXT, Rank(9, 0, 22), "skipped"))
+    assert (there.status, again.status, again.was) == ("skipped", "ok", "duplicate")
+    assert contest.best() == {TIME: Rank(2, 0, 11)}
