@@ -47,7 +47,9 @@ def test_hostile_inputs_are_read_or_refused(name: str) -> None:
     tally = fuzz.try_inputs(fuzz.TARGETS[name], SEED, range(BUDGET[name]))
     assert tally.findings == []
     assert tally.inputs == BUDGET[name]
-    assert 0 < tally.accepted < tally.inputs  # neither is every input nonsense, nor is every damage overlooked
+    assert tally.accepted > 0  # not every input is nonsense
+    if name != "manifest":  # of which every damage heals
+        assert tally.accepted < tally.inputs  # nor is every damage overlooked
 
 
 def test_an_input_follows_from_its_number() -> None:

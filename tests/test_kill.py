@@ -191,7 +191,7 @@ class Peaks:
 
     def look(self, session: Session, folders: list[Path]) -> None:
         for path in (path for folder in folders for path in files_below(folder)):
-            if path.name == ".manifest.jsonl.part":
+            if path.name.startswith(".manifest.jsonl.") and path.suffix == ".part":
                 continue  # the list itself, being put in order: it grows with the frames and holds none of them
             if path.name.startswith(".") or "out" not in path.parts:
                 self._file(path)

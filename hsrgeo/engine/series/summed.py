@@ -19,6 +19,7 @@ from hsrgeo.errors import HsrGeoError, OptionsError, as_value
 from hsrgeo.formats.names import FrameName
 from hsrgeo.model.grid import Grid
 from hsrgeo.products.rain import KMA_LAW
+from hsrgeo.writers.sum_cog import DEPTH_STEP_MM
 from hsrgeo.writers.sum_readback import SumPicture, read_sum
 
 _HOUR = timedelta(hours=1)
@@ -98,7 +99,8 @@ def _numbers(picture: SumPicture, weights: Weights, one: Summed, wet_from: float
 
     A cell that was observed in 9 of 12 frames counts for three quarters: mean x length x coverage is what fell.
     """
-    depth = picture.depth_mm.reshape(-1)[weights.cells].astype(np.float64)
+    stored = np.rint(picture.depth_mm.reshape(-1)[weights.cells] / DEPTH_STEP_MM)
+    depth = stored.astype(np.float64) * DEPTH_STEP_MM  # 0.32, not the 0.319999993 of a float32
     seen = picture.counts.reshape(-1)[weights.cells] / one.expected if one.expected else np.ones(depth.shape)
     seen = np.where(np.isnan(depth), 0, np.minimum(seen, 1))
     some = seen > _LEAST
