@@ -51,6 +51,7 @@ def summed(source: Any, out: Path, **options: Any) -> tuple[Accumulation, dict[s
     return made, {path.relative_to(out).as_posix(): path.read_bytes() for path in sorted(out.rglob("*.tif"))}
 
 
+@pytest.mark.slow
 def test_sums_of_an_export_are_those_of_its_frames(frames: Path, tmp_path: Path) -> None:
     options: dict[str, Any] = {"min_coverage": 0.1, "rolling": [TEN]}
     _made, expected = summed(frames, tmp_path / "a", window=WINDOW, **options)

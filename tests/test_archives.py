@@ -438,6 +438,7 @@ def test_members_that_went_by_are_forgotten(tmp_path: Path, monkeypatch: pytest.
     assert max(lengths) == 1  # tarfile itself keeps all 300
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_archive(tmp_path: Path) -> None:
     def peak(count: int) -> int:
         many = [(frame_name(TIME + timedelta(minutes=5 * k)), b"x" * 400) for k in range(count)]

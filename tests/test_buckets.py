@@ -95,6 +95,7 @@ def tree(out: str | Path, source: str | Path) -> dict[str, bytes]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_a_bucket_gets_the_bytes_that_a_disk_gets(url: str, frames: Path, tmp_path: Path, jobs: int) -> None:
     source, out = upload(frames, f"{url}/frames"), f"{url}/out"
@@ -155,6 +156,7 @@ def test_verify_tells_a_bucket_that_cannot_be_read_from_a_source(
     assert all("permission denied" in str(one) for one in found)
 
 
+@pytest.mark.slow
 def test_other_options_are_refused_and_overwritten(url: str, frames: Path, tmp_path: Path) -> None:
     out = f"{url}/out"
     run(frames, out)
@@ -166,6 +168,7 @@ def test_other_options_are_refused_and_overwritten(url: str, frames: Path, tmp_p
     assert tree(out, frames) == tree(tmp_path / "out", frames)
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on(url: str, frames: Path, tmp_path: Path) -> None:
     out = f"{url}/out"
     script = (
@@ -209,6 +212,7 @@ def test_an_archive_that_is_replaced_while_it_is_read(url: str, frames: Path) ->
             file.read()
 
 
+@pytest.mark.slow
 def test_commands_read_a_bucket(url: str, frames: Path, tmp_path: Path) -> None:
     source = upload(frames, f"{url}/frames")
     cli = CliRunner()
@@ -248,6 +252,7 @@ def spoiled(server: str, url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[
 HOWS: list[Spoiling] = ["500", "503", "cut", "cut request", "no answer"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", HOWS)
 def test_requests_that_fail_are_tried_again(
     url: str, frames: Path, tmp_path: Path, spoiled: Callable[..., Proxy], how: Spoiling
@@ -260,6 +265,7 @@ def test_requests_that_fail_are_tried_again(
     assert tree(f"{url}/out", source) == tree(tmp_path / "out", frames)
 
 
+@pytest.mark.slow
 def test_late_answers_are_waited_for(url: str, frames: Path, tmp_path: Path, spoiled: Callable[..., Proxy]) -> None:
     spoiled(lambda number, _method, _path: "slow" if number % 20 == 3 else "")
     assert run(frames, f"{url}/out")["ok"] == FRAMES
@@ -267,6 +273,7 @@ def test_late_answers_are_waited_for(url: str, frames: Path, tmp_path: Path, spo
     assert tree(f"{url}/out", frames) == tree(tmp_path / "out", frames)
 
 
+@pytest.mark.slow
 def test_a_bucket_that_stays_broken_ends_the_run_and_loses_nothing(
     url: str, frames: Path, tmp_path: Path, spoiled: Callable[..., Proxy]
 ) -> None:
@@ -287,6 +294,7 @@ def test_a_bucket_that_stays_broken_ends_the_run_and_loses_nothing(
     assert tree(f"{url}/out", frames) == tree(tmp_path / "out", frames)
 
 
+@pytest.mark.slow
 def test_one_file_that_cannot_be_sent_fails_its_frame(url: str, frames: Path, spoiled: Callable[..., Proxy]) -> None:
     name = f"{TIME + 3 * STEP:%Y%m%d%H%M}.tif"
     proxy = spoiled(lambda _number, method, path: "500" if method == "PUT" and path.endswith(name) else "")
@@ -335,6 +343,7 @@ def test_without_keys_nothing_is_signed(
     assert not any("authorization" in map(str.lower, headers) for _method, _path, headers in proxy.requests)
 
 
+@pytest.mark.slow
 def test_a_server_that_is_not_there(url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     _connect_to("http://127.0.0.1:1", monkeypatch)
     with patch.dict(buckets._RETRIES, max_retries=1), pytest.raises(SourceError, match="cannot be read"):

@@ -543,6 +543,7 @@ def test_info_of_nothing_is_no_success(tmp_path: Path) -> None:
     assert run("info", tmp_path).exit_code == 1
 
 
+@pytest.mark.slow
 def test_nobody_reads_what_is_said(source: Path, tmp_path: Path) -> None:
     command = f"{sys.executable} -m hsrgeo export {source} --dry-run --out {tmp_path / 'out'} 2>&1 | head -1"
     done = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, check=False)
@@ -714,6 +715,7 @@ def test_what_the_system_refuses_is_no_bug(
     assert result.stderr == f"hsrgeo: {told}, and run the same command again\n"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes on this system")
 def test_an_interrupt_is_130(tmp_path: Path) -> None:
     fifo, out = tmp_path / "gauges.csv", tmp_path / "out.geojson"
@@ -734,6 +736,7 @@ def test_an_interrupt_is_130(tmp_path: Path) -> None:
     assert stderr == "hsrgeo: interrupted\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "args",
     [
@@ -759,6 +762,7 @@ def test_a_reader_that_goes_early_is_no_fault(source: Path, tmp_path: Path, args
     assert "Traceback" not in told
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no full disk to write to")
 def test_a_full_disk_under_stdout_is_told() -> None:
     with Path("/dev/full").open("w", encoding="utf-8") as full:
@@ -771,12 +775,14 @@ def test_a_full_disk_under_stdout_is_told() -> None:
 # Pipes, terminals, languages
 
 
+@pytest.mark.slow
 def test_a_pipe_gets_no_progress_bar(source: Path, tmp_path: Path) -> None:
     done = process("export", source, "--out", tmp_path / "out", *WINDOW, "--jobs", "1", env={"TERM": "xterm-256color"})
     assert (done.returncode, done.stdout) == (0, "")
     assert re.fullmatch(r"2 frames: 2 written \(.* frames/s\)\n", done.stderr)  # no escape codes, no second line
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="no pseudo-terminals there")
 def test_a_terminal_gets_a_progress_bar_that_goes_away(source: Path, tmp_path: Path) -> None:
     import pty  # noqa: PLC0415 - not everywhere
@@ -814,6 +820,7 @@ def test_a_terminal_gets_a_progress_bar_that_goes_away(source: Path, tmp_path: P
     assert "\x1b[2K" in told  # wiped
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="no pseudo-terminals there")
 def test_simulate_shows_its_progress_on_a_terminal_and_paths_in_a_pipe(tmp_path: Path) -> None:
     import pty  # noqa: PLC0415 - not everywhere
@@ -840,6 +847,7 @@ LANGUAGES: Sequence[dict[str, str]] = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("language", LANGUAGES, ids=str)
 def test_korean_names_survive_any_language(tmp_path: Path, frame_file: bytes, language: dict[str, str]) -> None:
     folder = tmp_path / "레이더 자료"
@@ -861,6 +869,7 @@ def test_korean_names_survive_any_language(tmp_path: Path, frame_file: bytes, la
     assert (info.returncode, json.loads(info.stdout)[0]["name"]) == (0, "합성영상.bin.gz")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform in {"win32", "darwin"}, reason="names are text there")
 def test_a_name_that_is_no_text_survives(tmp_path: Path, frame_file: bytes) -> None:
     path = os.fsencode(tmp_path) + b"/caf\xe9.bin.gz"  # Latin-1

@@ -149,6 +149,7 @@ def test_full_500_m_frames_are_valid_without_a_warning(big_frame: Frame, tmp_pat
     assert_valid(write_cog(big_frame.clean(), tmp_path / "x.tif", compress=compress))
 
 
+@pytest.mark.slow
 @given(st.data())
 @settings(max_examples=40)
 def test_any_crop_of_any_values_is_valid_and_comes_back(
@@ -193,6 +194,7 @@ def test_overviews_of_whole_frames_are_those_of_gdals_own_driver(
             assert np.array_equal(mine, other)
 
 
+@pytest.mark.slow
 @given(st.integers(2, 1153), st.integers(257, 1441))
 @settings(max_examples=12)
 def test_an_overview_holds_cells_that_it_covers(
@@ -278,6 +280,7 @@ def _tiles(picture: Image.Image, level: int) -> tuple[tuple[int, ...], tuple[int
 # What another GDAL sees
 
 
+@pytest.mark.slow
 @needs_gdal
 @pytest.mark.parametrize(("compress", "values"), [("deflate", "raw"), *((codec, "clean") for codec in COMPRESSIONS)])
 def test_another_gdal_reads_the_same_cells_at_every_level(
@@ -293,6 +296,7 @@ def test_another_gdal_reads_the_same_cells_at_every_level(
         assert np.array_equal(gdal_pixels(path, tmp_path, overview=number), level)
 
 
+@pytest.mark.slow
 @needs_gdal
 def test_another_gdal_reads_samples_bit_for_bit(samples: Path, tmp_path: Path) -> None:
     for file in samples.glob("RDR_CMP_*.bin.gz"):
@@ -522,10 +526,12 @@ def reference(source: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[st
     return files_written(source, tmp_path_factory.mktemp("reference") / "out", TZ="Asia/Seoul", LANG="ko_KR.UTF-8")
 
 
+@pytest.mark.slow
 def test_six_files_are_compared(reference: dict[str, bytes]) -> None:
     assert set(reference) == {"full.tif", "crop.tif", "crop.png", "crop.pgw", "crop.prj", "crop.png.aux.xml"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "environment",
     [
@@ -541,6 +547,7 @@ def test_zone_language_and_hash_seed_change_no_byte(
     assert files_written(source, tmp_path / "out", **environment) == reference
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variable", ["PROJ_DATA", "PROJ_LIB"])
 @pytest.mark.parametrize("folder", ["/usr/share/proj", "/nowhere"])
 def test_another_proj_on_the_machine_changes_no_byte(
@@ -617,6 +624,7 @@ print(*(hashlib.sha256(data).hexdigest() for data in files))
 """
 
 
+@pytest.mark.slow
 def test_what_was_in_memory_before_never_shows() -> None:
     # glibc fills memory that it hands out with this byte: a packer that reads what it did not write, as ISA-L does,
     # then packs the same pixels otherwise. Without glibc both runs are the same.
@@ -648,6 +656,7 @@ assert together == alone * 10
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("compress", ["deflate", "zstd", "none"])
 def test_threads_give_the_same_bytes(tmp_path: Path, frame_file: bytes, compress: Compression) -> None:
     path = tmp_path / frame_name()

@@ -106,6 +106,7 @@ def packed(out: Path, layout: str | None = None) -> NDArray[np.int16]:
 # Values.
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "layout", "zarr_format"), FORMS)
 def test_values_are_those_of_the_frames(
     frames: list[Path], expected: NDArray[np.int16], tmp_path: Path, name: str, layout: str, zarr_format: int
@@ -130,6 +131,7 @@ def _utc(moment: datetime) -> datetime:
     return (moment - timedelta(hours=9)).replace(tzinfo=None)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "layout", "zarr_format"), FORMS)
 def test_values_are_the_same_after_frames_were_added(
     frames: list[Path], expected: NDArray[np.int16], tmp_path: Path, name: str, layout: str, zarr_format: int
@@ -145,6 +147,7 @@ def test_values_are_the_same_after_frames_were_added(
     assert {outcome.status for outcome in made(frames, out, wanted)} == {"skipped"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", ["map", "both"])
 def test_processes_make_the_same(frames: list[Path], expected: NDArray[np.int16], tmp_path: Path, layout: str) -> None:
     archive = tmp_path / "RDR_HSR_202206.tar.gz"
@@ -156,6 +159,7 @@ def test_processes_make_the_same(frames: list[Path], expected: NDArray[np.int16]
             assert np.array_equal(ds["equivalent_reflectivity_factor"].values, expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stage", ["staging", "building"])
 @pytest.mark.parametrize(("name", "layout"), [("a.zarr", "both"), ("a.nc", "map")])
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
@@ -262,6 +266,7 @@ def test_broken_frames_are_told_and_missing(make_file: MakeFile, tmp_path: Path)
         ]
 
 
+@pytest.mark.slow
 def test_the_better_of_two_frames_whatever_the_order(make_file: MakeFile, tmp_path: Path) -> None:
     fields = (2022, 6, 9, 11, 15, 0)
     paths = []
@@ -383,6 +388,7 @@ def math_distance(cell: Any, x: Any, y: Any) -> float:
     return float(np.hypot(float(cell["x"]) - x, float(cell["y"]) - y))
 
 
+@pytest.mark.slow
 def test_rain_and_opening_a_part(frames: list[Path], tmp_path: Path) -> None:
     out = tmp_path / "rain.zarr"
     made(frames[:4], out, options("both", quantity="rain", values="clean"))
@@ -429,6 +435,7 @@ def test_a_chunk_that_was_lost_is_told_and_never_not_observed(
         assert str(lost) in str(told.value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("zarr_format", [3, 2])
 def test_chunks_without_any_observation_are_there(make_file: MakeFile, tmp_path: Path, zarr_format: int) -> None:
     pixels = np.full((GRID.height, GRID.width), -30000, np.int16)
@@ -446,6 +453,7 @@ def test_chunks_without_any_observation_are_there(make_file: MakeFile, tmp_path:
     assert float(cells[3, -1, -1]) == pytest.approx(12.34)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "layout", "zarr_format"), [form for form in FORMS if form[0] == "a.zarr"])
 def test_nothing_is_added_to_a_cube_that_lost_a_chunk(
     frames: list[Path], tmp_path: Path, name: str, layout: str, zarr_format: int
@@ -474,6 +482,7 @@ class CountingStore(LocalStore):
         return data
 
 
+@pytest.mark.slow
 def test_a_point_takes_less_than_a_hundredth_of_the_bytes(
     frames: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -594,6 +603,7 @@ def test_a_disk_that_refuses_is_named(
     assert open_array(tmp_path / "a.zarr").sizes["time"] == len(frames)
 
 
+@pytest.mark.slow
 def test_the_command_line(make_file: MakeFile, tmp_path: Path) -> None:
     for number in (0, 2):
         when = TIME + number * STEP

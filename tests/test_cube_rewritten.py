@@ -34,6 +34,7 @@ def cubes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return made
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Consolidated metadata")
 @pytest.mark.parametrize("zarr_format", [2, 3])
 @pytest.mark.parametrize("bounds", [None, (250, 100, 300, 290)], ids=["whole", "cut"])  # across chunks of 256 and 320

@@ -186,6 +186,7 @@ def killed(_frames: list[Found]) -> None:
 # The contract of `run_parallel`.
 
 
+@pytest.mark.slow
 def test_every_batch_comes_back_once_and_few_are_under_way(machines: Machines) -> None:
     taken, most = 0, 0
 
@@ -235,6 +236,7 @@ def test_temporary_files_are_found_when_one_is_left(tmp_path: Path) -> None:
     assert set(leftovers([tmp_path])) == set(names)
 
 
+@pytest.mark.slow
 def test_a_frame_that_kills_its_workers_is_named(make_machines: MakeMachines) -> None:
     one = make_machines(1, DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES="0")
     frames = [Found("a.tar.gz", "bad.bin.gz", None, 9, data=b"x" * 9)]
@@ -245,6 +247,7 @@ def test_a_frame_that_kills_its_workers_is_named(make_machines: MakeMachines) ->
 # Exports.
 
 
+@pytest.mark.slow
 def test_the_bytes_are_those_of_one_process(
     machines: Machines, stage: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -266,6 +269,7 @@ def test_the_bytes_are_those_of_one_process(
     assert tree(stage / "out-relative") == tree(tmp_path / "relative-local")
 
 
+@pytest.mark.slow
 def test_workers_that_are_killed_lose_nothing(make_machines: MakeMachines, stage: Path, tmp_path: Path) -> None:
     two = make_machines(3)
     # One with results that nobody has read yet: they are made again.
@@ -298,6 +302,7 @@ def count_lines(out: Path) -> int:
     return len((out / MANIFEST).read_bytes().splitlines())
 
 
+@pytest.mark.slow
 def test_an_interrupt_ends_it_and_the_same_command_goes_on(machines: Machines, stage: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     command = [

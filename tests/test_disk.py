@@ -19,6 +19,7 @@ from tests.conftest import frame_name
 RUNS = 6
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="LD_PRELOAD as on Linux")
 @pytest.mark.skipif(not (shutil.which("gcc") or shutil.which("cc")), reason="needs a C compiler")
 def test_a_disk_that_fails_is_no_bug_and_heals(tmp_path: Path) -> None:

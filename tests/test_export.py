@@ -245,6 +245,7 @@ def test_what_became_of_a_broken_frame_keeps_none_of_its_bytes(tmp_path: Path, f
     assert kept < 5_000_000  # a frame's bytes are 13 MB
 
 
+@pytest.mark.slow
 def test_several_jobs_give_the_same_tree_as_one(
     tmp_path: Path, make_file: MakeFile, few: list[tuple[str, bytes]], faults: list[Fault]
 ) -> None:
@@ -287,6 +288,7 @@ def test_there_is_a_fault_for_every_error(faults: list[Fault]) -> None:
     assert {fault.error for fault in faults} == set(leaves(FrameError))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_each_broken_frame_has_its_own_reason_and_all_others_are_written(
     tmp_path: Path, make_file: MakeFile, faults: list[Fault], jobs: int
@@ -315,6 +317,7 @@ def test_each_broken_frame_has_its_own_reason_and_all_others_are_written(
     assert sorted(type(error).__name__ for error in failed) == sorted(fault.error.__name__ for fault in faults)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_a_truncated_archive_keeps_what_came_before(
     tmp_path: Path, few: list[tuple[str, bytes]], archive: Path, jobs: int
@@ -331,6 +334,7 @@ def test_a_truncated_archive_keeps_what_came_before(
     assert stems(tmp_path / "out") == [f"2022060911{minute}" for minute in (15, 20, 25, 30, 35)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_fail_fast_stops_and_the_rest_can_follow(
     tmp_path: Path, make_file: MakeFile, faults: list[Fault], jobs: int
@@ -411,6 +415,7 @@ def test_again_under_another_name_is_still_known(
     assert stems(tmp_path / "out") == [f"2022060911{minute}" for minute in (15, 20, 25, 30, 35)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_a_second_copy_is_a_duplicate_also_where_a_run_was_ended_between_the_two(
     tmp_path: Path, few: list[tuple[str, bytes]], jobs: int
@@ -603,6 +608,7 @@ def test_interrupted_and_run_again(folder: Path, tmp_path: Path, moment: int) ->
     assert tree(out) == tree(tmp_path / "straight")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_a_reader_that_stops_early_and_comes_back(
     tmp_path: Path, make_file: MakeFile, jobs: int, monkeypatch: pytest.MonkeyPatch
@@ -632,6 +638,7 @@ def test_a_bug_is_not_an_outcome(folder: Path, tmp_path: Path) -> None:
     assert lines(tmp_path / "out") == []
 
 
+@pytest.mark.slow
 def test_a_bug_in_a_worker_says_with_which_frame(folder: Path, tmp_path: Path) -> None:
     broken = dataclasses.replace(SMALL, jobs=2)
     object.__setattr__(broken, "recipe", dataclasses.replace(broken.recipe, compress="no such codec"))  # type: ignore[arg-type]
@@ -698,6 +705,7 @@ def test_a_full_disk_fails_each_frame_and_leaves_nothing_half_written(folder: Pa
     assert tree(out) == tree(tmp_path / "straight")
 
 
+@pytest.mark.slow
 def test_outputs_do_not_depend_on_where_or_when(folder: Path, tmp_path: Path) -> None:
     run(folder, tmp_path / "here")
     shutil.copytree(folder, tmp_path / "elsewhere")

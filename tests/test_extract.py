@@ -279,6 +279,7 @@ def test_what_is_no_archive_is_an_error_of_that_archive(tmp_path: Path, data: by
 # Several
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_a_bad_archive_does_not_stop_the_others(tmp_path: Path, jobs: int) -> None:
     good = {f"{k}.tar.gz": make_tar([(f"{k}/a", b"a" * k), (f"{k}/b", b"b")]) for k in range(4)}
@@ -293,6 +294,7 @@ def test_a_bad_archive_does_not_stop_the_others(tmp_path: Path, jobs: int) -> No
     assert contents(tmp_path / "out") == expected
 
 
+@pytest.mark.slow
 def test_two_archives_with_the_same_member_at_the_same_time(tmp_path: Path) -> None:
     # Each writes a temporary file of its own: what comes out is one or the other, whole.
     sides = [bytes([side]) * 8_000_000 for side in (1, 2)]

@@ -250,6 +250,7 @@ def disk(tmp_path: Path) -> Iterator[Callable[[str], Disk]]:
 # Disk full.
 
 
+@pytest.mark.slow
 def test_a_full_disk_ends_the_run_and_with_room_it_goes_on(
     source: Path, tmp_path: Path, disk: Callable[[str], Disk]
 ) -> None:
@@ -277,6 +278,7 @@ def test_a_full_disk_ends_the_run_and_with_room_it_goes_on(
     assert tree(out) == reference
 
 
+@pytest.mark.slow
 def test_a_disk_too_full_for_the_manifest(
     source: Path, straight: dict[str, bytes], tmp_path: Path, disk: Callable[[str], Disk]
 ) -> None:
@@ -296,6 +298,7 @@ def test_a_disk_too_full_for_the_manifest(
     assert tree(out) == straight
 
 
+@pytest.mark.slow
 def test_a_disk_full_when_the_manifest_is_put_in_order(
     source: Path, straight: dict[str, bytes], tmp_path: Path, disk: Callable[[str], Disk]
 ) -> None:
@@ -319,6 +322,7 @@ def test_a_disk_full_when_the_manifest_is_put_in_order(
     assert tree(out) == straight
 
 
+@pytest.mark.slow
 def test_a_limit_on_files_stands_for_a_full_disk_where_nobody_is_root(source: Path, tmp_path: Path) -> None:
     import resource  # noqa: PLC0415 - not everywhere
 
@@ -341,6 +345,7 @@ def test_a_limit_on_files_stands_for_a_full_disk_where_nobody_is_root(source: Pa
     assert tree(out) == tree(tmp_path / "straight")
 
 
+@pytest.mark.slow
 def test_frames_that_fit_between_those_that_do_not_keep_a_run_going(own: Path, tmp_path: Path) -> None:
     # 512 x 512 cells of noise do not pack: 0.5 MB and more; cells of one value do. Every other frame is noise, so
     # twelve fail, never ten in a row, and every other one is written.
@@ -365,6 +370,7 @@ def test_frames_that_fit_between_those_that_do_not_keep_a_run_going(own: Path, t
     assert by_status(out) == {"ok": 24}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["series", "accumulate"])
 def test_no_room_for_temporary_files(source: Path, tmp_path: Path, disk: Callable[[str], Disk], command: str) -> None:
     (tmp_path / "gauges.csv").write_text("name,lon,lat\n" + "".join(f"g{n},127.{n},37\n" for n in range(10)))
@@ -390,6 +396,7 @@ def test_no_room_for_temporary_files(source: Path, tmp_path: Path, disk: Callabl
     again(args)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("asked", [["info", "{in}", "--json", "--jobs", 1], ["export", "{in}", "--json", "--jobs", 1]])
 def test_a_full_disk_under_stdout(
     source: Path, straight: dict[str, bytes], tmp_path: Path, asked: list[object]
@@ -405,6 +412,7 @@ def test_a_full_disk_under_stdout(
         assert tree(out) == straight  # only the answer is lost
 
 
+@pytest.mark.slow
 def test_a_full_disk_under_stderr_loses_only_what_is_said(
     own: Path, straight: dict[str, bytes], tmp_path: Path
 ) -> None:
@@ -441,6 +449,7 @@ def permissions(tmp_path: Path) -> None:
         pytest.skip("permissions do not hold this user back")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("permissions")
 def test_a_source_that_may_not_be_read(own: Path, straight: dict[str, bytes], tmp_path: Path) -> None:
     out = tmp_path / "out"
@@ -462,6 +471,7 @@ def test_a_source_that_may_not_be_read(own: Path, straight: dict[str, bytes], tm
     assert tree(out) == straight
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("permissions")
 def test_an_out_that_may_not_be_written(source: Path, straight: dict[str, bytes], tmp_path: Path) -> None:
     parent = tmp_path / "parent"
@@ -490,6 +500,7 @@ def test_an_out_that_may_not_be_written(source: Path, straight: dict[str, bytes]
     assert tree(out) == straight
 
 
+@pytest.mark.slow
 def test_a_read_only_out(source: Path, straight: dict[str, bytes], tmp_path: Path, disk: Callable[[str], Disk]) -> None:
     small = disk("4m")
     out = small.folder / "out"
@@ -514,6 +525,7 @@ def test_a_read_only_out(source: Path, straight: dict[str, bytes], tmp_path: Pat
 # Sources that change under a run.
 
 
+@pytest.mark.slow
 def test_sources_that_vanish_after_they_were_listed(own: Path, straight: dict[str, bytes], tmp_path: Path) -> None:
     out = tmp_path / "out"
     args = export(own, out)
@@ -533,6 +545,7 @@ def test_sources_that_vanish_after_they_were_listed(own: Path, straight: dict[st
     assert tree(out) == straight
 
 
+@pytest.mark.slow
 def test_a_folder_that_vanishes_with_all_that_is_in_it(own: Path, straight: dict[str, bytes], tmp_path: Path) -> None:
     out = tmp_path / "out"
     args = export(own, out)
@@ -553,6 +566,7 @@ def test_a_folder_that_vanishes_with_all_that_is_in_it(own: Path, straight: dict
     assert tree(out) == straight
 
 
+@pytest.mark.slow
 def test_a_file_that_is_still_being_downloaded(own: Path, straight: dict[str, bytes], tmp_path: Path) -> None:
     out = tmp_path / "out"
     args = export(own, out)
@@ -584,6 +598,7 @@ def archived(tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, dict[str,
     return data, tree(folder / "out")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", ["cut", "grows", "deleted"])
 def test_an_archive_that_changes_while_it_is_read(
     archived: tuple[bytes, dict[str, bytes]], tmp_path: Path, fault: str
@@ -620,6 +635,7 @@ def test_an_archive_that_changes_while_it_is_read(
 # Processes that are ended.
 
 
+@pytest.mark.slow
 def test_a_worker_that_the_kernel_kills(source: Path, straight: dict[str, bytes], tmp_path: Path) -> None:
     out = tmp_path / "out"
     args = export(source, out, *SMALL, jobs=2)
@@ -652,6 +668,7 @@ ENDS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("moment", "name"), ENDS)
 def test_interrupted_at_any_moment(
     source: Path, straight: dict[str, bytes], tmp_path: Path, moment: str, name: str
@@ -671,6 +688,7 @@ def test_interrupted_at_any_moment(
     assert tree(out) == straight
 
 
+@pytest.mark.slow
 def test_an_interrupted_series_leaves_nothing(source: Path, tmp_path: Path) -> None:
     (tmp_path / "gauges.csv").write_text("name,lon,lat\nSeoul,126.98,37.57\n")
     args = ["series", source, "--points", tmp_path / "gauges.csv", "--out", tmp_path / "rain.csv", "--jobs", 1]
@@ -686,6 +704,7 @@ def test_an_interrupted_series_leaves_nothing(source: Path, tmp_path: Path) -> N
     assert not (tmp_path / "rain.csv").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("module", ["typer", "rasterio"])
 def test_interrupted_before_it_has_begun(source: Path, tmp_path: Path, module: str) -> None:
     command = Command(*export(source, tmp_path / "out"), scratch=tmp_path / "s", hold=module)
@@ -696,6 +715,7 @@ def test_interrupted_before_it_has_begun(source: Path, tmp_path: Path, module: s
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_nohup_and_jobs_in_the_background_are_left_alone(
     source: Path, straight: dict[str, bytes], tmp_path: Path
 ) -> None:
@@ -738,6 +758,7 @@ def test_who_asks_again_later_means_it() -> None:
         assert (done.stdout, done.returncode) == (stdout, status)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_what_python_throws_away_is_raised_again(number: int) -> None:
     # As an import does: the signal comes inside the callback of a weak reference, where no exception gets out.
@@ -774,6 +795,7 @@ def test_what_ends_a_run_is_held_back_while_workers_start() -> None:
             signal.signal(number, handler)
 
 
+@pytest.mark.slow
 def test_two_runs_into_one_out(source: Path, straight: dict[str, bytes], tmp_path: Path) -> None:
     out = tmp_path / "out"
     args = export(source, out)
@@ -794,6 +816,7 @@ def test_two_runs_into_one_out(source: Path, straight: dict[str, bytes], tmp_pat
 # Clocks.
 
 
+@pytest.mark.slow
 def test_a_clock_that_jumps(own: Path, straight: dict[str, bytes], tmp_path: Path) -> None:
     check = "import time; a = [time.time() for _ in range(3)]; assert max(a) - min(a) > 6e7"  # two years
     jumping = {"PYTHONPATH": HOLDING, "CLOCK_JUMPS": "1"}
@@ -828,6 +851,7 @@ def fill_up(pipe: int) -> None:
     os.close(writing)
 
 
+@pytest.mark.slow
 def test_nobody_reads_for_a_while(tmp_path: Path) -> None:
     # 2,000 lines of some 60 bytes are more than a pipe holds.
     folder = tmp_path / "frames"
@@ -858,6 +882,7 @@ def test_nobody_reads_for_a_while(tmp_path: Path) -> None:
             assert (status, stderr) == (130, f"hsrgeo: interrupted{GO_ON}\n")
 
 
+@pytest.mark.slow
 def test_a_reader_that_goes_while_a_run_writes(source: Path, straight: dict[str, bytes], tmp_path: Path) -> None:
     out = tmp_path / "out"
     reading, writing = os.pipe()
@@ -869,6 +894,7 @@ def test_a_reader_that_goes_while_a_run_writes(source: Path, straight: dict[str,
     assert tree(out) == straight
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("closed", "jobs"), [((1,), 1), ((2,), 1), ((0, 1, 2), 2)], ids=str)
 def test_closed_from_the_start(
     source: Path, straight: dict[str, bytes], tmp_path: Path, closed: tuple[int, ...], jobs: int

@@ -39,6 +39,7 @@ def no_sandbox_left() -> object:
     clear_sandbox()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", fuzz.TARGETS)
 def test_hostile_inputs_are_read_or_refused(name: str) -> None:
     if name == "basins":
@@ -128,6 +129,7 @@ class Decoy(Target):
         return True
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("fault", "message"),
     [
@@ -160,6 +162,7 @@ def test_a_fault_of_each_kind_is_found_and_kept(
     assert (tally.inputs, tally.accepted) == (inputs, inputs - len(bad))
 
 
+@pytest.mark.slow
 def test_the_exit_status_tells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(fuzz.TARGETS, "decoy", Decoy("error"))
     asked = ["--seed", "3", "--inputs", "12", "--findings", str(tmp_path / "found"), "--target", "decoy"]

@@ -175,6 +175,7 @@ def test_every_check_point_is_within_26_cm(grid: Grid) -> None:
         assert grid.index(x, y) == (row, point.col)
 
 
+@pytest.mark.slow
 def test_statistics_of_all_cells_are_those_of_kma() -> None:
     # KMA's rdr_500m_latlon.nc, section 3: lon 118.845779 .. 133.560669, mean 126.184012;
     # lat 30.107119 .. 43.572559, mean 36.835105
@@ -337,6 +338,7 @@ def boxes(draw: st.DrawFn, inside: Sequence[float] = (121.0, 31.0, 131.0, 43.0))
     return BBox(lons[0], lats[0], lons[1], lats[1])
 
 
+@pytest.mark.slow
 @settings(max_examples=300)
 @given(GRIDS, boxes())
 def test_window_covers_the_box_and_is_the_smallest(grid: Grid, box: BBox) -> None:

@@ -281,6 +281,7 @@ def many(count: int) -> Iterator[bytes]:
     yield member(size=5, name=NAMES[0]) + padded(b"hello") + MARK
 
 
+@pytest.mark.slow
 def test_very_many_tiny_members(tmp_path: Path) -> None:
     path = tmp_path / "a.tar.gz"
     write_gzip(path, many(MEMBERS))

@@ -68,6 +68,7 @@ def folder(tmp_path: Path, make_file: MakeFile) -> Path:
     return home
 
 
+@pytest.mark.slow
 def test_every_command_that_prints(folder: Path, told: Told) -> None:
     archive, out, table = folder / "a.tar.gz", folder / "out", folder / "rain.csv"
     told("info", archive, code=1)

@@ -165,6 +165,7 @@ def test_a_summary_is_json(mixed: Path) -> None:
     assert all(entry["message"] for entry in told["broken"])
 
 
+@pytest.mark.slow
 def test_more_processes_tell_the_same(mixed: Path) -> None:
     assert summarise(mixed, jobs=2).as_json() == summarise(mixed, jobs=1).as_json()
 

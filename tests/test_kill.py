@@ -222,6 +222,7 @@ class Peaks:
 # The proofs.
 
 
+@pytest.mark.slow
 def test_each_broken_frame_has_its_reason_and_nothing_large_lies_about(stage: Stage, tmp_path: Path) -> None:
     out = tmp_path / "out"
     begun = time.monotonic()
@@ -248,6 +249,7 @@ def test_each_broken_frame_has_its_reason_and_nothing_large_lies_about(stage: St
     assert 0 < peaks.worker_bytes < WORKER_LIMIT_BYTES
 
 
+@pytest.mark.slow
 def test_killed_at_random_and_run_again(stage: Stage, tmp_path: Path) -> None:
     out = tmp_path / "out"
     chance = random.Random(SEED)  # noqa: S311
@@ -274,6 +276,7 @@ def test_killed_at_random_and_run_again(stage: Stage, tmp_path: Path) -> None:
     assert tree(out) == stage.reference
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("to", ["group", "parent"])
 @pytest.mark.parametrize("moment", [0, 5])
 def test_interrupted(stage: Stage, tmp_path: Path, to: str, moment: int) -> None:
@@ -293,6 +296,7 @@ def test_interrupted(stage: Stage, tmp_path: Path, to: str, moment: int) -> None
     )
 
 
+@pytest.mark.slow
 def test_workers_end_with_a_parent_that_is_killed(stage: Stage, tmp_path: Path) -> None:
     for moment in (0, 5):
         out = tmp_path / f"{moment}"
@@ -304,6 +308,7 @@ def test_workers_end_with_a_parent_that_is_killed(stage: Stage, tmp_path: Path) 
         session.wait_until_gone(20)  # a worker that has just been started first imports what it needs
 
 
+@pytest.mark.slow
 def test_a_script_ends_as_soon_as_it_is_done(stage: Stage, tmp_path: Path) -> None:
     script = (
         "import sys, time, hsrgeo\n"

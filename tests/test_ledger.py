@@ -282,6 +282,7 @@ CASES = {
 # Who is kept.
 
 
+@pytest.mark.slow
 @settings(max_examples=120)
 @given(SEVERAL, CHANCE, RECIPES)
 def test_neither_order_nor_interleaving_decides(frames: list[Made], chance: random.Random, recipe: Recipe) -> None:
@@ -292,6 +293,7 @@ def test_neither_order_nor_interleaving_decides(frames: list[Made], chance: rand
         assert tree(mixed) == tree(straight)
 
 
+@pytest.mark.slow
 @settings(max_examples=60)
 @given(SEVERAL, CHANCE)
 def test_the_best_sound_frame_is_kept_and_the_others_name_it(frames: list[Made], chance: random.Random) -> None:
@@ -469,6 +471,7 @@ def test_overwriting_changes_nothing_where_nothing_changed(
 # Killed.
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("frames", CASES.values(), ids=CASES)
 @pytest.mark.parametrize("recipe", [PLAIN, BY_KIND], ids=["plain", "by kind"])
 def test_killed_at_any_step_and_run_again(tmp_path: Path, frames: list[Made], recipe: Recipe) -> None:
@@ -485,6 +488,7 @@ def test_killed_at_any_step_and_run_again(tmp_path: Path, frames: list[Made], re
         assert tree(out) == wanted, f"killed before step {step}"
 
 
+@pytest.mark.slow
 @settings(max_examples=150)
 @given(SEVERAL, CHANCE, RECIPES)
 def test_killed_again_and_again_with_several_jobs(frames: list[Made], chance: random.Random, recipe: Recipe) -> None:
@@ -502,6 +506,7 @@ def test_killed_again_and_again_with_several_jobs(frames: list[Made], chance: ra
         assert tree(killed) == tree(straight)
 
 
+@pytest.mark.slow
 def test_a_run_over_other_sources_does_not_hide_that_files_were_not_moved(tmp_path: Path) -> None:
     others = [Made("other", minute=5)]
     frames = [*others, WEAK, STRONG]
@@ -533,6 +538,7 @@ class Unlocked(nullcontext[Any]):
     def check(self) -> None: ...
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("unlocked")
 @settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(SEVERAL, CHANCE, RECIPES, st.sampled_from([0.0, 1e9]))

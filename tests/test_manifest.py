@@ -101,6 +101,7 @@ def told_again(outcome: Outcome) -> Outcome:
     return dataclasses.replace(outcome, error=None, was=None)
 
 
+@pytest.mark.slow
 @given(OUTCOMES)
 def test_a_line_comes_back_as_it_was(outcome: Outcome) -> None:
     back = from_json(to_json(outcome))
@@ -109,6 +110,7 @@ def test_a_line_comes_back_as_it_was(outcome: Outcome) -> None:
     assert str(back.error) == str(outcome.error)
 
 
+@pytest.mark.slow
 @settings(max_examples=60)
 @given(st.lists(OUTCOMES, max_size=5))
 def test_a_manifest_comes_back_as_it_was(outcomes: list[Outcome]) -> None:
@@ -449,6 +451,7 @@ def test_where_it_cannot_be_put_in_order_it_stays(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == [MANIFEST]
 
 
+@pytest.mark.slow
 def test_memory_is_a_few_hundred_bytes_a_frame(tmp_path: Path) -> None:
     def many(count: int) -> Iterator[Outcome]:
         for number in range(count):

@@ -96,6 +96,7 @@ class Counted:
             yield number
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2, 3])
 @pytest.mark.parametrize("count", [0, 1, 2, 200])
 def test_every_batch_comes_back_once(workers: int, count: int) -> None:
@@ -107,6 +108,7 @@ def test_every_batch_comes_back_once(workers: int, count: int) -> None:
         assert [square for square, _pid in results] == [number * number for number in range(count)]
 
 
+@pytest.mark.slow
 def test_several_processes_take_part() -> None:
     seen: set[int] = set()
     for process in run_parallel(slow_process, range(2000), 2):  # one may start seconds after the other
@@ -122,6 +124,7 @@ def test_one_worker_takes_nothing_ahead() -> None:
         assert batches.taken == number
 
 
+@pytest.mark.slow
 def test_few_batches_are_under_way() -> None:
     batches = Counted(60)
     most = 0
@@ -131,6 +134,7 @@ def test_few_batches_are_under_way() -> None:
     assert most == 2 * _AHEAD + 1  # one more is taken before a result is handed out
 
 
+@pytest.mark.slow
 def test_what_is_not_read_holds_the_batches_up() -> None:
     batches = Counted(300)
     run = run_parallel(squared, batches, 2)
@@ -141,6 +145,7 @@ def test_what_is_not_read_holds_the_batches_up() -> None:
     run.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
 def test_an_error_in_a_worker_comes_out_whole(workers: int) -> None:
     with pytest.raises(TruncatedError) as caught:
@@ -150,6 +155,7 @@ def test_an_error_in_a_worker_comes_out_whole(workers: int) -> None:
     assert len(list(run_parallel(squared, range(10), workers))) == 10  # and the next run is sound
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
 @pytest.mark.parametrize("sound", [1, 30])
 def test_an_error_in_the_batches_comes_after_what_was_under_way(workers: int, sound: int) -> None:
@@ -163,12 +169,14 @@ def test_an_error_in_the_batches_comes_after_what_was_under_way(workers: int, so
         next(results)
 
 
+@pytest.mark.slow
 def test_a_worker_that_is_killed_is_explained() -> None:
     with pytest.raises(HsrGeoError, match=r"a worker process was killed.*fewer --jobs"):
         list(run_parallel(killed_at_five, range(10), 2))
     assert len(list(run_parallel(squared, range(10), 2))) == 10
 
 
+@pytest.mark.slow
 def test_closing_ends_at_once_and_in_silence() -> None:
     for read in (0, 1, 5):
         run = run_parallel(slowly, range(100_000), 2)
@@ -183,6 +191,7 @@ def test_closing_ends_at_once_and_in_silence() -> None:
     assert len(list(run_parallel(squared, range(10), 2))) == 10
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("hears_interrupts")
 def test_an_interrupt_ends_at_once_and_in_silence(capfd: pytest.CaptureFixture[str]) -> None:
     sent: list[float] = []
@@ -236,6 +245,7 @@ class Threads(ThreadPoolExecutor):
         super().shutdown(wait=wait, cancel_futures=True)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("hears_interrupts")
 def test_an_interrupt_at_any_moment_leaves_nothing_locked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hsrgeo.engine.workers.parallel.ProcessPoolExecutor", Threads)
@@ -264,11 +274,13 @@ def test_an_interrupt_at_any_moment_leaves_nothing_locked(monkeypatch: pytest.Mo
     assert heard == 500
 
 
+@pytest.mark.slow
 def test_workers_leave_interrupts_to_the_parent() -> None:
     assert set(run_parallel(interrupt_state, range(20), 2)) == {(True, True)}
     assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
 
 
+@pytest.mark.slow
 def test_it_runs_in_a_thread_too() -> None:
     results: list[tuple[int, int]] = []
     thread = threading.Thread(target=lambda: results.extend(run_parallel(squared, range(50), 2)))
@@ -277,6 +289,7 @@ def test_it_runs_in_a_thread_too() -> None:
     assert len(results) == 50
 
 
+@pytest.mark.slow
 def test_workers_that_grew_go_on_without_a_word_whatever_becomes_of_warnings() -> None:
     run = run_parallel(hoarding, range(12), 2)
     results = [next(run)]
@@ -286,6 +299,7 @@ def test_workers_that_grew_go_on_without_a_word_whatever_becomes_of_warnings() -
     assert sorted(results) == list(range(12))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sizes", [(2, 3), (2, 2), (3, 2)])
 def test_runs_side_by_side_leave_each_other_alone(sizes: tuple[int, int]) -> None:
     first, second = (run_parallel(squared, range(60), size) for size in sizes)
@@ -295,6 +309,7 @@ def test_runs_side_by_side_leave_each_other_alone(sizes: tuple[int, int]) -> Non
     assert sorted(square for square, _pid in [*(right for _left, right in pairs), *rest]) == [n * n for n in range(60)]
 
 
+@pytest.mark.slow
 def test_runs_in_threads_leave_each_other_alone() -> None:
     results: list[tuple[int, int]] = []
     threads = [
@@ -323,6 +338,7 @@ for worker in workers:
 """
 
 
+@pytest.mark.slow
 def test_closing_ends_the_workers_on_a_bare_machine_too() -> None:
     done = subprocess.run([sys.executable, "-c", _BARE], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (0, "")
@@ -348,6 +364,7 @@ sys.exit(status or (left not in (0, 49)))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.parametrize("parent", ["over", "open"])
 def test_a_fork_has_a_pool_of_its_own(parent: str) -> None:
@@ -355,6 +372,7 @@ def test_a_fork_has_a_pool_of_its_own(parent: str) -> None:
     assert done.returncode == 0
 
 
+@pytest.mark.slow
 def test_a_process_that_may_start_none_works_alone() -> None:
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         results = pool.apply(all_of, (10,))

@@ -108,6 +108,7 @@ def test_bars_of_half_an_hour_hold_depth_and_how_much_was_observed() -> None:
     assert (bar_step(one), bar_step(month)) == (FRAME_STEP, timedelta(hours=3))
 
 
+@pytest.mark.slow
 def test_a_gap_is_hatched_and_a_part_is_shaded(rain: Path, tmp_path: Path) -> None:
     plotted = plot_series(rain, tmp_path / "a.png", PlotSeriesOptions(names=["a"]))
     assert (plotted.places, plotted.notes) == (["a"], [])
@@ -214,6 +215,7 @@ def test_what_cannot_be_asked_of_a_table(rain: Path, tmp_path: Path) -> None:
         plot_series(many, out, PlotSeriesOptions(names=[f"p{n}" for n in range(MOST_PLACES + 1)]))
 
 
+@pytest.mark.slow
 def test_a_map_has_the_colours_of_its_legend(tmp_path: Path) -> None:
     source = sum_file(tmp_path / "s.tif")
     read = read_sum(source)

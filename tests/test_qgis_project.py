@@ -122,6 +122,7 @@ def utc(time: datetime) -> str:
     return (time - timedelta(hours=9)).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+@pytest.mark.slow
 @needs_qgis
 def test_every_frame_is_a_valid_layer_in_its_place(exported: Exported, read: dict[str, Any]) -> None:
     files = {str(path) for path in exported.out.rglob("*.tif")}
@@ -212,6 +213,7 @@ answer = dict(first=first, shown=shown, mode=n.navigationMode() == QgsTemporalNa
 """
 
 
+@pytest.mark.slow
 @needs_qgis
 def test_the_animation_shows_one_frame_a_region_at_a_time(
     exported: Exported, read: dict[str, Any], tmp_path: Path
@@ -254,6 +256,7 @@ for time in times:
 """
 
 
+@pytest.mark.slow
 @needs_qgis
 def test_qgis_draws_every_cell_in_the_colour_of_its_class(exported: Exported, tmp_path: Path) -> None:
     whole = open_frame(exported.sources[0]).grid
@@ -289,6 +292,7 @@ def test_same_input_same_bytes_and_nothing_absolute(exported: Exported, tmp_path
     assert all(source and source.startswith("./") for source in sources)
 
 
+@pytest.mark.slow
 @needs_qgis
 def test_a_project_that_was_saved_from_qgis_is_not_replaced(exported: Exported, tmp_path: Path) -> None:
     out = tmp_path / "out"
@@ -370,6 +374,7 @@ def test_one_area_has_no_group_of_its_own_and_a_law_of_its_own(exported: Exporte
     assert command(out, "--zr", "0", "1.2").exit_code == 2
 
 
+@pytest.mark.slow
 @needs_qgis
 def test_other_projections_keep_their_code_and_other_quantities_are_grey(exported: Exported, tmp_path: Path) -> None:
     path = next(exported.out.rglob("*.tif"))

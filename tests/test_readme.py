@@ -25,6 +25,7 @@ def checkout(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("block", BLOCKS)
 def test_python_runs(block: str, checkout: Path) -> None:
     done = subprocess.run(
@@ -46,6 +47,7 @@ def test_options_exist(command: str, rest: str) -> None:
         assert option in text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("example", ["regional_crop.sh", "regional_crop.py"])
 def test_examples_run(example: str, tmp_path: Path) -> None:
     script = ROOT / "examples" / example

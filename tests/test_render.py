@@ -232,6 +232,7 @@ def test_gif_shows_every_time(hour: Path, tmp_path: Path) -> None:
         assert (picture[head] == np.array(canvas.PALETTE, np.uint8)[time[head]]).all(), order
 
 
+@pytest.mark.slow
 def test_animations_are_the_same_pictures_whatever_the_format_and_jobs(hour: Path, tmp_path: Path) -> None:
     options = RenderOptions(window=SEA, width=350, jobs=1)
     for name in ("a.gif", "b.gif", "a.webp", "b.webp"):
@@ -245,6 +246,7 @@ def test_animations_are_the_same_pictures_whatever_the_format_and_jobs(hour: Pat
         assert set(map(tuple, np.unique(picture.reshape(-1, 3), axis=0).tolist())) <= allowed
 
 
+@pytest.mark.slow
 def test_many_frames_through_processes(tmp_path: Path, make_file: MakeFile) -> None:
     data = [make_file(spot(order), num_data=1, time=TIME + order * STEP) for order in range(50)]
     for order, one in enumerate(data):
@@ -290,6 +292,7 @@ def test_the_better_frame_of_a_time_is_shown(tmp_path: Path, make_file: MakeFile
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "c.png").read_bytes()
 
 
+@pytest.mark.slow
 def test_synthetic_frames_say_so(tmp_path: Path, make_file: MakeFile) -> None:
     alarm = {canvas.PALETTE[index] for index in range(canvas.WHITE + 25, len(canvas.PALETTE))} - {(255, 255, 255)}
     for etc, is_told in ((b"SYNTHETIC", True), (b"", False)):

@@ -155,6 +155,7 @@ def tables(frames: Path, tmp_path_factory: pytest.TempPathFactory) -> list[bytes
 # The numbers.
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "form", "wanted"), CUBES)
 def test_a_cube_gives_the_numbers_of_its_frames(
     frames: Path, tables: list[bytes], tmp_path: Path, name: str, form: dict[str, Any], wanted: dict[str, Any]
@@ -170,6 +171,7 @@ def test_a_cube_gives_the_numbers_of_its_frames(
         assert (made.times, made.missing, made.notes) == (FRAMES, 2, [])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wanted", EXPORTS)
 def test_an_export_gives_the_numbers_of_its_frames(
     frames: Path, tables: list[bytes], tmp_path: Path, wanted: dict[str, Any]
@@ -204,6 +206,7 @@ def test_a_cube_that_was_copied_in_part_is_told(frames: Path, tmp_path: Path, fo
     assert broken.counts["failed"] + broken.counts["ok"] == whole.counts["ok"]
 
 
+@pytest.mark.slow
 def test_jobs_memory_and_chunks_change_nothing(
     frames: Path, tables: list[bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -372,6 +375,7 @@ class CountingStore(LocalStore):
         return data
 
 
+@pytest.mark.slow
 def test_points_take_less_than_a_hundredth_of_the_bytes(
     frames: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -123,6 +123,7 @@ IN_GZIP: dict[str, set[str]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["plain", "named", "every field", "500 m"])
 def test_no_bit_of_a_packed_frame_changes_what_is_written_in_silence(kind: str) -> None:
     data = gzip_files()[kind]

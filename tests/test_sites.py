@@ -60,6 +60,7 @@ def _fitted(made: Planted, table: Mapping[str, tuple[float, float]]) -> list[Sit
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("offset", "registration"), [((0, 0), "point"), ((0.5, 0.5), "corner"), ((1, 1), "one cell north-east")]
 )
@@ -230,6 +231,7 @@ def test_the_table_is_that_of_the_facts() -> None:
         assert 0 <= col < grid.width
 
 
+@pytest.mark.slow
 def test_the_real_file_lies_half_a_cell_north_east(samples: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The figures are those of KMA composite format, section 7."""
     judged = site_offset(samples / REAL, jobs=1).judgement

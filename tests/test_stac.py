@@ -117,6 +117,7 @@ def command(*args: object) -> Result:
 # --- as pystac sees it
 
 
+@pytest.mark.slow
 def test_pystac_opens_every_asset_after_a_move(made: Made, tmp_path: Path) -> None:
     moved = tmp_path / "옮긴 곳"
     shutil.copytree(made.out, moved)

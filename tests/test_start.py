@@ -80,6 +80,7 @@ def strangers(source: Path, tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", [[HSRGEO], [sys.executable, "-m", "hsrgeo"]], ids=["hsrgeo", "python -m hsrgeo"])
 def test_a_command_imports_nothing_of_the_current_folder(strangers: Path, tmp_path: Path, command: list[str]) -> None:
     status, _stdout, stderr = run(*command, *export(".", tmp_path / "out"), cwd=strangers)
@@ -87,6 +88,7 @@ def test_a_command_imports_nothing_of_the_current_folder(strangers: Path, tmp_pa
     assert (status, stderr.partition(" (")[0]) == (0, LINE)
 
 
+@pytest.mark.slow
 def test_workers_import_nothing_of_it_whatever_the_path_of_the_parent(
     strangers: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -170,6 +172,7 @@ def dies(how: int) -> int:
     os._exit(how)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("how", "told"),
     [
@@ -209,6 +212,7 @@ def number_of(loaded: Loaded) -> int:
     return loaded.number
 
 
+@pytest.mark.slow
 def test_a_worker_that_dies_in_an_import_of_its_work() -> None:
     with pytest.warns(HsrGeoWarning, match=r"cannot begin \(ImportError: libgdal.so.36: cannot open") as caught:
         assert [*run_parallel(number_of, map(Loaded, range(6)), 2)] == list(range(6))
@@ -238,6 +242,7 @@ def refusing(most: int) -> type[Any]:
     return Refusing
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("most", [2, 1])
 def test_fewer_processes_are_allowed(most: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hsrgeo.engine.workers.parallel.ProcessPoolExecutor", refusing(most))
@@ -273,6 +278,7 @@ def few_files() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (16, 16))
 
 
+@pytest.mark.slow
 def test_sixteen_open_files_are_enough(source: Path, tmp_path: Path) -> None:
     status, _stdout, stderr = run(HSRGEO, *export(source, tmp_path / "out"), cwd=tmp_path, before=few_files)
     assert status == 0
@@ -281,6 +287,7 @@ def test_sixteen_open_files_are_enough(source: Path, tmp_path: Path) -> None:
     assert len(stderr.splitlines()) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("mount", "told"),
     [
@@ -311,11 +318,13 @@ SERVICE = (
 )
 
 
+@pytest.mark.slow
 def test_a_service_without_streams(source: Path, tmp_path: Path) -> None:
     assert run(sys.executable, "-c", SERVICE, source, tmp_path / "out", cwd=tmp_path) == (0, "", "")
     assert json.loads((tmp_path / "out.json").read_text()) == ["ok"] * FRAMES
 
 
+@pytest.mark.slow
 def test_streams_that_are_none_or_closed(monkeypatch: pytest.MonkeyPatch) -> None:
     closed = io.StringIO()
     closed.close()
@@ -325,6 +334,7 @@ def test_streams_that_are_none_or_closed(monkeypatch: pytest.MonkeyPatch) -> Non
     assert (sys.stdout, sys.stderr) == (None, closed)
 
 
+@pytest.mark.slow
 def test_the_command_imports_only_what_an_export_needs(source: Path, tmp_path: Path) -> None:
     # boto3, where it is installed, took a quarter of the time of a command that exports one frame.
     script = (

@@ -123,6 +123,7 @@ def drawn(frame: Frame, tmp_path_factory: pytest.TempPathFactory) -> Mapping[str
     return dict(zip(CASES, qgis(DRAW, tmp_path_factory.mktemp("home"), *pairs), strict=True))
 
 
+@pytest.mark.slow
 @needs_qgis
 @pytest.mark.parametrize("case", CASES)
 def test_qgis_draws_each_class_in_its_colour(drawn: Mapping[str, Any], case: str) -> None:
@@ -378,6 +379,7 @@ def test_a_file_that_cannot_be_written(tmp_path: Path) -> None:
     assert f"hsrgeo: {tmp_path}: cannot be written" in result.stderr
 
 
+@pytest.mark.slow
 def test_a_terminal_gets_no_png_but_text() -> None:
     ours, theirs = pty.openpty()
     try:
@@ -394,6 +396,7 @@ def test_a_terminal_gets_no_png_but_text() -> None:
     assert (shown.returncode, first) == (0, b"# rain_r")
 
 
+@pytest.mark.slow
 def test_text_is_utf8_in_every_locale_and_a_full_disk_is_told() -> None:
     environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
     done = subprocess.run([*PROGRAM, "rain", "--as", "qml"], capture_output=True, check=True, env=environment)

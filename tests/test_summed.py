@@ -146,6 +146,7 @@ def test_qgis_draws_a_sum_in_classes_of_depth(sums: Path, tmp_path: Path) -> Non
     assert pixels == [YELLOW, [0, 0, 0, 0], [0, 0, 0, 0]]
 
 
+@pytest.mark.slow
 @needs_qgis
 def test_qgis_draws_a_gauge_field_in_classes_of_depth(fields: Path, tmp_path: Path) -> None:
     path = next(fields.rglob("*.tif"))
@@ -162,6 +163,7 @@ answer = {l.source().split("/")[-1]: [l.isValid(), l.renderer().type(),
 """
 
 
+@pytest.mark.slow
 @needs_qgis
 def test_a_project_of_sums_shows_each_for_its_period(sums: Path, tmp_path: Path) -> None:
     told = qgis(SPANS, tmp_path, str(write_project(sums)))
@@ -197,6 +199,7 @@ def test_a_catalogue_of_sums_tells_periods_and_bands(sums: Path) -> None:
     assert {"style-rain_depth-qml", "style-rain_depth-sld", "legend-rain_depth"} <= set(collection["assets"])
 
 
+@pytest.mark.slow
 def test_a_catalogue_of_gauge_fields_is_not_kmas(fields: Path) -> None:
     told = json.loads(write_catalog(fields).read_text())
     assert "Korea Meteorological" not in json.dumps(told)
@@ -236,6 +239,7 @@ def test_a_series_of_sums_has_what_fell(tmp_path: Path, make_file: MakeFile) -> 
         series(tmp_path / "sums", out, SeriesOptions(polygons=tmp_path / "b.geojson", zr=(300, 1.4)))
 
 
+@pytest.mark.slow
 def test_a_gauge_field_has_a_picture(fields: Path, tmp_path: Path) -> None:
     path = next(fields.rglob("*.tif"))
     plot_sum(path, tmp_path / "a.svg")

@@ -73,12 +73,14 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return told(tmp_path_factory.mktemp("home"))
 
 
+@pytest.mark.slow
 def test_the_program_writes_and_reads_with_place(plain: dict[str, Any]) -> None:
     assert sorted(plain["files"]) == ["a.tif", "b.tif", "c.tif", "d.pgw", "d.png", "d.png.aux.xml", "d.prj", "sum.tif"]
     for name in ("a.tif", "b.tif", "c.tif", "d.png", "sum.tif"):
         assert "PROJCRS[" in str(plain[name]), name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("value", ["NONE", "7"])
 def test_no_variable_that_gdal_or_proj_knows_changes_what_the_command_does(
     plain: dict[str, Any], tmp_path: Path, value: str
@@ -88,12 +90,14 @@ def test_no_variable_that_gdal_or_proj_knows_changes_what_the_command_does(
     assert told(tmp_path, "--as-command", **dict.fromkeys(names, value)) == plain
 
 
+@pytest.mark.slow
 def test_no_variable_that_gdal_knows_changes_what_the_library_does(plain: dict[str, Any], tmp_path: Path) -> None:
     # pyproj is the caller's too, and obeys PROJ's own variables
     names = [name for name in names_in_gdal() if not name.startswith(("PROJ_", "PYPROJ_"))]
     assert told(tmp_path, **dict.fromkeys(names, "NO")) == plain
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("flags", [("--as-command",), ()], ids=["command", "library"])
 def test_no_file_of_options_and_no_driver_left_out_changes_anything(
     plain: dict[str, Any], tmp_path: Path, flags: tuple[str, ...]
@@ -106,6 +110,7 @@ def test_no_file_of_options_and_no_driver_left_out_changes_anything(
     assert told(tmp_path, *flags, **ODD, **also) == plain
 
 
+@pytest.mark.slow
 def test_the_command_line_forgets_variables_before_all_else(tmp_path: Path) -> None:
     odd = {**ODD, "LOKY_PICKLER": "no_such_module", "PROJ_DATA": "/nowhere", "PYPROJ_GLOBAL_CONTEXT": "perhaps"}
     command: list[str | Path] = [
@@ -168,6 +173,7 @@ print(done.exit_code, done.stderr)
 """
 
 
+@pytest.mark.slow
 def test_commands_run_with_warnings_as_errors_and_without_assertions(tmp_path: Path) -> None:
     (tmp_path / "points.csv").write_text("name,lon,lat\nSeoul,126.98,37.57\n", encoding="utf-8")
     with tarfile.open(tmp_path / "frames.tar", "w") as archive:
@@ -266,6 +272,7 @@ def test_a_path_that_reads_as_a_url_is_a_path(tmp_path: Path, monkeypatch: pytes
         assert (dataset.width, dataset.height) == (5, 5)
 
 
+@pytest.mark.slow
 def test_overviews_and_places_that_others_left_do_not_outlive_their_raster(tmp_path: Path) -> None:
     # what `gdaladdo -ro` and an editor of places leave, then --overwrite with another box
     for first, corner in (("126.7", "37.4"), ("127.1", "37.2")):

@@ -181,6 +181,7 @@ def test_rain_moves_with_the_wind(seed: int) -> None:
     assert match.max() > 0.6 * (before**2).sum()  # most of it is still what it was
 
 
+@pytest.mark.slow
 def test_rain_changes_steadily_for_a_day() -> None:
     scene = small(rain="light", seed=3)
     wet = [np.count_nonzero(block(scene, TIME + timedelta(hours=hour)) > 0) for hour in range(0, 24, 2)]

@@ -228,6 +228,7 @@ def add_statistics(path: Path) -> None:
     assert b"STATISTICS_MEAN" not in before
 
 
+@pytest.mark.slow
 def test_a_sidecar_that_gdal_wrote_anew_is_told_and_no_difference(source: Path, out: Path) -> None:
     add_statistics(out / f"{STEM}.png")
     run = verify(out, source, jobs=1)
@@ -314,6 +315,7 @@ def flip_places(out: Path) -> Iterator[tuple[Path, int]]:
         yield path, path.stat().st_size
 
 
+@pytest.mark.slow
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_any_flipped_bit(source: Path, cropped: Path, data: st.DataObject) -> None:
@@ -824,6 +826,7 @@ def test_a_bug_says_which_frame(source: Path, out: Path, monkeypatch: pytest.Mon
 # --- the rule of overviews
 
 
+@pytest.mark.slow
 @settings(max_examples=30)
 @given(width=st.integers(1, 1500), height=st.integers(1, 1500), tile=st.sampled_from([128, 256, 512]))
 @example(width=1153, height=1441, tile=512)

@@ -131,6 +131,7 @@ def referred(reference: Path) -> Any:
 # Values and metadata.
 
 
+@pytest.mark.slow
 def test_programs_that_know_nothing_of_hsrgeo(frames: list[Path], tmp_path: Path) -> None:
     """They read the values, bit for bit, and a frame that vanished is an error in all of them, never nodata."""
     folder = tmp_path / "in"
@@ -210,6 +211,7 @@ def test_arrays_of_zarr_3_with_another_configuration(configuration: dict[str, st
         get_codec_class("numcodecs.hsrgeo_degrees").from_dict(told)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_hsrgeo_opens_a_reference_as_it_opens_a_cube(frames: list[Path], tmp_path: Path, suffix: str) -> None:
     pytest.importorskip("pyarrow")
@@ -228,6 +230,7 @@ def test_hsrgeo_opens_a_reference_as_it_opens_a_cube(frames: list[Path], tmp_pat
                 assert got["reflectivity"].chunks == want["reflectivity"].chunks
 
 
+@pytest.mark.slow
 def test_metadata_are_those_of_a_stored_cube(frames: list[Path], tmp_path: Path) -> None:
     areas: list[dict[str, Any]] = [{}, {"quantity": "rain", "bbox": (126, 36, 127, 37)}]
     for area in areas:
@@ -260,6 +263,7 @@ def test_whatever_a_cube_can_hold_the_codec_makes(frames: list[Path], tmp_path: 
         assert np.unique(next(iter(got.data_vars.values())).values).size > 20, "there is echo to compare"
 
 
+@pytest.mark.slow
 def test_processes_and_order_make_the_same_bytes(frames: list[Path], tmp_path: Path) -> None:
     copy = tmp_path / "copy" / frames[1].name  # the same frame twice: its name decides, not who comes first
     copy.parent.mkdir()
@@ -317,6 +321,7 @@ def test_compressed_archives_are_refused_with_a_way_out(frames: list[Path], tmp_
 # Frames that are not as they should be.
 
 
+@pytest.mark.slow
 def test_broken_frames_are_told_once_and_missing(make_file: MakeFile, tmp_path: Path, frames: list[Path]) -> None:
     folder = tmp_path / "in"
     shutil.copytree(frames[0].parent, folder)
@@ -501,6 +506,7 @@ def test_the_command_line(frames: list[Path], tmp_path: Path) -> None:
 # The pieces.
 
 
+@pytest.mark.slow
 @given(
     chunks=st.lists(st.binary(min_size=1), min_size=1, max_size=4),
     spans=st.lists(

@@ -69,6 +69,7 @@ def band(path: Path, number: int, scratch: Path) -> NDArray[np.generic]:
     return gdal_pixels(single, scratch)
 
 
+@pytest.mark.slow
 @needs_gdal
 def test_a_stack_has_a_band_a_frame_with_its_values_and_time(exported: Exported, tmp_path: Path) -> None:
     paths = write_stacks(exported.out)
@@ -246,6 +247,7 @@ def test_what_cannot_be_stacked_is_refused(exported: Exported, tmp_path: Path) -
     assert command(exported.out, "--raw", "--region", "제주").exit_code == 2
 
 
+@pytest.mark.slow
 @needs_gdal
 @pytest.mark.parametrize("gz", [True, False])
 def test_gdal_reads_the_blocks_of_a_stored_frame_in_place(

@@ -328,6 +328,7 @@ def test_weights_have_a_limit() -> None:
         warp_for(COARSE, None, target)
 
 
+@pytest.mark.slow
 def test_what_has_no_place_becomes_nodata(speckled: Frame) -> None:
     # Seen from far, the corners of a rectangle around the grid can lie off the globe: this view has Korea near the
     # north-eastern rim.
@@ -434,6 +435,7 @@ def test_nearest_is_that_of_gdalwarp(
     assert (result.stored != -30000).mean() > 0.3
 
 
+@pytest.mark.slow
 @needs_gdal
 def test_nearest_of_a_whole_frame_is_that_of_gdalwarp(speckled: Frame, tmp_path: Path) -> None:
     result = warped(speckled, None, as_target("EPSG:5179", 1000))
@@ -620,6 +622,7 @@ def test_every_value_is_explained_by_a_class(
     assert np.array_equal(warp.apply(part.clean()).stored, result.stored)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("crs", "off"),
     [
@@ -688,6 +691,7 @@ def rain_volume(frame: Frame) -> float:
     return float((rain * areas).sum()) * unit**2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("crs", MAPS)
 @pytest.mark.parametrize("factor", [0.9, 4.0])
 def test_average_keeps_the_rain(rainy: Frame, crs: str, factor: float) -> None:
@@ -699,6 +703,7 @@ def test_average_keeps_the_rain(rainy: Frame, crs: str, factor: float) -> None:
     assert rain_volume(result) == pytest.approx(rain_volume(rain), rel=0.01)
 
 
+@pytest.mark.slow
 def test_average_keeps_the_rain_of_sample_frames(samples: Path) -> None:
     path = min(samples.glob("RDR_CMP_*.bin.gz"))
     rain = rain_frame(decode(path.read_bytes(), path.name))
@@ -738,6 +743,7 @@ def test_warped_frames_are_written(frame: Frame, pixels: Pixels, tmp_path: Path)
     assert np.isin(part.stored, pixels).all()
 
 
+@pytest.mark.slow
 def test_warps_are_kept_as_far_as_memory_allows(monkeypatch: pytest.MonkeyPatch) -> None:
     target = as_target("EPSG:5179")
     areas = [Window(400 + 4 * number, 600, 16, 16) for number in range(12)]

@@ -97,6 +97,7 @@ def folder(make_file: Callable[..., bytes], tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cut", [None, 1000])
 def test_an_archive_is_read_to_its_end_wherever_it_breaks_off(folder: Path, cut: int | None) -> None:
     eager = patch.multiple("hsrgeo.sources.web", _CHUNK=1), patch("hsrgeo.sources.service._PAUSE_S", 0)
