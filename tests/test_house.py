@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+import hsrgeo
+from hsrgeo import errors
+
 PACKAGE = Path(__file__).parents[1] / "hsrgeo"
 ROOMS = ["errors", "model", "formats", "sources", "reading", "products", "writers", "cube", "gis", "engine", "cli"]
 FLOORS = [
@@ -59,3 +62,13 @@ def test_no_unfinished_marks() -> None:
     marks = ("TO" + "DO", "FIX" + "ME", "XX" + "X", "NotImplemented")
     found = [m for m in MODULES for mark in marks if mark in (PACKAGE / m).read_text(encoding="utf-8")]
     assert not found
+
+
+def test_every_error_is_public_and_a_star_leaves_pythons_open_alone() -> None:
+    defined = {
+        name for name, value in vars(errors).items() if isinstance(value, type) and value.__module__ == "hsrgeo.errors"
+    }
+    assert {name for name in defined if issubclass(getattr(errors, name), (Exception, Warning))} <= set(hsrgeo.__all__)
+    assert all(getattr(hsrgeo, name) is not None for name in hsrgeo.__all__)
+    assert "open" not in hsrgeo.__all__
+    assert "open" in dir(hsrgeo)
