@@ -186,6 +186,9 @@ def test_info_raw_vrt_and_render_are_placed_too(tmp_path: Path) -> None:
     assert status == 0
     assert json.loads(told)[0]["grid"] == f"{MAIN_GRID}-corner"
     assert _run("vrt", "--raw", "--registration", "corner", FRAME, "--out", tmp_path)[0] == 0
-    with rasterio.open(next(tmp_path.glob("*.vrt"))) as raster:
+    with (
+        rasterio.Env(GDAL_VRT_RAWRASTERBAND_ALLOWED_SOURCE="ALL"),
+        rasterio.open(next(tmp_path.glob("*.vrt"))) as raster,
+    ):
         assert raster.transform.to_gdal()[::3] == ORIGINS["corner"]
     assert _run("render", FRAME, "--registration", "corner", "--bbox", *SEOUL, "--out", tmp_path / "x.png")[0] == 0
