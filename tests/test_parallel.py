@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 from joblib.externals.loky import ProcessPoolExecutor
 
-from hsrgeo.engine.workers.parallel import _AHEAD, run_parallel
+from hsrgeo.engine.workers.parallel import _AHEAD, _last_line, run_parallel
 from hsrgeo.errors import HsrGeoError, TruncatedError
 
 # Top-level, so that workers find them.
@@ -382,3 +382,21 @@ def test_a_process_that_may_start_none_works_alone() -> None:
         results = pool.apply(all_of, (10,))
     assert [square for square, _pid in results] == [number * number for number in range(10)]
     assert len({pid for _square, pid in results}) == 1
+
+
+@pytest.mark.parametrize(
+    ("said", "line"),
+    [
+        ("", ""),
+        ("numpy is broken", "numpy is broken"),
+        ('"""\nTraceback (most recent call last):\n  File "a", line 1\nValueError: b\n"""', "ValueError: b"),
+        (
+            "Traceback (most recent call last):\n    import a\n    ^^^^\nImportError: b\nTraceback (most",
+            "ImportError: b",
+        ),
+        ("ImportError: b\nTraceback (most recent call last):\n  File 'a', line 1\n    ^^^^\n", "ImportError: b"),
+        ("ImportError: b\n    raise a\nImportEr", "ImportError: b"),
+    ],
+)
+def test_the_last_line_of_what_workers_wrote_is_a_whole_one(said: str, line: str) -> None:
+    assert _last_line(said) == line

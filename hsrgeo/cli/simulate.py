@@ -44,6 +44,7 @@ def simulate(
         assert time is not None  # noqa: S101 - the option is required
         folder = local(out, "hsrgeo simulate")
         console = Console(stderr=True)
+        console.quiet = not console.is_terminal  # rich before 14 ends a bar that is not shown with a line all the same
         with Progress(
             "simulate",
             BarColumn(),

@@ -260,9 +260,14 @@ def _death(status: int) -> HsrGeoError:
 
 
 def _last_line(text: str) -> str:
-    """Return what a traceback ends with."""
-    lines = (line.strip(' -"') for line in reversed(text.splitlines()))
-    return next(filter(None, lines), "")[:_LONGEST]
+    """Return what a traceback ends with.
+
+    Of several workers the last may be killed while it writes one: indented lines, and one without its end, say nothing.
+    """
+    lines = text.splitlines(keepends=True)
+    whole = [line for line in lines if line.endswith("\n") and not line.startswith((" ", "Traceback"))]
+    found = (line.strip(' -"\n') for line in [*lines, *whole][::-1])
+    return next(filter(None, found), "")[:_LONGEST]
 
 
 _LONGEST = 300
