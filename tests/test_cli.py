@@ -630,6 +630,17 @@ def simulate(out: Path, *options: object) -> Result:
     return run("simulate", "--out", out, "--start", "2022-06-09T11:15", "--grid", "kma-hb-1km", *options)
 
 
+def test_cells_at_the_cap_are_said(tmp_path: Path, make_file: MakeFile) -> None:
+    pytest.importorskip("PIL")
+    cells = np.full((NY, NX), -25000, np.int16)
+    cells[700, 500:503] = (14999, 15000, 15000)  # 149.99 and twice 150.00 mm/h
+    path = tmp_path / frame_name(product="HSP")
+    path.write_bytes(make_file(cells, data_codes=(5,)))
+    assert "2 cells at 150.00 mm/h, the highest rate that HSP stores" in " ".join(run("info", path).stdout.split())
+    told = run("render", path, "--out", tmp_path / "a.png").stderr
+    assert "note: 2 cells at 150.00 mm/h, the highest rate that HSP stores: there it may rain harder" in told
+
+
 def test_simulate_export_verify(tmp_path: Path) -> None:
     result = simulate(tmp_path / "in", "--frames", 2, "--seed", 3)
     assert (result.exit_code, result.stderr) == (0, "")
