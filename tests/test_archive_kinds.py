@@ -32,7 +32,7 @@ def make_zip(entries: list[tuple[str, bytes]], method: int = zipfile.ZIP_DEFLATE
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", method) as archive:
         for name, data in entries:
-            archive.writestr(name, data)
+            archive.writestr(zipfile.ZipInfo(name), data, method)  # of 1980: the same bytes in every process
     return packed.getvalue()
 
 
