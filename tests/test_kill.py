@@ -191,14 +191,15 @@ class Peaks:
 
     def look(self, session: Session, folders: list[Path]) -> None:
         for path in (path for folder in folders for path in files_below(folder)):
-            if path.name.startswith(".manifest.jsonl.") and path.suffix == ".part":
-                continue  # the list itself, being put in order: it grows with the frames and holds none of them
+            if path.name.startswith(f".{MANIFEST}.") and path.suffix == ".part":
+                continue  # the list itself, being put in order: it grows with the frames and contains none of them
             if path.name.startswith(".") or "out" not in path.parts:
                 self._file(path)
         for pid in session.members():
             try:
                 for descriptor in Path(f"/proc/{pid}/fd").iterdir():
-                    if descriptor.readlink().name.endswith(" (deleted)"):
+                    target = descriptor.readlink().name
+                    if target.endswith(" (deleted)") and MANIFEST not in target:  # the list before it was put in order
                         self._file(descriptor)
                 status = Path(f"/proc/{pid}/status").read_text()
             except OSError:
