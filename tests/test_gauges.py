@@ -323,7 +323,7 @@ def test_a_name_in_other_jamo_is_the_same(save: Save) -> None:
         ({"most_mm": 0.0}, "above 0"),
         ({"encoding": "klingon"}, "encoding 'klingon' is not known"),
         ({"start": NOON, "end": NOON}, "later than start"),
-        ({"start": datetime(2022, 6, 9)}, "with a zone"),  # noqa: DTZ001 - on purpose
+        ({"start": datetime(2022, 6, 9)}, "give it a time zone"),  # noqa: DTZ001 - on purpose
     ],
 )
 def test_rules_that_cannot_be(rules: dict[str, Any], message: str) -> None:

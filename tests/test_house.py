@@ -13,7 +13,7 @@ from hsrgeo import errors
 PACKAGE = Path(__file__).parents[1] / "hsrgeo"
 ROOMS = ["errors", "model", "formats", "sources", "reading", "products", "writers", "cube", "gis", "engine", "cli"]
 FLOORS = [
-    {"areas", "one_product", "outcome", "recipe", "regions"},
+    {"areas", "keywords", "one_product", "outcome", "recipe", "regions"},
     {"run", "workers"},
     {"options"},
     {"cubes", "export", "extract", "inspect", "simulate", "sites"},

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import get_args
 
@@ -18,6 +18,7 @@ from hsrgeo.engine.workers.cluster import WAIT_S, Cluster
 from hsrgeo.engine.workers.cores import usable_cores
 from hsrgeo.errors import ClippedWarning, GridError, OptionsError, ProjectionError, WindowError
 from hsrgeo.formats.names import FrameName
+from hsrgeo.model.fields import Step, Time
 from hsrgeo.model.given import refuse_fractions
 from hsrgeo.model.grid import Grid, Registration, grids_by
 from hsrgeo.model.times import KST, refuse_uneven
@@ -34,74 +35,78 @@ _NAME_FIELDS = ("time", "utc", "product", "kind", "region")
 class ExportOptions:
     """What `hsrgeo.export` does with its sources.
 
+    Args:
+        bbox: (west, south, east, north) [degrees]; at most one of bbox, window, center and regions.
+        window: (col_off, row_off, width, height), row 0 is the north row.
+        center: (lon, lat) [degrees]; with `size`.
+        size: Cells along each side of the square around `center`.
+        regions: File of named boxes or shapes (CSV, GeoJSON, GeoPackage, FlatGeobuf, shapefile), or the boxes; each
+            gets its own folder.
+        regions_field: Field of the names in a file of shapes; None is ``name``.
+        regions_encoding: Of a CSV file or shapefile that is not UTF-8, such as CP949.
+        start: First time wanted: aware, or a text such as ``2022-06-09 11:15`` (KST).
+        end: First time no longer wanted, likewise.
+        every: Only times on whole steps after midnight KST, such as ``10min`` or ``1h``.
+        product: Only this product, such as HSR.
+        kind: Only this kind, such as PUB. Where it is None, the first of PUB, EXT, KMA and QCD counts of files of one
+            product and time, unless `name` has ``{kind}``.
+        formats: ``cog``, ``png``, or both.
+        compress: Of COGs.
+        values: Of COGs: clean has nodata, undetect and echo only, raw is bit for bit as stored.
+        name: Path below OUT without suffix; fields time (KST), utc, product, kind, region.
+        quantity: What outputs hold: ``stored`` as the frames do, ``rain`` the rain rate in mm/h, in steps of 0.01.
+        zr: A and B of Z = A R^B, for `quantity` rain.
+        crs: Another projection: ``EPSG:5179``, WKT or anything else that pyproj understands; None keeps the frames'
+            grid.
+        resolution: Side of a cell in units of `crs`; None is the frames' own, or what comes nearest to it.
+        resampling: How cells of `crs` are made; nearest copies values as they are.
+        sidecars: Write a world file, .prj and .aux.xml beside each PNG; without them a PNG has no place and no tags.
+        block: Block of the file, counted from 1; nearly every file has one.
+        registration: What the points that KMA serves are: ``point`` takes them for the centres of the cells,
+            ``corner`` for their south-west corners, half a cell farther north-east.
+        jobs: Processes; -1 is one a core, 1 works in this process.
+        dask: Address (``tcp://host:8786``) or scheduler file of a Dask cluster that does the work, in place of `jobs`.
+        dask_wait_s: How long the cluster's scheduler, or a worker, is waited for [s]; a minute where None.
+        overwrite: Write again what is there already, and accept another recipe in the same folder.
+        fail_fast: Stop at the first broken frame.
+        sync: Flush to disk before a frame counts as done; False is for scratch, which a power cut may empty.
+        dry_run: Write nothing; tell from names alone what would be written.
+
     Raises:
         OptionsError: Options that contradict each other or cannot be.
     """
 
     bbox: BBox | tuple[float, float, float, float] | None = None
-    """(west, south, east, north) [degrees]; at most one of bbox, window, center and regions."""
     window: Window | tuple[int, int, int, int] | None = None
-    """(col_off, row_off, width, height), row 0 is the north row."""
     center: tuple[float, float] | None = None
-    """(lon, lat) [degrees]; with `size`."""
     size: int | None = None
-    """Cells along each side of the square around `center`."""
     regions: str | Path | Sequence[Region] | None = None
-    """File of named boxes or shapes (CSV, GeoJSON, GeoPackage, FlatGeobuf, shapefile), or the boxes; each gets its own
-    folder."""
     regions_field: str | None = None
-    """Field of the names in a file of shapes; None is ``name``."""
     regions_encoding: str | None = None
-    """Of a CSV file or shapefile that is not UTF-8, such as CP949."""
-    start: datetime | None = None
-    """First time wanted, aware."""
-    end: datetime | None = None
-    """First time no longer wanted, aware."""
-    every: timedelta | None = None
-    """Only times on whole steps after midnight KST."""
+    start: Time = Time(None)
+    end: Time = Time(None)
+    every: Step[None] = Step(None)
     product: str | None = None
-    """Only this product, such as HSR."""
     kind: str | None = None
-    """Only this kind, such as PUB. Where it is None, the first of PUB, EXT, KMA and QCD counts of files of one product
-    and time, unless `name` has ``{kind}``."""
     formats: Format | Sequence[Format] = ("cog", "png")
     compress: Compression = "deflate"
-    """Of COGs."""
     values: Values = "clean"
-    """Of COGs: clean has nodata, undetect and echo only, raw is bit for bit as stored."""
     name: str = DEFAULT_NAME
-    """Path below OUT without suffix; fields time (KST), utc, product, kind, region."""
     quantity: Content = "stored"
-    """What outputs hold: ``stored`` as the frames do, ``rain`` the rain rate in mm/h, in steps of 0.01."""
     zr: Law | tuple[float, float] = KMA_LAW
-    """A and B of Z = A R^B, for `quantity` rain."""
     crs: str | None = None
-    """Another projection: ``EPSG:5179``, WKT or anything else that pyproj understands; None keeps the frames' grid."""
     resolution: float | None = None
-    """Side of a cell in units of `crs`; None is the frames' own, or what comes nearest to it."""
     resampling: Resampling = "nearest"
-    """How cells of `crs` are made; nearest copies values as they are."""
     sidecars: bool = True
-    """Write a world file, .prj and .aux.xml beside each PNG; without them a PNG has no place and no tags."""
     block: int = 1
-    """Block of the file, counted from 1; nearly every file has one."""
     registration: Registration = "point"
-    """What the points that KMA serves are: ``point`` takes them for the centres of the cells, ``corner`` for their
-    south-west corners, half a cell farther north-east."""
     jobs: int = -1
-    """Processes; -1 is one a core, 1 works in this process."""
     dask: str | None = None
-    """Address (``tcp://host:8786``) or scheduler file of a Dask cluster that does the work, in place of `jobs`."""
     dask_wait_s: float | None = None
-    """How long the cluster's scheduler, or a worker, is waited for [s]; a minute where None."""
     overwrite: bool = False
-    """Write again what is there already, and accept another recipe in the same folder."""
     fail_fast: bool = False
-    """Stop at the first broken frame."""
     sync: bool = True
-    """Flush to disk before a frame counts as done; False is for scratch, which a power cut may empty."""
     dry_run: bool = False
-    """Write nothing; tell from names alone what would be written."""
     selection: Selection = field(init=False)
     recipe: Recipe = field(init=False)
     notes: tuple[str, ...] = field(init=False, default=(), compare=False)
@@ -128,7 +133,7 @@ class ExportOptions:
             raise OptionsError("formats: expected cog, png or both")
         if not self.sidecars and "png" not in formats:
             raise OptionsError("no sidecars goes with PNGs, and formats has none")
-        if isinstance(self.every, timedelta):  # anything else `Selection` refuses
+        if self.every is not None:
             refuse_uneven(f"every {self.every}", self.every)
         _check_name(self.name)
         one_kind = not parts_kinds(self.name)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
 
+from hsrgeo.engine.keywords import options_of, takes
 from hsrgeo.engine.periods import fewest_of
 from hsrgeo.engine.series.table import read_series
 from hsrgeo.errors import OptionsError, SourceError
@@ -16,6 +17,7 @@ from hsrgeo.gis import plots
 from hsrgeo.gis.depth import TIMES, times_for
 from hsrgeo.gis.hyetograph import bar_step, draw_hyetographs
 from hsrgeo.gis.sum_map import SumMap, draw_sum
+from hsrgeo.model.fields import Step, Time
 from hsrgeo.model.times import KST, refuse_uneven
 from hsrgeo.sources.remote import local
 from hsrgeo.writers.files import write_file
@@ -37,23 +39,26 @@ class Plotted:
 class PlotSeriesOptions:
     """How `plot_series` draws a table.
 
+    Args:
+        names: Places, in this order; empty for all of the table.
+        start: First time wanted: aware, or a text such as ``2022-06-09 11:15`` (KST); a time that the table does not
+            have is a gap.
+        end: First time no longer wanted, likewise.
+        bar: What a bar stands for: the table's own step, drawn in mm/h, or a multiple of it, drawn as depth in so long
+            a time; None is the step, or longer where there would be more bars than can be seen.
+        title: Above the plot.
+        width: Of the picture [pixels]; an SVG is as large on paper.
+
     Raises:
         OptionsError: Options that cannot be.
     """
 
     names: Sequence[str] = ()
-    """Places, in this order; empty for all of the table."""
-    start: datetime | None = None
-    """First time wanted, aware; a time that the table does not have is a gap."""
-    end: datetime | None = None
-    """First time no longer wanted, aware."""
-    bar: timedelta | None = None
-    """What a bar stands for: the table's own step, drawn in mm/h, or a multiple of it, drawn as depth in so long a
-    time; None is the step, or longer where there would be more bars than can be seen."""
+    start: Time = Time(None)
+    end: Time = Time(None)
+    bar: Step[None] = Step(None)
     title: str = ""
-    """Above the plot."""
     width: int = 1200
-    """Of the picture [pixels]; an SVG is as large on paper."""
 
     def __post_init__(self) -> None:
         _check_width(self.width)
@@ -67,18 +72,20 @@ class PlotSeriesOptions:
 class PlotSumOptions:
     """How `plot_sum` draws a sum.
 
+    Args:
+        coverage: Cells observed in a smaller share of the expected frames are hatched, 0 to 1.
+        times: The classes' bounds are KMA's numbers read as mm, times 1, 2, 5 or 10; None is what suits the depth.
+        title: Above the map; empty for what it shows.
+        width: Of the picture [pixels]; an SVG is as large on paper.
+
     Raises:
         OptionsError: Options that cannot be.
     """
 
     coverage: float = 0.9
-    """Cells observed in a smaller share of the expected frames are hatched, 0 to 1."""
     times: int | None = None
-    """The classes' bounds are KMA's numbers read as mm, times 1, 2, 5 or 10; None is what suits the depth."""
     title: str = ""
-    """Above the map; empty for what it shows."""
     width: int = 1000
-    """Of the picture [pixels]; an SVG is as large on paper."""
 
     def __post_init__(self) -> None:
         _check_width(self.width)
@@ -88,7 +95,10 @@ class PlotSumOptions:
             raise OptionsError(f"times {self.times}: expected one of {', '.join(map(str, TIMES))}")
 
 
-def plot_series(table: str | Path, out: str | Path, options: PlotSeriesOptions | None = None) -> Plotted:
+@takes(PlotSeriesOptions)
+def plot_series(
+    table: str | Path, out: str | Path, options: PlotSeriesOptions | None = None, **keywords: object
+) -> Plotted:
     """Draw a table of `hsrgeo series`: for each place bars of rain and the depth so far, times in KST.
 
     What was not observed is grey and hatched, never drawn as zero; where a place was observed in part the ground is
@@ -98,6 +108,7 @@ def plot_series(table: str | Path, out: str | Path, options: PlotSeriesOptions |
         table: ``.csv`` or ``.parquet`` with rain.
         out: The picture, ``.png`` or ``.svg``; what is there already is replaced.
         options: Which places and times, and how.
+        keywords: Fields of `PlotSeriesOptions`, in place of those of `options`.
 
     Raises:
         OptionsError: Another suffix, no such place, no row within the times.
@@ -105,7 +116,7 @@ def plot_series(table: str | Path, out: str | Path, options: PlotSeriesOptions |
         MissingExtraError: matplotlib is not installed.
         WriteError: The disk refused.
     """
-    chosen, path, source = options or PlotSeriesOptions(), local(out, "hsrgeo plot"), Path(table)
+    chosen, path, source = options_of(PlotSeriesOptions, options, keywords), local(out, "hsrgeo plot"), Path(table)
     plots.check_suffix(path.suffix, str(out))
     series, notes = read_series(source, chosen.names, chosen.start, chosen.end)
     step = series[0].step
@@ -117,7 +128,8 @@ def plot_series(table: str | Path, out: str | Path, options: PlotSeriesOptions |
     return Plotted(path, notes + more, [one.name for one in series])
 
 
-def plot_sum(source: str | Path, out: str | Path, options: PlotSumOptions | None = None) -> Plotted:
+@takes(PlotSumOptions)
+def plot_sum(source: str | Path, out: str | Path, options: PlotSumOptions | None = None, **keywords: object) -> Plotted:
     """Draw a COG of `hsrgeo accumulate` as a map with classes of depth, coast and graticule.
 
     What is not known is grey; cells that were observed in too few frames are hatched. The classes are not KMA's: see
@@ -127,6 +139,7 @@ def plot_sum(source: str | Path, out: str | Path, options: PlotSumOptions | None
         source: The COG: a sum, rolling maxima or a gauge field.
         out: The picture, ``.png`` or ``.svg``; what is there already is replaced.
         options: How.
+        keywords: Fields of `PlotSumOptions`, in place of those of `options`.
 
     Raises:
         OptionsError: Another suffix.
@@ -134,7 +147,7 @@ def plot_sum(source: str | Path, out: str | Path, options: PlotSumOptions | None
         MissingExtraError: matplotlib or the coastlines are not installed.
         WriteError: The disk refused.
     """
-    chosen, path = options or PlotSumOptions(), local(out, "hsrgeo plot")
+    chosen, path = options_of(PlotSumOptions, options, keywords), local(out, "hsrgeo plot")
     plots.check_suffix(path.suffix, str(out))
     read = read_sum(Path(source))
     tags = read.tags

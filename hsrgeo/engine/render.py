@@ -15,6 +15,7 @@ import numpy as np
 
 from hsrgeo.engine.areas import told_window
 from hsrgeo.engine.drawn import Entry, Moment, Reel, draw, first_sound, problems, timeline
+from hsrgeo.engine.keywords import options_of, takes
 from hsrgeo.engine.options import ExportOptions
 from hsrgeo.engine.written.exported import exported_frames, is_exported
 from hsrgeo.engine.written.held import refuse_registration
@@ -24,6 +25,7 @@ from hsrgeo.gis import animation
 from hsrgeo.gis.canvas import Indices
 from hsrgeo.gis.map import Map, Plan, Shown, map_for, time_label
 from hsrgeo.gis.project import smallest_gap
+from hsrgeo.model.fields import Step, Time
 from hsrgeo.model.frame import Frame
 from hsrgeo.model.grid import Registration, grids
 from hsrgeo.model.times import FRAME_STEP
@@ -45,44 +47,47 @@ _MOST_FPS = 50  # a GIF counts hundredths of a second, and browsers slow down wh
 class RenderOptions:
     """What `render` shows of its sources.
 
+    Args:
+        quantity: Rain rate in mm/h, or reflectivity in dBZ, each in KMA's own classes.
+        zr: A and B of Z = A R^B, KMA's where None; reflectivity is drawn by the classes of rain where it is given.
+        bbox: (west, south, east, north) [degrees]; at most one of bbox, window and center.
+        window: (col_off, row_off, width, height), row 0 is the north row.
+        center: (lon, lat) [degrees]; with `size`.
+        size: Cells along each side of the square around `center`.
+        start: First time wanted: aware, or a text such as ``2022-06-09 11:15`` (KST).
+        end: First time no longer wanted, likewise.
+        every: Only times on whole steps after midnight KST, such as ``10min`` or ``1h``; also the step at which a time
+            is missing.
+        product: Only this product, such as HSR.
+        kind: Only this kind, such as PUB; see `ExportOptions.kind`.
+        region: Of an exported folder that has several.
+        registration: As that of `ExportOptions`; of frames only.
+        width: Of the picture, at most [pixels].
+        fps: Frames a second of an animation.
+        title: Above the map; empty for what it shows.
+        jobs: Processes; -1 is one a core, 1 works in this process.
+
     Raises:
         OptionsError: Options that contradict each other or cannot be.
     """
 
     quantity: Shown = "rain"
-    """Rain rate in mm/h, or reflectivity in dBZ, each in KMA's own classes."""
     zr: Law | tuple[float, float] | None = None
-    """A and B of Z = A R^B, KMA's where None; reflectivity is drawn by the classes of rain where it is given."""
     bbox: tuple[float, float, float, float] | None = None
-    """(west, south, east, north) [degrees]; at most one of bbox, window and center."""
     window: tuple[int, int, int, int] | None = None
-    """(col_off, row_off, width, height), row 0 is the north row."""
     center: tuple[float, float] | None = None
-    """(lon, lat) [degrees]; with `size`."""
     size: int | None = None
-    """Cells along each side of the square around `center`."""
-    start: datetime | None = None
-    """First time wanted, aware."""
-    end: datetime | None = None
-    """First time no longer wanted, aware."""
-    every: timedelta | None = None
-    """Only times on whole steps after midnight KST; also the step at which a time is missing."""
+    start: Time = Time(None)
+    end: Time = Time(None)
+    every: Step[None] = Step(None)
     product: str | None = None
-    """Only this product, such as HSR."""
     kind: str | None = None
-    """Only this kind, such as PUB; see `ExportOptions.kind`."""
     region: str = ""
-    """Of an exported folder that has several."""
     registration: Registration = "point"
-    """As that of `ExportOptions`; of frames only."""
     width: int = 900
-    """Of the picture, at most [pixels]."""
     fps: int = 4
-    """Frames a second of an animation."""
     title: str = ""
-    """Above the map; empty for what it shows."""
     jobs: int = -1
-    """Processes; -1 is one a core, 1 works in this process."""
     export: ExportOptions = field(init=False)
     """The same area, selection and jobs."""
     area: Area | None = field(init=False)
@@ -133,8 +138,12 @@ class Rendered:
     bytes: int = 0
 
 
+@takes(RenderOptions)
 def render(
-    sources: str | Path | Sequence[str | Path], out: str | Path, options: RenderOptions | None = None
+    sources: str | Path | Sequence[str | Path],
+    out: str | Path,
+    options: RenderOptions | None = None,
+    **keywords: object,
 ) -> Rendered:
     """Draw frames as a picture (.png, exactly one frame) or as an animation (.gif, .webp, .mp4), sorted by time.
 
@@ -144,6 +153,7 @@ def render(
         sources: Files, folders, globs and archives, or one folder that was exported with COGs.
         out: The picture file.
         options: What to show.
+        keywords: Fields of `RenderOptions`, in place of those of `options`.
 
     Returns:
         What was shown; where `Rendered.frames` is 0, nothing was found and no file is written.
@@ -155,7 +165,7 @@ def render(
         ManifestError: An exported folder is damaged.
         WriteError: The disk refused.
     """
-    wanted, path = options or RenderOptions(), local(out, "hsrgeo render")
+    wanted, path = options_of(RenderOptions, options, keywords), local(out, "hsrgeo render")
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
         raise OptionsError(f"{path.name}: a picture ends in one of {', '.join(SUFFIXES)}")

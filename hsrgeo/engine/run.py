@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 from collections import Counter
 from collections.abc import Generator, Iterator
+from typing import Self, TypeVar
 
 from hsrgeo.engine.outcome import Outcome, Status
 from hsrgeo.sources.found import Tally
@@ -11,16 +13,48 @@ from hsrgeo.sources.found import Tally
 _TOLD = 5  # frames whose notes are told one by one
 
 
-class Run(Iterator[Outcome]):
-    """Iterate it to make it happen; each outcome comes as soon as it is certain.
+T = TypeVar("T")
+_STATES = {
+    inspect.GEN_CREATED: "not begun; iterate it, or call run()",
+    inspect.GEN_CLOSED: "over",
+}
+
+
+class Lazy(Iterator[T]):
+    """Work that is done while it is iterated, or at once by `run`."""
+
+    _items: Generator[T]
+
+    def __repr__(self) -> str:
+        state = _STATES.get(inspect.getgeneratorstate(self._items), "under way")
+        return f"<{type(self).__name__}: {', '.join([state, *self._so_far()])}>"
+
+    def __next__(self) -> T:
+        return next(self._items)
+
+    def run(self) -> Self:
+        """Do all of it that is left, and return this object, which then knows what came of it."""
+        for _item in self:
+            pass
+        return self
+
+    def close(self) -> None:
+        """End early; what is done stays done."""
+        self._items.close()
+
+    def _so_far(self) -> list[str]:
+        """Return what came of it so far, for people."""
+        return []
+
+
+class Run(Lazy[Outcome]):
+    """Iterate it, or call `run`, to make it happen; each outcome comes as soon as it is certain.
 
     A frame that loses to a better one that comes later is told twice, the second time as a duplicate with `was` set.
 
     Args:
         tally: What is counted while the sources are read.
     """
-
-    _outcomes: Generator[Outcome]
 
     def __init__(self, tally: Tally) -> None:
         self.tally = tally
@@ -33,7 +67,7 @@ class Run(Iterator[Outcome]):
 
     def __next__(self) -> Outcome:
         try:
-            outcome = next(self._outcomes)
+            outcome = super().__next__()
         except StopIteration:
             if self._noted > _TOLD:
                 self.notes.append(f"{self._noted - _TOLD:,} more frames with a note of this kind")
@@ -49,6 +83,5 @@ class Run(Iterator[Outcome]):
             self.counts[outcome.was] -= 1
         return outcome
 
-    def close(self) -> None:
-        """End the run early; what is done stays done."""
-        self._outcomes.close()
+    def _so_far(self) -> list[str]:
+        return [f"{count:,} {status}" for status, count in self.counts.items() if count]

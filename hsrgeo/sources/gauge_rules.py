@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Literal, get_args
 
 from hsrgeo.errors import OptionsError
+from hsrgeo.model.fields import NeededStep, Time
 from hsrgeo.model.times import refuse_uneven
 
 Stamp = Literal["end", "start"]
@@ -19,36 +20,38 @@ _MOST_RATE, _LEAST_LIMIT_MM, _MOST_LIMIT_MM = 500.0, 40.0, 2000.0
 # ^ mm/h, mm, mm. The world's records are some 400 mm in an hour, 38 mm in a minute and 1,825 mm in a day (WMO).
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class ReadingRules:
     """How a file of readings is to be understood.
+
+    Args:
+        step: What a reading stands for.
+        stamp: Whether the time of a reading is the end of its step, as KMA has it, or the start.
+        unit: ``mm`` fallen in the step, or the mean rate ``mm/h``.
+        column: Column of the rain where there is a column of names; None for the only one that it can be.
+        encoding: Of a file that is not UTF-8; with or without a byte-order mark.
+        missing: Numbers that stand for no reading, such as -99.9.
+        empty: What an empty cell is: no reading, or no rain, as in some of KMA's files.
+        most_mm: A reading above this is a bad row; None for what the world's records allow in a step.
+        skip_bad: Leave bad rows out and count them; else they are refused.
+        start: First start of a step that is wanted, aware.
+        end: Steps that end later are not wanted, aware.
 
     Raises:
         OptionsError: Rules that cannot be.
     """
 
-    step: timedelta
-    """What a reading stands for."""
+    step: NeededStep = NeededStep()
     stamp: Stamp = "end"
-    """Whether the time of a reading is the end of its step, as KMA has it, or the start."""
     unit: Unit = "mm"
-    """``mm`` fallen in the step, or the mean rate ``mm/h``."""
     column: str | None = None
-    """Column of the rain where there is a column of names; None for the only one that it can be."""
     encoding: str = "utf-8"
-    """Of a file that is not UTF-8; with or without a byte-order mark."""
     missing: tuple[float, ...] = ()
-    """Numbers that stand for no reading, such as -99.9."""
     empty: Empty = "missing"
-    """What an empty cell is: no reading, or no rain, as in some of KMA's files."""
     most_mm: float | None = None
-    """A reading above this is a bad row; None for what the world's records allow in a step."""
     skip_bad: bool = False
-    """Leave bad rows out and count them; else they are refused."""
-    start: datetime | None = None
-    """First start of a step that is wanted, aware."""
-    end: datetime | None = None
-    """Steps that end later are not wanted, aware."""
+    start: Time = Time(None)
+    end: Time = Time(None)
 
     def __post_init__(self) -> None:
         refuse_uneven(f"step {self.step}", self.step)
@@ -63,9 +66,6 @@ class ReadingRules:
             raise OptionsError(f"most_mm {self.most_mm:g}: expected a depth above 0 mm")
         if any(code >= 0 for code in self.missing):
             raise OptionsError("missing: a code of 0 or more could be rain; expected negative numbers, as -99.9")
-        for name, time in (("start", self.start), ("end", self.end)):
-            if time is not None and time.tzinfo is None:
-                raise OptionsError(f"{name}: expected a time with a zone")
         if self.start is not None and self.end is not None and self.start >= self.end:
             raise OptionsError("end must be later than start")
         try:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from hsrgeo.errors import OptionsError
 from hsrgeo.formats.names import FrameName
+from hsrgeo.model.fields import Step, Time
 from hsrgeo.model.times import on_step
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Selection:
     """Which frames are wanted.
 
@@ -18,12 +19,12 @@ class Selection:
         OptionsError: The times are not aware, the end is not after the start, or the step is no step.
     """
 
-    start: datetime | None = None
-    """First time wanted, aware."""
-    end: datetime | None = None
-    """First time no longer wanted, aware."""
-    every: timedelta | None = None
-    """Only times on whole steps after midnight KST."""
+    start: Time = Time(None)
+    """First time wanted: aware, or a text that `parse_time` reads."""
+    end: Time = Time(None)
+    """First time no longer wanted."""
+    every: Step[None] = Step(None)
+    """Only times on whole steps after midnight KST; also as a text such as ``1h``."""
     product: str | None = None
     """Only this product, such as HSR."""
     kind: str | None = None
@@ -32,13 +33,6 @@ class Selection:
     """Of files of one product and time that differ in kind only the preferred one, see `formats.names.KINDS`."""
 
     def __post_init__(self) -> None:
-        for name, time in (("start", self.start), ("end", self.end)):
-            if time is not None and not isinstance(time, datetime):
-                raise OptionsError(f"{name} {time!r}: expected a datetime, as hsrgeo.parse_time makes of a text")
-            if time is not None and time.tzinfo is None:
-                raise OptionsError(f"{name} {time}: give it a time zone, such as hsrgeo.KST")
-        if self.every is not None and not isinstance(self.every, timedelta):
-            raise OptionsError(f"every {self.every!r}: expected a timedelta, as hsrgeo.parse_step makes of a text")
         product: object = self.product
         if product is not None and not (isinstance(product, str) and product.strip()):
             raise OptionsError(f"product {product!r}: expected a name such as HSR")

@@ -5,13 +5,14 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 from hsrgeo.engine.options import ExportOptions
-from hsrgeo.engine.periods import PeriodLength, check_period
+from hsrgeo.engine.periods import check_period
 from hsrgeo.engine.regions import Region
 from hsrgeo.errors import OptionsError
+from hsrgeo.model.fields import Length, Step, Steps, Time
 from hsrgeo.model.grid import Registration
 from hsrgeo.model.times import FRAME_STEP, length_text, refuse_uneven
 from hsrgeo.model.window import BBox, Window
@@ -25,48 +26,59 @@ _HOUR, _DAY = timedelta(hours=1), timedelta(days=1)
 class AccumulateOptions:
     """What `hsrgeo.engine.accumulate.run.accumulate` sums up.
 
+    Args:
+        period: Length, counted from midnight KST, or ``event``: everything from the first frame to the last in one
+            sum.
+        min_coverage: Share of the expected frames, 0 to 1, below which a cell is nodata. A cell that no frame observed
+            always is.
+        rolling: Window lengths, whole steps up to a day: also write the highest depth of any such window of the whole
+            run, and when it ended. Windows with fewer frames than `min_coverage` do not count.
+        bbox: Areas are as those of `ExportOptions`; of an exported folder a window counts its own cells.
+        window: As that of `ExportOptions`.
+        center: As that of `ExportOptions`.
+        size: As that of `ExportOptions`.
+        regions: As that of `ExportOptions`.
+        regions_field: As that of `ExportOptions`.
+        regions_encoding: As that of `ExportOptions`.
+        start: First time wanted: aware, or a text such as ``2022-06-09 11:15`` (KST).
+        end: First time no longer wanted, likewise.
+        every: Only times on whole steps after midnight KST, such as ``10min`` or ``1h``. This does not change how long
+            a frame stands for.
+        frame_step: How long a frame stands for; None is `hsrgeo.model.times.frame_length`: 5 minutes, 10 before 16
+            September 2019. Frames that are not on whole steps of this after midnight KST are left out.
+        product: Only this product, such as HSR.
+        kind: Only this kind, such as PUB; see `ExportOptions.kind`.
+        zr: A and B of Z = A R^B.
+        block: Block of the file, counted from 1; of frames only.
+        registration: As that of `ExportOptions`; of frames only.
+        region: Of an exported folder that has several.
+        jobs: Threads; -1 is one a core.
+
     Raises:
         OptionsError: Options that contradict each other or cannot be.
     """
 
-    period: PeriodLength = _HOUR
-    """Length, counted from midnight KST, or ``event``: everything from the first frame to the last in one sum."""
+    period: Length[timedelta] = Length(_HOUR)
     min_coverage: float = 0.0
-    """Share of the expected frames, 0 to 1, below which a cell is nodata. A cell that no frame observed always is."""
-    rolling: Sequence[timedelta] = ()
-    """Window lengths, whole steps up to a day: also write the highest depth of any such window of the whole run, and
-    when it ended. Windows with fewer frames than `min_coverage` do not count."""
+    rolling: Steps = Steps(())
     bbox: BBox | tuple[float, float, float, float] | None = None
-    """Areas are as those of `ExportOptions`; of an exported folder a window counts its own cells."""
     window: Window | tuple[int, int, int, int] | None = None
     center: tuple[float, float] | None = None
     size: int | None = None
     regions: str | Path | Sequence[Region] | None = None
     regions_field: str | None = None
     regions_encoding: str | None = None
-    start: datetime | None = None
-    """First time wanted, aware."""
-    end: datetime | None = None
-    """First time no longer wanted, aware."""
-    every: timedelta | None = None
-    """Only times on whole steps after midnight KST. This does not change how long a frame stands for."""
-    frame_step: timedelta | None = None
-    """How long a frame stands for; None is `hsrgeo.model.times.frame_length`: 5 minutes, 10 before 16 September 2019.
-    Frames that are not on whole steps of this after midnight KST are left out."""
+    start: Time = Time(None)
+    end: Time = Time(None)
+    every: Step[None] = Step(None)
+    frame_step: Step[None] = Step(None)
     product: str | None = None
-    """Only this product, such as HSR."""
     kind: str | None = None
-    """Only this kind, such as PUB; see `ExportOptions.kind`."""
     zr: Law | tuple[float, float] = KMA_LAW
-    """A and B of Z = A R^B."""
     block: int = 1
-    """Block of the file, counted from 1; of frames only."""
     registration: Registration = "point"
-    """As that of `ExportOptions`; of frames only."""
     region: str = ""
-    """Of an exported folder that has several."""
     jobs: int = -1
-    """Threads; -1 is one a core."""
     export: ExportOptions = field(init=False)
     """The same areas, times and law, checked."""
 
@@ -83,7 +95,6 @@ class AccumulateOptions:
                 raise OptionsError(
                     f"rolling {length_text(length)}: must be whole steps of {length_text(self.step)} long, 24h at most"
                 )
-        object.__setattr__(self, "rolling", tuple(sorted(set(self.rolling))))
 
     @property
     def step(self) -> timedelta:

@@ -26,6 +26,7 @@ from hsrgeo.engine.accumulate.sources import SumSource, sum_source
 from hsrgeo.engine.accumulate.sums import Candidates, OpenSums, law_text, sum_tags, write_sum
 from hsrgeo.engine.areas import asked_window, told_window
 from hsrgeo.engine.axis import SUMS, frame_length_of, refuse_other_outputs
+from hsrgeo.engine.keywords import options_of, takes
 from hsrgeo.engine.one_product import product_guard
 from hsrgeo.engine.options import check_areas
 from hsrgeo.engine.outcome import Outcome, Status, of_found
@@ -93,7 +94,7 @@ class Accumulation(Run):
         surveyed = product_guard(self._source.scan(self.tally))
         self._rolling: RollingRun | None = None
         self._lock: Lock[Any]
-        self._outcomes = self._run(surveyed)
+        self._items = self._run(surveyed)
 
     def _run(self, surveyed: Iterator[Found]) -> Generator[Outcome]:
         times: dict[datetime, Candidates] = {}
@@ -264,10 +265,14 @@ class Accumulation(Run):
                 self.written.append(writes.popleft().result())
 
 
+@takes(AccumulateOptions)
 def accumulate(
-    sources: str | Path | Sequence[str | Path], out: str | Place, options: AccumulateOptions | None = None
+    sources: str | Path | Sequence[str | Path],
+    out: str | Place,
+    options: AccumulateOptions | None = None,
+    **keywords: object,
 ) -> Accumulation:
-    """Sum up rain over periods; iterate the result to make it happen.
+    """Sum up rain over periods; iterate the result to make it happen, or call its `run`.
 
     Each frame stands for the step that begins at its time, and adds its rate x step. Gaps are not filled: band 2 of
     each COG tells in how many frames a cell was observed, and `AccumulateOptions.min_coverage` makes cells with too
@@ -280,6 +285,7 @@ def accumulate(
         out: The output folder, here or in a bucket; a file for each period, ``YYYYMM/DD/rain_1h_YYYYMMDDHHMM.tif`` by
             its start in KST.
         options: What to sum up; the default is the whole grid, by the hour.
+        keywords: Fields of `AccumulateOptions`, in place of those of `options`.
 
     Returns:
         An iterator over the outcome of each frame. A broken frame is an outcome, not an exception.
@@ -288,7 +294,7 @@ def accumulate(
         OptionsError, SourceError: See `Accumulation`.
     """
     listed = listed_sources(sources)
-    return Accumulation(listed, target(out), options or AccumulateOptions())
+    return Accumulation(listed, target(out), options_of(AccumulateOptions, options, keywords))
 
 
 def _check_areas(grid: Grid, cuts: Sequence[Cut]) -> list[str]:

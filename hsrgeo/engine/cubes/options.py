@@ -21,21 +21,23 @@ _STORED: dict[str, Form] = {".zarr": "zarr", ".nc": "netcdf"}
 class CubeOptions:
     """What `hsrgeo.make_cube` makes of its sources.
 
+    Args:
+        frames: Which frames, and what is made of each: area, time, quantity, projection, values, jobs, overwrite.
+            Formats, compression, name and regions are those of pictures and mean nothing here.
+        layout: ``map`` is quick to read at a time, ``series`` at a place, ``both`` has a group of each.
+        zarr_format: None is 3, and 2 of references, which know no other.
+        virtual: Copy no values: make a reference that tells where each frame is, read through a codec of hsrgeo's.
+        attrs: Global attributes to add or replace, such as ``license`` or ``mlcast_created_by``.
+
     Raises:
         OptionsError: Options that contradict each other or cannot be.
     """
 
     frames: ExportOptions = field(default_factory=ExportOptions)
-    """Which frames, and what is made of each: area, time, quantity, projection, values, jobs, overwrite. Formats,
-    compression, name and regions are those of pictures and mean nothing here."""
     layout: Layouts = "map"
-    """``map`` is quick to read at a time, ``series`` at a place, ``both`` has a group of each."""
     zarr_format: Literal[2, 3] | None = None
-    """None is 3, and 2 of references, which know no other."""
     virtual: bool = False
-    """Copy no values: make a reference that tells where each frame is, read through a codec of hsrgeo's."""
     attrs: Mapping[str, str] = field(default_factory=dict)
-    """Global attributes to add or replace, such as ``license`` or ``mlcast_created_by``."""
 
     def __post_init__(self) -> None:
         if self.layout not in ("map", "series", "both"):

@@ -17,8 +17,9 @@ from hsrgeo.cube.extra import need
 from hsrgeo.engine.cubes.frames import Site
 from hsrgeo.engine.cubes.options import CubeOptions
 from hsrgeo.engine.cubes.stored import StoredSite
+from hsrgeo.engine.keywords import options_of, takes
 from hsrgeo.engine.one_product import product_guard, refuse_products
-from hsrgeo.engine.options import check_areas
+from hsrgeo.engine.options import ExportOptions, check_areas
 from hsrgeo.engine.outcome import Outcome, of_found
 from hsrgeo.engine.run import Run
 from hsrgeo.engine.workers.parallel import in_batches, run_parallel
@@ -65,7 +66,7 @@ class Cube(Run):
         self._found = product_guard(scan(sources, options.frames.selection, self.tally))
         with locked(out) if out.parent.is_dir() else nullcontext():
             self._site(sources, out)  # refuses before the work begins
-        self._outcomes = self._run(sources, out)
+        self._items = self._run(sources, out)
 
     def _site(self, sources: Sequence[str | Path], out: Path) -> Site:
         """Return where the cube is made, as the disk is now; only while the lock is there."""
@@ -104,13 +105,17 @@ class Cube(Run):
         self.built, self.missing = site.build(shape, failed, lock.check)
 
 
-def make_cube(sources: str | Path | Sequence[str | Path], out: str | Path, options: CubeOptions | None = None) -> Cube:
-    """Make one cube of every wanted frame of the sources, or add them to it; iterate the result to make it happen.
+@takes(CubeOptions, ExportOptions)
+def make_cube(
+    sources: str | Path | Sequence[str | Path], out: str | Path, options: CubeOptions | None = None, **keywords: object
+) -> Cube:
+    """Make one cube of every wanted frame of the sources, or add them to it; iterate the result, or call its `run`.
 
     Args:
         sources: A file, folder, glob or archive, or several.
         out: ``NAME.zarr`` or ``NAME.nc``; with `CubeOptions.virtual` ``NAME.json`` or ``NAME.parquet``.
         options: What to make; the default is every frame, whole, clean, in the layout map.
+        keywords: Fields of `CubeOptions` and of `ExportOptions`, in place of those of `options`.
 
     Returns:
         An iterator over the outcome of each frame. A broken frame is an outcome, not an exception; its time goes into
@@ -125,4 +130,4 @@ def make_cube(sources: str | Path | Sequence[str | Path], out: str | Path, optio
         OutputExistsError: What is there is no cube that hsrgeo made, or a reference that is not to be replaced.
     """
     listed = listed_sources(sources)
-    return Cube(listed, local(out, "hsrgeo cube"), options or CubeOptions())
+    return Cube(listed, local(out, "hsrgeo cube"), options_of(CubeOptions, options, keywords, frames=ExportOptions))

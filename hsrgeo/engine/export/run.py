@@ -18,6 +18,7 @@ from hsrgeo.engine.export.ledger import Ledger
 from hsrgeo.engine.export.manifest import MANIFEST, OPTIONS, Manifest, keep_recipe, recipe_of, refuse_other_recipe
 from hsrgeo.engine.export.removal import Removal, lies_below
 from hsrgeo.engine.export.work import Task, leftovers, work
+from hsrgeo.engine.keywords import options_of, takes
 from hsrgeo.engine.options import ExportOptions, check_areas
 from hsrgeo.engine.outcome import Outcome, Output, of_found
 from hsrgeo.engine.recipe import SUFFIXES, Recipe, parts_kinds
@@ -69,7 +70,7 @@ class Export(Run):
         self._found = scan_for(options.crew, files, options.selection, self.tally)
         if not options.overwrite:
             refuse_other_recipe(out, options.recipe)
-        self._outcomes = self._plan(options) if options.dry_run else self._run(out, options)
+        self._items = self._plan(options) if options.dry_run else self._run(out, options)
 
     def __next__(self) -> Outcome:
         outcome = super().__next__()
@@ -121,16 +122,21 @@ class Export(Run):
             yield dataclasses.replace(of_found(found, "planned"), outputs=outputs)
 
 
+@takes(ExportOptions)
 def export(
-    sources: str | Path | Sequence[str | Path], out: str | Place, options: ExportOptions | None = None
+    sources: str | Path | Sequence[str | Path],
+    out: str | Place,
+    options: ExportOptions | None = None,
+    **keywords: object,
 ) -> Export:
-    """Export every wanted frame of the sources; iterate the result to make it happen.
+    """Export every wanted frame of the sources; iterate the result to make it happen, or call its `run`.
 
     Args:
         sources: A file, folder, glob or archive, or several.
         out: The output folder, or the URL of one in a bucket (as text). It also gets ``manifest.jsonl`` and
             ``options.json``. The same call again does only what is missing.
         options: What to export and how; the default is every frame, whole, as COG and PNG.
+        keywords: Fields of `ExportOptions`, in place of those of `options`.
 
     Returns:
         An iterator over the outcome of each frame. A broken frame is an outcome, not an exception.
@@ -142,7 +148,7 @@ def export(
         WriteError: The manifest cannot be written; as `NoRoomError` also where frame after frame finds no room.
     """
     listed = listed_sources(sources)
-    return Export(listed, target(out), options or ExportOptions())
+    return Export(listed, target(out), options_of(ExportOptions, options, keywords))
 
 
 def _refuse_collisions(files: Listing, options: ExportOptions) -> None:

@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 from hsrgeo.engine.axis import floor_step
 from hsrgeo.engine.gauges.options import GaugeBiasOptions
 from hsrgeo.engine.gauges.radar import RadarSums, notes_of, read_radar
+from hsrgeo.engine.keywords import options_of, takes
 from hsrgeo.engine.periods import Period, periods_of
 from hsrgeo.errors import OptionsError
 from hsrgeo.products.bias import LEAST_MEAN_MM, MOST_FACTOR, FieldBias, PairRules, Scores, field_bias, scores
+from hsrgeo.sources.gauge_rules import ReadingRules
 from hsrgeo.sources.gauges import Readings, read_readings
 from hsrgeo.sources.remote import local
 from hsrgeo.writers.table import check_table, write_table
@@ -70,7 +72,14 @@ class _Compared:
     """Of each gauge: the time that was compared."""
 
 
-def gauge_bias(readings: str | Path, radar: str | Path, out: str | Path, options: GaugeBiasOptions) -> GaugeBias:
+@takes(GaugeBiasOptions, ReadingRules)
+def gauge_bias(
+    readings: str | Path,
+    radar: str | Path,
+    out: str | Path,
+    options: GaugeBiasOptions | None = None,
+    **keywords: object,
+) -> GaugeBias:
     """Compare radar with gauges, and write the mean-field bias of every period.
 
     Gauge and radar are summed up over the same times: those in which the gauge has its reading and the radar its
@@ -83,6 +92,7 @@ def gauge_bias(readings: str | Path, radar: str | Path, out: str | Path, options
         radar: Table of `hsrgeo series --points` with rain, ``.csv`` or ``.parquet``; gauges are matched by name.
         out: The table, ``.csv`` or ``.parquet``; what is there already is replaced.
         options: How.
+        keywords: Fields of `GaugeBiasOptions` and of `ReadingRules`, in place of those of `options`.
 
     Raises:
         OptionsError: Readings or a table that cannot be used.
@@ -90,6 +100,7 @@ def gauge_bias(readings: str | Path, radar: str | Path, out: str | Path, options
         MissingExtraError: A table is Parquet, and pyarrow is not installed.
         WriteError: The disk refused.
     """
+    options = options_of(GaugeBiasOptions, options, keywords, readings=ReadingRules)
     path = local(out, "hsrgeo gauges")
     tables = [path, *([Path(options.pairs)] if options.pairs is not None else [])]
     for table in tables:

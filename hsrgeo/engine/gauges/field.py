@@ -19,15 +19,18 @@ from hsrgeo.engine.axis import SUMS, refuse_other_outputs
 from hsrgeo.engine.gauges.options import GaugeFieldOptions
 from hsrgeo.engine.gauges.surface import Surface, interpolator
 from hsrgeo.engine.gauges.totals import Total, totals_of
+from hsrgeo.engine.keywords import options_of, takes
 from hsrgeo.engine.options import check_areas
 from hsrgeo.engine.periods import Period
 from hsrgeo.engine.recipe import Cut
+from hsrgeo.engine.run import Lazy
 from hsrgeo.errors import ClippedWarning, OptionsError
 from hsrgeo.model.grid import Grid
 from hsrgeo.model.times import utc_text
 from hsrgeo.model.window import Window
 from hsrgeo.products.interpolate import CellPlaces, network
 from hsrgeo.products.warp import warp_for
+from hsrgeo.sources.gauge_rules import ReadingRules
 from hsrgeo.sources.gauges import read_readings
 from hsrgeo.sources.remote import local
 from hsrgeo.writers.lock import locked
@@ -57,7 +60,7 @@ class _Area:
     places: CellPlaces
 
 
-class GaugeFields(Iterator[GaugeField]):
+class GaugeFields(Lazy[GaugeField]):
     """A run: iterate it to make it happen; files are written one by one.
 
     Args:
@@ -96,18 +99,17 @@ class GaugeFields(Iterator[GaugeField]):
         self.counts = self._readings.counts
         """Readings by what became of them, see `hsrgeo.sources.gauges.Readings`."""
         self.notes += self._readings.notes()
-        self._fields = self._run()
+        self._items = self._run()
 
     def __next__(self) -> GaugeField:
-        made = next(self._fields)
+        made = super().__next__()
         self.written += made.paths
         if made.problem:
             self.failed.append(made)
         return made
 
-    def close(self) -> None:
-        """End the run early; the files that are written stay."""
-        self._fields.close()
+    def _so_far(self) -> list[str]:
+        return [f"{len(self.written):,} written", f"{len(self.failed):,} failed"]
 
     def _run(self) -> Generator[GaugeField]:
         short = gaps = 0
@@ -185,8 +187,11 @@ class GaugeFields(Iterator[GaugeField]):
         return {key: value for key, value in tags.items() if value}
 
 
-def gauge_fields(readings: str | Path, out: str | Path, options: GaugeFieldOptions) -> GaugeFields:
-    """Interpolate what gauges measured to the cells of a grid; iterate the result to make it happen.
+@takes(GaugeFieldOptions, ReadingRules)
+def gauge_fields(
+    readings: str | Path, out: str | Path, options: GaugeFieldOptions | None = None, **keywords: object
+) -> GaugeFields:
+    """Interpolate what gauges measured to the cells of a grid; iterate the result to make it happen, or call its `run`.
 
     For each period a COG ``YYYYMM/DD/gauges_METHOD_1h_YYYYMMDDHHMM.tif`` by its start in KST. Band 1 is the depth [mm],
     band 2 the distance to the nearest gauge that counted [m]; kriging has the standard deviation [mm] as band 3. A
@@ -196,6 +201,7 @@ def gauge_fields(readings: str | Path, out: str | Path, options: GaugeFieldOptio
         readings: CSV: a row a reading (time, name, rain) or a row a time with a column for each gauge.
         out: The output folder.
         options: Which gauges, how the readings are to be understood, and how they are interpolated.
+        keywords: Fields of `GaugeFieldOptions` and of `ReadingRules`, in place of those of `options`.
 
     Returns:
         An iterator over what became of each period. A period without a field is an item, not an exception.
@@ -204,7 +210,8 @@ def gauge_fields(readings: str | Path, out: str | Path, options: GaugeFieldOptio
         OptionsError, MissingExtraError: See `GaugeFields`.
         WriteError: The disk or GDAL refused.
     """
-    return GaugeFields(readings, local(out, "hsrgeo gauges"), options)
+    wanted = options_of(GaugeFieldOptions, options, keywords, readings=ReadingRules)
+    return GaugeFields(readings, local(out, "hsrgeo gauges"), wanted)
 
 
 def _area(grid: Grid, cut: Cut, options: GaugeFieldOptions) -> _Area:

@@ -6,7 +6,7 @@ import dataclasses
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -15,6 +15,7 @@ from hsrgeo.engine.options import ExportOptions
 from hsrgeo.engine.periods import PeriodLength, check_period
 from hsrgeo.engine.regions import Region
 from hsrgeo.errors import OptionsError
+from hsrgeo.model.fields import Length, Step, Time
 from hsrgeo.model.grid import MAIN_GRID, Grid, grids
 from hsrgeo.model.times import FRAME_STEP, kst_text, length_text, on_step, refuse_uneven
 from hsrgeo.model.window import BBox, Window
@@ -33,44 +34,54 @@ _AREA = ("bbox", "window", "center", "size", "regions", "crs", "resolution", "jo
 class GaugeFieldOptions:
     """What `hsrgeo.gauge_fields` makes of readings.
 
+    Args:
+        gauges: CSV file with name, lon and lat, in UTF-8 or the encoding of the readings, or what was read of one.
+        readings: How the readings are to be understood.
+        period: Length that readings are summed over, counted from midnight KST, or ``event``: all of them in one; None
+            is the step of the readings.
+        min_coverage: Share of a period's readings that a gauge must have, above 0 to 1; the sum is of what is there.
+        at: Only the period of this time, aware: the one that ends, or starts, there, as `ReadingRules.stamp` says.
+        method: ``thiessen`` takes the nearest gauge, ``idw`` means by inverse distance, ``kriging`` is ordinary
+            kriging.
+        power: Of ``idw``; 2.
+        neighbours: Gauges that count at a cell, of ``idw``; 12.
+        variogram: Of ``kriging``; spherical.
+        range_km: Of the variogram; with `sill_mm2`, else the variogram is fitted to each period, or to the mean of all
+            where the gauges of a period do not show one.
+        sill_mm2: Nugget included.
+        nugget_mm2: 0, where the variogram is given.
+        min_gauges: Fewer give no field; 1, of kriging 3.
+        max_distance_km: Cells farther than this from every gauge are nodata; None for no such limit.
+        grid: The composites' grid.
+        bbox: Areas and projection are as those of `ExportOptions`.
+        window: As that of `ExportOptions`.
+        center: As that of `ExportOptions`.
+        size: As that of `ExportOptions`.
+        regions: As that of `ExportOptions`.
+        crs: As that of `ExportOptions`.
+        resolution: As that of `ExportOptions`.
+        jobs: Threads; -1 is one a core.
+
     Raises:
         OptionsError: Options that contradict each other or cannot be; gauges that cannot be read.
     """
 
     gauges: str | Path | Points
-    """CSV file with name, lon and lat, in UTF-8 or the encoding of the readings, or what was read of one."""
     readings: ReadingRules
-    """How the readings are to be understood."""
-    period: PeriodLength | None = None
-    """Length that readings are summed over, counted from midnight KST, or ``event``: all of them in one; None is the
-    step of the readings."""
+    period: Length[None] = Length(None)
     min_coverage: float = 1.0
-    """Share of a period's readings that a gauge must have, above 0 to 1; the sum is of what is there."""
-    at: datetime | None = None
-    """Only the period of this time, aware: the one that ends, or starts, there, as `ReadingRules.stamp` says."""
+    at: Time = Time(None)
     method: Method = "thiessen"
-    """``thiessen`` takes the nearest gauge, ``idw`` means by inverse distance, ``kriging`` is ordinary kriging."""
     power: float | None = None
-    """Of ``idw``; 2."""
     neighbours: int | None = None
-    """Gauges that count at a cell, of ``idw``; 12."""
     variogram: Model | None = None
-    """Of ``kriging``; spherical."""
     range_km: float | None = None
-    """Of the variogram; with `sill_mm2`, else the variogram is fitted to each period, or to the mean of all where the
-    gauges of a period do not show one."""
     sill_mm2: float | None = None
-    """Nugget included."""
     nugget_mm2: float | None = None
-    """0, where the variogram is given."""
     min_gauges: int | None = None
-    """Fewer give no field; 1, of kriging 3."""
     max_distance_km: float | None = None
-    """Cells farther than this from every gauge are nodata; None for no such limit."""
     grid: str = MAIN_GRID
-    """The composites' grid."""
     bbox: BBox | tuple[float, float, float, float] | None = None
-    """Areas and projection are as those of `ExportOptions`."""
     window: Window | tuple[int, int, int, int] | None = None
     center: tuple[float, float] | None = None
     size: int | None = None
@@ -78,7 +89,6 @@ class GaugeFieldOptions:
     crs: str | None = None
     resolution: float | None = None
     jobs: int = -1
-    """Threads; -1 is one a core."""
     export: ExportOptions = field(init=False)
     """The same areas and projection, checked."""
     points: Points = field(init=False)
@@ -177,8 +187,6 @@ class GaugeFieldOptions:
     def _check_at(self) -> None:
         if self.at is None:
             return
-        if self.at.tzinfo is None:
-            raise OptionsError("at: expected a time with a zone")
         if isinstance(self.length, str):
             raise OptionsError("at is one period, and event is all readings in one: give start and end")
         if self.readings.start is not None or self.readings.end is not None:
@@ -193,26 +201,30 @@ class GaugeFieldOptions:
 class GaugeBiasOptions:
     """What `hsrgeo.gauge_bias` compares.
 
+    Args:
+        readings: How the readings are to be understood.
+        period: Time that has one factor, counted from midnight KST, or ``event``: all in one.
+        min_rain_mm: Gauge and radar must both have so much in a period for the pair to count.
+        min_pairs: Fewer pairs give no factor.
+        min_coverage: Share of a gauge's cells that the radar must have observed, above 0 to 1; other rows are left
+            out.
+        min_frames: Share of a reading's frames that must be there, above 0 to 1; the mean of those that are stands for
+            the rest.
+        radar_step: What a row of the radar's table stands for.
+        pairs: Table of every gauge and period, ``.csv`` or ``.parquet``.
+
     Raises:
         OptionsError: Options that contradict each other or cannot be.
     """
 
     readings: ReadingRules
-    """How the readings are to be understood."""
-    period: PeriodLength = timedelta(hours=1)
-    """Time that has one factor, counted from midnight KST, or ``event``: all in one."""
+    period: Length[timedelta] = Length(timedelta(hours=1))
     min_rain_mm: float = 0.1
-    """Gauge and radar must both have so much in a period for the pair to count."""
     min_pairs: int = 5
-    """Fewer pairs give no factor."""
     min_coverage: float = 0.9
-    """Share of a gauge's cells that the radar must have observed, above 0 to 1; other rows are left out."""
     min_frames: float = 1.0
-    """Share of a reading's frames that must be there, above 0 to 1; the mean of those that are stands for the rest."""
-    radar_step: timedelta = FRAME_STEP
-    """What a row of the radar's table stands for."""
+    radar_step: Step[timedelta] = Step(FRAME_STEP)
     pairs: str | Path | None = None
-    """Table of every gauge and period, ``.csv`` or ``.parquet``."""
     rules: PairRules = field(init=False)
     """Which pairs count."""
 

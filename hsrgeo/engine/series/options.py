@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Literal
 
@@ -14,8 +13,9 @@ from hsrgeo.cube.places import Places, Points, Polygons, as_points, read_points
 from hsrgeo.cube.polygons import read_polygons
 from hsrgeo.cube.weights import PointMethod, Weights
 from hsrgeo.engine.options import count_workers
-from hsrgeo.engine.periods import PeriodLength, check_period
+from hsrgeo.engine.periods import check_period
 from hsrgeo.errors import OptionsError
+from hsrgeo.model.fields import Length, Step, Time
 from hsrgeo.model.grid import Grid, Registration, grids_by
 from hsrgeo.model.times import FRAME_STEP, refuse_uneven
 from hsrgeo.products.rain import KMA_LAW, Law, as_law
@@ -36,58 +36,64 @@ _METHOD = re.compile(r"nearest(?:-([1-9]\d{0,2}))?|bilinear")
 class SeriesOptions:
     """What `hsrgeo.engine.series.run.series` reads of its sources.
 
+    Args:
+        points: CSV file with name, lon and lat, a file of the formats of `polygons`, or what was read of one, or the
+            points, see `as_points`; either this or `polygons`.
+        polygons: GeoJSON, GeoPackage or shapefile.
+        name_field: Field of the names in GeoJSON, GeoPackage or a shapefile; None is the one called name.
+        crs: Of `points` as CSV with the columns x (east) and y (north) in place of lon and lat, such as EPSG:5186.
+        wide: A row a time and a column a place; see `hsrgeo.writers.table.write_table`.
+        excel: CSV that Excel reads as it is: a byte-order mark, and times in KST without a zone.
+        encoding: Of a shapefile's texts, or of a CSV that is not UTF-8, such as CP949.
+        quantity: ``rain`` in mm/h; ``reflectivity`` in dBZ as stored, only for points by method nearest: dBZ have no
+            mean.
+        zr: A and B of Z = A R^B.
+        method: Of points: ``nearest`` cell, the mean of the ``nearest-K`` cells, or ``bilinear`` between four.
+        wet_from: Rain rate [mm/h] from which a cell counts as wet.
+        start: First time wanted: aware, or a text such as ``2022-06-09 11:15`` (KST); the table begins there, whether
+            or not there is a frame.
+        end: First time no longer wanted, likewise; the table goes on until there.
+        every: Only times on whole steps after midnight KST, such as ``10min`` or ``1h``. This does not change how long
+            a frame stands for.
+        frame_step: How long a frame stands for; None is 5 minutes, 10 before 16 September 2019 (`hsrgeo.model.times`).
+        period: Add rows up: a length counted from midnight KST, or ``event``; see
+            `hsrgeo.engine.series.periods.Periods`.
+        min_coverage: With `period`: share of time x area, 0 to 1, below which there is no number.
+        product: Only this product, such as HSR.
+        kind: Only this kind, such as PUB; see `ExportOptions.kind`.
+        block: Block of the file, counted from 1; of frames only.
+        registration: As that of `ExportOptions`; of frames only.
+        region: Of an exported folder that has several.
+        jobs: Processes; -1 is one a core, 1 works in this process.
+
     Raises:
         OptionsError: Options that contradict each other or cannot be; places that cannot be read.
         MissingExtraError: Polygons need an extra that is not installed.
     """
 
     points: str | Path | Points | Mapping[str, tuple[float, float]] | Sequence[Sequence[object]] | None = None
-    """CSV file with name, lon and lat, a file of the formats of `polygons`, or what was read of one, or the points, see
-    `as_points`; either this or `polygons`."""
     polygons: str | Path | Polygons | None = None
-    """GeoJSON, GeoPackage or shapefile."""
     name_field: str | None = None
-    """Field of the names in GeoJSON, GeoPackage or a shapefile; None is the one called name."""
     crs: str | None = None
-    """Of `points` as CSV with the columns x (east) and y (north) in place of lon and lat, such as EPSG:5186."""
     wide: bool = False
-    """A row a time and a column a place; see `hsrgeo.writers.table.write_table`."""
     excel: bool = False
-    """CSV that Excel reads as it is: a byte-order mark, and times in KST without a zone."""
     encoding: str | None = None
-    """Of a shapefile's texts, or of a CSV that is not UTF-8, such as CP949."""
     quantity: Content = "rain"
-    """``rain`` in mm/h; ``reflectivity`` in dBZ as stored, only for points by method nearest: dBZ have no mean."""
     zr: Law | tuple[float, float] = KMA_LAW
-    """A and B of Z = A R^B."""
     method: str = "nearest"
-    """Of points: ``nearest`` cell, the mean of the ``nearest-K`` cells, or ``bilinear`` between four."""
     wet_from: float = 0.1
-    """Rain rate [mm/h] from which a cell counts as wet."""
-    start: datetime | None = None
-    """First time wanted, aware; the table begins there, whether or not there is a frame."""
-    end: datetime | None = None
-    """First time no longer wanted, aware; the table goes on until there."""
-    every: timedelta | None = None
-    """Only times on whole steps after midnight KST. This does not change how long a frame stands for."""
-    frame_step: timedelta | None = None
-    """How long a frame stands for; None is 5 minutes, 10 before 16 September 2019 (`hsrgeo.model.times`)."""
-    period: PeriodLength | None = None
-    """Add rows up: a length counted from midnight KST, or ``event``; see `hsrgeo.engine.series.periods.Periods`."""
+    start: Time = Time(None)
+    end: Time = Time(None)
+    every: Step[None] = Step(None)
+    frame_step: Step[None] = Step(None)
+    period: Length[None] = Length(None)
     min_coverage: float = 0.0
-    """With `period`: share of time x area, 0 to 1, below which there is no number."""
     product: str | None = None
-    """Only this product, such as HSR."""
     kind: str | None = None
-    """Only this kind, such as PUB; see `ExportOptions.kind`."""
     block: int = 1
-    """Block of the file, counted from 1; of frames only."""
     registration: Registration = "point"
-    """As that of `ExportOptions`; of frames only."""
     region: str = ""
-    """Of an exported folder that has several."""
     jobs: int = -1
-    """Processes; -1 is one a core, 1 works in this process."""
     selection: Selection = field(init=False)
     places: Places = field(init=False)
     law: Law = field(init=False)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from hsrgeo.cube.places import Points
 from hsrgeo.cube.sampling import COVERAGE, MAX, MEAN, WET
 from hsrgeo.engine.axis import frame_length_of, kind_of_sources, slots
+from hsrgeo.engine.keywords import options_of, takes
 from hsrgeo.engine.outcome import Outcome, Standing
 from hsrgeo.engine.run import Run
 from hsrgeo.engine.series.cube import CubeReader
@@ -65,7 +66,7 @@ class Series(Run):
         self._out = out
         self._kept: dict[datetime, tuple[Standing, int]] = {}  # time -> standing, place in the spool
         self._broken: set[datetime] = set()  # times of frames that could not be used: a row without a number each
-        self._outcomes = self._run()
+        self._items = self._run()
 
     def _run(self) -> Generator[Outcome]:
         reader, options = self._reader, self._options
@@ -188,8 +189,14 @@ def _reader(sources: Sequence[str | Path], options: SeriesOptions) -> Reader:
             return FrameReader(sources, options)
 
 
-def series(sources: str | Path | Sequence[str | Path], out: str | Place, options: SeriesOptions) -> Series:
-    """Write the series of every place over the frames of the sources; iterate the result to make it happen.
+@takes(SeriesOptions)
+def series(
+    sources: str | Path | Sequence[str | Path],
+    out: str | Place,
+    options: SeriesOptions | None = None,
+    **keywords: object,
+) -> Series:
+    """Write the series of every place over the frames of the sources; iterate the result, or call its `run`.
 
     The table has a row for each time and place: every step of the axis from the first to the last time, also where
     there is no frame (no number, coverage 0), and any other time of a frame. Of several frames of one time the better
@@ -211,6 +218,7 @@ def series(sources: str | Path | Sequence[str | Path], out: str | Place, options
             catalogue of it; or one cube, ``.zarr`` or ``.nc``, of which the layout series is read where it is there.
         out: The table, ``.csv`` or ``.parquet``, here or in a bucket.
         options: Which places, and how.
+        keywords: Fields of `SeriesOptions`, in place of those of `options`.
 
     Returns:
         An iterator over the outcome of each frame. A broken frame is an outcome, not an exception.
@@ -219,4 +227,4 @@ def series(sources: str | Path | Sequence[str | Path], out: str | Place, options
         OptionsError, SourceError, MissingExtraError: See `Series`.
     """
     listed = listed_sources(sources)
-    return Series(listed, target(out), options)
+    return Series(listed, target(out), options_of(SeriesOptions, options, keywords))

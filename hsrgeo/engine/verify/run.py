@@ -16,6 +16,7 @@ from hsrgeo.engine.export.manifest import MANIFEST, OPTIONS, Manifest, recipe_of
 from hsrgeo.engine.options import workers_for
 from hsrgeo.engine.outcome import Outcome, Output, key_of, of_found, with_header
 from hsrgeo.engine.recipe import Recipe, parts_kinds
+from hsrgeo.engine.run import Lazy
 from hsrgeo.engine.verify.compare import compare_outputs
 from hsrgeo.engine.verify.findings import EDITED, Difference
 from hsrgeo.engine.workers.admission import Shared
@@ -59,7 +60,7 @@ NOT_GIVEN = "not in the sources given"
 """Problem of a frame that nothing was compared with."""
 
 
-class Verification(Iterator[Difference]):
+class Verification(Lazy[Difference]):
     """A check of an output folder: iterate it to make it happen; each difference comes as soon as it is known.
 
     Args:
@@ -81,10 +82,10 @@ class Verification(Iterator[Difference]):
         if not has_manifest(out):
             raise ManifestError(str(out), f"no {MANIFEST} there: is it the OUT of an export?")
         found = scan_for(workers, sources, Selection(), self.tally)
-        self._differences = _check(out, recipe_of(out), found, workers, self.counts)
+        self._items = _check(out, recipe_of(out), found, workers, self.counts)
 
     def __next__(self) -> Difference:
-        difference = next(self._differences)
+        difference = super().__next__()
         if difference.problem == EDITED:
             self.counts.edited += 1
         else:
@@ -104,9 +105,8 @@ class Verification(Iterator[Difference]):
             parts.append(f"{counts.unexported:,} frames of the sources were not exported")
         return "; ".join(parts)
 
-    def close(self) -> None:
-        """End the check early."""
-        self._differences.close()
+    def _so_far(self) -> list[str]:
+        return [self.summary]
 
 
 def verify(
@@ -117,7 +117,7 @@ def verify(
     dask: str | None = None,
     dask_wait_s: float | None = None,
 ) -> Verification:
-    """Compare every output of an export with a fresh decode of its sources; iterate the result to make it happen.
+    """Compare every output of an export with a fresh decode of its sources; iterate the result, or call its `run`.
 
     Pixels and overviews are compared bit for bit, place, tags and the structure of COGs one by one. Nothing is
     written. A frame is known by its source and member, or, where an archive was moved, by product, time and CRC-32.
