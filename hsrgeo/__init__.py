@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from hsrgeo.engine.gauges.options import GaugeBiasOptions, GaugeFieldOptions
     from hsrgeo.engine.gauges.polygons import ThiessenPolygons, thiessen_polygons
     from hsrgeo.engine.options import ExportOptions
-    from hsrgeo.engine.outcome import Outcome
     from hsrgeo.engine.plot import PlotSeriesOptions, PlotSumOptions, plot_series, plot_sum
     from hsrgeo.engine.qgis import write_project
     from hsrgeo.engine.regions import Region
@@ -81,6 +80,7 @@ if TYPE_CHECKING:
     from hsrgeo.model.grid import Grid, grids
     from hsrgeo.model.times import KST, parse_step, parse_time
     from hsrgeo.model.window import BBox, Window
+    from hsrgeo.outputs.outcome import Outcome
     from hsrgeo.products.rain import Law, rain_frame
     from hsrgeo.products.warp import Target, as_target, warp_frame
     from hsrgeo.reading import iter_frames, open_frame
@@ -124,7 +124,7 @@ _HOMES = {
     "NotGzipError": "hsrgeo.errors",
     "OldHeaderError": "hsrgeo.errors",
     "OptionsError": "hsrgeo.errors",
-    "Outcome": "hsrgeo.engine.outcome",
+    "Outcome": "hsrgeo.outputs.outcome",
     "OutputError": "hsrgeo.errors",
     "OutputExistsError": "hsrgeo.errors",
     "PlotSeriesOptions": "hsrgeo.engine.plot",

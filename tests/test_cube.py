@@ -22,11 +22,11 @@ import pytest
 from numpy.typing import NDArray
 
 from hsrgeo.engine.options import ExportOptions
-from hsrgeo.engine.outcome import Outcome
 from hsrgeo.engine.simulate import write_simulation
 from hsrgeo.errors import ManifestError, NoRoomError, OptionsError, OutputExistsError, SourceError
 from hsrgeo.model.grid import grids
 from hsrgeo.model.window import Window
+from hsrgeo.outputs.outcome import Outcome
 from hsrgeo.products.rain import rain_frame
 from hsrgeo.reading import open_frame
 from hsrgeo.writers.folders import aside

@@ -21,7 +21,6 @@ import pytest
 
 import hsrgeo
 from hsrgeo.engine.export.ledger import Ledger
-from hsrgeo.engine.export.manifest import MANIFEST, OPTIONS, Manifest
 from hsrgeo.engine.export.run import Export, export
 from hsrgeo.engine.export.work import Task, leftovers, work
 from hsrgeo.engine.options import ExportOptions, workers_for
@@ -32,6 +31,7 @@ from hsrgeo.engine.workers.cluster import Cluster
 from hsrgeo.engine.workers.parallel import run_parallel
 from hsrgeo.errors import ClusterError, OptionsError, TruncatedError
 from hsrgeo.formats.names import parse_name
+from hsrgeo.outputs.manifest import MANIFEST, OPTIONS, Manifest
 from hsrgeo.sources.found import Found
 from hsrgeo.writers.disk import temporary_beside
 from tests.conftest import TIME, MakeFile, frame_name, hear_signals, make_tar, time_fields

@@ -21,14 +21,14 @@ import rasterio
 
 import hsrgeo
 from hsrgeo import errors
-from hsrgeo.engine.export.manifest import MANIFEST, OPTIONS, recipe_of
 from hsrgeo.engine.export.run import Export
 from hsrgeo.engine.options import ExportOptions
-from hsrgeo.engine.outcome import Outcome
 from hsrgeo.engine.regions import Region
 from hsrgeo.errors import ArchiveError, FrameError, HsrGeoWarning, ManifestError, OptionsError, SourceError
 from hsrgeo.formats import composite
 from hsrgeo.model.window import BBox
+from hsrgeo.outputs.manifest import MANIFEST, OPTIONS, recipe_of
+from hsrgeo.outputs.outcome import Outcome
 from hsrgeo.writers import disk
 from hsrgeo.writers.files import remove_file
 from tests.conftest import TIME, MakeFile, Pixels, frame_name, make_tar

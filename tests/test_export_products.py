@@ -12,9 +12,9 @@ import pytest
 import rasterio
 
 import hsrgeo
-from hsrgeo.engine.export.manifest import kept_recipe
-from hsrgeo.engine.recipe import recipe_from_json
 from hsrgeo.errors import ManifestError, OptionsError
+from hsrgeo.outputs.manifest import kept_recipe
+from hsrgeo.outputs.recipe import recipe_from_json
 from hsrgeo.writers import readback
 from tests.conftest import TIME, MakeFile, frame_name
 from tests.other_gdal import gdal_lonlat, gdalinfo, needs_gdal

@@ -12,8 +12,8 @@ import pytest
 
 from hsrgeo.engine.export import run as export_module
 from hsrgeo.engine.options import ExportOptions
-from hsrgeo.engine.outcome import Outcome
 from hsrgeo.errors import TruncatedError
+from hsrgeo.outputs.outcome import Outcome
 from hsrgeo.sources.found import Found, closable, reading
 
 ONE = Found("a.tar", "m", None, 1)

@@ -24,10 +24,8 @@ import pytest
 import hsrgeo
 from hsrgeo.cube.places import read_points
 from hsrgeo.cube.polygons import _polygon, read_polygons
-from hsrgeo.engine.export.manifest import MANIFEST, OPTIONS, Manifest, keep_recipe, kept_recipe, refuse_other_recipe
 from hsrgeo.engine.extract import extract_archive
 from hsrgeo.engine.options import ExportOptions
-from hsrgeo.engine.recipe import recipe_from_json
 from hsrgeo.engine.regions import read_regions
 from hsrgeo.engine.written.exported import exported_frames
 from hsrgeo.errors import (
@@ -45,6 +43,8 @@ from hsrgeo.formats.composite import MAX_STORED_BYTES
 from hsrgeo.formats.gzipped import gunzip
 from hsrgeo.formats.names import claims_frame
 from hsrgeo.model.window import as_bbox
+from hsrgeo.outputs.manifest import MANIFEST, OPTIONS, Manifest, keep_recipe, kept_recipe, refuse_other_recipe
+from hsrgeo.outputs.recipe import recipe_from_json
 from hsrgeo.products.rain import parse_law
 from hsrgeo.sources.archives import frames_in_archive
 from hsrgeo.sources.catalogs import catalog_frames, is_catalog

@@ -11,9 +11,22 @@ import hsrgeo
 from hsrgeo import errors
 
 PACKAGE = Path(__file__).parents[1] / "hsrgeo"
-ROOMS = ["errors", "model", "formats", "sources", "reading", "products", "writers", "cube", "gis", "engine", "cli"]
+ROOMS = [
+    "errors",
+    "model",
+    "formats",
+    "sources",
+    "reading",
+    "products",
+    "writers",
+    "outputs",
+    "cube",
+    "gis",
+    "engine",
+    "cli",
+]
 FLOORS = [
-    {"areas", "keywords", "one_product", "outcome", "recipe", "regions"},
+    {"areas", "keywords", "one_product", "regions"},
     {"run", "workers"},
     {"options"},
     {"cubes", "export", "extract", "inspect", "simulate", "sites"},

@@ -23,9 +23,9 @@ from typing import Any, ClassVar
 
 import pytest
 
-from hsrgeo.engine.export.manifest import MANIFEST
 from hsrgeo.engine.export.run import _BATCH_TASKS
 from hsrgeo.formats.composite import unpack
+from hsrgeo.outputs.manifest import MANIFEST
 from tests.conftest import TIME, MakeFile, frame_name, hear_signals, make_tar, time_fields
 from tests.faults import Fault, every_fault
 

@@ -27,15 +27,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hsrgeo.engine.export.ledger import Ledger
-from hsrgeo.engine.export.manifest import MANIFEST, Manifest
 from hsrgeo.engine.export.work import Task, export_frame
 from hsrgeo.engine.options import ExportOptions
-from hsrgeo.engine.outcome import Outcome
-from hsrgeo.engine.recipe import Recipe, parts_kinds
 from hsrgeo.errors import ChecksumError, SourceError, TooLargeError, WriteError
 from hsrgeo.formats.gzipped import MAGIC
 from hsrgeo.formats.names import FrameName
 from hsrgeo.model.times import KST
+from hsrgeo.outputs.manifest import MANIFEST, Manifest
+from hsrgeo.outputs.outcome import Outcome
+from hsrgeo.outputs.recipe import Recipe, parts_kinds
 from hsrgeo.sources.found import Found
 from hsrgeo.sources.remote import Place, RemotePath
 from hsrgeo.writers import disk
@@ -527,7 +527,7 @@ def test_a_run_over_other_sources_does_not_hide_that_files_were_not_moved(tmp_pa
 @pytest.fixture
 def unlocked() -> Iterator[None]:
     """Without the lock, which would hold up for two minutes whoever comes after a run that was killed."""
-    with patch("hsrgeo.engine.export.journal.locked", lambda *_paths: Unlocked()):
+    with patch("hsrgeo.outputs.journal.locked", lambda *_paths: Unlocked()):
         yield
 
 
@@ -545,7 +545,7 @@ class Unlocked(nullcontext[Any]):
 def test_killed_again_and_again_in_a_bucket(
     frames: list[Made], chance: random.Random, recipe: Recipe, send_s: float
 ) -> None:
-    with tempfile.TemporaryDirectory() as folder, patch("hsrgeo.engine.export.journal._SEND_S", send_s):
+    with tempfile.TemporaryDirectory() as folder, patch("hsrgeo.outputs.journal._SEND_S", send_s):
         straight = Path(folder, "straight")
         Run(straight, frames, recipe=recipe)
         bucket = MemoryBucket()

@@ -21,18 +21,18 @@ import hsrgeo
 from hsrgeo.cube.places import Points
 from hsrgeo.engine.accumulate.options import AccumulateOptions
 from hsrgeo.engine.cubes.options import CubeOptions
-from hsrgeo.engine.export.journal import MANIFEST
-from hsrgeo.engine.export.manifest import Manifest
 from hsrgeo.engine.options import ExportOptions
-from hsrgeo.engine.outcome import of_found
 from hsrgeo.engine.run import Run
 from hsrgeo.engine.series.options import SeriesOptions
 from hsrgeo.engine.stac import make_catalog
 from hsrgeo.errors import HsrGeoError, LockError, NoRoomError, WriteError
+from hsrgeo.outputs import alive, lock
+from hsrgeo.outputs.journal import MANIFEST
+from hsrgeo.outputs.lock import locked
+from hsrgeo.outputs.manifest import Manifest
+from hsrgeo.outputs.outcome import of_found
 from hsrgeo.sources.found import Found
 from hsrgeo.sources.remote import Place, RemotePath
-from hsrgeo.writers import alive, lock
-from hsrgeo.writers.lock import locked
 from tests.conftest import TIME, MakeFile, frame_name, make_tar
 from tests.faults import STEP
 from tests.memory_bucket import MemoryBucket

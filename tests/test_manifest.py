@@ -21,16 +21,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hsrgeo.engine.export.manifest import MANIFEST, OPTIONS, Manifest, keep_recipe, kept_recipe, refuse_other_recipe
-from hsrgeo.engine.export.offsets import Offsets
 from hsrgeo.engine.options import ExportOptions
-from hsrgeo.engine.outcome import Outcome, Output, Status, from_json, to_json
-from hsrgeo.engine.recipe import KEYS
 from hsrgeo.engine.regions import Region
 from hsrgeo.errors import ChecksumError, HsrGeoError, HsrGeoWarning, ManifestError, SourceError, WriteError
 from hsrgeo.formats.names import FrameName
 from hsrgeo.model.times import KST
 from hsrgeo.model.window import BBox
+from hsrgeo.outputs.manifest import MANIFEST, OPTIONS, Manifest, keep_recipe, kept_recipe, refuse_other_recipe
+from hsrgeo.outputs.offsets import Offsets
+from hsrgeo.outputs.outcome import Outcome, Output, Status, from_json, to_json
+from hsrgeo.outputs.recipe import KEYS
 from hsrgeo.sources import texts
 
 TIME = datetime(2022, 6, 9, 11, 15, tzinfo=KST)
@@ -563,9 +563,7 @@ def test_one_run_at_a_time(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="folders cannot be locked there")
 def test_a_killed_run_holds_nothing(tmp_path: Path) -> None:
-    script = (
-        "import sys, time, pathlib, hsrgeo.engine.export.manifest as m\nkept = m.Manifest(pathlib.Path(sys.argv[1]))\n"
-    )
+    script = "import sys, time, pathlib, hsrgeo.outputs.manifest as m\nkept = m.Manifest(pathlib.Path(sys.argv[1]))\n"
     command = [sys.executable, "-c", script + "print('held', flush=True)\ntime.sleep(60)", str(tmp_path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as other:
         assert other.stdout is not None
@@ -581,7 +579,7 @@ def test_a_killed_run_holds_nothing(tmp_path: Path) -> None:
 def test_offsets_are_a_mapping_whether_packed_or_not() -> None:
     rng, known = random.Random(3), dict[int, int]()  # noqa: S311
     offsets = Offsets()
-    with patch("hsrgeo.engine.export.offsets._PACKED_AT", 7):
+    with patch("hsrgeo.outputs.offsets._PACKED_AT", 7):
         for offset in range(300):
             key = rng.choice([-(1 << 63), -2, 0, 1, (1 << 63) - 1, *range(40, 60)])
             if offset % 5 == 4:

@@ -13,10 +13,10 @@ from hsrgeo.engine.cubes.frames import Contest
 from hsrgeo.engine.cubes.options import CubeOptions
 from hsrgeo.engine.cubes.run import make_cube
 from hsrgeo.engine.options import ExportOptions
-from hsrgeo.engine.outcome import Outcome
 from hsrgeo.errors import HsrGeoWarning
 from hsrgeo.formats.names import FrameName
 from hsrgeo.model.rank import Rank
+from hsrgeo.outputs.outcome import Outcome
 from tests.conftest import TIME, make_tar
 from tests.test_verify import composite, name_of
 

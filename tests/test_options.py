@@ -13,12 +13,12 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from hsrgeo.engine.options import ExportOptions, check_areas, count_workers
-from hsrgeo.engine.recipe import DEFAULT_NAME, Cut, Recipe, recipe_from_json
 from hsrgeo.engine.regions import Region
 from hsrgeo.errors import HsrGeoError, OptionsError
 from hsrgeo.formats.names import FrameName
 from hsrgeo.model.times import KST
 from hsrgeo.model.window import BBox, Center, Window
+from hsrgeo.outputs.recipe import DEFAULT_NAME, Cut, Recipe, recipe_from_json
 
 TOLD = FrameName("HSR", "PUB", datetime(2022, 6, 9, 11, 15, tzinfo=timezone(timedelta(hours=9))))
 SEOUL = BBox(126.7, 37.4, 127.2, 37.7)

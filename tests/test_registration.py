@@ -12,8 +12,8 @@ from typer.testing import CliRunner
 
 import hsrgeo
 from hsrgeo.cli import app
-from hsrgeo.engine.recipe import recipe_from_json
 from hsrgeo.model.grid import MAIN_GRID, Registration, grid_for, grids, grids_by
+from hsrgeo.outputs.recipe import recipe_from_json
 
 FRAMES = Path(__file__).parents[1] / "examples/frames"
 FRAME = FRAMES / "RDR_CMP_HSR_PUB_202206090615.bin.gz"

@@ -26,7 +26,6 @@ from typer.testing import CliRunner
 
 from hsrgeo.cli.cube import cube
 from hsrgeo.engine.options import ExportOptions
-from hsrgeo.engine.outcome import Outcome
 from hsrgeo.errors import (
     ChecksumError,
     DeflateStreamError,
@@ -38,6 +37,7 @@ from hsrgeo.errors import (
     TruncatedError,
 )
 from hsrgeo.model.grid import grids
+from hsrgeo.outputs.outcome import Outcome
 from hsrgeo.products.rain import Law
 from hsrgeo.reading import open_frame
 from tests.conftest import TIME, MakeFile, frame_name, make_pixels, make_tar

@@ -1,8 +1,8 @@
 """The broken frames of a run, as it is told of them: a few on the terminal, more in a JSON summary."""
 
 from hsrgeo.cli.common import say
-from hsrgeo.engine.outcome import Outcome
 from hsrgeo.errors import HsrGeoError
+from hsrgeo.outputs.outcome import Outcome
 
 _KEPT = 1000  # in the JSON summary
 

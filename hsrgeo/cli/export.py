@@ -135,9 +135,9 @@ def export(
         from hsrgeo.cli.report import Report  # noqa: PLC0415 - commands import what they need when they run
         from hsrgeo.engine.export.run import export as run_export  # noqa: PLC0415
         from hsrgeo.engine.options import ExportOptions  # noqa: PLC0415
-        from hsrgeo.engine.recipe import DEFAULT_NAME  # noqa: PLC0415
         from hsrgeo.errors import OptionsError  # noqa: PLC0415
         from hsrgeo.model.times import parse_step  # noqa: PLC0415
+        from hsrgeo.outputs.recipe import DEFAULT_NAME  # noqa: PLC0415
         from hsrgeo.products.rain import KMA_LAW, Law  # noqa: PLC0415
         from hsrgeo.sources.remote import RemotePath, target  # noqa: PLC0415
 

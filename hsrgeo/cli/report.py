@@ -10,10 +10,10 @@ from rich.text import Text
 from hsrgeo.cli.broken import Broken
 from hsrgeo.cli.common import answer, answer_json, counted, say
 from hsrgeo.cli.gone_by import gone_by, no_frame
-from hsrgeo.engine.export.manifest import MANIFEST
 from hsrgeo.engine.export.run import Export
-from hsrgeo.engine.outcome import Outcome, Status
 from hsrgeo.errors import HsrGeoError
+from hsrgeo.outputs.manifest import MANIFEST
+from hsrgeo.outputs.outcome import Outcome, Status
 from hsrgeo.sources.remote import Place
 
 _TOLD = 10  # broken frames printed; the manifest has all

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from hsrgeo.cube.kinds import CUBE_SUFFIXES, Kind, kind_of
 from hsrgeo.cube.reference import SUFFIXES
-from hsrgeo.engine.export.journal import has_manifest
 from hsrgeo.errors import ManifestError, OptionsError
 from hsrgeo.model.times import FRAME_STEP, KST, export_step, frame_length, length_text, usual_step
+from hsrgeo.outputs.journal import has_manifest
 from hsrgeo.sources.members import is_archive
 from hsrgeo.sources.remote import Place, RemotePath, is_remote, listed_sources, local, place
 

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import get_args
 
 from hsrgeo.engine.areas import told_window
-from hsrgeo.engine.recipe import DEFAULT_NAME, Compression, Cut, Format, Recipe, parts_kinds, wide_fields
 from hsrgeo.engine.regions import Region, read_regions, refuse_shared_folders
 from hsrgeo.engine.workers.cluster import WAIT_S, Cluster
 from hsrgeo.engine.workers.cores import usable_cores
@@ -23,6 +22,7 @@ from hsrgeo.model.given import refuse_fractions
 from hsrgeo.model.grid import Grid, Registration, grids_by
 from hsrgeo.model.times import KST, refuse_uneven
 from hsrgeo.model.window import BBox, Window, as_area
+from hsrgeo.outputs.recipe import DEFAULT_NAME, Compression, Cut, Format, Recipe, parts_kinds, wide_fields
 from hsrgeo.products.making import Content, Values
 from hsrgeo.products.rain import KMA_LAW, Law, as_law
 from hsrgeo.products.warp import Resampling, Target, as_target, forget_warps, warp_for

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Generator, Iterator
 from typing import Self, TypeVar
 
-from hsrgeo.engine.outcome import Outcome, Status
+from hsrgeo.outputs.outcome import Outcome, Status
 from hsrgeo.sources.found import Tally
 
 _TOLD = 5  # frames whose notes are told one by one

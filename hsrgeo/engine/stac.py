@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from hsrgeo.engine.export.beside import ITEMS, OWN_ITEM, PARQUET
-from hsrgeo.engine.export.manifest import MANIFEST, Manifest
 from hsrgeo.engine.written.stacks import Stack, Stacks, stacks_of
 from hsrgeo.errors import OptionsError, ReadbackError, refused
 from hsrgeo.gis import legend, styles
@@ -34,13 +33,14 @@ from hsrgeo.gis.stac import (
 )
 from hsrgeo.gis.stac_parquet import items_parquet, need_pyarrow
 from hsrgeo.model.times import FRAME_STEP
+from hsrgeo.outputs.lock import locked
+from hsrgeo.outputs.manifest import MANIFEST, Manifest
 from hsrgeo.products.rain import Law
 from hsrgeo.sources.catalogs import COLLECTION
 from hsrgeo.sources.remote import local
 from hsrgeo.writers.disk import flush
 from hsrgeo.writers.files import write_file
 from hsrgeo.writers.glance import labels
-from hsrgeo.writers.lock import locked
 
 Form = Literal["auto", "json", "parquet"]
 

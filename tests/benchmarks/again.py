@@ -13,11 +13,11 @@ from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
-from hsrgeo.engine.export.manifest import Manifest, keep_recipe
 from hsrgeo.engine.export.stamps import stamp_of
 from hsrgeo.engine.options import ExportOptions
-from hsrgeo.engine.outcome import Outcome, Output
 from hsrgeo.formats.names import parse_name
+from hsrgeo.outputs.manifest import Manifest, keep_recipe
+from hsrgeo.outputs.outcome import Outcome, Output
 from hsrgeo.sources.found import Found
 from tests.benchmarks.contenders import SEOUL
 from tests.benchmarks.frames import START

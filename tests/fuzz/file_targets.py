@@ -13,16 +13,16 @@ from typing import Any
 
 from hsrgeo.cube.places import read_points
 from hsrgeo.cube.polygons import read_polygons
-from hsrgeo.engine.export.manifest import MANIFEST, OPTIONS, Manifest, keep_recipe, refuse_other_recipe
 from hsrgeo.engine.options import ExportOptions
-from hsrgeo.engine.outcome import Outcome, Output, to_json
-from hsrgeo.engine.recipe import Recipe
 from hsrgeo.engine.regions import Region, read_regions
 from hsrgeo.engine.written.exported import exported_frames
 from hsrgeo.engine.written.stacks import stacks_of
 from hsrgeo.errors import FrameError, HsrGeoError, ManifestError, OptionsError, SourceError
 from hsrgeo.formats.names import parse_name
 from hsrgeo.model.window import BBox
+from hsrgeo.outputs.manifest import MANIFEST, OPTIONS, Manifest, keep_recipe, refuse_other_recipe
+from hsrgeo.outputs.outcome import Outcome, Output, to_json
+from hsrgeo.outputs.recipe import Recipe
 from hsrgeo.sources.catalogs import catalog_frames, is_catalog
 from hsrgeo.sources.select import Selection
 from tests.conftest import frame_name

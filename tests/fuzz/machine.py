@@ -151,7 +151,7 @@ class Run:
 
 def serve() -> None:
     """Fork for each command that is asked for; the process that waits."""
-    from hsrgeo.writers import lock  # noqa: PLC0415
+    from hsrgeo.outputs import lock  # noqa: PLC0415
 
     modules = ("cli.export", "cli.cube", "engine.export.run", "engine.cubes.run", "engine.options", "formats.composite")
     libraries = (
@@ -210,8 +210,8 @@ def _run(asked: dict[str, Any]) -> None:
 
 def _watch(log: str, watched: str) -> None:
     """Write down when this run has a lock, and when it makes or moves a file, whatever it knows of its lock."""
+    from hsrgeo.outputs.lock import Lock  # noqa: PLC0415
     from hsrgeo.sources.remote import RemotePath  # noqa: PLC0415
-    from hsrgeo.writers.lock import Lock  # noqa: PLC0415
 
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 

@@ -29,9 +29,7 @@ from hsrgeo.engine.axis import SUMS, frame_length_of, refuse_other_outputs
 from hsrgeo.engine.keywords import options_of, takes
 from hsrgeo.engine.one_product import product_guard
 from hsrgeo.engine.options import check_areas
-from hsrgeo.engine.outcome import Outcome, Status, of_found
 from hsrgeo.engine.periods import Period, fewest_of, period_name, periods_of, starts_between
-from hsrgeo.engine.recipe import Cut
 from hsrgeo.engine.run import Run
 from hsrgeo.engine.workers.ahead import ahead
 from hsrgeo.engine.workers.memory import keep_freed_memory
@@ -41,10 +39,12 @@ from hsrgeo.model.frame import Frame
 from hsrgeo.model.grid import Grid
 from hsrgeo.model.times import length_text, on_step, utc_text
 from hsrgeo.model.window import Window
+from hsrgeo.outputs.lock import Lock, locked
+from hsrgeo.outputs.outcome import Outcome, Status, of_found
+from hsrgeo.outputs.recipe import Cut
 from hsrgeo.products.sums import RunningSum, depth_unit_mm, sum_table
 from hsrgeo.sources.found import Found, Tally
 from hsrgeo.sources.remote import Place, listed_sources, target
-from hsrgeo.writers.lock import Lock, locked
 from hsrgeo.writers.sum_cog import DEPTH_STEP_MM, NODATA, encode_sum_cog
 
 _HOUR = timedelta(hours=1)

@@ -9,7 +9,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path, PurePosixPath
 
 from hsrgeo.cube.axis import stored_crc32
-from hsrgeo.engine.outcome import Standing
 from hsrgeo.engine.periods import Period
 from hsrgeo.errors import HsrGeoError
 from hsrgeo.formats.composite import peek_header
@@ -20,6 +19,7 @@ from hsrgeo.model.frame import Frame
 from hsrgeo.model.quantity import DEPTH
 from hsrgeo.model.rank import LOWEST, rank_of
 from hsrgeo.model.times import KST, kst_text, utc_text
+from hsrgeo.outputs.outcome import Standing
 from hsrgeo.products.rain import Law
 from hsrgeo.products.sums import RunningSum
 from hsrgeo.sources.found import Found

@@ -9,8 +9,6 @@ from typing import Any, Protocol
 
 from hsrgeo.cube.axis import stored_crc32
 from hsrgeo.cube.store import Shape, shape_for
-from hsrgeo.engine.outcome import Outcome, of_found, with_header
-from hsrgeo.engine.recipe import Recipe
 from hsrgeo.engine.workers.memory import keep_freed_memory
 from hsrgeo.errors import HsrGeoError
 from hsrgeo.formats.names import preference
@@ -18,6 +16,8 @@ from hsrgeo.model.frame import Frame
 from hsrgeo.model.grid import Grid
 from hsrgeo.model.quantity import Quantity
 from hsrgeo.model.rank import Rank
+from hsrgeo.outputs.outcome import Outcome, of_found, with_header
+from hsrgeo.outputs.recipe import Recipe
 from hsrgeo.reading import decode_found
 from hsrgeo.sources.found import Found
 

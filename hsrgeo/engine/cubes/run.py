@@ -20,13 +20,13 @@ from hsrgeo.engine.cubes.stored import StoredSite
 from hsrgeo.engine.keywords import options_of, takes
 from hsrgeo.engine.one_product import product_guard, refuse_products
 from hsrgeo.engine.options import ExportOptions, check_areas
-from hsrgeo.engine.outcome import Outcome, of_found
 from hsrgeo.engine.run import Run
 from hsrgeo.engine.workers.parallel import in_batches, run_parallel
+from hsrgeo.outputs.lock import Lock, locked
+from hsrgeo.outputs.outcome import Outcome, of_found
 from hsrgeo.sources.found import Tally, reading
 from hsrgeo.sources.remote import listed_sources, local
 from hsrgeo.sources.scan import scan
-from hsrgeo.writers.lock import Lock, locked
 
 _BATCH = 4  # frames that go to a worker at a time
 

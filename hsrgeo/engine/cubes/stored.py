@@ -19,12 +19,12 @@ from hsrgeo.cube.axis import missing_between
 from hsrgeo.cube.store import Layout, Shape, Staged, remove_damaged, shape_from_json, stage, staged_frames
 from hsrgeo.engine.cubes.frames import Contest, Work, first_shape
 from hsrgeo.engine.cubes.options import CubeOptions
-from hsrgeo.engine.outcome import Outcome, of_found, with_header
-from hsrgeo.engine.recipe import Recipe
 from hsrgeo.engine.workers.memory import keep_freed_memory
 from hsrgeo.engine.workers.parallel import run_parallel
 from hsrgeo.errors import HsrGeoError, ManifestError, OutputExistsError, SourceError, WriteError
 from hsrgeo.model.rank import Rank
+from hsrgeo.outputs.outcome import Outcome, of_found, with_header
+from hsrgeo.outputs.recipe import Recipe
 from hsrgeo.reading import decode_found
 from hsrgeo.sources.found import Found
 from hsrgeo.writers.disk import temporary_beside

@@ -21,9 +21,9 @@ from hsrgeo.cube.store import Shape
 from hsrgeo.cube.virtual import write_reference
 from hsrgeo.engine.cubes.frames import Contest, Kind, Work, check_frames, first_shape, kind_of
 from hsrgeo.engine.cubes.options import CubeOptions
-from hsrgeo.engine.outcome import Outcome
 from hsrgeo.errors import ArchiveError, OptionsError, OutputExistsError, SourceError
 from hsrgeo.formats.names import claims_frame, repeated
+from hsrgeo.outputs.outcome import Outcome
 from hsrgeo.sources.archives import open_members
 from hsrgeo.sources.found import Found
 from hsrgeo.sources.members import is_archive

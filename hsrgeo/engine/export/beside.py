@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from hsrgeo.engine.export.manifest import kept_recipe
-from hsrgeo.engine.recipe import recipe_from_json
 from hsrgeo.errors import ManifestError
 from hsrgeo.gis.classes import CLASSED
 from hsrgeo.gis.project import is_own
+from hsrgeo.outputs.manifest import kept_recipe
+from hsrgeo.outputs.recipe import recipe_from_json
 from hsrgeo.sources.catalogs import COLLECTION
 from hsrgeo.sources.texts import read_regular
 from hsrgeo.writers.tags import LICENCE

@@ -21,13 +21,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hsrgeo.engine.export.manifest import Manifest
 from hsrgeo.engine.export.removal import Removal, lies_below
 from hsrgeo.engine.export.stamps import stamp_of
 from hsrgeo.engine.export.work import Task, leftovers, staged_beside
-from hsrgeo.engine.outcome import Key, Outcome, Output, key_of, of_found
-from hsrgeo.engine.recipe import Recipe
 from hsrgeo.errors import FrameError, OutputError, OutputExistsError, ReadbackError, SourceError, WriteError
+from hsrgeo.outputs.manifest import Manifest
+from hsrgeo.outputs.outcome import Key, Outcome, Output, key_of, of_found
+from hsrgeo.outputs.recipe import Recipe
 from hsrgeo.sources.found import Found
 from hsrgeo.sources.remote import Place, RemotePath, is_remote
 from hsrgeo.writers.disk import STAGED, flush

@@ -9,9 +9,9 @@ import zlib
 from contextlib import closing
 from pathlib import Path
 
-from hsrgeo.engine.outcome import Output
-from hsrgeo.engine.recipe import SUFFIXES
 from hsrgeo.errors import HsrGeoWarning
+from hsrgeo.outputs.outcome import Output
+from hsrgeo.outputs.recipe import SUFFIXES
 from hsrgeo.sources.remote import Place
 from hsrgeo.sources.texts import open_file
 from hsrgeo.writers.files import remove_file

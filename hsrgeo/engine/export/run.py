@@ -13,21 +13,21 @@ from itertools import chain, combinations
 from pathlib import Path
 
 from hsrgeo.engine.export.beside import made_beside
-from hsrgeo.engine.export.journal import manifest_files
 from hsrgeo.engine.export.ledger import Ledger
-from hsrgeo.engine.export.manifest import MANIFEST, OPTIONS, Manifest, keep_recipe, recipe_of, refuse_other_recipe
 from hsrgeo.engine.export.removal import Removal, lies_below
 from hsrgeo.engine.export.work import Task, leftovers, work
 from hsrgeo.engine.keywords import options_of, takes
 from hsrgeo.engine.options import ExportOptions, check_areas
-from hsrgeo.engine.outcome import Outcome, Output, of_found
-from hsrgeo.engine.recipe import SUFFIXES, Recipe, parts_kinds
 from hsrgeo.engine.run import Run
 from hsrgeo.engine.workers.admission import Shared
 from hsrgeo.engine.workers.cluster import Cluster
 from hsrgeo.engine.workers.parallel import run_parallel, scan_for, seen_by
 from hsrgeo.errors import HsrGeoWarning, ManifestError, NoRoomError, OptionsError
 from hsrgeo.formats.names import FrameName
+from hsrgeo.outputs.journal import manifest_files
+from hsrgeo.outputs.manifest import MANIFEST, OPTIONS, Manifest, keep_recipe, recipe_of, refuse_other_recipe
+from hsrgeo.outputs.outcome import Outcome, Output, of_found
+from hsrgeo.outputs.recipe import SUFFIXES, Recipe, parts_kinds
 from hsrgeo.sources.found import Tally, reading
 from hsrgeo.sources.remote import Place, listed_sources, target
 from hsrgeo.sources.scan import Listing, listed_files, names_in_files

@@ -15,12 +15,12 @@ from pathlib import Path
 
 from zlib_ng import zlib_ng
 
-from hsrgeo.engine.outcome import Outcome, Output, with_header
-from hsrgeo.engine.recipe import SUFFIXES, Recipe
 from hsrgeo.engine.workers.memory import keep_freed_memory
 from hsrgeo.errors import HsrGeoError, WriteError, as_value, refused
 from hsrgeo.formats.names import FrameName
 from hsrgeo.model.frame import Frame
+from hsrgeo.outputs.outcome import Outcome, Output, with_header
+from hsrgeo.outputs.recipe import SUFFIXES, Recipe
 from hsrgeo.reading import decode_found
 from hsrgeo.sources.found import Found
 from hsrgeo.sources.remote import Place, RemotePath, is_remote

@@ -22,18 +22,18 @@ from hsrgeo.engine.gauges.totals import Total, totals_of
 from hsrgeo.engine.keywords import options_of, takes
 from hsrgeo.engine.options import check_areas
 from hsrgeo.engine.periods import Period
-from hsrgeo.engine.recipe import Cut
 from hsrgeo.engine.run import Lazy
 from hsrgeo.errors import ClippedWarning, OptionsError
 from hsrgeo.model.grid import Grid
 from hsrgeo.model.times import utc_text
 from hsrgeo.model.window import Window
+from hsrgeo.outputs.lock import locked
+from hsrgeo.outputs.recipe import Cut
 from hsrgeo.products.interpolate import CellPlaces, network
 from hsrgeo.products.warp import warp_for
 from hsrgeo.sources.gauge_rules import ReadingRules
 from hsrgeo.sources.gauges import read_readings
 from hsrgeo.sources.remote import local
-from hsrgeo.writers.lock import locked
 from hsrgeo.writers.sum_cog import DEPTH_STEP_MM, NODATA, Band, encode_bands
 
 _LISTED = 10

@@ -23,7 +23,6 @@ from hsrgeo.cube.opened import OpenCube, opened_cube
 from hsrgeo.cube.sampling import Sampler
 from hsrgeo.cube.weights import Weights
 from hsrgeo.engine.options import count_workers
-from hsrgeo.engine.outcome import Outcome
 from hsrgeo.engine.series.options import SeriesOptions
 from hsrgeo.engine.series.reader import OutputReader, Sampled, table_for
 from hsrgeo.engine.workers.ahead import ahead
@@ -31,6 +30,7 @@ from hsrgeo.engine.workers.memory import keep_freed_memory
 from hsrgeo.errors import HsrGeoError, OptionsError, SourceError
 from hsrgeo.formats.names import FrameName
 from hsrgeo.model.times import KST, utc_text
+from hsrgeo.outputs.outcome import Outcome
 
 _CELL_BYTES = 2
 _MOST_BYTES = 64 << 20

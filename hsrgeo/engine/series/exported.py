@@ -16,7 +16,6 @@ from hsrgeo.cube.sampling import Sampler
 from hsrgeo.cube.weights import load_weights
 from hsrgeo.engine.one_product import product_guard
 from hsrgeo.engine.options import count_workers
-from hsrgeo.engine.outcome import Outcome
 from hsrgeo.engine.series.options import SeriesOptions
 from hsrgeo.engine.series.reader import OutputReader, Sampled, Sampling, other_grid, sampling_of, table_for
 from hsrgeo.engine.workers.memory import keep_freed_memory
@@ -27,6 +26,7 @@ from hsrgeo.formats.names import FrameName
 from hsrgeo.model.grid import Grid
 from hsrgeo.model.quantity import Quantity, quantity_of_tags
 from hsrgeo.model.times import export_step, utc_text
+from hsrgeo.outputs.outcome import Outcome
 from hsrgeo.sources.catalogs import catalog_frames, is_catalog
 from hsrgeo.sources.found import Tally
 from hsrgeo.sources.select import Selection

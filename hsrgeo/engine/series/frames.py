@@ -14,7 +14,6 @@ from hsrgeo.cube.sampling import Sampler
 from hsrgeo.cube.weights import load_weights
 from hsrgeo.engine.one_product import product_guard
 from hsrgeo.engine.options import count_workers
-from hsrgeo.engine.outcome import of_found, with_header
 from hsrgeo.engine.series.options import SeriesOptions
 from hsrgeo.engine.series.reader import Numbers, Reader, Sampled, Sampling, other_grid, sampling_of, table_for
 from hsrgeo.engine.workers.memory import keep_freed_memory
@@ -22,6 +21,7 @@ from hsrgeo.engine.workers.parallel import in_batches, run_parallel
 from hsrgeo.errors import FrameError, HsrGeoError, OptionsError
 from hsrgeo.model.frame import Frame
 from hsrgeo.model.grid import Registration
+from hsrgeo.outputs.outcome import of_found, with_header
 from hsrgeo.reading import decode_found
 from hsrgeo.sources.found import Found, reading
 from hsrgeo.sources.scan import scan

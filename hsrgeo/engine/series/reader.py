@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 
 from hsrgeo.cube.places import Polygons
 from hsrgeo.cube.weights import Weights
-from hsrgeo.engine.outcome import Outcome
 from hsrgeo.engine.series.options import Content, SeriesOptions
 from hsrgeo.engine.written.held import notes_on_held, refuse_registration
 from hsrgeo.engine.written.home import home_of
 from hsrgeo.errors import FrameError, OptionsError
 from hsrgeo.model.grid import Grid, grids
 from hsrgeo.model.quantity import Quantity
+from hsrgeo.outputs.outcome import Outcome
 from hsrgeo.products.rain import Law
 from hsrgeo.products.rates import rate_table, stored_table
 from hsrgeo.sources.found import Tally

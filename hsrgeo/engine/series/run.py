@@ -17,7 +17,6 @@ from hsrgeo.cube.places import Points
 from hsrgeo.cube.sampling import COVERAGE, MAX, MEAN, WET
 from hsrgeo.engine.axis import frame_length_of, kind_of_sources, slots
 from hsrgeo.engine.keywords import options_of, takes
-from hsrgeo.engine.outcome import Outcome, Standing
 from hsrgeo.engine.run import Run
 from hsrgeo.engine.series.cube import CubeReader
 from hsrgeo.engine.series.exported import ExportReader
@@ -29,8 +28,9 @@ from hsrgeo.engine.series.summed import SumReader
 from hsrgeo.engine.workers.scratch import scratch_folder
 from hsrgeo.engine.written.summed import is_summed
 from hsrgeo.errors import OptionsError
+from hsrgeo.outputs.lock import locked
+from hsrgeo.outputs.outcome import Outcome, Standing
 from hsrgeo.sources.remote import Place, is_remote, listed_sources, target
-from hsrgeo.writers.lock import locked
 from hsrgeo.writers.table import Row, check_table, write_table
 
 _HOUR, _MINUTE = timedelta(hours=1), timedelta(minutes=1)

@@ -18,14 +18,14 @@ import pyproj
 from affine import Affine
 from numpy.typing import NDArray
 
-from hsrgeo.engine.outcome import Output
-from hsrgeo.engine.recipe import Recipe
 from hsrgeo.engine.verify.findings import EDITED, Difference, Finding, Findings, differ, size_of
 from hsrgeo.engine.verify.structure import compare_structure
 from hsrgeo.errors import ReadbackError
 from hsrgeo.formats.names import FrameName
 from hsrgeo.model.frame import Frame
 from hsrgeo.model.quantity import Quantity
+from hsrgeo.outputs.outcome import Output
+from hsrgeo.outputs.recipe import Recipe
 from hsrgeo.sources.texts import open_file
 from hsrgeo.writers.environment import output_below
 from hsrgeo.writers.png import is_edited_sidecar

@@ -11,11 +11,7 @@ from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from hsrgeo.engine.export.journal import has_manifest
-from hsrgeo.engine.export.manifest import MANIFEST, OPTIONS, Manifest, recipe_of
 from hsrgeo.engine.options import workers_for
-from hsrgeo.engine.outcome import Outcome, Output, key_of, of_found, with_header
-from hsrgeo.engine.recipe import Recipe, parts_kinds
 from hsrgeo.engine.run import Lazy
 from hsrgeo.engine.verify.compare import compare_outputs
 from hsrgeo.engine.verify.findings import EDITED, Difference
@@ -26,6 +22,10 @@ from hsrgeo.engine.workers.parallel import in_batches, run_parallel, scan_for, s
 from hsrgeo.errors import ArchiveError, FrameError, HsrGeoError, ManifestError, ReadbackError, WriteError
 from hsrgeo.formats.names import FrameName, preference
 from hsrgeo.model.frame import Frame
+from hsrgeo.outputs.journal import has_manifest
+from hsrgeo.outputs.manifest import MANIFEST, OPTIONS, Manifest, recipe_of
+from hsrgeo.outputs.outcome import Outcome, Output, key_of, of_found, with_header
+from hsrgeo.outputs.recipe import Recipe, parts_kinds
 from hsrgeo.reading import decode_found
 from hsrgeo.sources.found import Found, Tally, reading
 from hsrgeo.sources.remote import Place, RemotePath, listed_sources, place

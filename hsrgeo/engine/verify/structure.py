@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hsrgeo.engine.recipe import Recipe
 from hsrgeo.engine.verify.findings import Finding, Findings, differ, size_of
 from hsrgeo.model.frame import Frame
 from hsrgeo.model.quantity import Quantity
+from hsrgeo.outputs.recipe import Recipe
 from hsrgeo.writers.readback import Level, Picture
 
 _COMPRESSION = {"deflate": "DEFLATE", "zstd": "ZSTD", "none": "none"}

@@ -11,8 +11,6 @@ from pathlib import Path
 import numpy as np
 
 from hsrgeo.cube.kinds import kind_of
-from hsrgeo.engine.export.manifest import MANIFEST, Manifest, recipe_of
-from hsrgeo.engine.outcome import Outcome
 from hsrgeo.errors import HsrGeoError, OptionsError, ReadbackError
 from hsrgeo.formats.names import FrameName
 from hsrgeo.model.frame import Frame
@@ -21,6 +19,8 @@ from hsrgeo.model.header import SYNTHETIC_MARK, Header
 from hsrgeo.model.quantity import Quantity, quantity_of_tags
 from hsrgeo.model.times import KST
 from hsrgeo.model.window import Window
+from hsrgeo.outputs.manifest import MANIFEST, Manifest, recipe_of
+from hsrgeo.outputs.outcome import Outcome
 from hsrgeo.sources.found import Tally
 from hsrgeo.sources.remote import is_remote
 from hsrgeo.sources.select import Selection

@@ -8,14 +8,14 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from hsrgeo.engine.export.manifest import MANIFEST, Manifest, recipe_of
-from hsrgeo.engine.outcome import Key
-from hsrgeo.engine.recipe import Recipe
 from hsrgeo.engine.written.summed import Summed, summed_files
 from hsrgeo.errors import ManifestError, OptionsError, ReadbackError
 from hsrgeo.formats.names import preference
 from hsrgeo.gis.depth import times_of
 from hsrgeo.model.quantity import DEPTH, QUANTITIES, Quantity, quantity_of_tags
+from hsrgeo.outputs.manifest import MANIFEST, Manifest, recipe_of
+from hsrgeo.outputs.outcome import Key
+from hsrgeo.outputs.recipe import Recipe
 from hsrgeo.writers.environment import output_below
 from hsrgeo.writers.glance import Glance, Signature, glance, signature
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from hsrgeo.engine.export.manifest import MANIFEST
 from hsrgeo.errors import OptionsError, ReadbackError
 from hsrgeo.model.times import KST
+from hsrgeo.outputs.manifest import MANIFEST
 from hsrgeo.sources.remote import is_remote
 from hsrgeo.writers.environment import output_below
 from hsrgeo.writers.glance import labels

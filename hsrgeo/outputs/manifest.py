@@ -22,12 +22,12 @@ from types import TracebackType
 from typing import Any, BinaryIO, Self
 
 from hsrgeo import __version__
-from hsrgeo.engine.export.journal import MANIFEST, OPTIONS, has_lines, journal
-from hsrgeo.engine.export.offsets import Offsets
-from hsrgeo.engine.outcome import Key, Outcome, from_json, key_of, to_json
-from hsrgeo.engine.recipe import KEYS, Recipe, recipe_from_json
 from hsrgeo.errors import HsrGeoWarning, ManifestError, in_the_way, refused
 from hsrgeo.model.texts import json_line
+from hsrgeo.outputs.journal import MANIFEST, OPTIONS, has_lines, journal
+from hsrgeo.outputs.offsets import Offsets
+from hsrgeo.outputs.outcome import Key, Outcome, from_json, key_of, to_json
+from hsrgeo.outputs.recipe import KEYS, Recipe, recipe_from_json
 from hsrgeo.sources.remote import Place
 from hsrgeo.sources.texts import DamagedLines, read_regular, whole_lines
 from hsrgeo.writers.files import write_chunks, write_file

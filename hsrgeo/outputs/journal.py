@@ -19,11 +19,11 @@ from types import TracebackType
 from typing import Protocol, Self, cast
 
 from hsrgeo.errors import ManifestError, WriteError, refused
+from hsrgeo.outputs.lock import Lock, locked
 from hsrgeo.sources.remote import Place, RemotePath
 from hsrgeo.sources.texts import open_file
 from hsrgeo.writers.disk import flush
 from hsrgeo.writers.files import remove_parts, write_chunks
-from hsrgeo.writers.lock import Lock, locked
 
 MANIFEST = "manifest.jsonl"
 OPTIONS = "options.json"

@@ -28,8 +28,8 @@ from pathlib import Path
 from typing import Any, Generic, Self, TypeVar
 
 from hsrgeo.errors import NO_ROOM, LockError, WriteError, in_the_way, refused
+from hsrgeo.outputs.alive import RUNS, Holder, begun_at, is_alive, machine
 from hsrgeo.sources.remote import Place, RemotePath
-from hsrgeo.writers.alive import RUNS, Holder, begun_at, is_alive, machine
 from hsrgeo.writers.files import names_in
 
 _BEAT_S = 15.0

@@ -1,0 +1,1 @@
+"""What hsrgeo wrote: the one truth about an output folder."""
