@@ -24,7 +24,7 @@ import hsrgeo
 from hsrgeo.cli import app
 from hsrgeo.engine.options import ExportOptions
 from hsrgeo.errors import HsrGeoError, ManifestError, SourceError, WriteError
-from hsrgeo.outputs.journal import MANIFEST
+from hsrgeo.outputs.names import MANIFEST
 from hsrgeo.sources import buckets, remote
 from hsrgeo.sources.remote import RemotePath
 from tests.conftest import TIME, frame_name, make_tar

@@ -31,7 +31,8 @@ from hsrgeo.engine.workers.cluster import Cluster
 from hsrgeo.engine.workers.parallel import run_parallel
 from hsrgeo.errors import ClusterError, OptionsError, TruncatedError
 from hsrgeo.formats.names import parse_name
-from hsrgeo.outputs.manifest import MANIFEST, OPTIONS, Manifest
+from hsrgeo.outputs.manifest import Manifest
+from hsrgeo.outputs.names import MANIFEST, OPTIONS
 from hsrgeo.sources.found import Found
 from hsrgeo.writers.disk import temporary_beside
 from tests.conftest import TIME, MakeFile, frame_name, hear_signals, make_tar, time_fields

@@ -32,7 +32,7 @@ from typer.testing import CliRunner
 
 from hsrgeo.__main__ import Ending
 from hsrgeo.cli import app
-from hsrgeo.outputs.manifest import MANIFEST, OPTIONS
+from hsrgeo.outputs.names import MANIFEST, OPTIONS
 from tests.conftest import TIME, MakeFile, frame_name, hear_signals, make_tar
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="mounts, limits and signals of Linux")

@@ -27,7 +27,6 @@ from hsrgeo.cube.polygons import _polygon, read_polygons
 from hsrgeo.engine.extract import extract_archive
 from hsrgeo.engine.options import ExportOptions
 from hsrgeo.engine.regions import read_regions
-from hsrgeo.engine.written.exported import exported_frames
 from hsrgeo.errors import (
     ArchiveError,
     ChecksumError,
@@ -43,11 +42,13 @@ from hsrgeo.formats.composite import MAX_STORED_BYTES
 from hsrgeo.formats.gzipped import gunzip
 from hsrgeo.formats.names import claims_frame
 from hsrgeo.model.window import as_bbox
-from hsrgeo.outputs.manifest import MANIFEST, OPTIONS, Manifest, keep_recipe, kept_recipe, refuse_other_recipe
+from hsrgeo.outputs.catalogs import catalog_frames, is_catalog
+from hsrgeo.outputs.exported import exported_frames
+from hsrgeo.outputs.manifest import Manifest, keep_recipe, kept_recipe, refuse_other_recipe
+from hsrgeo.outputs.names import MANIFEST, OPTIONS
 from hsrgeo.outputs.recipe import recipe_from_json
 from hsrgeo.products.rain import parse_law
 from hsrgeo.sources.archives import frames_in_archive
-from hsrgeo.sources.catalogs import catalog_frames, is_catalog
 from hsrgeo.sources.found import Found, Tally, read_file
 from hsrgeo.sources.scan import scan
 from hsrgeo.sources.select import Selection

@@ -30,7 +30,7 @@ FLOORS = [
     {"run", "workers"},
     {"options"},
     {"cubes", "export", "extract", "inspect", "simulate", "sites"},
-    {"axis", "verify", "written"},
+    {"axis", "contents", "verify"},
     {"periods"},
     {"drawn", "qgis", "series", "stac", "vrt"},
     {"accumulate", "render"},

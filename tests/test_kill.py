@@ -25,7 +25,7 @@ import pytest
 
 from hsrgeo.engine.export.run import _BATCH_TASKS
 from hsrgeo.formats.composite import unpack
-from hsrgeo.outputs.manifest import MANIFEST
+from hsrgeo.outputs.names import MANIFEST
 from tests.conftest import TIME, MakeFile, frame_name, hear_signals, make_tar, time_fields
 from tests.faults import Fault, every_fault
 

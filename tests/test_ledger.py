@@ -33,7 +33,8 @@ from hsrgeo.errors import ChecksumError, SourceError, TooLargeError, WriteError
 from hsrgeo.formats.gzipped import MAGIC
 from hsrgeo.formats.names import FrameName
 from hsrgeo.model.times import KST
-from hsrgeo.outputs.manifest import MANIFEST, Manifest
+from hsrgeo.outputs.manifest import Manifest
+from hsrgeo.outputs.names import MANIFEST
 from hsrgeo.outputs.outcome import Outcome
 from hsrgeo.outputs.recipe import Recipe, parts_kinds
 from hsrgeo.sources.found import Found

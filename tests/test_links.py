@@ -17,7 +17,7 @@ from hsrgeo.cli import app
 from hsrgeo.engine.extract import extract_archive
 from hsrgeo.engine.options import ExportOptions
 from hsrgeo.errors import HsrGeoWarning, ReadbackError, ServiceMessageError, SourceError
-from hsrgeo.outputs.manifest import MANIFEST
+from hsrgeo.outputs.names import MANIFEST
 from hsrgeo.reading import open_frame
 from hsrgeo.sources.scan import scan
 from hsrgeo.sources.select import Selection

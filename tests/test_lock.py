@@ -27,9 +27,9 @@ from hsrgeo.engine.series.options import SeriesOptions
 from hsrgeo.engine.stac import make_catalog
 from hsrgeo.errors import HsrGeoError, LockError, NoRoomError, WriteError
 from hsrgeo.outputs import alive, lock
-from hsrgeo.outputs.journal import MANIFEST
 from hsrgeo.outputs.lock import locked
 from hsrgeo.outputs.manifest import Manifest
+from hsrgeo.outputs.names import MANIFEST
 from hsrgeo.outputs.outcome import of_found
 from hsrgeo.sources.found import Found
 from hsrgeo.sources.remote import Place, RemotePath

@@ -20,7 +20,6 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 
 from hsrgeo.cli.qgis import qgis as qgis_command
-from hsrgeo.engine.export.beside import PROJECT
 from hsrgeo.engine.export.run import export
 from hsrgeo.engine.options import ExportOptions
 from hsrgeo.engine.qgis import make_project, write_project
@@ -33,6 +32,7 @@ from hsrgeo.gis.styles import raster_pipe
 from hsrgeo.model.quantity import QUANTITIES, RAIN
 from hsrgeo.model.times import KST
 from hsrgeo.model.window import BBox
+from hsrgeo.outputs.names import PROJECT
 from hsrgeo.products.rain import Law
 from hsrgeo.reading import open_frame
 from tests.qgis import needs_qgis, qgis

@@ -18,13 +18,13 @@ from typer.testing import CliRunner
 import hsrgeo
 from hsrgeo.cli.render import render as render_command
 from hsrgeo.engine.render import RenderOptions, render
-from hsrgeo.engine.written.exported import read_exported
 from hsrgeo.errors import ManifestError, MissingExtraError, OptionsError, SourceError
 from hsrgeo.gis import canvas, coast, fonts
 from hsrgeo.gis.classes import STYLED, classes_for
 from hsrgeo.gis.graticule import graticule, scale_bar
 from hsrgeo.gis.map import Plan, map_for, time_label
 from hsrgeo.model.grid import Grid, grids
+from hsrgeo.outputs.exported import read_exported
 from hsrgeo.products.rain import KMA_LAW, Law, rain_frame
 from tests.conftest import NX, NY, TIME, MakeFile, Pixels, frame_name
 

@@ -28,9 +28,9 @@ from hsrgeo.engine.series.options import SeriesOptions
 from hsrgeo.engine.series.run import Series, series
 from hsrgeo.engine.simulate import write_simulation
 from hsrgeo.engine.stac import write_catalog
-from hsrgeo.engine.written.home import home_of
 from hsrgeo.errors import FrameError, MissingExtraError, OptionsError, ReadbackError, SourceError
 from hsrgeo.model.grid import Grid, grids
+from hsrgeo.model.home import home_of
 from hsrgeo.model.times import FRAME_STEP, KST
 from hsrgeo.model.window import BBox, Window
 from hsrgeo.products.rain import KMA_LAW

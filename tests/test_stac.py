@@ -44,7 +44,7 @@ from hsrgeo.gis.stac import href, item_id, slugs
 from hsrgeo.model.grid import grids
 from hsrgeo.model.times import KST
 from hsrgeo.model.window import BBox
-from hsrgeo.sources.catalogs import catalog_frames, is_catalog
+from hsrgeo.outputs.catalogs import catalog_frames, is_catalog
 from hsrgeo.writers.glance import labels
 
 FIRST = datetime(2026, 8, 23, 23, 50, tzinfo=KST)

@@ -15,7 +15,7 @@ import hsrgeo
 from hsrgeo.cube.codecs import refuse_unknown_codecs
 from hsrgeo.cube.polygons import read_polygons
 from hsrgeo.errors import OptionsError, SourceError
-from hsrgeo.sources.catalogs import catalog_frames
+from hsrgeo.outputs.catalogs import catalog_frames
 
 FRAMES = Path(__file__).parents[1] / "examples" / "frames"
 

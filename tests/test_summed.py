@@ -24,8 +24,6 @@ from hsrgeo.engine.series.options import SeriesOptions
 from hsrgeo.engine.series.run import series
 from hsrgeo.engine.stac import write_catalog
 from hsrgeo.engine.vrt import write_stacks
-from hsrgeo.engine.written.stacks import stacks_of
-from hsrgeo.engine.written.summed import is_summed
 from hsrgeo.errors import ManifestError, OptionsError
 from hsrgeo.gis.classes import classes_for
 from hsrgeo.gis.depth import times_of
@@ -33,6 +31,8 @@ from hsrgeo.gis.legend import svg
 from hsrgeo.gis.styles import class_label
 from hsrgeo.model.quantity import DEPTH
 from hsrgeo.model.times import KST
+from hsrgeo.outputs.stacks import stacks_of
+from hsrgeo.outputs.summed import is_summed
 from hsrgeo.reading import open_frame
 from hsrgeo.sources.gauge_rules import ReadingRules
 from hsrgeo.writers.sum_readback import read_sum
@@ -86,7 +86,7 @@ def fields(tmp_path: Path) -> Path:
 
 def test_a_folder_of_sums_is_told_by_its_names(sums: Path, source: Path) -> None:
     held = stacks_of(sums)
-    assert [(stack.product, stack.length, stack.times) for stack in held.stacks] == [
+    assert [(stack.product, stack.length, times_of(stack.duration)) for stack in held.stacks] == [
         ("HSR-rain_1h", timedelta(hours=1), 1),
         ("HSR-rain_max_30min", timedelta(minutes=65), 1),
     ]
@@ -151,7 +151,8 @@ def test_qgis_draws_a_sum_in_classes_of_depth(sums: Path, tmp_path: Path) -> Non
 def test_qgis_draws_a_gauge_field_in_classes_of_depth(fields: Path, tmp_path: Path) -> None:
     path = next(fields.rglob("*.tif"))
     assert qgis(OPENED, tmp_path, str(path), [5])[::2] == ["singlebandpseudocolor", [YELLOW]]
-    assert [(stack.product, stack.times) for stack in stacks_of(fields).stacks] == [("gauges_thiessen_1h", 1)]
+    told = [(stack.product, times_of(stack.duration)) for stack in stacks_of(fields).stacks]
+    assert told == [("gauges_thiessen_1h", 1)]
 
 
 SPANS = """

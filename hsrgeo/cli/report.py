@@ -12,7 +12,7 @@ from hsrgeo.cli.common import answer, answer_json, counted, say
 from hsrgeo.cli.gone_by import gone_by, no_frame
 from hsrgeo.engine.export.run import Export
 from hsrgeo.errors import HsrGeoError
-from hsrgeo.outputs.manifest import MANIFEST
+from hsrgeo.outputs.names import MANIFEST
 from hsrgeo.outputs.outcome import Outcome, Status
 from hsrgeo.sources.remote import Place
 

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Literal
 
 from hsrgeo.cube.reference import SUFFIXES, is_reference
-from hsrgeo.sources.catalogs import is_catalog
+from hsrgeo.outputs.catalogs import is_catalog
+from hsrgeo.outputs.names import MANIFEST
+from hsrgeo.sources.remote import is_remote
 
 Kind = Literal["cube", "export", "frames", "reference"]
 
 CUBE_SUFFIXES = (".nc", ".zarr")
-
-_MANIFEST = "manifest.jsonl"  # what `hsrgeo export` leaves beside its outputs
 
 
 def kind_of(path: Path) -> Kind:
@@ -29,4 +29,10 @@ def kind_of(path: Path) -> Kind:
         return "reference"
     if os.path.isdir(path) and any(islice(path.glob("*.bin*"), 1)):  # noqa: PTH112
         return "frames"  # also where something was exported into it
-    return "export" if os.path.isfile(path / _MANIFEST) or is_catalog(path) else "frames"  # noqa: PTH113
+    return "export" if os.path.isfile(path / MANIFEST) or is_catalog(path) else "frames"  # noqa: PTH113
+
+
+def is_exported(source: str | Path) -> bool:
+    """Tell whether a source is the OUT of an export, and of nothing but."""
+    told = not is_remote(source) and os.path.isfile(Path(source) / MANIFEST)  # noqa: PTH113
+    return told and kind_of(Path(source)) == "export"

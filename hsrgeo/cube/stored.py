@@ -23,7 +23,8 @@ from hsrgeo.formats.names import FrameName
 from hsrgeo.model.grid import Grid
 from hsrgeo.model.quantity import quantity_of_tags
 from hsrgeo.model.times import export_step
-from hsrgeo.sources.catalogs import catalog_frames, is_catalog
+from hsrgeo.outputs.catalogs import catalog_frames, is_catalog
+from hsrgeo.outputs.names import MANIFEST, OPTIONS
 from hsrgeo.sources.texts import DamagedLines, read_regular, whole_lines
 from hsrgeo.writers.environment import output_below
 from hsrgeo.writers.layers import CogFacts, cog_facts, read_cog
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
 
 
 LAYOUTS = get_args(Layout)
-_MANIFEST, _OPTIONS = "manifest.jsonl", "options.json"  # what `hsrgeo export` leaves beside its outputs
 
 
 def open_cube(path: Path, view: View) -> xr.Dataset:
@@ -262,13 +262,13 @@ def _regions(out: Path) -> list[str]:
         SourceError: What it was made with cannot be read.
     """
     try:
-        recipe = json.loads(read_regular(out / _OPTIONS))["recipe"]
+        recipe = json.loads(read_regular(out / OPTIONS))["recipe"]
         return [str(cut["region"]) for cut in recipe["cuts"]]
     except OSError as error:
-        raise SourceError(str(out / _OPTIONS), f"cannot be read: {error.strerror or error}") from error
+        raise SourceError(str(out / OPTIONS), f"cannot be read: {error.strerror or error}") from error
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         mended = "the same hsrgeo export as before mends it"
-        raise SourceError(str(out / _OPTIONS), f"is damaged ({error!r}): {mended}") from error
+        raise SourceError(str(out / OPTIONS), f"is damaged ({error!r}): {mended}") from error
 
 
 def _lines(out: Path) -> Iterator[tuple[FrameName | None, str, list[str]]]:
@@ -279,9 +279,9 @@ def _lines(out: Path) -> Iterator[tuple[FrameName | None, str, list[str]]]:
     """
     # A later line about a frame replaces an earlier one; the frame that is kept for a time is the last one told ok.
     latest: dict[tuple[str, str | None], tuple[FrameName | None, str, list[str]]] = {}
-    damaged = DamagedLines(out / _MANIFEST)
+    damaged = DamagedLines(out / MANIFEST)
     try:
-        for number, text in enumerate(whole_lines(out / _MANIFEST), 1):
+        for number, text in enumerate(whole_lines(out / MANIFEST), 1):
             try:
                 line = json.loads(text)
                 told = _told(line)
@@ -290,7 +290,7 @@ def _lines(out: Path) -> Iterator[tuple[FrameName | None, str, list[str]]]:
             except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
                 damaged.note(number, error)
     except OSError as error:
-        raise SourceError(str(out / _MANIFEST), f"cannot be read: {error.strerror or error}") from error
+        raise SourceError(str(out / MANIFEST), f"cannot be read: {error.strerror or error}") from error
     damaged.tell()
     yield from latest.values()
 

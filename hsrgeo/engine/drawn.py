@@ -13,7 +13,6 @@ from typing import BinaryIO
 
 from hsrgeo.engine.areas import told_window
 from hsrgeo.engine.workers.parallel import run_parallel
-from hsrgeo.engine.written.exported import Exported, read_exported
 from hsrgeo.errors import HsrGeoError, OptionsError, as_value
 from hsrgeo.formats.names import FrameName, preference
 from hsrgeo.gis.map import Plan, map_for
@@ -22,6 +21,7 @@ from hsrgeo.model.grid import Registration
 from hsrgeo.model.quantity import CAP_MM_H
 from hsrgeo.model.rank import LOWEST
 from hsrgeo.model.window import Area
+from hsrgeo.outputs.exported import Exported, read_exported
 from hsrgeo.outputs.outcome import Standing
 from hsrgeo.reading import decode_found
 from hsrgeo.sources.found import Found

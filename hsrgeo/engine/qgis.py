@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from hsrgeo.engine.export.beside import PROJECT
-from hsrgeo.engine.written.stacks import Stack, Stacks, stacks_of
 from hsrgeo.errors import OptionsError, OutputExistsError, refused
+from hsrgeo.gis.depth import times_of
 from hsrgeo.gis.project import Series, grey_pipe, is_own, project_bytes
 from hsrgeo.gis.styles import raster_pipe
 from hsrgeo.model.times import KST
+from hsrgeo.outputs.names import PROJECT
+from hsrgeo.outputs.stacks import Stack, Stacks, stacks_of
 from hsrgeo.products.rain import Law
 from hsrgeo.sources.remote import local
 from hsrgeo.sources.texts import read_regular
@@ -82,7 +83,7 @@ def _groups(stack: Stack, held: Stacks) -> tuple[str, ...]:
 
 def _pipe(stack: Stack, law: Law | None) -> str:
     try:
-        return raster_pipe(stack.quantity, law, stack.times)
+        return raster_pipe(stack.quantity, law, times_of(stack.duration))
     except OptionsError:
         if stack.quantity.name == "reflectivity" or stack.quantity.unit in ("mm/h", "mm"):
             raise  # it has classes, and the law leaves none to draw

@@ -15,6 +15,7 @@ import numpy as np
 
 from hsrgeo.errors import OptionsError
 from hsrgeo.model.window import BBox
+from hsrgeo.outputs.names import NAMES
 from hsrgeo.sources.texts import read_text
 
 _COLUMNS = ("name", "west", "south", "east", "north")
@@ -22,7 +23,7 @@ _FORBIDDEN = set('/\\:*?"<>|')
 _LONGEST_NAME_BYTES = 200  # of 255 that a file system takes; a Korean letter has 3
 _RESERVED = {
     *("con", "prn", "aux", "nul", *(f"{port}{number}" for port in ("com", "lpt") for number in range(1, 10))),
-    *("manifest.jsonl", "options.json", "collection.json", "items", "items.parquet", "hsrgeo.qgz", "stack.vrt"),
+    *NAMES,
 }
 # ^ Windows opens the first as devices; the last lie beside the regions' folders
 

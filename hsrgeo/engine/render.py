@@ -13,13 +13,12 @@ from typing import BinaryIO
 
 import numpy as np
 
+from hsrgeo.cube.kinds import is_exported
 from hsrgeo.engine.areas import told_window
+from hsrgeo.engine.contents import refuse_registration
 from hsrgeo.engine.drawn import Entry, Moment, Reel, draw, first_sound, problems, timeline
 from hsrgeo.engine.keywords import options_of, takes
 from hsrgeo.engine.options import ExportOptions
-from hsrgeo.engine.written.exported import exported_frames, is_exported
-from hsrgeo.engine.written.held import refuse_registration
-from hsrgeo.engine.written.summed import is_summed
 from hsrgeo.errors import GridError, HsrGeoError, OptionsError
 from hsrgeo.gis import animation
 from hsrgeo.gis.canvas import Indices
@@ -30,6 +29,8 @@ from hsrgeo.model.frame import Frame
 from hsrgeo.model.grid import Registration, grids
 from hsrgeo.model.times import FRAME_STEP
 from hsrgeo.model.window import Area
+from hsrgeo.outputs.exported import exported_frames
+from hsrgeo.outputs.summed import is_summed
 from hsrgeo.products.rain import KMA_LAW, Law, as_law, parse_law
 from hsrgeo.sources.found import Tally
 from hsrgeo.sources.remote import listed_sources, local

@@ -10,11 +10,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal, get_args
 
-from hsrgeo.engine.export.beside import ITEMS, OWN_ITEM, PARQUET
-from hsrgeo.engine.written.stacks import Stack, Stacks, stacks_of
+from hsrgeo.engine.export.beside import OWN_ITEM
 from hsrgeo.errors import OptionsError, ReadbackError, refused
 from hsrgeo.gis import legend, styles
 from hsrgeo.gis.classes import CLASSED
+from hsrgeo.gis.depth import times_of
 from hsrgeo.gis.footprint import Place, place_of
 from hsrgeo.gis.stac import (
     ASSETS,
@@ -34,9 +34,10 @@ from hsrgeo.gis.stac import (
 from hsrgeo.gis.stac_parquet import items_parquet, need_pyarrow
 from hsrgeo.model.times import FRAME_STEP
 from hsrgeo.outputs.lock import locked
-from hsrgeo.outputs.manifest import MANIFEST, Manifest
+from hsrgeo.outputs.manifest import Manifest
+from hsrgeo.outputs.names import COLLECTION, ITEMS, MANIFEST, PARQUET
+from hsrgeo.outputs.stacks import Stack, Stacks, stacks_of
 from hsrgeo.products.rain import Law
-from hsrgeo.sources.catalogs import COLLECTION
 from hsrgeo.sources.remote import local
 from hsrgeo.writers.disk import flush
 from hsrgeo.writers.files import write_file
@@ -173,7 +174,7 @@ def _write_styles(out: Path, stacks: Sequence[Stack], law: Law | None) -> dict[s
     """Write styles and legends of the quantities that have classes, and return their assets."""
     assets: dict[str, Json] = {}
     for stack in stacks:
-        quantity, times = stack.quantity, stack.times
+        quantity, times = stack.quantity, times_of(stack.duration)
         name = quantity.name if times == 1 else f"{quantity.name}-x{times}"
         if quantity.name not in CLASSED or f"legend-{name}" in assets:
             continue

@@ -10,14 +10,15 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from hsrgeo.engine.written.stacks import Stack, Stacks, stacks_of
 from hsrgeo.errors import HsrGeoError, OptionsError, OutputExistsError, SourceError, as_value
 from hsrgeo.formats.composite import decode
 from hsrgeo.formats.names import claims_frame
 from hsrgeo.gis.classes import CLASSED
+from hsrgeo.gis.depth import times_of
 from hsrgeo.gis.styles import qml
 from hsrgeo.gis.vrt import raw_vrt, stack_vrt
 from hsrgeo.model.grid import Registration, grids_by
+from hsrgeo.outputs.stacks import Stack, Stacks, stacks_of
 from hsrgeo.products.rain import Law
 from hsrgeo.sources.found import Found
 from hsrgeo.sources.members import is_archive
@@ -69,7 +70,7 @@ def make_stacks(out: Path, *, region: str | None = None, law: Law | None = None)
         frames = [(time, _relative(out / below, path.parent)) for time, below in stack.frames]
         write_file(path, stack_vrt(stack.glance, frames, stack.statistics).encode())
         if stack.quantity.name in CLASSED:  # QGIS takes the style of the same name when it opens the stack
-            write_file(path.with_suffix(".qml"), qml(stack.quantity, law, stack.times).encode())
+            write_file(path.with_suffix(".qml"), qml(stack.quantity, law, times_of(stack.duration)).encode())
         paths.append(path)
     return Stacked(tuple(paths), held)
 

@@ -31,8 +31,14 @@ def times_for(depth_mm: NDArray[np.float32]) -> int:
     return next((times for times in TIMES if high < top * times), TIMES[-1])
 
 
-def times_of(length: timedelta) -> int:
-    """Return what the bounds of a sum so long are multiplied by, whatever fell: its maps can be compared."""
+def times_of(length: timedelta | None) -> int:
+    """Return what the bounds of a sum so long are multiplied by, whatever fell: its maps can be compared.
+
+    Args:
+        length: None gives 1: of frames.
+    """
+    if length is None:
+        return TIMES[0]
     return next((times for times, longest in _LONGEST.items() if length <= longest), TIMES[-1])
 
 

@@ -20,13 +20,12 @@ from typing import Protocol, Self, cast
 
 from hsrgeo.errors import ManifestError, WriteError, refused
 from hsrgeo.outputs.lock import Lock, locked
+from hsrgeo.outputs.names import MANIFEST, OPTIONS
 from hsrgeo.sources.remote import Place, RemotePath
 from hsrgeo.sources.texts import open_file
 from hsrgeo.writers.disk import flush
 from hsrgeo.writers.files import remove_parts, write_chunks
 
-MANIFEST = "manifest.jsonl"
-OPTIONS = "options.json"
 _SEND_S = 5.0
 _SEND_BYTES = 1 << 20
 

@@ -24,15 +24,14 @@ from typing import Any, BinaryIO, Self
 from hsrgeo import __version__
 from hsrgeo.errors import HsrGeoWarning, ManifestError, in_the_way, refused
 from hsrgeo.model.texts import json_line
-from hsrgeo.outputs.journal import MANIFEST, OPTIONS, has_lines, journal
+from hsrgeo.outputs.journal import has_lines, journal
+from hsrgeo.outputs.names import MANIFEST, OPTIONS
 from hsrgeo.outputs.offsets import Offsets
 from hsrgeo.outputs.outcome import Key, Outcome, from_json, key_of, to_json
 from hsrgeo.outputs.recipe import KEYS, Recipe, recipe_from_json
 from hsrgeo.sources.remote import Place
 from hsrgeo.sources.texts import DamagedLines, read_regular, whole_lines
 from hsrgeo.writers.files import write_chunks, write_file
-
-__all__ = ["MANIFEST", "OPTIONS", "Manifest", "keep_recipe", "kept_recipe", "recipe_of", "refuse_other_recipe"]
 
 
 class Manifest:

@@ -15,15 +15,16 @@ from hsrgeo.cube.places import read_points
 from hsrgeo.cube.polygons import read_polygons
 from hsrgeo.engine.options import ExportOptions
 from hsrgeo.engine.regions import Region, read_regions
-from hsrgeo.engine.written.exported import exported_frames
-from hsrgeo.engine.written.stacks import stacks_of
 from hsrgeo.errors import FrameError, HsrGeoError, ManifestError, OptionsError, SourceError
 from hsrgeo.formats.names import parse_name
 from hsrgeo.model.window import BBox
-from hsrgeo.outputs.manifest import MANIFEST, OPTIONS, Manifest, keep_recipe, refuse_other_recipe
+from hsrgeo.outputs.catalogs import catalog_frames, is_catalog
+from hsrgeo.outputs.exported import exported_frames
+from hsrgeo.outputs.manifest import Manifest, keep_recipe, refuse_other_recipe
+from hsrgeo.outputs.names import MANIFEST, OPTIONS
 from hsrgeo.outputs.outcome import Outcome, Output, to_json
 from hsrgeo.outputs.recipe import Recipe
-from hsrgeo.sources.catalogs import catalog_frames, is_catalog
+from hsrgeo.outputs.stacks import stacks_of
 from hsrgeo.sources.select import Selection
 from tests.conftest import frame_name
 from tests.fuzz.mutate import flip_bytes, text_bytes, twist_json, twist_text

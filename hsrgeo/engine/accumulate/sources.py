@@ -12,13 +12,13 @@ import numpy as np
 
 from hsrgeo.engine.accumulate.options import AccumulateOptions
 from hsrgeo.engine.axis import kind_of_sources
+from hsrgeo.engine.contents import notes_on_contents, refuse_registration
 from hsrgeo.engine.one_product import product_guard
 from hsrgeo.engine.series.exported import Held, check_like, held_by
-from hsrgeo.engine.written.exported import exported_frames, read_exported
-from hsrgeo.engine.written.held import notes_on_held, refuse_registration
-from hsrgeo.engine.written.home import home_of
 from hsrgeo.errors import HsrGeoError, OptionsError, SourceError, as_value
 from hsrgeo.model.frame import Frame
+from hsrgeo.model.home import home_of
+from hsrgeo.outputs.exported import exported_frames, read_exported
 from hsrgeo.reading import decode_found
 from hsrgeo.sources.found import Found, Tally
 from hsrgeo.sources.scan import scan
@@ -133,7 +133,7 @@ class ExportSource(SumSource):
         Raises:
             OptionsError: It holds rain, and there is a law to make it by; or it holds no rain at all.
         """
-        return notes_on_held(self._source, frame.quantity, self._options.law, made="sum")
+        return notes_on_contents(self._source, frame.quantity, self._options.law, made="sum")
 
 
 def _emptied(frame: Frame) -> Frame:

@@ -11,15 +11,11 @@ from hsrgeo.errors import ManifestError
 from hsrgeo.gis.classes import CLASSED
 from hsrgeo.gis.project import is_own
 from hsrgeo.outputs.manifest import kept_recipe
+from hsrgeo.outputs.names import COLLECTION, ITEMS, PARQUET, PROJECT
 from hsrgeo.outputs.recipe import recipe_from_json
-from hsrgeo.sources.catalogs import COLLECTION
 from hsrgeo.sources.texts import read_regular
 from hsrgeo.writers.tags import LICENCE
 
-PROJECT = "hsrgeo.qgz"
-"""Of `hsrgeo qgis`."""
-ITEMS, PARQUET = "items", "items.parquet"
-"""Of `hsrgeo stac`, with the collection."""
 OWN_ITEM = re.compile(r"[^/]+-\d{8}T\d{4}Z(-[^/]+)?\.json")
 """Name of an item in that folder."""
 

@@ -25,7 +25,8 @@ from hsrgeo.engine.workers.parallel import run_parallel, scan_for, seen_by
 from hsrgeo.errors import HsrGeoWarning, ManifestError, NoRoomError, OptionsError
 from hsrgeo.formats.names import FrameName
 from hsrgeo.outputs.journal import manifest_files
-from hsrgeo.outputs.manifest import MANIFEST, OPTIONS, Manifest, keep_recipe, recipe_of, refuse_other_recipe
+from hsrgeo.outputs.manifest import Manifest, keep_recipe, recipe_of, refuse_other_recipe
+from hsrgeo.outputs.names import MANIFEST, OPTIONS
 from hsrgeo.outputs.outcome import Outcome, Output, of_found
 from hsrgeo.outputs.recipe import SUFFIXES, Recipe, parts_kinds
 from hsrgeo.sources.found import Tally, reading

@@ -20,14 +20,14 @@ from hsrgeo.engine.series.options import SeriesOptions
 from hsrgeo.engine.series.reader import OutputReader, Sampled, Sampling, other_grid, sampling_of, table_for
 from hsrgeo.engine.workers.memory import keep_freed_memory
 from hsrgeo.engine.workers.parallel import in_batches, run_parallel
-from hsrgeo.engine.written.exported import Exported, exported_frames
 from hsrgeo.errors import FrameError, HsrGeoError, OptionsError, ReadbackError
 from hsrgeo.formats.names import FrameName
 from hsrgeo.model.grid import Grid
 from hsrgeo.model.quantity import Quantity, quantity_of_tags
 from hsrgeo.model.times import export_step, utc_text
+from hsrgeo.outputs.catalogs import catalog_frames, is_catalog
+from hsrgeo.outputs.exported import Exported, exported_frames
 from hsrgeo.outputs.outcome import Outcome
-from hsrgeo.sources.catalogs import catalog_frames, is_catalog
 from hsrgeo.sources.found import Tally
 from hsrgeo.sources.select import Selection
 from hsrgeo.writers.cog_part import OpenCog, opened_cog

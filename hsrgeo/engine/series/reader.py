@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 from hsrgeo.cube.places import Polygons
 from hsrgeo.cube.weights import Weights
+from hsrgeo.engine.contents import notes_on_contents, refuse_registration
 from hsrgeo.engine.series.options import Content, SeriesOptions
-from hsrgeo.engine.written.held import notes_on_held, refuse_registration
-from hsrgeo.engine.written.home import home_of
 from hsrgeo.errors import FrameError, OptionsError
 from hsrgeo.model.grid import Grid, grids
+from hsrgeo.model.home import home_of
 from hsrgeo.model.quantity import Quantity
 from hsrgeo.outputs.outcome import Outcome
 from hsrgeo.products.rain import Law
@@ -112,7 +112,9 @@ class OutputReader(Reader):
             OptionsError: No such numbers can be had of it.
         """
         options = self.options
-        self.notes += notes_on_held(self.source, quantity, options.law, made="series", wanted=options.quantity, law=law)
+        self.notes += notes_on_contents(
+            self.source, quantity, options.law, made="series", wanted=options.quantity, law=law
+        )
         if home_of(grid)[0] not in grids().values():
             self.notes.append(f"{self.source} is in {grid.name}: its cells are not those of the frames")
 

@@ -26,10 +26,10 @@ from hsrgeo.engine.series.periods import Periods
 from hsrgeo.engine.series.reader import Numbers, Reader
 from hsrgeo.engine.series.summed import SumReader
 from hsrgeo.engine.workers.scratch import scratch_folder
-from hsrgeo.engine.written.summed import is_summed
 from hsrgeo.errors import OptionsError
 from hsrgeo.outputs.lock import locked
 from hsrgeo.outputs.outcome import Outcome, Standing
+from hsrgeo.outputs.summed import is_summed
 from hsrgeo.sources.remote import Place, is_remote, listed_sources, target
 from hsrgeo.writers.table import Row, check_table, write_table
 

@@ -13,11 +13,11 @@ from hsrgeo.cube.sampling import COVERAGE, MAX, MEAN, WET
 from hsrgeo.cube.weights import Weights
 from hsrgeo.engine.series.options import SeriesOptions
 from hsrgeo.engine.series.reader import Numbers, OutputReader, Sampled, other_grid
-from hsrgeo.engine.written.summed import MAXIMA, Summed, summed_files
 from hsrgeo.errors import HsrGeoError, OptionsError, as_value
 from hsrgeo.formats.names import FrameName
 from hsrgeo.model.grid import Grid
 from hsrgeo.outputs.outcome import Outcome
+from hsrgeo.outputs.summed import MAXIMA, Summed, summed_files
 from hsrgeo.products.rain import KMA_LAW
 from hsrgeo.writers.sum_cog import DEPTH_STEP_MM
 from hsrgeo.writers.sum_readback import SumPicture, read_sum

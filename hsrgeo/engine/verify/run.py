@@ -23,7 +23,8 @@ from hsrgeo.errors import ArchiveError, FrameError, HsrGeoError, ManifestError, 
 from hsrgeo.formats.names import FrameName, preference
 from hsrgeo.model.frame import Frame
 from hsrgeo.outputs.journal import has_manifest
-from hsrgeo.outputs.manifest import MANIFEST, OPTIONS, Manifest, recipe_of
+from hsrgeo.outputs.manifest import Manifest, recipe_of
+from hsrgeo.outputs.names import MANIFEST, OPTIONS
 from hsrgeo.outputs.outcome import Outcome, Output, key_of, of_found, with_header
 from hsrgeo.outputs.recipe import Recipe, parts_kinds
 from hsrgeo.reading import decode_found

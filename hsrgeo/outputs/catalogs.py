@@ -13,9 +13,9 @@ from urllib.parse import unquote, urlsplit
 
 from hsrgeo.errors import MissingExtraError, SourceError
 from hsrgeo.model.times import existing
+from hsrgeo.outputs.names import COLLECTION
 from hsrgeo.sources.texts import refuse_special
 
-COLLECTION = "collection.json"
 _ASSET = "data"
 _LARGEST_BYTES = 64 << 20
 """Of a file of JSON: a collection of more than 500 items has them in a table (`hsrgeo stac`)."""

@@ -8,14 +8,14 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from hsrgeo.engine.written.summed import Summed, summed_files
 from hsrgeo.errors import ManifestError, OptionsError, ReadbackError
 from hsrgeo.formats.names import preference
-from hsrgeo.gis.depth import times_of
 from hsrgeo.model.quantity import DEPTH, QUANTITIES, Quantity, quantity_of_tags
-from hsrgeo.outputs.manifest import MANIFEST, Manifest, recipe_of
+from hsrgeo.outputs.manifest import Manifest, recipe_of
+from hsrgeo.outputs.names import MANIFEST
 from hsrgeo.outputs.outcome import Key
 from hsrgeo.outputs.recipe import Recipe
+from hsrgeo.outputs.summed import Summed, summed_files
 from hsrgeo.writers.environment import output_below
 from hsrgeo.writers.glance import Glance, Signature, glance, signature
 
@@ -38,8 +38,8 @@ class Stack:
     """GDAL's statistics of each, in stored units; empty where there is no echo."""
     length: timedelta | None = None
     """Period of each sum; None of frames."""
-    times: int = 1
-    """What the classes of a depth are multiplied by, see `hsrgeo.gis.depth`."""
+    duration: timedelta | None = None
+    """In which each depth fell: of rolling maxima that of the window; None of frames."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +129,7 @@ def _stack_of_sums(out: Path, group: list[tuple[Summed, Signature]]) -> Stack:
         frames=tuple((one.time, one.path) for one, _told in group),
         statistics=tuple({} for _one in group),
         length=first.length,
-        times=times_of(first.duration),
+        duration=first.duration,
     )
 
 

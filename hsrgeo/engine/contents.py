@@ -20,7 +20,7 @@ def refuse_registration(registration: Registration) -> None:
         raise OptionsError("registration is for frames: where a cube or an export lies was decided when it was made")
 
 
-def notes_on_held(
+def notes_on_contents(
     source: Path, quantity: Quantity, asked: Law, *, made: str, wanted: str = "rain", law: str = ""
 ) -> list[str]:
     """Return what a user should know of what an export or a cube holds.

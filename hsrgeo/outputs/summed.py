@@ -11,7 +11,7 @@ from pathlib import Path
 
 from hsrgeo.errors import OptionsError, ReadbackError
 from hsrgeo.model.times import KST
-from hsrgeo.outputs.manifest import MANIFEST
+from hsrgeo.outputs.names import MANIFEST
 from hsrgeo.sources.remote import is_remote
 from hsrgeo.writers.environment import output_below
 from hsrgeo.writers.glance import labels

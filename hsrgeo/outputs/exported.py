@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 
-from hsrgeo.cube.kinds import kind_of
 from hsrgeo.errors import HsrGeoError, OptionsError, ReadbackError
 from hsrgeo.formats.names import FrameName
 from hsrgeo.model.frame import Frame
@@ -19,10 +17,9 @@ from hsrgeo.model.header import SYNTHETIC_MARK, Header
 from hsrgeo.model.quantity import Quantity, quantity_of_tags
 from hsrgeo.model.times import KST
 from hsrgeo.model.window import Window
-from hsrgeo.outputs.manifest import MANIFEST, Manifest, recipe_of
+from hsrgeo.outputs.manifest import Manifest, recipe_of
 from hsrgeo.outputs.outcome import Outcome
 from hsrgeo.sources.found import Tally
-from hsrgeo.sources.remote import is_remote
 from hsrgeo.sources.select import Selection
 from hsrgeo.writers.environment import output_below
 from hsrgeo.writers.readback import read_picture
@@ -36,12 +33,6 @@ class Exported:
     told: FrameName | None
     label: str
     error: HsrGeoError | None = None
-
-
-def is_exported(source: str | Path) -> bool:
-    """Tell whether a source is the OUT of an export, and of nothing but."""
-    told = not is_remote(source) and os.path.isfile(Path(source) / MANIFEST)  # noqa: PTH113 - as in hsrgeo.cube.kinds
-    return told and kind_of(Path(source)) == "export"
 
 
 def exported_frames(

@@ -1,1 +1,0 @@
-"""What hsrgeo wrote earlier, as a source."""

@@ -1,0 +1,17 @@
+"""Names of the files that hsrgeo writes beside its outputs, in OUT."""
+
+from __future__ import annotations
+
+MANIFEST = "manifest.jsonl"
+"""A line a frame: what became of it, and its files."""
+OPTIONS = "options.json"
+"""The recipe of the outputs."""
+COLLECTION = "collection.json"
+"""Of `hsrgeo stac`."""
+ITEMS, PARQUET = "items", "items.parquet"
+"""Of `hsrgeo stac`, with the collection: a folder or a table."""
+PROJECT = "hsrgeo.qgz"
+"""Of `hsrgeo qgis`."""
+STACK = "stack.vrt"
+"""Of `hsrgeo vrt`."""
+NAMES = frozenset((MANIFEST, OPTIONS, COLLECTION, ITEMS, PARQUET, PROJECT, STACK))
