@@ -17,10 +17,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hsrgeo.engine.cubes.run import make_cube
 from hsrgeo.engine.export.run import export
 from hsrgeo.engine.options import ExportOptions
 from hsrgeo.engine.regions import Region
 from hsrgeo.errors import FrameError, HsrGeoWarning, MissingExtraError, OptionsError, SourceError, WindowError
+from hsrgeo.model.frame import Frame
 from hsrgeo.model.grid import grids
 from hsrgeo.model.quantity import QUANTITIES, RAIN, clean_values
 from hsrgeo.model.window import BBox, Window
@@ -35,7 +37,8 @@ from hsrgeo.cube.axis import missing_between  # noqa: E402 - after the libraries
 from hsrgeo.cube.backend import HsrGeoBackend, packed_undetect  # noqa: E402
 from hsrgeo.cube.cf import grid_of  # noqa: E402
 from hsrgeo.cube.opening import open as open_array  # noqa: E402
-from hsrgeo.cube.stack import BrokenFrameWarning  # noqa: E402
+from hsrgeo.cube.single import times_in_chunk  # noqa: E402
+from hsrgeo.cube.stack import BrokenFrameWarning, FrameLayer  # noqa: E402
 
 STEP = timedelta(minutes=5)
 GRID = grids()["kma-hb-1km"]
@@ -233,11 +236,51 @@ def test_gaps_and_broken_frames_are_told(folder: Path, make_file: MakeFile) -> N
 def test_a_frame_that_breaks_later_is_nodata_with_a_warning(folder: Path) -> None:
     dataset = open_array(folder, window=CROP)
     assert dataset.sizes["time"] == 4
-    assert dict(dataset.chunksizes)["time"] == (1, 1, 1, 1)
+    assert dict(dataset.chunksizes)["time"] == (4,)
     with pytest.warns(BrokenFrameWarning, match="1130"):
         values = dataset["reflectivity"].values
     assert np.isnan(values[2]).all()
     assert not np.isnan(values[3]).all()
+
+
+def test_values_are_float32_from_wherever_they_come(folder: Path, tmp_path: Path) -> None:
+    frame = folder / frame_name()
+    expected = open_frame(frame).crop(window=CROP).clean().physical(undetect=-250.0)
+    export(frame, tmp_path / "out", window=CROP, formats="cog", jobs=1, sync=False).run()
+    make_cube(frame, tmp_path / "a.zarr", window=CROP, jobs=1).run()
+    make_cube(frame, tmp_path / "a.json", window=CROP, jobs=1, virtual=True).run()
+    for source in (folder, tmp_path / "out", tmp_path / "a.zarr", tmp_path / "a.json"):
+        for chunks in ("auto", None):
+            area = CROP if source is folder else None
+            values = open_array(source, window=area, chunks=chunks)["reflectivity"]
+            assert values.dtype == np.float32
+            assert values.encoding["scale_factor"] == 0.01
+            assert np.array_equal(values[0].values, expected, equal_nan=True)
+
+
+def test_float32_holds_every_stored_value() -> None:
+    stored = np.arange(-(2**15), 2**15)
+    values = (stored * 0.01).astype(np.float32)
+    assert np.array_equal(np.rint(100 * values.astype(float)), stored)
+    assert np.array_equal(values, stored.astype(np.float32) / np.float32(100))  # what `Frame.physical` gives
+    assert np.abs(values - stored / 100).max() < 2e-5
+
+
+def test_a_chunk_holds_a_day_or_128_mib_and_a_time_is_read_alone(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert times_in_chunk(256, 256) == 288  # 75.5 MB
+    assert times_in_chunk(512, 512) == 128  # 1 MiB each
+    assert times_in_chunk(2881, 2305) == 5  # 26.6 MB each: 132.8 of 134.2 MB
+    assert times_in_chunk(10_000, 10_000) == 1
+    read = []
+    whole = FrameLayer.frame
+
+    def noted(layer: FrameLayer) -> Frame:
+        read.append(layer.time)
+        return whole(layer)
+
+    monkeypatch.setattr(FrameLayer, "frame", noted)
+    open_array(folder, window=CROP)["reflectivity"].isel(time=1).compute(scheduler="sync")
+    assert read == [TIME + timedelta(minutes=5)]
 
 
 @pytest.mark.parametrize(("name", "gz"), [("a.tar", False), ("a.tar.gz", True)])

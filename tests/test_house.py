@@ -37,8 +37,8 @@ FLOORS = [
     {"gauges", "plot"},
 ]
 # ^ of the largest room, hsrgeo/engine
-DOORS = {("model/frame.py", "writers")}
-# ^ the one arrow that points down: a frame knows how to save itself, and imports that only when asked to
+DOORS = {("model/frame.py", "writers"), ("model/frame.py", "cube")}
+# ^ the arrows that point down: a frame knows how to save and to show itself, and imports that only when asked to
 
 
 def _imports(path: Path, part: int = 1) -> set[str]:

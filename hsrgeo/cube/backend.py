@@ -13,7 +13,8 @@ from xarray.backends import BackendEntrypoint
 from xarray.core import indexing
 
 from hsrgeo.cube.cf import coordinates, dataset_attrs, minutes, physical, time_variable, values_attrs
-from hsrgeo.cube.stack import FrameLayer, Layer, Stack
+from hsrgeo.cube.single import single
+from hsrgeo.cube.stack import FrameLayer, Layer, MadeLayer, Stack
 from hsrgeo.errors import OptionsError
 from hsrgeo.formats.names import claims_frame
 from hsrgeo.model.frame import Frame
@@ -73,7 +74,8 @@ class HsrGeoBackend(BackendEntrypoint):
         Args:
             filename_or_obj: Path of a ``.bin.gz`` or ``.bin`` file.
             drop_variables: Names to leave out.
-            mask_and_scale: Physical values, NaN where not observed; else packed ones.
+            mask_and_scale: Physical values as float64, NaN where not observed (`hsrgeo.open` gives float32); else
+                packed ones.
             decode_times: Times as datetime64 (UTC).
             values: ``clean`` holds nodata, undetect and echo; ``raw`` is as stored.
             undetect: What stands for cells observed to hold nothing: ``code`` keeps the stored value (-250 dBZ, told
@@ -103,6 +105,13 @@ class HsrGeoBackend(BackendEntrypoint):
         return xr.decode_cf(
             dataset, mask_and_scale=mask_and_scale, decode_times=decode_times, drop_variables=drop_variables
         )
+
+
+def frame_dataset(frame: Frame) -> xr.Dataset:
+    """Return a clean frame that is in memory as a dataset of physical values, see `Frame.to_xarray`."""
+    dataset = packed_dataset([MadeLayer(frame)], [frame.time], frame.grid, frame.quantity, values="clean")
+    dataset.attrs |= frame_attrs(frame)
+    return single(xr.decode_cf(dataset)).load()
 
 
 def packed_dataset(  # noqa: PLR0913 - what an array is made of

@@ -13,6 +13,7 @@ import xarray as xr
 
 from hsrgeo.cube.axis import missing_between
 from hsrgeo.cube.backend import frame_attrs, packed_dataset
+from hsrgeo.cube.single import single, times_in_chunk
 from hsrgeo.cube.stack import FrameLayer
 from hsrgeo.errors import FrameError, HsrGeoError, HsrGeoWarning, OptionsError, SourceError
 from hsrgeo.formats.composite import peek_header, product_of
@@ -94,12 +95,13 @@ def open_frames(sources: list[str | Path], making: Making, view: View) -> xr.Dat
     dataset.attrs = frame_attrs(made)
     for name in ("source_file", "source_crc32", "station_count", "stations", "count_clipped"):
         dataset.attrs.pop(name, None)  # of one frame only
-    decoded = xr.decode_cf(dataset)
+    decoded = single(xr.decode_cf(dataset))
     if view.chunks is None:
         return decoded
     # Dask names arrays by what they hold: gigabytes of packed frames would be copied for that.
     token = uuid4().hex if any(layer.found.data for layer in layers) else None
-    return decoded.chunk({"time": 1} if view.chunks == "auto" else view.chunks, token=token)
+    auto = {"time": times_in_chunk(made.grid.height, made.grid.width)}
+    return decoded.chunk(auto if view.chunks == "auto" else view.chunks, token=token)
 
 
 def _candidates(

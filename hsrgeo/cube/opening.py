@@ -111,13 +111,15 @@ def open(  # noqa: A001, PLR0913 - `hsrgeo.open` is its name; every option has a
         registration: What KMA's points are, as in `ExportOptions`.
         undetect: ``code`` keeps the stored value (-250 dBZ; 0 mm/h), ``nan`` makes it NaN, a number is that value.
         lonlat: With 2-D longitude and latitude.
-        chunks: As for `xarray.Dataset.chunk`; ``auto`` is one a frame, or those of the cube; None for no dask.
+        chunks: As for `xarray.Dataset.chunk`; ``auto`` is that many times as make 128 MiB, a day of frames
+            at most, or the chunks of the cube; None for no dask.
         layout: ``map`` or ``series``, of a cube that holds both; else the one there is, map first.
         region: Of a folder exported with several regions.
         check: Unpack every frame now, so that `missing_times` is certain.
 
     Returns:
-        One variable named after the quantity, physical values, NaN where not observed.
+        One variable named after the quantity, physical values as float32, NaN where not observed. float32 holds every
+        stored value to 2e-5: `round(100 * value)` is what was stored.
 
     Raises:
         MissingExtraError: xarray or dask is not installed.

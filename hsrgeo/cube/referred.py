@@ -21,6 +21,7 @@ from hsrgeo.cube.codec import making_of, meant_frame
 from hsrgeo.cube.codecs import METADATA, refuse_unknown_codecs
 from hsrgeo.cube.extra import need
 from hsrgeo.cube.reference import FILE, Span
+from hsrgeo.cube.single import single, times_in_chunk
 from hsrgeo.cube.store import Shape, shape_from_json
 from hsrgeo.errors import HsrGeoError, OptionsError, SourceError
 from hsrgeo.formats.composite import MAX_STORED_BYTES
@@ -82,14 +83,14 @@ def open_reference(path: Path, view: View) -> xr.Dataset:
     if view.area is not None:
         rows, cols = shape.grid.window_for(view.area).slices
         dataset = dataset.isel(y=rows, x=cols)
-    decoded = xr.decode_cf(dataset)
+    decoded = single(xr.decode_cf(dataset))
     decoded.encoding["source"] = str(path)
     if view.chunks is None:
         return decoded
     if view.chunks != "auto":
         return decoded.chunk(view.chunks)
     name = shape.quantity.name  # the coordinates are read already
-    return decoded.assign({name: decoded[name].variable.chunk({"time": 1})})
+    return decoded.assign({name: decoded[name].variable.chunk({"time": times_in_chunk(*decoded[name].shape[1:])})})
 
 
 def read_reference(path: Path) -> tuple[xr.Dataset, list[Span]]:

@@ -78,6 +78,22 @@ class FrameLayer:
         return replace(frame, stored=frame.stored[rows, cols]).raw
 
 
+@dataclass(frozen=True)
+class MadeLayer:
+    """A frame that is in memory."""
+
+    made: Frame
+
+    @property
+    def label(self) -> str:
+        """For people."""
+        return self.made.name
+
+    def read(self, rows: slice, cols: slice) -> NDArray[np.int16]:
+        """Return packed cells, see `Layer.read`."""
+        return self.made.raw[rows, cols]
+
+
 def _grid_text(grid: Grid) -> str:
     return f"{grid.width} x {grid.height} cells of {grid.cell_size_m:g} of {grid.name}"
 

@@ -17,6 +17,7 @@ from hsrgeo.cube.axis import missing_between
 from hsrgeo.cube.backend import missing_variable, packed_dataset, packed_undetect
 from hsrgeo.cube.cf import dataset_attrs, grid_of, physical, quantity_of, times_of
 from hsrgeo.cube.extra import need
+from hsrgeo.cube.single import single, times_in_chunk
 from hsrgeo.cube.store import Layout
 from hsrgeo.errors import OptionsError, SourceError
 from hsrgeo.formats.names import FrameName
@@ -64,7 +65,7 @@ def open_cube(path: Path, view: View) -> xr.Dataset:
         dataset[quantity.name] = values
     if not view.lonlat:
         dataset = dataset.drop_vars([name for name in ("lon", "lat") if name in dataset.variables])
-    decoded = xr.decode_cf(dataset)
+    decoded = single(xr.decode_cf(dataset))
     decoded.encoding["source"] = str(path)
     for variable in decoded.variables.values():
         variable.encoding = {key: value for key, value in variable.encoding.items() if key in _CF_ENCODING}
@@ -202,10 +203,12 @@ def open_export(out: Path, view: View) -> xr.Dataset:
         strict=False,
     ).isel(y=rows, x=cols)
     dataset.attrs = dataset_attrs(products.pop(), quantity, synthetic="SYNTHETIC" in facts.tags)
-    decoded = xr.decode_cf(dataset)
+    decoded = single(xr.decode_cf(dataset))
     if view.chunks is None:
         return decoded
-    return decoded.chunk({"time": 1} if view.chunks == "auto" else view.chunks)
+    return decoded.chunk(
+        {"time": times_in_chunk(*decoded[quantity.name].shape[1:])} if view.chunks == "auto" else view.chunks
+    )
 
 
 _Listing = tuple[dict[datetime, Path], set[datetime], set[str], set[datetime]]

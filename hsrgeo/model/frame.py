@@ -18,17 +18,24 @@ from hsrgeo.model.grid import Grid
 from hsrgeo.model.header import Header
 from hsrgeo.model.quantity import (
     OBSERVED_RAIN,
+    RAIN,
     CellStatistics,
     Quantity,
+    Statistics,
     cell_statistics,
     clean_values,
     dry_values,
     physical_values,
+    statistics_of,
 )
 from hsrgeo.model.rank import Rank, rank_of
 from hsrgeo.model.window import BBox, Window, as_area
 
 if TYPE_CHECKING:
+    import pyproj
+    import xarray as xr
+    from affine import Affine
+
     from hsrgeo.writers.tiles import Compression
 
 
@@ -85,6 +92,33 @@ class Frame:
     def cells(self) -> CellStatistics:
         """Cells of each class as stored, also after `clean`, and what the echo is like."""
         return cell_statistics(self.stored, self.quantity, self.extremes)
+
+    @property
+    def statistics(self) -> Statistics:
+        """Cells of each class, and minimum, mean and maximum in `quantity.unit`; see `Statistics`."""
+        if self.quantity.is_rain and self.quantity != RAIN:
+            return self.clean().statistics  # dry is 0 mm/h
+        return statistics_of(self.cells, self.quantity)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        return self.grid.height, self.grid.width
+
+    @property
+    def crs(self) -> pyproj.CRS:
+        """The CRS, as pyproj has it."""
+        return self.grid.crs
+
+    @property
+    def transform(self) -> Affine:
+        """Pixel corner (column, row) -> metres; row 0 is the north row."""
+        return self.grid.transform
+
+    @property
+    def bounds(self) -> tuple[float, float, float, float]:
+        """Left, bottom, right, top: the outer edges in metres, or in units of `crs`."""
+        return self.grid.bounds
 
     @property
     def capped(self) -> int | None:
@@ -152,6 +186,30 @@ class Frame:
             float32; NaN where not observed. Blends count as the class they belong to.
         """
         return physical_values(self.stored, self.quantity, undetect)
+
+    def value_at(self, lon: float, lat: float) -> float:
+        """Return the physical value of the cell that holds a point in degrees, WGS 84; see `physical` for its codes.
+
+        Raises:
+            WindowError: The point lies outside.
+        """
+        row, col = self.grid.index_lonlat(lon, lat)
+        return float(physical_values(self.stored[row : row + 1, col : col + 1], self.quantity)[0, 0])
+
+    def to_xarray(self) -> xr.Dataset:
+        """Return the frame, clean, as `hsrgeo.open` gives it: one variable of (time, y, x), float32.
+
+        NaN is not observed; no echo keeps its code, -250 dBZ, and no rain is 0 mm/h.
+
+        Raises:
+            MissingExtraError: xarray is not installed.
+        """
+        from hsrgeo.cube.extra import need  # noqa: PLC0415 - as in to_cog
+
+        need("xarray")
+        from hsrgeo.cube.backend import frame_dataset  # noqa: PLC0415
+
+        return frame_dataset(self.clean())
 
     def to_cog(self, path: str | Path, *, compress: Compression = "deflate") -> Path:
         """Write a Cloud-Optimised GeoTIFF of the pixels as they are; call `clean` first for clean values.

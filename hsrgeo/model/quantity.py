@@ -154,6 +154,46 @@ class CellStatistics:
         return replace(self, undetect=0, echo=observed, minimum=0, maximum=highest, mean=share * mean, stddev=spread)
 
 
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """What the cells of a frame hold, in physical units."""
+
+    unit: str
+    """Of all that follow the counts."""
+    nodata: int
+    """Cells that were not observed."""
+    undetect: int
+    """Cells that were observed and hold nothing: no echo, or no rain."""
+    echo: int
+    """Cells with a value: echo, or rain."""
+    minimum: float | None
+    """Of rain over all observed cells, dry ones as 0; else over cells with a value. None where there are none, as of
+    all that follow."""
+    mean: float | None
+    """Of the values as they are: of dBZ, not of rain."""
+    maximum: float | None
+    stddev: float | None
+
+
+def statistics_of(cells: CellStatistics, quantity: Quantity) -> Statistics:
+    """Return statistics in physical units, rounded to a hundredth of a stored step.
+
+    Args:
+        cells: Of clean values, where the quantity is rain.
+        quantity: Of the values.
+    """
+    of = cells.with_dry() if quantity == RAIN else cells
+    low, mean, high = (
+        None if value is None else round((value - quantity.minus) / quantity.scale, _DIGITS)
+        for value in (of.minimum, of.mean, of.maximum)
+    )
+    stddev = None if of.stddev is None else round(of.stddev / quantity.scale, _DIGITS)
+    return Statistics(quantity.unit, cells.nodata, cells.undetect, cells.echo, low, mean, high, stddev)
+
+
+_DIGITS = 4
+
+
 def cell_statistics(
     stored: NDArray[np.int16], quantity: Quantity, extremes: NDArray[np.int16] | None = None
 ) -> CellStatistics:
