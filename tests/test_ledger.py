@@ -528,7 +528,10 @@ def test_a_run_over_other_sources_does_not_hide_that_files_were_not_moved(tmp_pa
 @pytest.fixture
 def unlocked() -> Iterator[None]:
     """Without the lock, which would hold up for two minutes whoever comes after a run that was killed."""
-    with patch("hsrgeo.outputs.journal.locked", lambda *_paths: Unlocked()):
+    with (
+        patch("hsrgeo.outputs.journal.locked", lambda *_paths: Unlocked()),
+        patch("hsrgeo.outputs.bucket.BucketLock", lambda *_paths: Unlocked()),
+    ):
         yield
 
 
@@ -546,7 +549,7 @@ class Unlocked(nullcontext[Any]):
 def test_killed_again_and_again_in_a_bucket(
     frames: list[Made], chance: random.Random, recipe: Recipe, send_s: float
 ) -> None:
-    with tempfile.TemporaryDirectory() as folder, patch("hsrgeo.outputs.journal._SEND_S", send_s):
+    with tempfile.TemporaryDirectory() as folder, patch("hsrgeo.outputs.bucket._SEND_S", send_s):
         straight = Path(folder, "straight")
         Run(straight, frames, recipe=recipe)
         bucket = MemoryBucket()

@@ -26,7 +26,9 @@ from hsrgeo.engine.run import Run
 from hsrgeo.engine.series.options import SeriesOptions
 from hsrgeo.engine.stac import make_catalog
 from hsrgeo.errors import HsrGeoError, LockError, NoRoomError, WriteError
-from hsrgeo.outputs import alive, lock
+from hsrgeo.outputs import alive, lease, lock
+from hsrgeo.outputs import bucket as bucket_parts
+from hsrgeo.outputs.bucket import BucketLock
 from hsrgeo.outputs.lock import locked
 from hsrgeo.outputs.manifest import Manifest
 from hsrgeo.outputs.names import MANIFEST
@@ -62,7 +64,7 @@ def out(request: pytest.FixtureRequest, tmp_path: Path, bucket: MemoryBucket) ->
 
 @pytest.fixture(autouse=True)
 def quick() -> Iterator[None]:
-    with patch.multiple(lock, _SETTLE_S=0.0, _WATCH_S=0.02):
+    with patch.object(bucket_parts, "_SETTLE_S", 0.0), patch.object(lock, "_WATCH_S", 0.02):
         yield
 
 
@@ -163,7 +165,7 @@ def test_where_a_machine_has_no_name_of_its_own_only_the_lease_counts(out: Place
 
 def test_a_run_elsewhere_is_waited_for_until_it_was_silent_long_enough(out: Place) -> None:
     lock_of(out).write_bytes(told(machine="another"))
-    with patch.object(lock, "_LEASE_S", 0.0), Manifest(out):
+    with patch.object(lease, "LEASE_S", 0.0), Manifest(out):
         assert has_it(out) != ANOTHER
         assert names(out).count(f"{MANIFEST}.lock") == 1
     assert not lock_of(out).is_file()
@@ -174,7 +176,7 @@ def test_a_lock_that_says_nothing_is_somebodys(out: Place, data: bytes) -> None:
     lock_of(out).write_bytes(data)
     with pytest.raises(LockError, match="unknown, process unknown"):
         Manifest(out)
-    with patch.object(lock, "_LEASE_S", 0.0), Manifest(out):
+    with patch.object(lease, "LEASE_S", 0.0), Manifest(out):
         assert has_it(out) != ANOTHER
 
 
@@ -253,14 +255,14 @@ def test_who_takes_over_too_late_leaves_the_lock_of_who_was_in_time(tmp_path: Pa
 
 
 def test_of_two_that_take_over_in_a_bucket_the_first_has_it(bucket: MemoryBucket) -> None:
-    asked = lock._BucketLock._age
+    asked = BucketLock._age
 
     def meanwhile(own: Any, path: RemotePath) -> float:
         age = asked(own, path)
         path.write_bytes(told(A_THIRD))
         return age
 
-    stale = patch.object(lock, "_LEASE_S", 0.0), patch.object(lock._BucketLock, "_age", meanwhile)
+    stale = patch.object(lease, "LEASE_S", 0.0), patch.object(BucketLock, "_age", meanwhile)
     with bucket.connected() as out:
         lock_of(out).write_bytes(told(machine="another"))
         with stale[0], stale[1], pytest.raises(LockError, match="writing into it"):
@@ -300,7 +302,7 @@ def test_a_run_whose_clock_is_wrong_is_seen_to_live(tmp_path: Path, behind: int)
 
 
 def test_a_run_renews_its_lock(tmp_path: Path) -> None:
-    with patch.object(lock, "_BEAT_S", 0.01), locked(tmp_path / "x"):
+    with patch.object(lease, "BEAT_S", 0.01), locked(tmp_path / "x"):
         os.utime(tmp_path / "x.lock", (1, 1))
         end = time.monotonic() + 30
         while (tmp_path / "x.lock").stat().st_mtime == 1:
@@ -313,7 +315,7 @@ def test_a_run_renews_its_lock(tmp_path: Path) -> None:
 
 def test_a_run_that_was_taken_over_ends(out: Place) -> None:
     taken = pytest.raises(WriteError, match="taken over by another run, or removed; this one ends: run the same")
-    with patch.object(lock, "_BEAT_S", 0.01), taken, Manifest(out) as manifest:
+    with patch.object(lease, "BEAT_S", 0.01), taken, Manifest(out) as manifest:
         lock_of(out).write_bytes(told())
         manifest._journal._lock._beat.join()  # type: ignore[attr-defined]
         manifest.append(replace(of_found(FOUND, "failed"), seconds=1))
@@ -328,15 +330,15 @@ def test_a_run_that_slept_while_another_took_over_ends(out: Place, since: str) -
         lock_of(out).write_bytes(told())
         if since == "done":
             lock_of(out).unlink()
-        now = lock._now()
-        with patch.object(lock, "_now", lambda: now + 3600):
+        now = lease.now()
+        with patch.object(lease, "now", lambda: now + 3600):
             manifest.append(of_found(FOUND, "failed"))
             manifest.sync()
     assert lock_of(out).is_file() == (since == "under way")
 
 
 def test_a_run_that_is_taken_over_in_the_middle_of_a_beat_ends(bucket: MemoryBucket) -> None:
-    version = lock._BucketLock._version
+    version = BucketLock._version
 
     def taken_over_meanwhile(own: Any) -> str:
         found = version(own)
@@ -344,7 +346,7 @@ def test_a_run_that_is_taken_over_in_the_middle_of_a_beat_ends(bucket: MemoryBuc
         return found
 
     taken = pytest.raises(WriteError, match="taken over by another run")
-    often = patch.object(lock, "_BEAT_S", 0.01), patch.object(lock._BucketLock, "_version", taken_over_meanwhile)
+    often = patch.object(lease, "BEAT_S", 0.01), patch.object(BucketLock, "_version", taken_over_meanwhile)
     with bucket.connected() as folder, often[0], often[1], taken, Manifest(folder) as manifest:
         manifest._journal._lock._beat.join()  # type: ignore[attr-defined]
         manifest.append(of_found(FOUND, "failed"))
@@ -353,20 +355,20 @@ def test_a_run_that_is_taken_over_in_the_middle_of_a_beat_ends(bucket: MemoryBuc
 
 
 def test_a_run_that_cannot_see_its_lock_for_a_lease_ends(tmp_path: Path) -> None:
-    now = lock._now()
+    now = lease.now()
     with locked(tmp_path / "x") as own, patch.object(own, "_is_taken", side_effect=OSError(errno.EIO, "i/o")):
-        with patch.object(lock, "_now", lambda: now + 80):
+        with patch.object(lease, "now", lambda: now + 80):
             own.check()
-        with patch.object(lock, "_now", lambda: now + 200), pytest.raises(WriteError, match="cannot be read any more"):
+        with patch.object(lease, "now", lambda: now + 200), pytest.raises(WriteError, match="cannot be read any more"):
             own.check()
 
 
 def test_looking_at_the_lock_costs_nothing_for_each_frame(tmp_path: Path) -> None:
     with locked(tmp_path / "x") as own, patch.object(own, "_is_taken", wraps=own._is_taken) as looks:
-        begun = lock._now()
+        begun = lease.now()
         for _frame in range(1000):
             own.check()
-        assert looks.call_count <= lock._now() - begun
+        assert looks.call_count <= lease.now() - begun
 
 
 # What cannot be locked.
@@ -404,7 +406,7 @@ def test_a_lock_that_is_no_file_is_neither_followed_nor_waited_for(tmp_path: Pat
             path.symlink_to(precious if kind == "link" else "/dev/zero")
     with pytest.raises(LockError, match="unknown, process unknown"), locked(tmp_path / "x"):
         pass
-    with patch.object(lock, "_LEASE_S", 0.0):
+    with patch.object(lease, "LEASE_S", 0.0):
         if kind == "folder":
             with pytest.raises(LockError, match="cannot be opened and locked"), locked(tmp_path / "x"):
                 pass
@@ -435,7 +437,7 @@ def test_a_bucket_that_knows_no_conditions(bucket: MemoryBucket) -> None:
             with pytest.raises(LockError, match="another run"):
                 Manifest(out)
         lock_of(out).write_bytes(told(machine="another"))
-        with patch.object(lock, "_LEASE_S", 0.0), Manifest(out) as manifest:
+        with patch.object(lease, "LEASE_S", 0.0), Manifest(out) as manifest:
             assert len(manifest) == 1
 
 

@@ -7,27 +7,21 @@ anew and these go. What a killed run had not sent yet is done again.
 
 from __future__ import annotations
 
-import errno
 import os
-import shutil
-import time
-from contextlib import ExitStack, nullcontext, suppress
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from types import TracebackType
-from typing import Protocol, Self, cast
+from typing import Protocol, Self
 
-from hsrgeo.errors import ManifestError, WriteError, refused
-from hsrgeo.outputs.lock import Lock, locked
+from hsrgeo.errors import ManifestError
+from hsrgeo.outputs.bucket import BucketJournal, manifest_objects
+from hsrgeo.outputs.lock import locked
 from hsrgeo.outputs.names import MANIFEST, OPTIONS
 from hsrgeo.sources.remote import Place, RemotePath
 from hsrgeo.sources.texts import open_file
 from hsrgeo.writers.disk import flush
 from hsrgeo.writers.files import remove_parts, write_chunks
-
-_SEND_S = 5.0
-_SEND_BYTES = 1 << 20
 
 
 class Journal(Protocol):
@@ -61,7 +55,7 @@ def journal(out: Place, *, read_only: bool, sync: bool = True) -> Journal:
     Entering it raises an OSError where it cannot be opened, and a ManifestError where another run has it.
     """
     return (
-        _BucketJournal(out, read_only=read_only) if isinstance(out, RemotePath) else _DiskJournal(out, read_only, sync)
+        BucketJournal(out, read_only=read_only) if isinstance(out, RemotePath) else _DiskJournal(out, read_only, sync)
     )
 
 
@@ -71,9 +65,7 @@ def manifest_files(out: Place) -> list[Place]:
     Raises:
         ManifestError: The bucket cannot be reached.
     """
-    if not isinstance(out, RemotePath):
-        return [out / MANIFEST]
-    return [file for file in _files(out) if file.name == MANIFEST or _is_part(file.name)]
+    return list(manifest_objects(out)) if isinstance(out, RemotePath) else [out / MANIFEST]
 
 
 def has_manifest(out: Place) -> bool:
@@ -84,7 +76,7 @@ def has_manifest(out: Place) -> bool:
     """
     if not isinstance(out, RemotePath):
         return os.path.isfile(out / MANIFEST)  # noqa: PTH113 - Path.is_file raises where a name is too long
-    return bool(manifest_files(out))
+    return bool(manifest_objects(out))
 
 
 def has_lines(out: Place) -> bool:
@@ -100,14 +92,7 @@ def has_lines(out: Place) -> bool:
             return False
         except OSError as error:
             raise ManifestError(str(out / MANIFEST), f"cannot be read: {error.strerror or error}") from error
-    return any(cast("RemotePath", file).stat().size for file in manifest_files(out))
-
-
-def _files(out: RemotePath) -> list[RemotePath]:
-    try:
-        return list(out.below(deep=False))
-    except OSError as error:
-        raise ManifestError(str(out), f"cannot be read: {error.strerror or error}") from error
+    return any(file.stat().size for file in manifest_objects(out))
 
 
 class _DiskJournal:
@@ -155,92 +140,3 @@ class _DiskJournal:
             flush([self.path])
 
     def rewritten(self) -> None: ...
-
-
-class _BucketJournal:
-    def __init__(self, out: RemotePath, *, read_only: bool) -> None:
-        self._out = out
-        self._read_only = read_only
-        self._open = ExitStack()
-        self._unsent: list[bytes] = []
-        self._sent_at = time.monotonic()
-        self._parts: list[str] = []
-        self._lock: Lock[RemotePath] | None = None
-
-    def __enter__(self) -> Self:
-        with ExitStack() as stack:
-            folder = stack.enter_context(TemporaryDirectory(prefix="hsrgeo-", ignore_cleanup_errors=True))
-            self.path = Path(folder, MANIFEST)
-            if not self._read_only:
-                self._lock = stack.enter_context(locked(self._out / MANIFEST, self._out))
-            files = manifest_files(self._out)
-            self._parts = [file.name for file in files if _is_part(file.name)]
-            if not files and self._read_only:
-                raise FileNotFoundError(2, "no such file", str(self._out / MANIFEST))
-            with self.path.open("wb") as file:
-                for part in files:
-                    with part.open("rb") as lines:
-                        shutil.copyfileobj(lines, file, _SEND_BYTES)
-            self._open = stack.pop_all()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        try:
-            with suppress(WriteError) if kind else nullcontext():  # what ended the run matters more
-                self.sync()
-        finally:
-            self._open.close()
-
-    def check(self) -> None:
-        if self._lock is not None:
-            self._lock.check()
-
-    def added(self, lines: bytes) -> None:
-        self._unsent.append(lines)
-        late = time.monotonic() - self._sent_at > _SEND_S
-        if late or sum(map(len, self._unsent)) > _SEND_BYTES:
-            self.sync()
-
-    def sync(self) -> None:
-        self.check()
-        if not self._unsent:
-            return
-        number = int(self._parts[-1].rpartition(".")[2]) + 1 if self._parts else 1
-        while not self._is_sent(name := f"{MANIFEST}.{number:06d}", b"".join(self._unsent)):
-            number += 1  # somebody has that one, or it is ours and its answer was lost: lines may stand twice
-        self._parts.append(name)
-        self._unsent.clear()
-        self._sent_at = time.monotonic()
-
-    def rewritten(self) -> None:
-        self.check()
-        self._unsent.clear()
-        self._send(MANIFEST, self.path)
-        for name in self._parts:
-            with suppress(OSError):  # read again they change nothing: `manifest.jsonl` has the last word on each frame
-                (self._out / name).unlink()
-        self._parts.clear()
-
-    def _is_sent(self, name: str, data: bytes) -> bool:
-        try:
-            (self._out / name).write_bytes(data, new=True)
-        except FileExistsError:
-            return False
-        except OSError as error:
-            if error.errno != errno.ENOTSUP:
-                raise refused(str(self._out / name), error) from error
-            self._send(name, data)
-        return True
-
-    def _send(self, name: str, data: bytes | Path) -> None:
-        try:
-            (self._out / name).write_bytes(data)
-        except OSError as error:
-            raise refused(str(self._out / name), error) from error
-
-
-def _is_part(name: str) -> bool:
-    stem, _, number = name.rpartition(".")
-    return stem == MANIFEST and number.isdigit()

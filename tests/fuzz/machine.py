@@ -151,7 +151,7 @@ class Run:
 
 def serve() -> None:
     """Fork for each command that is asked for; the process that waits."""
-    from hsrgeo.outputs import lock  # noqa: PLC0415
+    from hsrgeo.outputs import bucket, lease, lock  # noqa: PLC0415
 
     modules = ("cli.export", "cli.cube", "engine.export.run", "engine.cubes.run", "engine.options", "formats.composite")
     libraries = (
@@ -168,8 +168,8 @@ def serve() -> None:
     for name in (*(f"hsrgeo.{module}" for module in modules), *libraries):
         with suppress(ImportError):
             __import__(name)
-    lock._BEAT_S, lock._LEASE_S, lock._WATCH_S = BEAT_S, LEASE_S, WATCH_S
-    lock.Lock._look_s, lock._BucketLock._look_s = LOOK_S, 2 * BEAT_S
+    lease.BEAT_S, lease.LEASE_S, lock._WATCH_S = BEAT_S, LEASE_S, WATCH_S
+    lease.Lock._look_s, bucket.BucketLock._look_s = LOOK_S, 2 * BEAT_S
     for line in sys.stdin:
         asked = json.loads(line)
         if "arguments" in asked:
@@ -210,7 +210,7 @@ def _run(asked: dict[str, Any]) -> None:
 
 def _watch(log: str, watched: str) -> None:
     """Write down when this run has a lock, and when it makes or moves a file, whatever it knows of its lock."""
-    from hsrgeo.outputs.lock import Lock  # noqa: PLC0415
+    from hsrgeo.outputs.lease import Lock  # noqa: PLC0415
     from hsrgeo.sources.remote import RemotePath  # noqa: PLC0415
 
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)

@@ -39,7 +39,8 @@ from hsrgeo.model.frame import Frame
 from hsrgeo.model.grid import Grid
 from hsrgeo.model.times import length_text, on_step, utc_text
 from hsrgeo.model.window import Window
-from hsrgeo.outputs.lock import Lock, locked
+from hsrgeo.outputs.lease import Lock
+from hsrgeo.outputs.lock import locked
 from hsrgeo.outputs.outcome import Outcome, Status, of_found
 from hsrgeo.outputs.recipe import Cut
 from hsrgeo.products.sums import RunningSum, depth_unit_mm, sum_table

@@ -22,7 +22,8 @@ from hsrgeo.engine.one_product import product_guard, refuse_products
 from hsrgeo.engine.options import ExportOptions, check_areas
 from hsrgeo.engine.run import Run
 from hsrgeo.engine.workers.parallel import in_batches, run_parallel
-from hsrgeo.outputs.lock import Lock, locked
+from hsrgeo.outputs.lease import Lock
+from hsrgeo.outputs.lock import locked
 from hsrgeo.outputs.outcome import Outcome, of_found
 from hsrgeo.sources.found import Tally, reading
 from hsrgeo.sources.remote import listed_sources, local
