@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
-from datetime import datetime
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Literal, get_args
 
-from hsrgeo.errors import HsrGeoWarning
+from hsrgeo.errors import FrameError, HsrGeoWarning, OptionsError, SourceError
 from hsrgeo.formats.composite import decode
 from hsrgeo.model.frame import Frame
 from hsrgeo.model.grid import Registration
+from hsrgeo.model.window import BBox
 from hsrgeo.sources.found import Found, read_file
 from hsrgeo.sources.remote import listed_sources, place
 from hsrgeo.sources.scan import scan
 from hsrgeo.sources.select import Selection
+
+OnError = Literal["raise", "warn", "skip"]
 
 
 def open_frame(path: str | Path, *, block: int = 1, registration: Registration = "point") -> Frame:
@@ -37,33 +41,53 @@ def open_frame(path: str | Path, *, block: int = 1, registration: Registration =
     return told_aloud(decode(read_file(place(path)), str(path), block=block, registration=registration))
 
 
-def iter_frames(
+def iter_frames(  # noqa: PLR0913 - what is wanted of many frames
     sources: str | Path | Sequence[str | Path],
     *,
-    start: datetime | None = None,
-    end: datetime | None = None,
+    start: datetime | str | None = None,
+    end: datetime | str | None = None,
+    every: timedelta | str | None = None,
+    times: Iterable[datetime | str] | None = None,
     product: str | None = None,
     kind: str | None = None,
+    bbox: tuple[float, float, float, float] | BBox | None = None,
     registration: Registration = "point",
+    on_error: OnError = "raise",
 ) -> Iterator[Frame]:
     """Yield the frames of files, folders, globs and archives, in stored order.
 
     Args:
         sources: One or several; archives are read as a stream.
-        start: First time wanted, aware.
-        end: First time no longer wanted, aware.
+        start: First time wanted: aware, or a text such as ``2022-06-09 11:15`` (KST).
+        end: First time no longer wanted, likewise.
+        every: Only times on whole steps after midnight KST, such as ``10min`` or ``1h``.
+        times: Only these times.
         product: Only this product, such as HSR.
         kind: Only this kind, such as PUB; None is all of them.
+        bbox: (west, south, east, north) [degrees]: frames are cut to it, see `Frame.crop`.
         registration: See `open_frame`.
+        on_error: What a broken frame does: ``raise`` ends the iteration, ``warn`` goes on with a `HsrGeoWarning`,
+            ``skip`` goes on in silence.
 
     Raises:
-        OptionsError: There is no such registration.
-        SourceError: A source does not exist.
-        FrameError: A frame is broken: iteration ends there. `hsrgeo.export` goes on and lists it instead.
+        OptionsError: There is no such registration or word, or a time or step that cannot be.
+        SourceError: A source does not exist; with ``raise``, one cannot be read.
+        FrameError: With ``raise``, a frame is broken.
+        WindowError: The bbox lies outside.
     """
+    if on_error not in get_args(OnError):
+        raise OptionsError(f"on_error {on_error!r}: expected one of {', '.join(get_args(OnError))}")
     listed = listed_sources(sources)
-    for found in scan(listed, Selection(start=start, end=end, product=product, kind=kind)):
-        yield told_aloud(decode_found(found, registration=registration))
+    for found in scan(listed, Selection(start, end, every, product, kind, times=times)):
+        try:
+            frame = told_aloud(decode_found(found, registration=registration))
+        except (FrameError, SourceError) as error:
+            if on_error == "raise":
+                raise
+            if on_error == "warn":
+                warnings.warn(f"left out: {error}", HsrGeoWarning, stacklevel=2)
+            continue
+        yield frame if bbox is None else frame.crop(bbox=bbox)
 
 
 def told_aloud(frame: Frame) -> Frame:

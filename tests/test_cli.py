@@ -953,3 +953,15 @@ def test_a_sum_of_some_frames_tells_of_the_others(source: Path, tmp_path: Path) 
     assert result.exit_code == 0
     assert "1 frame, 1 used" in result.stderr
     assert "1 not selected" in result.stderr
+
+
+def test_export_takes_the_times_that_a_file_lists(source: Path, tmp_path: Path) -> None:
+    times = tmp_path / "times.txt"
+    times.write_text("2022-06-09 11:20\n")
+    area = ("--window", 0, 0, 8, 8, "--format", "png", "--no-sidecars", "--jobs", 1)
+    assert run("export", source, "--times", times, *area, "--out", tmp_path / "out").exit_code == 0
+    assert [path.name for path in (tmp_path / "out").rglob("*.png")] == ["202206091120.png"]
+    times.write_text("")
+    result = run("export", source, "--times", times, *area, "--out", tmp_path / "other")
+    assert result.exit_code == 2
+    assert "lists no time" in words(result.output)

@@ -13,13 +13,16 @@ from hsrgeo.engine.options import ExportOptions
 from hsrgeo.errors import (
     ArchiveError,
     FrameNameError,
+    HsrGeoWarning,
     LengthError,
     OptionsError,
     ServiceMessageError,
     SourceError,
     TruncatedError,
 )
+from hsrgeo.model.window import BBox
 from hsrgeo.reading import iter_frames, open_frame
+from hsrgeo.sources.select import read_times
 from tests.conftest import NX, NY, TIME, MakeFile, Pixels, frame_name, make_tar
 
 TIMES = [TIME + timedelta(minutes=5 * k) for k in range(4)]
@@ -103,6 +106,49 @@ def test_iter_frames_selects(folder: Path) -> None:
     assert len(list(iter_frames(folder, product="hsr"))) == 4
     with pytest.raises(OptionsError, match="give it a time zone"):
         list(iter_frames(folder, start=TIME.replace(tzinfo=None)))
+
+
+def test_iter_frames_takes_steps_times_and_a_bbox(folder: Path) -> None:
+    assert _times(iter_frames(folder, every="10min")) == [time for time in TIMES if time.minute % 10 == 0]
+    assert _times(iter_frames(folder, times=[TIMES[3], f"{TIMES[1]:%Y-%m-%d %H:%M}"])) == [TIMES[1], TIMES[3]]
+    assert _times(iter_frames(folder, times=[])) == []
+    west, south, east, north = box = (126.7, 37.4, 127.2, 37.7)
+    [frame] = iter_frames(folder, times=TIMES[:1], bbox=box)
+    assert frame.grid.window_for(BBox(west, south, east, north)) == frame.grid.window
+    assert frame.shape < (NY, NX)
+    for times, problem in (
+        ("2022-06-09", "times '2022-06-09': expected a list of times"),
+        (5, "times 5: expected a list"),
+        (["never"], "time 'never': expected"),
+        ([TIME.replace(tzinfo=None)], "give it a time zone"),
+    ):
+        with pytest.raises(OptionsError, match=problem):
+            list(iter_frames(folder, times=times))  # type: ignore[arg-type]
+
+
+def test_iter_frames_goes_on_after_a_broken_one_where_it_may(folder: Path, frames: list[tuple[str, bytes]]) -> None:
+    archive = folder / "b.tar.gz"
+    name, data = frames[1]
+    archive.write_bytes(make_tar([frames[0], (name, data[:-9]), frames[3]]))
+    assert _times(iter_frames(archive, on_error="skip")) == [TIMES[0], TIMES[3]]
+    with pytest.warns(HsrGeoWarning, match=rf"^left out: {archive} \[{name}\]: truncated"):
+        assert _times(iter_frames(archive, on_error="warn")) == [TIMES[0], TIMES[3]]
+    with pytest.raises(OptionsError, match="on_error 'ignore': expected one of raise, warn, skip"):
+        list(iter_frames(archive, on_error="ignore"))  # type: ignore[arg-type]
+    with pytest.raises(SourceError, match="no such file"):
+        list(iter_frames(folder / "nowhere", on_error="skip"))
+
+
+def test_times_are_read_from_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "times.csv"
+    path.write_text("\ufefftime,wet\n# rainy\n2022-06-09T11:15:00+09:00,0.5\n\n202206091120\n2022-06-09T02:25Z\n")
+    assert read_times(path) == [TIME, TIME + timedelta(minutes=5), TIME + timedelta(minutes=10)]
+    for text, problem in (("", "lists no time"), ("time\n202206091120\nsoon\n", "line 3: time 'soon': expected")):
+        path.write_text(text)
+        with pytest.raises(OptionsError, match=problem):
+            read_times(path)
+    with pytest.raises(SourceError, match="nothing: cannot be read"):
+        read_times(tmp_path / "nothing")
 
 
 def test_iter_frames_is_lazy(folder: Path) -> None:

@@ -33,6 +33,7 @@ def cube(
     start: options.Start = None,
     end: options.End = None,
     every: options.Every = None,
+    times: options.Times = None,
     product: options.Product = None,
     kind: options.Kind = None,
     bbox: options.Bbox = None,
@@ -109,6 +110,7 @@ def cube(
         from hsrgeo.engine.cubes.run import make_cube  # noqa: PLC0415
         from hsrgeo.engine.options import ExportOptions  # noqa: PLC0415
         from hsrgeo.model.times import parse_step  # noqa: PLC0415
+        from hsrgeo.sources.select import read_times  # noqa: PLC0415
 
         frames = ExportOptions(
             bbox=bbox,
@@ -118,6 +120,7 @@ def cube(
             start=time_option(start),
             end=time_option(end),
             every=parse_step(every) if every is not None else None,
+            times=read_times(times) if times is not None else None,
             product=product,
             kind=kind,
             values=values.value,

@@ -37,6 +37,7 @@ def export(
     start: options.Start = None,
     end: options.End = None,
     every: options.Every = None,
+    times: options.Times = None,
     product: options.Product = None,
     kind: options.Kind = None,
     bbox: options.Bbox = None,
@@ -140,6 +141,7 @@ def export(
         from hsrgeo.outputs.recipe import DEFAULT_NAME  # noqa: PLC0415
         from hsrgeo.products.rain import KMA_LAW, Law  # noqa: PLC0415
         from hsrgeo.sources.remote import RemotePath, target  # noqa: PLC0415
+        from hsrgeo.sources.select import read_times  # noqa: PLC0415
 
         colours_only = qgis and quantity is options.QuantityChoice.stored
         wanted = ExportOptions(
@@ -153,6 +155,7 @@ def export(
             start=time_option(start),
             end=time_option(end),
             every=parse_step(every) if every is not None else None,
+            times=read_times(times) if times is not None else None,
             product=product,
             kind=kind,
             formats=tuple(choice.value for choice in format_) if format_ else ("cog", "png"),

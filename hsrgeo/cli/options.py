@@ -67,6 +67,12 @@ Every = Annotated[
     str | None,
     typer.Option(metavar="STEP", help="Only whole steps after midnight KST, as 10min or 1h.", rich_help_panel=CHOOSE),
 ]
+Times = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE", help="Only the times that a file lists, one a line; CSV: first column.", rich_help_panel=CHOOSE
+    ),
+]
 FrameStep = Annotated[
     str | None,
     typer.Option(

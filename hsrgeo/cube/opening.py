@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -55,9 +55,10 @@ class View:
 def open(  # noqa: A001, PLR0913 - `hsrgeo.open` is its name; every option has a name of its own
     sources: str | Path | Sequence[str | Path],
     *,
-    start: datetime | None = None,
-    end: datetime | None = None,
-    every: timedelta | None = None,
+    start: datetime | str | None = None,
+    end: datetime | str | None = None,
+    every: timedelta | str | None = None,
+    times: Iterable[datetime | str] | None = None,
     product: str | None = None,
     kind: str | None = None,
     bbox: BBox | tuple[float, float, float, float] | None = None,
@@ -92,9 +93,10 @@ def open(  # noqa: A001, PLR0913 - `hsrgeo.open` is its name; every option has a
             ``.parquet`` of ``hsrgeo cube --virtual``). An archive is read once, now, from its beginning to its end: of
             a ``.tar`` the places of its frames are kept, of a ``.tar.gz`` the wanted frames themselves, packed, 2 GB
             at most. Frames may be elsewhere: URLs, as text.
-        start: First time wanted, aware.
-        end: First time no longer wanted, aware.
-        every: Only times on whole steps after midnight KST.
+        start: First time wanted: aware, or a text such as ``2022-06-09 11:15`` (KST).
+        end: First time no longer wanted, likewise.
+        every: Only times on whole steps after midnight KST, such as ``10min`` or ``1h``.
+        times: Only these times.
         product: Only this product, such as HSR; needed where the sources hold several.
         kind: Only this kind, such as PUB; None prefers PUB, EXT, KMA and QCD in this order.
         bbox: (west, south, east, north) [degrees]; at most one of bbox, window and center.
@@ -135,10 +137,11 @@ def open(  # noqa: A001, PLR0913 - `hsrgeo.open` is its name; every option has a
     listed = listed_sources(sources)
     if crs is None and (resolution is not None or resampling != "nearest"):
         raise OptionsError("resolution and resampling need a crs")
+    selection = Selection(start, end, every, product, kind, one_kind=True, times=times)
     view = View(
-        selection=Selection(start, end, every, product, kind, one_kind=True),
+        selection=selection,
         area=as_area(bbox, window, center, size),
-        step=every,
+        step=selection.every,
         undetect=undetect,
         lonlat=lonlat,
         chunks=chunks,

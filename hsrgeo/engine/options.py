@@ -17,7 +17,7 @@ from hsrgeo.engine.workers.cluster import WAIT_S, Cluster
 from hsrgeo.engine.workers.cores import usable_cores
 from hsrgeo.errors import ClippedWarning, GridError, OptionsError, ProjectionError, WindowError
 from hsrgeo.formats.names import FrameName
-from hsrgeo.model.fields import Step, Time
+from hsrgeo.model.fields import Step, Time, Times
 from hsrgeo.model.given import refuse_fractions
 from hsrgeo.model.grid import Grid, Registration, grids_by
 from hsrgeo.model.times import KST, refuse_uneven
@@ -46,6 +46,7 @@ class ExportOptions:
         regions_encoding: Of a CSV file or shapefile that is not UTF-8, such as CP949.
         start: First time wanted: aware, or a text such as ``2022-06-09 11:15`` (KST).
         end: First time no longer wanted, likewise.
+        times: Only these times, a list of what `start` may be.
         every: Only times on whole steps after midnight KST, such as ``10min`` or ``1h``.
         product: Only this product, such as HSR.
         kind: Only this kind, such as PUB. Where it is None, the first of PUB, EXT, KMA and QCD counts of files of one
@@ -86,6 +87,7 @@ class ExportOptions:
     start: Time = Time(None)
     end: Time = Time(None)
     every: Step[None] = Step(None)
+    times: Times = Times(None)
     product: str | None = None
     kind: str | None = None
     formats: Format | Sequence[Format] = ("cog", "png")
@@ -137,7 +139,9 @@ class ExportOptions:
             refuse_uneven(f"every {self.every}", self.every)
         _check_name(self.name)
         one_kind = not parts_kinds(self.name)
-        selection = Selection(self.start, self.end, self.every, self.product, self.kind, one_kind=one_kind)
+        selection = Selection(
+            self.start, self.end, self.every, self.product, self.kind, one_kind=one_kind, times=self.times
+        )
         recipe = Recipe(
             self._cuts(),
             formats,

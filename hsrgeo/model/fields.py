@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Generic, Literal, TypeVar
 
@@ -50,6 +50,14 @@ def _as_steps(name: str, value: Any) -> tuple[timedelta, ...]:  # noqa: ANN401
     return tuple(sorted({step for step in (as_step(name, one) for one in value) if step is not None}))
 
 
+def _as_times(name: str, value: Any) -> frozenset[datetime] | None:  # noqa: ANN401
+    if value is None:
+        return None
+    if isinstance(value, (str, bytes)) or not isinstance(value, Iterable):
+        raise OptionsError(f"{name} {value!r}: expected a list of times")
+    return frozenset(time for time in (as_time(name, one) for one in value) if time is not None)
+
+
 def _as_length(name: str, value: object) -> object:
     if value == "event":
         return value
@@ -95,6 +103,12 @@ class Time(_Field[datetime | None, datetime | str | None]):
     """An aware datetime, or a text such as ``2022-06-09 11:15`` (KST); see `as_time`."""
 
     _read = staticmethod(as_time)
+
+
+class Times(_Field[frozenset[datetime] | None, Iterable[datetime | str] | None]):
+    """Several of `Time`; None for all times."""
+
+    _read = staticmethod(_as_times)
 
 
 class Step(_Field[timedelta | Default, timedelta | str | Default], Generic[Default]):

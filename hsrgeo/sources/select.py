@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
+from pathlib import Path
 
-from hsrgeo.errors import OptionsError
+from hsrgeo.errors import OptionsError, SourceError
 from hsrgeo.formats.names import FrameName
-from hsrgeo.model.fields import Step, Time
-from hsrgeo.model.times import on_step
+from hsrgeo.model.fields import Step, Time, Times
+from hsrgeo.model.times import on_step, parse_time
+from hsrgeo.sources.texts import read_regular
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,9 @@ class Selection:
     one_kind: bool = False
     """Of files of one product and time that differ in kind only the preferred one, see `formats.names.KINDS`."""
 
+    times: Times = Times(None)
+    """Only these times; None for all."""
+
     def __post_init__(self) -> None:
         product: object = self.product
         if product is not None and not (isinstance(product, str) and product.strip()):
@@ -50,6 +55,7 @@ class Selection:
             (self.start is None or told.time >= self.start)
             and (self.end is None or told.time < self.end)
             and (self.every is None or on_step(told.time, self.every))
+            and (self.times is None or told.time in self.times)
             and self.wants_product(told)
             and (self.kind is None or told.kind in ("", self.kind.upper()))
         )
@@ -57,3 +63,32 @@ class Selection:
     def wants_product(self, told: FrameName) -> bool:
         """Tell whether a frame with this name is of the wanted product, whatever its time."""
         return self.product is None or told.product == self.product.upper()
+
+
+def read_times(path: Path) -> list[datetime]:
+    """Return the times that a text file lists, one a line, as `parse_time` reads them.
+
+    Of a CSV file the first column counts; empty lines, those that begin with ``#``, and a first line that is no time
+    are left out.
+
+    Raises:
+        OptionsError: A line is no time, or there is none.
+        SourceError: The file cannot be read.
+    """
+    try:
+        lines = read_regular(path).decode("utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SourceError(str(path), f"cannot be read: {getattr(error, 'strerror', None) or error}") from error
+    times: list[datetime] = []
+    for number, line in enumerate(lines, 1):
+        text = line.partition(",")[0].strip().strip('"')
+        if not text or text.startswith("#"):
+            continue
+        try:
+            times.append(parse_time(text))
+        except OptionsError as error:
+            if number > 1:
+                raise OptionsError(f"{path}, line {number}: {error}") from error
+    if not times:
+        raise OptionsError(f"{path}: lists no time")
+    return times
