@@ -110,7 +110,7 @@ def test_rain_as_kma_stores_it_has_the_same_classes() -> None:
     assert classes_for(RAIN_RATE) == classes_for(RAIN)
 
 
-@pytest.mark.parametrize("code", [code for code in QUANTITIES if code not in (1, 5)])
+@pytest.mark.parametrize("code", [code for code in QUANTITIES if code not in (1, 2, 5)])
 def test_other_quantities_have_no_classes(code: int) -> None:
     with pytest.raises(OptionsError, match="rain, reflectivity"):
         classes_for(QUANTITIES[code])

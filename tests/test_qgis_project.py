@@ -25,9 +25,10 @@ from hsrgeo.engine.options import ExportOptions
 from hsrgeo.engine.qgis import make_project, write_project
 from hsrgeo.engine.regions import Region
 from hsrgeo.engine.simulate import write_simulation
-from hsrgeo.errors import ManifestError, OptionsError, OutputExistsError
-from hsrgeo.gis.classes import colours
-from hsrgeo.gis.project import Series, grey_pipe, is_own, project_bytes, project_xml, smallest_gap
+from hsrgeo.errors import ManifestError, MissingExtraError, OptionsError, OutputExistsError
+from hsrgeo.gis.classes import DRY, NODATA, colours
+from hsrgeo.gis.pipes import grey_pipe
+from hsrgeo.gis.project import Beside, Series, is_own, project_bytes, project_xml, smallest_gap
 from hsrgeo.gis.styles import raster_pipe
 from hsrgeo.model.quantity import QUANTITIES, RAIN
 from hsrgeo.model.times import KST
@@ -35,6 +36,7 @@ from hsrgeo.model.window import BBox
 from hsrgeo.outputs.names import PROJECT
 from hsrgeo.products.rain import Law
 from hsrgeo.reading import open_frame
+from tests.conftest import NX, NY, MakeFile, frame_name, time_fields
 from tests.qgis import needs_qgis, qgis
 
 FIRST = datetime(2026, 8, 23, 23, 30, tzinfo=KST)
@@ -85,6 +87,10 @@ def iso(time):
 layers = {}
 for node in p.layerTreeRoot().findLayers():
     l = node.layer()
+    if l.type() == QgsMapLayerType.VectorLayer:
+        coast = [l.isValid(), l.crs().authid(), l.featureCount() > 10, l.source().split("|")[0],
+                 l.temporalProperties().isActive()]
+        continue
     t = l.temporalProperties()
     # what QGIS works out by itself from the file alone
     own = QgsRasterLayer(l.source(), "x")
@@ -102,8 +108,21 @@ for node in p.layerTreeRoot().findLayers():
         renderer=l.renderer().type(), expanded=node.isExpanded(), rights=l.metadata().rights())
 s = p.timeSettings()
 view = p.viewSettings().defaultViewExtent()
+# The text of the map as QGIS makes it, with and without the clock.
+label = p.readEntry("TitleLabel", "/Label")[0]
+settings = QgsMapSettings()
+said = []
+for begin in (None, s.temporalRange().begin()):
+    if begin:
+        settings.setIsTemporal(True)
+        settings.setTemporalRange(QgsDateTimeRange(begin, begin.addSecs(300), True, False))
+    context = QgsExpressionContext()
+    context.appendScope(QgsExpressionContextUtils.mapSettingsScope(settings))
+    said.append(QgsExpression.replaceExpressionText(label, context))
 answer = dict(
-    title=p.title(), tree=tree(p.layerTreeRoot()), layers=layers, crs=p.crs().toWkt(), authid=p.crs().authid(),
+    coast=coast, said=said, labelled=p.readBoolEntry("TitleLabel", "/Enabled")[0], abstract=p.metadata().abstract(),
+    named=p.crs().userFriendlyIdentifier(), title=p.title(),
+    tree=tree(p.layerTreeRoot()), layers=layers, crs=p.crs().toWkt(), authid=p.crs().authid(),
     step=[s.timeStep(), s.timeStepUnit() == QgsUnitTypes.TemporalMinutes],
     span=[iso(s.temporalRange().begin()), iso(s.temporalRange().end())],
     controller=[p.readEntry("TemporalControllerWidget", key)[0] for key in ("/StartDateTime", "/EndDateTime")],
@@ -138,6 +157,7 @@ def test_every_frame_is_a_valid_layer_in_its_place(exported: Exported, read: dic
         assert layer["own"] == pytest.approx(layer["extent"], abs=1e-6)
         assert layer["renderer"] == "singlebandpseudocolor"
         assert "Korea Open Government Licence" in layer["rights"][0]
+    assert read["named"] == "KMA HB composite (LCC, WGS 84)"
     assert pyproj.CRS(read["crs"]).coordinate_operation == grid.crs.coordinate_operation
     assert read["authid"] == ""  # LCC of KMA has no code
 
@@ -157,11 +177,45 @@ def test_every_layer_has_the_time_of_its_frame_in_utc(read: dict[str, Any]) -> N
 
 
 @needs_qgis
-def test_layers_lie_in_groups_of_region_and_day_all_shut(read: dict[str, Any]) -> None:
+def test_layers_lie_in_groups_of_region_and_day_open_as_far_as_the_first(
+    exported: Exported, read: dict[str, Any]
+) -> None:
     names = [f"{FIRST + number * STEP:%Y-%m-%d %H:%M} KST" for number in range(FRAMES)]
-    days = [["2026-08-23", False, names[:6]], ["2026-08-24", False, names[6:]]]
-    assert read["tree"] == [[region.name, False, days] for region in REGIONS]
-    assert not any(layer["expanded"] for layer in read["layers"].values())
+    days = [[["2026-08-23", first, names[:6]], ["2026-08-24", False, names[6:]]] for first in (True, False)]
+    groups = [[region.name, number == 0, days[number]] for number, region in enumerate(REGIONS)]
+    assert read["tree"] == ["coast and borders", *groups]
+    (legend,) = [path for path, layer in read["layers"].items() if layer["expanded"]]
+    assert Path(legend).relative_to(exported.out).as_posix() == f"{REGIONS[0].name}/202608/23/202608232330.tif"
+
+
+@needs_qgis
+def test_the_coast_lies_above_and_the_map_tells_both_times(exported: Exported, read: dict[str, Any]) -> None:
+    coast = exported.out / "hsrgeo-coast.geojson"
+    assert read["coast"] == [True, "EPSG:4326", True, str(coast), False]
+    assert "GSHHG, LGPL" in json.loads(coast.read_text())["credit"]
+    assert read["labelled"]
+    assert read["said"] == [
+        "SYNTHETIC the clock is off: the uppermost layer",
+        "SYNTHETIC 2026-08-23 23:30 KST (2026-08-23 14:30 UTC)",
+    ]
+    assert "KST, which is UTC + 9 h" in read["abstract"]
+
+
+def test_without_the_coastlines_there_is_a_note(
+    exported: Exported, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing(bounds: object) -> str:
+        raise MissingExtraError(f"coastlines of {bounds}", "render")
+
+    monkeypatch.setattr("hsrgeo.engine.qgis.geojson", missing)
+    out = tmp_path / "out"
+    options = ExportOptions(window=(900, 900, 64, 64), formats="cog", jobs=1)
+    list(export(exported.sources[0], out, options))
+    result = command(out)
+    assert result.exit_code == 0
+    assert "note: the project has no coast: needs coastlines of" in result.stderr
+    assert [node.get("type") for node in xml(out / PROJECT).iter("maplayer")] == ["raster"]
+    assert not (out / "hsrgeo-coast.geojson").exists()
 
 
 @needs_qgis
@@ -206,7 +260,7 @@ shown = []
 for number in range(n.totalFrameCount()):
     n.setCurrentFrameNumber(number)
     r = canvas.temporalRange()
-    shown.append([l.source() for l in canvas.layers() if l.temporalProperties().isVisibleInTemporalRange(r)])
+    shown.append([l.source() for l in canvas.layers()[1:] if l.temporalProperties().isVisibleInTemporalRange(r)])
 e = canvas.extent()
 answer = dict(first=first, shown=shown, mode=n.navigationMode() == QgsTemporalNavigationObject.Animated,
               step=n.frameDuration().seconds(), view=[e.xMinimum(), e.yMinimum(), e.xMaximum(), e.yMaximum()])
@@ -239,7 +293,7 @@ bounds, size, times, folder = args[1:]
 answer = []
 for time in times:
     s = QgsMapSettings()
-    s.setLayers(p.layerTreeRoot().layerOrder())
+    s.setLayers([l for l in p.layerTreeRoot().layerOrder() if l.type() == QgsMapLayerType.RasterLayer])
     s.setDestinationCrs(p.crs())
     s.setExtent(QgsRectangle(*bounds))
     s.setOutputSize(QSize(*size))
@@ -269,10 +323,9 @@ def test_qgis_draws_every_cell_in_the_colour_of_its_class(exported: Exported, tm
         frame = open_frame(exported.sources[number]).crop(bbox=(126.4, 37.2, 127.6, 38.0)).clean()
         expected = colours(frame.raw, frame.quantity)
         with Image.open(path) as image:
-            picture = np.asarray(image.convert("RGBA")).copy()
-        picture[picture[..., 3] == 0] = 0
-        assert (picture[..., 3] == 0).sum() > 100  # dry
-        assert (picture[..., 3] == 255).sum() > 100
+            picture = np.asarray(image.convert("RGBA"))
+        expected[frame.raw == -25000], expected[frame.raw == -30000] = (*DRY, 255), (*NODATA, 255)
+        assert (picture == (*DRY, 255)).all(axis=2).sum() > 100
         np.testing.assert_array_equal(picture, expected)
         pictures.append(picture.tobytes())
     assert len(set(pictures)) == len(numbers)
@@ -325,7 +378,7 @@ def test_missing_and_damaged_files_are_left_out_and_told(exported: Exported, tmp
     assert "17 layers, 7 files left out" in result.stderr
     assert str(files[0].relative_to(out)) in result.stderr
     assert "2 more files" in result.stderr
-    assert len(list(xml(out / PROJECT).iter("maplayer"))) == 17
+    assert len(list(xml(out / PROJECT).iter("fixedRange"))) == 17
     files[8].write_bytes(b"II*\0")
     result = command(out)
     assert result.exit_code == 1
@@ -366,8 +419,8 @@ def test_one_area_has_no_group_of_its_own_and_a_law_of_its_own(exported: Exporte
     assert groups == [None, "2026-08-23"]
     with zipfile.ZipFile(project.path) as archive:
         text = archive.read("hsrgeo.qgs").decode()
-    assert raster_pipe(QUANTITIES[1], Law(250, 1.2)) in text
-    assert raster_pipe(QUANTITIES[1]) not in text
+    assert raster_pipe(QUANTITIES[1], Law(250, 1.2), opaque=True) in text
+    assert raster_pipe(QUANTITIES[1], opaque=True) not in text
     result = command(out, "--zr", "250", "1.2")
     assert result.exit_code == 0
     assert "2 layers, 0 files left out" in result.stderr
@@ -418,6 +471,68 @@ answer = dict(crs=p.crs().authid(), layers=[l.crs().authid() for l in ls], types
 
 
 HEIGHT = QUANTITIES[2]
+DASH = "\N{EN DASH}"
+
+RENDERED = """
+p = QgsProject.instance()
+assert p.read(args[0])
+answer = []
+for l in sorted(p.mapLayers().values(), key=lambda l: l.name()):
+    if l.type() == QgsMapLayerType.RasterLayer:
+        s = QgsMapSettings()
+        s.setLayers([l])
+        s.setDestinationCrs(l.crs())
+        s.setExtent(l.extent())
+        s.setOutputSize(QSize(l.width(), l.height()))
+        job = QgsMapRendererSequentialJob(s)
+        job.start()
+        job.waitForFinished()
+        image = job.renderedImage()
+        legend = [[label, colour.name()] for label, colour in l.legendSymbologyItems()]
+        answer.append([legend, [image.pixelColor(20, row).name() for row in args[1]]])
+"""
+
+
+@pytest.mark.slow
+@needs_qgis
+def test_heights_have_a_ramp_and_radars_their_names(make_file: MakeFile, tmp_path: Path) -> None:
+    """Rows 0 to 9 hold a value, 10 to 19 no echo, the others nothing."""
+    src = tmp_path / "src"
+    src.mkdir()
+    for number, codes in enumerate([(b"KWK", b"BRI"), (b"BRI", b"XYZ", b"KWK")]):
+        time = FIRST + number * STEP
+        blocks = np.full((3, NY, NX), -30000, np.int16)
+        blocks[:, 710:720, 500:540] = -25000
+        blocks[:, 700:710, 500:540] = np.array([3000, 1250, 2])[:, None, None]  # the second radar of either list
+        data = make_file(*blocks, time=time, stations=[(code, time_fields(time), time_fields(time)) for code in codes])
+        (src / frame_name(time)).write_bytes(data)
+    told = {}
+    for block in (2, 3):
+        out = tmp_path / f"out{block}"
+        options = ExportOptions(window=(500, 700, 40, 30), block=block, formats="cog", jobs=1)
+        assert [outcome.status for outcome in export(src, out, options)] == ["ok", "ok"]
+        told[block] = qgis(RENDERED, tmp_path, str(write_project(out)), [5, 15, 25])
+    grey, white = "#d3d7dc", "#fafafa"
+    (legend, pixels), second = told[2]
+    assert legend[:4] == [
+        ["not observed", grey],
+        ["no echo", white],
+        ["< 500 m", "#440154"],
+        [f"500 {DASH} 1000 m", "#472777"],
+    ]
+    assert legend[-1] == ["\u2265 10000 m", "#f07828"]
+    assert pixels == ["#3e4989", white, grey]  # 1250 m lies in 1000 to 1500 m
+    assert second[1] == pixels
+    # Each frame by its own list; a radar keeps its colour.
+    (legend, pixels), (other_legend, other_pixels) = told[3]
+    colour = dict(legend + other_legend)
+    assert [label for label, _rgb in legend[2:]] == ["KWK Gwanaksan", "BRI Baengnyeongdo"]
+    assert [label for label, _rgb in other_legend[2:]] == ["BRI Baengnyeongdo", "XYZ", "KWK Gwanaksan"]
+    assert legend[2] in other_legend
+    assert legend[3] in other_legend
+    assert pixels == [colour["BRI Baengnyeongdo"], white, grey]
+    assert other_pixels == [colour["XYZ"], white, grey]
+    assert len(set(colour.values())) == len(colour)
 
 
 @needs_qgis
@@ -430,10 +545,11 @@ def test_rain_in_another_projection_is_drawn_cell_by_cell_too(exported: Exported
         stored, bounds, size = dataset.read(1), list(dataset.bounds), [dataset.width, dataset.height]
     (path,) = qgis(DRAW, tmp_path, str(project), bounds, size, [utc(FIRST + STEP)], str(tmp_path))
     with Image.open(path) as image:
-        picture = np.asarray(image.convert("RGBA")).copy()
-    picture[picture[..., 3] == 0] = 0
-    assert (picture[..., 3] == 255).sum() > 100
-    np.testing.assert_array_equal(picture, colours(stored, RAIN))
+        picture = np.asarray(image.convert("RGBA"))
+    expected = colours(stored, RAIN)
+    assert (expected[..., 3] == 255).sum() > 100
+    expected[stored == 0], expected[stored == -30000] = (*DRY, 255), (*NODATA, 255)
+    np.testing.assert_array_equal(picture, expected)
     crs = xml(project).findtext("projectCrs/spatialrefsys/authid")
     assert crs == "EPSG:5179"
 
@@ -448,7 +564,7 @@ def test_the_xml_is_sound_whatever_the_names() -> None:
     series = Series(
         (name,), pyproj.CRS("EPSG:4326").to_wkt(), (126, 37, 127, 38), "<pipe/>", [(FIRST, f"{name}/x.tif")]
     )
-    root = ET.fromstring(project_xml(name, [series]))  # noqa: S314 - our own
+    root = ET.fromstring(project_xml(name, [series], Beside(mark=name)))  # noqa: S314 - our own
     assert root.findtext("title") == name
     assert root.findtext("projectlayers/maplayer/datasource") == f"./{name}/x.tif"
     assert [node.get("name") for node in root.iter("layer-tree-group")] == [None, name, "2026-08-23"]

@@ -236,8 +236,8 @@ def test_sld_of_another_law_moves_the_bounds() -> None:
 
 @pytest.mark.parametrize("form", [raster_pipe, qml, sld, gdal, svg, draw_legend])
 def test_other_quantities_and_empty_laws_have_no_style(form: Callable[[Quantity, Law], object]) -> None:
-    with pytest.raises(OptionsError, match="height has no colour classes"):
-        form(QUANTITIES[2], KMA_LAW)
+    with pytest.raises(OptionsError, match="count has no colour classes"):
+        form(QUANTITIES[4], KMA_LAW)
     with pytest.raises(OptionsError, match=r"Z = 1e\+100 R\^1\.6: no reflectivity that a file can hold"):
         form(REFLECTIVITY, Law(1e100, 1.6))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+import zipfile
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -158,9 +159,11 @@ def test_qgis_draws_a_gauge_field_in_classes_of_depth(fields: Path, tmp_path: Pa
 SPANS = """
 p = QgsProject.instance()
 assert p.read(args[0])
-answer = {l.source().split("/")[-1]: [l.isValid(), l.renderer().type(),
+answer = {l.source().split("/")[-1]: [l.isValid(), l.renderer().type(), l.name(),
+    p.layerTreeRoot().findLayer(l).isVisible(),
     l.temporalProperties().fixedTemporalRange().begin().toUTC().toString(Qt.ISODate),
-    l.temporalProperties().fixedTemporalRange().end().toUTC().toString(Qt.ISODate)] for l in p.mapLayers().values()}
+    l.temporalProperties().fixedTemporalRange().end().toUTC().toString(Qt.ISODate)] for l in p.mapLayers().values()
+    if l.type() == QgsMapLayerType.RasterLayer}
 """
 
 
@@ -169,9 +172,19 @@ answer = {l.source().split("/")[-1]: [l.isValid(), l.renderer().type(),
 def test_a_project_of_sums_shows_each_for_its_period(sums: Path, tmp_path: Path) -> None:
     told = qgis(SPANS, tmp_path, str(write_project(sums)))
     pseudo = [True, "singlebandpseudocolor"]
-    assert told["rain_1h_202206091100.tif"] == [*pseudo, "2022-06-09T02:00:01Z", "2022-06-09T02:59:59Z"]
-    assert told["rain_1h_202206091200.tif"] == [*pseudo, "2022-06-09T03:00:01Z", "2022-06-09T03:59:59Z"]
+    first, second = (f"2022-06-09 {hour}:00 - {hour + 1}:00 KST" for hour in (11, 12))
+    assert told["rain_1h_202206091100.tif"] == [*pseudo, first, True, "2022-06-09T02:00:01Z", "2022-06-09T02:59:59Z"]
+    assert told["rain_1h_202206091200.tif"] == [*pseudo, second, True, "2022-06-09T03:00:01Z", "2022-06-09T03:59:59Z"]
+    (maxima,) = [layer for name, layer in told.items() if name.startswith("rain_max_30min")]
+    assert maxima[2:4] == ["2022-06-09 11:00 - 12:05 KST", False]  # of the whole run: it would hide the sums
     assert len(told) == 3
+
+
+def test_a_project_of_gauge_fields_does_not_say_that_they_are_kmas(fields: Path) -> None:
+    with zipfile.ZipFile(write_project(fields)) as archive:
+        text = archive.read("hsrgeo.qgs").decode()
+    assert "<title>gauges_thiessen_1h 2022-06-09" in text
+    assert "Korea Meteorological" not in text
 
 
 def test_a_stack_of_sums_has_their_depths(sums: Path) -> None:

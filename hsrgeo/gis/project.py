@@ -1,10 +1,13 @@
 """QGIS projects: every frame a layer with its time, styled and grouped, so that the animation plays at once.
 
+The coast lies above, and the map tells the time. QGIS's own clock is UTC: names and the map tell KST.
+
 Written for QGIS 3.22 and newer. Extents, projections and styles are said here, so that QGIS need not work them out: a
 layer costs what opening its file costs, 3 ms.
 
 References:
-    QGIS 3.22, QgsProject, QgsRasterLayerTemporalProperties, QgsProjectTimeSettings, QgsTemporalControllerWidget.
+    QGIS 3.22, QgsProject, QgsRasterLayerTemporalProperties, QgsProjectTimeSettings, QgsTemporalControllerWidget,
+    QgsDecorationTitle.
 """
 
 from __future__ import annotations
@@ -21,10 +24,10 @@ from xml.sax.saxutils import escape, quoteattr
 
 import pyproj
 
+from hsrgeo.gis.classes import Rgb
+from hsrgeo.gis.styles import qgis_colour
 from hsrgeo.model.codes import code_of
-from hsrgeo.model.quantity import Quantity
 from hsrgeo.model.times import FRAME_STEP, KST, utc_text
-from hsrgeo.writers.tags import LICENCE
 
 MARK = b"hsrgeo"
 """Comment of the zip file; QGIS drops it when it saves, so that a project that somebody worked on is known."""
@@ -52,14 +55,31 @@ class Series:
     """Times and paths below the project's folder, with forward slashes, in order of time."""
     length: timedelta | None = None
     """How long each is shown; None is the smallest time between two of all series."""
+    rights: str = ""
+    """Of the data; empty where they are not known."""
+    shown: bool = True
+    """Whether its group is switched on."""
 
 
-def project_bytes(title: str, series: Sequence[Series]) -> bytes:
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What a project shows beside the frames."""
+
+    coast: str = ""
+    """Path of a file of lines below the project's folder, with the property ``kind``; empty for none."""
+    credit: str = ""
+    """Where the coast is from."""
+    mark: str = ""
+    """Before the time on the map."""
+
+
+def project_bytes(title: str, series: Sequence[Series], beside: Beside | None = None) -> bytes:
     """Return a ``.qgz`` file; the same input gives the same bytes.
 
     Args:
         title: Of the project.
         series: At least one, with at least one frame each.
+        beside: What else it shows.
     """
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -67,7 +87,7 @@ def project_bytes(title: str, series: Sequence[Series]) -> bytes:
         entry.compress_type = zipfile.ZIP_DEFLATED
         entry.create_system = 3  # Unix, on every system
         entry.external_attr = 0o644 << 16
-        archive.writestr(entry, project_xml(title, series).encode())
+        archive.writestr(entry, project_xml(title, series, beside or Beside()).encode())
         archive.comment = MARK
     return packed.getvalue()
 
@@ -77,7 +97,7 @@ def is_own(data: bytes) -> bool:
     return data.endswith(len(MARK).to_bytes(2, "little") + MARK)
 
 
-def project_xml(title: str, series: Sequence[Series]) -> str:
+def project_xml(title: str, series: Sequence[Series], beside: Beside) -> str:
     """Return the project itself (``.qgs``), see `project_bytes`."""
     times = sorted({time for one in series for time, _path in one.frames})
     lengths = [one.length for one in series if one.length is not None]
@@ -94,6 +114,9 @@ def project_xml(title: str, series: Sequence[Series]) -> str:
         for one, crs_xml in zip(series, crs, strict=True)
         for time, path in one.frames
     )
+    if beside.coast:
+        layers = f"{_coast_xml(beside)}\n{layers}"
+    rights = dict.fromkeys(one.rights for one in series if one.rights)
     minutes = step / timedelta(minutes=1)
     return f"""\
 <!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>
@@ -103,7 +126,7 @@ def project_xml(title: str, series: Sequence[Series]) -> str:
 <projectCrs>{crs[0]}</projectCrs>
 <layer-tree-group>
 <customproperties/>
-{_tree_xml(series)}
+{_tree_xml(series, beside.coast)}
 </layer-tree-group>
 <mapcanvas name="theMapCanvas" annotationsVisible="1">
 <extent>{_corners(extent)}</extent>
@@ -122,10 +145,16 @@ def project_xml(title: str, series: Sequence[Series]) -> str:
 <EndDateTime type="QString">{span[1]}</EndDateTime>
 <NavigationMode type="int">{_ANIMATED}</NavigationMode>
 </TemporalControllerWidget>
+<TitleLabel>
+<Enabled type="bool">true</Enabled>
+<Label type="QString">{escape(_time_text(beside.mark, periods=bool(lengths)))}</Label>
+<Placement type="int">{_TOP_LEFT}</Placement>
+<BackgroundColor type="QString">{_PAPER}</BackgroundColor>
+</TitleLabel>
 </properties>
 <projectMetadata>
 <title>{escape(title)}</title>
-<abstract>{escape(LICENCE)}</abstract>
+<abstract>{escape(chr(10).join((*rights, _CLOCK)))}</abstract>
 </projectMetadata>
 <ProjectViewSettings UseProjectScales="0">
 <DefaultViewExtent xmin="{extent[0]:.10g}" ymin="{extent[1]:.10g}" xmax="{extent[2]:.10g}" ymax="{extent[3]:.10g}">\
@@ -143,67 +172,69 @@ def smallest_gap(times: Sequence[datetime]) -> timedelta:
     return min((later - earlier for earlier, later in pairwise(times)), default=FRAME_STEP)
 
 
-def grey_pipe(quantity: Quantity, limits: tuple[float, float] | None) -> str:
-    """Return the ``<pipe>`` element that draws band 1 in shades of grey, and nothing where nothing was detected.
-
-    Args:
-        quantity: What is drawn; for those without colour classes.
-        limits: Physical values of black and white; None where nothing is known.
-    """
-    darkest, brightest = limits or (0.0, 1.0)
-    lowest, first = (
-        (stored - quantity.minus) / quantity.scale
-        for stored in (min(quantity.undetect, quantity.echo_from - 1), quantity.echo_from)
-    )
-    return f"""\
-<pipe>
-<provider><resampling enabled="false" maxOversampling="2" zoomedInResamplingMethod="nearestNeighbour" \
-zoomedOutResamplingMethod="nearestNeighbour"/></provider>
-<rasterrenderer type="singlebandgray" grayBand="1" gradient="BlackToWhite" opacity="1" alphaBand="-1" nodataColor="">
-<rasterTransparency><singleValuePixelList>
-<pixelListEntry min="{lowest:.10g}" max="{first - 0.5 / quantity.scale:.10g}" percentTransparent="100"/>
-</singleValuePixelList></rasterTransparency>
-<minMaxOrigin><limits>None</limits><extent>WholeRaster</extent><statAccuracy>Exact</statAccuracy></minMaxOrigin>
-<contrastEnhancement>
-<minValue>{darkest:.10g}</minValue><maxValue>{max(brightest, darkest + 1 / quantity.scale):.10g}</maxValue>
-<algorithm>StretchToMinimumMaximum</algorithm>
-</contrastEnhancement>
-</rasterrenderer>
-<brightnesscontrast brightness="0" contrast="0" gamma="1"/>
-<huesaturation saturation="0" grayscaleMode="0" invertColors="0" colorizeOn="0"/>
-<rasterresampler maxOversampling="2"/>
-<resamplingStage>resamplingFilter</resamplingStage>
-</pipe>"""
+def _time_text(mark: str, *, periods: bool) -> str:
+    """Return what the map says of the time that it shows: text with an expression of QGIS."""
+    start, end = (f"@map_{edge}_time" for edge in ("start", "end"))
+    korean = _DATE.format(f"{start} + {_TO_KST}")
+    if periods:
+        korean += f" || ' - ' || {_DATE.format(f'{end} + {_TO_KST}')}"
+    told = f"{korean} || ' KST (' || {_DATE.format(start)} || ' UTC)'"
+    return f"{mark} [% coalesce({told}, 'the clock is off: the uppermost layer') %]".strip()
 
 
-def _tree_xml(series: Sequence[Series]) -> str:
-    """Return the groups, shut: of each series, then its days (KST), then its frames."""
+_DATE = "format_date({}, 'yyyy-MM-dd HH:mm')"
+_TO_KST = "to_interval('9 hours')"
+_CLOCK = "QGIS's temporal controller shows UTC. Names of layers and the time on the map are KST, which is UTC + 9 h."
+_PAPER = "255,255,255,210"
+_TOP_LEFT = 1  # QgsDecorationItem.Placement
+
+
+def _tree_xml(series: Sequence[Series], coast: str) -> str:
+    """Return the groups: of each series, then its days (KST), then its frames; open as far as the first frame."""
     lines: list[str] = []
     opened: tuple[str, ...] = ()
+    if coast:
+        lines.append(_leaf(_layer_id(coast), _COAST_NAME, coast, "ogr", expanded=False))
+    first = series[0].frames[0][1]
     for one in series:
         shared = next((n for n, (a, b) in enumerate(zip(opened, one.groups, strict=False)) if a != b), len(one.groups))
         shared = min(shared, len(opened))
         lines += ["</layer-tree-group>"] * (len(opened) - shared)
-        lines += [_group_start(name) for name in one.groups[shared:]]
+        lines += [
+            _group_start(name, expanded=one is series[0], shown=one.shown or name is not one.groups[-1])
+            for name in one.groups[shared:]
+        ]
         opened = one.groups
         for day, frames in groupby(one.frames, key=lambda frame: f"{frame[0].astimezone(KST):%Y-%m-%d}"):
-            lines.append(_group_start(day))
+            listed = list(frames)
+            lines.append(_group_start(day, expanded=listed[0][1] == first))
             lines += [
-                f'<layer-tree-layer id="{_layer_id(path)}" name="{_layer_name(time)}" source={quoteattr("./" + path)} '
-                'providerKey="gdal" checked="Qt::Checked" expanded="0"><customproperties/></layer-tree-layer>'
-                for time, path in frames
+                _leaf(_layer_id(path), _layer_name(time, one.length), path, "gdal", expanded=path == first)
+                for time, path in listed
             ]
             lines.append("</layer-tree-group>")
     lines += ["</layer-tree-group>"] * len(opened)
     return "\n".join(lines)
 
 
-def _group_start(name: str) -> str:
-    return f'<layer-tree-group name={quoteattr(name)} checked="Qt::Checked" expanded="0"><customproperties/>'
+def _group_start(name: str, *, expanded: bool, shown: bool = True) -> str:
+    checked = "Qt::Checked" if shown else "Qt::Unchecked"
+    return f'<layer-tree-group name={quoteattr(name)} checked="{checked}" expanded="{expanded:d}"><customproperties/>'
 
 
-def _layer_name(time: datetime) -> str:
-    return f"{time.astimezone(KST):%Y-%m-%d %H:%M} KST"  # QGIS's own clock shows UTC
+def _leaf(layer: str, name: str, path: str, provider: str, *, expanded: bool) -> str:
+    return (
+        f'<layer-tree-layer id="{layer}" name="{name}" source={quoteattr("./" + path)} providerKey="{provider}" '
+        f'checked="Qt::Checked" expanded="{expanded:d}"><customproperties/></layer-tree-layer>'
+    )
+
+
+def _layer_name(time: datetime, length: timedelta | None) -> str:
+    start = time.astimezone(KST)
+    if length is None:
+        return f"{start:%Y-%m-%d %H:%M} KST"  # QGIS's own clock shows UTC
+    end = start + length
+    return f"{start:%Y-%m-%d %H:%M} - {end:{'%H:%M' if end.date() == start.date() else '%Y-%m-%d %H:%M'}} KST"
 
 
 def _layer_id(path: str) -> str:
@@ -220,10 +251,10 @@ def _layer_xml(one: Series, crs_xml: str, time: datetime, path: str, step: timed
 <extent>{_corners(one.bounds)}</extent>
 <id>{_layer_id(path)}</id>
 <datasource>{escape("./" + path)}</datasource>
-<layername>{_layer_name(time)}</layername>
-<attribution>Korea Meteorological Administration</attribution>
+<layername>{_layer_name(time, one.length)}</layername>
+<attribution>{escape(one.rights)}</attribution>
 <srs>{crs_xml}</srs>
-<resourceMetadata><type>dataset</type><rights>{escape(LICENCE)}</rights></resourceMetadata>
+<resourceMetadata><type>dataset</type><rights>{escape(one.rights)}</rights></resourceMetadata>
 <provider>gdal</provider>
 <noData><noDataList bandNo="1" useSrcNoData="1"/></noData>
 <map-layer-style-manager current="default"><map-layer-style name="default"/></map-layer-style-manager>
@@ -232,6 +263,34 @@ def _layer_xml(one: Series, crs_xml: str, time: datetime, path: str, step: timed
 {one.pipe}
 <blendMode>0</blendMode>
 </maplayer>"""
+
+
+def _coast_xml(beside: Beside) -> str:
+    """Return the layer of the coast: thin lines above everything, without a time."""
+    return f"""\
+<maplayer type="vector" geometry="Line" wkbType="LineString" styleCategories="AllStyleCategories" \
+hasScaleBasedVisibilityFlag="0">
+<id>{_layer_id(beside.coast)}</id>
+<datasource>{escape("./" + beside.coast)}</datasource>
+<layername>{_COAST_NAME}</layername>
+<attribution>{escape(beside.credit)}</attribution>
+<srs>{_crs_xml(pyproj.CRS.from_epsg(4326).to_wkt())}</srs>
+<provider encoding="UTF-8">ogr</provider>
+<flags><Identifiable>0</Identifiable><Removable>1</Removable><Searchable>1</Searchable></flags>
+<renderer-v2 type="singleSymbol" enableorderby="0" forceraster="0">
+<symbols><symbol type="line" name="0" alpha="1" clip_to_extent="1" force_rhr="0">
+<layer class="SimpleLine" enabled="1" pass="0" locked="0">
+<prop k="line_color" v="{qgis_colour(_COAST)}"/><prop k="line_style" v="solid"/><prop k="line_width" v="0.25"/>
+<prop k="line_width_unit" v="MM"/><prop k="joinstyle" v="round"/><prop k="capstyle" v="round"/>
+</layer>
+</symbol></symbols>
+</renderer-v2>
+<blendMode>0</blendMode>
+</maplayer>"""
+
+
+_COAST_NAME = "coast and borders"
+_COAST: Rgb = (58, 58, 58)
 
 
 def _crs_xml(wkt: str) -> str:

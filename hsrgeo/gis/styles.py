@@ -11,11 +11,11 @@ import math
 from xml.sax.saxutils import quoteattr
 
 from hsrgeo.errors import OptionsError
-from hsrgeo.gis.classes import RAIN_END, REFLECTIVITY_END, ColourClass, Rgb, classes_for
+from hsrgeo.gis.classes import DRY, NODATA, RAIN_END, REFLECTIVITY_END, ColourClass, Rgb, classes_for
 from hsrgeo.model.quantity import Quantity
 from hsrgeo.products.rain import Law
 
-BELOW = {"mm/h": "no rain", "mm": "no rain", "dBZ": "no echo"}
+BELOW = {"mm/h": "no rain", "mm": "no rain", "dBZ": "no echo", "m": "no echo"}
 """Label of everything below the first class, by unit."""
 
 _BEYOND = 1e6  # dBZ or mm/h: SLD has no infinity, and int16 in hundredths ends at 327.67
@@ -37,9 +37,10 @@ def drawn_classes(quantity: Quantity, law: Law | None = None, times: int = 1) ->
 def class_label(one: ColourClass, quantity: Quantity, law: Law | None = None, times: int = 1) -> str:
     """Return the bounds of a class as a legend says them: from, to and unit; of reflectivity by a law also in mm/h."""
     is_last = math.isinf(one.upper)
-    if quantity.is_rain or law is None:
-        end = REFLECTIVITY_END if quantity.name == "reflectivity" else RAIN_END * times
-        return _range(one.label, f"{end if is_last else one.upper:g}", quantity.unit, is_last=is_last)
+    if law is None or quantity.name != "reflectivity":
+        ends = {"dBZ": REFLECTIVITY_END, "m": math.inf}
+        end = ends.get(quantity.unit, RAIN_END * times) if is_last else one.upper
+        return _range(one.label, f"{end:g}" if math.isfinite(end) else "", quantity.unit, is_last=is_last)
     lower, upper = (bound_text(bound) if math.isfinite(bound) else "" for bound in (one.lower, one.upper))
     upper_rate = RAIN_END if is_last else law.rate(one.upper)
     rates = _range(one.label, f"{upper_rate:.3g}", "mm/h", is_last=is_last)
@@ -58,11 +59,18 @@ def _range(lower: str, upper: str, unit: str, *, is_last: bool = False) -> str:
     return f"{lower} – {upper} {unit}{more}"  # noqa: RUF001 - a dash as readers expect it
 
 
-def raster_pipe(quantity: Quantity, law: Law | None = None, times: int = 1) -> str:
+def raster_pipe(quantity: Quantity, law: Law | None = None, times: int = 1, *, opaque: bool = False) -> str:
     """Return the ``<pipe>`` element that draws band 1 in QGIS, 3.22 or newer: of a ``.qml`` or of a layer in a project.
 
     The shader is DISCRETE: a value takes the colour of the first item that is not below it. Neither values nor colours
     are interpolated, and cells are never resampled to something between two of them.
+
+    Args:
+        quantity: What is drawn.
+        law: See `classes_for`.
+        times: See `classes_for`.
+        opaque: What holds nothing is nearly white and what was not observed grey, so that nothing below shows through;
+            else both are transparent.
 
     Raises:
         OptionsError: See `drawn_classes`.
@@ -70,6 +78,14 @@ def raster_pipe(quantity: Quantity, law: Law | None = None, times: int = 1) -> s
     classes = drawn_classes(quantity, law, times)
     lowest, highest = _below(classes[0], quantity), _above(classes[-1], quantity)
     items = [_qgis_item(lowest, (255, 255, 255), 0, BELOW[quantity.unit])]
+    nodata = ""
+    if opaque:
+        unknown = (quantity.undetect - 0.5 - quantity.minus) / quantity.scale
+        items = [
+            _qgis_item(unknown, NODATA, 255, "not observed"),
+            _qgis_item(lowest, DRY, 255, BELOW[quantity.unit]),
+        ]
+        nodata = qgis_colour(NODATA)
     for one in classes:
         value = math.inf if one is classes[-1] else _above(one, quantity)
         items.append(_qgis_item(value, one.rgb, 255, class_label(one, quantity, law, times)))
@@ -80,7 +96,7 @@ def raster_pipe(quantity: Quantity, law: Law | None = None, times: int = 1) -> s
     <resampling enabled="false" maxOversampling="2" zoomedInResamplingMethod="nearestNeighbour"
         zoomedOutResamplingMethod="nearestNeighbour"/>
   </provider>
-  <rasterrenderer type="singlebandpseudocolor" band="1" opacity="1" alphaBand="-1" nodataColor=""
+  <rasterrenderer type="singlebandpseudocolor" band="1" opacity="1" alphaBand="-1" nodataColor="{nodata}"
       classificationMin="{lowest:.10g}" classificationMax="{highest:.10g}">
     <rasterTransparency/>
     <minMaxOrigin>
@@ -206,6 +222,11 @@ def _below(one: ColourClass, quantity: Quantity) -> float:
 
 def _above(one: ColourClass, quantity: Quantity) -> float:
     return (one.last + 0.5 - quantity.minus) / quantity.scale
+
+
+def qgis_colour(rgb: Rgb) -> str:
+    """Return an opaque colour as QGIS writes it outside colour ramps."""
+    return ",".join(map(str, (*rgb, 255)))
 
 
 def hex_colour(rgb: Rgb) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsrgeo.gis import plots
-from hsrgeo.gis.classes import Rgb
+from hsrgeo.gis.classes import NODATA, Rgb
 from hsrgeo.gis.coast import CREDIT, lines
 from hsrgeo.gis.depth import depth_classes, depth_colours
 from hsrgeo.gis.graticule import graticule, scale_bar
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _DRY: Rgb = (246, 248, 250)
-_NODATA: Rgb = (211, 215, 220)
 _HATCH: Rgb = (105, 105, 105)
 _COAST, _BORDER, _NET = "#3a3a3a", "#76706c", "#aeb6bf"
 _LEFT_PX, _RIGHT_PX, _HEAD_PX, _FOOT_PX = 70, 112, 78, 108
@@ -93,7 +92,7 @@ def _cells(axes: Axes, shown: SumMap, across: int, down: int) -> None:
     rows = ((np.arange(down) + 0.5) * grid.height / down).astype(np.intp)
     cols = ((np.arange(across) + 0.5) * grid.width / across).astype(np.intp)
     chosen = np.ix_(rows, cols)
-    panel = depth_colours(shown.depth_mm[chosen], shown.times, dry=_DRY, nodata=_NODATA)
+    panel = depth_colours(shown.depth_mm[chosen], shown.times, dry=_DRY, nodata=NODATA)
     stripes = (np.arange(down)[:, None] + np.arange(across)) % _HATCH_PX < _HATCH_WIDE_PX
     panel[shown.doubtful[chosen] & stripes] = _HATCH
     axes.imshow(panel, extent=(0, grid.width, grid.height, 0), interpolation="nearest", aspect="auto", zorder=0)
@@ -178,7 +177,7 @@ def _foot(figure: Figure, shown: SumMap, left: int, across: int) -> None:
     edge: dict[str, Any] = {"edgecolor": "#9aa1a9", "linewidth": 0.6}
     marks = [
         Patch(facecolor=hex_colour(_DRY), label="no rain", **edge),
-        Patch(facecolor=hex_colour(_NODATA), label="not known", **edge),
+        Patch(facecolor=hex_colour(NODATA), label="not known", **edge),
     ]
     if shown.doubtful.any():
         marks.append(

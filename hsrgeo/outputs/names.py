@@ -12,6 +12,8 @@ ITEMS, PARQUET = "items", "items.parquet"
 """Of `hsrgeo stac`, with the collection: a folder or a table."""
 PROJECT = "hsrgeo.qgz"
 """Of `hsrgeo qgis`."""
+COAST = "hsrgeo-coast.geojson"
+"""Lines of the coast and of borders, shown by the project."""
 STACK = "stack.vrt"
 """Of `hsrgeo vrt`."""
-NAMES = frozenset((MANIFEST, OPTIONS, COLLECTION, ITEMS, PARQUET, PROJECT, STACK))
+NAMES = frozenset((MANIFEST, OPTIONS, COLLECTION, ITEMS, PARQUET, PROJECT, COAST, STACK))

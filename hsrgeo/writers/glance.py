@@ -78,9 +78,11 @@ def signature(path: Path) -> Signature:
     """
     ifd, items = _head(path)
     place = tuple((entry.tag, entry.value) for entry in ifd.entries if entry.tag in _PLACE)
-    packing = tuple(items.get(name) for name in _PACKING)
+    packing = [items.get(name) for name in _PACKING]
+    if items.get("QUANTITY") == "station":  # its values are places in the list, which another frame may have another of
+        packing.append(items.get("STATIONS"))
     statistics = {name: value for name, value in items.items() if name.startswith("STATISTICS_")}
-    return Signature(hash((place, packing)), statistics)
+    return Signature(hash((place, *packing)), statistics)
 
 
 def labels(path: Path) -> dict[str, str]:

@@ -11,7 +11,7 @@ from hsrgeo.errors import ManifestError
 from hsrgeo.gis.classes import CLASSED
 from hsrgeo.gis.project import is_own
 from hsrgeo.outputs.manifest import kept_recipe
-from hsrgeo.outputs.names import COLLECTION, ITEMS, PARQUET, PROJECT
+from hsrgeo.outputs.names import COAST, COLLECTION, ITEMS, PARQUET, PROJECT
 from hsrgeo.outputs.recipe import recipe_from_json
 from hsrgeo.sources.texts import read_regular
 from hsrgeo.writers.tags import LICENCE
@@ -40,6 +40,7 @@ def made_beside(out: Path) -> Iterator[Path]:
     with suppress(OSError):
         if is_own(read_regular(out / PROJECT)):
             yield out / PROJECT
+            yield from out.glob(COAST)
 
 
 def _tells_licence(path: Path) -> bool:
