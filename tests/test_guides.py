@@ -1,4 +1,4 @@
-"""The guides' commands run in their order, and print what the guides show."""
+"""The guides' commands and Python run in their order, and print what the guides show."""
 
 from __future__ import annotations
 
@@ -6,13 +6,16 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
-GUIDES = sorted((ROOT / "examples" / "guide").glob("*.md"))
-FENCE = re.compile(r"^```(\w+)(?: (\S+))?\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+EXAMPLES = ROOT / "examples"
+GUIDES = sorted((EXAMPLES / "guide").glob("*.md"))
+PAGES = [*GUIDES, *sorted((EXAMPLES / "reference").glob("*.md")), *EXAMPLES.glob("*.md")]
+FENCE = re.compile(r"^```(\w+)(?: (\S+))?\n(.*?)^```$(?:\s*^```text\n(.*?)^```$)?", re.DOTALL | re.MULTILINE)
 COMMAND = re.compile(r"^\$ (.*(?:\n> .*)*)\n?((?:(?!\$ ).*\n?)*)", re.MULTILINE)
 
 
@@ -26,40 +29,48 @@ def pattern(shown: str) -> re.Pattern[str]:
     return re.compile(".*?".join(re.escape(part) for part in shown.rstrip().split("...")), re.DOTALL)
 
 
+def steps(text: str, folder: Path) -> Iterator[tuple[list[str], str, str]]:
+    """Yield what to run, how the guide writes it and what it shows, and write the files that the guide names.
+
+    A block `json NAME` is a file. A block of Python prints what the block of text right after it shows.
+    """
+    for language, name, block, after in FENCE.findall(text):
+        if name:
+            (folder / name).write_text(block, encoding="utf-8")
+        elif language == "python":
+            yield [sys.executable, "-c", block], block, after
+        elif language == "console":
+            yield from ((["bash", "-c", typed], typed, shown) for typed, shown in commands(block))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("guide", GUIDES, ids=lambda guide: guide.stem)
-def test_a_guide_shows_what_its_commands_print(guide: Path, tmp_path: Path) -> None:
-    """Blocks of `console` are run; a block with a file's name after its language is that file."""
-    (tmp_path / "examples").symlink_to(ROOT / "examples")
+def test_a_guide_shows_what_is_printed(guide: Path, tmp_path: Path) -> None:
+    (tmp_path / "examples").symlink_to(EXAMPLES)
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     environment = {**os.environ, "PATH": path, "COLUMNS": "100", "PYTHONWARNINGS": "error"}
-    for language, name, block in FENCE.findall(guide.read_text(encoding="utf-8")):
-        if name:
-            (tmp_path / name).write_text(block, encoding="utf-8")
-        if language != "console":
-            continue
-        for typed, shown in commands(block):
-            done = subprocess.run(
-                ["bash", "-c", typed],
-                cwd=tmp_path,
-                env=environment,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                encoding="utf-8",
-                check=False,
-            )
-            printed = done.stdout.removeprefix("\ufeff").rstrip()
-            assert done.returncode == 0, f"{typed}\n{printed}"
-            assert pattern(shown).fullmatch(printed), f"{typed}\nshown:\n{shown}\nprinted:\n{printed}"
+    for arguments, typed, shown in steps(guide.read_text(encoding="utf-8"), tmp_path):
+        done = subprocess.run(
+            arguments,
+            cwd=tmp_path,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            encoding="utf-8",
+            check=False,
+        )
+        printed = done.stdout.removeprefix("\ufeff").rstrip()
+        assert done.returncode == 0, f"{typed}\n{printed}"
+        assert pattern(shown).fullmatch(printed), f"{typed}\nshown:\n{shown}\nprinted:\n{printed}"
 
 
 def test_there_are_guides_with_commands() -> None:
-    assert len(GUIDES) >= 1
+    assert len(GUIDES) >= 5
     for guide in GUIDES:
-        assert "\n$ hsrgeo " in guide.read_text(encoding="utf-8"), guide
+        assert FENCE.search(guide.read_text(encoding="utf-8")), guide
 
 
-def test_links_of_the_guides_lead_to_files() -> None:
-    for guide in GUIDES:
-        for target in re.findall(r"\]\(([^)#]+)[^)]*\)", guide.read_text(encoding="utf-8")):
-            assert target.startswith("https://") or (guide.parent / target).exists(), f"{guide.name}: {target}"
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: f"{page.parent.name}-{page.stem}")
+def test_links_lead_to_files(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text(encoding="utf-8")):
+        assert target.startswith("https://") or (page.parent / target).exists(), f"{page.name}: {target}"
