@@ -81,6 +81,7 @@ if TYPE_CHECKING:
     from hsrgeo.model.times import KST, parse_step, parse_time
     from hsrgeo.model.window import BBox, Window
     from hsrgeo.outputs.outcome import Outcome
+    from hsrgeo.outputs.table import read_manifest
     from hsrgeo.products.rain import Law, rain_frame
     from hsrgeo.products.warp import Target, as_target, warp_frame
     from hsrgeo.reading import iter_frames, open_frame
@@ -164,6 +165,7 @@ _HOMES = {
     "plot_series": "hsrgeo.engine.plot",
     "plot_sum": "hsrgeo.engine.plot",
     "rain_frame": "hsrgeo.products.rain",
+    "read_manifest": "hsrgeo.outputs.table",
     "render": "hsrgeo.engine.render",
     "series": "hsrgeo.engine.series.run",
     "series_by_period": "hsrgeo.engine.series.periods",
@@ -254,6 +256,7 @@ __all__ = [  # without `open`: `from hsrgeo import *` leaves Python's own alone
     "plot_series",
     "plot_sum",
     "rain_frame",
+    "read_manifest",
     "render",
     "series",
     "series_by_period",

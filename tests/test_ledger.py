@@ -85,7 +85,7 @@ def unpacked(data: bytes, name: str, *, member: str | None, block: int, registra
     return SimpleNamespace(header=header, crc32=7, notes=(), data=data)
 
 
-def cut(frame: Any, told: FrameName, recipe: Recipe) -> Iterator[tuple[str, bytes]]:
+def cut(frame: Any, told: FrameName, recipe: Recipe, _noted: object) -> Iterator[tuple[str, bytes]]:
     stem = recipe.stem(told, "")
     yield f"{stem}.tif", b"tif" + frame.data
     yield f"{stem}.pgw", b"the same for all"

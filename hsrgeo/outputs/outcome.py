@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal, cast, get_args
 
 from hsrgeo.errors import FrameError, HsrGeoError, as_value, label_of
 from hsrgeo.formats.names import FrameName, basename, preference
 from hsrgeo.model.frame import Frame
+from hsrgeo.model.quantity import Statistics
 from hsrgeo.model.rank import Rank, rank_of
 from hsrgeo.model.times import existing, kst_text, utc_text
 from hsrgeo.sources.found import Found
@@ -70,6 +72,8 @@ class Outcome:
     """Status that was told before, for a frame that lost to a better one that came later."""
     notes: tuple[str, ...] = ()
     """See `Frame.notes`."""
+    statistics: Mapping[str, Statistics] = field(default_factory=dict, hash=False)
+    """What its outputs hold, by region: what `Frame.statistics` tells of each."""
 
     def __post_init__(self) -> None:
         if self.error is not None:
@@ -137,6 +141,8 @@ def to_json(outcome: Outcome) -> dict[str, Any]:
         line["duplicate_of"] = outcome.winner
     if outcome.notes:
         line["notes"] = list(outcome.notes)
+    if outcome.statistics:
+        line["statistics"] = {region: asdict(one) for region, one in outcome.statistics.items()}
     return line
 
 
@@ -166,6 +172,7 @@ def from_json(line: dict[str, Any]) -> Outcome:
         stamp=_text(line["stamp"]),
         winner=_text(line.get("duplicate_of", "")),
         notes=tuple(_text(note) for note in line.get("notes", ())),
+        statistics={_text(region): _statistics(one) for region, one in dict(line.get("statistics", ())).items()},
     )
 
 
@@ -194,6 +201,18 @@ def _count(value: object) -> int:
     return value
 
 
+def _statistics(value: dict[str, Any]) -> Statistics:
+    counts = (_count(value[name]) for name in ("nodata", "undetect", "echo"))
+    values = (value[name] for name in ("minimum", "mean", "maximum", "stddev"))
+    return Statistics(_text(value["unit"]), *counts, *(None if one is None else _finite(one) for one in values))
+
+
+def _finite(value: object) -> float:
+    if not isinstance(value, (int, float)) or not -_LARGEST < value < _LARGEST:
+        raise ValueError(f"{value!r} where a number is expected")
+    return float(value)
+
+
 def _seconds(value: object) -> float:
     if not isinstance(value, (int, float)) or not 0 <= value < _LONGEST_S:
         raise ValueError(f"{value!r} where seconds are expected")
@@ -201,6 +220,7 @@ def _seconds(value: object) -> float:
 
 
 _LONGEST_S = 1e9
+_LARGEST = 1e9  # more than any physical value that int16 holds
 
 
 def _crc32(value: object) -> int:

@@ -19,6 +19,7 @@ from hsrgeo.engine.workers.memory import keep_freed_memory
 from hsrgeo.errors import HsrGeoError, WriteError, as_value, refused
 from hsrgeo.formats.names import FrameName
 from hsrgeo.model.frame import Frame
+from hsrgeo.model.quantity import Statistics
 from hsrgeo.outputs.outcome import Outcome, Output, with_header
 from hsrgeo.outputs.recipe import SUFFIXES, Recipe
 from hsrgeo.reading import decode_found
@@ -74,8 +75,10 @@ def export_frame(task: Task, out: Place, recipe: Recipe) -> Outcome:
         frame = decode_found(found, recipe.block, recipe.registration)
         outcome = with_header(outcome, frame)
         told = found.told or FrameName(frame.product, frame.kind, frame.time)
-        files = list(files_of(frame, told, recipe))  # all or none: an area that does not fit writes nothing
-        outcome = dataclasses.replace(outcome, outputs=_all_written(task, outcome.label, out, files))
+        noted: dict[str, Statistics] = {}
+        files = list(files_of(frame, told, recipe, noted))  # all or none: an area that does not fit writes nothing
+        outputs = _all_written(task, outcome.label, out, files)
+        outcome = dataclasses.replace(outcome, outputs=outputs, statistics=noted)
     except HsrGeoError as error:
         outcome = dataclasses.replace(outcome, status="failed", error=error)
     except OSError as error:
@@ -87,8 +90,17 @@ def export_frame(task: Task, out: Place, recipe: Recipe) -> Outcome:
     return dataclasses.replace(outcome, seconds=time.perf_counter() - begun)
 
 
-def files_of(frame: Frame, told: FrameName, recipe: Recipe) -> Iterator[tuple[str, bytes]]:
-    """Yield path below OUT and bytes of every file that a frame becomes: unpacked once, cut into every region."""
+def files_of(
+    frame: Frame, told: FrameName, recipe: Recipe, noted: dict[str, Statistics] | None = None
+) -> Iterator[tuple[str, bytes]]:
+    """Yield path below OUT and bytes of every file that a frame becomes: unpacked once, cut into every region.
+
+    Args:
+        frame: As it was read.
+        told: Product, kind and time, for the names.
+        recipe: What to make of it.
+        noted: Gets the statistics of each region.
+    """
     for cut in recipe.cuts:
         part = recipe.cut_frame(frame, cut)
         stem = recipe.stem(told, cut.region)
@@ -98,6 +110,8 @@ def files_of(frame: Frame, told: FrameName, recipe: Recipe) -> Iterator[tuple[st
             pngs = encode_png_files(part) if recipe.sidecars else {".png": encode_png(part)}
             for suffix, data in pngs.items():
                 yield f"{stem}{suffix}", data
+        if noted is not None:
+            noted[cut.region] = part.statistics
 
 
 def staged_beside(path: str, label: str) -> str:

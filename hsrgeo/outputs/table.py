@@ -1,0 +1,49 @@
+"""What an export wrote, as a table: where each picture is, of when, and what it holds."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+from hsrgeo.model.quantity import Statistics
+from hsrgeo.outputs.manifest import Manifest, recipe_of
+from hsrgeo.sources.remote import target
+
+
+def read_manifest(out: str | Path) -> list[dict[str, Any]]:
+    """Return a row for each frame and region that an export wrote, by time; ``pandas.DataFrame`` takes it as it is.
+
+    Args:
+        out: The output folder of `hsrgeo.export`, or the URL of one in a bucket.
+
+    Returns:
+        ``time`` (aware, KST), ``product``, ``kind``, ``region``, ``path`` of the first picture (COG before PNG),
+        ``source`` (file, and member of an archive), then the fields of `hsrgeo.model.quantity.Statistics` in physical
+        units: ``unit``; the counts of cells ``nodata``, ``undetect`` and ``echo``; ``minimum``, ``mean``, ``maximum``
+        and ``stddev``, None where no cell has a value. All of these are None of what an older hsrgeo wrote.
+
+    Raises:
+        ManifestError: There is no manifest or no options beside it, or one of them is damaged.
+    """
+    folder = target(out)
+    recipe = recipe_of(folder)
+    unknown = dict.fromkeys(field.name for field in dataclasses.fields(Statistics))
+    rows: list[dict[str, Any]] = []
+    with Manifest(folder, read_only=True) as manifest:
+        for outcome in manifest:
+            told = outcome.told
+            if outcome.status != "ok" or told is None:
+                continue
+            for cut in recipe.cuts:
+                found = outcome.statistics.get(cut.region)
+                row = {
+                    "time": told.time,
+                    "product": told.product,
+                    "kind": told.kind,
+                    "region": cut.region,
+                    "path": str(folder / (recipe.stem(told, cut.region) + recipe.suffixes[0])),
+                    "source": outcome.label,
+                }
+                rows.append(row | (dataclasses.asdict(found) if found else unknown))
+    return sorted(rows, key=lambda row: (row["time"], row["region"], row["product"]))
