@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from hsrgeo.engine.cubes.options import CubeOptions
     from hsrgeo.engine.cubes.run import make_cube
     from hsrgeo.engine.export.run import Export, export
+    from hsrgeo.engine.fetch import Fetch, Fetched, FetchOptions, fetch
     from hsrgeo.engine.gauges.bias import GaugeBias, gauge_bias
     from hsrgeo.engine.gauges.field import GaugeField, gauge_fields
     from hsrgeo.engine.gauges.options import GaugeBiasOptions, GaugeFieldOptions
@@ -54,6 +55,8 @@ if TYPE_CHECKING:
         HeaderError,
         HsrGeoError,
         HsrGeoWarning,
+        HubError,
+        HubLimitError,
         LengthError,
         LockError,
         ManifestError,
@@ -101,6 +104,9 @@ _HOMES = {
     "EmptyFileError": "hsrgeo.errors",
     "Export": "hsrgeo.engine.export.run",
     "ExportOptions": "hsrgeo.engine.options",
+    "Fetch": "hsrgeo.engine.fetch",
+    "FetchOptions": "hsrgeo.engine.fetch",
+    "Fetched": "hsrgeo.engine.fetch",
     "Frame": "hsrgeo.model.frame",
     "FrameError": "hsrgeo.errors",
     "FrameFormatError": "hsrgeo.errors",
@@ -115,6 +121,8 @@ _HOMES = {
     "HeaderError": "hsrgeo.errors",
     "HsrGeoError": "hsrgeo.errors",
     "HsrGeoWarning": "hsrgeo.errors",
+    "HubError": "hsrgeo.errors",
+    "HubLimitError": "hsrgeo.errors",
     "KST": "hsrgeo.model.times",
     "Law": "hsrgeo.products.rain",
     "LengthError": "hsrgeo.errors",
@@ -153,6 +161,7 @@ _HOMES = {
     "accumulate": "hsrgeo.engine.accumulate.run",
     "as_target": "hsrgeo.products.warp",
     "export": "hsrgeo.engine.export.run",
+    "fetch": "hsrgeo.engine.fetch",
     "gauge_bias": "hsrgeo.engine.gauges.bias",
     "gauge_fields": "hsrgeo.engine.gauges.field",
     "grids": "hsrgeo.model.grid",
@@ -193,6 +202,9 @@ __all__ = [  # without `open`: `from hsrgeo import *` leaves Python's own alone
     "EmptyFileError",
     "Export",
     "ExportOptions",
+    "Fetch",
+    "FetchOptions",
+    "Fetched",
     "Frame",
     "FrameError",
     "FrameFormatError",
@@ -207,6 +219,8 @@ __all__ = [  # without `open`: `from hsrgeo import *` leaves Python's own alone
     "HeaderError",
     "HsrGeoError",
     "HsrGeoWarning",
+    "HubError",
+    "HubLimitError",
     "Law",
     "LengthError",
     "LockError",
@@ -245,6 +259,7 @@ __all__ = [  # without `open`: `from hsrgeo import *` leaves Python's own alone
     "accumulate",
     "as_target",
     "export",
+    "fetch",
     "gauge_bias",
     "gauge_fields",
     "grids",

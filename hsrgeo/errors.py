@@ -6,6 +6,8 @@
     ├── OptionsError              what was asked for cannot be done
     ├── MissingExtraError         a library of an optional extra is not installed
     ├── ClusterError              a Dask cluster cannot be reached, or cannot do the work
+    ├── HubError                  KMA's API hub gives no sound answer
+    │   └── HubLimitError             a limit of calls, bytes or speed is reached
     ├── SourceError               a source cannot be found or read
     │   └── ArchiveError          a tar archive is damaged or unsafe
     ├── FrameError                one frame cannot be used (expected, found, where)
@@ -77,6 +79,14 @@ class MissingExtraError(HsrGeoError):
 
 class ClusterError(HsrGeoError):
     """A Dask cluster cannot be reached, or cannot do the work."""
+
+
+class HubError(HsrGeoError):
+    """KMA's API hub cannot be reached, or gives no sound answer."""
+
+
+class HubLimitError(HubError):
+    """A limit of calls, bytes or speed is reached: of KMA's API hub, or of what this machine may ask it."""
 
 
 class SourceError(HsrGeoError):

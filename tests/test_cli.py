@@ -123,7 +123,7 @@ def test_every_option_of_the_issue_is_in_the_help() -> None:
     for command in COMMANDS:
         assert command in run("--help").stdout
     assert "0 all done, 1 something was broken" in run("--help").stdout
-    assert "2 wrong usage, 130 interrupted" in run("--help").stdout
+    assert "2 wrong usage, 3 a limit of a service is reached, 130 interrupted" in words(run("--help").stdout)
 
 
 def test_version() -> None:

@@ -41,7 +41,8 @@ def test_there_are_blocks_and_commands() -> None:
 
 @pytest.mark.parametrize(("command", "rest"), HSRGEO)
 def test_options_exist(command: str, rest: str) -> None:
-    words = [command, rest.split(maxsplit=1)[0]] if command == "plot" else [command]
+    first = rest.split(maxsplit=1)[0]
+    words = [command, first] if command in ("plot", "fetch") and not first.startswith("-") else [command]
     text = CliRunner().invoke(app, [*words, "--help"], env={"COLUMNS": "200"}).output
     for option in re.findall(r"--[a-z]+", rest):
         assert option in text

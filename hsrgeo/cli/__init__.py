@@ -12,6 +12,7 @@ from hsrgeo.cli.common import say
 from hsrgeo.cli.cube import cube
 from hsrgeo.cli.export import export
 from hsrgeo.cli.extract import extract
+from hsrgeo.cli.fetch import fetch
 from hsrgeo.cli.gauges import gauges
 from hsrgeo.cli.grids import grids
 from hsrgeo.cli.info import info
@@ -42,6 +43,7 @@ _BESIDE = (grids, sites, extract, simulate)
 for title, commands in (("Export", _MAIN), ("Maps", _GIS), ("Numbers", _NUMBERS), ("Beside", _BESIDE)):
     for command in commands:
         app.command(cls=Command, no_args_is_help=command is not grids, rich_help_panel=title)(command)
+app.add_typer(fetch, rich_help_panel="Export")
 app.add_typer(plot, rich_help_panel="Numbers")
 app.add_typer(gauges, rich_help_panel="Numbers")
 
@@ -61,7 +63,7 @@ def _main(
     """KMA radar composites (HSR) in, georeferenced COGs, QGIS projects and pictures out.
 
     Exit status: 0 all done, 1 something was broken, lost or different (and is listed) or nothing was found,
-    2 wrong usage, 130 interrupted.
+    2 wrong usage, 3 a limit of a service is reached, 130 interrupted.
     """
 
 

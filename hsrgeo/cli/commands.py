@@ -14,12 +14,15 @@ _FIRST = ("Arguments", "Options")
 _TYPE = re.compile(r"<(?:list\[)?(.*?)]?>")  # how Typer shows choices
 
 
-class Command(TyperCommand):
-    """A command: several numbers may also be one text (``W,S,E,N``), and no option takes the next one as its value."""
+class _Arguments:
+    """Reads arguments: several numbers may be one text (``W,S,E,N``), and no option takes the next one as its value."""
+
+    get_params: Any  # of Typer's class beside this one
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401 - Typer's own Click has no public types
         """Parse arguments, as Typer does, once the numbers of each option are apart."""
-        return super().parse_args(ctx, args if ctx.resilient_parsing else list(self._apart(ctx, args)))
+        apart = args if ctx.resilient_parsing else list(self._apart(ctx, args))
+        return super().parse_args(ctx, apart)  # type: ignore[misc,no-any-return] # likewise
 
     def _apart(self, ctx: Any, args: list[str]) -> Iterator[str]:  # noqa: ANN401
         options = {name: param for param in self.get_params(ctx) for name in param.opts if name.startswith("-")}
@@ -64,6 +67,10 @@ class Command(TyperCommand):
         _write(formatter, sections)
 
 
+class Command(_Arguments, TyperCommand):
+    """A command."""
+
+
 class Commands(TyperGroup):
     """Commands, listed by what they are for.
 
@@ -90,6 +97,15 @@ class Commands(TyperGroup):
                 title = getattr(command, "rich_help_panel", None)
                 sections.setdefault(title if isinstance(title, str) else "Commands", []).append((name, first))
         _write(formatter, sections)
+
+
+class CommandWithMore(_Arguments, Commands):
+    """A command with options of its own that has other commands below it."""
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:  # noqa: ANN401
+        """Write the options, and the commands."""
+        super().format_options(ctx, formatter)
+        self.format_commands(ctx, formatter)
 
 
 def _write(formatter: Any, sections: dict[str, list[tuple[str, str]]]) -> None:  # noqa: ANN401

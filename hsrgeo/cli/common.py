@@ -19,6 +19,7 @@ from hsrgeo.errors import (
     NO_ROOM,
     HsrGeoError,
     HsrGeoWarning,
+    HubLimitError,
     ManifestError,
     NoRoomError,
     OptionsError,
@@ -34,6 +35,8 @@ class Status(IntEnum):
     DONE = 0
     BROKEN = 1
     USAGE = 2
+    LIMIT = 3
+    """Of what a service gives in a time: the same command goes on later."""
 
 
 def say(*lines: str) -> None:
@@ -117,8 +120,9 @@ def honest_exit(*, goes_on: bool = False) -> Iterator[None]:
         _say_no_room(str(error), goes_on=goes_on)
         raise typer.Exit(Status.BROKEN) from None
     except HsrGeoError as error:
-        say(f"hsrgeo: {error}")
-        raise typer.Exit(Status.BROKEN) from None
+        is_limit = isinstance(error, HubLimitError)
+        say(f"hsrgeo: {error}", *(["        limit reached: the same command goes on later"] if is_limit else []))
+        raise typer.Exit(Status.LIMIT if is_limit else Status.BROKEN) from None
     except KeyboardInterrupt as interrupt:
         number = interrupt.args[0] if interrupt.args else signal.SIGINT
         how = "" if number == signal.SIGINT else f" by {signal.Signals(number).name}"

@@ -1,0 +1,47 @@
+"""What the commands of `hsrgeo fetch` share."""
+
+import re
+from typing import Annotated
+
+import typer
+
+from hsrgeo.errors import OptionsError
+
+ASK = "Ask politely"
+
+Pace = Annotated[float, typer.Option(metavar="SECONDS", help="From one question to the next.", rich_help_panel=ASK)]
+LimitCalls = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N", help="Calls in a day of Korea, of all runs of yours; 19,000 of 20,000.", rich_help_panel=ASK
+    ),
+]
+LimitBytes = Annotated[
+    str | None,
+    typer.Option(metavar="SIZE", help="Likewise bytes, as 4GB; 4.75 of 5 GB.", rich_help_panel=ASK),
+]
+Host = Annotated[
+    str,
+    typer.Option(metavar="NAME", help="apihub-org.kma.go.kr for members with a large volume.", rich_help_panel=ASK),
+]
+
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)b?", re.IGNORECASE | re.ASCII)
+_UNITS = {"": 1, "k": 1e3, "m": 1e6, "g": 1e9, "t": 1e12}
+_LEAST_PACE_S = 1.0
+
+
+def pace_option(pace: float, host: str) -> float:
+    """Return the pace, where the service bears it."""
+    if pace < _LEAST_PACE_S and not host.startswith("http://127."):
+        raise OptionsError(f"--pace {pace:g}: KMA's API hub answers 429 below {_LEAST_PACE_S:g} second")
+    return pace
+
+
+def bytes_option(text: str | None) -> int | None:
+    """Read a size that a user typed, or None."""
+    if text is None:
+        return None
+    match = _SIZE.fullmatch(text.strip())
+    if not match:
+        raise OptionsError(f"--limit-bytes {text!r}: expected a size such as 500MB or 4GB")
+    return round(float(match[1]) * _UNITS[match[2].lower()])
