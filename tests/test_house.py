@@ -27,7 +27,7 @@ ROOMS = [
     "cli",
 ]
 FLOORS = [
-    {"areas", "keywords", "one_product", "regions"},
+    {"areas", "factors", "keywords", "one_product", "regions"},
     {"run", "workers"},
     {"options"},
     {"cubes", "export", "extract", "fetch", "inspect", "simulate", "sites"},

@@ -249,7 +249,7 @@ def test_a_series_of_sums_has_what_fell(tmp_path: Path, make_file: MakeFile) -> 
     assert float(told["coverage"]) == pytest.approx(0.5)
     assert told["minutes"] in ("60", "60.0")
     assert float(told["volume_m3"]) == pytest.approx(float(tables["src"]["volume_m3"]), rel=0.005 / 2.61)
-    with pytest.raises(OptionsError, match="quantity, zr and frame_step are for frames"):
+    with pytest.raises(OptionsError, match="quantity, zr, max_rate and frame_step are for frames"):
         series(tmp_path / "sums", out, SeriesOptions(polygons=tmp_path / "b.geojson", zr=(300, 1.4)))
 
 

@@ -148,6 +148,18 @@ Quantity = Annotated[
 Zr = Annotated[
     tuple[float, float], typer.Option(metavar="A B", help="Z = A R^B, for --quantity rain.", rich_help_panel=PRODUCT)
 ]
+MaxRate = Annotated[
+    float | None,
+    typer.Option(metavar="MM_H", help="Cut rain rates down to this; before --bias.", rich_help_panel=PRODUCT),
+]
+Bias = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Multiply rain by the factor of its time in this table of hsrgeo gauges bias.",
+        rich_help_panel=PRODUCT,
+    ),
+]
 Crs = Annotated[
     str | None,
     typer.Option(metavar="CRS", help="Another projection: EPSG:5179, EPSG:3857, any WKT.", rich_help_panel=PRODUCT),

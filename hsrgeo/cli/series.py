@@ -72,6 +72,8 @@ def series(
         200.0,
         1.6,
     ),
+    max_rate: options.MaxRate = None,
+    bias: options.Bias = None,
     wet_from: Annotated[
         float, typer.Option(metavar="RATE", help="A cell is wet from this many mm/h.", rich_help_panel=_RAIN)
     ] = 0.1,
@@ -133,12 +135,15 @@ def series(
         from hsrgeo.cli.follow import Follower  # noqa: PLC0415 - commands import what they need when they run
         from hsrgeo.engine.series.options import SeriesOptions  # noqa: PLC0415
         from hsrgeo.engine.series.run import series as run_series  # noqa: PLC0415
+        from hsrgeo.errors import OptionsError  # noqa: PLC0415
         from hsrgeo.model.times import parse_step  # noqa: PLC0415
 
         length: timedelta | Literal["event"] | None = None
         if period is not None:
             length = "event" if period.strip().lower() == "event" else parse_step(period)
         if length is not None and points is None and polygons is None:
+            if bias is not None or max_rate is not None:
+                raise OptionsError("--bias and --max-rate are for frames: give them where the table is made")
             within = time_option(start), time_option(end)
             shape = {"wide": wide, "excel": excel}
             _by_period(sources, out, length, within, min_coverage, shape, json_=json_, quiet=quiet)
@@ -154,6 +159,8 @@ def series(
             encoding=encoding,
             quantity=quantity.value,
             zr=zr,
+            max_rate=max_rate,
+            bias=bias,
             method=method,
             wet_from=wet_from,
             start=time_option(start),

@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 from hsrgeo.cube.cf import grid_of, quantity_of, times_of
 from hsrgeo.cube.extra import need
 from hsrgeo.cube.shards import Shards, shards_of
-from hsrgeo.errors import SourceError
+from hsrgeo.errors import OptionsError, SourceError
 from hsrgeo.model.grid import Grid
 from hsrgeo.model.quantity import Quantity
 from hsrgeo.model.times import FRAME_STEP
+from hsrgeo.products.rain import Law
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,13 +102,13 @@ def _told(path: Path, dataset: Any, values: Any, shards: Shards | None) -> OpenC
             times=tuple(times_of(dataset["time"].values)),
             missing=tuple(missing),
             step=_step(recipe),
-            law="Z = {:g} R^{:g}".format(*recipe["zr"]) if "zr" in recipe else "",
+            law=str(Law(*recipe["zr"])) if "zr" in recipe else "",
             synthetic=str(dataset.attrs.get("title", "")).startswith("SYNTHETIC"),
             chunk=values.encoding.get("chunks") or values.encoding.get("chunksizes") or values.shape,
             values=values,
             shards=shards,
         )
-    except (KeyError, ValueError, TypeError, AttributeError, IndexError, OverflowError) as error:
+    except (KeyError, ValueError, TypeError, AttributeError, IndexError, OverflowError, OptionsError) as error:
         raise SourceError(str(path), f"is no cube that hsrgeo made: {error!r}") from error
 
 

@@ -39,9 +39,30 @@ def notes_on_contents(
     held = quantity.name
     if held not in ("reflectivity", "rain_rate") or (wanted == "reflectivity" and held != wanted):
         raise OptionsError(f"{source} holds {held}: no {made} of {wanted} can be made of it")
-    if held == "rain_rate" and asked != KMA_LAW:
+    if held == "rain_rate" and (asked.a, asked.b) != (KMA_LAW.a, KMA_LAW.b):
         raise OptionsError(f"{source} holds rain already, for which zr is no use")
     if quantity != RAIN or quantity.cap is not None:  # HSP holds no more than its frames do
         return []
     how = f" by {law}" if law else ""
     return [f"{source} holds rain{how} in steps of 0.01 mm/h, up to 327.67; frames give it as it is"]
+
+
+def notes_on_bias(source: Path, bias: str, asked: Law, *, adjust: bool) -> list[str]:
+    """Return what a user should know of rain that was adjusted already.
+
+    Args:
+        source: The export.
+        bias: Name of the table that its rain was adjusted by; empty where it was not.
+        asked: How rain is to follow.
+        adjust: Whether it is to be adjusted.
+
+    Raises:
+        OptionsError: It would be adjusted twice, or limited after it was adjusted.
+    """
+    if not bias:
+        return []
+    if adjust or asked.max_mm_h is not None:
+        raise OptionsError(
+            f"{source} holds rain that was adjusted by {bias} already: give the frames, or no bias, max_rate"
+        )
+    return [f"{source} holds rain that was adjusted by {bias}"]

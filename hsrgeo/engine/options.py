@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import get_args
 
 from hsrgeo.engine.areas import told_window
+from hsrgeo.engine.factors import as_factors, notes_on_factors
 from hsrgeo.engine.regions import Region, read_regions, refuse_shared_folders
 from hsrgeo.engine.workers.cluster import WAIT_S, Cluster
 from hsrgeo.engine.workers.cores import usable_cores
@@ -23,6 +24,7 @@ from hsrgeo.model.grid import Grid, Registration, grids_by
 from hsrgeo.model.times import KST, refuse_uneven
 from hsrgeo.model.window import BBox, Window, as_area
 from hsrgeo.outputs.recipe import DEFAULT_NAME, Compression, Cut, Format, Recipe, parts_kinds, wide_fields
+from hsrgeo.products.factors import Factors
 from hsrgeo.products.making import Content, Values
 from hsrgeo.products.rain import KMA_LAW, Law, as_law
 from hsrgeo.products.warp import Resampling, Target, as_target, forget_warps, warp_for
@@ -57,6 +59,9 @@ class ExportOptions:
         name: Path below OUT without suffix; fields time (KST), utc, product, kind, region.
         quantity: What outputs hold: ``stored`` as the frames do, ``rain`` the rain rate in mm/h, in steps of 0.01.
         zr: A and B of Z = A R^B, for `quantity` rain.
+        max_rate: Rain rates above this many mm/h count as this, for `quantity` rain; it comes before `bias`.
+        bias: Table of `hsrgeo gauges bias`, for `quantity` rain: each frame is multiplied by the factor of the row that
+            its time lies in, and stays as it is where there is none.
         crs: Another projection: ``EPSG:5179``, WKT or anything else that pyproj understands; None keeps the frames'
             grid.
         resolution: Side of a cell in units of `crs`; None is the frames' own, or what comes nearest to it.
@@ -96,6 +101,8 @@ class ExportOptions:
     name: str = DEFAULT_NAME
     quantity: Content = "stored"
     zr: Law | tuple[float, float] = KMA_LAW
+    max_rate: float | None = None
+    bias: str | Path | Factors | None = None
     crs: str | None = None
     resolution: float | None = None
     resampling: Resampling = "nearest"
@@ -154,6 +161,7 @@ class ExportOptions:
             target=self._target(),
             registration=self.registration,
             sidecars=self.sidecars,
+            factors=self._factors(),
         )
         object.__setattr__(self, "selection", selection)
         object.__setattr__(self, "recipe", recipe)
@@ -169,12 +177,24 @@ class ExportOptions:
         return workers_for(self.jobs, self.dask, self.dask_wait_s)
 
     def _law(self) -> Law:
-        law = as_law(self.zr)
+        law = as_law(self.zr, self.max_rate)
         if self.quantity == "rain" and self.values == "raw":
             raise OptionsError("values raw are those of the frames as stored: not for quantity rain")
+        if self.quantity != "rain" and law.max_mm_h is not None:
+            raise OptionsError("max_rate is a limit of rain: give quantity rain too")
         if self.quantity != "rain" and law != KMA_LAW:
             raise OptionsError("zr is a law for rain: give quantity rain too")
         return law
+
+    def _factors(self) -> Factors | None:
+        if self.bias is None:
+            return None
+        if self.quantity != "rain":
+            raise OptionsError("bias is of rain: give quantity rain too")
+        factors = as_factors(self.bias)
+        object.__setattr__(self, "bias", factors)  # read once, also where these options are made again
+        object.__setattr__(self, "notes", (*self.notes, *notes_on_factors(factors)))
+        return factors
 
     def _target(self) -> Target | None:
         if self.crs is None:
@@ -194,7 +214,7 @@ class ExportOptions:
             return (Cut("", area),)
         if isinstance(self.regions, (str, Path)):
             listed, notes = read_regions(self.regions, self.regions_field, self.regions_encoding)
-            object.__setattr__(self, "notes", notes)
+            object.__setattr__(self, "notes", tuple(notes))
         else:
             listed = tuple(self.regions)
         refuse_shared_folders("regions", listed)

@@ -155,6 +155,8 @@ def _properties(shot: Shot) -> Json:
         "hsrgeo:quantity": tags.get("QUANTITY"),
         "hsrgeo:values": tags.get("VALUES"),
         "hsrgeo:rain_law": tags.get("RAIN_LAW"),
+        "hsrgeo:bias_source": tags.get("BIAS_SOURCE"),
+        "hsrgeo:bias_factor": tags.get("BIAS_FACTOR"),
         "hsrgeo:period": tags.get("PERIOD"),
         "hsrgeo:frames_used": int(tags["FRAMES_USED"]) if "FRAMES_USED" in tags else None,
         "hsrgeo:frames_expected": int(tags["FRAMES_EXPECTED"]) if "FRAMES_EXPECTED" in tags else None,

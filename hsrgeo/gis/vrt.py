@@ -19,7 +19,7 @@ from hsrgeo.writers.tags import frame_tags, statistics_tags
 _CELL_BYTES = 2
 _SHARED_TAGS = (
     *("PRODUCT", "QUANTITY", "UNIT", "GRID", "WINDOW", "VALUES", "NODATA", "UNDETECT"),
-    *("RAIN_LAW", "PERIOD", "DURATION", "METHOD", "LICENCE", "SYNTHETIC"),
+    *("RAIN_LAW", "BIAS_SOURCE", "PERIOD", "DURATION", "METHOD", "LICENCE", "SYNTHETIC"),
 )
 """Tags of a COG that hold for all of a stack."""
 _NO_RAW_TAGS = ("TIFFTAG_", "OVERVIEW_", "SOURCE_BLOCK", "COUNT_", "NODATA", "UNDETECT", "QUANTITY", "UNIT")

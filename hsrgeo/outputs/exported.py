@@ -123,7 +123,7 @@ def read_exported(path: Path) -> Frame:
         block=1,
         blocks=1,
         cleaned=tags.get("VALUES") == "clean",
-        derived=tuple((name, tags[name]) for name in ("RAIN_LAW",) if name in tags),
+        derived=tuple((name, tags[name]) for name in ("RAIN_LAW", "BIAS_SOURCE", "BIAS_FACTOR") if name in tags),
     )
 
 

@@ -13,6 +13,7 @@ import math
 import os
 import re
 import warnings
+import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack
 from itertools import groupby
@@ -388,6 +389,8 @@ def _in_short(value: object) -> str:
     if isinstance(value, dict) and (crs := re.match(r'\w+\["([^"]*)"', str(value.get("wkt2")))):
         value = {**value, "wkt2": crs[1]}
     text = json_line(value)
+    if isinstance(value, dict) and "rows" in value:  # factors of a bias
+        return f"{len(value['rows'])} of {value.get('source')} (CRC-32 {zlib.crc32(text.encode()):08x})"
     if len(text) <= _SHORT:
         return text
     return f"{len(value)} of them" if isinstance(value, list) and len(value) > 1 else f"{text[:_SHORT]}..."

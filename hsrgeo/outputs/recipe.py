@@ -16,6 +16,7 @@ from hsrgeo.model.frame import Frame
 from hsrgeo.model.grid import Registration
 from hsrgeo.model.times import KST
 from hsrgeo.model.window import Area, BBox, Center, Window
+from hsrgeo.products.factors import Factors, factors_from_json
 from hsrgeo.products.making import Content, Making, Values
 from hsrgeo.products.rain import KMA_LAW, Law
 from hsrgeo.products.warp import Resampling, Target
@@ -57,6 +58,8 @@ class Recipe:
     registration: Registration = "point"
     sidecars: bool = True
     """Whether a PNG has its place and tags in files beside it."""
+    factors: Factors | None = None
+    """That rain is multiplied by."""
 
     @property
     def suffixes(self) -> tuple[str, ...]:
@@ -92,7 +95,9 @@ class Recipe:
 
     def as_json(self) -> dict[str, Any]:
         """Return plain values to keep beside the outputs and compare; what is not asked for is not there."""
-        rain = {"quantity": self.quantity, "zr": [self.law.a, self.law.b]} if self.quantity == "rain" else {}
+        law = [self.law.a, self.law.b, *([] if self.law.max_mm_h is None else [self.law.max_mm_h])]
+        rain = {"quantity": self.quantity, "zr": law} if self.quantity == "rain" else {}
+        bias = {"bias": self.factors.as_json()} if self.factors else {}
         target = {"target": dataclasses.asdict(self.target)} if self.target else {}
         registered = {"registration": self.registration} if self.registration != "point" else {}
         sidecars = {} if self.sidecars else {"sidecars": False}
@@ -104,6 +109,7 @@ class Recipe:
             "name": self.name,
             "block": self.block,
             **rain,
+            **bias,
             **target,
             **registered,
             **sidecars,
@@ -111,11 +117,15 @@ class Recipe:
 
     def cut_frame(self, frame: Frame, cut: Cut) -> Frame:
         """Return what an output shows of a frame; for the errors see `Making.of`."""
-        return Making(cut.area, self.quantity, self.law, self.values, self.target, self.block).of(frame)
+        making = Making(cut.area, self.quantity, self.law, self.values, self.target, self.block, factors=self.factors)
+        return making.of(frame)
 
 
 KEYS = frozenset(
-    ("cuts", "formats", "compress", "values", "name", "block", "quantity", "zr", "target", "registration", "sidecars")
+    (
+        *("cuts", "formats", "compress", "values", "name", "block"),
+        *("quantity", "zr", "bias", "target", "registration", "sidecars"),
+    )
 )
 """Of `Recipe.as_json`."""
 
@@ -151,6 +161,7 @@ def recipe_from_json(kept: Mapping[str, Any]) -> Recipe:
             target=Target(**kept["target"]) if "target" in kept else None,
             registration=kept.get("registration", "point"),
             sidecars=kept.get("sidecars", True),
+            factors=factors_from_json(kept["bias"]) if "bias" in kept else None,
         )
         _check_read(recipe)
     except (KeyError, TypeError, IndexError, AttributeError, OverflowError, HsrGeoError) as error:

@@ -12,6 +12,7 @@ from hsrgeo.model.frame import Frame
 from hsrgeo.model.given import refuse_fractions
 from hsrgeo.model.grid import Grid, Registration
 from hsrgeo.model.window import Area, Window
+from hsrgeo.products.factors import Factors
 from hsrgeo.products.rain import KMA_LAW, Law, rain_frame
 from hsrgeo.products.warp import Target, Warp, warp_for
 
@@ -35,6 +36,8 @@ class Making:
     block: int = 1
     registration: Registration = "point"
     """Of the frames as they are read, as `block` is."""
+    factors: Factors | None = None
+    """That rain is multiplied by."""
 
     def __post_init__(self) -> None:
         for name, given, known in (
@@ -59,7 +62,7 @@ class Making:
         window = warp.window if warp else _window(frame.grid, self.area)
         part = frame if window == frame.grid.window else frame.crop(window=window)
         if self.quantity == "rain":
-            part = rain_frame(part, self.law)
+            part = self.factors.adjusted(part, self.law) if self.factors else rain_frame(part, self.law)
         if self.values == "clean":
             part = part.clean()
         return warp.apply(part) if warp else part

@@ -9,18 +9,19 @@ from numpy.typing import NDArray
 
 from hsrgeo.errors import FrameError
 from hsrgeo.model.quantity import Quantity, clean_values
-from hsrgeo.products.rain import Law
+from hsrgeo.products.rain import Law, rates_of
 
 
 @lru_cache(maxsize=8)
-def rate_table(quantity: Quantity, law: Law) -> NDArray[np.float64]:
+def rate_table(quantity: Quantity, law: Law, factor: float = 1.0) -> NDArray[np.float64]:
     """Return the rain rate [mm/h] of each int16, found by its bits: ``table[stored.view(np.uint16)]``.
 
     Undetect and blends of it are 0, nodata and blends of it NaN, negative noise of HSP 0.
 
     Args:
         quantity: Reflectivity or rain rate.
-        law: How the rate follows from reflectivity; rain rates do not need it.
+        law: How the rate follows from reflectivity; rain rates do not need it. Its limit holds for both.
+        factor: That each rate is multiplied by, after the limit.
 
     Returns:
         float64, shape (65536,); do not write to it.
@@ -29,15 +30,12 @@ def rate_table(quantity: Quantity, law: Law) -> NDArray[np.float64]:
         FrameError: The quantity is neither.
     """
     every = np.arange(1 << 16, dtype=np.uint16).view(np.int16)
-    rates = stored_table(quantity)
-    match quantity.name:
-        case "reflectivity":
-            with np.errstate(over="ignore"):
-                rates = (10 ** (rates / 10) / law.a) ** (1 / law.b)
-        case "rain_rate":
-            rates = np.maximum(rates, 0)
-        case other:
-            raise FrameError("no rain", "reflectivity or rain rate", other)
+    if quantity.name not in ("reflectivity", "rain_rate"):
+        raise FrameError("no rain", "reflectivity or rain rate", quantity.name)
+    rates = rates_of(stored_table(quantity), quantity, law)
+    if law.max_mm_h is not None:
+        rates = np.minimum(rates, law.max_mm_h)
+    rates *= factor
     rates[clean_values(every, quantity) == quantity.undetect] = 0
     rates.flags.writeable = False
     return rates

@@ -47,13 +47,20 @@ def depth_unit_mm(frames: int, step_h: float) -> float:
 
 
 @lru_cache(maxsize=8)
-def sum_table(quantity: Quantity, law: Law, step_h: float, unit_mm: float) -> NDArray[np.uint64]:
+def sum_table(quantity: Quantity, law: Law, step_h: float, unit_mm: float, factor: float = 1.0) -> NDArray[np.uint64]:
     """Return what each stored value adds to a `RunningSum`, found by its bits; 0 where not observed.
+
+    Args:
+        quantity: See `hsrgeo.products.rates.rate_table`, as `law` and `factor`.
+        law: Likewise.
+        step_h: How long a frame stands for.
+        unit_mm: Of the sum.
+        factor: That each rate is multiplied by.
 
     Raises:
         FrameError: The quantity is neither reflectivity nor rain rate.
     """
-    rates = rate_table(quantity, law)
+    rates = rate_table(quantity, law, factor)
     seen = ~np.isnan(rates)
     depth = np.rint(np.minimum(np.where(seen, rates, 0), MOST_RATE) * step_h / unit_mm).astype(np.uint64)
     return depth + (seen.astype(np.uint64) << np.uint64(_DEPTH_BITS))

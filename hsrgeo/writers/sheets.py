@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -33,7 +33,12 @@ def xlsxwriter() -> Any:  # noqa: ANN401 - it has no types
 
 
 def workbook(
-    names: Sequence[str], columns: Sequence[str], rows: Iterable[tuple[datetime, NDArray[np.float64]]], *, wide: bool
+    names: Sequence[str],
+    columns: Sequence[str],
+    rows: Iterable[tuple[datetime, NDArray[np.float64]]],
+    texts: Mapping[str, str],
+    *,
+    wide: bool,
 ) -> Iterator[bytes]:
     """Yield a workbook, see `hsrgeo.writers.table.write_table`: times are KST, which Excel reads as times.
 
@@ -46,15 +51,16 @@ def workbook(
     if wide:
         sheets = [_Sheet(book, column, ("time_kst", *names)) for column in columns]
     else:
-        sheets = [_Sheet(book, "hsrgeo", ("time_kst", "name", *columns))]
+        sheets = [_Sheet(book, "hsrgeo", ("time_kst", "name", *columns, *texts))]
+    last = tuple(texts.values())
     for time, numbers in rows:
         local = time.astimezone(KST).replace(tzinfo=None)
         if wide:
             for sheet, values in zip(sheets, numbers.T.tolist(), strict=True):
-                sheet.add(local, time_format, (), values)
+                sheet.add(local, time_format, (), values, ())
         else:
             for name, values in zip(names, numbers.tolist(), strict=True):
-                sheets[0].add(local, time_format, (name,), values)
+                sheets[0].add(local, time_format, (name,), values, last)
     book.close()
     yield buffer.getvalue()
 
@@ -76,7 +82,14 @@ class _Sheet:
             self._sheet.write_string(0, column, text)
         self._row = 1
 
-    def add(self, time: datetime, time_format: Any, texts: Sequence[str], numbers: Sequence[float]) -> None:  # noqa: ANN401
+    def add(
+        self,
+        time: datetime,
+        time_format: Any,  # noqa: ANN401
+        texts: Sequence[str],
+        numbers: Sequence[float],
+        last: Sequence[str],
+    ) -> None:
         """Add a row; a cell without a number is left empty."""
         if self._row == _MOST_ROWS:
             self._begin()
@@ -86,4 +99,6 @@ class _Sheet:
         for column, number in enumerate(numbers, 1 + len(texts)):
             if number == number:  # noqa: PLR0124 - NaN is not
                 self._sheet.write_number(self._row, column, float(f"{number + 0.0:.9g}"))
+        for column, text in enumerate(last, 1 + len(texts) + len(numbers)):
+            self._sheet.write_string(self._row, column, text)
         self._row += 1

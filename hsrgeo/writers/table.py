@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -55,12 +55,13 @@ def check_table(path: Place, places: int = 0, *, wide: bool = False, excel: bool
             raise OptionsError(f"{path}: a table ends in .csv, .xlsx or .parquet, not in {other!r}")
 
 
-def write_table(
+def write_table(  # noqa: PLR0913 - what a table has, and how it is written
     path: Place,
     names: Sequence[str],
     columns: Sequence[str],
     rows: Iterable[Row],
     *,
+    texts: Mapping[str, str] | None = None,
     wide: bool = False,
     excel: bool = False,
 ) -> None:
@@ -75,6 +76,7 @@ def write_table(
         names: Of the places.
         columns: Names of the numbers.
         rows: In the order of the table.
+        texts: Further columns, each with one text in all rows; a wide table has none.
         wide: A row a time, and a column a place after time_kst: the first of `columns` as CSV, a sheet for each in a
             workbook.
         excel: CSV that Excel reads as it is: with a byte-order mark, and time_kst without a zone.
@@ -84,21 +86,29 @@ def write_table(
         WriteError: The disk refused; nothing is left behind.
     """
     check_table(path, len(names), wide=wide, excel=excel)
+    texts = texts or {}
     match path.suffix.lower():
         case ".csv":
-            chunks = _csv(names, columns, rows, wide=wide, excel=excel)
+            chunks = _csv(names, columns, rows, texts, wide=wide, excel=excel)
         case ".xlsx":
-            chunks = workbook(names, columns, rows, wide=wide)
+            chunks = workbook(names, columns, rows, texts, wide=wide)
         case _:
-            chunks = _parquet(names, columns, rows)
+            chunks = _parquet(names, columns, rows, texts)
     write_chunks(path, chunks)
 
 
 def _csv(
-    names: Sequence[str], columns: Sequence[str], rows: Iterable[Row], *, wide: bool, excel: bool
+    names: Sequence[str],
+    columns: Sequence[str],
+    rows: Iterable[Row],
+    texts: Mapping[str, str],
+    *,
+    wide: bool,
+    excel: bool,
 ) -> Iterator[bytes]:
+    last = "".join(f",{_quoted(to_cell(text))}" for text in texts.values())
     quoted = [_quoted(to_cell(name)) for name in names]
-    header = (_KEYS[1], *quoted) if wide else (*_KEYS, *map(_quoted, columns))
+    header = (_KEYS[1], *quoted) if wide else (*_KEYS, *map(_quoted, columns), *texts)
     lines = [("\ufeff" if excel else "") + ",".join(header)]
     size = 0
     for time, numbers in rows:
@@ -107,7 +117,7 @@ def _csv(
             lines.append(f"{local},{_cells(numbers[:, 0].tolist())}")
         else:
             begin = f"{utc_text(time)},{local},"
-            lines += [f"{begin}{name},{_cells(of)}" for name, of in zip(quoted, numbers.tolist(), strict=True)]
+            lines += [f"{begin}{name},{_cells(of)}{last}" for name, of in zip(quoted, numbers.tolist(), strict=True)]
         size += 64 * len(quoted)
         if size > _CHUNK_BYTES:
             yield ("\n".join(lines) + "\n").encode()
@@ -127,10 +137,14 @@ def _quoted(text: str) -> str:
     return line.getvalue()
 
 
-def _parquet(names: Sequence[str], columns: Sequence[str], rows: Iterable[Row]) -> Iterator[bytes]:
+def _parquet(
+    names: Sequence[str], columns: Sequence[str], rows: Iterable[Row], texts: Mapping[str, str]
+) -> Iterator[bytes]:
     arrow, parquet = _pyarrow()
     times = [("time_utc", arrow.timestamp("ms", "UTC")), ("time_kst", arrow.timestamp("ms", "+09:00"))]
-    schema = arrow.schema([*times, ("name", arrow.string()), *((name, arrow.float64()) for name in columns)])
+    numbers_of = [(name, arrow.float64()) for name in columns]
+    texts_of = [(name, arrow.string()) for name in texts]
+    schema = arrow.schema([*times, ("name", arrow.string()), *numbers_of, *texts_of])
     buffer = io.BytesIO()
     with parquet.ParquetWriter(buffer, schema, compression="zstd") as writer:
         for group in _groups(rows, max(_GROUP_ROWS // max(len(names), 1), 1)):
@@ -139,6 +153,7 @@ def _parquet(names: Sequence[str], columns: Sequence[str], rows: Iterable[Row]) 
             arrays = [arrow.array(moments).cast(kind) for _name, kind in times]
             arrays.append(arrow.array(list(names) * len(group), arrow.string()))
             arrays += [arrow.array(np.ascontiguousarray(column), mask=np.isnan(column)) for column in numbers.T]
+            arrays += [arrow.array([text] * len(moments), arrow.string()) for text in texts.values()]
             writer.write_table(arrow.Table.from_arrays(arrays, schema=schema))
             yield _taken(buffer)
     yield _taken(buffer)

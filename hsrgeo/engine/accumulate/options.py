@@ -16,6 +16,7 @@ from hsrgeo.model.fields import Length, Step, Steps, Time
 from hsrgeo.model.grid import Registration
 from hsrgeo.model.times import FRAME_STEP, length_text, refuse_uneven
 from hsrgeo.model.window import BBox, Window
+from hsrgeo.products.factors import Factors
 from hsrgeo.products.rain import KMA_LAW, Law
 from hsrgeo.sources.select import Selection
 
@@ -49,6 +50,9 @@ class AccumulateOptions:
         product: Only this product, such as HSR.
         kind: Only this kind, such as PUB; see `ExportOptions.kind`.
         zr: A and B of Z = A R^B.
+        max_rate: Rain rates above this many mm/h count as this; it comes before `bias`.
+        bias: Table of `hsrgeo gauges bias`: each frame is multiplied by the factor of the row that its time lies in,
+            and stays as it is where there is none. Not with `rolling`, whose windows would mix factors.
         block: Block of the file, counted from 1; of frames only.
         registration: As that of `ExportOptions`; of frames only.
         region: Of an exported folder that has several.
@@ -75,6 +79,8 @@ class AccumulateOptions:
     product: str | None = None
     kind: str | None = None
     zr: Law | tuple[float, float] = KMA_LAW
+    max_rate: float | None = None
+    bias: str | Path | Factors | None = None
     block: int = 1
     registration: Registration = "point"
     region: str = ""
@@ -86,7 +92,10 @@ class AccumulateOptions:
         if not 0 <= self.min_coverage <= 1:
             raise OptionsError(f"min_coverage {self.min_coverage:g}: expected a share from 0 to 1")
         shared = {entry.name: getattr(self, entry.name) for entry in dataclasses.fields(self) if entry.name in _SHARED}
+        if self.bias is not None and self.rolling:
+            raise OptionsError("rolling does not go with bias: a window would mix the factors of several periods")
         object.__setattr__(self, "export", ExportOptions(**shared, quantity="rain"))
+        object.__setattr__(self, "bias", self.export.bias)
         if self.frame_step is not None:
             refuse_uneven(f"frame_step {self.frame_step}", self.frame_step)
         check_period(self.period, self.step)
@@ -107,6 +116,11 @@ class AccumulateOptions:
         return self.export.selection
 
     @property
+    def factors(self) -> Factors | None:
+        """That rain is multiplied by."""
+        return self.export.recipe.factors
+
+    @property
     def law(self) -> Law:
         """How rain follows from reflectivity."""
         return self.export.recipe.law
@@ -114,5 +128,5 @@ class AccumulateOptions:
 
 _SHARED = {
     *("bbox", "window", "center", "size", "regions", "regions_field", "regions_encoding"),
-    *("start", "end", "every", "product", "kind", "zr", "block", "registration", "jobs"),
+    *("start", "end", "every", "product", "kind", "zr", "max_rate", "bias", "block", "registration", "jobs"),
 }

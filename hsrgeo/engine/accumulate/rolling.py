@@ -19,7 +19,7 @@ import numpy as np
 import zstandard
 from numpy.typing import NDArray
 
-from hsrgeo.engine.accumulate.sums import described, law_text, sum_tags, write_sum
+from hsrgeo.engine.accumulate.sums import described, sum_tags, write_sum
 from hsrgeo.engine.periods import Period, fewest_of
 from hsrgeo.engine.workers.ahead import ahead
 from hsrgeo.errors import FrameError, refused
@@ -28,7 +28,7 @@ from hsrgeo.model.frame import Frame
 from hsrgeo.model.grid import Grid
 from hsrgeo.model.quantity import Quantity
 from hsrgeo.model.times import KST, kst_text, length_text, utc_text
-from hsrgeo.products.rain import Law
+from hsrgeo.products.rain import Law, law_text
 from hsrgeo.products.rolling import Highest, Piece, rolling_highest
 from hsrgeo.products.sums import depth_unit_mm, sum_table
 from hsrgeo.sources.remote import Place
@@ -189,7 +189,7 @@ class RollingRun:
         for tile, made in enumerate(ahead(pool, work, range(len(shelf.tiles)), _MOST_TILES - 1)):
             for result, highest in zip(results, made, strict=True):
                 _settle(result, shelf.tiles[tile], highest, round(DEPTH_STEP_MM / unit_mm), self.span.step)
-        law = law_text(frame, self._law)
+        law = law_text(frame.quantity, dict(frame.derived).get("RAIN_LAW"), self._law)
         for length, result in zip(self.lengths, results, strict=True):
             tags = rolling_tags(self.span, length, shelf.used, frame, law, self._min_coverage)
             bands = (

@@ -23,7 +23,7 @@ from typing import Any
 from hsrgeo.engine.accumulate.options import AccumulateOptions
 from hsrgeo.engine.accumulate.rolling import RollingRun
 from hsrgeo.engine.accumulate.sources import SumSource, sum_source
-from hsrgeo.engine.accumulate.sums import Candidates, OpenSums, law_text, sum_tags, write_sum
+from hsrgeo.engine.accumulate.sums import Candidates, OpenSums, sum_tags, write_sum
 from hsrgeo.engine.areas import asked_window, told_window
 from hsrgeo.engine.axis import SUMS, frame_length_of, refuse_other_outputs
 from hsrgeo.engine.keywords import options_of, takes
@@ -43,6 +43,8 @@ from hsrgeo.outputs.lease import Lock
 from hsrgeo.outputs.lock import locked
 from hsrgeo.outputs.outcome import Outcome, Status, of_found
 from hsrgeo.outputs.recipe import Cut
+from hsrgeo.products.factors import Factor
+from hsrgeo.products.rain import Law, law_text
 from hsrgeo.products.sums import RunningSum, depth_unit_mm, sum_table
 from hsrgeo.sources.found import Found, Tally
 from hsrgeo.sources.remote import Place, listed_sources, target
@@ -87,6 +89,9 @@ class Accumulation(Run):
         self.short = 0
         """Periods with fewer frames than expected, so far."""
         self._out, self._options = out, options
+        self._factors = options.factors
+        self._found_factors: dict[datetime, list[Factor | None]] = {}  # of the frames of each open period
+        self._without_factor = 0
         self._filled: set[datetime] = set()
         self._grid: Grid | None = None
         self._areas: list[_Area] = []
@@ -131,6 +136,8 @@ class Accumulation(Run):
                 for write in writes:
                     write.cancel()
             self._note_empty(set(periods.values()))
+            if self._factors is not None:
+                self.notes += self._factors.note(self._without_factor, self.counts["ok"])
             self._lock.check()
             self._write_rolling(pool)
         self.written.sort(key=str)
@@ -213,6 +220,8 @@ class Accumulation(Run):
         assert frame is not None  # noqa: S101 - or there was an error
         if self._grid is None and self._source.is_output:  # its extent is known only now, and that of all its frames
             self.notes += self._source.notes_on(frame) + _check_areas(frame.grid, self._options.export.recipe.cuts)
+        if self._grid is None and self._factors is not None:
+            self._factors.refuse_law(_law_of(frame, self._options.law))
         try:
             if self._grid is None:
                 self._areas = [_area(frame.grid, cut) for cut in self._options.export.recipe.cuts]
@@ -224,12 +233,17 @@ class Accumulation(Run):
                 self._rolling.check(frame)
             step_h = period.step / _HOUR
             unit_mm = depth_unit_mm(period.expected, step_h)
-            table = sum_table(frame.quantity, self._options.law, step_h, unit_mm)
+            factor = self._factors.value(frame.time) if self._factors is not None else 1.0
+            table = sum_table(frame.quantity, self._options.law, step_h, unit_mm, factor)
             for number, area in enumerate(self._areas):
                 shape = area.grid.height, area.grid.width
                 sums.get((period.start, number), shape, unit_mm).add(frame.stored[area.window.slices], table)
         except HsrGeoError as error:
             return error
+        if self._factors is not None:
+            found = self._factors.at(frame.time)
+            self._without_factor += found is None
+            self._found_factors.setdefault(period.start, []).append(found)
         return None
 
     def _keep(self, frame: Frame | None) -> None:
@@ -251,6 +265,7 @@ class Accumulation(Run):
 
     def _write(self, pool: ThreadPoolExecutor, sums: OpenSums, writes: deque[Future[Place]], period: Period) -> None:
         self._lock.check()
+        factors = self._found_factors.pop(period.start, None)
         for number, area in enumerate(self._areas):
             total = sums.pop((period.start, number))
             if total is None or self._first is None:
@@ -258,8 +273,10 @@ class Accumulation(Run):
             self._filled.add(period.start)
             self.short += number == 0 and total.used < period.expected
             frame = self._like_first(area)
-            law = law_text(frame, self._options.law)
+            law = _law_of(frame, self._options.law)
             tags = sum_tags(period, total.used, frame, law, self._options.min_coverage)
+            if self._factors is not None and factors:
+                tags |= self._factors.tags(factors)
             path = self._out / period.path(area.region)
             writes.append(pool.submit(_written, path, area.grid, total, period, tags, self._options.min_coverage))
             while len(writes) > self._options.export.workers:  # each holds a sum in memory
@@ -296,6 +313,10 @@ def accumulate(
     """
     listed = listed_sources(sources)
     return Accumulation(listed, target(out), options_of(AccumulateOptions, options, keywords))
+
+
+def _law_of(frame: Frame, law: Law) -> str:
+    return law_text(frame.quantity, dict(frame.derived).get("RAIN_LAW"), law)
 
 
 def _check_areas(grid: Grid, cuts: Sequence[Cut]) -> list[str]:

@@ -12,7 +12,7 @@ import numpy as np
 
 from hsrgeo.engine.accumulate.options import AccumulateOptions
 from hsrgeo.engine.axis import kind_of_sources
-from hsrgeo.engine.contents import notes_on_contents, refuse_registration
+from hsrgeo.engine.contents import notes_on_bias, notes_on_contents, refuse_registration
 from hsrgeo.engine.one_product import product_guard
 from hsrgeo.engine.series.exported import Held, check_like, held_by
 from hsrgeo.errors import HsrGeoError, OptionsError, SourceError, as_value
@@ -131,9 +131,13 @@ class ExportSource(SumSource):
         """Return what a user should know of the values.
 
         Raises:
-            OptionsError: It holds rain, and there is a law to make it by; or it holds no rain at all.
+            OptionsError: It holds rain, and there is a law to make it by; or it holds no rain at all; or rain that was
+                adjusted by a bias, and there is another.
         """
-        return notes_on_contents(self._source, frame.quantity, self._options.law, made="sum")
+        bias = dict(frame.derived).get("BIAS_SOURCE", "")
+        adjust = self._options.factors is not None
+        notes = notes_on_bias(self._source, bias, self._options.law, adjust=adjust)
+        return notes + notes_on_contents(self._source, frame.quantity, self._options.law, made="sum")
 
 
 def _emptied(frame: Frame) -> Frame:

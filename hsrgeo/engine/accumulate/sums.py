@@ -20,7 +20,6 @@ from hsrgeo.model.quantity import DEPTH
 from hsrgeo.model.rank import LOWEST, rank_of
 from hsrgeo.model.times import KST, kst_text, utc_text
 from hsrgeo.outputs.outcome import Standing
-from hsrgeo.products.rain import Law
 from hsrgeo.products.sums import RunningSum
 from hsrgeo.sources.found import Found
 from hsrgeo.sources.remote import Place
@@ -130,13 +129,6 @@ def write_sum(path: Place, data: bytes, length: timedelta) -> None:
     write_file(path, data)
 
 
-def law_text(frame: Frame, law: Law) -> str:
-    """Return how the rain of a sum followed, by one of its frames."""
-    if frame.quantity.name == "rain_rate":
-        return dict(frame.derived).get("RAIN_LAW", "as observed")
-    return str(law)
-
-
 def described(what: str, period: Period) -> str:
     """Return what a file shows, and of which time."""
     start, end = period.start.astimezone(KST), period.end.astimezone(KST)
@@ -184,6 +176,7 @@ def sum_tags(period: Period, used: int, frame: Frame, law: str, min_coverage: fl
         "SUM_RULE": f"rate x {minutes} min over the frames from start on and before end; gaps are not filled",
         "MIN_COVERAGE": f"{min_coverage:g}",
         "RAIN_LAW": law,
+        "BIAS_SOURCE": dict(frame.derived).get("BIAS_SOURCE", ""),
         "GRID": frame.grid.name,
         "WINDOW": str(frame.window),
         "SYNTHETIC": "yes" if frame.header.synthetic else "",

@@ -50,6 +50,8 @@ class CubeOptions:
             )
         if self.frames.regions is not None:
             raise OptionsError("regions: a cube has one area; make one cube for each")
+        if self.frames.bias is not None:
+            raise OptionsError("bias is for exports, sums and series: a cube holds rain as the radar saw it")
         if self.frames.dry_run or self.frames.dask is not None:
             raise OptionsError("dry_run and dask are for exports; a cube is made on this machine")
         if self.virtual and self.layout != "map":

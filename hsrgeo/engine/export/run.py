@@ -24,11 +24,13 @@ from hsrgeo.engine.workers.cluster import Cluster
 from hsrgeo.engine.workers.parallel import run_parallel, scan_for, seen_by
 from hsrgeo.errors import HsrGeoWarning, ManifestError, NoRoomError, OptionsError
 from hsrgeo.formats.names import FrameName
+from hsrgeo.model.quantity import RAIN_RATE
 from hsrgeo.outputs.journal import manifest_files
 from hsrgeo.outputs.manifest import Manifest, keep_recipe, recipe_of, refuse_other_recipe
 from hsrgeo.outputs.names import MANIFEST, OPTIONS
-from hsrgeo.outputs.outcome import Outcome, Output, of_found
+from hsrgeo.outputs.outcome import Outcome, Output, Status, of_found
 from hsrgeo.outputs.recipe import SUFFIXES, Recipe, parts_kinds
+from hsrgeo.products.rain import law_text
 from hsrgeo.sources.found import Tally, reading
 from hsrgeo.sources.remote import Place, listed_sources, target
 from hsrgeo.sources.scan import Listing, listed_files, names_in_files
@@ -40,6 +42,7 @@ _BATCH_ENTRIES = 256
 # ^ tasks, and tasks with outcomes known before, that go to a worker at a time
 _GATHERED, _GATHERED_S = 64, 1.0
 # ^ so many frames, or those of so many seconds, are flushed to disk together
+_THERE: tuple[Status | None, ...] = ("ok", "skipped")
 _MOST_IN_VAIN = 10
 # ^ frames in a row that find no room before a run gives up; fewer, and a moment without room would end it
 
@@ -66,6 +69,11 @@ class Export(Run):
         self.written_bytes = 0
         """Size of the files written, so far."""
         self.notes += [*options.notes, *check_areas(options.recipe)]
+        self._factors = options.recipe.factors
+        self._there = self._without_factor = 0
+        if self._factors is not None:
+            law = options.recipe.law
+            self._factors.refuse_law(str(law), law_text(RAIN_RATE, None, law))
         files = listed_files(sources)
         _refuse_collisions(files, options)
         self._found = scan_for(options.crew, files, options.selection, self.tally)
@@ -75,9 +83,19 @@ class Export(Run):
 
     def __next__(self) -> Outcome:
         outcome = super().__next__()
+        self._count_factors(outcome)
         if outcome.status == "ok":
             self.written_bytes += sum(output.bytes for output in outcome.outputs)
         return outcome
+
+    def _count_factors(self, outcome: Outcome) -> None:
+        """Count the frames that are there, and those of them without a factor of the bias."""
+        factors = self._factors
+        if factors is None or outcome.told is None:
+            return
+        change = (outcome.status in _THERE) - (outcome.was in _THERE)
+        self._there += change
+        self._without_factor += change * (factors.at(outcome.told.time) is None)
 
     def _run(self, out: Place, options: ExportOptions) -> Generator[Outcome]:
         recipe = options.recipe
@@ -108,6 +126,8 @@ class Export(Run):
                     in_vain = _in_vain(out, settled, in_vain)
             ledger.finish(all_read=all_read)
             nothing_there = not len(manifest)
+        if self._factors is not None:
+            self.notes += self._factors.note(self._without_factor, self._there)
         if nothing_there:  # OUT stays free for the corrected command
             remove_file(out / MANIFEST)
             remove_file(out / OPTIONS)

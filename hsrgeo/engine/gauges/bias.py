@@ -15,6 +15,7 @@ from hsrgeo.engine.gauges.options import GaugeBiasOptions
 from hsrgeo.engine.gauges.radar import RadarSums, notes_of, read_radar
 from hsrgeo.engine.keywords import options_of, takes
 from hsrgeo.engine.periods import Period, periods_of
+from hsrgeo.engine.series.table import RAIN_LAW, law_of
 from hsrgeo.errors import OptionsError
 from hsrgeo.products.bias import LEAST_MEAN_MM, MOST_FACTOR, FieldBias, PairRules, Scores, field_bias, scores
 from hsrgeo.sources.gauge_rules import ReadingRules
@@ -85,7 +86,8 @@ def gauge_bias(
     Gauge and radar are summed up over the same times: those in which the gauge has its reading and the radar its
     frames. A row of the table is a period, its time the start: ``bias`` is the gauges' sum over the radar's, nothing
     where too few pairs count; ``rmse_adjusted_mm`` is of the radar times the bias, ``rmse_left_out_mm`` of each gauge
-    times the bias of the others; ``correlation`` is the same before and after within a period.
+    times the bias of the others; ``correlation`` is the same before and after within a period; ``rain_law`` is how the
+    radar's rain followed, which `hsrgeo.accumulate`, `hsrgeo.series` and `hsrgeo.export` compare with their own.
 
     Args:
         readings: CSV of what gauges measured, see `hsrgeo.gauge_fields`.
@@ -113,11 +115,14 @@ def gauge_bias(
     compared = _compared(sums, measured, options)
     biases = [field_bias(one.gauge_mm, one.radar_mm, options.rules) for one in compared]
     factors = [(one.period.start, _row(one, bias)) for one, bias in zip(compared, biases, strict=True)]
-    write_table(path, (ALL_GAUGES,), BIAS_COLUMNS, factors)
+    law = law_of(Path(radar))
+    write_table(path, (ALL_GAUGES,), BIAS_COLUMNS, factors, texts={RAIN_LAW: law})
     if options.pairs is not None:
         pairs = ((one.period.start, _pair_rows(one, bias)) for one, bias in zip(compared, biases, strict=True))
         write_table(Path(options.pairs), sums.names, PAIR_COLUMNS, pairs)
     notes = [*measured.notes(), *notes_of(sums, options.min_coverage), *_on_factors(biases, options.rules)]
+    if ", adjusted by " in law:
+        notes.append(f"the radar's rain is by {law}: these factors are what is left of the bias, and not for --bias")
     return _summed_up(path, compared, biases, notes)
 
 

@@ -155,8 +155,15 @@ def _work(task: Task, cube: OpenCube, options: SeriesOptions) -> NDArray[np.floa
     numbers, group = task
     try:
         codes = gather(group.pieces, partial(_values, cube, numbers), len(numbers))
-        table = table_for(cube.quantity, options.quantity, options.law)
-        return group.sampler.sample_cells(codes, cube.quantity, table, options.wet_from)
+        factors, times = options.factors, [cube.times[number] for number in numbers]
+        parts: list[NDArray[np.float64]] = []
+        at = 0
+        for _factor, same in groupby(times, lambda moment: 1.0 if factors is None else factors.value(moment)):
+            end = at + len(list(same))
+            table = table_for(cube.quantity, options, times[at])
+            parts.append(group.sampler.sample_cells(codes[at:end], cube.quantity, table, options.wet_from))
+            at = end
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
     except HsrGeoError as error:
         return error
 

@@ -73,7 +73,7 @@ class ExportReader(OutputReader):
             break
         else:
             return
-        self.check_held(held.quantity, held.grid, held.law)
+        self.check_held(held.quantity, held.grid, held.law, held.bias)
         kept = folder / "weights.npz"
         self.place(held.grid).save(kept)
         job = _Job(sampling_of(self.options, kept, held.grid), held)
@@ -111,6 +111,8 @@ class Held:
     law: str
     """How rain followed from reflectivity, or empty."""
     tile: tuple[int, int]
+    bias: str = ""
+    """Name of the bias that its rain was adjusted by, or empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +148,7 @@ def held_by(cog: OpenCog, path: str, told: FrameName | None) -> Held:
     if told is not None and _time(start) != told.time:
         raise ReadbackError(path, f"holds the time {start or 'of no frame'}, not {utc_text(told.time)}")
     grid = Grid(tags.get("GRID", ""), facts.wkt2, facts.transform, facts.width, facts.height)
-    return Held(grid, quantity, tags.get("RAIN_LAW", ""), cog.tile)
+    return Held(grid, quantity, tags.get("RAIN_LAW", ""), cog.tile, tags.get("BIAS_SOURCE", ""))
 
 
 def _time(text: str) -> datetime | None:
@@ -172,7 +174,7 @@ def _sampled(entry: Exported, job: _Job) -> Sampled:
             check_like(held, job.held, str(entry.path))
             pieces, sampler = _sampler(wanted.weights, wanted.grid.width, job.held.tile)
             codes = gather(pieces, lambda piece: cog.read(piece.rows, piece.cols), 1)
-        table = table_for(held.quantity, wanted.quantity, wanted.law)
+        table = table_for(held.quantity, wanted, entry.told.time if entry.told else None)
         numbers = sampler.sample_cells(codes, held.quantity, table, wanted.wet_from)[0]
     except HsrGeoError as error:
         return _outcome(entry, error), None
@@ -190,6 +192,8 @@ def check_like(held: Held, first: Held, path: str) -> None:
     """
     if held.grid != first.grid:
         raise other_grid(first.grid, held.grid, path)
+    if held.bias != first.bias:
+        raise FrameError("another bias", first.bias or "none, as the first", held.bias or "none", path)
     if held.quantity != first.quantity:
         raise FrameError("another quantity", f"{first.quantity.name}, as the first", held.quantity.name, path)
 

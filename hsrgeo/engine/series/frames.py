@@ -51,17 +51,19 @@ class FrameReader(Reader):
         """Yield the numbers of each frame, see `Reader.read`."""
         options = self.options
         with reading(self._found) as listed:
-            first, grid = None, None
+            first, opened = None, None
             for one in listed:
                 try:
-                    grid = decode_found(one, options.block, options.registration).grid
+                    opened = decode_found(one, options.block, options.registration)
                 except HsrGeoError as error:
                     yield of_found(one, "failed", error=error), None
                     continue
                 first = one
                 break
-            if first is None or grid is None:
+            if first is None or opened is None:
                 return
+            self.settle_law(opened.quantity)
+            grid, opened = opened.grid, None
             kept = folder / "weights.npz"
             self.place(grid).save(kept)
             task = partial(
@@ -97,7 +99,7 @@ def _sampled(found: Found, job: Sampling, block: int, registration: Registration
 
 def _numbers(frame: Frame, job: Sampling, found: Found) -> Numbers:
     try:
-        table = table_for(frame.quantity, job.quantity, job.law)
+        table = table_for(frame.quantity, job, frame.time)
     except FrameError as error:
         raise error.at(found.source, found.member) from None
     return _sampler(job.weights, job.grid.width).sample(frame.stored, frame.quantity, table, job.wet_from)

@@ -12,12 +12,14 @@ from typing import Literal
 from hsrgeo.cube.places import Places, Points, Polygons, as_points, read_points
 from hsrgeo.cube.polygons import read_polygons
 from hsrgeo.cube.weights import PointMethod, Weights
+from hsrgeo.engine.factors import as_factors
 from hsrgeo.engine.options import count_workers
 from hsrgeo.engine.periods import check_period
 from hsrgeo.errors import OptionsError
 from hsrgeo.model.fields import Length, Step, Time
 from hsrgeo.model.grid import Grid, Registration, grids_by
 from hsrgeo.model.times import FRAME_STEP, refuse_uneven
+from hsrgeo.products.factors import Factors
 from hsrgeo.products.rain import KMA_LAW, Law, as_law
 from hsrgeo.sources.select import Selection
 
@@ -28,6 +30,8 @@ POINT_COLUMNS: dict[str, tuple[str, ...]] = {
     "rain": ("rain_mm_h", "coverage", "minutes"),
     "reflectivity": ("reflectivity_dbz", "coverage", "minutes"),
 }
+FACTOR_COLUMN = "bias_factor"
+"""That the rain of a row was multiplied by; with a bias only."""
 
 _METHOD = re.compile(r"nearest(?:-([1-9]\d{0,2}))?|bilinear")
 
@@ -48,6 +52,9 @@ class SeriesOptions:
         quantity: ``rain`` in mm/h; ``reflectivity`` in dBZ as stored, only for points by method nearest: dBZ have no
             mean.
         zr: A and B of Z = A R^B.
+        max_rate: Rain rates above this many mm/h count as this; it comes before `bias`.
+        bias: Table of `hsrgeo gauges bias`: each cell of a frame is multiplied by the factor of the row that its time
+            lies in, and stays as it is where there is none.
         method: Of points: ``nearest`` cell, the mean of the ``nearest-K`` cells, or ``bilinear`` between four.
         wet_from: Rain rate [mm/h] from which a cell counts as wet.
         start: First time wanted: aware, or a text such as ``2022-06-09 11:15`` (KST); the table begins there, whether
@@ -80,6 +87,8 @@ class SeriesOptions:
     encoding: str | None = None
     quantity: Content = "rain"
     zr: Law | tuple[float, float] = KMA_LAW
+    max_rate: float | None = None
+    bias: str | Path | Factors | None = None
     method: str = "nearest"
     wet_from: float = 0.1
     start: Time = Time(None)
@@ -97,10 +106,12 @@ class SeriesOptions:
     selection: Selection = field(init=False)
     places: Places = field(init=False)
     law: Law = field(init=False)
+    factors: Factors | None = field(init=False)
+    """That rain is multiplied by."""
 
     def __post_init__(self) -> None:
         count_workers(self.jobs)
-        law = as_law(self.zr)
+        law = as_law(self.zr, self.max_rate)
         if self.block < 1:
             raise OptionsError(f"block {self.block}: blocks are counted from 1")
         grids_by(self.registration)
@@ -116,10 +127,14 @@ class SeriesOptions:
             raise OptionsError("reflectivity is not averaged: it is for points by method nearest")
         if not 0 < self.wet_from < float("inf"):
             raise OptionsError(f"wet_from {self.wet_from:g}: expected a rain rate above 0 mm/h")
+        if self.quantity != "rain" and (self.bias is not None or law.max_mm_h is not None):
+            raise OptionsError("bias and max_rate are of rain, not of reflectivity")
         self._check_times()
         selection = Selection(self.start, self.end, self.every, self.product, self.kind, one_kind=True)
         object.__setattr__(self, "selection", selection)
         object.__setattr__(self, "law", law)
+        object.__setattr__(self, "factors", None if self.bias is None else as_factors(self.bias))
+        object.__setattr__(self, "bias", self.factors)
         object.__setattr__(self, "places", self._places())
 
     def _check_times(self) -> None:
@@ -139,7 +154,8 @@ class SeriesOptions:
     @property
     def columns(self) -> tuple[str, ...]:
         """Names of the numbers in the table."""
-        return POLYGON_COLUMNS if isinstance(self.places, Polygons) else POINT_COLUMNS[self.quantity]
+        columns = POLYGON_COLUMNS if isinstance(self.places, Polygons) else POINT_COLUMNS[self.quantity]
+        return columns if self.factors is None else (*columns, FACTOR_COLUMN)
 
     def weights(self, grid: Grid) -> Weights:
         """Return the weights of the places on a grid."""

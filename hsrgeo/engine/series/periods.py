@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from hsrgeo.engine.axis import ceil_step, floor_step, frame_length_of
 from hsrgeo.engine.periods import PeriodLength, check_period
-from hsrgeo.engine.series.table import series_lines
+from hsrgeo.engine.series.table import RAIN_LAW, law_of, series_lines
 from hsrgeo.errors import OptionsError, SourceError
 from hsrgeo.model.times import KST, on_step
+from hsrgeo.products.rain import KMA_LAW
 from hsrgeo.sources.remote import local, target
 from hsrgeo.writers.table import check_table, write_table
 
@@ -192,7 +193,9 @@ def series_by_period(  # noqa: PLR0913 - the options of `hsrgeo series --period`
     step, notes = frame_length_of(found, timedelta(minutes=said.pop()) if said else None)
     periods = Periods(length, step, min_coverage, polygons)
     rows = list(periods.rows(_in_order(found, len(names)), start, end))
-    write_table(path, list(names), periods.columns, rows, wide=wide, excel=excel)
+    law = law_of(source)
+    texts = {RAIN_LAW: law} if law != str(KMA_LAW) else {}
+    write_table(path, list(names), periods.columns, rows, texts=texts, wide=wide, excel=excel)
     return PeriodTable(Path(str(path)), len(names), len(rows), tuple(notes))
 
 

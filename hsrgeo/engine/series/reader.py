@@ -13,14 +13,16 @@ from numpy.typing import NDArray
 
 from hsrgeo.cube.places import Polygons
 from hsrgeo.cube.weights import Weights
-from hsrgeo.engine.contents import notes_on_contents, refuse_registration
+from hsrgeo.engine.contents import notes_on_bias, notes_on_contents, refuse_registration
+from hsrgeo.engine.factors import notes_on_factors
 from hsrgeo.engine.series.options import Content, SeriesOptions
 from hsrgeo.errors import FrameError, OptionsError
 from hsrgeo.model.grid import Grid, grids
 from hsrgeo.model.home import home_of
 from hsrgeo.model.quantity import Quantity
 from hsrgeo.outputs.outcome import Outcome
-from hsrgeo.products.rain import Law
+from hsrgeo.products.factors import Factors
+from hsrgeo.products.rain import Law, law_text
 from hsrgeo.products.rates import rate_table, stored_table
 from hsrgeo.sources.found import Tally
 
@@ -44,6 +46,8 @@ class Reader(ABC):
         self.tally = Tally()
         """What went by."""
         self.notes: list[str] = list(options.places.notes)
+        if options.factors is not None:
+            self.notes += notes_on_factors(options.factors)
         """What a user should know; complete when all is read."""
         self.step = options.every or options.frame_step
         """From row to row; None where only the frames tell."""
@@ -51,6 +55,8 @@ class Reader(ABC):
         """How long each row stands for; None where times of frames tell."""
         self.missing: list[datetime] = []
         """Times that should be there and are known not to be."""
+        self.rain_law = ""
+        """How the rain follows, as the tag ``RAIN_LAW`` says it; known when the first numbers are."""
         self.areas_m2: NDArray[np.float64] | None = None
         """Of each place; known when the first numbers are."""
 
@@ -61,6 +67,26 @@ class Reader(ABC):
         Args:
             folder: An empty one, for what has to be put aside.
         """
+
+    def settle_law(self, quantity: Quantity, told: str = "", bias: str = "") -> None:
+        """Take note of how the rain follows.
+
+        Args:
+            quantity: Of the frames.
+            told: How it followed, where they hold rain already; empty where KMA made it.
+            bias: Name of the bias that their rain was adjusted by; empty where it was not.
+
+        Raises:
+            OptionsError: The factors are for other rain.
+        """
+        if self.options.quantity != "rain":
+            return
+        self.rain_law = law_text(quantity, told, self.options.law)
+        if self.options.factors is not None:
+            self.options.factors.refuse_law(self.rain_law)
+            bias = self.options.factors.source
+        if bias:
+            self.rain_law += f", adjusted by {bias}"
 
     def place(self, grid: Grid) -> Weights:
         """Return the weights of the places on a grid; note those that reach outside.
@@ -105,16 +131,18 @@ class OutputReader(Reader):
             raise OptionsError("block is for frames: which one a cube or an export holds was decided when it was made")
         refuse_registration(options.registration)
 
-    def check_held(self, quantity: Quantity, grid: Grid, law: str) -> None:
+    def check_held(self, quantity: Quantity, grid: Grid, law: str, bias: str = "") -> None:
         """Refuse a quantity that is not what is asked for, and note where numbers are others than those of frames.
 
         Raises:
             OptionsError: No such numbers can be had of it.
         """
         options = self.options
+        self.notes += notes_on_bias(self.source, bias, options.law, adjust=options.factors is not None)
         self.notes += notes_on_contents(
             self.source, quantity, options.law, made="series", wanted=options.quantity, law=law
         )
+        self.settle_law(quantity, law, bias)
         if home_of(grid)[0] not in grids().values():
             self.notes.append(f"{self.source} is in {grid.name}: its cells are not those of the frames")
 
@@ -129,21 +157,28 @@ class Sampling:
     quantity: Content
     law: Law
     wet_from: float
+    factors: Factors | None
 
 
 def sampling_of(options: SeriesOptions, weights: Path, grid: Grid) -> Sampling:
     """Return the part of the options that workers need."""
-    return Sampling(weights, grid, options.quantity, options.law, options.wet_from)
+    return Sampling(weights, grid, options.quantity, options.law, options.wet_from, options.factors)
 
 
-def table_for(quantity: Quantity, wanted: Content, law: Law) -> NDArray[np.float64]:
+def table_for(quantity: Quantity, wanted: Sampling | SeriesOptions, time: datetime | None) -> NDArray[np.float64]:
     """Return the value of every stored one, by its bits.
+
+    Args:
+        quantity: That is stored.
+        wanted: What the values are to be.
+        time: Of the frame: rain is multiplied by its factor.
 
     Raises:
         FrameError: The quantity cannot give what is asked for.
     """
-    if wanted == "rain":
-        return rate_table(quantity, law)
+    if wanted.quantity == "rain":
+        factor = wanted.factors.value(time) if wanted.factors is not None and time is not None else 1.0
+        return rate_table(quantity, wanted.law, factor)
     if quantity.name != "reflectivity":
         raise FrameError("no reflectivity", "reflectivity", quantity.name)
     return stored_table(quantity)

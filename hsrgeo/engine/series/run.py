@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
@@ -25,11 +26,13 @@ from hsrgeo.engine.series.options import SeriesOptions
 from hsrgeo.engine.series.periods import Periods
 from hsrgeo.engine.series.reader import Numbers, Reader
 from hsrgeo.engine.series.summed import SumReader
+from hsrgeo.engine.series.table import RAIN_LAW
 from hsrgeo.engine.workers.scratch import scratch_folder
 from hsrgeo.errors import OptionsError
 from hsrgeo.outputs.lock import locked
 from hsrgeo.outputs.outcome import Outcome, Standing
 from hsrgeo.outputs.summed import is_summed
+from hsrgeo.products.rain import KMA_LAW
 from hsrgeo.sources.remote import Place, is_remote, listed_sources, target
 from hsrgeo.writers.table import Row, check_table, write_table
 
@@ -89,7 +92,12 @@ class Series(Run):
                     periods = Periods(options.period, length, options.min_coverage, polygons)
                     columns = periods.columns
                     rows = periods.rows(((time, row[:, _OF_PERIODS]) for time, row in rows), options.start, options.end)
-                write_table(self._out, options.places.names, columns, rows, wide=options.wide, excel=options.excel)
+                texts = {RAIN_LAW: reader.rain_law} if reader.rain_law not in ("", str(KMA_LAW)) else {}
+                shape = {"wide": options.wide, "excel": options.excel}
+                write_table(self._out, options.places.names, columns, rows, texts=texts, **shape)
+                if options.factors is not None:
+                    without = sum(options.factors.at(time) is None for time in self._kept)
+                    self.notes += options.factors.note(without, len(self._kept))
 
     def _settle(self, outcome: Outcome, numbers: Numbers | None, spool: _Spool) -> Outcome:
         """Keep the numbers of the best frame of a time, on disk: ten years of a hundred basins are gigabytes."""
@@ -129,9 +137,14 @@ class Series(Run):
 
     def _rows(self, numbers: Iterator[Row], length: timedelta) -> Iterator[Row]:
         """Yield the rows of a table without periods."""
+        factors = self._options.factors
         chosen = _OF_POINTS if isinstance(self._options.places, Points) else slice(None)
         for moment, row in numbers:
-            yield moment, np.column_stack([row[:, chosen], np.full(len(row), length / _MINUTE)])
+            more = [length / _MINUTE]
+            if factors is not None:
+                one = factors.at(moment)
+                more.append(math.nan if one is None else one.value)
+            yield moment, np.column_stack([row[:, chosen], np.tile(more, (len(row), 1))])
 
 
 _OF_POINTS = [0, 4]
@@ -205,7 +218,8 @@ def series(
     Columns of polygons: ``mean_mm_h`` by exact area and ``max_mm_h`` of the observed part; ``volume_m3``, the rain
     that fell on the observed part: mean x area on the ground x coverage x minutes; ``wet_fraction`` of the
     observed part; ``coverage``, the share of the whole area that was observed. Of points: ``rain_mm_h`` or
-    ``reflectivity_dbz`` (-inf where no echo) and ``coverage``. Of both: ``minutes``, how long the frame stands for.
+    ``reflectivity_dbz`` (-inf where no echo) and ``coverage``. Of both: ``minutes``, how long the frame stands for;
+    ``bias_factor`` with a bias, nothing where the frame has none; and ``rain_law`` where it is not Z = 200 R^1.6.
 
     A cube or an exported folder gives the same numbers as the frames that it was made of: to the last digit where it
     holds reflectivity, to the nearest 0.01 mm/h of each cell where it holds rain. What it lacks of a place counts as

@@ -40,7 +40,9 @@ class SumReader(OutputReader):
     def __init__(self, source: Path, options: SeriesOptions) -> None:
         super().__init__(source, options)
         if options.quantity != "rain" or options.law != KMA_LAW or options.frame_step is not None:
-            raise OptionsError(f"{source} holds sums of rain: quantity, zr and frame_step are for frames")
+            raise OptionsError(f"{source} holds sums of rain: quantity, zr, max_rate and frame_step are for frames")
+        if options.factors is not None:
+            raise OptionsError(f"{source} holds sums of rain: bias is for frames, give it to hsrgeo accumulate")
         files, damaged = summed_files(source, options.region or None)
         kinds = sorted({one.what for one in files if MAXIMA not in one.what})
         regions = sorted({one.region for one in files})
@@ -55,6 +57,11 @@ class SumReader(OutputReader):
         if len(lengths) > 1:
             raise OptionsError(f"{source} holds sums of several lengths: a series needs one")
         self.length = self.step = lengths.pop()
+        ways = {_rain_law(one) for one in sums}
+        if len(ways) > 1:
+            self.notes.append(f"{source} holds sums of rain by {', '.join(map(repr, sorted(ways)))}")
+        else:
+            self.rain_law = ways.pop()
         self._damaged = damaged
         self._sums = [one for one in sums if self._wants(one)]
 
@@ -88,6 +95,11 @@ class SumReader(OutputReader):
                 continue
             numbers = _numbers(picture, first[1], one, self.options.wet_from)
             yield Outcome(path, None, _told(one), "ok"), numbers
+
+
+def _rain_law(one: Summed) -> str:
+    bias = one.tags.get("BIAS_SOURCE", "")
+    return one.tags.get("RAIN_LAW", "") + (f", adjusted by {bias}" if bias else "")
 
 
 def _told(one: Summed) -> FrameName:

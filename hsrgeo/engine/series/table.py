@@ -14,8 +14,9 @@ import numpy as np
 from hsrgeo.engine.axis import ceil_step
 from hsrgeo.errors import MissingExtraError, OptionsError, SourceError
 from hsrgeo.gis.hyetograph import PlaceSeries
-from hsrgeo.model.texts import from_cell
+from hsrgeo.model.texts import from_cell, printable
 from hsrgeo.model.times import FRAME_STEP, KST, existing, on_step, usual_step
+from hsrgeo.products.rain import KMA_LAW
 
 MOST_PLACES = 12
 """Panels of one plot."""
@@ -28,6 +29,8 @@ _WHOLE = 1 + 1e-6
 
 MINUTES = "minutes"
 """Column: how long a row stands for."""
+RAIN_LAW = "rain_law"
+"""Column: how the rain follows, as the tag ``RAIN_LAW`` of a COG says it; a table without it is by KMA's law."""
 
 _Line = tuple[Any, ...]
 """Time, place, rate [mm/h], coverage, and the numbers of further columns; NaN for no number."""
@@ -135,6 +138,26 @@ def series_lines(path: Path, more: Sequence[str] = ()) -> Iterator[_Line]:
             return _of_parquet(path, more)
         case other:
             raise OptionsError(f"{path}: a table of hsrgeo series ends in .csv or .parquet, not in {other!r}")
+
+
+def law_of(path: Path) -> str:
+    """Return how the rain of a table of `hsrgeo series` follows; KMA's law where it does not say.
+
+    Args:
+        path: A table that `series_lines` reads.
+    """
+    told: object = None
+    if path.suffix.lower() == ".csv":
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            told = next(csv.DictReader(file), {}).get(RAIN_LAW)
+    else:
+        from pyarrow import parquet  # noqa: PLC0415 - an optional extra, there by now
+
+        with parquet.ParquetFile(path) as opened:
+            if RAIN_LAW in opened.schema_arrow.names:
+                first = next(opened.iter_batches(batch_size=1, columns=[RAIN_LAW]), None)
+                told = first.column(0).to_pylist()[0] if first is not None else None
+    return printable(from_cell(str(told))) if told else str(KMA_LAW)
 
 
 def _of_csv(path: Path, more: Sequence[str]) -> Iterator[_Line]:
