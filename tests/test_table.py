@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import hsrgeo
-from hsrgeo.errors import HsrGeoWarning, ManifestError
+from hsrgeo.errors import HsrGeoWarning, ManifestError, OptionsError
 from hsrgeo.outputs.outcome import from_json
 from tests.conftest import NX, NY, TIME, MakeFile, frame_name
 
@@ -96,3 +97,22 @@ def test_a_manifest_without_statistics_is_read_and_one_that_is_damaged_refused(s
     manifest.write_text("damaged\n")
     with pytest.warns(HsrGeoWarning, match="damaged"):
         assert hsrgeo.read_manifest(out) == []
+
+
+def test_a_mask_tells_unobserved_from_dry(source: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    small: dict[str, Any] = {"window": WINDOW, "jobs": 1, "sync": False}
+    hsrgeo.export(source, out, formats=("mask", "png"), sidecars=False, **small).run()
+    assert {path.name for path in out.rglob("*20.*")} == {"202206091120.png", "202206091120.mask.png"}
+    with Image.open(out / "202206/09/202206091120.png") as picture:
+        assert np.array_equal(np.asarray(picture)[:, 0], [0, 0])  # not observed, and no echo: 0 both
+    with Image.open(out / "202206/09/202206091120.mask.png") as mask:
+        assert (mask.mode, mask.size) == ("L", (4, 2))
+        assert np.array_equal(np.asarray(mask), [[0, 255, 255, 255], [255, 255, 255, 255]])
+    assert list(hsrgeo.verify(out, source, jobs=1)) == []
+    other = out / "202206/09/202206091115.mask.png"
+    (out / "202206/09/202206091120.mask.png").write_bytes(other.read_bytes())
+    found = [(one.path, one.problem) for one in hsrgeo.verify(out, source, jobs=1)]
+    assert ("202206/09/202206091120.mask.png", "pixels, 1 of 8 differ, the first in row 0, column 0") in found
+    with pytest.raises(OptionsError, match="mask goes beside PNGs"):
+        hsrgeo.export(source, out, formats=("cog", "mask"), **small)

@@ -186,8 +186,23 @@ def test_sound_export(source: Path, whole: Path) -> None:
         {"window": Window(100, 200, 777, 999), "formats": ("cog",), "values": "raw"},
         {"bbox": BBox(100.0, 20.0, 122.0, 34.0)},
         {"window": RAIN, "quantity": "rain", "formats": ("png",)},  # in a PNG of rain 0 is nodata
+        {"window": Window(0, 0, 300, 300), "formats": ("mask", "png"), "sidecars": False},
     ],
-    ids=["bbox", "center", "regions", "raw", "zstd", "none", "png", "thin", "thinnest", "odd", "clipped", "rain"],
+    ids=[
+        "bbox",
+        "center",
+        "regions",
+        "raw",
+        "zstd",
+        "none",
+        "png",
+        "thin",
+        "thinnest",
+        "odd",
+        "clipped",
+        "rain",
+        "mask",
+    ],
 )
 def test_sound_export_of(source: Path, tmp_path: Path, options: dict[str, Any]) -> None:
     out = export_all(source, tmp_path / "out", **options)

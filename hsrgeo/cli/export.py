@@ -18,6 +18,7 @@ class FormatChoice(StrEnum):
 
     cog = "cog"
     png = "png"
+    mask = "mask"
 
 
 class CompressChoice(StrEnum):
@@ -63,7 +64,11 @@ def export(
     resampling: options.Resampling = options.ResamplingChoice.nearest,
     format_: Annotated[
         list[FormatChoice] | None,
-        typer.Option("--format", help="Repeat for several; both by default.", rich_help_panel=options.WRITE),
+        typer.Option(
+            "--format",
+            help="Repeat for several; cog and png by default. mask: beside each PNG, 255 where observed.",
+            rich_help_panel=options.WRITE,
+        ),
     ] = None,
     compress: Annotated[
         CompressChoice, typer.Option(help="Of COGs.", rich_help_panel=options.WRITE)

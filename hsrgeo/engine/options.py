@@ -53,7 +53,8 @@ class ExportOptions:
         product: Only this product, such as HSR.
         kind: Only this kind, such as PUB. Where it is None, the first of PUB, EXT, KMA and QCD counts of files of one
             product and time, unless `name` has ``{kind}``.
-        formats: ``cog``, ``png``, or both.
+        formats: ``cog``, ``png``, or both; with ``png`` also ``mask``: a PNG ``NAME.mask.png`` of 255 where a cell was
+            observed and 0 where it was not, which reflectivity as a PNG cannot tell from no echo.
         compress: Of COGs.
         values: Of COGs: clean has nodata, undetect and echo only, raw is bit for bit as stored.
         name: Path below OUT without suffix; fields time (KST), utc, product, kind, region.
@@ -140,6 +141,9 @@ class ExportOptions:
                     raise OptionsError(f"{word!r}: expected one of {', '.join(get_args(known))}")
         if not formats:
             raise OptionsError("formats: expected cog, png or both")
+        if "mask" in formats and "png" not in formats:
+            raise OptionsError("mask goes beside PNGs: give format png too, for a COG tells nodata itself")
+        formats = tuple(sorted(formats, key="mask".__eq__))  # last: the first file names a frame
         if not self.sidecars and "png" not in formats:
             raise OptionsError("no sidecars goes with PNGs, and formats has none")
         if self.every is not None:

@@ -21,10 +21,14 @@ from hsrgeo.products.making import Content, Making, Values
 from hsrgeo.products.rain import KMA_LAW, Law
 from hsrgeo.products.warp import Resampling, Target
 
-Format = Literal["cog", "png"]
+Format = Literal["cog", "png", "mask"]
 Compression = Literal["deflate", "zstd", "none"]
 
-SUFFIXES: dict[Format, tuple[str, ...]] = {"cog": (".tif",), "png": (".png", ".pgw", ".prj", ".png.aux.xml")}
+SUFFIXES: dict[Format, tuple[str, ...]] = {
+    "cog": (".tif",),
+    "png": (".png", ".pgw", ".prj", ".png.aux.xml"),
+    "mask": (".mask.png",),
+}
 """Files that a frame becomes in each format."""
 DEFAULT_NAME = "{time:%Y%m/%d/%Y%m%d%H%M}"
 """Path of an output without its suffix; the published notebook's layout, in KST."""

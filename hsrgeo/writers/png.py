@@ -62,6 +62,16 @@ def encode_png(frame: Frame) -> bytes:
     return _SIGNATURE + _chunk(b"IHDR", head) + _chunk(b"IDAT", packed) + _chunk(b"IEND", b"")
 
 
+def encode_mask(frame: Frame) -> bytes:
+    """Return an 8-bit grey PNG: 255 where a cell was observed, also where it is dry, and 0 where it was not."""
+    height, width = frame.stored.shape
+    rows = np.zeros((height, 1 + width), np.uint8)  # the first of each row is its filter: none
+    rows[:, 1:][frame.stored >= frame.quantity.undetect] = 255
+    head = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    packed = zlib_ng.compress(rows.data, _LEVEL)
+    return _SIGNATURE + _chunk(b"IHDR", head) + _chunk(b"IDAT", packed) + _chunk(b"IEND", b"")
+
+
 def png_values(raw: NDArray[np.int16]) -> NDArray[np.uint16]:
     """Return the pixel values of a PNG: 0 is -10 dBZ, anything less, undetect and nodata alike.
 

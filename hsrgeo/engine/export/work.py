@@ -28,7 +28,7 @@ from hsrgeo.sources.remote import Place, RemotePath, is_remote
 from hsrgeo.writers.cog import encode_cog
 from hsrgeo.writers.disk import PART, STAGED, flush
 from hsrgeo.writers.files import names_in, remove_file, write_file, write_new
-from hsrgeo.writers.png import encode_png, encode_png_files
+from hsrgeo.writers.png import encode_mask, encode_png, encode_png_files
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +110,8 @@ def files_of(
             pngs = encode_png_files(part) if recipe.sidecars else {".png": encode_png(part)}
             for suffix, data in pngs.items():
                 yield f"{stem}{suffix}", data
+        if "mask" in recipe.formats:
+            yield f"{stem}.mask.png", encode_mask(part)
         if noted is not None:
             noted[cut.region] = part.statistics
 

@@ -85,7 +85,8 @@ def _compare_file(out: Path, name: str, output: Output | None, part: Frame, reci
         if path.suffix == ".tif":
             yield from _compare_cog(read_picture(path), data, part, recipe)
         elif path.suffix == ".png":
-            yield from _compare_png(read_picture(path), part, recipe)
+            compare = _compare_mask if path.name.endswith(".mask.png") else _compare_png
+            yield from compare(read_picture(path), part, recipe)
         elif path.suffix == ".pgw":
             yield from _compare_world_file(data, part)
         elif path.suffix == ".prj":
@@ -122,6 +123,11 @@ def _compare_png(picture: Picture, part: Frame, recipe: Recipe) -> Findings:
     yield from differ("nodata", hole, picture.nodata)
     yield from _compare_scale(picture, quantity, quantity.offset + _PNG_FLOOR * quantity.gain)
     yield from _compare_tags("tag", png_tags(part), picture.tags)
+
+
+def _compare_mask(picture: Picture, part: Frame, _recipe: Recipe) -> Findings:
+    yield from _compare_kind(picture, "PNG", "uint8")
+    yield from _compare_pixels("pixels", np.where(np.isnan(part.physical(0.0)), 0, 255), picture.pixels)
 
 
 def _compare_world_file(data: bytes, part: Frame) -> Findings:
