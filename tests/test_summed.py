@@ -13,9 +13,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import rasterio
+from PIL import Image
 
 from hsrgeo.engine.accumulate.options import AccumulateOptions
 from hsrgeo.engine.accumulate.run import accumulate
+from hsrgeo.engine.drawn_sums import DrawnSum, read_drawn, sums_of
 from hsrgeo.engine.gauges.field import gauge_fields
 from hsrgeo.engine.gauges.options import GaugeFieldOptions
 from hsrgeo.engine.plot import plot_sum
@@ -26,16 +28,19 @@ from hsrgeo.engine.series.run import series
 from hsrgeo.engine.stac import write_catalog
 from hsrgeo.engine.vrt import write_stacks
 from hsrgeo.errors import ManifestError, OptionsError
-from hsrgeo.gis.classes import classes_for
-from hsrgeo.gis.depth import times_of
+from hsrgeo.formats.names import FrameName
+from hsrgeo.gis.classes import DRY, NODATA, classes_for
+from hsrgeo.gis.depth import TIMES, times_of
 from hsrgeo.gis.legend import svg
 from hsrgeo.gis.styles import class_label
-from hsrgeo.model.quantity import DEPTH
+from hsrgeo.model.quantity import DEPTH, RAIN
 from hsrgeo.model.times import KST
 from hsrgeo.outputs.stacks import stacks_of
 from hsrgeo.outputs.summed import is_summed
 from hsrgeo.reading import open_frame
 from hsrgeo.sources.gauge_rules import ReadingRules
+from hsrgeo.sources.select import Selection
+from hsrgeo.writers.sum_cog import encode_sum_cog
 from hsrgeo.writers.sum_readback import read_sum
 from tests.conftest import NX, NY, MakeFile, frame_name
 from tests.qgis import needs_qgis, qgis
@@ -95,8 +100,6 @@ def test_a_folder_of_sums_is_told_by_its_names(sums: Path, source: Path) -> None
     assert held.stacks[0].quantity == DEPTH
     assert is_summed(sums)
     assert not is_summed(source)
-    with pytest.raises(OptionsError, match="hsrgeo plot sum draws each"):
-        render(sums, sums / "a.png")
     (sums / SECOND).write_bytes(b"II*\0")
     held = stacks_of(sums)
     assert [error.problem[:10] for error in held.damaged] == ["is no COG "]
@@ -251,6 +254,49 @@ def test_a_series_of_sums_has_what_fell(tmp_path: Path, make_file: MakeFile) -> 
     assert float(told["volume_m3"]) == pytest.approx(float(tables["src"]["volume_m3"]), rel=0.005 / 2.61)
     with pytest.raises(OptionsError, match="quantity, zr, max_rate and frame_step are for frames"):
         series(tmp_path / "sums", out, SeriesOptions(polygons=tmp_path / "b.geojson", zr=(300, 1.4)))
+
+
+def test_sums_are_drawn_in_classes_of_depth(sums: Path, tmp_path: Path) -> None:
+    # 5.22 mm in the first hour; one frame of the second, 5.22 / 12 = 0.435 mm.
+    drawn = render(sums, tmp_path / "a.png", end=HOUR + timedelta(hours=1))
+    assert drawn.notes == ["rolling maxima, which are no sums of a period, are left out: 1"]
+    with Image.open(tmp_path / "a.png") as picture:
+        colours = {rgb for _count, rgb in picture.convert("RGB").getcolors(1 << 16) or ()}
+        assert picture.convert("RGB").getpixel((picture.width // 2, picture.height // 4)) == tuple(YELLOW[:3])
+    assert {DRY, NODATA} < colours
+    played = render(sums, tmp_path / "a.gif")
+    assert (played.frames, played.missing, played.broken) == (2, [], [])
+    assert "sums that lack frames: 1; hsrgeo plot sum hatches where" in played.notes
+    with Image.open(tmp_path / "a.gif") as film:
+        film.seek(1)
+        assert film.convert("RGB").getpixel((film.width // 2, film.height // 4)) == (0, 155, 245)  # 0.1 to 0.5 mm
+    for options in ({"quantity": "reflectivity"}, {"zr": (300, 1.4)}):
+        with pytest.raises(OptionsError, match="quantity and zr are for frames"):
+            render(sums, tmp_path / "b.gif", **options)
+    with pytest.raises(OptionsError, match="give no other source"):
+        render([sums, sums], tmp_path / "b.gif")
+    shutil.copytree(sums / "202206", sums / "서울/202206")
+    with pytest.raises(OptionsError, match="several regions"):
+        render(sums, tmp_path / "b.gif")
+
+
+@pytest.mark.parametrize("times", TIMES)
+def test_a_drawn_sum_has_the_class_of_its_depth(times: int, source: Path, tmp_path: Path) -> None:
+    grid = open_frame(next(source.iterdir())).crop(window=(500, 700, 40, 30)).grid
+    bounds = [one.first for one in classes_for(DEPTH, times=times)[1:]]
+    steps = [step for bound in bounds for step in (bound - 1, bound)]  # of 0.01 mm, on both sides of each bound
+    depth = np.resize(np.array([*steps, 400_000, -30000], np.int32), (grid.height, grid.width))
+    (tmp_path / "a.tif").write_bytes(encode_sum_cog(grid, depth, np.ones_like(depth), {}, "2022-06-09T02:00:00Z"))
+    entry = DrawnSum(tmp_path / "a.tif", FrameName("HSR", "", HOUR), "a.tif", times=times)
+    stored = read_drawn(entry).stored
+    lower = [one.first for one in classes_for(RAIN)]
+    assert np.array_equal(np.digitize(stored, lower[1:]), np.digitize(depth, bounds))
+    assert np.array_equal(stored == -30000, depth == -30000)
+
+
+def test_a_drawn_gauge_field_is_not_kmas(fields: Path) -> None:
+    sums = sums_of(fields, Selection(), "")
+    assert (sums.title, sums.credit, sums.length) == ("gauges_thiessen_1h, rain depth", "", timedelta(hours=1))
 
 
 @pytest.mark.slow

@@ -30,7 +30,7 @@ def render(
         list[str],
         typer.Argument(
             metavar="SOURCE",
-            help=f"Frames, folders, globs, archives; or one OUT of hsrgeo export that has COGs. {options.REMOTE}",
+            help=f"Frames, folders, globs, archives; or one OUT: COGs of hsrgeo export, sums, fields. {options.REMOTE}",
         ),
     ],
     out: Annotated[

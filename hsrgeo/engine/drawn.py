@@ -12,6 +12,7 @@ from itertools import chain, islice
 from typing import BinaryIO
 
 from hsrgeo.engine.areas import told_window
+from hsrgeo.engine.drawn_sums import DrawnSum, read_drawn
 from hsrgeo.engine.workers.parallel import run_parallel
 from hsrgeo.errors import HsrGeoError, OptionsError, as_value
 from hsrgeo.formats.names import FrameName, preference
@@ -185,6 +186,8 @@ def _open(entry: Entry, registration: Registration = "point") -> Frame:
         return decode_found(entry, registration=registration)
     if entry.error is not None:
         raise entry.error
+    if isinstance(entry, DrawnSum):
+        return read_drawn(entry)
     return read_exported(entry.path)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import chain
 from pathlib import Path
@@ -17,6 +17,7 @@ from hsrgeo.cube.kinds import is_exported
 from hsrgeo.engine.areas import told_window
 from hsrgeo.engine.contents import refuse_registration
 from hsrgeo.engine.drawn import Entry, Moment, Reel, draw, first_sound, problems, timeline
+from hsrgeo.engine.drawn_sums import Sums, sums_of
 from hsrgeo.engine.keywords import options_of, takes
 from hsrgeo.engine.options import ExportOptions
 from hsrgeo.errors import GridError, HsrGeoError, OptionsError
@@ -151,7 +152,7 @@ def render(
     A time that has no frame between the first and the last is shown as no data, and so is one whose frame is broken.
 
     Args:
-        sources: Files, folders, globs and archives, or one folder that was exported with COGs.
+        sources: Files, folders, globs and archives, or one folder: exported with COGs, or of sums or gauge fields.
         out: The picture file.
         options: What to show.
         keywords: Fields of `RenderOptions`, in place of those of `options`.
@@ -174,7 +175,8 @@ def render(
         animation.require_video()
     listed = listed_sources(sources)
     result = Rendered(path)
-    entries = _entries(listed, wanted, result.tally)
+    sums = _sums(listed, wanted)
+    entries: Iterator[Entry] = iter(sums.entries) if sums else _entries(listed, wanted, result.tally)
     if suffix == ".png":
         entries = iter(_one_only(entries, path))
     tried, frame = first_sound(entries, wanted.registration)
@@ -182,9 +184,12 @@ def render(
         result.broken = problems(tried)
         return result
     plan = _plan(frame, wanted, result.notes)
+    if sums:
+        title, result.notes = plan.title or sums.title, [*sums.notes, *result.notes]
+        plan = replace(plan, title=title, depth_times=sums.times, credit=sums.credit)
     with tempfile.TemporaryFile() as shelf:
         reel = draw(chain(tried, entries), plan, wanted.area, wanted.export.workers, shelf)
-        moments, result.missing = timeline(reel, wanted.every or _step(listed, reel))
+        moments, result.missing = timeline(reel, sums.length if sums else wanted.every or _step(listed, reel))
         result.frames, result.broken = len(reel.moments), reel.broken
         result.notes += reel.notes + result.tally.notes()
         if not result.frames:  # its cells cannot be drawn after all
@@ -193,7 +198,7 @@ def render(
         result.first, result.last = moments[0].time, moments[-1].until or moments[-1].time
         result.notes += sheet.notes
         result.width, result.height = (side + side % 2 if suffix == ".mp4" else side for side in sheet.size)
-        pictures = _pictures(sheet, moments, shelf, wanted.fps)
+        pictures = _pictures(sheet, moments, shelf, wanted.fps, sums.length if sums else None)
         if suffix == ".png":
             # A broken frame of the same time, such as another kind's, is told of but adds no picture.
             write_chunks(path, [animation.png(next(pictures)[0])])
@@ -229,9 +234,19 @@ def _plan(frame: Frame, options: RenderOptions, notes: list[str]) -> Plan:
     return Plan(grid, options.quantity, law, options.width, options.title, frame.product)
 
 
+def _sums(sources: list[str | Path], options: RenderOptions) -> Sums | None:
+    """Return the sums of a folder of sums or gauge fields; None where the sources hold frames."""
+    if not any(is_summed(source) for source in sources):
+        return None
+    if len(sources) > 1:
+        raise OptionsError("a folder of sums is drawn by itself: give no other source")
+    if options.quantity != "rain" or options.law is not None:
+        raise OptionsError(f"{sources[0]} holds sums or fields of rain: quantity and zr are for frames")
+    refuse_registration(options.registration)
+    return sums_of(Path(sources[0]), options.export.selection, options.region)
+
+
 def _entries(sources: list[str | Path], options: RenderOptions, tally: Tally) -> Iterator[Entry]:
-    if any(is_summed(source) for source in sources):
-        raise OptionsError(f"{sources[0]} holds sums or fields: hsrgeo plot sum draws each, hsrgeo qgis plays them")
     if not any(is_exported(source) for source in sources):
         if options.region:
             raise OptionsError("region is for an exported folder; of frames choose a part with bbox")
@@ -259,7 +274,9 @@ def _one_only(entries: Iterator[Entry], path: Path) -> list[Entry]:
     return kept
 
 
-def _pictures(sheet: Map, moments: list[Moment], shelf: BinaryIO, fps: int) -> Iterator[tuple[Indices, int]]:
+def _pictures(
+    sheet: Map, moments: list[Moment], shelf: BinaryIO, fps: int, length: timedelta | None
+) -> Iterator[tuple[Indices, int]]:
     """Yield each picture, and how many ticks of 1/fps second it is shown; the last one stays."""
     unknown = sheet.panel(None)
     made_up = all(moment.synthetic for moment in moments if moment.place is not None)
@@ -273,7 +290,7 @@ def _pictures(sheet: Map, moments: list[Moment], shelf: BinaryIO, fps: int) -> I
         told = "" if moment.place is not None else "no data"
         picture = sheet.picture(
             panel,
-            time_label(moment.time, moment.until),
+            time_label(moment.time, moment.until if length is None else (moment.until or moment.time) + length),
             synthetic=moment.synthetic or (made_up and moment.place is None),
             told=told,
         )

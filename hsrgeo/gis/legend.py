@@ -89,13 +89,14 @@ def _layout(quantity: Quantity, law: Law | None, height_px: int, times: int = 1)
     )
 
 
-def draw_legend(quantity: Quantity, law: Law | None = None, height_px: int = HEIGHT_PX) -> Image:
+def draw_legend(quantity: Quantity, law: Law | None = None, height_px: int = HEIGHT_PX, times: int = 1) -> Image:
     """Return a legend as an RGB picture on white: the classes as a bar, the highest on top, bounds beside it.
 
     Args:
         quantity: Rain rate, or reflectivity.
         law: See `classes_for`; by a law the bounds are told in dBZ and in mm/h.
         height_px: Of the picture, 120 to 8192; the width follows. Where lines are too tight not every bound is told.
+        times: Of depth: see `classes_for`.
 
     Raises:
         OptionsError: There is no class table for the quantity, or the height is not one.
@@ -105,7 +106,7 @@ def draw_legend(quantity: Quantity, law: Law | None = None, height_px: int = HEI
         from PIL import Image, ImageDraw, ImageFont  # noqa: PLC0415 - of an extra
     except ImportError as error:
         raise MissingExtraError("Pillow", "render") from error
-    layout = _layout(quantity, law, height_px)
+    layout = _layout(quantity, law, height_px, times)
     picture = Image.new("RGB", (layout.width, layout.height), "white")
     draw = ImageDraw.Draw(picture)
     font = ImageFont.load_default(size=layout.font)

@@ -24,7 +24,7 @@ from hsrgeo.gis.graticule import graticule, scale_bar
 from hsrgeo.gis.legend import draw_legend
 from hsrgeo.model.frame import Frame
 from hsrgeo.model.grid import Grid
-from hsrgeo.model.quantity import Quantity, clean_values
+from hsrgeo.model.quantity import DEPTH, Quantity, clean_values
 from hsrgeo.model.times import KST
 from hsrgeo.products.rain import KMA_LAW, Law, rain_frame
 
@@ -57,6 +57,10 @@ class Plan:
     title: str = ""
     """Above the map; empty for what it shows."""
     product: str = "HSR"
+    depth_times: int = 0
+    """Of sums, drawn as rain: what the legend's bounds [mm] are KMA's numbers times; 0 of rates."""
+    credit: str = ATTRIBUTION
+    """Where the data are from; empty where that is not known."""
 
     def __post_init__(self) -> None:
         if self.shown not in STYLED:
@@ -189,7 +193,9 @@ class Map:
         return round(1.3 * self._font)
 
     def _legend(self, height: int) -> Indices:
-        return canvas.nearest_indices(np.asarray(draw_legend(self.plan.quantity, self.plan.law, height)))
+        plan = self.plan
+        quantity, times = (DEPTH, plan.depth_times) if plan.depth_times else (plan.quantity, 1)
+        return canvas.nearest_indices(np.asarray(draw_legend(quantity, plan.law, height, times)))
 
     def _headline(self, room: int) -> tuple[str, int]:
         plan, size = self.plan, round(1.3 * self._font)
@@ -255,8 +261,8 @@ class Map:
 
     def _attribute(self, sheet: Indices, *, synthetic: bool) -> None:
         step = canvas.line_height(self._small)
-        first = _MADE_UP if synthetic else ATTRIBUTION
-        one_line = f"{first}. {CREDIT}"
+        first = _MADE_UP if synthetic else self.plan.credit
+        one_line = f"{first}. {CREDIT}" if first else CREDIT
         room = self.size[0] - self.left - 2
         beside = self._scale_left - self.left - self._font
         rows = [one_line] if canvas.text_width(one_line, self._small) <= beside else [CREDIT, first]

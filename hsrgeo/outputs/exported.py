@@ -115,7 +115,7 @@ def read_exported(path: Path) -> Frame:
         grid=grid,
         window=Window(0, 0, grid.width, grid.height),
         time=time,
-        header=_header(time, grid, synthetic=tags.get("SYNTHETIC") == "yes"),
+        header=header_of(time, grid, synthetic=tags.get("SYNTHETIC") == "yes"),
         product=tags.get("PRODUCT", ""),
         kind=tags.get("KIND", ""),
         name=path.name,
@@ -135,7 +135,8 @@ def _quantity(path: Path, tags: Mapping[str, str]) -> Quantity:
     return quantity
 
 
-def _header(time: datetime, grid: Grid, *, synthetic: bool) -> Header:
+def header_of(time: datetime, grid: Grid, *, synthetic: bool) -> Header:
+    """Return a header of what an output does not keep of one: zeros."""
     return Header(
         version=0,
         ptype=0,

@@ -1,0 +1,119 @@
+"""A folder of sums or gauge fields as what `hsrgeo.engine.render` draws."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+import numpy as np
+
+from hsrgeo.errors import OptionsError, SourceError
+from hsrgeo.formats.names import FrameName
+from hsrgeo.gis.depth import times_of
+from hsrgeo.gis.map import ATTRIBUTION
+from hsrgeo.model.frame import Frame
+from hsrgeo.model.quantity import RAIN
+from hsrgeo.outputs.exported import Exported, header_of
+from hsrgeo.outputs.summed import MAXIMA, Summed, summed_files
+from hsrgeo.sources.select import Selection
+from hsrgeo.writers.sum_readback import read_sum
+
+_LARGEST = int(np.iinfo(np.int16).max)
+
+
+@dataclass(frozen=True, slots=True)
+class DrawnSum(Exported):
+    """A COG of a sum or a gauge field."""
+
+    times: int = 1
+    """What the classes are multiplied by, see `hsrgeo.gis.depth`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """The sums of a folder that are drawn, all of one kind and length."""
+
+    entries: tuple[DrawnSum, ...]
+    """In order of time."""
+    length: timedelta
+    times: int
+    """See `DrawnSum`."""
+    title: str
+    credit: str
+    """Where the data are from; empty where hsrgeo does not know it."""
+    notes: tuple[str, ...]
+
+
+def sums_of(out: Path, selection: Selection, region: str) -> Sums:
+    """Look through a folder of sums or fields.
+
+    Args:
+        out: The folder.
+        selection: Which times are wanted.
+        region: Name of one of its regions; empty where it has only one.
+
+    Raises:
+        OptionsError: It has several regions or kinds, or none that is a sum of a period.
+        ReadbackError: A file of it is damaged.
+    """
+    files, damaged = summed_files(out, region or None)
+    if damaged:
+        raise damaged[0]
+    regions = sorted({one.region for one in files})
+    if len(regions) > 1:
+        raise OptionsError(f"{out} has several regions: choose one with --region, of {', '.join(regions)}")
+    kinds = sorted({one.what for one in files if MAXIMA not in one.what})
+    sums = [one for one in files if one.what in kinds]
+    if len(kinds) != 1 or len({one.length for one in sums}) != 1:
+        raise OptionsError(f"{out} holds {', '.join(kinds) or 'rolling maxima only'}: an animation needs one kind")
+    first, times = sums[0], times_of(sums[0].duration)
+    wanted = [one for one in sums if selection.wants(_told(one))]
+    notes = []
+    if maxima := len(files) - len(sums):
+        notes.append(f"rolling maxima, which are no sums of a period, are left out: {maxima:,}")
+    if gaps := sum(int(one.tags.get("FRAMES_USED", 0)) < one.expected for one in wanted):
+        notes.append(f"sums that lack frames: {gaps:,}; hsrgeo plot sum hatches where")
+    known = "LICENCE" in first.tags
+    return Sums(
+        entries=tuple(DrawnSum(out / one.path, _told(one), one.path, times=times) for one in wanted),
+        length=first.length,
+        times=times,
+        title=f"KMA {first.tags.get('PRODUCT', '')} composites, rain depth" if known else f"{kinds[0]}, rain depth",
+        credit=ATTRIBUTION if known else "",
+        notes=tuple(notes),
+    )
+
+
+def _told(one: Summed) -> FrameName:
+    return FrameName(one.tags.get("PRODUCT", ""), "", one.time)
+
+
+def read_drawn(entry: DrawnSum) -> Frame:
+    """Return a sum as a frame of rain whose classes are those of the sum: its depth divided by `DrawnSum.times`.
+
+    Raises:
+        SourceError: GDAL cannot read it, or it is no sum.
+    """
+    told, read = entry.told, read_sum(entry.path)
+    if told is None:
+        raise SourceError(entry.label, "has no time")
+    depth = np.nan_to_num(np.rint(read.depth_mm * RAIN.scale)).astype(np.int64)
+    stored = np.minimum(depth // entry.times, _LARGEST)  # every bound is a whole number of steps: classes stay
+    stored[(depth > 0) & (stored == 0)] = 1  # the lowest class begins at one step, whatever `times`
+    stored[np.isnan(read.depth_mm)] = RAIN.nodata
+    return Frame(
+        stored=stored.astype(np.int16),
+        quantity=RAIN,
+        grid=read.grid,
+        window=read.grid.window,
+        time=told.time,
+        header=header_of(told.time, read.grid, synthetic=read.tags.get("SYNTHETIC") == "yes"),
+        product=told.product,
+        kind="",
+        name=entry.path.name,
+        crc32=0,
+        block=1,
+        blocks=1,
+        cleaned=True,
+    )
