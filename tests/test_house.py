@@ -32,7 +32,7 @@ FLOORS = [
     {"options"},
     {"cubes", "export", "extract", "fetch", "inspect", "simulate", "sites"},
     {"axis", "contents", "verify"},
-    {"periods"},
+    {"drawn_sums", "periods"},
     {"drawn", "qgis", "series", "stac", "vrt"},
     {"accumulate", "render"},
     {"gauges", "plot"},
