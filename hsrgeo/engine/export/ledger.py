@@ -21,18 +21,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from hsrgeo.engine.export.presence import Presence
 from hsrgeo.engine.export.removal import Removal, lies_below
 from hsrgeo.engine.export.stamps import stamp_of
 from hsrgeo.engine.export.work import Task, leftovers, staged_beside
 from hsrgeo.errors import FrameError, OutputError, OutputExistsError, ReadbackError, SourceError, WriteError
-from hsrgeo.outputs.manifest import Manifest
+from hsrgeo.outputs.manifest import Manifest, first_path_of
 from hsrgeo.outputs.outcome import Key, Outcome, Output, key_of, of_found
 from hsrgeo.outputs.recipe import Recipe
 from hsrgeo.sources.found import Found
-from hsrgeo.sources.remote import Place, RemotePath, is_remote
+from hsrgeo.sources.remote import Place, is_remote
 from hsrgeo.writers.disk import STAGED, flush
 from hsrgeo.writers.files import move_file, remove_file, there_already
-from hsrgeo.writers.png import is_edited_sidecar
 
 
 @dataclass(slots=True)
@@ -70,11 +70,11 @@ class Ledger:
         self._overwrite = overwrite
         self._on_disk = isinstance(manifest.out, Path)
         self._sync = sync and self._on_disk
+        self._presence = Presence(manifest.out)
         self._removal = Removal(manifest.out)
         self._lock = threading.Lock()
         self._contests: dict[Key, _Contest] = {}
         self._paths: dict[str, Key] = {}  # first path -> product and time, under way or without an output
-        self._listed: dict[str, dict[str, int]] = {}  # folder of a bucket -> name -> size, as it was when first asked
         self._lost_first: set[Key] = set()  # whose first frame was broken: no other takes its place as the first
         self._archives: set[str] = set()  # of which this run saw frames
         self._moves: dict[Key, Outcome] = {}  # staged frames that are kept, and whose lines are not on disk yet
@@ -84,24 +84,26 @@ class Ledger:
         """Return the task that a found frame makes, or its outcome where nothing is to be done."""
         if found.error or found.told is None:
             return of_found(found, "failed", error=found.error)
-        outcome = of_found(found, "skipped")
         key = key_of(found.told, by_kind=self._manifest.by_kind)
-        path = self._recipe.first_path(found.told)
         stamp = stamp_of(found)
         with self._lock:
             if found.member is not None:
                 self._archives.add(found.source)
+            known = self._known(found.label, stamp)
+            kept = self._manifest.kept(key)
+            if known and self._owns(known, key) and self._stands(known, kept):  # nearly every frame of a finished run
+                return dataclasses.replace(known, status="skipped")
+            outcome = of_found(found, "skipped")
+            path = self._recipe.first_path(found.told)
             # Also of a frame that lost, or will: a killed run may have left something in a folder that has no output.
             self._manifest.folders.update(self._recipe.folders(found.told, path))
             owner = self._paths.get(path) or self._manifest.owner(path)
             if owner is not None and owner != key:
                 return dataclasses.replace(outcome, status="failed", error=_clash(path, owner))
-            before = self._manifest.get(outcome.label)
-            kept = self._manifest.kept(key)
-            if before and not self._overwrite and before.stamp == stamp and self._stands(before, kept):
-                if before.status == "duplicate":
-                    self._passed.setdefault(key, []).append(before)
-                return dataclasses.replace(before, status="skipped")
+            if known and self._stands(known, kept):
+                if known.status == "duplicate":
+                    self._passed.setdefault(key, []).append(known)
+                return dataclasses.replace(known, status="skipped")
             if kept and not self._overwrite and self._is_known_by_another_path(kept, outcome, stamp):
                 return dataclasses.replace(kept, status="skipped")
             mine = kept is not None and kept.label == outcome.label
@@ -318,12 +320,21 @@ class Ledger:
             if output.path not in stay:
                 self._removal.remove(output)
 
+    def _known(self, label: str, stamp: str) -> Outcome | None:
+        """Return the latest word on a frame, where it is about the same bytes and counts."""
+        before = None if self._overwrite else self._manifest.get(label)
+        return before if before and before.stamp == stamp else None
+
+    def _owns(self, known: Outcome, key: Key) -> bool:
+        """Tell whether the outputs of a frame are those of this product and time, and no other has their first path."""
+        return bool(known.outputs) and self._manifest.owner(first_path_of(known)) == key
+
     def _stands(self, before: Outcome, kept: Outcome | None) -> bool:
         if kept is None or before.status not in ("ok", "duplicate"):
             return False
         if before.status == "duplicate":  # unless this run kept something worse
             return not self._manifest.is_new(kept) or kept.standing >= before.standing
-        return kept.label == before.label and all(self._is_there(output, before.label) for output in before.outputs)
+        return kept.label == before.label and all(self._presence.of(output, before.label) for output in before.outputs)
 
     def _is_known_by_another_path(self, kept: Outcome, outcome: Outcome, stamp: str) -> bool:
         """Tell whether an earlier run exported the same file, which was named otherwise or lay elsewhere then.
@@ -334,39 +345,6 @@ class Ledger:
             return False
         same = (kept.member, kept.name) == (outcome.member, outcome.name) and _was_named(outcome.source, kept.source)
         return same and not self._manifest.is_new(kept) and self._stands(kept, kept)
-
-    def _is_there(self, output: Output, label: str) -> bool:
-        size = self._size(output.path)
-        if size != output.bytes and not (size and self._is_edited(output.path)):
-            return False
-        return self._size(staged_beside(output.path, label)) is None  # else a run was killed before it had moved that
-
-    def _is_edited(self, path: str) -> bool:
-        """Tell whether another program has added statistics to the sidecar of a PNG: the frame is as good as it was."""
-        target = self._manifest.out / path
-        if isinstance(target, RemotePath) or not path.endswith(".png.aux.xml"):
-            return False
-        try:
-            return is_edited_sidecar(path, target.read_bytes())
-        except OSError:
-            return False
-
-    def _size(self, path: str) -> int | None:
-        """Return the size of a file below OUT, or None where it is not there."""
-        out = self._manifest.out
-        if not isinstance(out, RemotePath):
-            try:
-                return os.stat(f"{out}/{path}").st_size  # noqa: PTH116 - of every frame of a finished run
-            except OSError:
-                return None
-        target = out / path
-        folder, _, name = path.rpartition("/")
-        if folder not in self._listed:  # a request for each folder, not for each file
-            if len(self._listed) == _LISTED:
-                del self._listed[next(iter(self._listed))]
-            with suppress(OSError):
-                self._listed[folder] = {file.name: file.stat().size for file in target.parent.below(deep=False)}
-        return self._listed.get(folder, {}).get(name)
 
 
 def _down_to(folder: Path, out: Path) -> list[Path]:
@@ -390,7 +368,3 @@ def _was_named(now: str, before: str) -> bool:
     if is_remote(now) or is_remote(before):
         return False
     return os.path.realpath(now) == os.path.realpath(before) or not os.path.exists(before)  # noqa: PTH110 - see `expand`
-
-
-_LISTED = 64
-"""Folders of a bucket whose listings are kept."""

@@ -33,7 +33,7 @@ from hsrgeo.outputs.recipe import SUFFIXES, Recipe, parts_kinds
 from hsrgeo.products.rain import law_text
 from hsrgeo.sources.found import Tally, reading
 from hsrgeo.sources.remote import Place, listed_sources, target
-from hsrgeo.sources.scan import Listing, listed_files, names_in_files
+from hsrgeo.sources.scan import Listing, listed_files, names_in_files, products_in_names
 from hsrgeo.sources.several import lend
 from hsrgeo.writers.files import remove_file
 
@@ -177,7 +177,7 @@ def _refuse_collisions(files: Listing, options: ExportOptions) -> None:
 
     What an archive holds is not known yet: there the second one fails.
     """
-    if len({told.product for told in names_in_files(files, options.selection)}) < 2:  # noqa: PLR2004 - two would clash
+    if len(products_in_names(files)) < 2:  # noqa: PLR2004 - two would clash
         return
     times: dict[str, dict[datetime, FrameName]] = {}
     for told in names_in_files(files, options.selection):

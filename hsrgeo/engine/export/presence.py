@@ -1,0 +1,80 @@
+"""Whether what earlier runs wrote is still there."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+
+from hsrgeo.engine.export.work import staged_beside
+from hsrgeo.outputs.outcome import Output
+from hsrgeo.sources.remote import Place, RemotePath
+from hsrgeo.writers.disk import STAGED
+from hsrgeo.writers.files import names_in
+from hsrgeo.writers.png import is_edited_sidecar
+
+
+class Presence:
+    """Looks for the outputs of earlier runs.
+
+    Args:
+        out: The output folder.
+    """
+
+    def __init__(self, out: Place) -> None:
+        self._out = out
+        self._listed: dict[str, dict[str, int]] = {}  # folder of a bucket -> name -> size, as it was when first asked
+        self._may_be_staged: dict[str, bool] = {}  # folder of a disk -> whether it may hold staged files
+
+    def of(self, output: Output, label: str) -> bool:
+        """Tell whether a file is there as the manifest tells, and none waits to take its place.
+
+        Args:
+            output: What the manifest tells.
+            label: Of the frame.
+        """
+        size = self._size(output.path)
+        if size != output.bytes and not (size and self._is_edited(output.path)):
+            return False
+        if not self._may_wait_in(output.path.rpartition("/")[0]):
+            return True
+        return self._size(staged_beside(output.path, label)) is None  # else a run was killed before it had moved that
+
+    def _may_wait_in(self, folder: str) -> bool:
+        """Tell whether a run that was killed may have left staged files in a folder; one of a disk is listed once."""
+        if isinstance(self._out, RemotePath):
+            return True
+        if folder not in self._may_be_staged:
+            names = names_in(self._out / folder)  # none, though an output is there: it cannot be listed
+            self._may_be_staged[folder] = not names or any(name.endswith(STAGED) for name in names)
+        return self._may_be_staged[folder]
+
+    def _is_edited(self, path: str) -> bool:
+        """Tell whether another program has added statistics to the sidecar of a PNG: the frame is as good as it was."""
+        target = self._out / path
+        if isinstance(target, RemotePath) or not path.endswith(".png.aux.xml"):
+            return False
+        try:
+            return is_edited_sidecar(path, target.read_bytes())
+        except OSError:
+            return False
+
+    def _size(self, path: str) -> int | None:
+        """Return the size of a file below OUT, or None where it is not there."""
+        out = self._out
+        if not isinstance(out, RemotePath):
+            try:
+                return os.stat(f"{out}/{path}").st_size  # noqa: PTH116 - of every frame of a finished run
+            except OSError:
+                return None
+        target = out / path
+        folder, _, name = path.rpartition("/")
+        if folder not in self._listed:  # a request for each folder, not for each file
+            if len(self._listed) == _LISTED:
+                del self._listed[next(iter(self._listed))]
+            with suppress(OSError):
+                self._listed[folder] = {file.name: file.stat().size for file in target.parent.below(deep=False)}
+        return self._listed.get(folder, {}).get(name)
+
+
+_LISTED = 64
+"""Folders of a bucket whose listings are kept."""
