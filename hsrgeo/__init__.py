@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from hsrgeo.engine.cubes.run import make_cube
     from hsrgeo.engine.export.run import Export, export
     from hsrgeo.engine.fetch import Fetch, Fetched, FetchOptions, fetch
+    from hsrgeo.engine.fetch_gauges import fetch_readings, fetch_stations
     from hsrgeo.engine.gauges.bias import GaugeBias, gauge_bias
     from hsrgeo.engine.gauges.field import GaugeField, gauge_fields
     from hsrgeo.engine.gauges.options import GaugeBiasOptions, GaugeFieldOptions
@@ -162,6 +163,8 @@ _HOMES = {
     "as_target": "hsrgeo.products.warp",
     "export": "hsrgeo.engine.export.run",
     "fetch": "hsrgeo.engine.fetch",
+    "fetch_readings": "hsrgeo.engine.fetch_gauges",
+    "fetch_stations": "hsrgeo.engine.fetch_gauges",
     "gauge_bias": "hsrgeo.engine.gauges.bias",
     "gauge_fields": "hsrgeo.engine.gauges.field",
     "grids": "hsrgeo.model.grid",
@@ -260,6 +263,8 @@ __all__ = [  # without `open`: `from hsrgeo import *` leaves Python's own alone
     "as_target",
     "export",
     "fetch",
+    "fetch_readings",
+    "fetch_stations",
     "gauge_bias",
     "gauge_fields",
     "grids",

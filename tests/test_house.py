@@ -30,7 +30,7 @@ FLOORS = [
     {"areas", "factors", "keywords", "one_product", "regions"},
     {"run", "workers"},
     {"options"},
-    {"cubes", "export", "extract", "fetch", "inspect", "simulate", "sites"},
+    {"cubes", "export", "extract", "fetch", "fetch_gauges", "inspect", "simulate", "sites"},
     {"axis", "contents", "verify"},
     {"drawn_sums", "periods"},
     {"drawn", "qgis", "series", "stac", "vrt"},

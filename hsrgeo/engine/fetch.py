@@ -11,7 +11,7 @@ from typing import Literal
 from hsrgeo.engine.keywords import options_of, takes
 from hsrgeo.engine.run import Lazy
 from hsrgeo.errors import FrameError, HsrGeoError, HubError, HubLimitError, OptionsError
-from hsrgeo.hub.budget import PACE_S, Limits
+from hsrgeo.hub.budget import PACE_S, limits_of
 from hsrgeo.hub.client import HOST, Hub
 from hsrgeo.hub.frames import FRAME_BYTES, ask_frame, frame_times, known_product, latest_times
 from hsrgeo.hub.store import Store
@@ -111,10 +111,7 @@ class FetchOptions:
         Raises:
             OptionsError: A limit or a host that cannot be.
         """
-        usual = Limits()
-        calls = usual.calls if self.limit_calls is None else self.limit_calls
-        size = usual.size if self.limit_bytes is None else self.limit_bytes
-        return Hub(host=self.host, limits=Limits(pace_s=self.pace_s, calls=calls, size=size))
+        return Hub(host=self.host, limits=limits_of(self.pace_s, self.limit_calls, self.limit_bytes))
 
     def span(self) -> tuple[datetime, datetime]:
         """Return the first time wanted, and the first no longer wanted.

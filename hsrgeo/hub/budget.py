@@ -54,6 +54,18 @@ class Limits:
             raise OptionsError("a limit of calls or bytes must not be negative")
 
 
+def limits_of(pace_s: float, calls: int | None, size: int | None) -> Limits:
+    """Return limits, the usual ones where None is given.
+
+    Raises:
+        OptionsError: See `Limits`.
+    """
+    usual = Limits()
+    return Limits(
+        pace_s=pace_s, calls=usual.calls if calls is None else calls, size=usual.size if size is None else size
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Used:
     """What was asked on a day, by all runs."""

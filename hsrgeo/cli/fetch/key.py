@@ -19,8 +19,9 @@ def key(
     """Keep the key of KMA's API hub, or see whether it is good. It is never an argument, and never printed.
 
     Get one at https://apihub.kma.go.kr (마이페이지), and there click 활용신청 for rdr_cmp_file.php and
-    rdr_cmp_file_list.php. It is looked for in the variable KMA_APIHUB_KEY, the systemd credential kma-apihub-key, the
-    keyring where the package keyring is installed, and the file that --set writes, which only you can read.
+    rdr_cmp_file_list.php; for gauges nph-aws2_min and stn_inf.php. It is looked for in the variable KMA_APIHUB_KEY,
+    the systemd credential kma-apihub-key, the keyring where the package keyring is installed, and the file that --set
+    writes, which only you can read.
 
     Example: hsrgeo fetch key --set
     """

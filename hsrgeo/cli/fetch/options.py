@@ -1,11 +1,14 @@
 """What the commands of `hsrgeo fetch` share."""
 
 import re
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from hsrgeo.errors import OptionsError
+
+if TYPE_CHECKING:  # names in signatures of helpers only: Typer reads those of commands
+    from hsrgeo.hub.client import Hub
 
 ASK = "Ask politely"
 
@@ -28,6 +31,14 @@ Host = Annotated[
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)b?", re.IGNORECASE | re.ASCII)
 _UNITS = {"": 1, "k": 1e3, "m": 1e6, "g": 1e9, "t": 1e12}
 _LEAST_PACE_S = 1.0
+
+
+def make_hub(pace: float, limit_calls: int | None, limit_bytes: str | None, host: str) -> "Hub":
+    """Return the service as the options have it."""
+    from hsrgeo.hub.budget import limits_of  # noqa: PLC0415 - only where it runs
+    from hsrgeo.hub.client import Hub  # noqa: PLC0415
+
+    return Hub(host=host, limits=limits_of(pace_option(pace, host), limit_calls, bytes_option(limit_bytes)))
 
 
 def pace_option(pace: float, host: str) -> float:
