@@ -92,7 +92,7 @@ def test_a_manifest_without_statistics_is_read_and_one_that_is_damaged_refused(s
         del line["statistics"]
     manifest.write_text("".join(json.dumps(line) + "\n" for line in lines))
     assert [row["echo"] for row in hsrgeo.read_manifest(out)] == [None, None]
-    with pytest.raises(ManifestError):
+    with pytest.raises(ManifestError, match=r"no manifest.jsonl there: is it the OUT of an export\?$"):
         hsrgeo.read_manifest(source)
     manifest.write_text("damaged\n")
     with pytest.warns(HsrGeoWarning, match="damaged"):
