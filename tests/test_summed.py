@@ -78,8 +78,9 @@ def sums(made: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(made, tmp_path / "sums"))
 
 
-@pytest.fixture
-def fields(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def made_fields(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    tmp_path = tmp_path_factory.mktemp("made_fields")
     (tmp_path / "g.csv").write_text("name,lon,lat\na,126.5,37.5\nb,127.5,36.5\n")
     (tmp_path / "r.csv").write_text("time,name,rain_mm\n2022-06-09 11:00,a,5.5\n2022-06-09 11:00,b,5.5\n")
     options = GaugeFieldOptions(
@@ -88,6 +89,11 @@ def fields(tmp_path: Path) -> Path:
     for _field in gauge_fields(tmp_path / "r.csv", tmp_path / "fields", options):
         pass
     return tmp_path / "fields"
+
+
+@pytest.fixture
+def fields(made_fields: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(made_fields, tmp_path / "fields"))
 
 
 def test_a_folder_of_sums_is_told_by_its_names(sums: Path, source: Path) -> None:
