@@ -2,28 +2,43 @@
 
 from __future__ import annotations
 
+import base64
 import email.utils
 import json
 import socket
+import ssl
 import sys
+import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
+from typing import get_args
 from urllib.parse import quote
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from typer.testing import CliRunner, Result
 
 import hsrgeo
 from hsrgeo.cli import app
-from hsrgeo.errors import HubLimitError, LockError, OptionsError
+from hsrgeo.errors import HubError, HubLimitError, LockError, OptionsError
 from hsrgeo.hub import budget, client
+from hsrgeo.hub.answers import Answer, Meaning, meaning_of
 from hsrgeo.hub.budget import Budget, Limits
 from hsrgeo.hub.client import Hub
+from hsrgeo.hub.frames import names_in_list
 from hsrgeo.hub.key import Key
 from tests.fake_hub import (
+    FILE,
     KEY,
     LIST,
     Asked,
@@ -38,6 +53,7 @@ from tests.fake_hub import (
     refusal,
 )
 from tests.fuzz.kills import campaign
+from tests.memory_bucket import MemoryBucket
 
 HOUR = ("--start", "2022-06-09T11:00", "--end", "2022-06-09T11:15")  # 3 frames
 TIMES = ("202206091100", "202206091105", "202206091110")
@@ -285,6 +301,18 @@ def test_an_outage_is_told_once(tmp_path: Path) -> None:
     assert lines == ["missing: KMA's API hub has no frame of 2022-06-09 08:15 KST to 2022-06-09 11:55 KST (45 times)"]
 
 
+def test_without_a_key_nothing_is_asked_and_nothing_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("KMA_APIHUB_KEY")
+    with fake_hub() as hub:
+        done = run(hub, "--out", tmp_path / "raw", *HOUR)
+        assert (done.exit_code, hub.asked) == (2, [])
+    assert (
+        "no key of KMA's API hub: get one at https://apihub.kma.go.kr, then say 'hsrgeo fetch key --set'" in done.stderr
+    )
+    assert not (tmp_path / "raw").exists()
+    assert not (tmp_path / "home").exists() or not files(tmp_path / "home").keys() & {"state/hsrgeo/apihub.json"}
+
+
 # What the service answers in place of a frame.
 
 PAGE = b"<!DOCTYPE html><html><body>error</body></html>"
@@ -394,6 +422,13 @@ def test_after_429_everybody_waits_longer_each_time(tmp_path: Path, clock: Clock
         assert run(hub, "--out", tmp_path / "raw", *HOUR).exit_code == 0
         assert len(hub.asked) == 6
     assert clock.slept == [30.0, 60.0, 120.0, 2.0, 2.0]
+
+
+def test_503_with_a_pause_is_a_wish_for_it(tmp_path: Path, clock: Clock) -> None:
+    busy = Reply(b"maintenance", 503, {"Retry-After": "45"})
+    with fake_hub(lambda _asked, number: None if number else busy) as hub:
+        assert run(hub, "--out", tmp_path / "raw", *HOUR).exit_code == 0
+    assert clock.slept == [45.0, 2.0, 2.0]
 
 
 @pytest.mark.parametrize("form", ["seconds", "date"])
@@ -536,6 +571,117 @@ def test_the_key_goes_to_kma_only(host: str) -> None:
 def test_a_pace_that_the_service_does_not_bear_is_refused(tmp_path: Path) -> None:
     done = run("apihub.kma.go.kr", "--out", tmp_path / "raw", "--last", "1h", "--pace", "0.5")
     assert (done.exit_code, "answers 429 below 1 second" in done.stderr) == (2, True)
+
+
+# A bucket as OUT; TLS; any bytes as an answer.
+
+
+def test_a_bucket_takes_frames_and_is_not_asked_for_what_it_has(tmp_path: Path) -> None:
+    bucket = MemoryBucket()
+    with (
+        bucket.connected() as out,
+        fake_hub(lambda asked, _number: missing(asked.time) if asked.time == TIMES[1] else None) as hub,
+    ):
+        wanted = hsrgeo.FetchOptions(start="2022-06-09 11:00", end="2022-06-09 11:15", host=hub.host)
+        for _run in range(2):
+            assert hsrgeo.fetch(out, wanted).run().counts["missing"] == 1
+        assert len(hub.asked) == 3
+        exported = hsrgeo.export(str(out), tmp_path / "out", window=(0, 0, 8, 8), jobs=1, sync=False).run()
+        assert exported.counts == {"ok": 2}
+    assert sorted(bucket.objects) == [f"out/{name}" for name in names(TIMES[0], TIMES[2])] + ["out/missing.jsonl"]
+
+
+@contextmanager
+def silent_server() -> Iterator[tuple[int, bytearray]]:
+    """Take connections and what is sent, answer a proxy's question, and say nothing else."""
+    heard, over = bytearray(), threading.Event()
+
+    def serve() -> None:
+        while not over.is_set():
+            with suppress(OSError):
+                taken, _address = listening.accept()
+                with taken:
+                    taken.settimeout(2)
+                    with suppress(OSError):
+                        while data := taken.recv(4096):
+                            heard.extend(data)
+                            if data.startswith(b"CONNECT"):
+                                taken.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        listening.settimeout(0.05)
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield listening.getsockname()[1], heard
+        over.set()
+        thread.join()
+
+
+def test_the_deadline_holds_while_hands_are_shaken_and_a_proxy_hears_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "_DEADLINE_S", 0.2)
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    with silent_server() as (port, heard):
+        monkeypatch.setenv("https_proxy", f"http://user:pass%20word@127.0.0.1:{port}")
+        with pytest.raises(HubError, match="no whole answer within"):
+            Hub(Key(KEY)).ask(FILE, {"tm": TIMES[0]}, most_bytes=10)
+    assert heard.startswith(b"CONNECT apihub.kma.go.kr:443 HTTP/1.")
+    assert b"Proxy-Authorization: Basic " + base64.b64encode(b"user:pass word") in heard
+    assert b"\x16\x03\x01" in heard  # a TLS handshake follows
+    assert quote(KEY, safe="").encode() not in heard
+    assert FILE.encode() not in heard
+
+
+def test_frames_come_over_tls_from_a_trusted_server_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    certificate = _certificate(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    with fake_hub() as hub:
+        hub.socket = context.wrap_socket(hub.socket, server_side=True)
+        port = hub.server_address[1]
+        monkeypatch.setattr(client, "_connection", lambda _host: client._Secure("localhost", port, timeout=10))
+        wanted = hsrgeo.FetchOptions(times=["2022-06-09 11:00"])
+        [one] = hsrgeo.fetch(tmp_path / "raw", wanted)
+        assert "a certificate that cannot be trusted" in str(one.error)
+        assert not hub.asked
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        [one] = hsrgeo.fetch(tmp_path / "raw", wanted)
+        assert (one.status, len(hub.asked)) == ("ok", 1)
+    assert Path(one.path).read_bytes() == frame(TIMES[0])
+
+
+def _certificate(folder: Path) -> Path:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    (folder / "both.pem").write_bytes(private + made.public_bytes(Encoding.PEM))
+    return folder / "both.pem"
+
+
+@settings(max_examples=40)
+@given(
+    st.integers(100, 599),
+    st.dictionaries(st.sampled_from(["retry-after", "location", "content-disposition"]), st.text(max_size=20)),
+    st.binary(max_size=60)
+    | st.text(max_size=60).map(str.encode)
+    | st.sampled_from([NOT_APPLIED, b'{"result": [1]}', b"{" * 5000]),
+)
+def test_any_answer_has_a_meaning(status: int, headers: dict[str, str], body: bytes) -> None:
+    answer = Answer(status, headers, body)
+    meaning, told = meaning_of(answer)
+    assert meaning in get_args(Meaning)
+    assert isinstance(told, str)
+    assert isinstance(answer.text, str)
+    assert (answer.retry_after_s or 0.0) >= 0
+    list(names_in_list(answer.text))
 
 
 # Runs that are killed.

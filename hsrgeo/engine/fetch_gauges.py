@@ -21,7 +21,7 @@ from hsrgeo.model.fields import as_step, as_time
 from hsrgeo.model.times import KST, kst_text, length_text, on_step, parse_time
 from hsrgeo.outputs.lock import locked
 from hsrgeo.sources.remote import local
-from hsrgeo.writers.files import write_file
+from hsrgeo.writers.files import remove_parts, write_file
 
 _TOGETHER = 24  # times after which the table is written
 _IN_A_ROW = 5  # questions without a sound answer, after which the run ends
@@ -66,6 +66,7 @@ class FetchReadings(Lazy[FetchedReadings]):
 
     def _run(self) -> Generator[FetchedReadings]:
         with locked(self._out) as lock:
+            remove_parts(self._out)
             table = _Table(self._out, self._kind[1])
             in_a_row = 0
             try:

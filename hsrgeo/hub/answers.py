@@ -21,6 +21,7 @@ _MISSING = ("# file not exist", "자료가 없음")
 _TEXT_BYTES = 4096  # of an answer that may be a message
 _MOST_UNPACKED = 1 << 26
 _STATUS = re.compile(r"[1-5]\d\d")
+_BUSY = (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT)
 _REFUSALS = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 
 
@@ -62,7 +63,7 @@ def meaning_of(answer: Answer) -> tuple[Meaning, str]:
     """Return what an answer means, and what the service says of it where it is a message."""
     start = "" if answer.body.startswith(gzipped.MAGIC) else Answer(0, {}, answer.body[:_TEXT_BYTES]).text.strip()
     status, told = _own_status(start) or (answer.status, start)
-    if status == HTTPStatus.TOO_MANY_REQUESTS:
+    if status == HTTPStatus.TOO_MANY_REQUESTS or (status in _BUSY and answer.retry_after_s is not None):
         return "too fast", told
     if status in _REFUSALS:
         if "활용신청" in told:
@@ -72,7 +73,8 @@ def meaning_of(answer: Answer) -> tuple[Meaning, str]:
         return "overload", told
     if status != HTTPStatus.OK:
         return "other", told
-    return ("missing" if any(mark in start for mark in _MISSING) else "data"), told
+    first = start.partition("\n")[0]  # further down a table may explain its codes in such words
+    return ("missing" if any(mark in first for mark in _MISSING) else "data"), told
 
 
 def _own_status(text: str) -> tuple[int, str] | None:

@@ -121,7 +121,9 @@ class Hub:
             pause, wanted = next(pauses, None), answer.retry_after_s
             turn.pause(max(wanted, 1.0) if wanted is not None else pause or _PAUSES_S[-1])
             if pause is None:
-                raise HubLimitError(f"KMA's API hub answers 429, also after long pauses: {self.shown(told)}")
+                raise HubLimitError(
+                    f"KMA's API hub answers {answer.status}, also after long pauses: {self.shown(told)}"
+                )
             return None
 
     def _asked(self, key: Key, path: str, query: Mapping[str, str], most_bytes: int, turn: Turn) -> Answer:

@@ -55,6 +55,8 @@ class Store:
         """
         with locked(self._record, self.out) as lock:
             self._lock = lock
+            if isinstance(self._record, Path):
+                remove_parts(self._record)
             try:
                 yield
             finally:
