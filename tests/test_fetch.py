@@ -344,9 +344,10 @@ ROWS = {
     "redirect": (
         always(Reply(b"", 302, {"Location": f"https://example.org/?authKey={quote(KEY)}"})),
         1,
-        "sends on to 'https://example.org', which is not followed",
+        "sends on to 'https://example.org/', which is not followed",
         6,
     ),
+    "redirect to nowhere": (always(Reply(b"", 302, {"Location": "https://[/"})), 1, "which is not followed", 6),
     "endless": (always(Reply(bytes(100), headers={"Content-Length": "99999999999"})), 1, "broke off", 6),
 }
 
@@ -630,6 +631,15 @@ def test_the_deadline_holds_while_hands_are_shaken_and_a_proxy_hears_no_key(monk
     assert b"\x16\x03\x01" in heard  # a TLS handshake follows
     assert quote(KEY, safe="").encode() not in heard
     assert FILE.encode() not in heard
+
+
+@pytest.mark.parametrize("proxy", ["http://[", "http://proxy:port"])
+def test_a_proxy_that_is_no_address(proxy: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("https_proxy", proxy)
+    with pytest.raises(OptionsError, match="HTTPS_PROXY holds no address of a proxy"):
+        Hub(Key(KEY)).ask(FILE, {"tm": TIMES[0]}, most_bytes=10)
 
 
 def test_frames_come_over_tls_from_a_trusted_server_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

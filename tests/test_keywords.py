@@ -20,6 +20,7 @@ OPTIONS = (
     hsrgeo.AccumulateOptions,
     hsrgeo.CubeOptions,
     hsrgeo.ExportOptions,
+    hsrgeo.FetchOptions,
     hsrgeo.GaugeBiasOptions,
     hsrgeo.GaugeFieldOptions,
     hsrgeo.PlotSeriesOptions,
@@ -54,6 +55,7 @@ def test_help_explains_every_option(kind: type) -> None:
     ("function", "names"),
     [
         (hsrgeo.export, {"every", "bbox", "sidecars"}),
+        (hsrgeo.fetch, {"last", "every", "times"}),
         (hsrgeo.make_cube, {"layout", "bbox", "quantity"}),
         (hsrgeo.series, {"points", "period"}),
         (hsrgeo.accumulate, {"period", "rolling"}),

@@ -177,9 +177,8 @@ class Hub:
             raise OptionsError(f"the key from {self.key.origin} is refused{portal}. {says}")
         if meaning == "overload":
             return f"KMA's API hub answers {answer.status} with nothing to use: {self.shown(told)}"
-        target = urlsplit(answer.headers.get("location", ""))
-        if target.hostname:
-            place = self.shown(f"{target.scheme}://{target.hostname}")
+        if target := answer.headers.get("location"):
+            place = self.shown(target.partition("?")[0])
             return f"KMA's API hub sends on to {place}, which is not followed: the key would go there"
         return f"KMA's API hub answers {answer.status}: {self.shown(told)}"
 
@@ -201,10 +200,15 @@ def _connection(host: str) -> HTTPConnection:
     """Return a connection, through the proxy that the usual variables name."""
     if host.startswith("http://"):
         return HTTPConnection(urlsplit(host).netloc, timeout=_DEADLINE_S)
-    proxy = urlsplit("" if proxy_bypass(host) else getproxies().get("https", ""))
-    if not proxy.hostname:
+    told = "" if proxy_bypass(host) else getproxies().get("https", "")
+    try:
+        proxy = urlsplit(told if "://" in told else f"//{told}")
+        name, port = proxy.hostname, proxy.port or 80  # as http:// has it
+    except ValueError:
+        raise OptionsError("the variable HTTPS_PROXY holds no address of a proxy: expected http://host:port") from None
+    if not name:
         return _Secure(host, timeout=_DEADLINE_S)
-    connection = _Secure(proxy.hostname, proxy.port or 3128, timeout=_DEADLINE_S)
+    connection = _Secure(name, port, timeout=_DEADLINE_S)
     user = f"{unquote(proxy.username or '')}:{unquote(proxy.password or '')}"
     basic = f"Basic {base64.b64encode(user.encode()).decode()}"  # RFC 7617
     connection.set_tunnel(host, 443, {"Proxy-Authorization": basic} if proxy.username else None)
