@@ -375,8 +375,9 @@ def test_what_passes_is_asked_for_once_more(first: Reply, tmp_path: Path) -> Non
         assert hub.times == [TIMES[0], *TIMES]
 
 
-def test_a_server_that_answers_nothing_ends_the_run_after_five_times(tmp_path: Path) -> None:
-    with fake_hub(always(Reply(b"", 503))) as hub:
+@pytest.mark.parametrize("reply", [Reply(b"", 503), Reply(PAGE)], ids=["503", "page"])
+def test_a_server_that_has_no_answer_ends_the_run_after_five_times(reply: Reply, tmp_path: Path) -> None:
+    with fake_hub(always(reply)) as hub:
         done = run(hub, "--out", tmp_path / "raw", "--day", "2022-06-09")
         assert (done.exit_code, len(hub.asked)) == (1, 10)
     assert "5 questions in a row got no sound answer" in done.stderr
@@ -486,11 +487,15 @@ def test_a_new_day_of_korea_has_a_new_budget(home: Path, monkeypatch: pytest.Mon
     assert (kept.used().calls, kept.used().day) == (0, "2022-06-10")
 
 
-@pytest.mark.parametrize("damage", [b"", b"\0" * 90, b"[1]", b'{"day": 1, "calls": "x"}', b'{"day": "2022-'])
+@pytest.mark.parametrize(
+    "damage", [b"", b"\0" * 90, b"[1]", b'{"day": 1, "calls": "x"}', b'{"day": "2022-', b"NAN", b"OLD"]
+)
 def test_a_damaged_budget_begins_anew(damage: bytes, home: Path) -> None:
     file = home / "state" / "hsrgeo" / "apihub.json"
     file.parent.mkdir(parents=True)
-    file.write_bytes(damage)
+    today = f"{datetime.now(UTC).astimezone(hsrgeo.KST):%Y-%m-%d}"
+    told = {b"NAN": f'{{"day": "{today}", "last": NaN}}', b"OLD": f'{{"day": "{today}", "calls": 1{"0" * 400}}}'}
+    file.write_bytes(told[damage].encode() if damage in told else damage)
     with Budget(Limits()).turn() as turn:
         turn.add(5)
     assert (Budget(Limits()).used().calls, Budget(Limits()).used().size) == (1, 5)

@@ -10,7 +10,7 @@ from typing import Literal
 
 from hsrgeo.engine.keywords import options_of, takes
 from hsrgeo.engine.run import Lazy
-from hsrgeo.errors import FrameError, HsrGeoError, HubError, HubLimitError, OptionsError
+from hsrgeo.errors import FrameError, HsrGeoError, HubError, HubLimitError, OptionsError, ServiceMessageError
 from hsrgeo.hub.budget import PACE_S, limits_of
 from hsrgeo.hub.client import HOST, Hub
 from hsrgeo.hub.frames import FRAME_BYTES, ask_frame, frame_times, known_product, latest_times
@@ -26,6 +26,7 @@ _YOUNG = timedelta(minutes=30)
 _SETTLED = timedelta(hours=1)
 """A frame that is not there by then is not asked for again."""
 _TRIES = 2  # of a frame that came broken
+_NO_ANSWER = (HubError, ServiceMessageError)
 _IN_A_ROW = 5  # questions without a sound answer, after which the run ends
 
 
@@ -224,13 +225,8 @@ class Fetch(Lazy[Fetched]):
             for time in self.times:
                 fetched = self._known(time)
                 if fetched is None:
-                    try:
-                        fetched, in_a_row = self._ask(time), 0
-                    except HubLimitError:
-                        raise
-                    except HubError as error:
-                        fetched = Fetched(time, "failed", error=error)
-                        in_a_row += 1
+                    fetched = self._ask(time)
+                    in_a_row = in_a_row + 1 if isinstance(fetched.error, _NO_ANSWER) else 0
                 yield fetched
                 if in_a_row == _IN_A_ROW:
                     raise HubError(f"{_IN_A_ROW} questions in a row got no sound answer, the rest is not asked for")
@@ -242,10 +238,12 @@ class Fetch(Lazy[Fetched]):
         for left in reversed(range(_TRIES)):
             try:
                 sent = ask_frame(self.hub, self._product, time)
-            except FrameError as error:
-                if not left:
-                    return Fetched(time, "failed", error=error)
-                continue
+            except HubLimitError:
+                raise
+            except (HubError, FrameError) as error:
+                if isinstance(error, FrameError) and left:
+                    continue
+                return Fetched(time, "failed", error=error)
             found = self._store.find(time, read=True)
             if sent is not None and (found is None or sent.rank > found[1]):
                 status: FetchStatus = "ok" if found is None else "replaced"

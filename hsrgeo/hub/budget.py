@@ -8,6 +8,7 @@ before it is asked.
 from __future__ import annotations
 
 import json
+import math
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -102,9 +103,9 @@ class Budget:
         try:
             found = Used(**json.loads(self._file.read_bytes()))
             numbers = (found.calls, found.size, found.last, found.until)
-            if not all(isinstance(one, (int, float)) for one in numbers):
+            if not all(math.isfinite(one) and one >= 0 for one in numbers):
                 return today
-        except (OSError, ValueError, TypeError):
+        except (OSError, ValueError, TypeError, OverflowError):
             return today
         return found if found.day == today.day else replace(today, last=found.last, until=found.until)
 
