@@ -1,6 +1,6 @@
 """A few calls of KMA's API hub, for whoever has a key: `pytest -m live tests/test_live.py -s`.
 
-They pin down what is only read about: that the service still answers so. Eight calls, two seconds apart.
+They pin down what is only read about: that the service still answers so. Some twenty calls, two seconds apart.
 """
 
 from __future__ import annotations
@@ -53,3 +53,16 @@ def test_how_far_back_frames_go(hub: Hub) -> None:
 def test_a_time_to_come_is_answered_as_a_missing_one(hub: Hub) -> None:
     newest = latest_times(hub, "HSR", 1)[0]
     assert ask_frame(hub, "HSR", newest + timedelta(hours=2)) is None
+
+
+@pytest.mark.live
+def test_gauges_tell_an_hour_and_where_they_are(hub: Hub, tmp_path: Path) -> None:
+    count = hsrgeo.fetch_stations(tmp_path / "gauges.csv", hub=hub)
+    hour = datetime.now(UTC).astimezone(hsrgeo.KST).replace(minute=0, second=0, microsecond=0) - timedelta(hours=2)
+    for service in ("minutes", "hours"):
+        out = tmp_path / f"{service}.csv"
+        span = {"start": hour, "end": hour + timedelta(hours=1)}
+        [one] = hsrgeo.fetch_readings(out, **span, service=service, hub=hub)  # type: ignore[arg-type]
+        print(service, one, count)  # noqa: T201
+        assert one.status == "ok"
+        assert one.stations > count / 2
