@@ -6,6 +6,7 @@ Afterwards the folder must hold the bytes of a run that was never killed, and no
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import random
 import subprocess
@@ -16,6 +17,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from tests.conftest import SEOUL_TIME
 from tests.fake_hub import KEY, FakeHub, fake_hub, frame, missing
 
 _START = datetime(2022, 6, 9, 11)  # noqa: DTZ001 - as names have it
@@ -31,6 +33,8 @@ class Kills:
     runs: int = 0
     folders: int = 0
     asked: int = 0
+    counted: int = 0
+    """Calls in the budget that all runs share."""
 
 
 def campaign(kills: int, frames: int, seed: int) -> Kills:
@@ -44,6 +48,7 @@ def campaign(kills: int, frames: int, seed: int) -> Kills:
     chance, done = random.Random(seed), Kills()  # noqa: S311 - moments
     times = [f"{_START + n * timedelta(minutes=5):%Y%m%d%H%M}" for n in range(frames)]
     absent = set(times[::7])
+    day = f"{datetime.now(SEOUL_TIME):%Y-%m-%d}"
     with (
         tempfile.TemporaryDirectory(prefix="hsrgeo-kills-") as work,
         fake_hub(lambda asked, _number: missing(asked.time) if asked.time in absent else None) as hub,
@@ -56,6 +61,11 @@ def campaign(kills: int, frames: int, seed: int) -> Kills:
             _compare(out, expected)
             done.folders += 1
         done.asked = len(hub.asked)
+        used = json.loads(Path(work, "state", "hsrgeo", "apihub.json").read_bytes())
+        done.counted = used["calls"]
+        if used["day"] == day:  # else midnight came in between
+            # What is asked is counted before: no kill loses a call, and each counts at most one that was not made.
+            assert done.asked <= done.counted <= done.asked + done.kills
     return done
 
 

@@ -206,7 +206,8 @@ class _Followed:
         """Tell failures, missing times as spans, and a summary."""
         from hsrgeo.model.times import kst_text  # noqa: PLC0415
 
-        say(*(f"failed: {_short(one.time)}: {one.error}" for one in self._failed[:_TOLD]))
+        for one in self._failed[:_TOLD]:
+            say(f"failed: {_short(one.time)}: {one.error}")
         if len(self._failed) > _TOLD:
             say(f"failed: {len(self._failed) - _TOLD:,} more")
         for span in _spans(self._missing):
