@@ -16,7 +16,7 @@ from hsrgeo.cli import app
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-HSRGEO = re.findall(r"^\$ hsrgeo (\w+)(.*?)(?:#.*)?$", README, re.MULTILINE)
+HSRGEO = re.findall(r"`hsrgeo ([a-z]+) ([^`]+)`", README)
 
 
 @pytest.fixture
