@@ -73,7 +73,8 @@ class Lock(ABC, Generic[_Path]):
 
     def __exit__(self, *_exc: object) -> None:
         self._over.set()
-        self._beat.join()
+        if not sys.is_finalizing():  # a script left a run unfinished: by now its threads stand still, and from
+            self._beat.join()  # Python 3.13 on waiting for one never ends
         RUNS.discard(self._id)
         with suppress(OSError):
             if not self._lost and not self._is_taken():

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import queue
+import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -89,7 +90,7 @@ class _Readers:
     def end(self) -> None:
         self._ended.set()
         for thread in self._threads:
-            if thread.ident is not None:
+            if thread.ident is not None and not sys.is_finalizing():  # then none of them runs any more
                 thread.join()
 
     def _read(self) -> None:
