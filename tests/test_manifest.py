@@ -32,6 +32,7 @@ from hsrgeo.outputs.names import MANIFEST, OPTIONS
 from hsrgeo.outputs.offsets import Offsets
 from hsrgeo.outputs.outcome import Outcome, Output, Status, from_json, to_json
 from hsrgeo.outputs.recipe import KEYS
+from hsrgeo.products.factors import Factor, Factors
 from hsrgeo.sources import texts
 
 TIME = datetime(2022, 6, 9, 11, 15, tzinfo=KST)
@@ -598,8 +599,9 @@ def test_offsets_are_a_mapping_whether_packed_or_not() -> None:
 
 
 def test_every_option_is_one_that_this_version_knows(tmp_path: Path) -> None:
+    bias = Factors("bias.csv", "", (Factor(0, 3600, 1.5),))
     everything = ExportOptions(
-        quantity="rain", crs="EPSG:5179", resolution=500.0, registration="corner", sidecars=False
+        quantity="rain", crs="EPSG:5179", resolution=500.0, registration="corner", sidecars=False, bias=bias
     ).recipe
     assert everything.as_json().keys() == KEYS
     keep_recipe(tmp_path, everything)

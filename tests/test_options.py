@@ -132,8 +132,8 @@ def test_all_areas_at_once() -> None:
         ({"block": 0}, "^block 0: blocks are counted from 1$"),
         ({"block": -1}, "^block -1: blocks are counted from 1$"),
         ({"formats": ()}, "^formats: expected cog, png or both$"),
-        ({"formats": ("tif",)}, "^'tif': expected one of cog, png$"),
-        ({"formats": ("cog", "jpeg")}, "^'jpeg': expected one of cog, png$"),
+        ({"formats": ("tif",)}, "^'tif': expected one of cog, png, mask$"),
+        ({"formats": ("cog", "jpeg")}, "^'jpeg': expected one of cog, png, mask$"),
         ({"compress": "lzw"}, "^'lzw': expected one of deflate, zstd, none$"),
         ({"values": "physical"}, "^'physical': expected one of clean, raw$"),
         ({"start": datetime(2022, 6, 1)}, r"^start 2022-06-01 00:00:00: give it a time zone"),  # noqa: DTZ001

@@ -227,7 +227,9 @@ def test_hsrgeo_opens_a_reference_as_it_opens_a_cube(frames: list[Path], tmp_pat
         with open_array(tmp_path / f"a.{suffix}", **view) as got, open_array(tmp_path / "a.zarr", **view) as want:
             xr.testing.assert_identical(got, want)
             if view.get("chunks", "auto") == "auto":
-                assert got["reflectivity"].chunks == want["reflectivity"].chunks
+                assert got["reflectivity"].chunksizes["time"] == (
+                    got.sizes["time"],
+                )  # as of frames: these are far from 128 MiB
 
 
 @pytest.mark.slow
