@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-import pyproj
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pyproj
 
 _SURE = 100  # per cent: a CRS that merely resembles EPSG's is not EPSG's
 

@@ -8,15 +8,17 @@ import warnings
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
 
 import numpy as np
-import pyproj
 from affine import Affine
 from numpy.typing import ArrayLike, NDArray
 
 from hsrgeo.errors import ClippedWarning, HsrGeoError, OptionsError, ProjectionError, UnknownGridError, WindowError
 from hsrgeo.model.window import Area, BBox, Center, Window
+
+if TYPE_CHECKING:
+    import pyproj
 
 _EDGE_POINTS = 257
 # ^ points along each edge of a bbox: a parallel is an arc here; over the whole grid (15 degrees) the polyline
@@ -285,11 +287,15 @@ def _densified(bbox: BBox, meridian: float | None) -> tuple[NDArray[np.float64],
 
 @cache
 def _crs(wkt2: str) -> pyproj.CRS:
+    import pyproj  # noqa: PLC0415 - slow to import, and many commands need none of it
+
     return pyproj.CRS.from_wkt(wkt2)
 
 
 @cache
 def _to_lonlat(wkt2: str) -> pyproj.Transformer:
+    import pyproj  # noqa: PLC0415
+
     # From the CRS's own longitude/latitude: WGS 84 itself for the 500 m grid; for KMA's sphere the same numbers,
     # since KMA puts WGS 84 degrees on it unchanged.
     crs = _crs(wkt2)

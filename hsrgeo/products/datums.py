@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import warnings
-
-import pyproj
-from pyproj.exceptions import ProjError
-from pyproj.transformer import AreaOfInterest, TransformerGroup
+from typing import TYPE_CHECKING
 
 from hsrgeo.errors import OptionsError
+
+if TYPE_CHECKING:
+    import pyproj
 
 KOREA = (127.0, 37.0)
 """Longitude and latitude of the middle of South Korea [degrees]."""
@@ -34,6 +34,9 @@ def from_wgs84(crs: pyproj.CRS, lonlat: tuple[float, float] = KOREA) -> pyproj.T
             an error of about 300 to 450 m for Bessel 1841. A CRS on a sphere is taken: its degrees are those of WGS 84,
             as in KMA's older composites and in weather models.
     """
+    from pyproj.exceptions import ProjError  # noqa: PLC0415 - see `hsrgeo.model.grid`
+    from pyproj.transformer import AreaOfInterest, TransformerGroup  # noqa: PLC0415
+
     lon, lat = lonlat
     area = AreaOfInterest(lon - _HALF_DEGREES, lat - _HALF_DEGREES, lon + _HALF_DEGREES, lat + _HALF_DEGREES)
     try:

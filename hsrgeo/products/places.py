@@ -10,15 +10,18 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pyproj
 from affine import Affine
 from numpy.typing import NDArray
 
 from hsrgeo.errors import ProjectionError
 from hsrgeo.model.grid import Grid, transform_points
 from hsrgeo.products.datums import from_wgs84
+
+if TYPE_CHECKING:
+    import pyproj
 
 Floats = NDArray[np.float64]
 
@@ -189,6 +192,8 @@ def projected(grid: Grid, wkt2: str, lon: Floats, lat: Floats) -> tuple[Floats, 
     """
     x, y = _from_wgs84(wkt2, grid).transform(lon, lat)
     if not (np.isfinite(x).all() and np.isfinite(y).all()):
+        import pyproj  # noqa: PLC0415 - see `hsrgeo.model.grid`
+
         name = pyproj.CRS.from_wkt(wkt2).name
         raise ProjectionError(f"{grid.name} or the area of it cannot be projected to {name}: parts have no place there")
     return np.asarray(x), np.asarray(y)
@@ -263,11 +268,15 @@ def round_side(grid: Grid, wkt2: str) -> float:
 
 @lru_cache(maxsize=64)
 def _from_wgs84(wkt2: str, grid: Grid) -> pyproj.Transformer:
+    import pyproj  # noqa: PLC0415 - see `hsrgeo.model.grid`
+
     lon, lat = (float(value) for value in grid.lonlat(grid.height / 2, grid.width / 2))
     return from_wgs84(pyproj.CRS.from_wkt(wkt2), (lon, lat))
 
 
 @lru_cache(maxsize=8)
 def _from_own_degrees(wkt2: str) -> pyproj.Transformer:
+    import pyproj  # noqa: PLC0415 - see `hsrgeo.model.grid`
+
     crs = pyproj.CRS.from_wkt(wkt2)
     return pyproj.Transformer.from_crs(crs.geodetic_crs, crs, always_xy=True)

@@ -6,12 +6,10 @@ import math
 import random
 import threading
 from dataclasses import dataclass, replace
-from typing import Literal, cast, get_args
+from typing import TYPE_CHECKING, Literal, cast, get_args
 
 import numpy as np
-import pyproj
 from numpy.typing import NDArray
-from pyproj.exceptions import CRSError
 
 from hsrgeo.errors import FrameError, OptionsError
 from hsrgeo.model.codes import code_of
@@ -21,6 +19,9 @@ from hsrgeo.model.window import Area, BBox, Center, Window, as_bbox
 from hsrgeo.products.datums import from_wgs84
 from hsrgeo.products.places import Floats, Lattice, Places, extent, outline, projected, round_side
 from hsrgeo.products.resample import Blending, Boxes, boxes_for, nearest_index, taken
+
+if TYPE_CHECKING:
+    import pyproj
 
 Resampling = Literal["nearest", "bilinear", "average", "max"]
 """nearest: the stored value of the source cell that holds the centre. bilinear: between the four centres around it.
@@ -68,9 +69,11 @@ def as_target(crs: str, resolution: float | None = None, resampling: str = "near
 
 
 def _crs(text: str) -> pyproj.CRS:
+    import pyproj  # noqa: PLC0415 - see `hsrgeo.model.grid`
+
     try:
         crs = pyproj.CRS.from_user_input(text)
-    except CRSError as error:
+    except pyproj.exceptions.CRSError as error:
         raise OptionsError(f"projection {text!r} is not known: expected EPSG:CODE, WKT or a PROJ string") from error
     expected = "expected a map of x and y, or longitude and latitude, such as EPSG:5179 or EPSG:4326"
     plain = crs.source_crs if crs.is_bound and crs.source_crs else crs
@@ -202,6 +205,8 @@ def forget_warps() -> None:
 
 
 def _made(grid: Grid, area: Area | None, target: Target) -> Warp:
+    import pyproj  # noqa: PLC0415 - see `hsrgeo.model.grid`
+
     window = grid.window_for(area)
     side = target.resolution if target.resolution is not None else round_side(grid, target.wkt2)
     crs = pyproj.CRS.from_wkt(target.wkt2)

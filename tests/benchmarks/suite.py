@@ -64,7 +64,7 @@ def main() -> None:
 
 def _per_frame(frames: dict[str, list[Path]], measure: Callable[..., list[Times]], rounds: int, scratch: Path) -> float:
     """Print the rows of single frames, and return the floor: milliseconds for the mean of a light and a dense frame."""
-    both, png = ExportOptions(window=SEOUL), ExportOptions(window=SEOUL, formats=("png",))
+    both, png = ExportOptions(window=SEOUL), ExportOptions(window=SEOUL, formats=("png",), sidecars=False)
     floors = [partial(_unpack, library=library) for library in UNPACKERS]
     crop, crop_png, *unpacked = measure(
         [[partial(ours, options=both), partial(ours, options=png), *floors]], rounds=rounds

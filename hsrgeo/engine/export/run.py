@@ -12,7 +12,6 @@ from functools import partial
 from itertools import chain, combinations
 from pathlib import Path
 
-from hsrgeo.engine.export.beside import made_beside
 from hsrgeo.engine.export.ledger import Ledger
 from hsrgeo.engine.export.removal import Removal, lies_below
 from hsrgeo.engine.export.work import Task, leftovers, work
@@ -294,6 +293,8 @@ def _clear_other_recipe(out: Place, recipe: Recipe) -> None:
             for path in leftovers([one for one in folders if not isinstance(one, Path) or lies_below(one, out)]):
                 remove_file(path)
             removal.tell()
+        from hsrgeo.engine.export.beside import made_beside  # noqa: PLC0415 - only here, and slow to import
+
         beside = made_beside(out) if isinstance(out, Path) else ()
         for path in beside:  # they would show the new files with the old colours and places
             if lies_below(path, out):
