@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from hsrgeo.engine.sites import SitesReport, site_offset
     from hsrgeo.engine.stac import write_catalog
     from hsrgeo.engine.verify.run import verify
+    from hsrgeo.engine.view.written import save_view, write_view
     from hsrgeo.engine.vrt import write_raw_vrts, write_stacks
     from hsrgeo.errors import (
         ArchiveError,
@@ -179,6 +180,7 @@ _HOMES = {
     "rain_frame": "hsrgeo.products.rain",
     "read_manifest": "hsrgeo.outputs.table",
     "render": "hsrgeo.engine.render",
+    "save_view": "hsrgeo.engine.view.written",
     "series": "hsrgeo.engine.series.run",
     "series_by_period": "hsrgeo.engine.series.periods",
     "site_offset": "hsrgeo.engine.sites",
@@ -189,6 +191,7 @@ _HOMES = {
     "write_project": "hsrgeo.engine.qgis",
     "write_raw_vrts": "hsrgeo.engine.vrt",
     "write_stacks": "hsrgeo.engine.vrt",
+    "write_view": "hsrgeo.engine.view.written",
 }
 # ^ imported when first used: `hsrgeo --help` and a script that only reads need no joblib and no GDAL
 
@@ -278,6 +281,7 @@ __all__ = [  # without `open`: `from hsrgeo import *` leaves Python's own alone
     "rain_frame",
     "read_manifest",
     "render",
+    "save_view",
     "series",
     "series_by_period",
     "site_offset",
@@ -288,6 +292,7 @@ __all__ = [  # without `open`: `from hsrgeo import *` leaves Python's own alone
     "write_project",
     "write_raw_vrts",
     "write_stacks",
+    "write_view",
 ]
 
 

@@ -10,6 +10,7 @@ import shutil
 import struct
 import subprocess
 from datetime import timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,6 @@ import rasterio
 from affine import Affine
 
 import hsrgeo
-from tests.conftest import TIME, MakeFile, frame_name
 from hsrgeo.gis.classes import colours
 from hsrgeo.gis.view.index import classes_json, grid_json, quantity_json, windows_of
 from hsrgeo.model.grid import Grid, grids
@@ -28,6 +28,7 @@ from hsrgeo.model.times import KST
 from hsrgeo.products.rain import KMA_LAW
 from hsrgeo.writers.cog import encode_cog
 from hsrgeo.writers.sum_cog import encode_sum_cog
+from tests.conftest import TIME, MakeFile, frame_name
 
 NODE = shutil.which("node")
 PAGE = Path(hsrgeo.__file__).parent / "gis" / "view" / "page"
@@ -199,7 +200,7 @@ def test_a_depth_has_its_classes_and_other_quantities_shades_of_grey() -> None:
     greys = classes_json(height, (100.0, 1300.0))
     assert [one["label"] for one in greys[:3]] == ["100", "200", "300"]
     assert (greys[0]["first"], greys[0]["last"], greys[-1]["last"]) == (height.echo_from, 199, 32767)
-    assert all(before["last"] + 1 == after["first"] for before, after in zip(greys, greys[1:], strict=False))
+    assert all(before["last"] + 1 == after["first"] for before, after in pairwise(greys))
     assert len(classes_json(height, (5.0, 5.0))) == len(classes_json(height, None)) == 1
 
 

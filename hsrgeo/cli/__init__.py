@@ -25,6 +25,7 @@ from hsrgeo.cli.sites import sites
 from hsrgeo.cli.stac import stac
 from hsrgeo.cli.style import style
 from hsrgeo.cli.verify import verify
+from hsrgeo.cli.view import view
 from hsrgeo.cli.vrt import vrt
 from hsrgeo.errors import HsrGeoWarning
 
@@ -37,7 +38,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
 _MAIN = (export, info, verify)
-_GIS = (qgis, render, style, vrt, stac)
+_GIS = (view, qgis, render, style, vrt, stac)
 _NUMBERS = (cube, series, accumulate)
 _BESIDE = (grids, sites, extract, simulate)
 for title, commands in (("Export", _MAIN), ("Maps", _GIS), ("Numbers", _NUMBERS), ("Beside", _BESIDE)):

@@ -16,4 +16,6 @@ COAST = "hsrgeo-coast.geojson"
 """Lines of the coast and of borders, shown by the project."""
 STACK = "stack.vrt"
 """Of `hsrgeo vrt`."""
-NAMES = frozenset((MANIFEST, OPTIONS, COLLECTION, ITEMS, PARQUET, PROJECT, COAST, STACK))
+PAGE, PAGE_FOLDER = "index.html", "view"
+"""Of `hsrgeo view`, with what the page reads."""
+NAMES = frozenset((MANIFEST, OPTIONS, COLLECTION, ITEMS, PARQUET, PROJECT, COAST, STACK, PAGE, PAGE_FOLDER))

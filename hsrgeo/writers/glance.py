@@ -19,7 +19,7 @@ from affine import Affine
 from hsrgeo.errors import ReadbackError
 from hsrgeo.sources.texts import open_file
 from hsrgeo.writers.environment import opened_raster
-from hsrgeo.writers.tiff import GDAL_METADATA, HEIGHT, WIDTH, Ifd, take_apart
+from hsrgeo.writers.tiff import GDAL_METADATA, HEIGHT, WIDTH, Ifd, take_apart, tiles_end
 
 _PLACE = (WIDTH, HEIGHT, 258, 322, 323, 339, 33550, 33922, 34264, 34735, 34736, 34737, 42113)
 # ^ size, type of values, tiles, transform and CRS (OGC GeoTIFF 1.1, annex B), and GDAL's nodata
@@ -92,6 +92,26 @@ def labels(path: Path) -> dict[str, str]:
         ReadbackError: It cannot be read, or is no TIFF as hsrgeo writes it.
     """
     return _head(path)[1]
+
+
+def first_bytes(path: Path, most_cells: float) -> bytes:
+    """Return the first bytes of a COG, up to the end of its largest level of at most so many cells.
+
+    The smallest level is among them, however large it is.
+
+    Raises:
+        ReadbackError: It cannot be read, or is no TIFF as hsrgeo writes it.
+    """
+    try:
+        with open_file(path) as file:
+            data = file.read()
+        ifds = take_apart(data).ifds
+        fitting = (ifd for ifd in ifds if ifd.number(WIDTH) * ifd.number(HEIGHT) <= most_cells)
+        return data[: tiles_end(next(fitting, ifds[-1]))]
+    except OSError as error:
+        raise ReadbackError(str(path), f"cannot be read: {error.strerror or error}") from error
+    except (ValueError, StopIteration, IndexError, struct.error) as error:
+        raise ReadbackError(str(path), f"is no COG as hsrgeo writes it: {error}") from error
 
 
 def _head(path: Path) -> tuple[Ifd, dict[str, str]]:

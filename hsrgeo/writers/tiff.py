@@ -54,6 +54,12 @@ class Ifd:
         """Return the value of an integer field."""
         return next(entry.number() for entry in self.entries if entry.tag == tag)
 
+    def numbers(self, tag: int) -> list[int]:
+        """Return the values of an integer field."""
+        entry = next(entry for entry in self.entries if entry.tag == tag)
+        size = _TYPE_SIZES[entry.type]
+        return [int.from_bytes(entry.value[at : at + size], "little") for at in range(0, len(entry.value), size)]
+
     def text(self, tag: int) -> str:
         """Return the value of a text field, or nothing where there is none."""
         found = (entry.value.rstrip(b"\0").decode() for entry in self.entries if entry.tag == tag)
@@ -92,6 +98,12 @@ def take_apart(data: bytes) -> Skeleton:
         ifds.append(ifd)
         offset = follower
     return Skeleton(ghost, tuple(ifds))
+
+
+def tiles_end(ifd: Ifd) -> int:
+    """Return the byte after the last tile of an image, and after those of every smaller one."""
+    places = zip(ifd.numbers(TILE_OFFSETS), ifd.numbers(TILE_BYTE_COUNTS), strict=True)
+    return max(offset + size for offset, size in places)
 
 
 def put_together(skeleton: Skeleton, tiles: Sequence[Sequence[bytes | bytearray]]) -> bytes:

@@ -10,8 +10,9 @@ from pathlib import Path
 from hsrgeo.errors import ManifestError
 from hsrgeo.gis.classes import CLASSED
 from hsrgeo.gis.project import is_own
+from hsrgeo.gis.view.files import MARK, OWN_INDEX, page_files
 from hsrgeo.outputs.manifest import kept_recipe
-from hsrgeo.outputs.names import COAST, COLLECTION, ITEMS, PARQUET, PROJECT
+from hsrgeo.outputs.names import COAST, COLLECTION, ITEMS, PAGE, PAGE_FOLDER, PARQUET, PROJECT
 from hsrgeo.outputs.recipe import recipe_from_json
 from hsrgeo.sources.texts import read_regular
 from hsrgeo.writers.tags import LICENCE
@@ -21,7 +22,7 @@ OWN_ITEM = re.compile(r"[^/]+-\d{8}T\d{4}Z(-[^/]+)?\.json")
 
 
 def made_beside(out: Path) -> Iterator[Path]:
-    """Yield the project, stacks, styles and catalogue of an output folder; not what somebody else put or worked on."""
+    """Yield the project, stacks, styles, catalogue and page of an output folder; not what somebody else put there."""
     regions = {""}
     with suppress(ManifestError, ValueError):
         regions |= {cut.region for cut in recipe_from_json(kept_recipe(out) or {}).cuts}
@@ -35,6 +36,10 @@ def made_beside(out: Path) -> Iterator[Path]:
             yield from out.glob(name)
     yield from (path for path in sorted(out.glob(f"{ITEMS}/*.json")) if OWN_ITEM.fullmatch(path.name))
     yield from out.glob(PARQUET)
+    if _holds(out / PAGE, MARK):
+        yield out / PAGE
+        yield from (out / path for path in page_files() if path != PAGE)
+        yield from (path for path in sorted((out / PAGE_FOLDER).glob("*.json")) if OWN_INDEX.fullmatch(path.name))
     if _tells_licence(out / COLLECTION):
         yield out / COLLECTION
     with suppress(OSError):
@@ -45,7 +50,11 @@ def made_beside(out: Path) -> Iterator[Path]:
 
 def _tells_licence(path: Path) -> bool:
     """Tell whether a file is hsrgeo's: each names the source of the data in the same words."""
+    return _holds(path, LICENCE.encode())
+
+
+def _holds(path: Path, mark: bytes) -> bool:
     try:
-        return LICENCE.encode() in read_regular(path)
+        return mark in read_regular(path)
     except OSError:
         return False

@@ -159,9 +159,7 @@ def _grey(order: int, count: int) -> Rgb:
     return shade, shade, shade
 
 
-def windows_of(
-    frames: Sequence[tuple[datetime, str]], step: timedelta
-) -> dict[str, list[tuple[datetime, str | None]]]:
+def windows_of(frames: Sequence[tuple[datetime, str]], step: timedelta) -> dict[str, list[tuple[datetime, str | None]]]:
     """Return frames by the span that the page loads at once, with None for a path where one is missing.
 
     A span is a day (KST), of frames half an hour apart or more a month, half a day or more a year. One without any

@@ -1,0 +1,114 @@
+"""`hsrgeo view`."""
+
+import os
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hsrgeo.cli import options
+from hsrgeo.cli.common import Status, answer, counted, honest_exit, say, time_option
+from hsrgeo.cli.left_out import tell_left_out
+
+if TYPE_CHECKING:  # names in signatures of helpers only: Typer reads those of commands
+    from hsrgeo.engine.view.pages import Page
+
+
+class LangChoice(StrEnum):
+    """Languages of the page."""
+
+    ko = "ko"
+    en = "en"
+
+
+def view(
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder of an export, sums or gauge fields.")],
+    region: Annotated[str | None, typer.Option(metavar="NAME", help="Only this region of the export.")] = None,
+    start: options.Start = None,
+    end: options.End = None,
+    write: Annotated[
+        bool, typer.Option("--write", help="Write OUT/index.html and OUT/view/ for a web server, and serve nothing.")
+    ] = False,
+    save: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.html", help="Write one file that opens by a double click, and serve nothing."),
+    ] = None,
+    detail: Annotated[
+        str | None,
+        typer.Option(metavar="LENGTH", help="With --save: its smallest cells, as 1km; else what plays smoothly."),
+    ] = None,
+    lang: Annotated[LangChoice | None, typer.Option(help="Of the page; else what the browser asks for.")] = None,
+    port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="To serve on; else 8766 or the next free one.")
+    ] = None,
+    no_open: Annotated[bool, typer.Option("--no-open", help="Open no browser.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="With --write: replace an index.html that is not hsrgeo's.")
+    ] = False,
+) -> None:
+    """Show an export in the browser: play it, point at a place for its value, click for its series.
+
+    The page is served on this machine alone (127.0.0.1) until Ctrl-C, and asks no other machine for
+    anything. Frames are drawn in their own grid, in KMA's colours; what was not observed differs from
+    what held no echo. --write makes the same page for any web server, --save one file for a mail.
+    """
+    with honest_exit():
+        from hsrgeo.engine.view.pages import ViewOptions, make_page  # noqa: PLC0415 - only where it runs
+        from hsrgeo.errors import OptionsError  # noqa: PLC0415
+        from hsrgeo.sources.remote import local  # noqa: PLC0415
+
+        if write and save is not None:
+            raise OptionsError("--write and --save are two pages: give one of them")
+        if (write or save is not None) and (port is not None or no_open):
+            raise OptionsError("--port and --no-open are for serving: not with --write, nor with --save")
+        if detail is not None and save is None:
+            raise OptionsError("--detail goes with --save: a page that is served has every detail")
+        if overwrite and not write:
+            raise OptionsError("--overwrite goes with --write")
+        wanted = ViewOptions(
+            region=region, start=time_option(start), end=time_option(end), lang=None if lang is None else lang.value
+        )
+        page = make_page(local(out, "hsrgeo view"), wanted)
+        for note in page.notes:
+            say(f"note: {note}")
+        if save is not None:
+            raise typer.Exit(_save(page, save, detail))
+        if write:
+            raise typer.Exit(_write(page, overwrite=overwrite))
+        _serve(page, port, show=not no_open)
+
+
+def _write(page: "Page", *, overwrite: bool) -> Status:
+    from hsrgeo.engine.view.written import write_page  # noqa: PLC0415 - only where it runs
+
+    answer(str(write_page(page, overwrite=overwrite)))
+    return tell_left_out(f"a page of {counted(page.held.frames, 'frame')}", page.held.damaged, page.held.missing)
+
+
+def _save(page: "Page", file: Path, detail: str | None) -> Status:
+    from hsrgeo.engine.view.written import save_page  # noqa: PLC0415 - only where it runs
+
+    saved = save_page(page, file, detail)
+    answer(str(saved.path))
+    made = f"{counted(page.held.frames, 'frame')} in one file of {saved.bytes / 1e6:.1f} MB"
+    return tell_left_out(made, (*page.held.damaged, *saved.damaged), page.held.missing)
+
+
+def _serve(page: "Page", port: int | None, *, show: bool) -> None:
+    from hsrgeo.engine.view.server import PageServer  # noqa: PLC0415 - only where it runs
+
+    with PageServer(page, port) as server:
+        answer(server.url)
+        sys.stdout.flush()  # a script waits for it
+        tell_left_out(f"{counted(page.held.frames, 'frame')}; Ctrl-C ends", page.held.damaged, page.held.missing)
+        if show and _has_screen():
+            import webbrowser  # noqa: PLC0415 - takes a moment
+
+            webbrowser.open(server.url)
+        server.serve_forever()
+
+
+def _has_screen() -> bool:
+    return sys.platform in ("win32", "darwin") or any(map(os.environ.get, ("DISPLAY", "WAYLAND_DISPLAY")))

@@ -1,0 +1,176 @@
+"""What a page shows of an output folder: its index, and which COGs it reads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Literal, get_args
+
+from hsrgeo.errors import MissingExtraError, OptionsError
+from hsrgeo.gis.coast import CREDIT
+from hsrgeo.gis.depth import times_of
+from hsrgeo.gis.map import ATTRIBUTION
+from hsrgeo.gis.view.files import json_bytes, page_files
+from hsrgeo.gis.view.index import SCHEMA, Json, classes_json, frames_json, grid_json, quantity_json, windows_of
+from hsrgeo.model.fields import Time
+from hsrgeo.model.grid import Grid
+from hsrgeo.model.times import FRAME_STEP, export_step, usual_step
+from hsrgeo.outputs.names import PAGE_FOLDER
+from hsrgeo.outputs.stacks import Stack, Stacks, stacks_of
+from hsrgeo.products.rain import KMA_LAW, parse_law
+
+Language = Literal["ko", "en"]
+
+INDEX_FILE = f"{PAGE_FOLDER}/view.json"
+"""What the page asks for first."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ViewOptions:
+    """What a page shows, and how.
+
+    Raises:
+        OptionsError: A language that it does not speak.
+    """
+
+    region: str | None = None
+    """Only this region; None is all of them."""
+    start: Time = Time(None)
+    """First time shown: aware, or a text such as ``2022-06-09 11:15`` (KST)."""
+    end: Time = Time(None)
+    """First time no longer shown, likewise."""
+    lang: Language | None = None
+    """Language of the page; None is what the browser asks for."""
+
+    def __post_init__(self) -> None:
+        if self.lang is not None and self.lang not in get_args(Language):
+            raise OptionsError(f"lang {self.lang!r}: expected {' or '.join(get_args(Language))}")
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page of an output folder."""
+
+    out: Path
+    files: dict[str, bytes]
+    """All but the COGs, by path below OUT: where they would lie."""
+    cogs: frozenset[str]
+    """COGs that the page reads, by path below OUT."""
+    held: Stacks
+    """What it shows, and what it had to leave out."""
+    notes: tuple[str, ...]
+    """What a user should know."""
+
+    @property
+    def index(self) -> dict[str, bytes]:
+        """The files that are of this folder alone."""
+        return {path: data for path, data in self.files.items() if path not in page_files()}
+
+
+def make_page(out: Path, options: ViewOptions) -> Page:
+    """Look through an output folder and return its page.
+
+    Raises:
+        ManifestError: The folder is not the OUT of an export, sums or fields, its manifest is damaged, or no COG is
+            there.
+        OptionsError: It was exported as PNG only, has no such region, or nothing within the times.
+        ProjectionError: A part of a grid has no longitude and latitude.
+        ReadbackError: GDAL cannot open a COG.
+    """
+    found = stacks_of(out, options.region)
+    stacks = tuple(filter(None, (_within(stack, options) for stack in found.stacks)))
+    if not stacks:
+        raise OptionsError(f"{out} has no frame within the times: it has {_span(found.stacks)}")
+    held = replace(found, stacks=stacks)
+    notes = [note for stack in held.stacks for note in _unnamed(stack)]
+    files: dict[str, bytes] = {}
+    grids: dict[str, Json] = {}
+    coast = _has_coast(held.stacks[0], notes)
+    views = []
+    for number, stack in enumerate(held.stacks):
+        grid = _grid(stack)
+        key = f"{grid.wkt2} {grid.transform} {grid.width} {grid.height}"
+        if key not in grids:
+            path = f"{PAGE_FOLDER}/grid-{len(grids)}.json"
+            files[path] = json_bytes(grid_json(grid, coast=coast))
+            grids[key] = {"path": path}
+        windows = windows_of([frame for frame in stack.frames if _is_text(frame[1])], _step(stack))
+        listed = []
+        for span, window in windows.items():
+            path = f"{PAGE_FOLDER}/frames-{number}-{span.replace('-', '')}.json"
+            files[path] = json_bytes(frames_json(window))
+            listed.append({"span": span, "path": path, "frames": sum(one is not None for _time, one in window)})
+        views.append(_view(stack, grids[key]["path"], listed))
+    files[INDEX_FILE] = json_bytes(
+        {
+            "schema": SCHEMA,
+            "lang": options.lang,
+            "attribution": ATTRIBUTION,
+            "credit": CREDIT if coast else "",
+            "views": views,
+        }
+    )
+    cogs = frozenset(path for stack in held.stacks for _time, path in stack.frames if _is_text(path))
+    return Page(out, {**files, **page_files()}, cogs, held, tuple(notes))
+
+
+def _within(stack: Stack, options: ViewOptions) -> Stack | None:
+    frames = tuple(
+        (time, path)
+        for time, path in stack.frames
+        if (options.start is None or time >= options.start) and (options.end is None or time < options.end)
+    )
+    return replace(stack, frames=frames) if frames else None
+
+
+def _span(stacks: Sequence[Stack]) -> str:
+    times = [time for stack in stacks for time in (stack.frames[0][0], stack.frames[-1][0])]
+    return f"{min(times):%Y-%m-%d %H:%M} to {max(times):%Y-%m-%d %H:%M} KST"
+
+
+def _unnamed(stack: Stack) -> list[str]:
+    lost = [path for _time, path in stack.frames if not _is_text(path)]
+    return [f"left out: {lost[0]!a} and its like: no browser can ask for what is no UTF-8"] if lost else []
+
+
+def _is_text(path: str) -> bool:
+    return path.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in path)
+
+
+def _has_coast(stack: Stack, notes: list[str]) -> bool:
+    try:
+        grid_json(replace(_grid(stack), width=1, height=1), coast=True)
+    except MissingExtraError as error:
+        notes.append(f"no coast is drawn: {error}")
+        return False
+    return True
+
+
+def _grid(stack: Stack) -> Grid:
+    seen = stack.glance
+    return Grid(seen.tags.get("GRID", ""), seen.wkt, seen.transform, seen.width, seen.height)
+
+
+def _step(stack: Stack) -> timedelta:
+    times = [time for time, _path in stack.frames]
+    if stack.length is None:
+        return export_step(times)
+    return usual_step(times) or stack.length or FRAME_STEP
+
+
+def _view(stack: Stack, grid: str, windows: list[Json]) -> Json:
+    known = stack.quantity.name == "reflectivity"
+    law = KMA_LAW if known else parse_law(stack.glance.tags.get("RAIN_LAW", ""))
+    return {
+        "region": stack.region,
+        "product": stack.product,
+        "quantity": quantity_json(stack.quantity, law),
+        "classes": classes_json(stack.quantity, stack.limits, times_of(stack.duration)),
+        "grid": grid,
+        "step_s": round(_step(stack).total_seconds()),
+        "length_s": None if stack.length is None else round(stack.length.total_seconds()),
+        "synthetic": stack.glance.tags.get("SYNTHETIC") == "yes",
+        "windows": windows,
+    }
