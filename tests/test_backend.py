@@ -443,7 +443,7 @@ def test_exported_regions_are_chosen_by_name(folder: Path, tmp_path: Path) -> No
     regions = tmp_path / "regions.csv"
     regions.write_text("name,west,south,east,north\nseoul,126.7,37.4,127.2,37.7\nbusan,128.9,35,129.3,35.3\n")
     list(export(folder, tmp_path / "out", ExportOptions(jobs=1, formats="cog", regions=regions)))
-    with pytest.raises(OptionsError, match="choose a region"):
+    with pytest.raises(OptionsError, match="several regions: choose one"):
         open_array(tmp_path / "out")
     assert open_array(tmp_path / "out", region="busan").sizes["time"] == 3
     with pytest.raises(OptionsError, match=r"region 'daegu': .* has seoul, busan"):

@@ -9,7 +9,7 @@ from typing import Literal
 
 from hsrgeo.cube.reference import SUFFIXES, is_reference
 from hsrgeo.outputs.catalogs import is_catalog
-from hsrgeo.outputs.names import MANIFEST
+from hsrgeo.outputs.journal import is_output
 from hsrgeo.sources.remote import is_remote
 
 Kind = Literal["cube", "export", "frames", "reference"]
@@ -29,10 +29,9 @@ def kind_of(path: Path) -> Kind:
         return "reference"
     if os.path.isdir(path) and any(islice(path.glob("*.bin*"), 1)):  # noqa: PTH112
         return "frames"  # also where something was exported into it
-    return "export" if os.path.isfile(path / MANIFEST) or is_catalog(path) else "frames"  # noqa: PTH113
+    return "export" if is_output(path) or is_catalog(path) else "frames"
 
 
 def is_exported(source: str | Path) -> bool:
     """Tell whether a source is the OUT of an export, and of nothing but."""
-    told = not is_remote(source) and os.path.isfile(Path(source) / MANIFEST)  # noqa: PTH113
-    return told and kind_of(Path(source)) == "export"
+    return not is_remote(source) and is_output(path := Path(source)) and kind_of(path) == "export"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,15 +17,12 @@ from hsrgeo.cube.cf import dataset_attrs, grid_of, physical, quantity_of, times_
 from hsrgeo.cube.extra import need
 from hsrgeo.cube.single import single, times_in_chunk
 from hsrgeo.cube.store import Layout
-from hsrgeo.errors import OptionsError, SourceError
+from hsrgeo.errors import ManifestError, OptionsError, ReadbackError, SourceError
 from hsrgeo.formats.names import FrameName
 from hsrgeo.model.grid import Grid
 from hsrgeo.model.quantity import quantity_of_tags
 from hsrgeo.model.times import export_step
-from hsrgeo.outputs.catalogs import catalog_frames, is_catalog
-from hsrgeo.outputs.names import MANIFEST, OPTIONS
-from hsrgeo.sources.texts import DamagedLines, read_regular, whole_lines
-from hsrgeo.writers.environment import output_below
+from hsrgeo.outputs.folder import exported_frames
 from hsrgeo.writers.layers import CogFacts, cog_facts, read_cog
 
 if TYPE_CHECKING:
@@ -178,7 +173,7 @@ def open_export(out: Path, view: View) -> xr.Dataset:
         SourceError: The manifest or catalogue cannot be read, or there is no COG.
         OptionsError: Several products or regions, and none chosen.
     """
-    paths, failed, products, every_time = (_told_by_catalog if is_catalog(out) else _told_by_manifest)(out, view)
+    paths, failed, products, every_time = _listed(out, view)
     if len(products) > 1:
         raise OptionsError(f"{out} holds {', '.join(sorted(products))}: choose a product")
     if not paths:
@@ -215,95 +210,20 @@ _Listing = tuple[dict[datetime, Path], set[datetime], set[str], set[datetime]]
 """Paths by time (UTC), times of broken frames, products; all times of the product, wanted or not."""
 
 
-def _told_by_catalog(catalog: Path, view: View) -> _Listing:
-    held = [(one, FrameName(one.product, "", one.time)) for one in catalog_frames(catalog)]
-    every_time = {told.time for _one, told in held if view.selection.wants_product(told)}
-    frames = [one for one, told in held if view.selection.wants(told)]
-    frames = [one for one in frames if not view.region or one.region == view.region]
-    if len({one.region for one in frames}) > 1:
-        raise _several_regions(catalog, frames[0].region)
-    return {one.time: one.path for one in frames}, set(), {one.product for one in frames}, every_time
-
-
-def _several_regions(out: Path, first: str) -> OptionsError:
-    return OptionsError(f"{out} holds several regions, such as {first}: choose a region")
-
-
-def _told_by_manifest(out: Path, view: View) -> _Listing:
+def _listed(out: Path, view: View) -> _Listing:
     paths: dict[datetime, Path] = {}
     failed: set[datetime] = set()
     products: set[str] = set()
-    regions = _regions(out)
-    if view.region and view.region not in regions:
-        raise OptionsError(f"region {view.region!r}: {out} has {', '.join(filter(None, regions)) or 'none'}")
-    order = regions.index(view.region) if view.region else None
     every_time: set[datetime] = set()
-    for told, status, outputs in _lines(out):
-        if told is not None and view.selection.wants_product(told):
-            every_time.add(told.time)
-        if told is None or not view.selection.wants(told):
-            continue
-        if status == "failed":
-            failed.add(told.time)
-        if status != "ok":
-            continue
-        cogs = [path for path in outputs if path.endswith(".tif")]
-        if order is not None:
-            cogs = cogs[order : order + 1]  # a frame has one of each region, in their order, whatever the names
-        if len(cogs) > 1:
-            raise _several_regions(out, regions[0])
-        if cogs:
-            products.add(told.product)
-            paths[told.time.astimezone(UTC)] = output_below(out, cogs[0])
+    try:
+        for one in exported_frames(out, view.selection, view.region, times=every_time):
+            if isinstance(one.error, ReadbackError):
+                raise one.error
+            if one.error is None and one.told is not None:
+                products.add(one.told.product)
+                paths[one.told.time.astimezone(UTC)] = one.path
+            elif one.told is not None:
+                failed.add(one.told.time)
+    except ManifestError as error:
+        raise SourceError(error.path, error.problem) from error
     return paths, failed, products, every_time
-
-
-def _regions(out: Path) -> list[str]:
-    """Return the names of an export's regions, in order; an empty one where it has a single area.
-
-    Raises:
-        SourceError: What it was made with cannot be read.
-    """
-    try:
-        recipe = json.loads(read_regular(out / OPTIONS))["recipe"]
-        return [str(cut["region"]) for cut in recipe["cuts"]]
-    except OSError as error:
-        raise SourceError(str(out / OPTIONS), f"cannot be read: {error.strerror or error}") from error
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        mended = "the same hsrgeo export as before mends it"
-        raise SourceError(str(out / OPTIONS), f"is damaged ({error!r}): {mended}") from error
-
-
-def _lines(out: Path) -> Iterator[tuple[FrameName | None, str, list[str]]]:
-    """Yield what the manifest tells last of each frame: its name, its status, and the paths of its outputs.
-
-    Raises:
-        SourceError: It cannot be read.
-    """
-    # A later line about a frame replaces an earlier one; the frame that is kept for a time is the last one told ok.
-    latest: dict[tuple[str, str | None], tuple[FrameName | None, str, list[str]]] = {}
-    damaged = DamagedLines(out / MANIFEST)
-    try:
-        for number, text in enumerate(whole_lines(out / MANIFEST), 1):
-            try:
-                line = json.loads(text)
-                told = _told(line)
-                latest.pop(key := (line["source"], line["member"]), None)
-                latest[key] = told
-            except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-                damaged.note(number, error)
-    except OSError as error:
-        raise SourceError(str(out / MANIFEST), f"cannot be read: {error.strerror or error}") from error
-    damaged.tell()
-    yield from latest.values()
-
-
-def _told(line: dict[str, Any]) -> tuple[FrameName | None, str, list[str]]:
-    paths = [str(output["path"]) for output in line["outputs"]]
-    if outside := next((path for path in paths if path.startswith("/") or ".." in path.split("/")), None):
-        raise ValueError(f"{outside!r} lies outside")
-    time = None if line["time"] is None else datetime.fromisoformat(line["time"])
-    if time is not None and time.tzinfo is None:
-        raise ValueError(f"the time {time} has no zone")
-    told = None if time is None else FrameName(str(line["product"]), str(line["kind"] or ""), time)
-    return told, str(line["status"]), paths

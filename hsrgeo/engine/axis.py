@@ -12,7 +12,7 @@ from hsrgeo.cube.kinds import CUBE_SUFFIXES, Kind, kind_of
 from hsrgeo.cube.reference import SUFFIXES
 from hsrgeo.errors import ManifestError, OptionsError
 from hsrgeo.model.times import FRAME_STEP, KST, export_step, frame_length, length_text, usual_step
-from hsrgeo.outputs.journal import has_manifest
+from hsrgeo.outputs.journal import is_output
 from hsrgeo.sources.members import is_archive
 from hsrgeo.sources.remote import Place, RemotePath, is_remote, listed_sources, local, place
 
@@ -112,7 +112,7 @@ def _kind_elsewhere(source: str) -> Kind:
     path = place(source)
     if isinstance(path, RemotePath) and path.key and not is_archive(path) and not path.is_pattern:
         with suppress(OSError, ManifestError):
-            if has_manifest(path):
+            if is_output(path):
                 raise OptionsError(f"{source}: the output of an export can be read on this machine only; copy it here")
     return "frames"
 
@@ -124,7 +124,7 @@ def refuse_other_outputs(out: Place) -> None:
         OptionsError: It is one.
     """
     is_cube = not isinstance(out, RemotePath) and kind_of(out) == "cube"
-    if is_cube or has_manifest(out):
+    if is_cube or is_output(out):
         what = "a cube" if is_cube else "the output of an export"
         raise OptionsError(f"{out}: is {what}; sums and fields go to a folder of their own")
 

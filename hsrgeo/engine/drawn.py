@@ -22,7 +22,8 @@ from hsrgeo.model.grid import Registration
 from hsrgeo.model.quantity import CAP_MM_H
 from hsrgeo.model.rank import LOWEST
 from hsrgeo.model.window import Area
-from hsrgeo.outputs.exported import Exported, read_exported
+from hsrgeo.outputs.exported import read_exported
+from hsrgeo.outputs.folder import Exported
 from hsrgeo.outputs.outcome import Standing
 from hsrgeo.reading import decode_found
 from hsrgeo.sources.found import Found

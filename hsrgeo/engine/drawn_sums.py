@@ -14,7 +14,8 @@ from hsrgeo.gis.depth import times_of
 from hsrgeo.gis.map import ATTRIBUTION
 from hsrgeo.model.frame import Frame
 from hsrgeo.model.quantity import RAIN
-from hsrgeo.outputs.exported import Exported, header_of
+from hsrgeo.outputs.exported import header_of
+from hsrgeo.outputs.folder import Exported, several_regions
 from hsrgeo.outputs.summed import MAXIMA, Summed, summed_files
 from hsrgeo.sources.select import Selection
 from hsrgeo.writers.sum_readback import read_sum
@@ -62,7 +63,7 @@ def sums_of(out: Path, selection: Selection, region: str) -> Sums:
         raise damaged[0]
     regions = sorted({one.region for one in files})
     if len(regions) > 1:
-        raise OptionsError(f"{out} has several regions: choose one with --region, of {', '.join(regions)}")
+        raise several_regions(out, regions)
     kinds = sorted({one.what for one in files if MAXIMA not in one.what})
     sums = [one for one in files if one.what in kinds]
     if len(kinds) != 1 or len({one.length for one in sums}) != 1:

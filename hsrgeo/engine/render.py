@@ -30,7 +30,7 @@ from hsrgeo.model.frame import Frame
 from hsrgeo.model.grid import Registration, grids
 from hsrgeo.model.times import FRAME_STEP
 from hsrgeo.model.window import Area
-from hsrgeo.outputs.exported import exported_frames
+from hsrgeo.outputs.folder import exported_frames
 from hsrgeo.outputs.summed import is_summed
 from hsrgeo.products.rain import KMA_LAW, Law, as_law, parse_law
 from hsrgeo.sources.found import Tally

@@ -33,9 +33,11 @@ from hsrgeo.gis.stac import (
 )
 from hsrgeo.gis.stac_parquet import items_parquet, need_pyarrow
 from hsrgeo.model.times import FRAME_STEP
+from hsrgeo.outputs.folder import OutputFolder
+from hsrgeo.outputs.journal import is_output
 from hsrgeo.outputs.lock import locked
-from hsrgeo.outputs.manifest import Manifest
-from hsrgeo.outputs.names import COLLECTION, ITEMS, MANIFEST, PARQUET
+from hsrgeo.outputs.names import COLLECTION, ITEMS, PARQUET
+from hsrgeo.outputs.outcome import Output
 from hsrgeo.outputs.stacks import Stack, Stacks, stacks_of
 from hsrgeo.products.rain import Law
 from hsrgeo.sources.remote import local
@@ -222,7 +224,7 @@ class _Gathered:
 
     def shots(self) -> Iterator[Shot]:
         """Yield every frame, by time, then by region as it was asked for."""
-        listed = _listed(self.out)
+        listed = OutputFolder(self.out).files() if is_output(self.out) else None
         names = slugs(list(dict.fromkeys(stack.region for stack in self.held.stacks)))
         places = [_place(stack) for stack in self.held.stacks]
         frames = sorted(
@@ -264,7 +266,7 @@ class _Gathered:
         self.span = [self.span[0] if self.span else shot.time, shot.time]
         self.ends = [max(*self.ends, end_of(shot))] if self.ends else [end_of(shot)]
 
-    def _files(self, cog: str, listed: dict[str, tuple[int, int]] | None) -> dict[str, File]:
+    def _files(self, cog: str, listed: dict[str, Output] | None) -> dict[str, File]:
         """Return the files of a frame: of those that the manifest lists, the ones that are there."""
         stem = cog.removesuffix(".tif")
         files = {}
@@ -279,24 +281,12 @@ class _Gathered:
                     raise ReadbackError(path, f"cannot be read: {error.strerror or error}") from error
                 self.lacking.append(path)
                 continue
-            written, crc32 = (listed or {}).get(path, (-1, 0))
-            files[suffix] = File(path, size, crc32 if size == written else None)  # edited since: the sum is of before
+            written = listed[path] if listed is not None else None
+            same = written is not None and written.bytes == size  # else edited since: the sum is of before
+            files[suffix] = File(path, size, written.crc32 if written and same else None)
         return files
 
 
 def _place(stack: Stack) -> Place:
     seen = stack.glance
     return place_of(seen.wkt, seen.transform, seen.width, seen.height)
-
-
-def _listed(out: Path) -> dict[str, tuple[int, int]] | None:
-    """Return size and CRC-32 of every file that the manifest lists, by path below OUT; none of a folder of sums."""
-    if not (out / MANIFEST).is_file():
-        return None
-    with Manifest(out, read_only=True) as manifest:
-        return {
-            output.path: (output.bytes, output.crc32)
-            for outcome in manifest
-            if outcome.status == "ok"
-            for output in outcome.outputs
-        }

@@ -68,7 +68,7 @@ def manifest_files(out: Place) -> list[Place]:
     return list(manifest_objects(out)) if isinstance(out, RemotePath) else [out / MANIFEST]
 
 
-def has_manifest(out: Place) -> bool:
+def is_output(out: Place) -> bool:
     """Tell whether a folder is the output of an export.
 
     Raises:

@@ -11,10 +11,10 @@ from pathlib import Path
 from hsrgeo.errors import ManifestError, OptionsError, ReadbackError
 from hsrgeo.formats.names import preference
 from hsrgeo.model.quantity import DEPTH, QUANTITIES, Quantity, quantity_of_tags
-from hsrgeo.outputs.manifest import Manifest, recipe_of
+from hsrgeo.outputs.folder import OutputFolder
+from hsrgeo.outputs.journal import is_output
 from hsrgeo.outputs.names import MANIFEST
 from hsrgeo.outputs.outcome import Key
-from hsrgeo.outputs.recipe import Recipe
 from hsrgeo.outputs.summed import Summed, summed_files
 from hsrgeo.writers.environment import output_below
 from hsrgeo.writers.glance import Glance, Signature, glance, signature
@@ -70,27 +70,29 @@ def stacks_of(out: Path, region: str | None = None) -> Stacks:
         ManifestError: The folder is neither, its manifest is damaged, or no COG of it is there.
         OptionsError: It was exported as PNG only, or has no such region.
     """
-    if not (out / MANIFEST).is_file():
+    if not is_output(out):
         return _look_at_sums(out, region)
-    recipe = recipe_of(out)
+    folder = OutputFolder(out)
+    recipe = folder.recipe
     if "cog" not in recipe.formats:
         raise OptionsError(f"{out} holds {' and '.join(recipe.formats)} only: export it with --format cog")
-    regions = [cut.region for cut in recipe.cuts]
+    regions = folder.regions
     if region is not None and region not in regions:
         known = f"expected one of {', '.join(regions)}" if any(regions) else "it was exported without regions"
         raise OptionsError(f"no region {region!r} in {out}: {known}")
-    found = _look(out, recipe, regions if region is None else [region])
+    found = _look(folder, regions if region is None else [region])
     if not found.frames:
         lost = len(found.missing) + len(found.damaged)
         raise ManifestError(str(out), f"no COG there; {MANIFEST} lists {lost:,}")
     return found
 
 
-def _look(out: Path, recipe: Recipe, regions: list[str]) -> Stacks:
+def _look(folder: OutputFolder, regions: list[str]) -> Stacks:
+    out = folder.out
     groups: dict[tuple[int, str, int], list[tuple[datetime, str, Signature]]] = {}
     missing: list[str] = []
     damaged: list[ReadbackError] = []
-    for (product, time), number, path in _listed(out, recipe, regions):
+    for (product, time), number, path in _listed(folder, regions):
         if not os.path.lexists(out / path):
             missing.append(path)
             continue
@@ -133,18 +135,17 @@ def _stack_of_sums(out: Path, group: list[tuple[Summed, Signature]]) -> Stack:
     )
 
 
-def _listed(out: Path, recipe: Recipe, regions: list[str]) -> Iterator[tuple[Key, int, str]]:
+def _listed(folder: OutputFolder, regions: list[str]) -> Iterator[tuple[Key, int, str]]:
     """Yield product and time, number of the region, and path of every COG that the manifest lists, by time."""
     kept: dict[Key, tuple[str, ...]] = {}
     kinds: dict[Key, int] = {}  # of two kinds, where names part them, the preferred one is shown
-    with Manifest(out, read_only=True) as manifest:
-        for outcome in manifest:
-            if outcome.status == "ok" and outcome.told and outcome.key:
-                written = {output.path for output in outcome.outputs}
-                paths = tuple(f"{recipe.stem(outcome.told, region)}.tif" for region in regions)
-                if outcome.key not in kinds or preference(outcome.told.kind) > kinds[outcome.key]:
-                    kinds[outcome.key] = preference(outcome.told.kind)
-                    kept[outcome.key] = tuple(path if path in written else "" for path in paths)
+    for outcome in folder.lines():
+        if outcome.status == "ok" and outcome.told and outcome.key:
+            written = {output.path for output in outcome.outputs}
+            paths = tuple(folder.cog(outcome.told, region) for region in regions)
+            if outcome.key not in kinds or preference(outcome.told.kind) > kinds[outcome.key]:
+                kinds[outcome.key] = preference(outcome.told.kind)
+                kept[outcome.key] = tuple(path if path in written else "" for path in paths)
     for key in sorted(kept, key=lambda key: (key[1], key[0])):
         for number, path in enumerate(kept[key]):
             if path:

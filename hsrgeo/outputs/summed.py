@@ -11,7 +11,7 @@ from pathlib import Path
 
 from hsrgeo.errors import OptionsError, ReadbackError
 from hsrgeo.model.times import KST
-from hsrgeo.outputs.names import MANIFEST
+from hsrgeo.outputs.journal import is_output
 from hsrgeo.sources.remote import is_remote
 from hsrgeo.writers.environment import output_below
 from hsrgeo.writers.glance import labels
@@ -48,7 +48,7 @@ class Summed:
 
 def is_summed(source: str | Path) -> bool:
     """Tell whether a source is a folder of sums or fields."""
-    if is_remote(source) or not os.path.isdir(source) or os.path.exists(Path(source) / MANIFEST):  # noqa: PTH110, PTH112
+    if is_remote(source) or not os.path.isdir(source) or is_output(Path(source)):  # noqa: PTH112
         return False
     return _has_sums(Path(source), _DEPTH)
 

@@ -19,7 +19,7 @@ from hsrgeo.errors import FrameError, HsrGeoError, ManifestError, OptionsError, 
 from hsrgeo.formats.names import parse_name
 from hsrgeo.model.window import BBox
 from hsrgeo.outputs.catalogs import catalog_frames, is_catalog
-from hsrgeo.outputs.exported import exported_frames
+from hsrgeo.outputs.folder import exported_frames
 from hsrgeo.outputs.manifest import Manifest, keep_recipe, refuse_other_recipe
 from hsrgeo.outputs.names import MANIFEST, OPTIONS
 from hsrgeo.outputs.outcome import Outcome, Output, to_json

@@ -18,7 +18,8 @@ from hsrgeo.engine.series.exported import Held, check_like, held_by
 from hsrgeo.errors import HsrGeoError, OptionsError, SourceError, as_value
 from hsrgeo.model.frame import Frame
 from hsrgeo.model.home import home_of
-from hsrgeo.outputs.exported import exported_frames, read_exported
+from hsrgeo.outputs.exported import read_exported
+from hsrgeo.outputs.folder import exported_frames
 from hsrgeo.reading import decode_found
 from hsrgeo.sources.found import Found, Tally
 from hsrgeo.sources.scan import scan

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,16 +20,13 @@ from hsrgeo.engine.series.options import SeriesOptions
 from hsrgeo.engine.series.reader import OutputReader, Sampled, Sampling, other_grid, sampling_of, table_for
 from hsrgeo.engine.workers.memory import keep_freed_memory
 from hsrgeo.engine.workers.parallel import in_batches, run_parallel
-from hsrgeo.errors import FrameError, HsrGeoError, OptionsError, ReadbackError
+from hsrgeo.errors import FrameError, HsrGeoError, ReadbackError
 from hsrgeo.formats.names import FrameName
 from hsrgeo.model.grid import Grid
 from hsrgeo.model.quantity import Quantity, quantity_of_tags
 from hsrgeo.model.times import export_step, utc_text
-from hsrgeo.outputs.catalogs import catalog_frames, is_catalog
-from hsrgeo.outputs.exported import Exported, exported_frames
+from hsrgeo.outputs.folder import Exported, exported_frames
 from hsrgeo.outputs.outcome import Outcome
-from hsrgeo.sources.found import Tally
-from hsrgeo.sources.select import Selection
 from hsrgeo.writers.cog_part import OpenCog, opened_cog
 
 _BATCH = 16
@@ -52,11 +49,7 @@ class ExportReader(OutputReader):
     def __init__(self, source: Path, options: SeriesOptions) -> None:
         super().__init__(source, options)
         times: set[datetime] = set()
-        listed = (
-            _cataloged(source, options, self.tally, times)
-            if is_catalog(source)
-            else exported_frames(source, options.selection, options.region, self.tally, times)
-        )
+        listed = exported_frames(source, options.selection, options.region, self.tally, times)
         self._entries = list(product_guard(listed))
         self.step = options.every or export_step(times)
 
@@ -82,24 +75,6 @@ class ExportReader(OutputReader):
             for batch in results:
                 self.tally.read_bytes += len(batch)
                 yield from batch
-
-
-def _cataloged(source: Path, options: SeriesOptions, tally: Tally, times: set[datetime]) -> Iterator[Exported]:
-    selection: Selection = options.selection
-    frames = [one for one in catalog_frames(source) if not options.region or one.region == options.region]
-    regions = sorted({one.region for one in frames})
-    if len(regions) > 1:
-        raise OptionsError(f"{source} has several regions: choose one with --region, of {', '.join(regions)}")
-    if options.region and not frames:
-        raise OptionsError(f"region {options.region!r}: {source} has none of that name")
-    for one in frames:
-        told = FrameName(one.product, "", one.time)
-        if selection.wants_product(told):
-            times.add(one.time)
-        if selection.wants(told):
-            yield Exported(one.path, told, str(one.path))
-        else:
-            tally.leave_out(told)
 
 
 @dataclass(frozen=True, slots=True)

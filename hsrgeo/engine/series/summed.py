@@ -16,6 +16,7 @@ from hsrgeo.engine.series.reader import Numbers, OutputReader, Sampled, other_gr
 from hsrgeo.errors import HsrGeoError, OptionsError, as_value
 from hsrgeo.formats.names import FrameName
 from hsrgeo.model.grid import Grid
+from hsrgeo.outputs.folder import several_regions
 from hsrgeo.outputs.outcome import Outcome
 from hsrgeo.outputs.summed import MAXIMA, Summed, summed_files
 from hsrgeo.products.rain import KMA_LAW
@@ -47,7 +48,7 @@ class SumReader(OutputReader):
         kinds = sorted({one.what for one in files if MAXIMA not in one.what})
         regions = sorted({one.region for one in files})
         if len(regions) > 1:
-            raise OptionsError(f"{source} has several regions: choose one with --region, of {', '.join(regions)}")
+            raise several_regions(source, regions)
         if len(kinds) != 1:
             raise OptionsError(f"{source} holds {', '.join(kinds) or 'rolling maxima only'}: a series needs one kind")
         sums = [one for one in files if one.what == kinds[0]]

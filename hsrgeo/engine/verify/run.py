@@ -22,7 +22,7 @@ from hsrgeo.engine.workers.parallel import in_batches, run_parallel, scan_for, s
 from hsrgeo.errors import ArchiveError, FrameError, HsrGeoError, ManifestError, ReadbackError, WriteError
 from hsrgeo.formats.names import FrameName, preference
 from hsrgeo.model.frame import Frame
-from hsrgeo.outputs.journal import has_manifest
+from hsrgeo.outputs.journal import is_output
 from hsrgeo.outputs.manifest import Manifest, recipe_of
 from hsrgeo.outputs.names import MANIFEST, OPTIONS
 from hsrgeo.outputs.outcome import Outcome, Output, key_of, of_found, with_header
@@ -80,7 +80,7 @@ class Verification(Lazy[Difference]):
         self.tally = Tally()
         """What went by while the sources were read."""
         self.counts = Counts()
-        if not has_manifest(out):
+        if not is_output(out):
             raise ManifestError(str(out), f"no {MANIFEST} there: is it the OUT of an export?")
         found = scan_for(workers, sources, Selection(), self.tally)
         self._items = _check(out, recipe_of(out), found, workers, self.counts)

@@ -1,0 +1,166 @@
+"""An output folder of `hsrgeo export`, as a source: which COG shows which time and region."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+
+from hsrgeo.errors import HsrGeoError, OptionsError, ReadbackError
+from hsrgeo.formats.names import FrameName
+from hsrgeo.outputs.catalogs import catalog_frames, is_catalog
+from hsrgeo.outputs.manifest import Manifest, recipe_of
+from hsrgeo.outputs.outcome import Outcome, Output
+from hsrgeo.outputs.recipe import Recipe
+from hsrgeo.sources.found import Tally
+from hsrgeo.sources.select import Selection
+from hsrgeo.writers.environment import output_below
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """A COG that the manifest lists, or a frame that could not be exported."""
+
+    path: Path
+    told: FrameName | None
+    label: str
+    error: HsrGeoError | None = None
+
+
+class OutputFolder:
+    """A folder that `hsrgeo export` wrote; nothing is changed in it.
+
+    Args:
+        out: The folder, see `hsrgeo.outputs.journal.is_output`.
+    """
+
+    def __init__(self, out: Path) -> None:
+        self.out = out
+
+    @cached_property
+    def recipe(self) -> Recipe:
+        """What the outputs were made with.
+
+        Raises:
+            ManifestError: There are no options, or they are damaged.
+        """
+        return recipe_of(self.out)
+
+    @property
+    def regions(self) -> list[str]:
+        """Names of the regions, in order; one that is empty where the folder has a single area."""
+        return [cut.region for cut in self.recipe.cuts]
+
+    def lines(self) -> list[Outcome]:
+        """Return the latest line of each frame, by time.
+
+        Raises:
+            ManifestError: The manifest is damaged.
+        """
+        with Manifest(self.out, read_only=True) as manifest:
+            return sorted(manifest, key=lambda line: (line.told.time.timestamp() if line.told else 0, line.label))
+
+    def files(self) -> dict[str, Output]:
+        """Return every file that the manifest lists, by path.
+
+        Raises:
+            ManifestError: The manifest is damaged.
+        """
+        return {output.path: output for line in self.lines() if line.status == "ok" for output in line.outputs}
+
+    def cog(self, told: FrameName, region: str) -> str:
+        """Return the path below the folder of the COG that shows a region of a frame."""
+        return f"{self.recipe.stem(told, region)}.tif"
+
+    def frames(
+        self,
+        selection: Selection,
+        region: str = "",
+        tally: Tally | None = None,
+        times: set[datetime] | None = None,
+    ) -> Iterator[Exported]:
+        """Yield the wanted frames, by time, and those that could not be exported; see `exported_frames`."""
+        if "cog" not in self.recipe.formats:
+            raise OptionsError(f"{self.out} holds PNGs only, which do not tell nodata from no echo: export COGs")
+        regions = self.regions
+        if region and region not in regions:
+            raise OptionsError(f"region {region!r}: {self.out} has {', '.join(filter(None, regions)) or 'no regions'}")
+        if not region and len(regions) > 1:
+            raise several_regions(self.out, regions)
+        for line in _of_written_products(self.lines()):
+            if times is not None and line.told is not None and selection.wants_product(line.told):
+                times.add(line.told.time)
+            if line.told is not None and not selection.wants(line.told):
+                if tally is not None and line.status in ("ok", "failed"):
+                    tally.leave_out(line.told)
+                continue
+            if line.status == "failed":
+                yield Exported(self.out, line.told, line.label, line.error or HsrGeoError(line.label))
+            elif line.status == "ok" and line.told is not None:
+                yield self._exported(self.cog(line.told, region or regions[0]), line.told, line.label)
+
+    def _exported(self, cog: str, told: FrameName, label: str) -> Exported:
+        try:
+            return Exported(output_below(self.out, cog), told, label)
+        except ReadbackError as error:
+            return Exported(self.out / cog, told, label, error)
+
+
+def exported_frames(
+    source: Path,
+    selection: Selection,
+    region: str = "",
+    tally: Tally | None = None,
+    times: set[datetime] | None = None,
+) -> Iterator[Exported]:
+    """Yield the wanted frames of an export, by time, and those that it could not export.
+
+    Args:
+        source: The folder, or a STAC catalogue of it, which lists no frame that could not be exported.
+        selection: Which frames are wanted.
+        region: Name of one of its regions; empty where it has only one.
+        tally: Counts the others.
+        times: Takes in every time that the export has of the product, wanted or not, see `export_step`.
+
+    Raises:
+        ManifestError: It has no options, or a damaged manifest.
+        OptionsError: It has several regions, not the one asked for, or no COGs.
+        SourceError: The catalogue is damaged.
+        MissingExtraError: The catalogue is a table, and pyarrow is not installed.
+    """
+    listed = _cataloged if is_catalog(source) else lambda source, *wanted: OutputFolder(source).frames(*wanted)
+    return listed(source, selection, region, tally, times)
+
+
+def _cataloged(
+    source: Path, selection: Selection, region: str, tally: Tally | None, times: set[datetime] | None
+) -> Iterator[Exported]:
+    frames = [one for one in catalog_frames(source) if not region or one.region == region]
+    regions = sorted({one.region for one in frames})
+    if len(regions) > 1:
+        raise several_regions(source, regions)
+    if region and not frames:
+        raise OptionsError(f"region {region!r}: {source} has none of that name")
+    for one in frames:
+        told = FrameName(one.product, "", one.time)
+        if times is not None and selection.wants_product(told):
+            times.add(one.time)
+        if selection.wants(told):
+            yield Exported(one.path, told, str(one.path))
+        elif tally is not None:
+            tally.leave_out(told)
+
+
+def several_regions(source: Path, regions: Sequence[str]) -> OptionsError:
+    """Return the error of a folder with several regions, of which one must be chosen."""
+    return OptionsError(f"{source} has several regions: choose one with --region, of {', '.join(regions)}")
+
+
+def _of_written_products(lines: list[Outcome]) -> list[Outcome]:
+    """Return the lines without frames that failed and are of a product of which nothing was written."""
+    written = {line.told.product for line in lines if line.status == "ok" and line.told}
+    if not written:
+        return lines
+    return [line for line in lines if line.told is None or line.told.product in written]
