@@ -41,7 +41,7 @@ from hsrgeo.model.frame import Frame
 from hsrgeo.model.grid import grids
 from hsrgeo.model.quantity import QUANTITIES, RAIN, RAIN_RATE
 from hsrgeo.model.times import KST
-from hsrgeo.outputs.manifest import kept_recipe
+from hsrgeo.outputs.kept_recipe import kept_recipe
 from hsrgeo.outputs.recipe import recipe_from_json
 from hsrgeo.products.factors import Factor, Factors, factors_from_json
 from hsrgeo.products.rain import KMA_LAW, Law, law_text, parse_law, rain_frame

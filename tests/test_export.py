@@ -27,7 +27,7 @@ from hsrgeo.engine.regions import Region
 from hsrgeo.errors import ArchiveError, FrameError, HsrGeoWarning, ManifestError, OptionsError, SourceError
 from hsrgeo.formats import composite
 from hsrgeo.model.window import BBox
-from hsrgeo.outputs.manifest import recipe_of
+from hsrgeo.outputs.kept_recipe import recipe_of
 from hsrgeo.outputs.names import MANIFEST, OPTIONS
 from hsrgeo.outputs.outcome import Outcome
 from hsrgeo.writers import disk

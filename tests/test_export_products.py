@@ -13,7 +13,7 @@ import rasterio
 
 import hsrgeo
 from hsrgeo.errors import ManifestError, OptionsError
-from hsrgeo.outputs.manifest import kept_recipe
+from hsrgeo.outputs.kept_recipe import kept_recipe
 from hsrgeo.outputs.recipe import recipe_from_json
 from hsrgeo.writers import readback
 from tests.conftest import TIME, MakeFile, frame_name

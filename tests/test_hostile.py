@@ -44,7 +44,8 @@ from hsrgeo.formats.names import claims_frame
 from hsrgeo.model.window import as_bbox
 from hsrgeo.outputs.catalogs import catalog_frames, is_catalog
 from hsrgeo.outputs.folder import exported_frames
-from hsrgeo.outputs.manifest import Manifest, keep_recipe, kept_recipe, refuse_other_recipe
+from hsrgeo.outputs.kept_recipe import keep_recipe, kept_recipe, refuse_other_recipe
+from hsrgeo.outputs.manifest import Manifest
 from hsrgeo.outputs.names import MANIFEST, OPTIONS
 from hsrgeo.outputs.recipe import recipe_from_json
 from hsrgeo.products.rain import parse_law

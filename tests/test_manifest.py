@@ -27,7 +27,8 @@ from hsrgeo.errors import ChecksumError, HsrGeoError, HsrGeoWarning, ManifestErr
 from hsrgeo.formats.names import FrameName
 from hsrgeo.model.times import KST
 from hsrgeo.model.window import BBox
-from hsrgeo.outputs.manifest import Manifest, keep_recipe, kept_recipe, refuse_other_recipe
+from hsrgeo.outputs.kept_recipe import keep_recipe, kept_recipe, refuse_other_recipe
+from hsrgeo.outputs.manifest import Manifest
 from hsrgeo.outputs.names import MANIFEST, OPTIONS
 from hsrgeo.outputs.offsets import Offsets
 from hsrgeo.outputs.outcome import Outcome, Output, Status, from_json, to_json

@@ -11,7 +11,8 @@ from pathlib import Path
 from hsrgeo.errors import HsrGeoError, OptionsError, ReadbackError
 from hsrgeo.formats.names import FrameName
 from hsrgeo.outputs.catalogs import catalog_frames, is_catalog
-from hsrgeo.outputs.manifest import Manifest, recipe_of
+from hsrgeo.outputs.kept_recipe import recipe_of
+from hsrgeo.outputs.manifest import latest_lines
 from hsrgeo.outputs.outcome import Outcome, Output
 from hsrgeo.outputs.recipe import Recipe
 from hsrgeo.sources.found import Tally
@@ -59,8 +60,8 @@ class OutputFolder:
         Raises:
             ManifestError: The manifest is damaged.
         """
-        with Manifest(self.out, read_only=True) as manifest:
-            return sorted(manifest, key=lambda line: (line.told.time.timestamp() if line.told else 0, line.label))
+        lines = latest_lines(self.out)
+        return sorted(lines, key=lambda line: (line.told.time.timestamp() if line.told else 0, line.label))
 
     def files(self) -> dict[str, Output]:
         """Return every file that the manifest lists, by path.

@@ -11,9 +11,6 @@ import errno
 import json
 import math
 import os
-import re
-import warnings
-import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack
 from itertools import groupby
@@ -22,17 +19,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self
 
-from hsrgeo import __version__
-from hsrgeo.errors import HsrGeoWarning, ManifestError, in_the_way, refused
+from hsrgeo.errors import ManifestError, refused
 from hsrgeo.model.texts import json_line
-from hsrgeo.outputs.journal import has_lines, journal
-from hsrgeo.outputs.names import MANIFEST, OPTIONS
+from hsrgeo.outputs.journal import journal
+from hsrgeo.outputs.names import MANIFEST
 from hsrgeo.outputs.offsets import Offsets
 from hsrgeo.outputs.outcome import Key, Outcome, from_json, key_of, to_json
-from hsrgeo.outputs.recipe import KEYS, Recipe, recipe_from_json
 from hsrgeo.sources.remote import Place
-from hsrgeo.sources.texts import DamagedLines, read_regular, whole_lines
-from hsrgeo.writers.files import write_chunks, write_file
+from hsrgeo.sources.texts import DamagedLines, whole_lines
+from hsrgeo.writers.files import write_chunks
 
 
 class Manifest:
@@ -272,6 +267,29 @@ def _decode(line: bytes) -> Outcome:
         raise ValueError(repr(error)) from error
 
 
+def latest_lines(out: Path) -> list[Outcome]:
+    """Return the latest line of each frame of a folder on disk, reading each line once.
+
+    Raises:
+        ManifestError: The manifest is missing or cannot be read.
+    """
+    path = out / MANIFEST
+    lines: dict[str, Outcome] = {}
+    damaged = DamagedLines(path)
+    try:
+        for number, line in enumerate(whole_lines(path), 1):
+            try:
+                outcome = _decode(line)
+            except ValueError as error:
+                damaged.note(number, error)
+            else:
+                lines[outcome.label] = outcome
+    except OSError as error:
+        raise ManifestError(str(path), f"cannot be opened: {error.strerror or error}") from error
+    damaged.tell()
+    return list(lines.values())
+
+
 def first_path_of(outcome: Outcome) -> str:
     """Return the path of the first picture, as `Recipe.first_path` gives it: what lies beside a PNG comes before it."""
     return next((output.path for output in outcome.outputs if output.path.endswith((".tif", ".png"))), "")
@@ -287,113 +305,3 @@ def _order(outcome: Outcome) -> tuple[str, str]:
 
 def _encode(outcome: Outcome) -> bytes:
     return json_line(to_json(outcome)).encode() + b"\n"
-
-
-def kept_recipe(out: Place) -> dict[str, Any] | None:
-    """Return the recipe that an output folder was made with, or None where there is none yet.
-
-    Raises:
-        ManifestError: It cannot be read.
-    """
-    try:
-        return _recipe_in(out)
-    except ValueError as error:
-        problem = f"is damaged ({error}): the same hsrgeo export as before mends it"
-        raise ManifestError(str(out / OPTIONS), problem) from error
-
-
-def _recipe_in(out: Place) -> dict[str, Any] | None:
-    """Return what `kept_recipe` does.
-
-    Raises:
-        ManifestError: The file cannot be opened or read.
-        ValueError: It is damaged, as a power cut may leave it.
-    """
-    try:
-        data = read_regular(out / OPTIONS)
-    except FileNotFoundError:
-        return None
-    except NotADirectoryError as error:
-        raise ManifestError(str(out), in_the_way(str(out)) or "is a file, and must be a folder") from error
-    except OSError as error:
-        raise ManifestError(str(out / OPTIONS), f"cannot be read: {error.strerror or error}") from error
-    try:
-        return dict(json.loads(data)["recipe"])
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise ValueError("empty" if not data.strip(b"\0") else repr(error)) from error
-
-
-def recipe_of(out: Place) -> Recipe:
-    """Return the recipe that an output folder was made with.
-
-    Raises:
-        ManifestError: There is none, or it is damaged.
-    """
-    kept = kept_recipe(out)
-    if kept is None:
-        problem = f"there is a {MANIFEST} but no {OPTIONS}: the same hsrgeo export as before mends it"
-        raise ManifestError(str(out), problem)
-    try:
-        return recipe_from_json(kept)
-    except ValueError as error:
-        raise ManifestError(str(out / OPTIONS), f"is damaged: {error!r}") from error
-
-
-def keep_recipe(out: Place, recipe: Recipe, *, sync: bool = True) -> None:
-    """Write down what an output folder is made with.
-
-    Raises:
-        WriteError: The disk refused.
-    """
-    kept = {"hsrgeo": __version__, "recipe": recipe.as_json()}
-    write_file(out / OPTIONS, json.dumps(kept, ensure_ascii=False, indent=1).encode() + b"\n", sync=sync)
-
-
-def refuse_other_recipe(out: Place, recipe: Recipe) -> bool:
-    """Refuse to mix outputs of two recipes in one folder.
-
-    Returns:
-        Whether the recipe of what is there is lost: then every frame has to be looked at again.
-
-    Raises:
-        ManifestError: The folder was made with another recipe, or cannot be read.
-    """
-    try:
-        kept = _recipe_in(out)
-    except ValueError:
-        return has_lines(out)
-    if kept is None:
-        return has_lines(out)
-    wanted = recipe.as_json()
-    if strange := sorted(kept.keys() - KEYS):
-        kept = {name: value for name, value in kept.items() if name in KEYS}
-        what = f"{out / OPTIONS}: {', '.join(strange)} is no option that this version of hsrgeo knows, and is left out"
-        warnings.warn(
-            f"{what}; `hsrgeo verify` tells whether the outputs are as this version makes them",
-            HsrGeoWarning,
-            stacklevel=1,
-        )
-    if kept != wanted:
-        names = [name for name in {**wanted, **kept} if wanted.get(name) != kept.get(name)]
-        differences = "; ".join(
-            f"{name}: {_in_short(kept.get(name))} there, {_in_short(wanted.get(name))} now" for name in names
-        )
-        raise ManifestError(
-            str(out),
-            f"was exported with other options ({differences}); use another OUT, or --overwrite to replace it",
-        )
-    return False
-
-
-def _in_short(value: object) -> str:
-    if isinstance(value, dict) and (crs := re.match(r'\w+\["([^"]*)"', str(value.get("wkt2")))):
-        value = {**value, "wkt2": crs[1]}
-    text = json_line(value)
-    if isinstance(value, dict) and "rows" in value:  # factors of a bias
-        return f"{len(value['rows'])} of {value.get('source')} (CRC-32 {zlib.crc32(text.encode()):08x})"
-    if len(text) <= _SHORT:
-        return text
-    return f"{len(value)} of them" if isinstance(value, list) and len(value) > 1 else f"{text[:_SHORT]}..."
-
-
-_SHORT = 80  # letters: an option fits, a list of regions or a WKT does not

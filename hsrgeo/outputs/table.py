@@ -8,8 +8,9 @@ from typing import Any
 
 from hsrgeo.errors import ManifestError
 from hsrgeo.model.quantity import Statistics
-from hsrgeo.outputs.journal import has_manifest
-from hsrgeo.outputs.manifest import Manifest, recipe_of
+from hsrgeo.outputs.journal import is_output
+from hsrgeo.outputs.kept_recipe import recipe_of
+from hsrgeo.outputs.manifest import Manifest
 from hsrgeo.outputs.names import MANIFEST
 from hsrgeo.sources.remote import target
 
@@ -30,7 +31,7 @@ def read_manifest(out: str | Path) -> list[dict[str, Any]]:
         ManifestError: There is no manifest or no options beside it, or one of them is damaged.
     """
     folder = target(out)
-    if not has_manifest(folder):
+    if not is_output(folder):
         raise ManifestError(str(folder), f"no {MANIFEST} there: is it the OUT of an export?")
     recipe = recipe_of(folder)
     unknown = dict.fromkeys(field.name for field in dataclasses.fields(Statistics))

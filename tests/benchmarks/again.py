@@ -16,7 +16,8 @@ from pathlib import Path
 from hsrgeo.engine.export.stamps import stamp_of
 from hsrgeo.engine.options import ExportOptions
 from hsrgeo.formats.names import parse_name
-from hsrgeo.outputs.manifest import Manifest, keep_recipe
+from hsrgeo.outputs.kept_recipe import keep_recipe
+from hsrgeo.outputs.manifest import Manifest
 from hsrgeo.outputs.outcome import Outcome, Output
 from hsrgeo.sources.found import Found
 from tests.benchmarks.contenders import SEOUL

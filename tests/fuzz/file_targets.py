@@ -20,7 +20,8 @@ from hsrgeo.formats.names import parse_name
 from hsrgeo.model.window import BBox
 from hsrgeo.outputs.catalogs import catalog_frames, is_catalog
 from hsrgeo.outputs.folder import exported_frames
-from hsrgeo.outputs.manifest import Manifest, keep_recipe, refuse_other_recipe
+from hsrgeo.outputs.kept_recipe import keep_recipe, refuse_other_recipe
+from hsrgeo.outputs.manifest import Manifest
 from hsrgeo.outputs.names import MANIFEST, OPTIONS
 from hsrgeo.outputs.outcome import Outcome, Output, to_json
 from hsrgeo.outputs.recipe import Recipe

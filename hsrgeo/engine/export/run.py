@@ -25,7 +25,8 @@ from hsrgeo.errors import HsrGeoWarning, ManifestError, NoRoomError, OptionsErro
 from hsrgeo.formats.names import FrameName
 from hsrgeo.model.quantity import RAIN_RATE
 from hsrgeo.outputs.journal import manifest_files
-from hsrgeo.outputs.manifest import Manifest, keep_recipe, recipe_of, refuse_other_recipe
+from hsrgeo.outputs.kept_recipe import keep_recipe, recipe_of, refuse_other_recipe
+from hsrgeo.outputs.manifest import Manifest
 from hsrgeo.outputs.names import MANIFEST, OPTIONS
 from hsrgeo.outputs.outcome import Outcome, Output, Status, of_found
 from hsrgeo.outputs.recipe import SUFFIXES, Recipe, parts_kinds

@@ -23,7 +23,8 @@ from hsrgeo.errors import ArchiveError, FrameError, HsrGeoError, ManifestError, 
 from hsrgeo.formats.names import FrameName, preference
 from hsrgeo.model.frame import Frame
 from hsrgeo.outputs.journal import is_output
-from hsrgeo.outputs.manifest import Manifest, recipe_of
+from hsrgeo.outputs.kept_recipe import recipe_of
+from hsrgeo.outputs.manifest import Manifest
 from hsrgeo.outputs.names import MANIFEST, OPTIONS
 from hsrgeo.outputs.outcome import Outcome, Output, key_of, of_found, with_header
 from hsrgeo.outputs.recipe import Recipe, parts_kinds
