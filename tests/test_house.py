@@ -31,7 +31,7 @@ FLOORS = [
     {"run", "workers"},
     {"options"},
     {"cubes", "export", "extract", "fetch", "fetch_gauges", "inspect", "simulate", "sites"},
-    {"axis", "contents", "verify"},
+    {"axis", "contents", "verify", "watch"},
     {"drawn_sums", "periods"},
     {"drawn", "qgis", "series", "stac", "view", "vrt"},
     {"accumulate", "render"},

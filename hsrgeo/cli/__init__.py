@@ -27,6 +27,7 @@ from hsrgeo.cli.style import style
 from hsrgeo.cli.verify import verify
 from hsrgeo.cli.view import view
 from hsrgeo.cli.vrt import vrt
+from hsrgeo.cli.watch import status, unit, watch
 from hsrgeo.errors import HsrGeoWarning
 
 app = typer.Typer(
@@ -44,6 +45,9 @@ _BESIDE = (grids, sites, extract, simulate)
 for title, commands in (("Export", _MAIN), ("Maps", _GIS), ("Numbers", _NUMBERS), ("Beside", _BESIDE)):
     for command in commands:
         app.command(cls=Command, no_args_is_help=command is not grids, rich_help_panel=title)(command)
+app.command(cls=Command, no_args_is_help=True, rich_help_panel="Export")(watch)
+for part in (status, unit):
+    app.command(f"watch {part.__name__}", cls=Command, no_args_is_help=True, rich_help_panel="Export")(part)
 app.add_typer(fetch, rich_help_panel="Export")
 app.add_typer(plot, rich_help_panel="Numbers")
 app.add_typer(gauges, rich_help_panel="Numbers")

@@ -82,6 +82,13 @@ class Commands(TyperGroup):
         with _harmless_usage():
             return super().make_context(*args, **extra)
 
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:  # noqa: ANN401 - as Typer has it
+        """Find the command: one with a name of two words, such as ``watch status``, goes before that of one."""
+        words, rest = args[:2], args[2:]
+        if (command := self.get_command(ctx, " ".join(words))) is not None:
+            return " ".join(words), command, rest
+        return super().resolve_command(ctx, args)
+
     def invoke(self, *args: Any) -> Any:  # noqa: ANN401 - as Typer has it
         """Run the command that was named."""
         with _harmless_usage():

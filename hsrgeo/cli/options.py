@@ -47,6 +47,22 @@ class ValuesChoice(StrEnum):
     raw = "raw"
 
 
+class FormatChoice(StrEnum):
+    """Kinds of output."""
+
+    cog = "cog"
+    png = "png"
+    mask = "mask"
+
+
+class CompressChoice(StrEnum):
+    """Compression of COGs."""
+
+    deflate = "deflate"
+    zstd = "zstd"
+    none = "none"
+
+
 REMOTE = "Also by s3://, http:// and sftp://."
 Sources = Annotated[
     list[str],
@@ -202,3 +218,52 @@ Quiet = Annotated[
     typer.Option("--quiet", "-q", help="No progress and no summary; errors are still told.", rich_help_panel=RUN),
 ]
 Json = Annotated[bool, typer.Option("--json", help="One summary object on stdout.", rich_help_panel=RUN)]
+ZrOrClasses = Annotated[
+    tuple[float, float] | None,
+    typer.Option(
+        metavar="A B",
+        help="Z = A R^B, for --quantity rain: 200 1.6 unless given; else the classes of --qgis, not KMA's for dBZ.",
+        rich_help_panel=PRODUCT,
+    ),
+]
+Formats = Annotated[
+    list[FormatChoice] | None,
+    typer.Option(
+        "--format",
+        help="Repeat for several; cog and png by default. mask: beside each PNG, 255 where observed.",
+        rich_help_panel=WRITE,
+    ),
+]
+Compress = Annotated[CompressChoice, typer.Option(help="Of COGs.", rich_help_panel=WRITE)]
+CogValues = Annotated[
+    ValuesChoice,
+    typer.Option(
+        help="Of COGs: clean holds nodata, undetect and echo only; raw is bit for bit as stored.",
+        rich_help_panel=WRITE,
+    ),
+]
+NoSidecars = Annotated[
+    bool,
+    typer.Option("--no-sidecars", help="PNGs alone, without .pgw, .prj and .png.aux.xml.", rich_help_panel=WRITE),
+]
+Name = Annotated[
+    str | None,
+    typer.Option(
+        metavar="TEMPLATE",
+        help="Path below OUT without suffix, as {time:%Y%m/%d/%Y%m%d%H%M}, which is the default: time in KST; "
+        "utc, product, kind and region may be used too.",
+        rich_help_panel=WRITE,
+    ),
+]
+NoSync = Annotated[
+    bool,
+    typer.Option(
+        "--no-sync",
+        help="Do not wait for the disk: for scratch, which a power cut may leave empty.",
+        rich_help_panel=RUN,
+    ),
+]
+OutFolder = Annotated[
+    str,
+    typer.Option("--out", "-o", metavar="OUT", help="Folder or s3:// URL for outputs and manifest.jsonl."),
+]

@@ -18,4 +18,8 @@ STACK = "stack.vrt"
 """Of `hsrgeo vrt`."""
 PAGE, PAGE_FOLDER = "index.html", "view"
 """Of `hsrgeo view`, with what the page reads."""
-NAMES = frozenset((MANIFEST, OPTIONS, COLLECTION, ITEMS, PARQUET, PROJECT, COAST, STACK, PAGE, PAGE_FOLDER))
+STATUS = "status.json"
+"""Of `hsrgeo watch`: what came of its last round."""
+LATEST = "latest"
+"""Likewise: the newest frame, ``latest.tif`` and so on, and ``latest.json``, which tells of it."""
+NAMES = frozenset((MANIFEST, OPTIONS, COLLECTION, ITEMS, PARQUET, PROJECT, COAST, STACK, PAGE, PAGE_FOLDER, STATUS))

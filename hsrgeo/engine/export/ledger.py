@@ -7,7 +7,8 @@ A run may be killed, or the power cut, between any two steps here, so their orde
 written under a staged name, and is on disk before anything tells of it. Files of the first frame are moved before their
 manifest line: the same frame is first again the next time, and finds its own bytes. Those of any other are moved after
 their line, when that is on disk: as long as one is still there, the line does not stand. In a bucket, where moving is
-copying, the first frame is written in place.
+copying, the first frame is written in place. Where sources change between runs (`hsrgeo.engine.watch`), the frame that
+comes next may be another one, and no frame is the first.
 """
 
 from __future__ import annotations
@@ -62,12 +63,16 @@ class Ledger:
         recipe: What the outputs are made with.
         overwrite: Write again what is done already.
         sync: Wait for the disk; without it a power cut may leave files that are empty.
+        changing: Whether the sources change between runs.
     """
 
-    def __init__(self, manifest: Manifest, recipe: Recipe, *, overwrite: bool, sync: bool = True) -> None:
+    def __init__(
+        self, manifest: Manifest, recipe: Recipe, *, overwrite: bool, sync: bool = True, changing: bool = False
+    ) -> None:
         self._manifest = manifest
         self._recipe = recipe
         self._overwrite = overwrite
+        self._changing = changing
         self._on_disk = isinstance(manifest.out, Path)
         self._sync = sync and self._on_disk
         self._presence = Presence(manifest.out)
@@ -107,7 +112,9 @@ class Ledger:
             if kept and not self._overwrite and self._is_known_by_another_path(kept, outcome, stamp):
                 return dataclasses.replace(kept, status="skipped")
             mine = kept is not None and kept.label == outcome.label
-            rival = key in self._contests or key in self._lost_first or (kept is not None and not mine)
+            rival = (
+                self._changing or key in self._contests or key in self._lost_first or (kept is not None and not mine)
+            )
             contest = self._contests.setdefault(key, _Contest())
             contest.labels.add(outcome.label)
             contest.paths.add(path)

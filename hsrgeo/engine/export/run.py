@@ -53,9 +53,10 @@ class Export(Run):
     A frame that loses to a better one that comes later is told twice, the second time as a duplicate with `was` set.
 
     Args:
-        sources: Files, folders, globs and archives.
+        sources: Files, folders, globs and archives, or their listing.
         out: The output folder, here or in a bucket.
         options: What to export and how.
+        changing: Whether the sources change between runs into OUT, as under a watch.
 
     Raises:
         OptionsError: Areas outside every grid; an output folder that cannot be written to; names of files of several
@@ -64,13 +65,16 @@ class Export(Run):
         ManifestError: OUT was made with other options.
     """
 
-    def __init__(self, sources: Sequence[str | Path], out: Place, options: ExportOptions) -> None:
+    def __init__(
+        self, sources: Sequence[str | Path] | Listing, out: Place, options: ExportOptions, *, changing: bool = False
+    ) -> None:
         super().__init__(Tally())
         self.written_bytes = 0
         """Size of the files written, so far."""
         self.notes += [*options.notes, *check_areas(options.recipe)]
         self._factors = options.recipe.factors
         self._there = self._without_factor = 0
+        self._changing = changing
         if self._factors is not None:
             law = options.recipe.law
             self._factors.refuse_law(str(law), law_text(RAIN_RATE, None, law))
@@ -110,7 +114,7 @@ class Export(Run):
                 manifest.distrust()
             keep_recipe(out, recipe, sync=options.sync)
             far = isinstance(options.crew, Cluster)
-            ledger = Ledger(manifest, recipe, overwrite=options.overwrite, sync=options.sync)
+            ledger = Ledger(manifest, recipe, overwrite=options.overwrite, sync=options.sync, changing=self._changing)
             entries = map(_lent, map(ledger.admit, found)) if far else map(ledger.admit, found)
             task = partial(work, out=seen_by(options.crew, out), recipe=recipe, sync=far and options.sync)
             with closing(_results(entries, task, options.crew, Shared(out, OPTIONS))) as results:

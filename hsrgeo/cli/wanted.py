@@ -1,0 +1,49 @@
+"""What the options of `hsrgeo export` and `hsrgeo watch` ask for."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from hsrgeo.cli.common import time_option
+
+if TYPE_CHECKING:
+    from hsrgeo.engine.options import ExportOptions
+
+_AS_GIVEN = (
+    *("bbox", "window", "center", "size", "regions", "regions_field", "regions_encoding"),
+    *("product", "kind", "max_rate", "bias", "crs", "resolution", "block", "jobs"),
+)
+_IF_GIVEN = ("dask", "overwrite", "fail_fast", "dry_run")
+
+
+def export_options(given: Mapping[str, Any]) -> "ExportOptions":
+    """Return them.
+
+    Args:
+        given: The arguments of the command, by the names of its parameters.
+    """
+    from hsrgeo.engine.options import ExportOptions  # noqa: PLC0415 - commands import what they need when they run
+    from hsrgeo.model.times import parse_step  # noqa: PLC0415
+    from hsrgeo.outputs.recipe import DEFAULT_NAME  # noqa: PLC0415
+    from hsrgeo.products.rain import KMA_LAW  # noqa: PLC0415
+    from hsrgeo.sources.select import read_times  # noqa: PLC0415
+
+    colours_only = given.get("qgis") and given["quantity"].value == "stored"
+    return ExportOptions(
+        **{name: given[name] for name in _AS_GIVEN},
+        **{name: given[name] for name in _IF_GIVEN if name in given},
+        start=time_option(given["start"]),
+        end=time_option(given["end"]),
+        every=parse_step(given["every"]) if given["every"] is not None else None,
+        times=read_times(given["times"]) if given.get("times") is not None else None,
+        formats=tuple(choice.value for choice in given["format_"]) if given["format_"] else ("cog", "png"),
+        compress=given["compress"].value,
+        values=given["values"].value,
+        name=DEFAULT_NAME if given["name"] is None else given["name"],
+        quantity=given["quantity"].value,
+        zr=KMA_LAW if given["zr"] is None or colours_only else given["zr"],
+        resampling=given["resampling"].value,
+        sidecars=not given["no_sidecars"],
+        registration=given["registration"].value,
+        dask_wait_s=given.get("dask_wait"),
+        sync=not given["no_sync"],
+    )

@@ -1,0 +1,274 @@
+"""`hsrgeo watch`."""
+
+import os
+import re
+import shutil
+import sys
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hsrgeo.cli import options
+from hsrgeo.cli.common import Status, answer, answer_json, honest_exit, say
+from hsrgeo.cli.wanted import export_options
+
+if TYPE_CHECKING:
+    from hsrgeo.engine.watch.run import Round, Watch
+
+_WATCH = "Watch"
+_TOLD = 10  # broken frames of a round
+_WORDS = {"ok": "written", "replaced": "replaced by better ones", "failed": "failed", "removed": "removed"}
+Sources = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="SOURCE", help="As for hsrgeo export: folders above all. None with --fetch."),
+]
+MaxAge = Annotated[str, typer.Option(metavar="LENGTH", help="Of the newest frame, and of the last round.")]
+
+
+def watch(
+    out: options.OutFolder,
+    sources: Sources = None,
+    once: Annotated[
+        bool, typer.Option("--once", help="One round: for cron and timers.", rich_help_panel=_WATCH)
+    ] = False,
+    poll: Annotated[
+        float, typer.Option(metavar="SECONDS", help="From one round to the next.", rich_help_panel=_WATCH)
+    ] = 30.0,
+    keep: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LENGTH",
+            help="Only so long before the newest frame, as 48h; older outputs are removed.",
+            rich_help_panel=_WATCH,
+        ),
+    ] = None,
+    settle: Annotated[
+        float,
+        typer.Option(
+            metavar="SECONDS",
+            help="A file changed less than this ago is taken only if it is a whole frame.",
+            rich_help_panel=_WATCH,
+        ),
+    ] = 600.0,
+    metrics: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Figures of each round for the textfile collector of Prometheus, as hsrgeo.prom.",
+            rich_help_panel=_WATCH,
+        ),
+    ] = None,
+    fetch: Annotated[
+        bool,
+        typer.Option(
+            "--fetch", help="Get the frames of the last hour from KMA before each round.", rich_help_panel=_WATCH
+        ),
+    ] = False,
+    store: Annotated[
+        str | None,
+        typer.Option(metavar="FOLDER", help="For the frames of --fetch; a source too.", rich_help_panel=_WATCH),
+    ] = None,
+    host: Annotated[str, typer.Option(metavar="NAME", help="Of --fetch.", rich_help_panel=_WATCH)] = (
+        "apihub.kma.go.kr"
+    ),
+    start: options.Start = None,
+    end: options.End = None,
+    every: options.Every = None,
+    product: options.Product = None,
+    kind: options.Kind = None,
+    bbox: options.Bbox = None,
+    window: options.Window = None,
+    center: options.Center = None,
+    size: options.Size = None,
+    regions: options.Regions = None,
+    regions_field: options.RegionsField = None,
+    regions_encoding: options.RegionsEncoding = None,
+    quantity: options.Quantity = options.QuantityChoice.stored,
+    zr: options.ZrOrClasses = None,
+    max_rate: options.MaxRate = None,
+    bias: options.Bias = None,
+    crs: options.Crs = None,
+    resolution: options.Resolution = None,
+    resampling: options.Resampling = options.ResamplingChoice.nearest,
+    format_: options.Formats = None,
+    compress: options.Compress = options.CompressChoice.deflate,
+    values: options.CogValues = options.ValuesChoice.clean,
+    no_sidecars: options.NoSidecars = False,
+    name: options.Name = None,
+    block: options.Block = 1,
+    registration: options.Registration = options.RegistrationChoice.point,
+    jobs: options.Jobs = 1,
+    no_sync: options.NoSync = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Export frames as they arrive, until Ctrl-C or SIGTERM: OUT is always as hsrgeo export would make it now.
+
+    Late, better and broken frames change OUT as they would change an export. Also written: latest.tif, latest.png
+    and latest.json, which never go back in time, and status.json, which hsrgeo watch status reads. Sources are looked
+    at again and again, so network disks will do. A frame whose source is gone stays, unless --keep removes it.
+
+    Example: hsrgeo watch frames --bbox 126.7 37.4 127.2 37.7 --keep 48h --out live
+    """
+    given = dict(locals())
+    with honest_exit(goes_on=True):
+        from hsrgeo.engine.watch.run import Watch  # noqa: PLC0415 - commands import what they need when they run
+        from hsrgeo.errors import OptionsError  # noqa: PLC0415
+        from hsrgeo.model.times import parse_length  # noqa: PLC0415
+
+        if fetch != (store is not None):
+            raise OptionsError("--fetch and --store go together: --store is the folder for what is fetched")
+        if not poll >= 1:
+            raise OptionsError(f"--poll {poll:g}: expected 1 second or more")
+        listed = [*(sources or ()), *([store] if store is not None else ())]
+        if not listed:
+            raise OptionsError("no SOURCE: name a folder, or take --fetch --store FOLDER")
+        watched = Watch(
+            listed,
+            out,
+            export_options(given),
+            keep=parse_length(keep) if keep is not None else None,
+            settle_s=settle,
+            before=_fetching(store, product or "HSR", host) if store is not None else lambda: None,
+        )
+        with watched:
+            if once:
+                done = watched.round()
+                _tell(watched, done, metrics, quiet=quiet, error=False)
+                if done.error is not None:
+                    raise done.error
+                raise typer.Exit(Status.BROKEN if done.counts["failed"] else Status.DONE)
+            before = ""
+            for done in watched.rounds(poll):
+                error = str(done.error or "")
+                _tell(watched, done, metrics, quiet=quiet, error=error != before)  # an outage is told once
+                before = error
+
+
+def _fetching(store: str, product: str, host: str) -> Callable[[], object]:
+    from hsrgeo.engine.fetch import FetchOptions, fetch  # noqa: PLC0415 - only where it is asked for
+    from hsrgeo.sources.remote import target  # noqa: PLC0415
+
+    folder = target(store)
+    if isinstance(folder, Path):
+        with suppress(OSError):  # told where the frames are written
+            folder.mkdir(parents=True, exist_ok=True)
+    return lambda: fetch(store, FetchOptions(last="1h", product=product, host=host)).run()
+
+
+def _tell(watched: "Watch", done: "Round", metrics: Path | None, *, quiet: bool, error: bool) -> None:
+    from hsrgeo.engine.watch.status import as_status, prometheus  # noqa: PLC0415 - only where it runs
+    from hsrgeo.model.times import KST  # noqa: PLC0415
+    from hsrgeo.writers.files import write_file  # noqa: PLC0415
+
+    if metrics is not None:
+        write_file(metrics, prometheus(as_status(done, watched.newest, watched.totals)).encode(), sync=False)
+    for problem in done.broken[:_TOLD]:
+        say(f"failed: {problem}")
+    if len(done.broken) > _TOLD:
+        say(f"failed: {len(done.broken) - _TOLD:,} more")
+    if error and done.error is not None:
+        say(f"failed: {done.error}; tried again in the next round")
+    if quiet:
+        return
+    for note in done.notes:
+        say(f"note: {note}")
+    parts = [f"{done.counts[name]:,} {word}" for name, word in _WORDS.items() if done.counts[name]]  # type: ignore[index]
+    parts += [f"{done.waiting:,} still written"] if done.waiting else []
+    if parts:
+        times = [
+            f"{product} of {line.told.time.astimezone(KST):%Y-%m-%d %H:%M} KST"
+            for product, line in sorted(watched.newest.items())
+            if line.told
+        ]
+        say(f"{', '.join(parts)}; latest: {', '.join(times) or 'none'}")
+
+
+def status(
+    out: Annotated[str, typer.Argument(metavar="OUT", help="Folder of a watch.")],
+    max_age: MaxAge = "20min",
+    json_: Annotated[bool, typer.Option("--json", help="Print what OUT/status.json says.")] = False,
+) -> None:
+    """Tell whether a watch is up to date: for health checks.
+
+    Exit status: 0 fresh, 1 stale, 2 there is no watch.
+
+    Example: hsrgeo watch status live
+    """
+    with honest_exit():
+        from hsrgeo.engine.watch.status import read_status, stale  # noqa: PLC0415 - only where it runs
+        from hsrgeo.errors import OptionsError  # noqa: PLC0415
+        from hsrgeo.model.times import parse_length  # noqa: PLC0415
+        from hsrgeo.sources.remote import target  # noqa: PLC0415
+
+        told, age = read_status(target(out)), parse_length(max_age)
+        if not told:
+            raise OptionsError(f"{out}: has no status.json that can be read: no hsrgeo watch has written here")
+        reason = stale(told, age)
+        if json_:
+            answer_json(told)
+        else:
+            answer(f"stale: {reason}" if reason else "fresh")
+            for product, frame in told["latest"].items():
+                answer(f"{product} {frame['time']}, {frame['stations']} stations")
+        raise typer.Exit(Status.BROKEN if reason else Status.DONE)
+
+
+def unit(
+    context: typer.Context,
+    arguments: Annotated[
+        list[str], typer.Argument(metavar="-- ARGUMENT", help="Of hsrgeo watch, as frames --out live --keep 48h.")
+    ],
+    timer: Annotated[
+        bool, typer.Option("--timer", help="Print a service for one round, and a timer that starts it.")
+    ] = False,
+) -> None:
+    """Print a systemd unit that runs hsrgeo watch with these arguments, in this folder and as this user.
+
+    Example: hsrgeo watch unit -- frames --out live --keep 48h > ~/.config/systemd/user/hsrgeo-watch.service
+    """
+    root = context.find_root().command
+    root.get_command(context, "watch").make_context("watch", list(arguments))  # type: ignore[attr-defined] # refuses slips
+    with honest_exit():
+        program = shutil.which("hsrgeo") or sys.argv[0]
+        command = [os.path.abspath(program), "watch", *arguments]  # noqa: PTH100 - a link stays one
+        command += ["--once"] if timer and "--once" not in arguments else []
+        answer(*_unit(command, os.getcwd(), timer=timer))  # noqa: PTH109 - a text
+
+
+def _unit(command: Iterable[str], folder: str, *, timer: bool) -> list[str]:
+    service = [
+        "[Unit]",
+        "Description=hsrgeo watch: radar frames as they arrive",
+        "Wants=network-online.target",
+        "After=network-online.target",
+        "",
+        "[Service]",
+        f"Type={'oneshot' if timer else 'exec'}",
+        f"WorkingDirectory={folder.replace('%', '%%')}",
+        f"ExecStart={' '.join(map(_quoted, command))}",
+        "# with --fetch: LoadCredential=kma-apihub-key:/etc/hsrgeo/key",
+        *([] if timer else ["Restart=on-failure", "RestartSec=30", "SuccessExitStatus=143"]),
+        "NoNewPrivileges=yes",
+        "MemoryMax=1G",
+        "Nice=10",
+    ]
+    if not timer:
+        return [*service, "", "[Install]", "WantedBy=default.target"]
+    return [
+        *("# hsrgeo-watch.service", *service, ""),
+        *("# hsrgeo-watch.timer", "[Unit]", "Description=hsrgeo watch every five minutes", ""),
+        *("[Timer]", "OnCalendar=*:2/5", "AccuracySec=5s", "Persistent=true", "", "[Install]"),
+        "WantedBy=timers.target",
+    ]
+
+
+def _quoted(argument: str) -> str:
+    """Return an argument as systemd reads it back (systemd.service(5), "Command lines")."""
+    doubled = argument.replace("%", "%%").replace("$", "$$")
+    if re.fullmatch(r"[\w@%+=:,./{}$-]+", doubled):
+        return doubled
+    escaped = doubled.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return f'"{escaped}"'

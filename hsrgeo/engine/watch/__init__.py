@@ -1,0 +1,1 @@
+"""`hsrgeo watch`: rounds that keep an export current while frames arrive."""

@@ -1,0 +1,63 @@
+"""Which files of the sources are taken in a round: a file that is still being written waits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+
+class Mark(NamedTuple):
+    """What changes when a file is written again."""
+
+    size: int
+    mtime: float
+    """Seconds since 1970; 0 for a file elsewhere, which appears whole."""
+    version: str = ""
+    """Of a file elsewhere."""
+
+
+@dataclass
+class Journal:
+    """What earlier rounds saw of each file that is there; one entry a file."""
+
+    marks: dict[str, tuple[Mark, float]] = field(default_factory=dict)
+    """With the time when the mark was first seen; of files of the first round that is not known, and -inf."""
+    whole: dict[str, Mark] = field(default_factory=dict)
+    """Young files that were read and are whole."""
+    begun: bool = False
+
+
+def decide(
+    now: float, listed: Mapping[str, Mark], journal: Journal, settle_s: float, is_whole: Callable[[str], bool]
+) -> set[str]:
+    """Return the files that are taken, and note in the journal what was seen.
+
+    A file that was not changed for `settle_s` is taken, whatever is in it: what is wrong with it is then told. A
+    younger one is taken when it is whole. A time of change in the far future says nothing.
+
+    Args:
+        now: Seconds since 1970.
+        listed: Files that are there.
+        journal: Of earlier rounds.
+        settle_s: Seconds.
+        is_whole: Reads a young file and tells whether it is a sound frame.
+    """
+    for path in journal.marks.keys() - listed.keys():
+        del journal.marks[path]
+        journal.whole.pop(path, None)
+    taken = set()
+    for path, mark in listed.items():
+        before = journal.marks.get(path)
+        if before is None or before[0] != mark:
+            before = mark, now if journal.begun else float("-inf")
+            journal.marks[path] = before
+        young = abs(now - mark.mtime) < settle_s or abs(now - before[1]) < settle_s
+        if not young or mark.version:
+            journal.whole.pop(path, None)
+            taken.add(path)
+        elif journal.whole.get(path) == mark or is_whole(path):
+            journal.whole[path] = mark
+            taken.add(path)
+    journal.begun = True
+    return taken

@@ -1,0 +1,102 @@
+"""OUT/latest.tif and so on: a copy of the newest frame, which never goes back in time."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from datetime import datetime
+from typing import Any
+
+from hsrgeo.errors import ReadbackError
+from hsrgeo.model.times import kst_text, utc_text
+from hsrgeo.outputs.names import LATEST
+from hsrgeo.outputs.outcome import Outcome
+from hsrgeo.outputs.recipe import Recipe
+from hsrgeo.sources.remote import Place
+from hsrgeo.writers.files import write_file
+
+
+def update_latest(out: Place, recipe: Recipe, line: Outcome, *, sync: bool = True) -> bool:
+    """Copy the outputs of a frame to ``latest.*``, of each region, unless a later frame is there; tell whether any was.
+
+    Each file is replaced in one step. ``latest.json`` comes last: what it tells of is there. A region whose files are
+    there already is left alone.
+
+    Args:
+        out: The output folder.
+        recipe: What the outputs are made with; where its names have the product, so have these: ``latest-HSR.tif``.
+        line: The newest frame of a product, as the manifest tells of it.
+        sync: Wait for the disk.
+
+    Raises:
+        ReadbackError: An output is not as the manifest tells.
+        WriteError: The disk refused.
+    """
+    told = line.told
+    if told is None:
+        return False
+    name = f"{LATEST}-{told.product}" if "{product" in recipe.name else LATEST
+    changed = False
+    for cut in recipe.cuts:
+        stem = recipe.stem(told, cut.region)
+        outputs = [output for output in line.outputs if output.path.startswith(f"{stem}.")]
+        folder = out / cut.region if cut.region else out
+        news = {
+            "time": kst_text(told.time),
+            "time_utc": utc_text(told.time),
+            "product": told.product,
+            "kind": told.kind,
+            "stations": line.stations,
+            "created_utc": line.created or None,
+            "files": [
+                {
+                    "name": name + output.path.removeprefix(stem),
+                    "path": output.path,
+                    "bytes": output.bytes,
+                    "crc32": f"{output.crc32:08x}",
+                }
+                for output in outputs
+            ],
+        }
+        before = read_json(folder / f"{name}.json")
+        if before == news or _time(before) > told.time.timestamp():
+            continue
+        outputs.sort(
+            key=lambda output: output.path.endswith((".tif", ".png"))
+        )  # what lies beside a picture comes first
+        for output in outputs:
+            try:
+                data = (out / output.path).read_bytes()
+            except OSError as error:
+                raise ReadbackError(output.path, f"cannot be read back: {error.strerror or error}") from error
+            if zlib.crc32(data) != output.crc32:
+                raise ReadbackError(output.path, "is not as the manifest tells")
+            write_file(folder / (name + output.path.removeprefix(stem)), data, sync=sync)
+        write_json(folder / f"{name}.json", news, sync=sync)
+        changed = True
+    return changed
+
+
+def read_json(path: Place) -> dict[str, Any]:
+    """Return the object in a file that hsrgeo wrote; an empty one where it is missing or damaged."""
+    try:
+        read = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return read if isinstance(read, dict) else {}
+
+
+def write_json(path: Place, value: object, *, sync: bool = True) -> None:
+    """Write an object to a file in one step.
+
+    Raises:
+        WriteError: The disk refused.
+    """
+    write_file(path, json.dumps(value, ensure_ascii=False, indent=1).encode() + b"\n", sync=sync)
+
+
+def _time(told: dict[str, Any]) -> float:
+    try:
+        return datetime.fromisoformat(told["time_utc"]).timestamp()
+    except (KeyError, TypeError, ValueError):
+        return float("-inf")

@@ -1,0 +1,123 @@
+"""OUT/status.json: what came of the last round of a watch; and the same for Prometheus."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from hsrgeo import __version__
+from hsrgeo.engine.watch.latest import read_json, write_json
+from hsrgeo.model.times import kst_text, utc_text
+from hsrgeo.outputs.names import STATUS
+from hsrgeo.outputs.outcome import Outcome
+from hsrgeo.sources.remote import Place
+
+if TYPE_CHECKING:
+    from hsrgeo.engine.watch.run import Happened, Round
+
+HAPPENED = ("ok", "replaced", "duplicate", "failed", "removed")
+_LISTED = 20  # broken frames in status.json
+
+
+def as_status(done: Round, newest: Mapping[str, Outcome], totals: Mapping[Happened, int]) -> dict[str, Any]:
+    """Return what ``status.json`` says after a round.
+
+    Args:
+        done: The round.
+        newest: The newest frame of each product.
+        totals: What happened in all rounds of this watch.
+    """
+    return {
+        "hsrgeo": __version__,
+        "round_utc": _seconds_text(done.time),
+        "error": str(done.error) if done.error else None,
+        "files": done.listed,
+        "waiting": done.waiting,
+        "round": {name: done.counts.get(name, 0) for name in HAPPENED},  # type: ignore[call-overload]
+        "total": {name: totals.get(name, 0) for name in HAPPENED},  # type: ignore[call-overload]
+        "broken": done.broken[:_LISTED],
+        "latest": {
+            product: {"time": kst_text(line.told.time), "time_utc": utc_text(line.told.time), "stations": line.stations}
+            for product, line in sorted(newest.items())
+            if line.told
+        },
+    }
+
+
+def write_status(out: Place, status: Mapping[str, Any], *, sync: bool = True) -> None:
+    """Write ``status.json`` in one step.
+
+    Raises:
+        WriteError: The disk refused.
+    """
+    write_json(out / STATUS, status, sync=sync)
+
+
+def read_status(out: Place) -> dict[str, Any]:
+    """Return what ``status.json`` says; an empty object where there is none, or it is damaged."""
+    return read_json(out / STATUS)
+
+
+def stale(status: Mapping[str, Any], max_age: timedelta, now: float | None = None) -> str:
+    """Return why a watch is not up to date, in words; empty where it is.
+
+    Args:
+        status: Of `read_status`.
+        max_age: That the newest frame, and the last round, may have.
+        now: Seconds since 1970.
+    """
+    at = datetime.fromtimestamp(time.time() if now is None else now, UTC)
+    if at - _time(status.get("round_utc")) > max_age:
+        return f"the last round was at {status.get('round_utc')}: the watch has ended, or hangs"
+    if status.get("error"):
+        return f"the last round failed: {status['error']}"
+    late = [
+        f"{product} of {frame['time']} is {_age(at - _time(frame['time_utc']))} old"
+        for product, frame in status.get("latest", {}).items()
+        if at - _time(frame["time_utc"]) > max_age
+    ]
+    return "; ".join(late) if status.get("latest") else "there is no frame yet"
+
+
+def prometheus(status: Mapping[str, Any]) -> str:
+    """Return a status as text for the textfile collector of Prometheus' node exporter."""
+    rows = [
+        "# TYPE hsrgeo_last_round_timestamp_seconds gauge",
+        f"hsrgeo_last_round_timestamp_seconds {_time(status['round_utc']).timestamp():.0f}",
+        "# TYPE hsrgeo_last_round_failed gauge",
+        f"hsrgeo_last_round_failed {int(bool(status['error']))}",
+        "# TYPE hsrgeo_files_waiting gauge",
+        f"hsrgeo_files_waiting {status['waiting']}",
+        "# TYPE hsrgeo_frames_total counter",
+        *(f'hsrgeo_frames_total{{status="{name}"}} {count}' for name, count in status["total"].items()),
+        "# TYPE hsrgeo_latest_frame_timestamp_seconds gauge",
+        *(
+            f'hsrgeo_latest_frame_timestamp_seconds{{product="{product}"}} {_time(frame["time_utc"]).timestamp():.0f}'
+            for product, frame in status["latest"].items()
+        ),
+        "# TYPE hsrgeo_latest_frame_stations gauge",
+        *(
+            f'hsrgeo_latest_frame_stations{{product="{product}"}} {frame["stations"]}'
+            for product, frame in status["latest"].items()
+        ),
+    ]
+    return "\n".join(rows) + "\n"
+
+
+def _seconds_text(seconds: float) -> str:
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def _time(text: object) -> datetime:
+    try:
+        time = datetime.fromisoformat(str(text))
+    except ValueError:
+        return datetime.min.replace(tzinfo=UTC)
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
+
+
+def _age(age: timedelta) -> str:
+    minutes = int(age.total_seconds() // 60)
+    return f"{minutes} min" if minutes < 120 else f"{minutes // 60:,} h"  # noqa: PLR2004 - two hours

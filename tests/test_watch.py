@@ -1,0 +1,168 @@
+"""`hsrgeo watch`: OUT is what an export makes of the sources, whatever happened on the way."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shlex
+import tempfile
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from typer.testing import CliRunner
+
+from hsrgeo.cli import app
+from hsrgeo.engine.watch.decide import Journal, Mark, decide
+from hsrgeo.engine.watch.run import Watch
+from hsrgeo.engine.watch.status import read_status
+from hsrgeo.errors import HsrGeoWarning, LockError, SourceError
+from tests.conftest import TIME, frame_name
+from tests.watched import OPTIONS, SETTLE_S, World, content, happen, latest_time
+
+
+def _run(*args: object) -> tuple[int, str]:
+    done = CliRunner().invoke(app, [str(arg) for arg in args])
+    return done.exit_code, done.output
+
+
+@settings(max_examples=5)
+@given(st.integers(0, 1 << 32), st.sampled_from((None, 10)))
+def test_whatever_happened_the_output_is_that_of_an_export(seed: int, keep: int | None) -> None:
+    chance = random.Random(seed)  # noqa: S311 - arrivals
+    window = timedelta(minutes=keep) if keep else None
+    with tempfile.TemporaryDirectory() as work, World(Path(work), window) as world:
+        for _event in range(12):
+            happen(world, chance, 5)
+        assert world.settled() == world.exported()
+
+
+def test_a_better_frame_of_the_same_time_replaces_the_latest_and_a_late_one_does_not(tmp_path: Path) -> None:
+    with World(tmp_path) as world:
+        for minute, stations, place, shown in ((5, 1, "", 5), (5, 2, "b", 5), (0, 3, "", 5), (10, 1, "", 10)):
+            world.put(minute, stations, "whole", place)
+            world.round()
+            told = json.loads((world.out / "latest.json").read_bytes())
+            assert told["time"] == f"2022-06-09T11:{15 + shown}:00+09:00"
+            for file in told["files"]:
+                assert (world.out / file["name"]).read_bytes() == (world.out / file["path"]).read_bytes()
+            assert told["stations"] == {5: min(stations, 2), 10: 1}[shown] or place == ""
+        (world.source / "RDR_CMP_HSR_PUB_202206091125.bin.gz").write_bytes(b"")  # broken now: its output goes
+        world.round()
+        assert list(world.out.glob("*/*/202206091125.tif"))  # it may be under way
+        world.now += SETTLE_S
+        world.round()
+        assert not list(world.out.glob("*/*/202206091125.tif"))
+        assert latest_time(world.out) == (TIME + timedelta(minutes=10)).timestamp()  # never back in time
+
+
+def test_half_a_frame_waits_until_it_is_whole_or_has_rested(tmp_path: Path) -> None:
+    with World(tmp_path) as world:
+        world.put(0, 1, "half")
+        assert (world.watch.round().waiting, world.watch.totals) == (1, {})
+        world.put(0, 1, "whole")
+        done = world.watch.round()
+        assert (done.waiting, done.counts) == (0, {"ok": 1})
+        world.put(5, 1, "half")
+        assert world.watch.round().waiting == 1
+        world.now += SETTLE_S - 1
+        assert world.watch.round().waiting == 1
+        world.now += 1
+        done = world.watch.round()
+        assert (done.waiting, done.counts) == (0, {"failed": 1})
+        assert "truncated" in done.broken[0]
+        world.put(10, 1, "whole")
+        assert world.watch.round().counts == {"ok": 1}  # what is broken is told once
+
+
+@pytest.mark.parametrize(
+    ("age_s", "changed_s", "taken"), [(599, 9999, False), (600, 600, True), (9999, 599, False), (-599, 9999, False)]
+)
+def test_a_young_file_is_read_before_it_is_taken(age_s: float, changed_s: float, *, taken: bool) -> None:
+    journal, mark = Journal(begun=True), Mark(1, 1e9 - age_s)
+    decide(1e9 - changed_s, {"a": mark}, journal, 600, lambda _path: False)
+    assert (decide(1e9, {"a": mark}, journal, 600, lambda _path: False) == {"a"}) is taken
+    assert decide(1e9, {"a": mark}, journal, 600, lambda _path: True) == {"a"}
+    decide(1e9, {}, journal, 600, lambda _path: True)
+    assert not journal.marks
+    assert not journal.whole
+
+
+def test_keep_removes_only_what_the_watch_has_made(tmp_path: Path) -> None:
+    with World(tmp_path, timedelta(minutes=5)) as world:
+        world.put(0, 1, "whole")
+        world.round()
+        (mine := world.out / "202206/09/mine.txt").write_text("mine")
+        tif = next(world.out.glob("*/*/202206091115.tif"))
+        tif.write_bytes(edited := tif.read_bytes()[:-1] + b"x")
+        world.put(15, 1, "whole")
+        with pytest.warns(HsrGeoWarning, match="may be somebody else's"):
+            world.round()
+        left = sorted(path.name for path in mine.parent.iterdir() if "1115" in path.name or path == mine)
+        assert (left, tif.read_bytes()) == (["202206091115.tif", "mine.txt"], edited)
+        world.put(5, 1, "whole")  # too late
+        world.round()
+        assert not list(world.out.glob("*/*/202206091120.*"))
+
+
+def test_an_outage_of_the_source_ends_nothing(tmp_path: Path) -> None:
+    with World(tmp_path) as world:
+        world.put(0, 1, "whole")
+        rounds = world.watch.rounds(30, lambda _seconds: None)
+        assert next(rounds).error is None
+        world.source.rename(tmp_path / "away")
+        error = next(rounds).error
+        assert isinstance(error, SourceError)
+        assert read_status(world.out)["error"] == str(error)
+        (tmp_path / "away").rename(world.source)
+        world.put(5, 1, "whole")
+        assert next(rounds).counts == {"ok": 1}
+
+
+def test_one_watch_at_a_time(tmp_path: Path) -> None:
+    with World(tmp_path) as world, pytest.raises(LockError), Watch(world.source, world.out, OPTIONS):
+        pass
+
+
+def test_commands(tmp_path: Path) -> None:
+    source, out, metrics = tmp_path / "in", tmp_path / "out", tmp_path / "hsrgeo.prom"
+    source.mkdir()
+    (source / frame_name()).write_bytes(content(0, 3, "whole"))
+    watched = ["watch", source, "--window", "400,600,32,32", "--out", out, "--once", "--metrics", metrics]
+    assert _run(*watched) == (0, "1 written; latest: HSR of 2022-06-09 11:15 KST\n")
+    rows = dict(row.rsplit(" ", 1) for row in metrics.read_text().splitlines() if not row.startswith("#"))
+    assert rows['hsrgeo_latest_frame_timestamp_seconds{product="HSR"}'] == "1654740900"  # 2022-06-09 02:15 UTC
+    assert rows['hsrgeo_frames_total{status="ok"}'] == "1"
+    assert rows['hsrgeo_latest_frame_stations{product="HSR"}'] == "3"
+    assert _run(*watched) == (0, "")
+    code, told = _run("watch", "status", out)
+    assert (code, told.splitlines()[1]) == (1, "HSR 2022-06-09T11:15:00+09:00, 3 stations")
+    assert _run("watch", "status", out, "--max-age", "900000h")[0] == 0
+    assert _run("watch", "status", tmp_path)[0] == 2
+    (source / frame_name(suffix=".bin")).write_bytes(b"x")
+    os.utime(source / frame_name(suffix=".bin"), (1e9, 1e9))
+    assert _run(*watched)[0] == 1
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [["nowhere"], [], ["in", "--fetch"], ["in", "--poll", "0"], ["in", "--keep", "0h"], ["in", "--settle", "-1"]],
+)
+def test_wrong_usage_leaves_nothing(wrong: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("in").mkdir()
+    code, told = _run("watch", *wrong, "--out", "out", "--once")
+    assert (code, "Traceback" in told, Path("out").exists()) == (2, False, False)
+
+
+def test_a_unit_holds_the_arguments_as_they_are() -> None:
+    given = ["a b", 'say "x"', "50%", "$HOME", "back\\slash", "plain-1.0/x", "--out", "live"]
+    code, told = _run("watch", "unit", "--timer", "--", *given)
+    line = next(row for row in told.splitlines() if row.startswith("ExecStart=")).partition("=")[2]
+    assert code == 0
+    assert "OnCalendar" in told
+    assert [word.replace("$$", "$") for word in shlex.split(line.replace("%%", "%"))[1:]] == ["watch", *given, "--once"]
+    assert _run("watch", "unit", "--", "in", "--uot", "live")[0] == 2
