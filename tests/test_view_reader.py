@@ -196,12 +196,12 @@ def test_a_depth_has_its_classes_and_other_quantities_shades_of_grey() -> None:
     assert classes_json(DEPTH, None, times=10)[-1] | {"rgb": None} == {
         "first": 150_000, "last": 2**31 - 1, "rgb": None, "label": "1500",
     }  # fmt: skip
-    height = QUANTITIES[2]
-    greys = classes_json(height, (100.0, 1300.0))
+    count = QUANTITIES[4]  # which has no classes
+    greys = classes_json(count, (100.0, 1300.0))
     assert [one["label"] for one in greys[:3]] == ["100", "200", "300"]
-    assert (greys[0]["first"], greys[0]["last"], greys[-1]["last"]) == (height.echo_from, 199, 32767)
+    assert (greys[0]["first"], greys[0]["last"], greys[-1]["last"]) == (count.echo_from, 199, 32767)
     assert all(before["last"] + 1 == after["first"] for before, after in pairwise(greys))
-    assert len(classes_json(height, (5.0, 5.0))) == len(classes_json(height, None)) == 1
+    assert len(classes_json(count, (5.0, 5.0))) == len(classes_json(count, None)) == 1
 
 
 def test_a_span_tells_its_gaps_and_no_span_is_made_up() -> None:
