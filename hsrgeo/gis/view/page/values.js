@@ -1,6 +1,8 @@
 // What stored values mean: classes and their colours, physical numbers, rain from reflectivity and back.
 
-export const UNSEEN = "unseen", DRY = "dry", ECHO = "echo";
+export const UNSEEN = "unseen";
+export const DRY = "dry";
+export const ECHO = "echo";
 
 /** Return what a stored value is: not observed, observed and nothing there, or a measurement. */
 export function kindOf(stored, quantity) {
