@@ -708,3 +708,18 @@ def test_any_answer_has_a_meaning(status: int, headers: dict[str, str], body: by
 def test_a_run_that_is_killed_goes_on_to_the_same_bytes() -> None:
     done = campaign(kills=2, frames=8, seed=1)
     assert (done.kills, done.folders) == (2, 1)
+
+
+def test_a_watch_fetches_before_each_round_and_goes_on_without_the_service(tmp_path: Path) -> None:
+    raw, out = tmp_path / "raw", tmp_path / "out"
+    watched = ["watch", "--fetch", "--store", raw, "--window", "0,0,9,9", "--format", "cog", "--out", out, "--once"]
+    with fake_hub(lambda asked, _number: None if asked.time.endswith("00") else missing(asked.time)) as hub:
+        done = CliRunner().invoke(app, [*map(str, watched), "--host", hub.host])
+    there = sorted(raw.glob("*/*/*.bin.gz"))
+    assert (done.exit_code, len(there)) == (0, len(list(out.glob("*/*/*.tif"))))
+    assert done.output.startswith(f"{len(there)} written; latest: HSR of ")
+    there[0].unlink()
+    gone = CliRunner().invoke(app, [*map(str, watched), "--host", hub.host])
+    assert gone.exit_code == 3  # a refused connection is how the service ends a day
+    assert KEY not in gone.output
+    assert json.loads((out / "status.json").read_bytes())["error"]

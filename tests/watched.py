@@ -8,7 +8,7 @@ import random
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 from typing import Self
 
@@ -27,7 +27,7 @@ SETTLE_S = 600.0
 OWN = ("latest.", "status.json", "manifest.jsonl")
 
 
-@cache
+@lru_cache(maxsize=64)
 def content(minute: int, stations: int, what: str) -> bytes:
     """Return a frame of so many minutes after 11:15 KST, or half of one, or one of another time."""
     time = TIME + timedelta(minutes=minute)

@@ -149,13 +149,20 @@ def watch(
 
 def _fetching(store: str, product: str, host: str) -> Callable[[], object]:
     from hsrgeo.engine.fetch import FetchOptions, fetch  # noqa: PLC0415 - only where it is asked for
+    from hsrgeo.errors import HubError  # noqa: PLC0415
     from hsrgeo.sources.remote import target  # noqa: PLC0415
 
     folder = target(store)
     if isinstance(folder, Path):
         with suppress(OSError):  # told where the frames are written
             folder.mkdir(parents=True, exist_ok=True)
-    return lambda: fetch(store, FetchOptions(last="1h", product=product, host=host)).run()
+
+    def fetch_hour() -> None:
+        errors = [one.error for one in fetch(store, FetchOptions(last="1h", product=product, host=host)) if one.error]
+        if errors:
+            raise errors[-1] if isinstance(errors[-1], HubError) else HubError(str(errors[-1]))
+
+    return fetch_hour
 
 
 def _tell(watched: "Watch", done: "Round", metrics: Path | None, *, quiet: bool, error: bool) -> None:
