@@ -520,7 +520,9 @@ def test_the_commands_take_a_bias(rainy: Callable[..., Path], save: Save, tmp_pa
     assert "rolling does not go with bias" in refused.stderr
     (tmp_path / "a.csv").write_text("time_utc,name,rain_mm_h,coverage\n", encoding="utf-8")
     words = ["series", str(tmp_path / "a.csv"), "--period", "1h", "--out", str(tmp_path / "b.csv")]
-    for more in (["--bias", bias], ["--max-rate", "100"]):
+    for more in (["--bias", bias], ["--max-rate", "100"], ["--zr", "200", "1.6"], ["--frame-step", "10min"]):
         refused = runner.invoke(app, [*words, *more])
         assert refused.exit_code == 2
-        assert "--bias and --max-rate are for frames" in refused.stderr
+        assert f"{more[0]}: only for frames, not for a table" in refused.stderr
+    refused = runner.invoke(app, [*words, "--method", "nearest", "--every", "1h", "--block", "2", "--jobs", "1"])
+    assert "--method, --every, --block, --jobs: only for frames" in refused.stderr

@@ -358,6 +358,10 @@ def test_points_of_a_survey(tmp_path: Path) -> None:
         read_points(path, crs="EPSG:5186")
     with pytest.raises(OptionsError, match=r"missing lon,lat; of x and y say the CRS, as --crs EPSG:5186"):
         read_points(path)
+    path.write_text("name,lon,lat\n관측소,200000,600000\n", "utf-8")
+    with pytest.raises(OptionsError, match=r"line 2: lon 200000, lat 600000 are not degrees; .* as --crs EPSG:5186"):
+        read_points(path)
+    path.write_text("name,x,y\n관측소,550000,200000\n", "utf-8")
     with pytest.raises(OptionsError, match="its CRS is not understood"):
         read_points(path, crs="EPSG:nothing")
 

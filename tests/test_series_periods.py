@@ -132,5 +132,5 @@ def test_what_cannot_be_added_up(frames: Path, tmp_path: Path) -> None:
     with pytest.raises(OptionsError, match="reflectivity has no depth"):
         SeriesOptions(**points, quantity="reflectivity", period=HOUR)
     list(series(frames, tmp_path / "h.csv", SeriesOptions(**points, period=HOUR, jobs=1)))
-    with pytest.raises(SourceError, match="is a table of periods"):
+    with pytest.raises(SourceError, match=r"is a table of periods .*without --period; .*--bar 1h"):
         hsrgeo.series_by_period(tmp_path / "h.csv", tmp_path / "d.csv", timedelta(days=1))

@@ -64,6 +64,8 @@ def test_a_shapefile_in_korean(tmp_path: Path, cpg: bool, given: str | None) -> 
         read_polygons(path, name_field="이름", encoding=given)
     if cpg or given:
         assert str(refused.value) == f"{path}: has no field '이름'; choose one of 유역명"
+    else:
+        assert str(refused.value).endswith("; if these look wrong, say the encoding, as --encoding cp949")
 
 
 def test_a_cpg_file_that_disagrees_is_believed_and_said(tmp_path: Path) -> None:

@@ -92,6 +92,10 @@ def test_a_bbox_is_refused_exactly_when_it_is_none(west: float, south: float, ea
     [
         ((math.nan, 37, 127, 38), "bbox nan 37 127 38: every edge must be a finite number of degrees"),
         ((126, 37, math.inf, 38), "bbox 126 37 inf 38: every edge must be a finite number of degrees"),
+        (
+            (930000, 1930000, 970000, 1970000),
+            "bbox .*latitudes beyond 90 degrees; expected degrees, these look like metres",
+        ),
         ((37, 126, 38, 127), "bbox 37 126 38 127: latitudes beyond 90 degrees; the order is WEST SOUTH EAST NORTH"),
         ((126, 37, 181, 38), "bbox 126 37 181 38: longitudes beyond 180 degrees"),
         ((127, 37, 126, 38), "bbox 127 37 126 38: west must be less than east and south less than north; the order"),

@@ -20,9 +20,12 @@ class SeriesQuantity(StrEnum):
 
 _PLACES = "Choose places (points or polygons)"
 _RAIN = "Rain"
+_OF_A_TABLE = frozenset(("sources", "out", "start", "end", "period", "min_coverage", "wide", "excel", "quiet", "json_"))
+"""What goes with a table that is added up; all else is for frames."""
 
 
 def series(
+    ctx: typer.Context,
     sources: Annotated[
         list[str],
         typer.Argument(
@@ -135,18 +138,15 @@ def series(
         from hsrgeo.cli.follow import Follower  # noqa: PLC0415 - commands import what they need when they run
         from hsrgeo.engine.series.options import SeriesOptions  # noqa: PLC0415
         from hsrgeo.engine.series.run import series as run_series  # noqa: PLC0415
-        from hsrgeo.errors import OptionsError  # noqa: PLC0415
         from hsrgeo.model.times import parse_step  # noqa: PLC0415
 
         length: timedelta | Literal["event"] | None = None
         if period is not None:
             length = "event" if period.strip().lower() == "event" else parse_step(period)
         if length is not None and points is None and polygons is None:
-            if bias is not None or max_rate is not None:
-                raise OptionsError("--bias and --max-rate are for frames: give them where the table is made")
             within = time_option(start), time_option(end)
             shape = {"wide": wide, "excel": excel}
-            _by_period(sources, out, length, within, min_coverage, shape, json_=json_, quiet=quiet)
+            _by_period(ctx, sources, out, length, within, min_coverage, shape, json_=json_, quiet=quiet)
             return
 
         wanted = SeriesOptions(
@@ -194,7 +194,19 @@ def series(
         raise typer.Exit(Status.BROKEN if follower.failed else Status.DONE)
 
 
+def _given_beyond(ctx: typer.Context, names: frozenset[str]) -> list[str]:
+    """Return the options on the command line that are not among these."""
+    given = (param for param in ctx.command.params if param.name not in names)
+    return [param.opts[0] for param in given if _on_command_line(ctx, param.name or "")]
+
+
+def _on_command_line(ctx: typer.Context, name: str) -> bool:
+    source = ctx.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
+
+
 def _by_period(
+    ctx: typer.Context,
     sources: list[str],
     out: str,
     length: timedelta | Literal["event"],
@@ -210,7 +222,11 @@ def _by_period(
     from hsrgeo.errors import OptionsError  # noqa: PLC0415
 
     if len(sources) != 1 or not sources[0].lower().endswith((".csv", ".parquet")):
-        raise OptionsError("give --points or --polygons; without them --period reads one table of hsrgeo series")
+        raise OptionsError(
+            "give --points or --polygons; without them --period reads one table of hsrgeo series, .csv or .parquet"
+        )
+    if beyond := _given_beyond(ctx, _OF_A_TABLE):
+        raise OptionsError(f"{', '.join(beyond)}: only for frames, not for a table; use it where the table is made")
     made = series_by_period(sources[0], out, length, start=within[0], end=within[1], min_coverage=min_coverage, **shape)
     if not quiet:
         for note in made.notes:

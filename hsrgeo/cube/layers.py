@@ -50,17 +50,18 @@ def read_named(path: str | Path, what: str, name_field: str | None, encoding: st
     said = _said_encoding(Path(path))
     # A .cpg file is believed; the other formats are UTF-8.
     own = encoding if said == "" else None
+    guessed = said == "" and encoding is None
     # As Latin letters every byte is one; decoding is left to Python, for GDAL only warns of what is no text.
     meta, _fids, wkb, fields = read_layer(path, f"{what}s", _BYTES if own else None)
     if not meta["crs"]:
         raise OptionsError(f"{path}: does not tell its CRS (a shapefile does in a .prj file)")
     try:
         labels = [_decoded_text(label, own) for label in meta["fields"]]
-        texts = fields[_field(path, labels, name_field)]
+        texts = fields[_field(path, labels, name_field, guessed=guessed)]
         names = [plain(_decoded_text(_whole(text), own)) for text in texts]
     except (LookupError, UnicodeError) as error:
         raise OptionsError(f"{path}: its fields or names are not in {own}: {error}") from error
-    _check_names(path, what, names, guessed=said == "" and encoding is None)
+    _check_names(path, what, names, guessed=guessed)
     crs, transformer = transformer_of(path, meta["crs"])
     notes = []
     if encoding and said and not _same_encoding(encoding, said):
@@ -134,13 +135,14 @@ def shapely_for(what: str) -> Any:  # noqa: ANN401 - shapely has no types
     return shapely
 
 
-def _field(path: str | Path, fields: Sequence[object], wanted: str | None) -> int:
+def _field(path: str | Path, fields: Sequence[object], wanted: str | None, *, guessed: bool) -> int:
     looked_for = (wanted or "name").casefold()
     for number, field in enumerate(fields):
         if str(field).casefold() == looked_for:
             return number
     listed = ", ".join(map(str, fields)) or "(none)"
-    raise OptionsError(f"{path}: has no field {wanted or 'name'!r}; choose one of {listed}")
+    hint = "; if these look wrong, say the encoding, as --encoding cp949" if guessed and not listed.isascii() else ""
+    raise OptionsError(f"{path}: has no field {wanted or 'name'!r}; choose one of {listed}{hint}")
 
 
 def transformer_of(path: str | Path, text: str) -> tuple[pyproj.CRS, pyproj.Transformer]:

@@ -252,6 +252,11 @@ def _point(
         _refuse_swapped(*projection, x, y)
         return name, _lonlat(repr(name), projection[1], x, y)
     lon, lat = (_number(which, row.get(which, "")) for which in ("lon", "lat"))
+    if max(abs(lon), abs(lat)) > 2 * _MOST_DEGREES:
+        raise OptionsError(
+            f"lon {lon:g}, lat {lat:g} are not degrees; if they are metres, name the columns x,y and say the CRS, "
+            "as --crs EPSG:5186"
+        )
     if abs(lat) > _MOST_DEGREES / 2:
         raise OptionsError(f"lat {lat:g} is beyond 90 degrees; are lon and lat the wrong way round?")
     if abs(lon) > _MOST_DEGREES:

@@ -72,6 +72,8 @@ class BBox:
         edges: tuple[object, ...] = (self.west, self.south, self.east, self.north)
         if not all(isinstance(edge, Real) and math.isfinite(edge) for edge in edges):
             raise OptionsError(f"bbox {self}: every edge must be a finite number of degrees")
+        if max(abs(self.south), abs(self.north)) > 360:  # noqa: PLR2004 - no angle, whatever the order
+            raise OptionsError(f"bbox {self}: latitudes beyond 90 degrees; expected degrees, these look like metres")
         if abs(self.south) > 90 or abs(self.north) > 90:  # noqa: PLR2004 - degrees of latitude
             raise OptionsError(f"bbox {self}: latitudes beyond 90 degrees; the order is WEST SOUTH EAST NORTH")
         if abs(self.west) > 180 or abs(self.east) > 180:  # noqa: PLR2004 - degrees of longitude

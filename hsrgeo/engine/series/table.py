@@ -211,7 +211,11 @@ def _columns(path: Path, header: Sequence[str]) -> tuple[str, str, str, str]:
     """Return the names of the columns for time, place, coverage and rain."""
     rate = next((name for name in _RATES if name in header), None)
     if "depth_mm" in header:
-        raise SourceError(str(path), "is a table of periods; give the table without --period that it was made of")
+        raise SourceError(
+            str(path),
+            "is a table of periods (--period): give a table made without --period; "
+            "of that, hsrgeo plot series --bar 1h draws hours and hsrgeo series TABLE --period 1d adds up days",
+        )
     lacking = [name for name in _KEYS if name not in header]
     if not lacking and rate is None and _NO_RAIN in header:
         raise SourceError(str(path), "holds reflectivity, which is no depth: run hsrgeo series with --quantity rain")
