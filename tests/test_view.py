@@ -7,6 +7,7 @@ import http.client
 import json
 import math
 import os
+import re
 import shutil
 import threading
 import time
@@ -29,7 +30,7 @@ from hsrgeo.engine.view.pages import INDEX_FILE, Page, ViewOptions, make_page
 from hsrgeo.engine.view.server import PageServer
 from hsrgeo.engine.view.written import save_page
 from hsrgeo.gis.classes import colours
-from hsrgeo.gis.view.files import page_files
+from hsrgeo.gis.view.files import bundled, page_files
 from hsrgeo.model.quantity import QUANTITIES
 from tests.conftest import TIME, MakeFile, Pixels, frame_name
 
@@ -394,6 +395,20 @@ def test_a_link_gives_the_same_picture_in_korean_and_a_strangers_name_is_text(br
         assert one.complaints == []
     finally:
         one.close()
+
+
+def test_one_file_has_every_name_that_its_modules_import() -> None:
+    """`values.js` once exported three names in one line; the saved page had only the first, and failed at dry cells."""
+    files = {path.removeprefix("view/"): data.decode() for path, data in page_files().items() if path.endswith(".js")}
+    count = 0
+    for source in files.values():
+        for names, path in re.findall(r'^import \{([^}]*)\} from "\./([^"]+)";$', source, re.MULTILINE):
+            wrapped = bundled(files, path)
+            given = re.findall(r"^return \{ ([^}]*) \};$", wrapped, re.MULTILINE)[-1].split(", ")
+            wanted = {name.split(" as ")[0].strip() for name in names.split(",") if name.strip()}
+            assert wanted <= set(given), path
+            count += len(wanted)
+    assert count > 20
 
 
 @pytest.mark.slow

@@ -54,7 +54,7 @@ def one_file(index: Mapping[str, bytes], heads: Mapping[str, bytes]) -> bytes:
         heads: First bytes of each COG, by path.
     """
     files = {path.removeprefix(f"{PAGE_FOLDER}/"): data.decode() for path, data in page_files().items()}
-    script, style = _bundled(files, _MAIN), files[_STYLE]
+    script, style = bundled(files, _MAIN), files[_STYLE]
     digests = [base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in (script, style)]
     hashes = [f"'sha256-{digest}'" for digest in digests]
     policy = f"default-src 'none'; script-src {hashes[0]}; style-src {hashes[1]}; img-src data: blob:; base-uri 'none'"
@@ -80,7 +80,7 @@ def _text(text: str) -> bytes:
     return json.dumps(text, ensure_ascii=False).replace("</", "<\\/").encode()
 
 
-def _bundled(files: Mapping[str, str], main: str) -> str:
+def bundled(files: Mapping[str, str], main: str) -> str:
     """Return one script of a module and all that it imports, each in a function of its own: names cannot clash."""
     order: list[str] = []
 
