@@ -42,7 +42,7 @@ _MAIN = (export, info, verify)
 _GIS = (view, qgis, render, style, vrt, stac)
 _NUMBERS = (cube, series, accumulate)
 _BESIDE = (grids, sites, extract, simulate)
-for title, commands in (("Export", _MAIN), ("Maps", _GIS), ("Numbers", _NUMBERS), ("Beside", _BESIDE)):
+for title, commands in (("Export", _MAIN), ("Maps", _GIS), ("Numbers", _NUMBERS), ("Utilities", _BESIDE)):
     for command in commands:
         app.command(cls=Command, no_args_is_help=command is not grids, rich_help_panel=title)(command)
 app.command(cls=Command, no_args_is_help=True, rich_help_panel="Export")(watch)
@@ -72,10 +72,12 @@ def _main(
     """
 
 
-@app.command("help", rich_help_panel="Beside")
+@app.command("help", rich_help_panel="Utilities")
 def show_help(
     context: typer.Context,
-    words: Annotated[list[str] | None, typer.Argument(metavar="COMMAND", help="As export, or gauges field.")] = None,
+    words: Annotated[
+        list[str] | None, typer.Argument(metavar="COMMAND", help="Command to complete, such as export or gauges field.")
+    ] = None,
 ) -> None:
     """Show the help of a command."""
     context.find_root().command.main([*(words or []), "--help"], prog_name="hsrgeo")

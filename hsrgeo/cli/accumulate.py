@@ -15,17 +15,17 @@ def accumulate(
         list[str],
         typer.Argument(
             metavar="SOURCE",
-            help=f"Frames, folders, globs, archives; or one OUT of hsrgeo export that has COGs. {options.REMOTE}",
+            help=f"Frames, folders, globs or archives; or one folder of COGs from hsrgeo export. {options.REMOTE}",
         ),
     ],
     out: Annotated[
-        str, typer.Option("--out", "-o", metavar="OUT", help="Folder or s3:// URL for a COG of each period.")
+        str, typer.Option("--out", "-o", metavar="OUT", help="Output folder or s3:// URL. Each period becomes one COG.")
     ],
     period: Annotated[
         str,
         typer.Option(
             metavar="LENGTH",
-            help="10min, 1h, 1d ..., counted from midnight KST; or event: all frames in one.",
+            help="Length of a period, such as 10min, 1h or 1d, counted from midnight KST; event sums all frames.",
             rich_help_panel=_SUM,
         ),
     ] = "1h",
@@ -33,7 +33,8 @@ def accumulate(
         float,
         typer.Option(
             metavar="SHARE",
-            help="0 to 1: cells observed in fewer of the expected frames become nodata.",
+            help="Least share (0 to 1) of the expected frames in which a cell must be observed; other cells "
+            "become nodata.",
             rich_help_panel=_SUM,
         ),
     ] = 0.0,
@@ -41,11 +42,14 @@ def accumulate(
         list[str] | None,
         typer.Option(
             metavar="LENGTH",
-            help="Also the highest depth in any window of 10min ... 24h, and when it ended; may be repeated.",
+            help="Also write the highest depth in any window of this length (10min to 24h) and the time when it "
+            "ended. Repeatable.",
             rich_help_panel=_SUM,
         ),
     ] = None,
-    zr: Annotated[tuple[float, float], typer.Option(metavar="A B", help="Z = A R^B.", rich_help_panel=_SUM)] = (
+    zr: Annotated[
+        tuple[float, float], typer.Option(metavar="A B", help="Coefficients of Z = A R^B.", rich_help_panel=_SUM)
+    ] = (
         200.0,
         1.6,
     ),
@@ -58,7 +62,8 @@ def accumulate(
     product: options.Product = None,
     kind: options.Kind = None,
     region: Annotated[
-        str, typer.Option(metavar="NAME", help="Of an OUT that has several.", rich_help_panel=options.CHOOSE)
+        str,
+        typer.Option(metavar="NAME", help="Region to read, if the export has several.", rich_help_panel=options.CHOOSE),
     ] = "",
     block: options.Block = 1,
     registration: options.Registration = options.RegistrationChoice.point,
@@ -70,16 +75,19 @@ def accumulate(
     regions_field: options.RegionsField = None,
     regions_encoding: options.RegionsEncoding = None,
     jobs: Annotated[
-        int, typer.Option("--jobs", "-j", metavar="N", help="Threads; -1 is one a core.", rich_help_panel=options.RUN)
+        int,
+        typer.Option(
+            "--jobs", "-j", metavar="N", help="Number of threads; -1 uses all cores.", rich_help_panel=options.RUN
+        ),
     ] = -1,
     quiet: options.Quiet = False,
     json_: options.Json = False,
 ) -> None:
-    """Sum rain up to depth in mm, by the hour, the day or the event, with the number of frames beside it.
+    """Sum rain to depth in mm by hour, day or event, with the number of frames used.
 
     Each frame adds its rate x --frame-step. Gaps are not filled: band 2 counts the frames in which a cell was
     observed, and --min-coverage makes cells with too few of them nodata. --rolling adds the highest depth of any
-    window of that length in the whole run, one file a length. Broken frames are told, and the exit status
+    window of that length in the whole run, one file per length. Broken frames are reported, and the exit status
     is 1.
 
     Example: hsrgeo accumulate RDR_HSR_202206.tar.gz --period 1d --min-coverage 0.9 --out daily/

@@ -27,7 +27,7 @@ def cube(
             "--out",
             "-o",
             metavar="OUT",
-            help="NAME.zarr or NAME.nc, to which frames are added; with --virtual NAME.json or NAME.parquet.",
+            help="Cube to write or append to: NAME.zarr or NAME.nc. With --virtual: NAME.json or NAME.parquet.",
         ),
     ],
     start: options.Start = None,
@@ -48,8 +48,8 @@ def cube(
     layout: Annotated[
         LayoutChoice,
         typer.Option(
-            help="map is quick to read at a time, series at a place (sharded: GDAL reads it from 3.13 on, or with "
-            "--zarr-format 2); both has a group of each.",
+            help="Chunk layout. map: fast for whole maps. series: fast for time series at a place (GDAL older "
+            "than 3.13 needs --zarr-format 2). both: one group of each.",
             rich_help_panel=options.WRITE,
         ),
     ] = LayoutChoice.map,
@@ -57,7 +57,7 @@ def cube(
         bool,
         typer.Option(
             "--virtual",
-            help="Copy no pixels: refer to the files as they lie, for kerchunk, xarray and fsspec.",
+            help="Write references to the source files instead of copying pixels, for kerchunk, xarray and fsspec.",
             rich_help_panel=options.WRITE,
         ),
     ] = False,
@@ -66,14 +66,14 @@ def cube(
         typer.Option(
             "--zarr-format",
             metavar="2|3",
-            help="Of NAME.zarr; 3 unless given. 2 is for GDAL 3.10.",
+            help="Zarr version of NAME.zarr (default 3). GDAL 3.10 needs 2.",
             rich_help_panel=options.WRITE,
         ),
     ] = None,
     values: Annotated[
         options.ValuesChoice,
         typer.Option(
-            help="clean holds nodata, undetect and echo only; raw is bit for bit as stored.",
+            help="clean: nodata, undetect and echo only. raw: values exactly as stored.",
             rich_help_panel=options.WRITE,
         ),
     ] = options.ValuesChoice.clean,
@@ -82,14 +82,14 @@ def cube(
         typer.Option(
             "--attr",
             metavar="NAME=VALUE",
-            help="Global attribute to add or replace; repeat.",
+            help="Global attribute to add or replace. Repeatable.",
             rich_help_panel=options.WRITE,
         ),
     ] = None,
     block: options.Block = 1,
     registration: options.Registration = options.RegistrationChoice.point,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace the cube that is there.", rich_help_panel=options.WRITE)
+        bool, typer.Option("--overwrite", help="Replace an existing cube.", rich_help_panel=options.WRITE)
     ] = False,
     jobs: options.Jobs = -1,
     fail_fast: options.FailFast = False,
@@ -98,8 +98,8 @@ def cube(
 ) -> None:
     r"""Make one Zarr store or NetCDF file of many frames, or add frames to it; or, with --virtual, a reference to them.
 
-    Broken frames do not stop the run: each is told, its time is in the cube's missing_times, and the exit status is 1.
-    A run that was stopped goes on when it is started again (a reference is made anew). Needs
+    Broken frames do not stop the run: each is reported, its time is in the cube's missing_times, and the exit
+    status is 1. Run the same command again to resume (a reference is made anew). Needs
     pip install 'hsrgeo[cube]'.
 
     Example: hsrgeo cube RDR_HSR_202206.tar.gz --bbox 126.7 37.4 127.2 37.7 --quantity rain --out rain.zarr

@@ -43,7 +43,7 @@ def export(
     qgis: Annotated[
         bool,
         typer.Option(
-            "--qgis", help="Also write OUT/hsrgeo.qgz, a QGIS project that plays.", rich_help_panel=options.WRITE
+            "--qgis", help="Also write OUT/hsrgeo.qgz, an animated QGIS project.", rich_help_panel=options.WRITE
         ),
     ] = False,
     name: options.Name = None,
@@ -53,7 +53,7 @@ def export(
         bool,
         typer.Option(
             "--overwrite",
-            help="Write again what is there; with other options, replace what OUT holds.",
+            help="Rewrite existing outputs. If OUT was written with other options, replace its outputs.",
             rich_help_panel=options.WRITE,
         ),
     ] = False,
@@ -65,7 +65,9 @@ def export(
     dry_run: Annotated[
         bool,
         typer.Option(
-            "--dry-run", help="Only list what would be written, from names alone.", rich_help_panel=options.RUN
+            "--dry-run",
+            help="List the outputs from file names; read no frames and write nothing.",
+            rich_help_panel=options.RUN,
         ),
     ] = False,
     quiet: options.Quiet = False,
@@ -74,7 +76,7 @@ def export(
     """Export frames as georeferenced COGs and 16-bit PNGs.
 
     Broken frames do not stop the run: each is listed in OUT/manifest.jsonl and the exit status is 1.
-    The same command again does only what is missing.
+    Run the same command again to resume.
 
     Example: hsrgeo export RDR_HSR_202206.tar.gz --bbox 126.7 37.4 127.2 37.7 --out seoul/
     """

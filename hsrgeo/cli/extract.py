@@ -9,9 +9,11 @@ from hsrgeo.cli.common import Status, answer, counted, honest_exit, say
 
 def extract(
     archives: Annotated[list[str], typer.Argument(metavar="ARCHIVE", help="Archives, folders of archives, or globs.")],
-    out: Annotated[str, typer.Option("--out", "-o", metavar="DIR", help="Folder to unpack into.")],
-    jobs: Annotated[int, typer.Option("--jobs", "-j", metavar="N", help="Archives at a time; -1 is one a core.")] = -1,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that are there and differ.")] = False,
+    out: Annotated[str, typer.Option("--out", "-o", metavar="DIR", help="Output folder.")],
+    jobs: Annotated[
+        int, typer.Option("--jobs", "-j", metavar="N", help="Number of archives to unpack at once; -1 uses all cores.")
+    ] = -1,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing files that differ.")] = False,
 ) -> None:
     """Unpack archives in parallel, safely.
 

@@ -21,8 +21,8 @@ class CrsChoice(StrEnum):
 
 
 def grids(
-    name: Annotated[str | None, typer.Argument(metavar="NAME", help="One grid, in full.")] = None,
-    as_: Annotated[CrsChoice | None, typer.Option("--as", help="Print only its CRS, in this form.")] = None,
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="Grid to describe in full.")] = None,
+    as_: Annotated[CrsChoice | None, typer.Option("--as", help="Print only the grid's CRS, in this form.")] = None,
 ) -> None:
     """List the grids that hsrgeo knows, or print one."""
     with honest_exit():

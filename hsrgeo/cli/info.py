@@ -18,11 +18,13 @@ _TOLD = 20  # gaps and broken frames printed; --json has all
 
 def info(
     sources: Annotated[
-        list[str], typer.Argument(metavar="SOURCE", help=f"Frames, folders, globs, archives. {options.REMOTE}")
+        list[str], typer.Argument(metavar="SOURCE", help=f"Frames, folders, globs or archives. {options.REMOTE}")
     ],
     registration: options.Registration = options.RegistrationChoice.point,
-    json_: Annotated[bool, typer.Option("--json", help="A list of objects on stdout.")] = False,
-    jobs: Annotated[int, typer.Option("--jobs", "-j", metavar="N", help="Processes; -1 is one a core.")] = -1,
+    json_: Annotated[bool, typer.Option("--json", help="Print a JSON list on stdout.")] = False,
+    jobs: Annotated[
+        int, typer.Option("--jobs", "-j", metavar="N", help="Number of processes; -1 uses all cores.")
+    ] = -1,
 ) -> None:
     """Show what files hold: header, stations, grid, classes, echo; for folders and archives a summary.
 

@@ -63,57 +63,67 @@ class CompressChoice(StrEnum):
     none = "none"
 
 
-REMOTE = "Also by s3://, http:// and sftp://."
+REMOTE = "s3://, http:// and sftp:// URLs work too."
 Sources = Annotated[
     list[str],
     typer.Argument(
         metavar="SOURCE",
-        help="Frames (.bin.gz, .bin), folders, globs, archives (.tar, .tar.gz, .tar.bz2, .tar.xz, .zip); "
-        "s3://, http:// and sftp:// too.",
+        help="Frames (.bin.gz, .bin), folders, globs or archives (.tar, .tar.gz, .tar.bz2, .tar.xz, .zip). "
+        "s3://, http:// and sftp:// URLs work too.",
     ),
 ]
 Start = Annotated[
     str | None,
     typer.Option(
-        metavar="TIME", help="First time, as 2022-06-09T11:15; KST unless a zone is given.", rich_help_panel=CHOOSE
+        metavar="TIME", help="First time, such as 2022-06-09T11:15; KST unless a zone is given.", rich_help_panel=CHOOSE
     ),
 ]
-End = Annotated[str | None, typer.Option(metavar="TIME", help="First time no longer wanted.", rich_help_panel=CHOOSE)]
+End = Annotated[
+    str | None, typer.Option(metavar="TIME", help="End of the time range (exclusive).", rich_help_panel=CHOOSE)
+]
 Every = Annotated[
     str | None,
-    typer.Option(metavar="STEP", help="Only whole steps after midnight KST, as 10min or 1h.", rich_help_panel=CHOOSE),
+    typer.Option(
+        metavar="STEP",
+        help="Use only times at whole steps from midnight KST, such as 10min or 1h.",
+        rich_help_panel=CHOOSE,
+    ),
 ]
 Times = Annotated[
     Path | None,
     typer.Option(
-        metavar="FILE", help="Only the times that a file lists, one a line; CSV: first column.", rich_help_panel=CHOOSE
+        metavar="FILE",
+        help="Use only the times in this file, one per line. CSV: the first column.",
+        rich_help_panel=CHOOSE,
     ),
 ]
 FrameStep = Annotated[
     str | None,
     typer.Option(
         metavar="STEP",
-        help="How long a frame stands for: 5min by default, 10min for frames before 16 September 2019.",
+        help="Time that one frame represents. Default: 5min; 10min for frames before 16 September 2019.",
         rich_help_panel=CHOOSE,
     ),
 ]
-Product = Annotated[str | None, typer.Option(metavar="NAME", help="Only this product, as HSR.", rich_help_panel=CHOOSE)]
+Product = Annotated[
+    str | None, typer.Option(metavar="NAME", help="Use only this product, such as HSR.", rich_help_panel=CHOOSE)
+]
 Kind = Annotated[
     str | None,
     typer.Option(
         metavar="NAME",
-        help="Only this kind; else of a time's files the first of PUB, EXT, KMA, QCD.",
+        help="Use only this kind. Default: the first of PUB, EXT, KMA, QCD at each time.",
         rich_help_panel=CHOOSE,
     ),
 ]
 Block = Annotated[
-    int, typer.Option(metavar="N", help="Which block, of files that hold several.", rich_help_panel=CHOOSE)
+    int, typer.Option(metavar="N", help="Block to read from files with several blocks.", rich_help_panel=CHOOSE)
 ]
 Registration = Annotated[
     RegistrationChoice,
     typer.Option(
-        help="KMA's points are the centres of the cells, or (corner) their south-west corners: half a cell north-east. "
-        "See hsrgeo sites.",
+        help="point: KMA's points are cell centres. corner: they are south-west corners, half a cell "
+        "north-east. See hsrgeo sites.",
         rich_help_panel=PLACE,
     ),
 ]
@@ -121,7 +131,7 @@ Bbox = Annotated[
     tuple[float, float, float, float] | None,
     typer.Option(
         metavar="W S E N",
-        help="Degrees, also as W,S,E,N; the smallest window of whole cells that covers it.",
+        help="Box in degrees, also W,S,E,N. Expanded to whole cells.",
         rich_help_panel=AREA,
     ),
 ]
@@ -129,77 +139,83 @@ Window = Annotated[
     tuple[int, int, int, int] | None,
     typer.Option(
         metavar="COL ROW WIDTH HEIGHT",
-        help="Cells, row 0 in the north, as gdal_translate -srcwin.",
+        help="Window in cells, row 0 in the north, like gdal_translate -srcwin.",
         rich_help_panel=AREA,
     ),
 ]
 Center = Annotated[
     tuple[float, float] | None,
-    typer.Option(metavar="LON LAT", help="Middle of a square of --size cells.", rich_help_panel=AREA),
+    typer.Option(metavar="LON LAT", help="Centre of a square of --size cells.", rich_help_panel=AREA),
 ]
 Size = Annotated[
-    int | None, typer.Option(metavar="N", help="Cells along each side; with --center.", rich_help_panel=AREA)
+    int | None, typer.Option(metavar="N", help="Width and height in cells, with --center.", rich_help_panel=AREA)
 ]
 Regions = Annotated[
     Path | None,
     typer.Option(
         metavar="FILE",
-        help="Many areas, a folder each: CSV name,west,south,east,north, or the boxes of GeoJSON, .gpkg, .fgb, .shp.",
+        help="Several areas, one output folder each: CSV with columns name,west,south,east,north, or "
+        "bounding boxes of a GeoJSON, .gpkg, .fgb or .shp file.",
         rich_help_panel=AREA,
     ),
 ]
 RegionsField = Annotated[
-    str | None, typer.Option(metavar="FIELD", help="The names in --regions; name by default.", rich_help_panel=AREA)
+    str | None,
+    typer.Option(metavar="FIELD", help="Field with names in --regions (default: name).", rich_help_panel=AREA),
 ]
 RegionsEncoding = Annotated[
     str | None,
-    typer.Option(metavar="NAME", help="Of --regions that is not UTF-8, as cp949.", rich_help_panel=AREA),
+    typer.Option(metavar="NAME", help="Encoding of --regions if not UTF-8, such as cp949.", rich_help_panel=AREA),
 ]
 Quantity = Annotated[
     QuantityChoice,
     typer.Option(
-        help="What the frames hold, or the rain rate in mm/h: 0 where no echo, nodata stays.", rich_help_panel=PRODUCT
+        help="stored: values of the frames. rain: rain rate in mm/h, 0 where there is no echo.", rich_help_panel=PRODUCT
     ),
 ]
 Zr = Annotated[
-    tuple[float, float], typer.Option(metavar="A B", help="Z = A R^B, for --quantity rain.", rich_help_panel=PRODUCT)
+    tuple[float, float],
+    typer.Option(metavar="A B", help="Coefficients of Z = A R^B, for --quantity rain.", rich_help_panel=PRODUCT),
 ]
 MaxRate = Annotated[
     float | None,
-    typer.Option(metavar="MM_H", help="Cut rain rates down to this; before --bias.", rich_help_panel=PRODUCT),
+    typer.Option(metavar="MM_H", help="Limit rain rates to this value, before --bias.", rich_help_panel=PRODUCT),
 ]
 Bias = Annotated[
     Path | None,
     typer.Option(
         metavar="FILE",
-        help="Multiply rain by the factor of its time in this table of hsrgeo gauges bias.",
+        help="Multiply rain by the factors in this table from hsrgeo gauges bias.",
         rich_help_panel=PRODUCT,
     ),
 ]
 Crs = Annotated[
     str | None,
-    typer.Option(metavar="CRS", help="Another projection: EPSG:5179, EPSG:3857, any WKT.", rich_help_panel=PRODUCT),
+    typer.Option(
+        metavar="CRS", help="Output projection: EPSG code such as EPSG:5179, or WKT.", rich_help_panel=PRODUCT
+    ),
 ]
 Resolution = Annotated[
     float | None,
-    typer.Option(metavar="SIDE", help="Side of a cell of --crs, in its units.", rich_help_panel=PRODUCT),
+    typer.Option(metavar="SIDE", help="Cell size in units of --crs.", rich_help_panel=PRODUCT),
 ]
 Resampling = Annotated[
     ResamplingChoice,
     typer.Option(
-        help="With --crs: nearest copies values; the others never mix codes with echo, and average rain in mm/h.",
+        help="Resampling for --crs. nearest copies values; the others average rain in mm/h and never mix "
+        "codes with echo.",
         rich_help_panel=PRODUCT,
     ),
 ]
 Jobs = Annotated[
-    int, typer.Option("--jobs", "-j", metavar="N", help="Processes; -1 is one a core.", rich_help_panel=RUN)
+    int, typer.Option("--jobs", "-j", metavar="N", help="Number of processes; -1 uses all cores.", rich_help_panel=RUN)
 ]
 Dask = Annotated[
     str | None,
     typer.Option(
         "--dask",
         metavar="ADDRESS",
-        help="A Dask cluster that does the work, as tcp://host:8786 or a scheduler file; not with --jobs.",
+        help="Run on this Dask cluster: tcp://host:8786 or a scheduler file. Not with --jobs.",
         rich_help_panel=RUN,
     ),
 ]
@@ -208,21 +224,22 @@ DaskWait = Annotated[
     typer.Option(
         "--dask-wait",
         metavar="SECONDS",
-        help="How long its scheduler or a worker is waited for; a minute where it is not said.",
+        help="Seconds to wait for the scheduler or a worker (default 60).",
         rich_help_panel=RUN,
     ),
 ]
 FailFast = Annotated[bool, typer.Option("--fail-fast", help="Stop at the first broken frame.", rich_help_panel=RUN)]
 Quiet = Annotated[
     bool,
-    typer.Option("--quiet", "-q", help="No progress and no summary; errors are still told.", rich_help_panel=RUN),
+    typer.Option("--quiet", "-q", help="Print errors only, no progress and no summary.", rich_help_panel=RUN),
 ]
-Json = Annotated[bool, typer.Option("--json", help="One summary object on stdout.", rich_help_panel=RUN)]
+Json = Annotated[bool, typer.Option("--json", help="Print a JSON summary on stdout.", rich_help_panel=RUN)]
 ZrOrClasses = Annotated[
     tuple[float, float] | None,
     typer.Option(
         metavar="A B",
-        help="Z = A R^B, for --quantity rain: 200 1.6 unless given; else the classes of --qgis, not KMA's for dBZ.",
+        help="Coefficients of Z = A R^B (default 200 1.6), for --quantity rain. For reflectivity with "
+        "--qgis: use rain colour classes instead of KMA's dBZ classes.",
         rich_help_panel=PRODUCT,
     ),
 ]
@@ -230,28 +247,28 @@ Formats = Annotated[
     list[FormatChoice] | None,
     typer.Option(
         "--format",
-        help="Repeat for several; cog and png by default. mask: beside each PNG, 255 where observed.",
+        help="Output format. Repeatable; default cog and png. mask: a PNG beside each PNG, 255 where observed.",
         rich_help_panel=WRITE,
     ),
 ]
-Compress = Annotated[CompressChoice, typer.Option(help="Of COGs.", rich_help_panel=WRITE)]
+Compress = Annotated[CompressChoice, typer.Option(help="Compression of COGs.", rich_help_panel=WRITE)]
 CogValues = Annotated[
     ValuesChoice,
     typer.Option(
-        help="Of COGs: clean holds nodata, undetect and echo only; raw is bit for bit as stored.",
+        help="Values in COGs. clean: nodata, undetect and echo only. raw: values exactly as stored.",
         rich_help_panel=WRITE,
     ),
 ]
 NoSidecars = Annotated[
     bool,
-    typer.Option("--no-sidecars", help="PNGs alone, without .pgw, .prj and .png.aux.xml.", rich_help_panel=WRITE),
+    typer.Option("--no-sidecars", help="Write PNGs without .pgw, .prj and .png.aux.xml files.", rich_help_panel=WRITE),
 ]
 Name = Annotated[
     str | None,
     typer.Option(
         metavar="TEMPLATE",
-        help="Path below OUT without suffix, as {time:%Y%m/%d/%Y%m%d%H%M}, which is the default: time in KST; "
-        "utc, product, kind and region may be used too.",
+        help="Path below OUT without suffix; default {time:%Y%m/%d/%Y%m%d%H%M}. Fields: time (KST), utc, "
+        "product, kind, region.",
         rich_help_panel=WRITE,
     ),
 ]
@@ -259,11 +276,11 @@ NoSync = Annotated[
     bool,
     typer.Option(
         "--no-sync",
-        help="Do not wait for the disk: for scratch, which a power cut may leave empty.",
+        help="Do not flush files to disk. Faster, but a power failure may leave empty files.",
         rich_help_panel=RUN,
     ),
 ]
 OutFolder = Annotated[
     str,
-    typer.Option("--out", "-o", metavar="OUT", help="Folder or s3:// URL for outputs and manifest.jsonl."),
+    typer.Option("--out", "-o", metavar="OUT", help="Output folder or s3:// URL for rasters and manifest.jsonl."),
 ]

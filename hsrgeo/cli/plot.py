@@ -22,22 +22,24 @@ plot = typer.Typer(
 
 @plot.command(cls=Command, no_args_is_help=True)
 def series(
-    table: Annotated[Path, typer.Argument(metavar="TABLE", help="What hsrgeo series wrote: .csv or .parquet.")],
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="The picture: .png or .svg.")],
+    table: Annotated[Path, typer.Argument(metavar="TABLE", help="Table from hsrgeo series (.csv or .parquet).")],
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="Output picture (.png or .svg).")],
     name: Annotated[
-        list[str] | None, typer.Option(metavar="PLACE", help="Only this place; may be repeated, in this order.")
+        list[str] | None, typer.Option(metavar="PLACE", help="Draw only this place. Repeatable; the order is kept.")
     ] = None,
     start: Annotated[
         str | None,
-        typer.Option(metavar="TIME", help="First time, as 2022-06-09T11:15; KST unless a zone is given."),
+        typer.Option(metavar="TIME", help="First time, such as 2022-06-09T11:15; KST unless a zone is given."),
     ] = None,
-    end: Annotated[str | None, typer.Option(metavar="TIME", help="First time no longer wanted.")] = None,
+    end: Annotated[str | None, typer.Option(metavar="TIME", help="End of the time range (exclusive).")] = None,
     bar: Annotated[
         str | None,
-        typer.Option(metavar="STEP", help="Bars of depth in so long a time, as 1h; else mm/h at the table's step."),
+        typer.Option(
+            metavar="STEP", help="Draw bars of depth per period, such as 1h. Default: mm/h at the step of the table."
+        ),
     ] = None,
-    title: Annotated[str, typer.Option(metavar="TEXT", help="Above the plot.")] = "",
-    width: Annotated[int, typer.Option(metavar="PIXELS", help="Of the picture.")] = 1200,
+    title: Annotated[str, typer.Option(metavar="TEXT", help="Title above the plot.")] = "",
+    width: Annotated[int, typer.Option(metavar="PIXELS", help="Width of the picture in pixels.")] = 1200,
 ) -> None:
     """Draw the rain of places over time: bars, the depth so far, and what was not observed.
 
@@ -65,21 +67,25 @@ def series(
 
 @plot.command("sum", no_args_is_help=True)
 def sum_(
-    source: Annotated[Path, typer.Argument(metavar="COG", help="What hsrgeo accumulate wrote: .tif.")],
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="The picture: .png or .svg.")],
+    source: Annotated[Path, typer.Argument(metavar="COG", help="GeoTIFF from hsrgeo accumulate.")],
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="Output picture (.png or .svg).")],
     coverage: Annotated[
-        float, typer.Option(metavar="SHARE", help="Cells observed in fewer of the frames are hatched.")
+        float, typer.Option(metavar="SHARE", help="Hatch cells observed in a smaller share of the frames.")
     ] = 0.9,
     times: Annotated[
         int | None,
-        typer.Option(metavar="N", help="Colour bounds: KMA's numbers as mm, times 1, 2, 5 or 10; else what suits."),
+        typer.Option(
+            metavar="N", help="Factor (1, 2, 5 or 10) on KMA's colour bounds, in mm. Default: chosen from the data."
+        ),
     ] = None,
-    title: Annotated[str, typer.Option(metavar="TEXT", help="Above the map; else what it shows.")] = "",
-    width: Annotated[int, typer.Option(metavar="PIXELS", help="Of the picture.")] = 1000,
+    title: Annotated[
+        str, typer.Option(metavar="TEXT", help="Title above the map. Default: a description of the data.")
+    ] = "",
+    width: Annotated[int, typer.Option(metavar="PIXELS", help="Width of the picture in pixels.")] = 1000,
 ) -> None:
     """Draw a sum of rain as a map with classes of depth in mm, coast, graticule, period and frames.
 
-    What is not known is grey. KMA has no table of depths: the colours are KMA's for mm/h, the bounds are told beside.
+    What is not known is grey. KMA has no table of depths: the colours are KMA's for mm/h, the legend lists the bounds.
 
     Example: hsrgeo plot sum daily/202206/09/rain_1d_202206090000.tif --out day.png
     """

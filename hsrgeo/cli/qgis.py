@@ -10,14 +10,16 @@ from hsrgeo.cli.left_out import tell_left_out
 
 
 def qgis(
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder of an export, sums or gauge fields.")],
+    out: Annotated[
+        Path, typer.Argument(metavar="OUT", help="Folder written by hsrgeo export, accumulate or gauges field.")
+    ],
     zr: Annotated[
         tuple[float, float] | None,
         typer.Option(
-            metavar="A B", help="Reflectivity in the classes of rain by Z = A R^B, in place of KMA's for dBZ."
+            metavar="A B", help="Colour reflectivity by rain classes through Z = A R^B instead of KMA's dBZ classes."
         ),
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a project that was saved from QGIS.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a project that was changed in QGIS.")] = False,
 ) -> None:
     """Write OUT/hsrgeo.qgz: a QGIS project in which the frames of an export play as an animation.
 

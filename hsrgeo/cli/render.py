@@ -30,11 +30,12 @@ def render(
         list[str],
         typer.Argument(
             metavar="SOURCE",
-            help=f"Frames, folders, globs, archives; or one OUT: COGs of hsrgeo export, sums, fields. {options.REMOTE}",
+            help="Frames, folders, globs or archives; or one folder of COGs from hsrgeo export, accumulate or "
+            f"gauges field. {options.REMOTE}",
         ),
     ],
     out: Annotated[
-        Path, typer.Option("--out", "-o", metavar="FILE", help="Picture: .png (one frame), .gif, .webp or .mp4.")
+        Path, typer.Option("--out", "-o", metavar="FILE", help="Output file: .png (one frame), .gif, .webp or .mp4.")
     ],
     start: options.Start = None,
     end: options.End = None,
@@ -42,27 +43,28 @@ def render(
         str | None,
         typer.Option(
             metavar="STEP",
-            help="Only whole steps after midnight KST, as 10min; between them nothing is missing.",
+            help="Use only times at whole steps from midnight KST, such as 10min. Other times do not count as missing.",
             rich_help_panel=options.CHOOSE,
         ),
     ] = None,
     product: options.Product = None,
     kind: options.Kind = None,
     region: Annotated[
-        str, typer.Option(metavar="NAME", help="Of an OUT that has several.", rich_help_panel=options.CHOOSE)
+        str,
+        typer.Option(metavar="NAME", help="Region to read, if the export has several.", rich_help_panel=options.CHOOSE),
     ] = "",
     bbox: options.Bbox = None,
     window: options.Window = None,
     center: options.Center = None,
     size: options.Size = None,
     quantity: Annotated[
-        ShownChoice, typer.Option(help="Rain rate in mm/h, or reflectivity in dBZ.", rich_help_panel=_LOOK)
+        ShownChoice, typer.Option(help="Draw rain rate in mm/h or reflectivity in dBZ.", rich_help_panel=_LOOK)
     ] = ShownChoice.rain,
     zr: Annotated[
         tuple[float, float] | None,
         typer.Option(
             metavar="A B",
-            help="Z = A R^B, 200 1.6 unless given; reflectivity then has the classes of rain.",
+            help="Coefficients of Z = A R^B (default 200 1.6). If given, reflectivity is coloured by rain classes.",
             rich_help_panel=_LOOK,
         ),
     ] = None,
@@ -70,18 +72,21 @@ def render(
         int,
         typer.Option(
             metavar="PIXELS",
-            help="Of the picture, at most: cells are magnified by whole numbers, or chosen, never blended.",
+            help="Largest width of the picture in pixels. Cells are enlarged by whole numbers or sampled, never "
+            "blended.",
             rich_help_panel=_LOOK,
         ),
     ] = 900,
-    fps: Annotated[int, typer.Option(metavar="N", help="Frames a second of an animation.", rich_help_panel=_LOOK)] = 4,
-    title: Annotated[str, typer.Option(metavar="TEXT", help="Above the map.", rich_help_panel=_LOOK)] = "",
+    fps: Annotated[
+        int, typer.Option(metavar="N", help="Frames per second of an animation.", rich_help_panel=_LOOK)
+    ] = 4,
+    title: Annotated[str, typer.Option(metavar="TEXT", help="Title above the map.", rich_help_panel=_LOOK)] = "",
     registration: options.Registration = options.RegistrationChoice.point,
     jobs: options.Jobs = -1,
 ) -> None:
     r"""Draw frames as a map with coast, legend and time: one as PNG, many as GIF, WebP or MP4.
 
-    Needs the extra: pip install 'hsrgeo[render]'. A time without a sound frame is shown as no data, never left out.
+    Needs the extra: pip install 'hsrgeo[render]'. A time without a valid frame is shown as no data, never left out.
 
     Example: hsrgeo render RDR_HSR_202206.tar.gz --start 2022-06-09 --end 2022-06-10 --out day.mp4
     """

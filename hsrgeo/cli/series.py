@@ -30,55 +30,71 @@ def series(
         list[str],
         typer.Argument(
             metavar="SOURCE",
-            help="Frames, folders, globs, archives; or one OUT of hsrgeo export that has COGs, or its STAC catalogue; "
-            f"or one cube (.zarr, .nc), quickest in the layout series. {options.REMOTE}",
+            help="Frames, folders, globs or archives; or one folder of COGs from hsrgeo export, or its STAC "
+            f"catalogue; or one cube (.zarr, .nc; layout series is fastest). {options.REMOTE}",
         ),
     ],
     out: Annotated[
-        str, typer.Option("--out", "-o", metavar="FILE", help="The table: .csv, .xlsx or .parquet, also s3://.")
+        str,
+        typer.Option("--out", "-o", metavar="FILE", help="Output table (.csv, .xlsx or .parquet), also an s3:// URL."),
     ],
     points: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="CSV name,lon,lat in degrees, or a file as of --polygons.", rich_help_panel=_PLACES
+            metavar="FILE",
+            help="Points: CSV with columns name,lon,lat in degrees, or a file as for --polygons.",
+            rich_help_panel=_PLACES,
         ),
     ] = None,
     polygons: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="GeoJSON, .gpkg or .shp; any CRS; needs hsrgeo[series].", rich_help_panel=_PLACES
+            metavar="FILE",
+            help="Polygons: GeoJSON, .gpkg or .shp in any CRS; needs hsrgeo[series].",
+            rich_help_panel=_PLACES,
         ),
     ] = None,
     name_field: Annotated[
         str | None,
-        typer.Option(metavar="FIELD", help="The names in a file that is no CSV; name.", rich_help_panel=_PLACES),
+        typer.Option(
+            metavar="FIELD", help="Field with names in a vector file (default: name).", rich_help_panel=_PLACES
+        ),
     ] = None,
     crs: Annotated[
         str | None,
-        typer.Option(metavar="CRS", help="Of a CSV name,x,y (x east, y north), as EPSG:5186.", rich_help_panel=_PLACES),
+        typer.Option(
+            metavar="CRS",
+            help="CRS of a CSV with columns name,x,y (x east, y north), such as EPSG:5186.",
+            rich_help_panel=_PLACES,
+        ),
     ] = None,
     encoding: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="Of a CSV's or a shapefile's texts, as CP949.", rich_help_panel=_PLACES),
+        typer.Option(metavar="NAME", help="Encoding of the CSV or shapefile, such as CP949.", rich_help_panel=_PLACES),
     ] = None,
     method: Annotated[
         str,
         typer.Option(
-            metavar="METHOD", help="Of points: nearest, nearest-K (a mean), bilinear.", rich_help_panel=_PLACES
+            metavar="METHOD",
+            help="Value at a point: nearest, nearest-K (mean of K cells) or bilinear.",
+            rich_help_panel=_PLACES,
         ),
     ] = "nearest",
     quantity: Annotated[
         SeriesQuantity,
-        typer.Option(help="Rain in mm/h, or dBZ as stored (points, nearest).", rich_help_panel=_RAIN),
+        typer.Option(help="Rain in mm/h, or stored dBZ (points with nearest only).", rich_help_panel=_RAIN),
     ] = SeriesQuantity.rain,
-    zr: Annotated[tuple[float, float], typer.Option(metavar="A B", help="Z = A R^B.", rich_help_panel=_RAIN)] = (
+    zr: Annotated[
+        tuple[float, float], typer.Option(metavar="A B", help="Coefficients of Z = A R^B.", rich_help_panel=_RAIN)
+    ] = (
         200.0,
         1.6,
     ),
     max_rate: options.MaxRate = None,
     bias: options.Bias = None,
     wet_from: Annotated[
-        float, typer.Option(metavar="RATE", help="A cell is wet from this many mm/h.", rich_help_panel=_RAIN)
+        float,
+        typer.Option(metavar="RATE", help="Rain rate in mm/h from which a cell counts as wet.", rich_help_panel=_RAIN),
     ] = 0.1,
     start: options.Start = None,
     end: options.End = None,
@@ -88,21 +104,24 @@ def series(
         str | None,
         typer.Option(
             metavar="LENGTH",
-            help="Add up by 10min, 1h, 1d ... from midnight KST, or event. SOURCE may be a table of hsrgeo series.",
+            help="Sum over periods of 10min, 1h, 1d ... from midnight KST, or event. SOURCE may be a table from "
+            "hsrgeo series.",
             rich_help_panel=_RAIN,
         ),
     ] = None,
     min_coverage: Annotated[
         float,
         typer.Option(
-            metavar="SHARE", help="With --period: no number below this share of time x area.", rich_help_panel=_RAIN
+            metavar="SHARE",
+            help="With --period: leave sums empty below this share of time and area observed.",
+            rich_help_panel=_RAIN,
         ),
     ] = 0.0,
     wide: Annotated[
         bool,
         typer.Option(
             "--wide",
-            help="A column a place: of .csv the depth or rate, of .xlsx a sheet for each number.",
+            help="Write one column per place: depth or rate (.csv), or one sheet per variable (.xlsx).",
             rich_help_panel=options.WRITE,
         ),
     ] = False,
@@ -110,14 +129,15 @@ def series(
         bool,
         typer.Option(
             "--excel",
-            help="CSV that Excel opens right: a byte-order mark, and time_kst without a zone.",
+            help="Write CSV for Excel: with a byte-order mark, and time_kst without a zone.",
             rich_help_panel=options.WRITE,
         ),
     ] = False,
     product: options.Product = None,
     kind: options.Kind = None,
     region: Annotated[
-        str, typer.Option(metavar="NAME", help="Of an OUT that has several.", rich_help_panel=options.CHOOSE)
+        str,
+        typer.Option(metavar="NAME", help="Region to read, if the export has several.", rich_help_panel=options.CHOOSE),
     ] = "",
     block: options.Block = 1,
     registration: options.Registration = options.RegistrationChoice.point,
@@ -127,10 +147,10 @@ def series(
 ) -> None:
     """Write the rain of gauges or basins over time, with the share of each place that was observed.
 
-    A row for each time and place, also where there is no frame: no number then, and coverage 0. --period adds rows up
-    to depth and volume, gaps not filled, with the share of time and area observed. Basins are averaged in
-    mm/h by exact area. Broken frames are told, and the exit status is 1. An OUT or a cube of reflectivity gives the
-    same numbers as its frames; one of rain holds it in steps of 0.01 mm/h.
+    Each time and place has a row; without a frame the values are empty and coverage is 0. --period sums rows to
+    depth and volume without filling gaps, with the share of time and area observed. Basins are averaged in
+    mm/h by exact area. Broken frames are reported, and the exit status is 1. An export or a cube of reflectivity gives
+    the same numbers as its frames; one of rain has steps of 0.01 mm/h.
 
     Example: hsrgeo series RDR_HSR_202206.tar.gz --polygons basins.geojson --out rain.csv
     """

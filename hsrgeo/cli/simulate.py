@@ -19,15 +19,15 @@ class RainChoice(StrEnum):
 
 
 def simulate(
-    out: Annotated[str, typer.Option("--out", "-o", metavar="DIR", help="Folder for the frames.")],
+    out: Annotated[str, typer.Option("--out", "-o", metavar="DIR", help="Output folder for frames.")],
     start: Annotated[str, typer.Option(metavar="TIME", help="Time of the first frame, KST unless a zone is given.")],
-    frames: Annotated[int, typer.Option(metavar="N", help="How many, five minutes apart.")] = 12,
+    frames: Annotated[int, typer.Option(metavar="N", help="Number of frames, five minutes apart.")] = 12,
     archive: Annotated[
-        bool, typer.Option("--archive", help="Monthly .tar.gz archives instead of single files.")
+        bool, typer.Option("--archive", help="Write monthly .tar.gz archives instead of single files.")
     ] = False,
-    seed: Annotated[int, typer.Option(metavar="N", help="Same seed, same bytes.")] = 0,
-    rain: Annotated[RainChoice, typer.Option(help="How much it rains.")] = RainChoice.light,
-    grid: Annotated[str, typer.Option(metavar="NAME", help="See hsrgeo grids.")] = options.MAIN_GRID,
+    seed: Annotated[int, typer.Option(metavar="N", help="Random seed. The same seed gives the same bytes.")] = 0,
+    rain: Annotated[RainChoice, typer.Option(help="Amount of rain.")] = RainChoice.light,
+    grid: Annotated[str, typer.Option(metavar="NAME", help="Grid, see hsrgeo grids.")] = options.MAIN_GRID,
 ) -> None:
     """Make synthetic frames: moving rain, coverage, NULL codes and blends, marked as synthetic.
 

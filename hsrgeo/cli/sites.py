@@ -21,13 +21,17 @@ def sites(
     sources: options.Sources,
     sites_: Annotated[
         str | None,
-        typer.Option("--sites", metavar="FILE", help="CSV name,lon,lat of the radars, in place of hsrgeo's own table."),
+        typer.Option(
+            "--sites", metavar="FILE", help="CSV with columns name,lon,lat of the radars, instead of hsrgeo's table."
+        ),
     ] = None,
     start: options.Start = None,
     end: options.End = None,
     product: options.Product = None,
     jobs: options.Jobs = -1,
-    json_: Annotated[bool, typer.Option("--json", help="One object on stdout, with a fit for each radar.")] = False,
+    json_: Annotated[
+        bool, typer.Option("--json", help="Print a JSON object on stdout, with a fit for each radar.")
+    ] = False,
 ) -> None:
     """Measure where the cells lie: the radars' own circles, beams and edges against their sites.
 

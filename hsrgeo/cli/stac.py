@@ -19,19 +19,21 @@ class ItemsChoice(StrEnum):
 
 
 def stac(
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder of an export, sums or gauge fields.")],
+    out: Annotated[
+        Path, typer.Argument(metavar="OUT", help="Folder written by hsrgeo export, accumulate or gauges field.")
+    ],
     items: Annotated[
         ItemsChoice,
-        typer.Option(help="A JSON file for each frame, or one GeoParquet file; auto: JSON up to 500."),
+        typer.Option(help="One JSON file per frame, or one GeoParquet file. auto: JSON up to 500 frames."),
     ] = ItemsChoice.auto,
     name: Annotated[
         str | None,
-        typer.Option("--id", metavar="ID", help="Of the collection; else of product and quantity."),
+        typer.Option("--id", metavar="ID", help="Id of the collection. Default: from product and quantity."),
     ] = None,
     zr: Annotated[
         tuple[float, float] | None,
         typer.Option(
-            metavar="A B", help="Styles of reflectivity in the classes of rain by Z = A R^B, not KMA's of dBZ."
+            metavar="A B", help="Colour reflectivity by rain classes through Z = A R^B instead of KMA's dBZ classes."
         ),
     ] = None,
 ) -> None:

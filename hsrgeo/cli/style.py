@@ -34,19 +34,19 @@ class StyleChoice(StrEnum):
 
 
 def style(
-    quantity: Annotated[StyledChoice, typer.Argument(metavar="QUANTITY", help="rain or reflectivity.")],
+    quantity: Annotated[StyledChoice, typer.Argument(metavar="QUANTITY", help="Quantity: rain or reflectivity.")],
     as_: Annotated[
         StyleChoice,
-        typer.Option("--as", help="A style for QGIS, GeoServer or gdaldem; or a legend (png needs Pillow)."),
+        typer.Option("--as", help="Style for QGIS, GeoServer or gdaldem, or a legend (png needs Pillow)."),
     ],
     zr: Annotated[
         tuple[float, float] | None,
         typer.Option(
-            metavar="A B", help="Reflectivity in the classes of rain by Z = A R^B, in place of KMA's for dBZ."
+            metavar="A B", help="Colour reflectivity by rain classes through Z = A R^B instead of KMA's dBZ classes."
         ),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", metavar="FILE", help="File to write; without it, stdout.")
+        Path | None, typer.Option("--out", "-o", metavar="FILE", help="Output file (default: stdout).")
     ] = None,
 ) -> None:
     """Print KMA's colours of rain or reflectivity as a style for another program, or as a legend.

@@ -13,7 +13,7 @@ _TOLD = 3  # frames that nothing was compared with
 def verify(
     out: Annotated[str, typer.Argument(metavar="OUT", help="Folder or URL of an export.")],
     against: Annotated[
-        list[str], typer.Option("--against", metavar="SOURCE...", help="What it was exported from; one or several.")
+        list[str], typer.Option("--against", metavar="SOURCE...", help="Source of the export. Repeatable.")
     ],
     more: Annotated[list[str] | None, typer.Argument(metavar="SOURCE", hidden=True)] = None,
     jobs: options.Jobs = -1,

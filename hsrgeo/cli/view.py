@@ -24,28 +24,34 @@ class LangChoice(StrEnum):
 
 
 def view(
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder of an export, sums or gauge fields.")],
-    region: Annotated[str | None, typer.Option(metavar="NAME", help="Only this region of the export.")] = None,
+    out: Annotated[
+        Path, typer.Argument(metavar="OUT", help="Folder written by hsrgeo export, accumulate or gauges field.")
+    ],
+    region: Annotated[str | None, typer.Option(metavar="NAME", help="Use only this region of the export.")] = None,
     start: options.Start = None,
     end: options.End = None,
     write: Annotated[
-        bool, typer.Option("--write", help="Write OUT/index.html and OUT/view/ for a web server, and serve nothing.")
+        bool, typer.Option("--write", help="Write OUT/index.html and OUT/view/ for a web server instead of serving.")
     ] = False,
     save: Annotated[
         Path | None,
-        typer.Option(metavar="FILE.html", help="Write one file that opens by a double click, and serve nothing."),
+        typer.Option(metavar="FILE.html", help="Write one HTML file that opens in a browser, instead of serving."),
     ] = None,
     detail: Annotated[
         str | None,
-        typer.Option(metavar="LENGTH", help="With --save: its smallest cells, as 1km; else what plays smoothly."),
+        typer.Option(
+            metavar="LENGTH", help="With --save: smallest cell size, such as 1km. Default: what plays smoothly."
+        ),
     ] = None,
-    lang: Annotated[LangChoice | None, typer.Option(help="Of the page; else what the browser asks for.")] = None,
+    lang: Annotated[
+        LangChoice | None, typer.Option(help="Language of the page. Default: the browser's language.")
+    ] = None,
     port: Annotated[
-        int | None, typer.Option(min=0, max=65535, help="To serve on; else 8766 or the next free one.")
+        int | None, typer.Option(min=0, max=65535, help="Port to serve on. Default: 8766 or the next free port.")
     ] = None,
-    no_open: Annotated[bool, typer.Option("--no-open", help="Open no browser.")] = False,
+    no_open: Annotated[bool, typer.Option("--no-open", help="Do not open a browser.")] = False,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="With --write: replace an index.html that is not hsrgeo's.")
+        bool, typer.Option("--overwrite", help="With --write: replace an index.html that hsrgeo did not write.")
     ] = False,
 ) -> None:
     """Show an export in the browser: play it, point at a place for its value, click for its series.

@@ -14,21 +14,26 @@ def vrt(
     sources: Annotated[
         list[str],
         typer.Argument(
-            metavar="OUT | SOURCE", help="Folder of an export, sums or fields; with --raw frames and folders."
+            metavar="OUT | SOURCE",
+            help="Folder written by hsrgeo export, accumulate or gauges field. With --raw: frames and folders.",
         ),
     ],
-    region: Annotated[str | None, typer.Option(metavar="NAME", help="Only this region of the export.")] = None,
+    region: Annotated[str | None, typer.Option(metavar="NAME", help="Use only this region of the export.")] = None,
     zr: Annotated[
         tuple[float, float] | None,
         typer.Option(
-            metavar="A B", help="Reflectivity in the classes of rain by Z = A R^B, in place of KMA's for dBZ."
+            metavar="A B", help="Colour reflectivity by rain classes through Z = A R^B instead of KMA's dBZ classes."
         ),
     ] = None,
     raw: Annotated[
-        bool, typer.Option("--raw", help="A VRT for each stored frame (.bin, .bin.gz): GDAL reads it in place.")
+        bool,
+        typer.Option("--raw", help="Write a VRT for each stored frame (.bin, .bin.gz), which GDAL reads in place."),
     ] = False,
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", metavar="DIR", help="With --raw: folder for the VRTs; else beside.")
+        Path | None,
+        typer.Option(
+            "--out", "-o", metavar="DIR", help="With --raw: folder for the VRTs (default: beside the frames)."
+        ),
     ] = None,
     registration: options.Registration = options.RegistrationChoice.point,
 ) -> None:

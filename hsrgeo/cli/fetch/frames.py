@@ -33,36 +33,43 @@ _WORDS: "dict[FetchStatus, str]" = {
 def frames(
     context: typer.Context,
     out: Annotated[
-        str | None, typer.Option("--out", "-o", metavar="OUT", help="Folder for the frames, also s3://.")
+        str | None, typer.Option("--out", "-o", metavar="OUT", help="Output folder or s3:// URL for frames.")
     ] = None,
     start: options.Start = None,
     end: options.End = None,
     day: Annotated[
-        str | None, typer.Option(metavar="DAY", help="A day of Korea, as 2026-09-27.", rich_help_panel=options.CHOOSE)
+        str | None, typer.Option(metavar="DAY", help="Day in KST, such as 2026-09-27.", rich_help_panel=options.CHOOSE)
     ] = None,
     last: Annotated[
-        str | None, typer.Option(metavar="LENGTH", help="Up to now, as 3h or 1d.", rich_help_panel=options.CHOOSE)
+        str | None,
+        typer.Option(
+            metavar="LENGTH", help="Fetch the last hours or days, such as 3h or 1d.", rich_help_panel=options.CHOOSE
+        ),
     ] = None,
     latest: Annotated[
-        bool, typer.Option("--latest", help="The newest frame that KMA lists.", rich_help_panel=options.CHOOSE)
+        bool, typer.Option("--latest", help="Fetch the newest frame that KMA lists.", rich_help_panel=options.CHOOSE)
     ] = False,
     every: options.Every = None,
     product: Annotated[
         str,
-        typer.Option(metavar="NAME", help="HSR, HSP, CPP, PPI, CMX, CMB or CMC; HSR.", rich_help_panel=options.CHOOSE),
+        typer.Option(
+            metavar="NAME",
+            help="Product: HSR (default), HSP, CPP, PPI, CMX, CMB or CMC.",
+            rich_help_panel=options.CHOOSE,
+        ),
     ] = "HSR",
     again: Annotated[
         bool,
-        typer.Option("--again", help="Ask also for what is there: a frame with more radars replaces it."),
+        typer.Option("--again", help="Fetch existing frames again. A frame with more radars replaces the old one."),
     ] = False,
     retry_missing: Annotated[
-        bool, typer.Option("--retry-missing", help="Ask also for what KMA did not have an hour after its time.")
+        bool, typer.Option("--retry-missing", help="Retry times for which KMA had no frame an hour later.")
     ] = False,
     list_: Annotated[
-        bool, typer.Option("--list", help="Print what KMA lists for these times: a call a day. Nothing is fetched.")
+        bool, typer.Option("--list", help="Print KMA's list of frames (one call per day) without fetching.")
     ] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print how many calls and bytes it takes. Nothing is asked.")
+        bool, typer.Option("--dry-run", help="Print the number of calls and bytes needed without making a call.")
     ] = False,
     pace: Pace = 2.0,
     limit_calls: LimitCalls = None,
@@ -71,15 +78,15 @@ def frames(
     quiet: options.Quiet = False,
     json_: options.Json = False,
 ) -> None:
-    """Get frames from KMA's API hub, into a folder that hsrgeo export takes as it is. Needs a key: hsrgeo fetch key.
+    """Get frames from KMA's API hub, into a folder that hsrgeo export can read. Needs a key: hsrgeo fetch key.
 
-    Only what hsrgeo reads as a sound frame of the time asked for gets a name in OUT (YYYYMM/DD/). The same command
-    again asks for nothing that is there. One question at a time, --pace apart; all runs of yours share the calls and
-    bytes of a day. Made from public descriptions of the service and tested against an imitation of it: no call to the
-    real one was made yet.
+    A frame is saved in OUT (YYYYMM/DD/) only if it is valid and of the requested time. The same command
+    again skips existing frames. One request at a time, --pace apart; all your runs share the calls and
+    bytes of a day. Written from public descriptions of the service and tested against an imitation: no call to the
+    real service was made yet.
 
-    Exit status: 0 all there, 1 something missing or failed, 2 wrong usage or no key, 3 a limit is reached: the same
-    command goes on later.
+    Exit status: 0 all there, 1 something missing or failed, 2 wrong usage or no key, 3 a limit was reached: run the
+    same command later to resume.
 
     Example: hsrgeo fetch --last 3h --out frames
     """

@@ -28,14 +28,18 @@ class NetworkChoice(StrEnum):
 
 
 def gauges(
-    out: Annotated[str, typer.Option("--out", "-o", metavar="FILE", help="The table: CSV.")],
-    start: Annotated[str, typer.Option(metavar="TIME", help="Beginning of the first step, KST.")],
-    end: Annotated[str | None, typer.Option(metavar="TIME", help="End of the last step; now.")] = None,
-    step: Annotated[str, typer.Option(metavar="LENGTH", help="15min or 1h: a call for each step.")] = "1h",
-    service: Annotated[ServiceChoice, typer.Option(help="nph-aws2_min, or (hours) awsh.php.")] = ServiceChoice.minutes,
+    out: Annotated[str, typer.Option("--out", "-o", metavar="FILE", help="Output table (.csv).")],
+    start: Annotated[str, typer.Option(metavar="TIME", help="Start of the first step, KST.")],
+    end: Annotated[str | None, typer.Option(metavar="TIME", help="End of the last step (default: now).")] = None,
+    step: Annotated[
+        str, typer.Option(metavar="LENGTH", help="Length of a step, 15min or 1h. Each step takes one call.")
+    ] = "1h",
+    service: Annotated[
+        ServiceChoice, typer.Option(help="KMA service: nph-aws2_min, or awsh.php for hours.")
+    ] = ServiceChoice.minutes,
     stations: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Only the stations in a CSV that hsrgeo fetch stations wrote."),
+        typer.Option(metavar="FILE", help="Fetch only the stations in this CSV from hsrgeo fetch stations."),
     ] = None,
     pace: Pace = 2.0,
     limit_calls: LimitCalls = None,
@@ -47,7 +51,7 @@ def gauges(
     """Get the rain of KMA's gauges as a table that hsrgeo gauges reads: time,name,rain_60min_mm, by the end of a step.
 
     The sums of the minute table move on every minute: they are taken only from rows that are a step apart. Columns are
-    found by the names that the answer gives them; without these it is refused. No number where a station has no
+    found by their names in the answer; an answer without names is rejected. No number where a station has no
     reading. kma_sfctm2/3.php are not read, for there -9 is both no rain and no reading; nor is sfc_aws_day.php, of
     which no description was at hand. Never tried against the real service.
 
@@ -77,11 +81,11 @@ def gauges(
 def stations(
     out: Annotated[str, typer.Option("--out", "-o", metavar="FILE", help="CSV name,lon,lat,station.")],
     network: Annotated[
-        NetworkChoice, typer.Option(help="aws: all automatic stations; sfc: the synoptic ones.")
+        NetworkChoice, typer.Option(help="aws: all automatic stations. sfc: synoptic stations.")
     ] = NetworkChoice.aws,
     host: Host = "apihub.kma.go.kr",
 ) -> None:
-    """Get where KMA's stations are: one call. The name is the station's number, by which readings name it.
+    """Fetch the positions of KMA's stations with one call. The name is the station number used in readings.
 
     Example: hsrgeo fetch stations --out gauges.csv
     """

@@ -10,16 +10,20 @@ from hsrgeo.cli.fetch.options import Host
 
 
 def key(
-    set_: Annotated[bool, typer.Option("--set", help="Ask for the key, or read it from stdin, and keep it.")] = False,
-    check: Annotated[bool, typer.Option("--check", help="Ask KMA whether the key is good: one call.")] = False,
-    where: Annotated[bool, typer.Option("--where", help="Print where the key is found, and is looked for.")] = False,
-    forget: Annotated[bool, typer.Option("--forget", help="Remove the file that --set wrote.")] = False,
+    set_: Annotated[
+        bool, typer.Option("--set", help="Prompt for the key, or read it from stdin, and save it.")
+    ] = False,
+    check: Annotated[bool, typer.Option("--check", help="Check the key with one call to KMA.")] = False,
+    where: Annotated[
+        bool, typer.Option("--where", help="Print where the key was found and where hsrgeo looks for it.")
+    ] = False,
+    forget: Annotated[bool, typer.Option("--forget", help="Delete the key that --set saved.")] = False,
     host: Host = "apihub.kma.go.kr",
 ) -> None:
-    """Keep the key of KMA's API hub, or see whether it is good. It is never an argument, and never printed.
+    """Save, check or delete the key of KMA's API hub. The key is never an argument and never printed.
 
     Get one at https://apihub.kma.go.kr (마이페이지), and there click 활용신청 for rdr_cmp_file.php and
-    rdr_cmp_file_list.php; for gauges nph-aws2_min and stn_inf.php. It is looked for in the variable KMA_APIHUB_KEY,
+    rdr_cmp_file_list.php; for gauges nph-aws2_min and stn_inf.php. hsrgeo looks in the variable KMA_APIHUB_KEY,
     the systemd credential kma-apihub-key, the keyring where the package keyring is installed, and the file that --set
     writes, which only you can read.
 

@@ -12,20 +12,24 @@ if TYPE_CHECKING:  # names in signatures of helpers only: Typer reads those of c
 
 ASK = "Ask politely"
 
-Pace = Annotated[float, typer.Option(metavar="SECONDS", help="From one question to the next.", rich_help_panel=ASK)]
+Pace = Annotated[float, typer.Option(metavar="SECONDS", help="Seconds between requests.", rich_help_panel=ASK)]
 LimitCalls = Annotated[
     int | None,
     typer.Option(
-        metavar="N", help="Calls in a day of Korea, of all runs of yours; 19,000 of 20,000.", rich_help_panel=ASK
+        metavar="N",
+        help="Calls per day (KST) over all your runs (default 19,000 of KMA's 20,000).",
+        rich_help_panel=ASK,
     ),
 ]
 LimitBytes = Annotated[
     str | None,
-    typer.Option(metavar="SIZE", help="Likewise bytes, as 4GB; 4.75 of 5 GB.", rich_help_panel=ASK),
+    typer.Option(
+        metavar="SIZE", help="Bytes per day, such as 4GB (default 4.75 GB of KMA's 5 GB).", rich_help_panel=ASK
+    ),
 ]
 Host = Annotated[
     str,
-    typer.Option(metavar="NAME", help="apihub-org.kma.go.kr for members with a large volume.", rich_help_panel=ASK),
+    typer.Option(metavar="NAME", help="API host. Institutional members use apihub-org.kma.go.kr.", rich_help_panel=ASK),
 ]
 
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)b?", re.IGNORECASE | re.ASCII)

@@ -37,34 +37,42 @@ _COMPARE = "Compare"
 def bias(
     readings: ReadingsFile,
     radar: Annotated[
-        Path, typer.Option(metavar="TABLE", help="Of hsrgeo series --points: .csv or .parquet; matched by name.")
+        Path,
+        typer.Option(
+            metavar="TABLE",
+            help="Radar table from hsrgeo series --points (.csv or .parquet). Rows are matched by name.",
+        ),
     ],
     step: Step,
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="The table: .csv or .parquet.")],
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="Output table (.csv or .parquet).")],
     period: Annotated[
-        str, typer.Option(metavar="LENGTH", help="A factor each 1h, 1d, or event.", rich_help_panel=_COMPARE)
+        str, typer.Option(metavar="LENGTH", help="Period of one factor: 1h, 1d or event.", rich_help_panel=_COMPARE)
     ] = "1h",
     min_rain: Annotated[
         float,
-        typer.Option(metavar="MM", help="Gauge and radar both need it in a period.", rich_help_panel=_COMPARE),
+        typer.Option(metavar="MM", help="Least depth of both gauge and radar in a period.", rich_help_panel=_COMPARE),
     ] = 0.1,
     min_pairs: Annotated[
-        int, typer.Option(metavar="N", help="Fewer pairs give no factor.", rich_help_panel=_COMPARE)
+        int, typer.Option(metavar="N", help="Least number of pairs for a factor.", rich_help_panel=_COMPARE)
     ] = 5,
     min_coverage: Annotated[
         float,
-        typer.Option(metavar="SHARE", help="Rows of the table below are left out.", rich_help_panel=_COMPARE),
+        typer.Option(metavar="SHARE", help="Ignore radar rows with a smaller coverage.", rich_help_panel=_COMPARE),
     ] = 0.9,
     min_frames: Annotated[
         float,
-        typer.Option(metavar="SHARE", help="Of a reading's frames; their mean is taken.", rich_help_panel=_COMPARE),
+        typer.Option(
+            metavar="SHARE",
+            help="Least share of frames within a reading; their mean is used.",
+            rich_help_panel=_COMPARE,
+        ),
     ] = 1.0,
     radar_step: Annotated[
-        str, typer.Option(metavar="LENGTH", help="What a row of the table stands for.", rich_help_panel=_COMPARE)
+        str, typer.Option(metavar="LENGTH", help="Time step of a row of the radar table.", rich_help_panel=_COMPARE)
     ] = "5min",
     pairs: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Also every gauge and period, as a table.", rich_help_panel=_COMPARE),
+        typer.Option(metavar="FILE", help="Also write a table of every gauge and period.", rich_help_panel=_COMPARE),
     ] = None,
     stamp: Stamp = StampChoice.end,
     unit: Unit = UnitChoice.mm,
@@ -81,9 +89,9 @@ def bias(
 ) -> None:
     """Compare the radar with gauges: mean-field bias (gauges over radar) of every hour, day or event.
 
-    Gauge and radar are summed up over the same times only. A period with too few pairs has no factor, never 1.0. Scores
-    are told before and after, and with each gauge left out of the factor that it is judged by. No period with a factor
-    is exit status 1.
+    Gauge and radar are summed over the same times only. A period with too few pairs has no factor, never 1.0. Scores
+    are printed before and after adjustment, and with each gauge left out of its own factor. The exit status is 1 if no
+    period has a factor.
 
     Example: hsrgeo gauges bias readings.csv --radar radar-at-gauges.csv --step 1h --out bias.csv
     """

@@ -57,51 +57,68 @@ def field(
     readings: ReadingsFile,
     gauges: Gauges,
     step: Step,
-    out: Annotated[str, typer.Option("--out", "-o", metavar="OUT", help="Folder for a COG of each period.")],
+    out: Annotated[str, typer.Option("--out", "-o", metavar="OUT", help="Output folder. Each period becomes one COG.")],
     method: Annotated[
-        MethodChoice, typer.Option(help="Nearest gauge, inverse distance, or kriging.", rich_help_panel=_HOW)
+        MethodChoice, typer.Option(help="Nearest gauge, inverse distance weighting, or kriging.", rich_help_panel=_HOW)
     ] = MethodChoice.thiessen,
     period: Annotated[
         str | None,
-        typer.Option(metavar="LENGTH", help="Sum readings up: 1h, 1d, or event; --step.", rich_help_panel=_HOW),
+        typer.Option(
+            metavar="LENGTH", help="Length of a period: 1h, 1d or event (default: --step).", rich_help_panel=_HOW
+        ),
     ] = None,
     at: Annotated[
         str | None,
-        typer.Option(metavar="TIME", help="Only this period, by --stamp its end or start.", rich_help_panel=_HOW),
+        typer.Option(
+            metavar="TIME", help="Write only the period with this end (or start, see --stamp).", rich_help_panel=_HOW
+        ),
     ] = None,
     min_coverage: Annotated[
         float,
-        typer.Option(metavar="SHARE", help="Of a period's readings that a gauge needs.", rich_help_panel=_HOW),
+        typer.Option(
+            metavar="SHARE", help="Least share of a period's readings that a gauge must have.", rich_help_panel=_HOW
+        ),
     ] = 1.0,
     min_gauges: Annotated[
         int | None,
-        typer.Option(metavar="N", help="Fewer give no field; 1, kriging 3.", rich_help_panel=_HOW),
+        typer.Option(
+            metavar="N", help="Least number of gauges for a field (default 1; kriging 3).", rich_help_panel=_HOW
+        ),
     ] = None,
     max_distance: Annotated[
         float | None,
-        typer.Option(metavar="KM", help="Cells farther from every gauge are nodata.", rich_help_panel=_HOW),
+        typer.Option(
+            metavar="KM", help="Cells farther than this from every gauge become nodata.", rich_help_panel=_HOW
+        ),
     ] = None,
     power: Annotated[
-        float | None, typer.Option(metavar="P", help="Of idw: distance ** -P; 2.", rich_help_panel=_HOW)
+        float | None,
+        typer.Option(metavar="P", help="idw: power P of the weight distance ** -P (default 2).", rich_help_panel=_HOW),
     ] = None,
     neighbours: Annotated[
-        int | None, typer.Option(metavar="N", help="Of idw: gauges at a cell; 12.", rich_help_panel=_HOW)
+        int | None, typer.Option(metavar="N", help="idw: number of gauges per cell (default 12).", rich_help_panel=_HOW)
     ] = None,
     variogram: Annotated[
         ModelChoice | None,
         typer.Option(
             metavar="MODEL",
-            help="Of kriging: spherical, exponential or gaussian. Fitted, unless given:",
+            help="Kriging: spherical, exponential or gaussian. Fitted unless you set:",
             rich_help_panel=_HOW,
         ),
     ] = None,
     range_: Annotated[
         float | None,
-        typer.Option("--range", metavar="KM", help="Where 95 % or all of the sill is.", rich_help_panel=_HOW),
+        typer.Option(
+            "--range",
+            metavar="KM",
+            help="Variogram range: distance at which it reaches the sill (95 % for exponential and gaussian).",
+            rich_help_panel=_HOW,
+        ),
     ] = None,
     sill: Annotated[float | None, typer.Option(metavar="MM2", help="Nugget included.", rich_help_panel=_HOW)] = None,
     nugget: Annotated[
-        float | None, typer.Option(metavar="MM2", help="A gauge's own error; 0.", rich_help_panel=_HOW)
+        float | None,
+        typer.Option(metavar="MM2", help="Variance of a gauge's own error (default 0).", rich_help_panel=_HOW),
     ] = None,
     stamp: Stamp = StampChoice.end,
     unit: Unit = UnitChoice.mm,
@@ -120,19 +137,23 @@ def field(
     size: options.Size = None,
     regions: options.Regions = None,
     crs: Annotated[
-        str | None, typer.Option(metavar="CRS", help="Another projection, as EPSG:5179.", rich_help_panel=options.AREA)
+        str | None,
+        typer.Option(metavar="CRS", help="Output projection, such as EPSG:5179.", rich_help_panel=options.AREA),
     ] = None,
     resolution: Annotated[
         float | None,
-        typer.Option(metavar="SIDE", help="Of a cell of --crs, in its units.", rich_help_panel=options.AREA),
+        typer.Option(metavar="SIDE", help="Cell size in units of --crs.", rich_help_panel=options.AREA),
     ] = None,
     jobs: Annotated[
-        int, typer.Option("--jobs", "-j", metavar="N", help="Threads; -1 is one a core.", rich_help_panel=options.RUN)
+        int,
+        typer.Option(
+            "--jobs", "-j", metavar="N", help="Number of threads; -1 uses all cores.", rich_help_panel=options.RUN
+        ),
     ] = -1,
     quiet: options.Quiet = False,
     json_: options.Json = False,
 ) -> None:
-    """Interpolate what gauges measured to the cells of the radar's grid: rain depth in mm, a COG a period.
+    """Interpolate gauge readings to the radar's grid: rain depth in mm, one COG per period.
 
     Band 2 is the distance to the nearest gauge, in metres of the grid's projection; kriging adds the standard deviation
     of its error. Missing and bad readings are counted and never filled; estimates below zero become 0 and are counted.

@@ -40,47 +40,60 @@ class EmptyChoice(StrEnum):
 
 ReadingsFile = Annotated[
     Path,
-    typer.Argument(metavar="READINGS", help="CSV: time,name,rain_mm; or time and a column for each gauge."),
+    typer.Argument(metavar="READINGS", help="CSV with columns time,name,rain_mm; or time and one column per gauge."),
 ]
-Gauges = Annotated[Path, typer.Option("--gauges", metavar="FILE", help="CSV name,lon,lat in degrees.")]
+Gauges = Annotated[Path, typer.Option("--gauges", metavar="FILE", help="CSV with columns name,lon,lat in degrees.")]
 Step = Annotated[
-    str, typer.Option(metavar="LENGTH", help="What a reading stands for: 1min, 10min, 1h, 1d.", rich_help_panel=_READ)
+    str, typer.Option(metavar="LENGTH", help="Length of a reading: 1min, 10min, 1h or 1d.", rich_help_panel=_READ)
 ]
 Stamp = Annotated[
     StampChoice,
-    typer.Option(help="Whether a reading's time is the end of its step, as KMA has it.", rich_help_panel=_READ),
+    typer.Option(
+        help="Whether a reading's time is the end (as at KMA) or the start of its step.", rich_help_panel=_READ
+    ),
 ]
-Unit = Annotated[UnitChoice, typer.Option(help="Depth of the step, or its mean rate.", rich_help_panel=_READ)]
+Unit = Annotated[UnitChoice, typer.Option(help="Unit of the readings: depth or mean rate.", rich_help_panel=_READ)]
 Column = Annotated[
-    str | None, typer.Option(metavar="NAME", help="Of the rain, where several could be.", rich_help_panel=_READ)
+    str | None,
+    typer.Option(metavar="NAME", help="Name of the rain column, if several are possible.", rich_help_panel=_READ),
 ]
 Encoding = Annotated[
-    str, typer.Option(metavar="NAME", help="Of each CSV that is not UTF-8: cp949, as KMA's.", rich_help_panel=_READ)
+    str,
+    typer.Option(
+        metavar="NAME", help="Encoding of CSV files that are not UTF-8, such as cp949.", rich_help_panel=_READ
+    ),
 ]
 Missing = Annotated[
     list[float] | None,
-    typer.Option(metavar="CODE", help="Number for no reading, as -99.9; repeatable.", rich_help_panel=_READ),
+    typer.Option(
+        metavar="CODE", help="Number that marks a missing reading, such as -99.9. Repeatable.", rich_help_panel=_READ
+    ),
 ]
 Empty = Annotated[
     EmptyChoice,
-    typer.Option(help="What an empty cell is; zero in some of KMA's files.", rich_help_panel=_READ),
+    typer.Option(help="Meaning of an empty cell; zero in some KMA files.", rich_help_panel=_READ),
 ]
 Most = Annotated[
     float | None,
     typer.Option(
-        "--max-rain", metavar="MM", help="A reading above is bad; else by world records.", rich_help_panel=_READ
+        "--max-rain",
+        metavar="MM",
+        help="Reject readings above this. Default: a limit based on world-record rainfall.",
+        rich_help_panel=_READ,
     ),
 ]
-SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Leave bad rows out and count them.", rich_help_panel=_READ)]
+SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Skip and count bad rows.", rich_help_panel=_READ)]
 Start = Annotated[
     str | None,
-    typer.Option(metavar="TIME", help="Steps from here on; KST unless a zone is given.", rich_help_panel=_READ),
+    typer.Option(metavar="TIME", help="Start of the first step, KST unless a zone is given.", rich_help_panel=_READ),
 ]
-End = Annotated[str | None, typer.Option(metavar="TIME", help="Steps that end by then.", rich_help_panel=_READ)]
+End = Annotated[str | None, typer.Option(metavar="TIME", help="End of the last step.", rich_help_panel=_READ)]
 GridName = Annotated[
     str,
     typer.Option(
-        "--grid", metavar="NAME", help="As hsrgeo grids lists them; by -corner KMA's points are corners of cells."
+        "--grid",
+        metavar="NAME",
+        help="Grid, see hsrgeo grids. With the suffix -corner, KMA's points are corners of cells.",
     ),
 ]
 

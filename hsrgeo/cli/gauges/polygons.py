@@ -11,14 +11,16 @@ from hsrgeo.cli.gauges.options import GridName
 
 
 def polygons(
-    gauges: Annotated[Path, typer.Argument(metavar="GAUGES", help="CSV name,lon,lat in degrees.")],
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="GeoJSON in degrees: .geojson.")],
+    gauges: Annotated[Path, typer.Argument(metavar="GAUGES", help="CSV with columns name,lon,lat in degrees.")],
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="Output file (.geojson), in degrees.")],
     bbox: Annotated[
         tuple[float, float, float, float] | None,
-        typer.Option(metavar="W S E N", help="Degrees; polygons end there, else at the grid's edge."),
+        typer.Option(metavar="W S E N", help="Clip polygons to this box in degrees (default: the grid)."),
     ] = None,
     grid: GridName = options.MAIN_GRID,
-    encoding: Annotated[str, typer.Option(metavar="NAME", help="As cp949, of a CSV that is not UTF-8.")] = "utf-8",
+    encoding: Annotated[
+        str, typer.Option(metavar="NAME", help="Encoding of a CSV that is not UTF-8, such as cp949.")
+    ] = "utf-8",
 ) -> None:
     """Write the Thiessen polygon of every gauge, with its area, for a GIS or for hsrgeo series --polygons.
 
