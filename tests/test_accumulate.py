@@ -237,7 +237,7 @@ def test_every_period_of_the_range_is_named(save: Save, tmp_path: Path) -> None:
     save(0, 3000)
     save(180, 3000)
     made = run(tmp_path / "in", tmp_path / "out")
-    assert made.notes == ["2 of the periods (1h) have no sound frame, and no file: 2022-06-09 12:00, 2022-06-09 13:00"]
+    assert made.notes == ["2 of the periods (1h) have no valid frame, and no file: 2022-06-09 12:00, 2022-06-09 13:00"]
     day = datetime(2022, 6, 8, tzinfo=KST)
     made = run(tmp_path / "in", tmp_path / "b", period=timedelta(days=1), start=day, end=day + timedelta(days=3))
     assert [f"{start:%m-%d}" for start in made.empty] == ["06-08", "06-10"]
@@ -280,7 +280,7 @@ def test_a_period_without_a_sound_frame_is_told(save: Save, tmp_path: Path, make
     save(60, 3000).write_bytes(make_file()[:500])
     made = run(tmp_path / "in", tmp_path / "out")
     assert len(files(made)) == 1
-    assert made.notes == ["1 of the periods (1h) have no sound frame, and no file: 2022-06-09 12:00"]
+    assert made.notes == ["1 of the periods (1h) have no valid frame, and no file: 2022-06-09 12:00"]
     save(30, 3000, product="CPP")
     with pytest.raises(OptionsError, match="--product"):
         run(tmp_path / "in", tmp_path / "out")
@@ -388,7 +388,7 @@ def test_the_command(save: Save, tmp_path: Path) -> None:
     area = ("--center", 126.8, 37.5, "--size", 16)
     done = cli(tmp_path / "in", "--out", out, *area, "--json", "-j", 1)
     assert done.exit_code == 0, done.stderr
-    assert "1 file, 1 of the periods with frames missing: 1 frame, 1 used" in done.stderr
+    assert "1 file, 1 of them with missing frames: 1 frame, 1 used" in done.stderr
     summary = json.loads(done.stdout)
     assert [Path(path).name for path in summary["files"]] == ["rain_1h_202206091100.tif"]
     save(5, 3000).write_bytes(b"")

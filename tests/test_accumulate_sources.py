@@ -129,7 +129,7 @@ def test_sums_do_not_go_into_an_export_or_a_cube(frames: Path, tmp_path: Path) -
 def test_rain_says_by_what_law_it_was_made(frames: Path, tmp_path: Path) -> None:
     rain = exported(frames, tmp_path / "rain", window=WINDOW, quantity="rain", zr=(300.0, 1.4))
     made, found = summed(rain, tmp_path / "a", rolling=[TEN])
-    assert made.notes == [f"{rain} holds rain in steps of 0.01 mm/h, up to 327.67; frames give it as it is"]
+    assert made.notes == [f"{rain} contains rain in steps of 0.01 mm/h, up to 327.67; frames give it as it is"]
     _made, expected = summed(frames, tmp_path / "b", window=WINDOW, rolling=[TEN], zr=(300.0, 1.4))
     differs = False
     for name, data in found.items():
@@ -145,7 +145,7 @@ def test_rain_says_by_what_law_it_was_made(frames: Path, tmp_path: Path) -> None
             assert off.max() <= 5 * 0.005 / 12 + ours.scales[0]
             differs |= bool(off.any())
     assert differs
-    with pytest.raises(OptionsError, match="holds rain already, for which zr is no use"):
+    with pytest.raises(OptionsError, match="contains rain already: zr does not apply"):
         summed(rain, tmp_path / "c", zr=(300.0, 1.4))
 
 
@@ -170,7 +170,7 @@ def test_a_cog_that_is_broken_or_another_is_told(frames: Path, tmp_path: Path) -
     made = accumulate(crop, tmp_path / "a", AccumulateOptions(jobs=1))
     told = {Path(outcome.source): str(outcome.error) for outcome in made if outcome.status == "failed"}
     assert "GDAL cannot read it" in told[cogs[0]]
-    assert "holds the time 2022-06-09T02:50:00Z, not 2022-06-09T02:45:00Z" in told[cogs[1]]
+    assert "contains the time 2022-06-09T02:50:00Z, not 2022-06-09T02:45:00Z" in told[cogs[1]]
     assert made.counts == {"ok": FRAMES - 3, "failed": 3}
     assert made.short == 2
 

@@ -286,13 +286,13 @@ def test_rain_that_was_adjusted_is_not_adjusted_again(
     exported(rainy(6, 12), out, bias=bias)
     given: dict[str, Any] = {"bias": bias, "max_rate": 100}
     for options in ({name: value} for name, value in given.items()):
-        with pytest.raises(OptionsError, match=r"holds rain that was adjusted by bias\.csv already"):
+        with pytest.raises(OptionsError, match=r"contains rain that was adjusted by bias\.csv already"):
             over(accumulate(out, tmp_path / "sums", AccumulateOptions(jobs=1, **options)))
-        with pytest.raises(OptionsError, match=r"holds rain that was adjusted by bias\.csv already"):
+        with pytest.raises(OptionsError, match=r"contains rain that was adjusted by bias\.csv already"):
             over(series(out, tmp_path / "a.csv", SeriesOptions(points=place, jobs=1, **options)))
     run = accumulate(out, tmp_path / "sums", AccumulateOptions(jobs=1))
     over(run)
-    assert f"{out} holds rain that was adjusted by bias.csv" in run.notes
+    assert f"{out} contains rain that was adjusted by bias.csv" in run.notes
     path = next((tmp_path / "sums").rglob("*.tif"))
     with rasterio.open(path) as dataset:
         assert dataset.read(1)[3, 3] == 225
@@ -300,7 +300,7 @@ def test_rain_that_was_adjusted_is_not_adjusted_again(
     found = table(out, tmp_path / "a.csv", place)
     assert [row["rain_mm_h"] for row in found] == ["9", "18"]
     assert found[0]["rain_law"] == "as observed, adjusted by bias.csv"
-    with pytest.raises(OptionsError, match="holds sums of rain: bias is for frames"):
+    with pytest.raises(OptionsError, match="contains sums of rain: bias is for frames"):
         series(tmp_path / "sums", tmp_path / "b.csv", SeriesOptions(points=place, bias=bias, jobs=1))
     assert table(tmp_path / "sums", tmp_path / "b.csv", place)[0]["rain_law"] == "as observed, adjusted by bias.csv"
 
@@ -444,7 +444,7 @@ def test_a_table_that_is_damaged(tmp_path: Path, line: str, message: str) -> Non
 
 def test_a_table_that_is_none(tmp_path: Path, save: Save) -> None:
     (tmp_path / "other.csv").write_text("time_utc,name\n", encoding="utf-8")
-    with pytest.raises(SourceError, match="is no table of hsrgeo gauges bias: it has no column hours, bias"):
+    with pytest.raises(SourceError, match="is not a table from hsrgeo gauges bias: it has no column hours, bias"):
         read_factors(tmp_path / "other.csv")
     (tmp_path / "latin.csv").write_bytes(HEAD.encode() + b"\n\xff\xfe\n")
     with pytest.raises(SourceError, match="cannot be read as CSV in UTF-8"):

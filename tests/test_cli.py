@@ -329,7 +329,7 @@ def test_a_broken_frame_is_told_and_the_others_written(broken: Path, tmp_path: P
     lines = result.stderr.splitlines()
     assert lines[0] == f"failed: {bad}: empty file: expected a composite, found 0 bytes"
     assert lines[1].startswith("3 frames: 2 written, 1 failed (")
-    assert lines[2] == "1 passed over, no frames (1 x .txt)"
+    assert lines[2] == "1 other files skipped (1 x .txt)"
     assert {path for path in files(out) if path.endswith(".tif")} == {
         "202206/09/202206091115.tif",
         "202206/09/202206091120.tif",
@@ -701,11 +701,11 @@ def test_a_bug_says_so_without_a_traceback(source: Path, monkeypatch: pytest.Mon
     [
         (
             OSError(errno.ESTALE, "Stale file handle", "/data/out\n"),
-            "/data/out\\n: Stale file handle (ESTALE in hsrgeo.cli.info.info); see whether disk and network are sound",
+            "/data/out\\n: Stale file handle (ESTALE in hsrgeo.cli.info.info); check the disk and the network",
         ),
         (
             TimeoutError(errno.ETIMEDOUT, "Connection timed out"),
-            "Connection timed out (ETIMEDOUT in hsrgeo.cli.info.info); see whether disk and network are sound",
+            "Connection timed out (ETIMEDOUT in hsrgeo.cli.info.info); check the disk and the network",
         ),
         (MemoryError(), "memory ran out; take fewer --jobs or a smaller area"),
         (

@@ -337,9 +337,7 @@ def test_an_interrupt_ends_it_and_the_same_command_goes_on(machines: Machines, s
         if process.returncode != 1:
             break
     assert process.returncode == 130
-    assert stderr.decode().splitlines() == [
-        "hsrgeo: interrupted; what is done stays done, and the same command goes on from there"
-    ]
+    assert stderr.decode().splitlines() == ["hsrgeo: interrupted; run the same command again to resume"]
     run(export(stage / "in", out, ExportOptions(dask=machines.address)))
     assert tree(out) == tree(stage / "out")
 

@@ -184,7 +184,7 @@ def test_what_was_made_beside_goes_with_another_recipe(source: Path, tmp_path: P
 
 def test_a_law_is_no_use_for_a_project_of_rain(source: Path, tmp_path: Path) -> None:
     exported(source, tmp_path, quantity="rain", zr=(300, 1.4), formats="cog")
-    with pytest.raises(OptionsError, match="holds no reflectivity: zr is no use for it"):
+    with pytest.raises(OptionsError, match="contains no reflectivity: zr does not apply"):
         hsrgeo.write_project(tmp_path, law=hsrgeo.Law(300, 1.4))
     assert hsrgeo.write_project(tmp_path).exists()
 

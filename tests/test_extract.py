@@ -180,7 +180,7 @@ def test_what_differs_is_kept_and_told_unless_overwritten(tmp_path: Path, mine: 
     data = make_tar([("a", b"12x4"), ("b", b"2")])
     done = one(tmp_path / "a.tar.gz", data)
     target = tmp_path / "out" / "a"
-    assert messages(done) == [f"{target}: is there already and differs; use --overwrite or another --out"]
+    assert messages(done) == [f"{target}: already exists and differs; use --overwrite or another --out"]
     assert contents(tmp_path / "out") == {"a": mine, "b": b"2"}
     assert one(tmp_path / "a.tar.gz", data, overwrite=True).errors == ()
     assert contents(tmp_path / "out") == {"a": b"12x4", "b": b"2"}
@@ -200,7 +200,7 @@ def test_a_file_and_a_folder_of_one_name(tmp_path: Path) -> None:
     out = tmp_path / "out"
     assert messages(done) == [
         f"{out / 'x' / 'y'}: cannot be written: {out / 'x'} is a file, and must be a folder",
-        f"{out / 'z'}: is there already and differs; use --overwrite or another --out",
+        f"{out / 'z'}: already exists and differs; use --overwrite or another --out",
     ]
     assert contents(out) == {"x": b"file", "z/y": b"1"}
 

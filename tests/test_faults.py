@@ -46,9 +46,9 @@ SMALL = ("--window", "420", "620", "48", "32")
 LARGE = ("--window", "0", "0", "512", "512", "--compress", "none", "--format", "cog")
 """Outputs of 512 x 512 cells of two bytes and an overview of a quarter of that: 0.66 MB each."""
 LARGE_BYTES = 512 * 512 * 2 * 5 // 4
-GO_ON = "; what is done stays done, and the same command goes on from there"
+GO_ON = "; run the same command again to resume"
 ROOM = "        make room and run the same command again"
-KEPT = ": what is done stays done"
+KEPT = ": it resumes where it stopped"
 
 
 # How a command is run, held and looked at.
@@ -647,7 +647,7 @@ def test_a_worker_that_the_kernel_kills(source: Path, straight: dict[str, bytes]
     assert status == 1
     assert stderr.splitlines()[-1] == (
         "hsrgeo: a worker process was killed, most likely because memory ran out; run the same command again, with "
-        "fewer --jobs: what is done stays done"
+        "fewer --jobs: it resumes where it stopped"
     )
     check_whole(out, straight | hidden(out))
     again(args)

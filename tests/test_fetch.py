@@ -309,7 +309,7 @@ def test_without_a_key_nothing_is_asked_and_nothing_made(tmp_path: Path, monkeyp
         done = run(hub, "--out", tmp_path / "raw", *HOUR)
         assert (done.exit_code, hub.asked) == (2, [])
     assert (
-        "no key of KMA's API hub: get one at https://apihub.kma.go.kr, then say 'hsrgeo fetch key --set'" in done.stderr
+        "no key of KMA's API hub: get one at https://apihub.kma.go.kr, then run 'hsrgeo fetch key --set'" in done.stderr
     )
     assert not (tmp_path / "raw").exists()
     assert not (tmp_path / "home").exists() or not files(tmp_path / "home").keys() & {"state/hsrgeo/apihub.json"}
@@ -460,7 +460,7 @@ def test_the_calls_of_a_day_are_counted_over_all_runs(tmp_path: Path) -> None:
     with fake_hub() as hub:
         done = run(hub, "--out", out, *HOUR, "--limit-calls", 2)
         assert done.exit_code == 3
-        assert "2 calls of KMA's API hub are used today (KST), the limit is 2" in done.stderr
+        assert "2 calls of KMA's API hub were used today (KST); the limit is 2" in done.stderr
         assert "2 fetched" in done.stderr
         assert (run(hub, "--out", out, *HOUR, "--limit-calls", 2).exit_code, len(hub.asked)) == (3, 2)
         assert (run(hub, "--out", out, *HOUR, "--limit-calls", 3).exit_code, len(hub.asked)) == (0, 3)
@@ -645,7 +645,7 @@ def test_a_proxy_that_is_no_address(proxy: str, monkeypatch: pytest.MonkeyPatch)
     for name in ("no_proxy", "NO_PROXY"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("https_proxy", proxy)
-    with pytest.raises(OptionsError, match="HTTPS_PROXY holds no address of a proxy"):
+    with pytest.raises(OptionsError, match="HTTPS_PROXY contains no address of a proxy"):
         Hub(Key(KEY)).ask(FILE, {"tm": TIMES[0]}, most_bytes=10)
 
 

@@ -257,7 +257,7 @@ def test_times_that_are_not_wanted(save: Save) -> None:
     readings = read(path, start=NOON - HOUR, end=NOON + HOUR)
     assert readings.times == [NOON - HOUR, NOON]  # 11 to 12 and 12 to 13
     assert readings.counts["other_time"] == 3
-    with pytest.raises(OptionsError, match="holds no reading"):
+    with pytest.raises(OptionsError, match="contains no reading"):
         read(path, start=NOON + 24 * HOUR)
 
 
@@ -277,7 +277,7 @@ def test_a_step_that_the_times_do_not_have_is_told(save: Save) -> None:
         ("time,name\n", "none is there"),
         ("time,name,mm,mm\n", "names the column 'mm' twice"),
         ("time,부산\n", "neither a column name nor a column called as a gauge"),
-        ("time,name,mm\n", "holds no reading"),
+        ("time,name,mm\n", "contains no reading"),
         ("time,name,mm\n2022-06-09 12:00,부산,1\n", "부산"),
     ],
 )
@@ -681,7 +681,7 @@ def test_a_kriged_field_and_what_was_negative(save: Save, stations: Path, tmp_pa
     below = int((expected < 0).sum())
     assert tags["COUNT_NEGATIVE_TO_ZERO"] == str(below)
     assert run.clipped == below
-    assert f"cells estimated below 0 mm, which became 0: {below:,}" in run.notes
+    assert f"cells estimated below 0 mm, set to 0: {below:,}" in run.notes
     assert tags["VARIOGRAM_FROM"] == "options"
     assert (tags["VARIOGRAM_RANGE_KM"], tags["VARIOGRAM_SILL_MM2"]) == ("60", "30")
 
@@ -751,7 +751,7 @@ def test_a_gap_is_told(save: Save, stations: Path, tmp_path: Path) -> None:
     text = table(DEPTHS) + table(DEPTHS).split("\n", 1)[1].replace("12:00", "16:00")
     run = fields(save(text), stations, tmp_path)
     assert len(run.written) == 2
-    assert "periods in between without any row, and without a file: 3" in run.notes
+    assert "periods without any reading, and without a file: 3" in run.notes
 
 
 def test_another_projection_measures_in_the_composites_metres(save: Save, stations: Path, tmp_path: Path) -> None:
@@ -1319,7 +1319,7 @@ def test_the_row_of_a_station_that_holds_at_the_time(
 
 
 def test_a_list_of_stations_that_none_holds_or_with_a_bad_day(save: Save) -> None:
-    with pytest.raises(OptionsError, match=r"holds no point: stations without a row that holds then, left out: 4"):
+    with pytest.raises(OptionsError, match=r"contains no point: stations with no row for that time, ignored: 4"):
         read_points(save(META, "meta.csv"), None, datetime(1980, 1, 1, tzinfo=KST))
     with pytest.raises(OptionsError, match="line 3: 시작일 'soon' is no day"):
         read_points(save(META.replace("2010-05-04,,", "soon,,"), "meta.csv"))

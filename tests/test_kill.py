@@ -292,9 +292,7 @@ def test_interrupted(stage: Stage, tmp_path: Path, to: str, moment: int) -> None
     done = progress(out)
     assert session.wait() == 130
     assert progress(out) <= done + _BATCH_TASKS  # what was being read; not what was under way, let alone the rest
-    assert session.stderr.read_text() == (
-        "hsrgeo: interrupted; what is done stays done, and the same command goes on from there\n"
-    )
+    assert session.stderr.read_text() == ("hsrgeo: interrupted; run the same command again to resume\n")
 
 
 @pytest.mark.slow

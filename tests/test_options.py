@@ -95,12 +95,12 @@ def test_two_areas_exclude_each_other(one: str, other: str) -> None:
     size = {"size": 5} if "center" in (one, other) else {}
     first, second = sorted((one, other), key=list(AREAS).index)
     refused(
-        f"^one area, please: {first} and {second} exclude each other$", **{one: AREAS[one], other: AREAS[other]}, **size
+        f"^choose one area: {first} and {second} exclude each other$", **{one: AREAS[one], other: AREAS[other]}, **size
     )
 
 
 def test_all_areas_at_once() -> None:
-    refused("^one area, please: bbox and window and center and regions exclude each other$", **AREAS, size=1)
+    refused("^choose one area: bbox and window and center and regions exclude each other$", **AREAS, size=1)
 
 
 @pytest.mark.parametrize(
@@ -120,7 +120,7 @@ def test_all_areas_at_once() -> None:
         ({"bbox": (127, 37, 126, 38)}, "^bbox 127 37 126 38: west must be less than east"),
         ({"bbox": (126, 37, 127, float("nan"))}, "^bbox 126 37 127 nan: every edge must be a finite number"),
         ({"bbox": (37.4, 126.7, 37.7, 127.2)}, "latitudes beyond 90 degrees; the order is WEST SOUTH EAST NORTH$"),
-        ({"regions": ()}, "^regions: holds no region$"),
+        ({"regions": ()}, "^regions: contains no region$"),
         (
             {"regions": (Region("a", SEOUL), Region("A", SEOUL))},
             "^regions: two regions would share a folder: 'a' and 'A'$",

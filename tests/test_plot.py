@@ -160,7 +160,7 @@ def test_a_name_that_no_font_has_is_numbered_and_told(tmp_path: Path, monkeypatc
     ("text", "problem"),
     [
         ("", "no column time_utc, name, coverage, mean_mm_h or rain_mm_h"),
-        ("name,lon,lat\na,127,37\n", "is no table of hsrgeo series"),
+        ("name,lon,lat\na,127,37\n", "is not a table from hsrgeo series"),
         ("time_utc,time_kst,name,rain_mm_h,coverage\n", "is empty"),
         ("time_utc,time_kst,name,reflectivity_dbz,coverage\n", "--quantity rain"),
         ("time_utc,name,rain_mm_h,coverage\n2022-06-09T03:00:00Z,a,x,1\n", "line 2: could not convert"),
@@ -267,8 +267,8 @@ def test_what_is_no_sum_is_told(tmp_path: Path) -> None:
     for name, problem in (
         ("no.tif", "no such file"),
         ("t.tif", "GDAL cannot read it"),
-        ("o.tif", "is no sum of hsrgeo accumulate: its bands are reflectivity"),
-        ("u.tif", "is no sum of hsrgeo accumulate: .*many"),
+        ("o.tif", "is not a sum written by hsrgeo accumulate: its bands are reflectivity"),
+        ("u.tif", "is not a sum written by hsrgeo accumulate: .*many"),
     ):
         with pytest.raises(SourceError, match=problem):
             plot_sum(tmp_path / name, out)

@@ -202,7 +202,7 @@ def test_iter_frames_of_samples(samples: Path) -> None:
     ("area", "problem"),
     [
         ({}, "crop takes one of bbox, window, and center with size: got none"),
-        ({"bbox": (126, 37, 127, 38), "window": (0, 0, 5, 5)}, "one area, please: bbox and window exclude each other"),
+        ({"bbox": (126, 37, 127, 38), "window": (0, 0, 5, 5)}, "choose one area: bbox and window exclude each other"),
         ({"center": (127, 37)}, "center and size go together: a point, and cells along each side"),
         ({"window": (0, 0, 5, 5), "size": 5}, "center and size go together: a point, and cells along each side"),
     ],

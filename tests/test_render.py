@@ -401,9 +401,9 @@ def test_an_exported_folder_that_cannot_be_drawn(exported: Path, hour: Path, tmp
         render(exported, picture)
     with pytest.raises(OptionsError, match=r"region 'Seoul'.*서해, sea"):
         render(exported, picture, RenderOptions(region="Seoul"))
-    with pytest.raises(OptionsError, match="holds rain_rate"):
+    with pytest.raises(OptionsError, match="contains rain_rate"):
         render(exported, picture, RenderOptions(region="sea", quantity="reflectivity"))
-    with pytest.raises(OptionsError, match="holds rain already, for which zr is no use"):
+    with pytest.raises(OptionsError, match="contains rain already: zr does not apply"):
         render(exported, picture, RenderOptions(region="sea", zr=(300, 1.4)))
     with pytest.raises(OptionsError, match="by itself"):
         render([exported, hour], picture)
@@ -479,7 +479,7 @@ def test_sources_that_do_not_go_together(tmp_path: Path, make_file: MakeFile) ->
     with pytest.raises(OptionsError, match="HSP and of HSR"):
         render(tmp_path / "two", tmp_path / "x.gif", RenderOptions(jobs=1))
     assert render(tmp_path / "two", tmp_path / "x.png", RenderOptions(product="hsp", window=SEA)).frames == 1
-    with pytest.raises(OptionsError, match="holds rain_rate"):
+    with pytest.raises(OptionsError, match="contains rain_rate"):
         render(tmp_path / "two", tmp_path / "x.gif", RenderOptions(product="HSP", quantity="reflectivity"))
     put(tmp_path / "high", make_file(spot(0), num_data=1, data_codes=(2,)))
     with pytest.raises(OptionsError, match="only rain and reflectivity have colours"):

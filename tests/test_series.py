@@ -290,7 +290,7 @@ def test_bad_rows_of_a_gauge_file_are_named(tmp_path: Path) -> None:
         read_points(path)
     for text, problem in (
         ("", "missing name,lon,lat"),
-        ("name,lon,lat\n", "holds no point"),
+        ("name,lon,lat\n", "contains no point"),
         ("name,lon\n", "missing lat"),
     ):
         path.write_text(text)
@@ -459,7 +459,7 @@ def test_polygons_that_cannot_be_used(tmp_path: Path) -> None:
     assert "has no name" in refused(({"name": "a"}, polygon), ({"name": None}, polygon))
     bow = {"type": "Polygon", "coordinates": [[[127, 37], [128, 38], [128, 37], [127, 38], [127, 37]]]}
     path.write_text(json.dumps({"type": "Feature", "properties": {"name": "bow"}, "geometry": bow}), "utf-8")
-    assert read_polygons(path).notes == ("1 polygons cross themselves and were put right: bow",)
+    assert read_polygons(path).notes == ("1 polygons cross themselves and were corrected: bow",)
     path.write_text("nothing")
     with pytest.raises(OptionsError, match="cannot be read as polygons"):
         read_polygons(path)

@@ -238,7 +238,7 @@ def test_rain_is_that_of_frames_to_the_step_that_it_is_packed_in(frames: Path, t
     for source in sources:
         made, _outcomes = run(source, tmp_path / "o.parquet", **PLACES[0])
         assert made.notes == [
-            f"{source} holds rain by Z = 300 R^1.4 in steps of 0.01 mm/h, up to 327.67; frames give it as it is"
+            f"{source} contains rain by Z = 300 R^1.4 in steps of 0.01 mm/h, up to 327.67; frames give it as it is"
         ]
         differs = False
         for ours, theirs in zip(rows(tmp_path / "o.parquet"), expected, strict=True):
@@ -252,9 +252,9 @@ def test_rain_is_that_of_frames_to_the_step_that_it_is_packed_in(frames: Path, t
                     assert ours[name] == pytest.approx(theirs[name], abs=0.005 + 1e-9)  # half a step, in any cell
                     differs |= ours[name] != theirs[name]
         assert differs
-        with pytest.raises(OptionsError, match="holds rain already, for which zr is no use"):
+        with pytest.raises(OptionsError, match="contains rain already: zr does not apply"):
             run(source, tmp_path / "p.csv", **PLACES[0], zr=(250.0, 1.5))
-        with pytest.raises(OptionsError, match="holds rain_rate: no series of reflectivity"):
+        with pytest.raises(OptionsError, match="contains rain_rate: no series of reflectivity"):
             run(source, tmp_path / "p.csv", **PLACES[3])
     assert not (tmp_path / "p.csv").exists()
 
@@ -305,7 +305,9 @@ def test_what_the_crop_lacks_of_a_place_counts_as_not_observed(tmp_path: Path, m
         exported(tmp_path / "in", tmp_path / "out", window=crop),
         cube(tmp_path / "in", tmp_path / "a.nc", window=crop),
     ):
-        with pytest.raises(OptionsError, match="polygon 'b1' lies wholly outside what is there of the grid kma-hb-1km"):
+        with pytest.raises(
+            OptionsError, match="polygon 'b1' lies entirely outside what is there of the grid kma-hb-1km"
+        ):
             run(source, tmp_path / "o.csv", polygons=polygons)
         first = Polygons(polygons.names[:1], polygons.rings[:1])
         made, _outcomes = run(source, tmp_path / "o.parquet", polygons=first)
@@ -414,12 +416,12 @@ def test_a_broken_cog_is_told_and_the_rest_goes_on(frames: Path, tmp_path: Path)
     made, outcomes = run(source, tmp_path / "o.csv", points=gauges())
     broken = {Path(outcome.source): outcome.error for outcome in outcomes if outcome.status == "failed"}
     for number, kind, told in (
-        (1, ReadbackError, "is no COG of hsrgeo: it names no quantity that is known"),
+        (1, ReadbackError, "is not a COG written by hsrgeo: it names no quantity that is known"),
         (2, ReadbackError, "No such file"),
-        (3, ReadbackError, "holds the time 2022-06-09T02:40:00Z, not 2022-06-09T02:35:00Z"),
+        (3, ReadbackError, "contains the time 2022-06-09T02:40:00Z, not 2022-06-09T02:35:00Z"),
         (5, FrameError, "another grid: expected 300 x 330 of kma-hb-1km, as the first frame, found 300 x 300"),
         (7, ReadbackError, "GDAL cannot read it"),
-        (8, ReadbackError, "holds the time nonsense, not 2022-06-09T03:05:00Z"),
+        (8, ReadbackError, "contains the time nonsense, not 2022-06-09T03:05:00Z"),
         (6, FrameError, "another quantity: expected reflectivity, as the first, found rain_rate"),
     ):
         assert isinstance(broken[cogs[number]], kind)
@@ -481,7 +483,7 @@ def test_sources_and_options_that_cannot_be(frames: Path, tmp_path: Path, monkey
         (pictures, {}, "PNGs only"),
         (whole, {"region": "south"}, "a cube has one area"),
         (frames, {"region": "south"}, "frames have none"),
-        (whole, {"product": "CPP"}, "product CPP: .*a.nc holds HSR"),
+        (whole, {"product": "CPP"}, "product CPP: .*a.nc contains HSR"),
         ([whole, frames], {}, "read on its own"),
         ([parts, whole], {}, "read on its own"),
         (next(parts.rglob("*.tif")), {}, "a picture of one frame"),

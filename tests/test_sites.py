@@ -183,7 +183,7 @@ def test_the_command_tells_people_in_lines(tmp_path: Path) -> None:
     assert lines[0] == "1 frame on kma-hb-1km, cells of 1000 m"
     assert [line.split()[0] for line in lines[1:]] == ["rims", "jointly", "cannot"]
     assert re.match(r"  jointly   \+0\.\d\d \+- 0\.\d\d cells \(\+\d+ \+- \d+ m\) east, ", lines[2])
-    assert lines[3].startswith("  cannot tell: the offset is uncertain by 0.")
+    assert lines[3].startswith("  unknown: the offset is uncertain by 0.")
 
 
 def test_frames_are_taken_together_and_broken_ones_told(tmp_path: Path) -> None:
@@ -205,7 +205,7 @@ def test_another_table_and_radars_that_are_not_in_it(tmp_path: Path) -> None:
     table.write_text("name,lon,lat\nGSN,126.16302,33.29426\nPSN,128.99996,35.11881\n")
     status, told, notes = _run(_file(tmp_path, (0, 0), 1), "--sites", table)
     assert status == 0
-    assert "cannot tell: only GSN and PSN could be fitted" in told
+    assert "unknown: only GSN and PSN could be fitted" in told
     assert "not in the table of sites: JNI, KSN, MYN, SSP" in notes
     table.write_text("name,lon\n")
     assert _run(tmp_path, "--sites", table)[0] == 2

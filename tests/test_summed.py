@@ -265,7 +265,7 @@ def test_a_series_of_sums_has_what_fell(tmp_path: Path, make_file: MakeFile) -> 
 def test_sums_are_drawn_in_classes_of_depth(sums: Path, tmp_path: Path) -> None:
     # 5.22 mm in the first hour; one frame of the second, 5.22 / 12 = 0.435 mm.
     drawn = render(sums, tmp_path / "a.png", end=HOUR + timedelta(hours=1))
-    assert drawn.notes == ["rolling maxima, which are no sums of a period, are left out: 1"]
+    assert drawn.notes == ["rolling maxima are not sums of a period and are ignored: 1"]
     with Image.open(tmp_path / "a.png") as picture:
         colours = {rgb for _count, rgb in picture.convert("RGB").getcolors(1 << 16) or ()}
         assert picture.convert("RGB").getpixel((picture.width // 2, picture.height // 4)) == tuple(YELLOW[:3])

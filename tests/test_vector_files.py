@@ -72,7 +72,7 @@ def test_a_cpg_file_that_disagrees_is_believed_and_said(tmp_path: Path) -> None:
     path = write(tmp_path / "b.shp")
     polygons = read_polygons(path, encoding="cp949")
     assert polygons.names == ("한강",)
-    assert polygons.notes == (f"{path}: its .cpg file says UTF-8, which is believed, not cp949",)
+    assert polygons.notes == (f"{path}: its .cpg file says UTF-8, which is used instead of cp949",)
 
 
 @pytest.mark.parametrize("numbers", [np.array([1001.0]), np.array([1001], np.int64)])

@@ -612,5 +612,5 @@ def test_a_reference_that_is_nothing_but_brackets_is_none(tmp_path: Path) -> Non
     path = tmp_path / "deep.json"
     path.write_text("[" * 100_000, encoding="utf-8")
     assert not is_reference(path)
-    with pytest.raises(SourceError, match=r"deep\.json: is no reference that hsrgeo made"):
+    with pytest.raises(SourceError, match=r"deep\.json: is not a reference made by hsrgeo"):
         read(path)

@@ -233,7 +233,7 @@ def test_a_tag_that_is_no_number_is_told(exported: Exported, tmp_path: Path, tag
     path.write_bytes(data[:at] + b"x" + data[at + 1 :])
     result = command(out)
     assert result.exit_code == 1
-    assert "is no COG as hsrgeo writes it: " in result.stderr
+    assert "is not a COG written by hsrgeo: " in result.stderr
     assert "7 bands in 2 files, 1 file left out" in result.stderr
 
 

@@ -126,7 +126,7 @@ def accumulate(
         run = run_accumulate(sources, out, wanted)
         follower = Follower(run, "accumulate", quiet=quiet)
         follower.follow()
-        short = f", {run.short:,} of the periods with frames missing" if run.short else ""
+        short = f", {run.short:,} of them with missing frames" if run.short else ""
         follower.tell(f"{counted(len(run.written), 'file')}{short}")
         if json_:
             files = [str(path) for path in run.written]

@@ -121,12 +121,12 @@ def honest_exit(*, goes_on: bool = False) -> Iterator[None]:
         raise typer.Exit(Status.BROKEN) from None
     except HsrGeoError as error:
         is_limit = isinstance(error, HubLimitError)
-        say(f"hsrgeo: {error}", *(["        limit reached: the same command goes on later"] if is_limit else []))
+        say(f"hsrgeo: {error}", *(["        limit reached: run the same command later to resume"] if is_limit else []))
         raise typer.Exit(Status.LIMIT if is_limit else Status.BROKEN) from None
     except KeyboardInterrupt as interrupt:
         number = interrupt.args[0] if interrupt.args else signal.SIGINT
         how = "" if number == signal.SIGINT else f" by {signal.Signals(number).name}"
-        rest = "; what is done stays done, and the same command goes on from there" if goes_on else ""
+        rest = "; run the same command again to resume" if goes_on else ""
         say(f"hsrgeo: interrupted{how}{rest}")
         raise typer.Exit(128 + number) from None
     except Exception as error:
@@ -135,7 +135,9 @@ def honest_exit(*, goes_on: bool = False) -> Iterator[None]:
             _say_no_room(f"temporary files: {problem}", goes_on=goes_on)
             raise typer.Exit(Status.BROKEN) from None
         if refusal := _refusal(error):
-            say(f"hsrgeo: {refusal}, and run the same command again{': what is done stays done' if goes_on else ''}")
+            say(
+                f"hsrgeo: {refusal}, and run the same command again{': it resumes where it stopped' if goes_on else ''}"
+            )
             raise typer.Exit(Status.BROKEN) from None
         if os.environ.get("HSRGEO_TRACEBACK"):
             raise
@@ -153,7 +155,7 @@ def _refusal(error: Exception) -> str:
         name = errno.errorcode.get(error.errno or 0, type(error).__name__)
         file = error.filename if error.filename2 is None else error.filename2
         place = f"{os.fsdecode(file)}: " if isinstance(file, (str, bytes)) else ""
-        return f"{place}{error.strerror or error} ({name}{_call_in(error)}); see whether disk and network are sound"
+        return f"{place}{error.strerror or error} ({name}{_call_in(error)}); check the disk and the network"
     if isinstance(error, MemoryError):
         return "memory ran out; take fewer --jobs or a smaller area"
     if isinstance(error, RuntimeError) and "can't start new thread" in str(error):
@@ -193,7 +195,7 @@ def _warnings_said() -> Iterator[None]:
 
 
 def _say_no_room(problem: str, *, goes_on: bool) -> None:
-    rest = ": what is done stays done" if goes_on else ""
+    rest = ": it resumes where it stopped" if goes_on else ""
     say(f"hsrgeo: {problem}", f"        make room and run the same command again{rest}")
 
 

@@ -24,7 +24,7 @@ def follow(run: Cube, out: Path, *, quiet: bool, json: bool) -> None:
     finally:  # where an error ends the run, what came before it is told too
         for note in run.notes[known:]:
             say(f"note: {note}")
-        broken.tell(run.counts["failed"], "; --json tells them")
+        broken.tell(run.counts["failed"], "; --json lists them")
     seconds = time.perf_counter() - begun
     counts, total = run.counts, run.counts.total()
     if not total:  # told whatever was asked for: it is why the exit status is 1

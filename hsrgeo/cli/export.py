@@ -109,7 +109,7 @@ def _write_project(out: Path, law: "Law | None", *, quiet: bool) -> None:
     try:
         project = make_project(out, law=law)
     except OutputExistsError as error:
-        say(f"note: {error.path} was saved from QGIS since, and stays; `hsrgeo qgis {out} --overwrite` replaces it")
+        say(f"note: {error.path} was changed in QGIS and is kept; `hsrgeo qgis {out} --overwrite` replaces it")
         return
     if not quiet:
         for note in project.notes:

@@ -10,9 +10,9 @@ _TOLD = 5  # suffixes, and products
 
 def gone_by(tally: "Tally") -> str:
     """Return what was not taken, in a line; empty where all was."""
-    parts = [f"{tally.unselected:,} not selected"] if tally.unselected else []
+    parts = [f"{tally.unselected:,} outside the selection"] if tally.unselected else []
     if tally.passed_over:
-        parts.append(f"{tally.passed_over.total():,} passed over, no frames ({suffixes(tally)})")
+        parts.append(f"{tally.passed_over.total():,} other files skipped ({suffixes(tally)})")
     return "; ".join(parts)
 
 
@@ -23,7 +23,7 @@ def suffixes(tally: "Tally") -> str:
 
 def no_frame(tally: "Tally") -> str:
     """Return why a run has no frame: what is there instead, so that nobody has to look with another command."""
-    reason = gone_by(tally) or "the sources hold none"
+    reason = gone_by(tally) or "the sources contain none"
     if not tally.spans:
         return f"no frame found ({reason})"
     spans = [

@@ -18,7 +18,7 @@ MAIN_GRID = "kma-hb-500m"
 
 
 class QuantityChoice(StrEnum):
-    """What outputs hold."""
+    """Quantity of outputs."""
 
     stored = "stored"
     rain = "rain"

@@ -132,7 +132,7 @@ def _tell(result: "Rendered") -> Status:
     if len(result.missing) > _TOLD:
         say(f"no data: {len(result.missing) - _TOLD:,} more gaps")
     if result.first is None or result.last is None:
-        none_sound = f"no sound frame found, {result.path} is not written"
+        none_sound = f"no valid frame found, {result.path} is not written"
         say(none_sound if result.broken else no_frame(result.tally))
         return Status.BROKEN
     when = time_label(result.first) if result.first == result.last else time_label(result.first, result.last)

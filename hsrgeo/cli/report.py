@@ -129,7 +129,7 @@ class Report:
             say(passed)
         if tally.lookalikes:
             names = ", ".join(tally.lookalikes)
-            say(f"not named RDR_CMP_*.bin.gz, so not read: {names}; as sources of their own they would be")
+            say(f"skipped, because not named RDR_CMP_*.bin.gz: {names}; to read them, give them as sources")
 
     def _as_json(self, seconds: float) -> dict[str, object]:
         run = self._run

@@ -73,7 +73,7 @@ def _tell(report: "SitesReport") -> None:
     if judged.registration:
         answer(f"  {'fits':9} {_MEANING.get(judged.registration, judged.registration)}")
     else:
-        answer(f"  cannot tell: {judged.reason}")
+        answer(f"  unknown: {judged.reason}")
     for note in judged.notes if judged.registration else ():
         say(f"note: {note}")
     if report.unknown:

@@ -54,7 +54,7 @@ def vrt(
         if out is not None:
             raise OptionsError("--out goes with --raw: the VRT of an export lies in its folder")
         if registration != "point":
-            raise OptionsError("--registration goes with --raw: where an export lies was decided when it was made")
+            raise OptionsError("--registration goes with --raw: where an export lies was fixed when it was made")
         if len(sources) != 1:
             raise OptionsError(f"{len(sources)} folders: expected the OUT of one export, or --raw")
         raise typer.Exit(_stack(Path(sources[0]), region, zr))

@@ -98,7 +98,7 @@ def kept_in(out: Path) -> Kept:
     """Return what a cube holds; nothing where there is none.
 
     Raises:
-        SourceError: What is there is no cube that hsrgeo made.
+        SourceError: What is there is not a cube made by hsrgeo.
     """
     if not out.exists():
         return Kept()
@@ -120,7 +120,7 @@ def kept_in(out: Path) -> Kept:
                 attrs=json.loads(dataset.attrs.get("hsrgeo_attrs", "{}")),
             )
         except (KeyError, ValueError) as error:
-            raise SourceError(str(out), f"is no cube that hsrgeo made: {error}") from error
+            raise SourceError(str(out), f"is not a cube made by hsrgeo: {error}") from error
 
 
 def template(plan: Plan, layout: Layout) -> xr.Dataset:

@@ -94,7 +94,7 @@ def quantity_of(attrs: dict[str, Any]) -> Quantity:
     name = str(attrs.get("quantity", ""))
     known = quantity_named(name, attrs.get("undetect", 0))
     if known is None:
-        raise SourceError(name or "cube", "holds no quantity that hsrgeo knows")
+        raise SourceError(name or "cube", "contains no quantity that hsrgeo knows")
     return replace(known, cap=int(attrs["cap"])) if "cap" in attrs else known
 
 

@@ -119,7 +119,7 @@ def _candidates(
         held += len(found.data or b"")
         if held > _MOST_HELD_BYTES:
             raise OptionsError(
-                f"{found.source}: the wanted frames take more than {_MOST_HELD_BYTES >> 30} GB, packed, and a "
+                f"{found.source}: the selected frames take more than {_MOST_HELD_BYTES >> 30} GB, packed, and a "
                 "compressed archive can only be read from its beginning, not at random: narrow start and end, or make "
                 "a cube of it (hsrgeo cube ARCHIVE --out NAME.zarr) and open that"
             )

@@ -54,7 +54,7 @@ def read_named(path: str | Path, what: str, name_field: str | None, encoding: st
     # As Latin letters every byte is one; decoding is left to Python, for GDAL only warns of what is no text.
     meta, _fids, wkb, fields = read_layer(path, f"{what}s", _BYTES if own else None)
     if not meta["crs"]:
-        raise OptionsError(f"{path}: does not tell its CRS (a shapefile does in a .prj file)")
+        raise OptionsError(f"{path}: has no CRS (a shapefile does in a .prj file)")
     try:
         labels = [_decoded_text(label, own) for label in meta["fields"]]
         texts = fields[_field(path, labels, name_field, guessed=guessed)]
@@ -65,20 +65,20 @@ def read_named(path: str | Path, what: str, name_field: str | None, encoding: st
     crs, transformer = transformer_of(path, meta["crs"])
     notes = []
     if encoding and said and not _same_encoding(encoding, said):
-        notes.append(f"{path}: its .cpg file says {said}, which is believed, not {encoding}")
+        notes.append(f"{path}: its .cpg file says {said}, which is used instead of {encoding}")
     return Layer(tuple(names), wkb, crs, transformer, tuple(notes))
 
 
 def _check_names(path: str | Path, what: str, names: Sequence[str], *, guessed: bool) -> None:
     """Refuse names that are missing, double, or read in an encoding that nobody named."""
     if not names:
-        raise OptionsError(f"{path}: holds no {what}")
+        raise OptionsError(f"{path}: contains no {what}")
     for number, name in enumerate(names, 1):
         if name in ("", "None", "nan"):
             raise OptionsError(f"{path}, feature {number}: has no name")
         if guessed and not name.isascii():
             raise OptionsError(
-                f"{path}: does not tell the encoding of its names (a .cpg file would): say so, CP949 or UTF-8 in Korea"
+                f"{path}: the encoding of its names is unknown (no .cpg file): give it, in Korea CP949 or UTF-8"
             )
     if twice := [name for name, count in Counter(names).items() if count > 1]:
         raise OptionsError(f"{path}: several {what}s are called {twice[0]!r}; merge them, or take another name field")

@@ -75,7 +75,7 @@ def opened_cube(path: Path, layouts: tuple[str, ...]) -> Iterator[OpenCube]:
 
     Raises:
         MissingExtraError: A library of the extra is not installed.
-        SourceError: It cannot be opened, or is no cube that hsrgeo made.
+        SourceError: It cannot be opened, or is not a cube made by hsrgeo.
     """
     for module in ("xarray", "netCDF4" if path.suffix.lower() == ".nc" else "zarr"):
         need(module)
@@ -109,7 +109,7 @@ def _told(path: Path, dataset: Any, values: Any, shards: Shards | None) -> OpenC
             shards=shards,
         )
     except (KeyError, ValueError, TypeError, AttributeError, IndexError, OverflowError, OptionsError) as error:
-        raise SourceError(str(path), f"is no cube that hsrgeo made: {error!r}") from error
+        raise SourceError(str(path), f"is not a cube made by hsrgeo: {error!r}") from error
 
 
 def _step(recipe: dict[str, Any]) -> timedelta:

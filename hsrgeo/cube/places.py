@@ -132,7 +132,7 @@ def read_points(
     """
     if Path(path).suffix.lower() in VECTOR_SUFFIXES:
         if crs is not None:
-            raise OptionsError(f"{path}: tells its CRS itself; crs is for a CSV with the columns x and y")
+            raise OptionsError(f"{path}: already has a CRS; crs is for a CSV with the columns x and y")
         return _of_layer(path, name_field, encoding)
     if name_field is not None:
         raise OptionsError("name_field is for GeoJSON, GeoPackage, FlatGeobuf and shapefiles; a CSV has a column name")
@@ -146,7 +146,7 @@ def read_points(
         raise OptionsError(f"{path}: {'; '.join(bad[:_TOLD])}{more}")
     if not points:
         why = f": {'; '.join(notes)}" if notes else ""
-        raise OptionsError(f"{path}: holds no point{why}")
+        raise OptionsError(f"{path}: contains no point{why}")
     return Points(tuple(points), tuple(points.values()), tuple(notes))
 
 

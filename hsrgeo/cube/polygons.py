@@ -52,7 +52,7 @@ def read_polygons(path: str | Path, *, name_field: str | None = None, encoding: 
     notes = list(layer.notes)
     if mended:
         listed = ", ".join(mended[:_SHOWN]) + (", ..." if len(mended) > _SHOWN else "")
-        notes.append(f"{len(mended)} polygons cross themselves and were put right: {listed}")
+        notes.append(f"{len(mended)} polygons cross themselves and were corrected: {listed}")
     return Polygons(layer.names, tuple(rings), tuple(notes))
 
 

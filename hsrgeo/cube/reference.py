@@ -131,7 +131,7 @@ def read(path: Path) -> Reference:
     except OSError as error:
         raise SourceError(str(path), f"cannot be read: {error.strerror or error}") from error
     except (KeyError, TypeError, ValueError, IndexError, AttributeError, RecursionError) as error:
-        raise SourceError(str(path), f"is no reference that hsrgeo made: {error!r}") from error
+        raise SourceError(str(path), f"is not a reference made by hsrgeo: {error!r}") from error
 
 
 def _read_json(path: Path) -> Reference:

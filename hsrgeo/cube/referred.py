@@ -41,21 +41,21 @@ def open_reference(path: Path, view: View) -> xr.Dataset:
     """Open a reference, see `hsrgeo.open`; a frame that is gone or was replaced raises when it is read.
 
     Raises:
-        SourceError: It cannot be read, is none of hsrgeo's, or holds no time that is wanted; with `check` also where
-            a frame can no longer be read.
+        SourceError: It cannot be read, is none of hsrgeo's, or contains none of the requested times; with `check` also
+            where a frame can no longer be read.
         OptionsError: It has no such layout or product.
     """
     kept, spans = read_reference(path)
     shape = shape_from_json(json.loads(kept.attrs["hsrgeo_shape"]))
     product = shape.product
     if view.layout not in (None, "map"):
-        raise OptionsError(f"layout {view.layout!r}: {path} holds map, as all references do")
+        raise OptionsError(f"layout {view.layout!r}: {path} has layout map, as all references do")
     if view.selection.product and view.selection.product.upper() != product:
-        raise OptionsError(f"product {view.selection.product}: {path} holds {product}")
+        raise OptionsError(f"product {view.selection.product}: {path} contains {product}")
     times = times_of(kept["time"].values)
     wanted = [order for order, time in enumerate(times) if view.selection.wants(FrameName(product, "", time))]
     if not wanted:
-        raise SourceError(str(path), "holds no time that is wanted")
+        raise SourceError(str(path), "contains none of the requested times")
     kept = kept.isel(time=wanted)
     missing = times_of(kept["missing_times"].values) if "missing_times" in kept.variables else []
     making = making_of(shape)
@@ -122,7 +122,7 @@ def read_reference(path: Path) -> tuple[xr.Dataset, list[Span]]:
         dataset = dataset.drop_vars([found.name, "lon", "lat"]).load()
         shape_from_json(json.loads(dataset.attrs["hsrgeo_shape"]))
     except (KeyError, TypeError, ValueError) as error:
-        raise SourceError(str(path), f"is no reference that hsrgeo made: {error!r}") from error
+        raise SourceError(str(path), f"is not a reference made by hsrgeo: {error!r}") from error
     if len(found.spans) != dataset.sizes["time"]:
         raise SourceError(str(path), f"is damaged: {len(found.spans)} frames at {dataset.sizes['time']} times")
     return dataset, [_moved(span, found.folder, path) for span in found.spans]

@@ -46,10 +46,10 @@ def rows_that_hold(columns: Sequence[str], rows: list[Row], at: datetime | None)
         several += len(listed) > 1 and bool(fit)
         # On the day of a move the old row and the new one both hold: the later one counts.
         chosen += [max(fit, key=lambda one: one[0])[2]] if fit else []
-    when = "the current one (the last, of a closed station)" if at is None else f"the one that holds at {kst_text(at)}"
+    when = "the current one (the last, of a closed station)" if at is None else f"the one valid at {kst_text(at)}"
     notes = [f"stations with several rows, of which {when} is taken: {several:,}"] if several else []
     if gone := len(stations) - len(chosen):
-        notes.append(f"stations without a row that holds then, left out: {gone:,}")
+        notes.append(f"stations with no row for that time, ignored: {gone:,}")
     return chosen, notes
 
 

@@ -99,7 +99,7 @@ class Shape:
             FrameError: It is of another product, quantity or grid.
         """
         if frame.product != self.product:
-            one = f"{self.product} (one cube holds one product: choose it)"
+            one = f"{self.product} (one cube contains one product: choose it)"
             raise FrameError("other product than the cube's", one, frame.product, label)
         for problem, expected, found in (
             ("other quantity", self.quantity.name, frame.quantity.name),

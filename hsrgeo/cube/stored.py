@@ -45,7 +45,7 @@ def open_cube(path: Path, view: View) -> xr.Dataset:
     dataset = dataset.rename({name: quantity.name})
     product = str(dataset.attrs.get("product", ""))
     if view.selection.product and view.selection.product.upper() != product:
-        raise OptionsError(f"product {view.selection.product}: {path} holds {product}")
+        raise OptionsError(f"product {view.selection.product}: {path} contains {product}")
     dataset = _selected(dataset, view, product, path)
     values = dataset[quantity.name]
     if view.undetect != "code":
@@ -99,7 +99,7 @@ def packed_cube(path: Path, layout: str | None = None, *, chunks: Any = "auto") 
         raise SourceError(str(path), "no such file or folder")
     groups = [name for name in LAYOUTS if (path / name).is_dir()]
     if layout is not None and groups and layout not in groups:
-        raise OptionsError(f"layout {layout!r}: {path} holds {' and '.join(groups)}")
+        raise OptionsError(f"layout {layout!r}: {path} contains {' and '.join(groups)}")
     group = layout if groups and layout else (groups[0] if groups else None)
     options: dict[str, Any] = {"mask_and_scale": False, "decode_times": False}
     store: Any = path
@@ -116,7 +116,7 @@ def packed_cube(path: Path, layout: str | None = None, *, chunks: Any = "auto") 
     own = str(dataset.attrs.get("layout", ""))
     if layout is not None and not groups and layout != own:
         dataset.close()
-        raise OptionsError(f"layout {layout!r}: {path} holds {own or 'no cube of hsrgeo'}")
+        raise OptionsError(f"layout {layout!r}: {path} contains {own or 'no cube of hsrgeo'}")
     return dataset
 
 
@@ -128,7 +128,7 @@ def values_name(dataset: xr.Dataset, path: Path) -> str:
     """
     names = [str(name) for name, array in dataset.data_vars.items() if "quantity" in array.attrs]
     if len(names) != 1:
-        raise SourceError(str(path), "is no cube that hsrgeo made")
+        raise SourceError(str(path), "is not a cube made by hsrgeo")
     return names[0]
 
 
@@ -137,7 +137,7 @@ def _selected(dataset: xr.Dataset, view: View, product: str, path: Path) -> xr.D
     minutes = times_of(dataset["time"].values)
     kept = [order for order, time in enumerate(minutes) if wants(FrameName(product, "", time))]
     if minutes and not kept:
-        raise SourceError(str(path), "holds no time that is wanted")
+        raise SourceError(str(path), "contains none of the requested times")
     if len(kept) != len(minutes):
         whole = kept and len(kept) == kept[-1] - kept[0] + 1
         dataset = dataset.isel(time=slice(kept[0], kept[-1] + 1) if whole else kept)
@@ -175,15 +175,17 @@ def open_export(out: Path, view: View) -> xr.Dataset:
     """
     paths, failed, products, every_time = _listed(out, view)
     if len(products) > 1:
-        raise OptionsError(f"{out} holds {', '.join(sorted(products))}: choose a product")
+        raise OptionsError(f"{out} contains {', '.join(sorted(products))}: choose a product")
     if not paths:
-        raise SourceError(str(out), "lists no COG that is wanted")
+        raise SourceError(str(out), "lists no COG of the selection")
     times = sorted(paths)
     facts = cog_facts(paths[times[0]])
     grid = Grid(facts.tags.get("GRID", ""), facts.wkt2, facts.transform, facts.width, facts.height)
     quantity = quantity_of_tags(facts.tags)
     if quantity is None:
-        raise SourceError(str(paths[times[0]]), f"holds {facts.tags.get('QUANTITY')!r}, no quantity that hsrgeo knows")
+        raise SourceError(
+            str(paths[times[0]]), f"contains {facts.tags.get('QUANTITY')!r}, no quantity that hsrgeo knows"
+        )
     rows, cols = (slice(None), slice(None)) if view.area is None else grid.window_for(view.area).slices
     layers = [CogLayer(str(paths[time]), facts) for time in times]
     dataset = packed_dataset(

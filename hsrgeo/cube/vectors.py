@@ -59,7 +59,7 @@ def _refuse_other_formats(path: str | Path, what: str) -> None:
     with open(path, "rb") as file:  # noqa: PTH123
         if suffix not in _GEOJSON:
             if not file.read(len(_BEGINNINGS[suffix])) == _BEGINNINGS[suffix]:
-                raise OptionsError(f"{path}: is not what its name says: it does not begin as a {suffix} file does")
+                raise OptionsError(f"{path}: is not a {suffix} file, although its name says so")
             return
         try:
             kind = dict(json.load(file)).get("type")

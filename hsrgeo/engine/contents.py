@@ -17,7 +17,7 @@ def refuse_registration(registration: Registration) -> None:
         OptionsError: It is another.
     """
     if registration != "point":
-        raise OptionsError("registration is for frames: where a cube or an export lies was decided when it was made")
+        raise OptionsError("registration is for frames: where a cube or an export lies was fixed when it was made")
 
 
 def notes_on_contents(
@@ -38,13 +38,13 @@ def notes_on_contents(
     """
     held = quantity.name
     if held not in ("reflectivity", "rain_rate") or (wanted == "reflectivity" and held != wanted):
-        raise OptionsError(f"{source} holds {held}: no {made} of {wanted} can be made of it")
+        raise OptionsError(f"{source} contains {held}: no {made} of {wanted} can be made of it")
     if held == "rain_rate" and (asked.a, asked.b) != (KMA_LAW.a, KMA_LAW.b):
-        raise OptionsError(f"{source} holds rain already, for which zr is no use")
+        raise OptionsError(f"{source} contains rain already: zr does not apply")
     if quantity != RAIN or quantity.cap is not None:  # HSP holds no more than its frames do
         return []
     how = f" by {law}" if law else ""
-    return [f"{source} holds rain{how} in steps of 0.01 mm/h, up to 327.67; frames give it as it is"]
+    return [f"{source} contains rain{how} in steps of 0.01 mm/h, up to 327.67; frames give it as it is"]
 
 
 def notes_on_bias(source: Path, bias: str, asked: Law, *, adjust: bool) -> list[str]:
@@ -63,6 +63,6 @@ def notes_on_bias(source: Path, bias: str, asked: Law, *, adjust: bool) -> list[
         return []
     if adjust or asked.max_mm_h is not None:
         raise OptionsError(
-            f"{source} holds rain that was adjusted by {bias} already: give the frames, or no bias, max_rate"
+            f"{source} contains rain that was adjusted by {bias} already: give the frames, or no bias, max_rate"
         )
-    return [f"{source} holds rain that was adjusted by {bias}"]
+    return [f"{source} contains rain that was adjusted by {bias}"]

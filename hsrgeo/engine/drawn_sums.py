@@ -67,12 +67,12 @@ def sums_of(out: Path, selection: Selection, region: str) -> Sums:
     kinds = sorted({one.what for one in files if MAXIMA not in one.what})
     sums = [one for one in files if one.what in kinds]
     if len(kinds) != 1 or len({one.length for one in sums}) != 1:
-        raise OptionsError(f"{out} holds {', '.join(kinds) or 'rolling maxima only'}: an animation needs one kind")
+        raise OptionsError(f"{out} contains {', '.join(kinds) or 'rolling maxima only'}: an animation needs one kind")
     first, times = sums[0], times_of(sums[0].duration)
     wanted = [one for one in sums if selection.wants(_told(one))]
     notes = []
     if maxima := len(files) - len(sums):
-        notes.append(f"rolling maxima, which are no sums of a period, are left out: {maxima:,}")
+        notes.append(f"rolling maxima are not sums of a period and are ignored: {maxima:,}")
     if gaps := sum(int(one.tags.get("FRAMES_USED", 0)) < one.expected for one in wanted):
         notes.append(f"sums that lack frames: {gaps:,}; hsrgeo plot sum hatches where")
     known = "LICENCE" in first.tags

@@ -216,6 +216,6 @@ def _compare(target: Path, member: Member) -> None:
             with target.open("rb") as file:
                 same = all(file.read(len(chunk)) == chunk for chunk in member.read())
     except OSError as error:
-        raise OutputExistsError(str(target), f"is there already and cannot be read: {error.strerror}") from error
+        raise OutputExistsError(str(target), f"already exists and cannot be read: {error.strerror}") from error
     if not same:
-        raise OutputExistsError(str(target), "is there already and differs; use --overwrite or another --out")
+        raise OutputExistsError(str(target), "already exists and differs; use --overwrite or another --out")

@@ -172,5 +172,6 @@ def _of_parquet(path: Path) -> Iterator[_Line]:
 def _check_header(path: Path, header: list[str]) -> None:
     if lacking := [name for name in _NEEDED if name not in header]:
         raise SourceError(
-            str(path), f"is no table of hsrgeo gauges bias: it has no column {', '.join(lacking)} in its first line"
+            str(path),
+            f"is not a table from hsrgeo gauges bias: it has no column {', '.join(lacking)} in its first line",
         )

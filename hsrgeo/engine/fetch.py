@@ -102,7 +102,7 @@ class FetchOptions:
             )
             != 1
         ):
-            raise OptionsError("say which times: one of latest, last, day or start (or, in Python, times)")
+            raise OptionsError("choose times: one of latest, last, day or start (or, in Python, times)")
         if self.end is not None and self.start is None:
             raise OptionsError("end needs start")
 
@@ -229,7 +229,7 @@ class Fetch(Lazy[Fetched]):
                     in_a_row = in_a_row + 1 if isinstance(fetched.error, _NO_ANSWER) else 0
                 yield fetched
                 if in_a_row == _IN_A_ROW:
-                    raise HubError(f"{_IN_A_ROW} questions in a row got no sound answer, the rest is not asked for")
+                    raise HubError(f"{_IN_A_ROW} requests in a row got no valid answer; the rest is not requested")
                 if self._options.latest and fetched.path:
                     return
 

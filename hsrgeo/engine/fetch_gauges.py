@@ -78,7 +78,7 @@ class FetchReadings(Lazy[FetchedReadings]):
                     in_a_row = in_a_row + 1 if fetched.status == "failed" else 0
                     yield fetched
                     if in_a_row == _IN_A_ROW:
-                        raise HubError(f"{_IN_A_ROW} questions in a row got no sound answer, the rest is not asked for")
+                        raise HubError(f"{_IN_A_ROW} requests in a row got no valid answer; the rest is not requested")
                     if table.waiting >= _TOGETHER:
                         lock.check()
                         table.write()
@@ -120,7 +120,7 @@ class _Table:
         except FileNotFoundError:
             return
         except (OSError, ValueError, csv.Error) as error:
-            raise OutputExistsError(str(self._path), f"is there already and cannot be read: {error}") from error
+            raise OutputExistsError(str(self._path), f"already exists and cannot be read: {error}") from error
         if rows[:1] != [self._head] or any(len(row) != len(self._head) for row in rows):
             told = f"is there already, and is no table of hsrgeo fetch gauges ({','.join(self._head)}); use another OUT"
             raise OutputExistsError(str(self._path), told)

@@ -142,7 +142,7 @@ class ExportOptions:
         if not formats:
             raise OptionsError("formats: expected cog, png or both")
         if "mask" in formats and "png" not in formats:
-            raise OptionsError("mask goes beside PNGs: give format png too, for a COG tells nodata itself")
+            raise OptionsError("mask goes beside PNGs: give format png too, because a COG marks nodata itself")
         formats = tuple(sorted(formats, key="mask".__eq__))  # last: the first file names a frame
         if not self.sidecars and "png" not in formats:
             raise OptionsError("no sidecars goes with PNGs, and formats has none")

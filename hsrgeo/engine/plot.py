@@ -156,7 +156,7 @@ def plot_sum(source: str | Path, out: str | Path, options: PlotSumOptions | None
         expected = 1 if _is_field(tags) else int(tags[_EXPECTED[0] if _EXPECTED[0] in tags else _EXPECTED[1]])
         told = _told(tags, read)
     except (KeyError, ValueError) as error:
-        raise SourceError(str(source), f"is no sum of hsrgeo accumulate: {error!r}") from error
+        raise SourceError(str(source), f"is not a sum written by hsrgeo accumulate: {error!r}") from error
     fewest = fewest_of(chosen.coverage, expected)
     shown = SumMap(
         grid=read.grid,

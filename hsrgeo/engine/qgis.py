@@ -61,7 +61,7 @@ def make_project(out: Path, *, law: Law | None = None, overwrite: bool = False) 
     """Write a project as `write_project` does, and tell what is in it."""
     held = stacks_of(out)
     if law is not None and not any(stack.quantity.name == "reflectivity" for stack in held.stacks):
-        raise OptionsError(f"{out} holds no reflectivity: zr is no use for it")
+        raise OptionsError(f"{out} contains no reflectivity: zr does not apply")
     path = out / PROJECT
     if not overwrite:
         _refuse_others(path)
@@ -97,7 +97,7 @@ def _refuse_others(path: Path) -> None:
     except OSError as error:
         raise refused(str(path), error) from error
     if not own:
-        raise OutputExistsError(str(path), "was saved from QGIS since; give it another name, or use --overwrite")
+        raise OutputExistsError(str(path), "was changed in QGIS; rename it, or use --overwrite")
 
 
 def _series(stack: Stack, held: Stacks, law: Law | None) -> Series:

@@ -138,7 +138,7 @@ def refuse_shared_folders(where: str | Path, regions: Sequence[Region]) -> None:
         OptionsError: See above.
     """
     if not regions:
-        raise OptionsError(f"{where}: holds no region")
+        raise OptionsError(f"{where}: contains no region")
     seen: dict[str, str] = {}
     for region in regions:
         folded = region.name.casefold()

@@ -170,7 +170,7 @@ def render(
     wanted, path = options_of(RenderOptions, options, keywords), local(out, "hsrgeo render")
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
-        raise OptionsError(f"{path.name}: a picture ends in one of {', '.join(SUFFIXES)}")
+        raise OptionsError(f"{path.name}: expected a picture name ending in one of {', '.join(SUFFIXES)}")
     if suffix == ".mp4":
         animation.require_video()
     listed = listed_sources(sources)
@@ -217,13 +217,13 @@ def _plan(frame: Frame, options: RenderOptions, notes: list[str]) -> Plan:
     """Return how to draw: every other frame must be like the first."""
     held = frame.quantity.name
     if options.quantity == "reflectivity" and held != "reflectivity":
-        raise OptionsError(f"{frame.name} holds {held}: draw it with quantity rain, if it is that")
+        raise OptionsError(f"{frame.name} contains {held}: draw it with quantity rain, if it is that")
     if held not in ("reflectivity", "rain_rate"):
-        raise OptionsError(f"{frame.name} holds {held}: only rain and reflectivity have colours")
+        raise OptionsError(f"{frame.name} contains {held}: only rain and reflectivity have colours")
     law = options.law
     if held == "rain_rate":
         if law not in (None, KMA_LAW):
-            raise OptionsError(f"{frame.name} holds rain already, for which zr is no use")
+            raise OptionsError(f"{frame.name} contains rain already: zr does not apply")
         law = parse_law(dict(frame.derived).get("RAIN_LAW", "")) or law
     try:
         window, clipped = told_window(frame.grid, options.area)
@@ -241,7 +241,7 @@ def _sums(sources: list[str | Path], options: RenderOptions) -> Sums | None:
     if len(sources) > 1:
         raise OptionsError("a folder of sums is drawn by itself: give no other source")
     if options.quantity != "rain" or options.law is not None:
-        raise OptionsError(f"{sources[0]} holds sums or fields of rain: quantity and zr are for frames")
+        raise OptionsError(f"{sources[0]} contains sums or fields of rain: quantity and zr are for frames")
     refuse_registration(options.registration)
     return sums_of(Path(sources[0]), options.export.selection, options.region)
 

@@ -140,7 +140,7 @@ def _refuse_others(path: Path) -> None:
                 return
         except FrameError:
             pass
-    raise OutputExistsError(str(path), "is there already and is not synthetic; use another folder")
+    raise OutputExistsError(str(path), "already exists and is not synthetic; use another folder")
 
 
 def _check_times(start: datetime, frames: int, step: timedelta) -> None:
@@ -151,7 +151,7 @@ def _check_times(start: datetime, frames: int, step: timedelta) -> None:
     if frames < 1:
         raise OptionsError(f"frames {frames}: expected 1 or more")
     if step < _MINUTE or step % _MINUTE:
-        raise OptionsError(f"step {step}: expected whole minutes, for the names of frames hold no seconds")
+        raise OptionsError(f"step {step}: expected whole minutes, because names of frames have no seconds")
     try:
         (start + frames * step).astimezone(KST)
     except OverflowError as error:

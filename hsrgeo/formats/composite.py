@@ -161,7 +161,7 @@ def _belied(name: str, product: str, header: Header) -> tuple[str, ...]:
     meant, held = QUANTITIES.get(_CODES_OF_PRODUCTS.get(product, code)), QUANTITIES.get(code)
     if meant is None or held is None or meant == held:
         return ()
-    return (f"{name}: named {product} ({meant.name}), but by its data code {code} it holds {held.name}: read as that",)
+    return (f"{name}: named {product} ({meant.name}), but by its data code {code} it is {held.name}: read as that",)
 
 
 def _frame(unpacked: Unpacked, name: str, block: int) -> Frame:

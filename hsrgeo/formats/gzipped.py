@@ -155,4 +155,4 @@ def _damage(error: zlib.error, data: bytes, total: int, crc32: int) -> ChecksumE
     if reason == "incorrect length check":
         claimed = int.from_bytes(data[-4:], "little")
         return ChecksumError("length check failed", f"{claimed:,} bytes unpacked (trailer)", f"{total:,}")
-    return DeflateStreamError("deflate error", "a sound gzip stream", f"{reason} after {total:,} unpacked bytes")
+    return DeflateStreamError("deflate error", "a valid gzip stream", f"{reason} after {total:,} unpacked bytes")

@@ -30,7 +30,7 @@ def drawn_classes(quantity: Quantity, law: Law | None = None, times: int = 1) ->
     lowest, *others = classes_for(quantity, law, times)
     drawn = tuple(one for one in (lowest, *others) if one.last >= one.first)
     if drawn in ((), (lowest,)):
-        raise OptionsError(f"{law}: no {quantity.name} that a file can hold reaches a colour class")
+        raise OptionsError(f"{law}: no {quantity.name} that a file can store reaches a colour class")
     return drawn
 
 

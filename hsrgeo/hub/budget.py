@@ -131,7 +131,7 @@ class Budget:
                     return
             if wait > _LONGEST_S:
                 again = datetime.fromtimestamp(used.until, KST)
-                raise HubLimitError(f"KMA's API hub wants a pause until {again:%Y-%m-%d %H:%M} KST")
+                raise HubLimitError(f"KMA's API hub asks to pause until {again:%Y-%m-%d %H:%M} KST")
             _sleep(wait)  # without the lock: who comes next waits for it as long
 
     def _refuse_used_up(self, used: Used) -> None:
@@ -141,7 +141,7 @@ class Budget:
         ):
             if count >= limit:
                 raise HubLimitError(
-                    f"{count:,} {what} of KMA's API hub are used today (KST), the limit is {limit:,}: tomorrow, "
+                    f"{count:,} {what} of KMA's API hub were used today (KST); the limit is {limit:,}: tomorrow, "
                     f"or with a higher --limit-{what} where your account has more"
                 )
 

@@ -122,7 +122,7 @@ class Hub:
             turn.pause(max(wanted, 1.0) if wanted is not None else pause or _PAUSES_S[-1])
             if pause is None:
                 raise HubLimitError(
-                    f"KMA's API hub answers {answer.status}, also after long pauses: {self.shown(told)}"
+                    f"KMA's API hub still answers {answer.status} after long pauses: {self.shown(told)}"
                 )
             return None
 
@@ -165,13 +165,13 @@ class Hub:
 
     def _refusal(self, meaning: str, told: str, answer: Answer, path: str) -> str:
         """Return what is wrong with an answer that may be another one the next time; raise where it will not be."""
-        says = f"KMA's API hub says: {self.shown(told)}"
+        says = f"KMA's API hub reports: {self.shown(told)}"
         if meaning == "not applied":
             name = path.rpartition("/")[2]
             problem = f"your account has not applied for {name}: log in at {PAGE}, find it, and click 활용신청"
             raise OptionsError(f"{problem} ({says})")
         if meaning == "used up":
-            raise HubLimitError(f"what your account may have in a day is used up. {says}")
+            raise HubLimitError(f"the daily limit of your account is reached. {says}")
         if meaning == "wrong key":
             portal = "; it looks like one of data.go.kr, which is another" if self.key.is_of_data_portal else ""
             raise OptionsError(f"the key from {self.key.origin} is refused{portal}. {says}")
@@ -205,7 +205,7 @@ def _connection(host: str) -> HTTPConnection:
         proxy = urlsplit(told if "://" in told else f"//{told}")
         name, port = proxy.hostname, proxy.port or 80  # as http:// has it
     except ValueError:
-        raise OptionsError("the variable HTTPS_PROXY holds no address of a proxy: expected http://host:port") from None
+        raise OptionsError("the variable HTTPS_PROXY is not a proxy address: expected http://host:port") from None
     if not name:
         return _Secure(host, timeout=_DEADLINE_S)
     connection = _Secure(name, port, timeout=_DEADLINE_S)

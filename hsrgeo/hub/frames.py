@@ -196,7 +196,7 @@ def latest_times(hub: Hub, product: str, count: int = 4) -> list[datetime]:
     if now - now.replace(hour=0, minute=0, second=0, microsecond=0) < _LATE:
         days.append(now.date() - timedelta(days=1))
     listed: set[datetime] = set()
-    problem = HubError(f"KMA's API hub lists no {product} of today; ask for times of your own, such as --last 1h")
+    problem = HubError(f"KMA's API hub lists no {product} of today; choose times, such as --last 1h")
     for day in days:
         try:
             listed |= {told.time for told in ask_list(hub, product, day)}

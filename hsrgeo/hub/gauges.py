@@ -58,7 +58,7 @@ def known_step(service: Service, step: timedelta) -> timedelta:
         raise OptionsError(f"service {service!r}: expected {' or '.join(_COLUMNS)}")
     if step not in _COLUMNS[service]:
         steps = " or ".join(map(length_text, _COLUMNS[service]))
-        raise OptionsError(f"step {length_text(step)}: KMA's API hub tells the rain of {steps} ({service})")
+        raise OptionsError(f"step {length_text(step)}: KMA's API hub has rain of {steps} only ({service})")
     return step
 
 

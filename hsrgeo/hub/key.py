@@ -51,7 +51,7 @@ class Key:
         if not self.__text:
             raise OptionsError(f"the key of KMA's API hub from {origin} is empty")
         if not (self.__text.isascii() and self.__text.isprintable()):
-            raise OptionsError(f"the key of KMA's API hub from {origin} has letters that no key has; copy it again")
+            raise OptionsError(f"the key of KMA's API hub from {origin} contains invalid characters; copy it again")
 
     def __repr__(self) -> str:
         return "Key(***)"
@@ -113,7 +113,7 @@ def find_key() -> Key:
         _refuse_open_file(file)
         return Key(_read(file), str(file))
     raise OptionsError(
-        f"no key of KMA's API hub: get one at {PAGE}, then say 'hsrgeo fetch key --set', or set {VARIABLE}"
+        f"no key of KMA's API hub: get one at {PAGE}, then run 'hsrgeo fetch key --set', or set {VARIABLE}"
     )
 
 

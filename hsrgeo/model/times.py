@@ -110,7 +110,7 @@ def refuse_uneven(what: str, step: timedelta) -> None:
         OptionsError: It does not.
     """
     if step <= timedelta(0) or timedelta(days=1) % step:
-        raise OptionsError(f"{what}: must divide a day evenly, for it is counted from midnight KST")
+        raise OptionsError(f"{what}: must divide a day evenly, because it is counted from midnight KST")
 
 
 def length_text(length: timedelta) -> str:

@@ -174,7 +174,7 @@ def as_area(bbox: object, window: object, center: object, size: int | None, **ot
     ways = {"bbox": bbox, "window": window, "center": center, **others}
     given = [way for way, value in ways.items() if value is not None]
     if len(given) > 1:
-        raise OptionsError(f"one area, please: {' and '.join(given)} exclude each other")
+        raise OptionsError(f"choose one area: {' and '.join(given)} exclude each other")
     if (size is None) != (center is None):
         raise OptionsError("center and size go together: a point, and cells along each side")
     if bbox is not None:

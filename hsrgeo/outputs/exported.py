@@ -32,7 +32,9 @@ def read_exported(path: Path) -> Frame:
         raise ReadbackError(str(path), f"has no time of a frame: {error!r}") from error
     grid = Grid(tags.get("GRID", ""), picture.wkt, picture.transform, pixels.shape[1], pixels.shape[0])
     if not picture.wkt or pixels.dtype != np.int16:
-        raise ReadbackError(str(path), f"is no COG of hsrgeo: {pixels.dtype} with {'a' if picture.wkt else 'no'} CRS")
+        raise ReadbackError(
+            str(path), f"is not a COG written by hsrgeo: {pixels.dtype} with {'a' if picture.wkt else 'no'} CRS"
+        )
     return Frame(
         stored=pixels,
         quantity=quantity,
@@ -55,7 +57,7 @@ def _quantity(path: Path, tags: Mapping[str, str]) -> Quantity:
     quantity = quantity_of_tags(tags)
     if quantity is None:
         name = tags.get("QUANTITY") or "nothing that it names"
-        raise ReadbackError(str(path), f"holds {name}, which is no quantity of hsrgeo")
+        raise ReadbackError(str(path), f"contains {name}, which is no quantity of hsrgeo")
     return quantity
 
 

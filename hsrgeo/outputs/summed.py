@@ -111,8 +111,8 @@ def _summed(path: str, region: str, kind: str, tags: dict[str, str]) -> Summed:
         length = end - start
         duration = timedelta(minutes=int(minutes)) if minutes else length
     except (KeyError, ValueError) as error:
-        raise ReadbackError(path, f"is no sum of hsrgeo: {error!r}") from error
+        raise ReadbackError(path, f"is not a sum written by hsrgeo: {error!r}") from error
     if length <= timedelta(0):
-        raise ReadbackError(path, "is no sum of hsrgeo: it ends before it begins")
+        raise ReadbackError(path, "is not a sum written by hsrgeo: it ends before it begins")
     product = tags.get("PRODUCT", "")
     return Summed(path, region, f"{product}-{kind}" if product else kind, start, length, duration, tags)

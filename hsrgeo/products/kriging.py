@@ -56,7 +56,7 @@ class Kriging:
             rcond = 0.0
         if not rcond > _LEAST_RCOND:
             raise OptionsError(
-                f"kriging of {len(xy)} gauges with the variogram {variogram} has no sound solution: "
+                f"kriging of {len(xy)} gauges with the variogram {variogram} has no stable solution: "
                 "it needs a nugget, a shorter range or another model"
             )
         self._of_one = self._solved(np.ones(len(xy)))

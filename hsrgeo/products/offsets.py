@@ -128,7 +128,7 @@ def _usable(fits: Sequence[SiteFit], cell_size_m: float) -> tuple[list[SiteFit],
     others = [fit for fit in fits if fit.method != "rims"]
     most = _RAGGED * cell_size_m / math.sqrt(12)
     if ragged := [fit.code for fit in rims if min(fit.rms, fit.map_rms or math.inf) > most]:
-        notes.append(f"the rims of {', '.join(ragged)} are no circles to within {most:.0f} m, and are left out")
+        notes.append(f"the rims of {', '.join(ragged)} are not circles to within {most:.0f} m, and are left out")
         rims = [fit for fit in rims if fit.code not in ragged]
     if sum(fit.points * math.log(fit.rms / fit.map_rms) for fit in rims if fit.map_rms) > _ON_MAP:
         notes.append(

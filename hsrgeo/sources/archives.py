@@ -102,7 +102,7 @@ class _Walk:
                 yield from self._inside(member, name, depth)
             elif member.kind == "file" and is_sealed_name(member.name):
                 self.problems.append(
-                    f"{name!r} may hold frames, and hsrgeo does not read such archives: unpack it first"
+                    f"{name!r} may contain frames, but hsrgeo does not read such archives: unpack it first"
                 )
             elif member.kind != "folder":
                 self._tally.pass_over(name)

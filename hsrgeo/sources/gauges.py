@@ -124,7 +124,7 @@ def read_readings(path: str | Path, names: Sequence[str], rules: ReadingRules) -
         raise OptionsError(f"{path}: {readings.bad}. With --skip-bad (skip_bad) bad rows are left out and counted")
     if not readings.counts["used"]:
         why = "; ".join(readings.notes())
-        raise OptionsError(f"{path}: holds no reading of these gauges and times{f': {why}' if why else ''}")
+        raise OptionsError(f"{path}: contains no reading of these gauges and times{f': {why}' if why else ''}")
     return readings
 
 
@@ -142,7 +142,7 @@ class _Taking:
                 f"{path}, line 1: must name a column time (or time_utc, time_kst); found {_told(header)}"
             )
         if twice := [name for name, count in Counter(header).items() if count > 1 and name]:
-            raise OptionsError(f"{path}, line 1: names the column {twice[0]!r} twice")
+            raise OptionsError(f"{path}, line 1: has the column {twice[0]!r} twice")
         zone = "time_utc" if "time_utc" in times else times[0]
         self._time, self._zone = lowered.index(zone), UTC if zone == "time_utc" else KST
         self._name = next((lowered.index(name) for name in _NAMES if name in lowered), None)

@@ -21,7 +21,7 @@ ARCHIVE_SUFFIXES = (".tar.gz", ".tgz", ".tar", ".tar.bz2", ".tbz2", ".tbz", ".ta
 """Of archives that are read."""
 SEALED_SUFFIXES = (".7z", ".rar", ".alz", ".egg", ".zst", ".tzst", ".lz4", ".tar.z")
 """Of archives that are not read, and may hold frames."""
-SEALED = "may hold frames, and hsrgeo does not read this kind of archive: unpack it, or pack it as .zip or .tar.gz"
+SEALED = "may contain frames, but hsrgeo does not read this kind of archive: unpack it, or repack it as .zip or .tar.gz"
 
 _TAR_MAGIC, _TAR_MAGIC_AT = b"ustar", 257  # POSIX.1-1988, ustar header
 _HEADER_BYTES = 512

@@ -55,7 +55,7 @@ class Web:
         with closing(self._answer(key, "HEAD")) as answer:
             size = answer.headers.get("Content-Length") or ""
             if not size.isdecimal():
-                raise OSError(errno.EINVAL, "the server does not tell how large it is")
+                raise OSError(errno.EINVAL, "the server does not report its size")
             changed = email.utils.parsedate_tz(answer.headers.get("Last-Modified"))
             return Listed(key, int(size), _version(answer), email.utils.mktime_tz(changed) if changed else 0.0)
 

@@ -20,7 +20,7 @@ class OpenCog:
 
     def __init__(self, path: Path, dataset: Any) -> None:  # noqa: ANN401 - rasterio has no types
         if dataset.dtypes[0] != "int16":
-            raise ReadbackError(str(path), f"is no COG of hsrgeo: expected int16, found {dataset.dtypes[0]}")
+            raise ReadbackError(str(path), f"is not a COG written by hsrgeo: expected int16, found {dataset.dtypes[0]}")
         wkt2 = dataset.crs.to_wkt(version="WKT2_2019") if dataset.crs else ""
         transform = Affine(*dataset.transform[:6])
         self.facts = CogFacts(wkt2, transform, dataset.width, dataset.height, dataset.tags())

@@ -236,7 +236,7 @@ def _publish(temporary: Path, path: Path) -> None:
     except FileExistsError as error:
         if not filecmp.cmp(temporary, path, shallow=False):
             raise OutputExistsError(
-                str(path), "is there already and differs; use --overwrite or another --out"
+                str(path), "already exists and differs; use --overwrite or another --out"
             ) from error
         temporary.unlink()
 

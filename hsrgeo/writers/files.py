@@ -61,7 +61,7 @@ def there_already(path: Place, data: bytes) -> bool:
     """
     try:
         if isinstance(path, Path) and not stat.S_ISREG(path.stat().st_mode):
-            raise OutputExistsError(str(path), "is there already, and is no file; use another OUT")
+            raise OutputExistsError(str(path), "already exists and is not a file; use another OUT")
         found = path.read_bytes()
     except (FileNotFoundError, NotADirectoryError):
         return False
@@ -71,7 +71,7 @@ def there_already(path: Place, data: bytes) -> bool:
     if found != data and found.strip(b"\0"):
         raise OutputExistsError(
             str(path),
-            "is there already, is not in the manifest and differs; use --overwrite or another OUT",
+            "already exists, is not in the manifest and differs; use --overwrite or another OUT",
         )
     return found == data
 

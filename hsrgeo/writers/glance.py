@@ -111,7 +111,7 @@ def first_bytes(path: Path, most_cells: float) -> bytes:
     except OSError as error:
         raise ReadbackError(str(path), f"cannot be read: {error.strerror or error}") from error
     except (ValueError, StopIteration, IndexError, struct.error) as error:
-        raise ReadbackError(str(path), f"is no COG as hsrgeo writes it: {error}") from error
+        raise ReadbackError(str(path), f"is not a COG written by hsrgeo: {error}") from error
 
 
 def _head(path: Path) -> tuple[Ifd, dict[str, str]]:
@@ -123,7 +123,7 @@ def _head(path: Path) -> tuple[Ifd, dict[str, str]]:
     except OSError as error:
         raise ReadbackError(str(path), f"cannot be read: {error.strerror or error}") from error
     except (ValueError, KeyError, struct.error) as error:
-        raise ReadbackError(str(path), f"is no COG as hsrgeo writes it: {error}") from error
+        raise ReadbackError(str(path), f"is not a COG written by hsrgeo: {error}") from error
     return ifd, items
 
 

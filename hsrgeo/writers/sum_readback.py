@@ -49,7 +49,7 @@ def read_sum(path: Path) -> SumPicture:
             is_field = "gauge_distance" in names
             if depth_band is None or (count_band is None and not is_field) or not dataset.crs:
                 found = ", ".join(name or "without a name" for name in names)
-                raise SourceError(str(path), f"is no sum of hsrgeo accumulate: its bands are {found}")
+                raise SourceError(str(path), f"is not a sum written by hsrgeo accumulate: its bands are {found}")
             if dataset.width * dataset.height > _MOST_CELLS:
                 raise SourceError(str(path), f"claims {dataset.width:,} x {dataset.height:,} cells")
             stored = dataset.read(depth_band)

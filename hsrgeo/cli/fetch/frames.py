@@ -116,7 +116,7 @@ def frames(
         if list_:
             raise typer.Exit(_list(wanted, json_=json_))
         if out is None:
-            raise OptionsError("say where the frames go: --out FOLDER")
+            raise OptionsError("give an output folder: --out FOLDER")
         run = fetch(out, wanted)
         if dry_run:
             _tell_plan(run, json_=json_)

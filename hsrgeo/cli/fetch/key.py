@@ -34,7 +34,7 @@ def key(
         from hsrgeo.hub.key import find_key, forget_key, places, save_key  # noqa: PLC0415
 
         if set_ + check + where + forget != 1:
-            raise OptionsError("say one of --set, --check, --where and --forget")
+            raise OptionsError("give one of --set, --check, --where and --forget")
         if set_:
             text = typer.prompt("Key", hide_input=True, err=True) if sys.stdin.isatty() else sys.stdin.readline()
             file = save_key(text)

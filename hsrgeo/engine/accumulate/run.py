@@ -169,7 +169,7 @@ class Accumulation(Run):
             more = f" and {len(self.empty) - _SHOWN:,} more" if len(self.empty) > _SHOWN else ""
             name = period_name(options.period)
             self.notes.append(
-                f"{len(self.empty):,} of the periods ({name}) have no sound frame, and no file: {shown}{more}"
+                f"{len(self.empty):,} of the periods ({name}) have no valid frame, and no file: {shown}{more}"
             )
 
     def _sum_up(

@@ -77,7 +77,7 @@ class ExportSource(SumSource):
 
     def __init__(self, source: Path, options: AccumulateOptions) -> None:
         if options.block != 1:
-            raise OptionsError("block is for frames: which one an export holds was decided when it was made")
+            raise OptionsError("block is for frames: which one an export contains was fixed when it was made")
         refuse_registration(options.registration)
         self._source, self._options = source, options
         self._lock = Lock()

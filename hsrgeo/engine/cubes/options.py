@@ -51,7 +51,7 @@ class CubeOptions:
         if self.frames.regions is not None:
             raise OptionsError("regions: a cube has one area; make one cube for each")
         if self.frames.bias is not None:
-            raise OptionsError("bias is for exports, sums and series: a cube holds rain as the radar saw it")
+            raise OptionsError("bias is for exports, sums and series: a cube contains rain as the radar saw it")
         if self.frames.dry_run or self.frames.dask is not None:
             raise OptionsError("dry_run and dask are for exports; a cube is made on this machine")
         if self.virtual and self.layout != "map":
@@ -83,7 +83,7 @@ class CubeOptions:
             hint = " (or give --virtual, for references)" if suffix in (".json", ".parquet") else ""
             raise OptionsError(f"out {out}: expected a name that ends in {' or '.join(forms)}{hint}")
         if suffix == ".nc" and self.layout == "both":
-            raise OptionsError("layout both: a NetCDF file holds one layout, map or series")
+            raise OptionsError("layout both: a NetCDF file contains one layout, map or series")
         return forms[suffix]
 
     def recipe(self, form: Form) -> dict[str, Any]:

@@ -49,7 +49,7 @@ class Cube(Run):
         SourceError: A source does not exist, or what is there is no cube.
         ManifestError: The cube was made with other options.
         LockError: Another run is making it.
-        OutputExistsError: What is there is no cube that hsrgeo made, or a reference that is not to be replaced.
+        OutputExistsError: What is there is not a cube made by hsrgeo, or a reference that is not to be replaced.
     """
 
     def __init__(self, sources: Sequence[str | Path], out: Path, options: CubeOptions) -> None:
@@ -128,7 +128,7 @@ def make_cube(
             archive is compressed as a whole.
         SourceError: A source does not exist.
         ManifestError: The cube was made with other options.
-        OutputExistsError: What is there is no cube that hsrgeo made, or a reference that is not to be replaced.
+        OutputExistsError: What is there is not a cube made by hsrgeo, or a reference that is not to be replaced.
     """
     listed = listed_sources(sources)
     return Cube(listed, local(out, "hsrgeo cube"), options_of(CubeOptions, options, keywords, frames=ExportOptions))

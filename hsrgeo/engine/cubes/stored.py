@@ -74,7 +74,7 @@ class StoredSite:
         try:
             kept_in(self.out)
         except SourceError as error:
-            raise OutputExistsError(str(self.out), "is there already and is no cube that hsrgeo made") from error
+            raise OutputExistsError(str(self.out), "already exists and is not a cube made by hsrgeo") from error
 
     def prepare(self) -> None:
         """Remove what --overwrite replaces, what was staged for other options, and what others put in its place."""

@@ -67,12 +67,12 @@ class VirtualSite:
             return
         if not self._options.frames.overwrite:
             raise OutputExistsError(
-                str(self._out), "is there already; nothing is added to a reference: give all sources and --overwrite"
+                str(self._out), "already exists; references cannot be appended to: give all sources and --overwrite"
             )
         try:
             read_reference(self._out)
         except SourceError as error:
-            raise OutputExistsError(str(self._out), "is there already and is no reference that hsrgeo made") from error
+            raise OutputExistsError(str(self._out), "already exists and is not a reference made by hsrgeo") from error
 
     def prepare(self) -> None:
         """See `Site`: what is there stays until it is replaced."""

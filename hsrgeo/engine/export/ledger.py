@@ -366,7 +366,8 @@ def _clash(path: str, owner: Key) -> OutputExistsError:
     product, time = owner
     return OutputExistsError(
         path,
-        f"is taken by {product} of {time:%Y-%m-%d %H:%M} KST; choose with --product, or tell them apart in --name",
+        f"is already used by {product} of {time:%Y-%m-%d %H:%M} KST; choose with --product, "
+        "or give each its own path with --name",
     )
 
 

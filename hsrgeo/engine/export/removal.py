@@ -64,7 +64,7 @@ class Removal:
         else:
             size = path.stat().size
         if size != output.bytes or _crc32(path) != output.crc32:
-            return "it is not as the manifest tells"
+            return "it differs from the manifest"
         return ""
 
     def tell(self) -> None:

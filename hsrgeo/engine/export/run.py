@@ -192,7 +192,7 @@ def _refuse_collisions(files: Listing, options: ExportOptions) -> None:
             if path == options.recipe.first_path(times[other][moment]):
                 raise OptionsError(
                     f"{one} and {other} of {moment:%Y-%m-%d %H:%M} KST would both become {path}: choose one with "
-                    "--product, or part them in --name, as {product}/{time:%Y%m/%d/%Y%m%d%H%M}"
+                    "--product, or give each its own path with --name, such as {product}/{time:%Y%m/%d/%Y%m%d%H%M}"
                 )
 
 
@@ -262,7 +262,7 @@ def _in_vain(out: Place, settled: Iterable[Outcome], before: int) -> int:
             before += 1
             if before == _MOST_IN_VAIN:
                 problem = outcome.error.problem
-                raise NoRoomError(str(out), f"the run ends, for {before} frames in a row {problem}")
+                raise NoRoomError(str(out), f"stopped: {before} frames in a row {problem}")
     return before
 
 

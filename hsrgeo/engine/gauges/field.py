@@ -87,11 +87,11 @@ class GaugeFields(Lazy[GaugeField]):
         """What a user should know; complete when the run is over."""
         self._network = network(options.points.names, options.points.lonlat, grid)
         if outside := self._network.outside:
-            self.notes.append(f"gauges outside {grid.name}, left out: {len(outside):,} ({_listed(outside)})")
+            self.notes.append(f"gauges outside {grid.name}, ignored: {len(outside):,} ({_listed(outside)})")
         if not len(self._network.xy):
             raise OptionsError(f"no gauge lies on the grid {grid.name}")
         if shared := self._network.shared:
-            self.notes.append(f"gauges that share a place, counted by their mean: {len(shared):,} ({_listed(shared)})")
+            self.notes.append(f"gauges at the same place, averaged: {len(shared):,} ({_listed(shared)})")
         self._interpolator = interpolator(options, self._network.xy, self._periods)
         self._areas = [_area(grid, cut, options) for cut in options.export.recipe.cuts]
         rules = options.rules
@@ -124,13 +124,11 @@ class GaugeFields(Lazy[GaugeField]):
                     lock.check()
                     yield self._field(total, pool)
         if short:
-            self.notes.append(
-                f"times a gauge lacked readings of a period (--min-coverage), and was left out: {short:,}"
-            )
+            self.notes.append(f"gauge periods with too few readings (--min-coverage), ignored: {short:,}")
         if gaps:
-            self.notes.append(f"periods in between without any row, and without a file: {gaps:,}")
+            self.notes.append(f"periods without any reading, and without a file: {gaps:,}")
         if self.clipped:
-            self.notes.append(f"cells estimated below 0 mm, which became 0: {self.clipped:,}")
+            self.notes.append(f"cells estimated below 0 mm, set to 0: {self.clipped:,}")
         self.notes += self._interpolator.notes
 
     def _totals(self) -> Generator[Total]:

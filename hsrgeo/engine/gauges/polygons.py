@@ -65,7 +65,7 @@ def thiessen_polygons(
     if outside := placed.outside:
         notes.append(f"gauges outside {grid}, without a polygon: {len(outside):,} ({', '.join(outside)})")
     if shared := placed.shared:
-        notes.append(f"gauges that share a place, and their polygon: {len(shared):,} ({', '.join(shared)})")
+        notes.append(f"gauges at the same place, which share a polygon: {len(shared):,} ({', '.join(shared)})")
     if not len(placed.xy):
         raise OptionsError(f"no gauge lies on the grid {grid}")
     box = None if bbox is None else as_bbox(bbox)

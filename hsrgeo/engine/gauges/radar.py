@@ -103,7 +103,7 @@ def read_radar(path: Path, options: GaugeBiasOptions) -> RadarSums:
         sums.add(start, name, math.nan if low else rate)
     _check_step(path, sorted(seen), lengths, sums.radar_step)
     if not sums.numbers:
-        raise OptionsError(f"{path}: has no row within the times that were asked for")
+        raise OptionsError(f"{path}: has no row in the requested times")
     return sums
 
 

@@ -61,7 +61,7 @@ class CubeReader(OutputReader):
 
     Raises:
         OptionsError: A region; another product than the cube holds; rain where dBZ are wanted, or a law for it.
-        SourceError: It is not there; while reading, that it cannot be opened, or is no cube that hsrgeo made.
+        SourceError: It is not there; while reading, that it cannot be opened, or is not a cube made by hsrgeo.
         MissingExtraError: A library of the extra ``cube`` is not installed.
     """
 
@@ -103,7 +103,7 @@ class CubeReader(OutputReader):
         """Take over what the cube tells of itself, and refuse what it does not hold."""
         selection = self.options.selection
         if selection.product is not None and selection.product.upper() != cube.product:
-            raise OptionsError(f"product {selection.product}: {self.source} holds {cube.product}")
+            raise OptionsError(f"product {selection.product}: {self.source} contains {cube.product}")
         self.check_held(cube.quantity, cube.grid, cube.law)
         self.step = self.options.every or cube.step
         self.missing += [one for one in cube.missing if selection.wants(FrameName(cube.product, "", one))]

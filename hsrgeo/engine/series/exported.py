@@ -112,16 +112,16 @@ def held_by(cog: OpenCog, path: str, told: FrameName | None) -> Held:
         told: What it stands for.
 
     Raises:
-        ReadbackError: It is no COG of hsrgeo, or of another time.
+        ReadbackError: It is not a COG written by hsrgeo, or of another time.
     """
     facts, tags = cog.facts, cog.facts.tags
     quantity = quantity_of_tags(tags)
     if quantity is None or not facts.wkt2:
         lacking = "CRS" if quantity is not None else "quantity that is known"
-        raise ReadbackError(path, f"is no COG of hsrgeo: it names no {lacking}")
+        raise ReadbackError(path, f"is not a COG written by hsrgeo: it names no {lacking}")
     start = tags.get("TIME_START_UTC", "")
     if told is not None and _time(start) != told.time:
-        raise ReadbackError(path, f"holds the time {start or 'of no frame'}, not {utc_text(told.time)}")
+        raise ReadbackError(path, f"has the time {start or 'of no frame'}, not {utc_text(told.time)}")
     grid = Grid(tags.get("GRID", ""), facts.wkt2, facts.transform, facts.width, facts.height)
     return Held(grid, quantity, tags.get("RAIN_LAW", ""), cog.tile, tags.get("BIAS_SOURCE", ""))
 

@@ -170,7 +170,7 @@ def series_by_period(  # noqa: PLR0913 - the options of `hsrgeo series --period`
     source, path = Path(table), target(local(out, "hsrgeo series --period"))
     check_table(path, wide=wide, excel=excel)
     if source.resolve() == Path(str(path)).resolve():
-        raise OptionsError(f"{out}: the table would replace what it is made of; give it another name")
+        raise OptionsError(f"{out}: the table would overwrite its source; use another name")
     names: dict[str, int] = {}
     found: dict[datetime, dict[int, tuple[float, ...]]] = {}
     lengths: set[float] = set()
@@ -186,7 +186,7 @@ def series_by_period(  # noqa: PLR0913 - the options of `hsrgeo series --period`
         of_time[number] = (rate, rate if np.isnan(maximum) else maximum, volume, coverage)
         lengths.add(minutes)
     if not found:
-        raise OptionsError(f"{table}: has no row within the times that were asked for")
+        raise OptionsError(f"{table}: has no row in the requested times")
     said = {minutes for minutes in lengths if not np.isnan(minutes)}
     if len(lengths) > 1:
         raise SourceError(str(source), "its rows stand for different lengths of time (column minutes)")

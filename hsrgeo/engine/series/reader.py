@@ -106,7 +106,7 @@ class Reader(ABC):
         kind = "polygon" if isinstance(self.options.places, Polygons) else "point"
         names, within = self.options.places.names, weights.within
         if outside := [name for name, share in zip(names, within, strict=True) if share == 0]:
-            raise OptionsError(f"{_listed(kind, outside)} wholly outside {where}")
+            raise OptionsError(f"{_listed(kind, outside)} entirely outside {where}")
         if partly := [name for name, share in zip(names, within, strict=True) if share < _WHOLE]:
             self.notes.append(f"{_listed(kind, partly)} partly outside {where}; that part counts as not observed")
         self.areas_m2 = weights.areas_m2
@@ -128,7 +128,7 @@ class OutputReader(Reader):
         super().__init__(options)
         self.source = source
         if options.block != 1:
-            raise OptionsError("block is for frames: which one a cube or an export holds was decided when it was made")
+            raise OptionsError("block is for frames: which one a cube or an export contains was fixed when it was made")
         refuse_registration(options.registration)
 
     def check_held(self, quantity: Quantity, grid: Grid, law: str, bias: str = "") -> None:

@@ -156,7 +156,7 @@ def _refuse_own_input(out: Place, sources: Sequence[str | Path], options: Series
     given = [*sources, *(one for one in (options.points, options.polygons) if isinstance(one, (str, Path)))]
     for one in given:
         if not is_remote(one) and isinstance(out, Path) and os.path.realpath(one) == os.path.realpath(out):
-            raise OptionsError(f"{out}: the table would replace what it is made of; give it another name")
+            raise OptionsError(f"{out}: the table would overwrite its source; use another name")
 
 
 class _Spool:

@@ -41,26 +41,28 @@ class SumReader(OutputReader):
     def __init__(self, source: Path, options: SeriesOptions) -> None:
         super().__init__(source, options)
         if options.quantity != "rain" or options.law != KMA_LAW or options.frame_step is not None:
-            raise OptionsError(f"{source} holds sums of rain: quantity, zr, max_rate and frame_step are for frames")
+            raise OptionsError(f"{source} contains sums of rain: quantity, zr, max_rate and frame_step are for frames")
         if options.factors is not None:
-            raise OptionsError(f"{source} holds sums of rain: bias is for frames, give it to hsrgeo accumulate")
+            raise OptionsError(f"{source} contains sums of rain: bias is for frames, give it to hsrgeo accumulate")
         files, damaged = summed_files(source, options.region or None)
         kinds = sorted({one.what for one in files if MAXIMA not in one.what})
         regions = sorted({one.region for one in files})
         if len(regions) > 1:
             raise several_regions(source, regions)
         if len(kinds) != 1:
-            raise OptionsError(f"{source} holds {', '.join(kinds) or 'rolling maxima only'}: a series needs one kind")
+            raise OptionsError(
+                f"{source} contains {', '.join(kinds) or 'rolling maxima only'}: a series needs one kind"
+            )
         sums = [one for one in files if one.what == kinds[0]]
         if maxima := len(files) - len(sums):
-            self.notes.append(f"rolling maxima, which are no sums of a period, are left out: {maxima:,}")
+            self.notes.append(f"rolling maxima are not sums of a period and are ignored: {maxima:,}")
         lengths = {one.length for one in sums}
         if len(lengths) > 1:
-            raise OptionsError(f"{source} holds sums of several lengths: a series needs one")
+            raise OptionsError(f"{source} contains sums of several lengths: a series needs one")
         self.length = self.step = lengths.pop()
         ways = {_rain_law(one) for one in sums}
         if len(ways) > 1:
-            self.notes.append(f"{source} holds sums of rain by {', '.join(map(repr, sorted(ways)))}")
+            self.notes.append(f"{source} contains sums of rain by {', '.join(map(repr, sorted(ways)))}")
         else:
             self.rain_law = ways.pop()
         self._damaged = damaged

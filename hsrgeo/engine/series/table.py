@@ -76,7 +76,7 @@ def read_series(
         raise OptionsError(f"{path}: no place {', '.join(map(repr, unknown))}; there are {_listed(there)}")
     times = sorted({time for of_place in rows.values() for time in of_place})
     if not times:
-        raise OptionsError(f"{path}: has no row within the times that were asked for")
+        raise OptionsError(f"{path}: has no row in the requested times")
     return _on_one_axis(path, rows, times, start, end, _step(path, times, lengths))
 
 
@@ -218,10 +218,10 @@ def _columns(path: Path, header: Sequence[str]) -> tuple[str, str, str, str]:
         )
     lacking = [name for name in _KEYS if name not in header]
     if not lacking and rate is None and _NO_RAIN in header:
-        raise SourceError(str(path), "holds reflectivity, which is no depth: run hsrgeo series with --quantity rain")
+        raise SourceError(str(path), "contains reflectivity, which is no depth: run hsrgeo series with --quantity rain")
     if lacking or rate is None:
         missed = ", ".join([*lacking, *([] if rate else [" or ".join(_RATES)])])
-        raise SourceError(str(path), f"is no table of hsrgeo series: it has no column {missed}")
+        raise SourceError(str(path), f"is not a table from hsrgeo series: it has no column {missed}")
     time, name, coverage = _KEYS
     return time, name, coverage, rate
 

@@ -50,7 +50,7 @@ def _compare_tiling(picture: Picture, part: Frame, recipe: Recipe) -> Findings:
     for number, (width, height) in enumerate(level.block for level in picture.levels):
         small = width < _TILE_SIDES[0] and width < whole
         if width != height or width % _TILE_STEP or width > _TILE_SIDES[1] or small:
-            expected = f"{_TILE_SIDES[0]} to {_TILE_SIDES[1]} cells square, or less where one holds everything"
+            expected = f"{_TILE_SIDES[0]} to {_TILE_SIDES[1]} cells square, or less where one contains everything"
             yield Finding(f"tiles of {_level_name(number)}", expected, f"{width} x {height}")
 
 

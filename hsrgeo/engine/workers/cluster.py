@@ -119,7 +119,7 @@ def _connected(cluster: Cluster) -> Iterator[Client]:
         except (OSError, TimeoutError, ValueError, ImportError, TypeError) as error:
             raise ClusterError(
                 f"no Dask scheduler answers at {cluster.address} ({_reason(error)}); is it running, and can this "
-                f"machine reach its port? It was waited for {cluster.wait_s:g} s (--dask-wait)"
+                f"machine reach its port? It did not answer within {cluster.wait_s:g} s (--dask-wait)"
             ) from error
         try:
             yield client
@@ -163,7 +163,7 @@ def _wait_for_worker(client: Client, cluster: Cluster) -> None:
 def _no_worker(cluster: Cluster) -> ClusterError:
     return ClusterError(
         f"no Dask worker at {cluster.address} for {cluster.wait_s:g} s (--dask-wait); start some, and run the same "
-        "command again: what is done stays done"
+        "command again: it resumes where it stopped"
     )
 
 
@@ -285,7 +285,7 @@ class _Run(Generic[Batch, Result]):
     def _lost(self) -> ClusterError:
         return ClusterError(
             f"the Dask scheduler at {self._cluster.address} was lost, or gave the tasks up; run the same command "
-            "again: what is done stays done"
+            "again: it resumes where it stopped"
         )
 
     def _resize(self, most: int) -> None:
@@ -318,7 +318,7 @@ class _Run(Generic[Batch, Result]):
         except KilledWorker as error:
             raise ClusterError(
                 f"{error.allowed_failures + 1} Dask workers died, one after another, with {_names(batch)}; most likely "
-                "their memory ran out (their logs tell), or one of these files is the cause"
+                "their memory ran out (see their logs), or one of these files is the cause"
             ) from error
 
 

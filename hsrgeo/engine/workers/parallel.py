@@ -256,7 +256,7 @@ def _death(status: int) -> HsrGeoError:
         problem = f"crashed, or was ended from outside ({_how(status)})"
     else:
         problem = f"ended by itself ({_how(status)})"
-    return HsrGeoError(f"a worker process {problem}; {again}: what is done stays done")
+    return HsrGeoError(f"a worker process {problem}; {again}: it resumes where it stopped")
 
 
 def _last_line(text: str) -> str:
