@@ -170,7 +170,7 @@ def test_a_cog_that_is_broken_or_another_is_told(frames: Path, tmp_path: Path) -
     made = accumulate(crop, tmp_path / "a", AccumulateOptions(jobs=1))
     told = {Path(outcome.source): str(outcome.error) for outcome in made if outcome.status == "failed"}
     assert "GDAL cannot read it" in told[cogs[0]]
-    assert "contains the time 2022-06-09T02:50:00Z, not 2022-06-09T02:45:00Z" in told[cogs[1]]
+    assert "has the time 2022-06-09T02:50:00Z, not 2022-06-09T02:45:00Z" in told[cogs[1]]
     assert made.counts == {"ok": FRAMES - 3, "failed": 3}
     assert made.short == 2
 

@@ -125,7 +125,7 @@ def test_a_damaged_archive_inside_does_not_stop_the_others(tmp_path: Path) -> No
     assert good(found)[-2:] == EXPECTED[2:]
     message = problem(found)
     assert message.startswith(f"{path}: '{day}': truncated: the file ends inside the archive (after ")
-    assert "'b.7z' may hold frames" in message
+    assert "'b.7z' may contain frames" in message
 
 
 @pytest.mark.parametrize("cut", [100, 3600, 9000])
@@ -150,8 +150,8 @@ def test_an_archive_four_deep_is_named_and_not_read(tmp_path: Path) -> None:
 def test_an_archive_of_another_kind_is_an_error(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(b"whatever")
     assert problem(read(tmp_path)) == (
-        f"{tmp_path / name}: may hold frames, and hsrgeo does not read this kind of archive: unpack it, "
-        "or pack it as .zip or .tar.gz"
+        f"{tmp_path / name}: may contain frames, but hsrgeo does not read this kind of archive: unpack it, "
+        "or repack it as .zip or .tar.gz"
     )
 
 

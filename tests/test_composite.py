@@ -206,8 +206,8 @@ def test_quantity_is_told_by_code_alone(make_file: MakeFile, product: str, code:
         ("HSR", 1, None),
         ("HSP", 5, None),
         ("OTH", 5, None),  # what OTH holds is not known
-        ("HSP", 1, "named HSP (rain_rate), but by its data code 1 it contains reflectivity: read as that"),
-        ("HSR", 5, "named HSR (reflectivity), but by its data code 5 it contains rain_rate: read as that"),
+        ("HSP", 1, "named HSP (rain_rate), but by its data code 1 it is reflectivity: read as that"),
+        ("HSR", 5, "named HSR (reflectivity), but by its data code 5 it is rain_rate: read as that"),
     ],
 )
 def test_a_name_that_the_content_belies_is_told(make_file: MakeFile, product: str, code: int, note: str | None) -> None:

@@ -314,7 +314,7 @@ def test_two_products_are_refused_before_anything_is_read(
     for product in ("HSR", "HSP"):
         (folder / frame_name(product=product)).write_bytes(make_file())
     monkeypatch.setattr("hsrgeo.engine.cubes.frames.decode_found", lambda *_: pytest.fail("read"))
-    with pytest.raises(OptionsError, match="the sources hold HSP and HSR: choose one with --product"):
+    with pytest.raises(OptionsError, match="the sources contain HSP and HSR: choose one with --product"):
         made([folder], tmp_path / "a.zarr", options())
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in"]
 

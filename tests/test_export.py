@@ -736,7 +736,7 @@ def test_a_belied_name_is_told_by_the_run_and_the_manifest(tmp_path: Path, make_
     source.write_bytes(make_file(data_codes=(5,)))
     exported = hsrgeo.export(source, tmp_path / "out", dataclasses.replace(SMALL, jobs=1))
     (outcome,) = list(exported)
-    note = f"{frame_name()}: named HSR (reflectivity), but by its data code 5 it contains rain_rate: read as that"
+    note = f"{frame_name()}: named HSR (reflectivity), but by its data code 5 it is rain_rate: read as that"
     assert (outcome.status, outcome.notes) == ("ok", (note,))
     assert note in exported.notes
     assert [line["notes"] for line in lines(tmp_path / "out")] == [[note]]

@@ -270,7 +270,7 @@ def test_a_full_disk_ends_the_run_and_with_room_it_goes_on(
     assert told[:10] == [f"failed: {source / NAMES[n]}: {out / STEMS[n]}.tif: {problem}" for n in range(4, 14)]
     assert told[10] == f"failed: 2 more; all are in {out / MANIFEST}"
     assert told[11].startswith("16 frames: 4 written, 12 failed (")
-    assert told[12:] == [f"hsrgeo: {out}: the run ends, for 10 frames in a row {problem}", ROOM + KEPT]
+    assert told[12:] == [f"hsrgeo: {out}: stopped: 10 frames in a row {problem}", ROOM + KEPT]
     assert by_status(out) == {"failed": 12, "ok": 4}
     check_whole(out, reference)
     small.remount("size=40m")
@@ -336,7 +336,7 @@ def test_a_limit_on_files_stands_for_a_full_disk_where_nobody_is_root(source: Pa
     status, _stdout, stderr = small.end()
     assert status == 1
     assert stderr.splitlines()[-2:] == [
-        f"hsrgeo: {out}: the run ends, for 10 frames in a row cannot be written: File too large",
+        f"hsrgeo: {out}: stopped: 10 frames in a row cannot be written: File too large",
         ROOM + KEPT,
     ]
     assert by_status(out) == {"failed": 12}

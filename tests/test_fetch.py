@@ -382,7 +382,7 @@ def test_a_server_that_has_no_answer_ends_the_run_after_five_times(reply: Reply,
     with fake_hub(always(reply)) as hub:
         done = run(hub, "--out", tmp_path / "raw", "--day", "2022-06-09")
         assert (done.exit_code, len(hub.asked)) == (1, 10)
-    assert "5 questions in a row got no sound answer" in done.stderr
+    assert "5 requests in a row got no valid answer" in done.stderr
 
 
 def test_a_drip_ends_at_the_deadline_of_the_whole_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

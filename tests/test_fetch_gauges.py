@@ -209,7 +209,7 @@ def test_limits_and_refusals_keep_what_came_before(tmp_path: Path) -> None:
     with fake_hub(always(Reply(b"", 500))) as hub:
         day = ("--start", "2022-08-08", "--end", "2022-08-09", "--pace", "0")
         done = run(hub, "gauges", "--out", tmp_path / "five.csv", *day)
-    assert (done.exit_code, "5 questions in a row" in done.stderr) == (1, True)
+    assert (done.exit_code, "5 requests in a row" in done.stderr) == (1, True)
 
 
 @pytest.mark.parametrize(

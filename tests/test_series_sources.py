@@ -418,10 +418,10 @@ def test_a_broken_cog_is_told_and_the_rest_goes_on(frames: Path, tmp_path: Path)
     for number, kind, told in (
         (1, ReadbackError, "is not a COG written by hsrgeo: it names no quantity that is known"),
         (2, ReadbackError, "No such file"),
-        (3, ReadbackError, "contains the time 2022-06-09T02:40:00Z, not 2022-06-09T02:35:00Z"),
+        (3, ReadbackError, "has the time 2022-06-09T02:40:00Z, not 2022-06-09T02:35:00Z"),
         (5, FrameError, "another grid: expected 300 x 330 of kma-hb-1km, as the first frame, found 300 x 300"),
         (7, ReadbackError, "GDAL cannot read it"),
-        (8, ReadbackError, "contains the time nonsense, not 2022-06-09T03:05:00Z"),
+        (8, ReadbackError, "has the time nonsense, not 2022-06-09T03:05:00Z"),
         (6, FrameError, "another quantity: expected reflectivity, as the first, found rain_rate"),
     ):
         assert isinstance(broken[cogs[number]], kind)

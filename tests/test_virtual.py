@@ -347,7 +347,7 @@ def test_other_grids_and_products_are_refused(make_file: MakeFile, tmp_path: Pat
     assert [outcome.status for outcome in outcomes] == ["ok", "ok", "failed"]
     whole = made([*frames[:2], large], tmp_path / "a.zarr", options(virtual=False))
     assert [str(one.error) for one in outcomes] == [str(one.error) for one in whole]
-    with pytest.raises(OptionsError, match="the sources hold CPP and HSR: choose one with --product"):
+    with pytest.raises(OptionsError, match="the sources contain CPP and HSR: choose one with --product"):
         made([*frames[:2], other], tmp_path / "b.json")
 
 

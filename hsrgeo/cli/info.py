@@ -26,7 +26,7 @@ def info(
         int, typer.Option("--jobs", "-j", metavar="N", help="Number of processes; -1 uses all cores.")
     ] = -1,
 ) -> None:
-    """Show what files hold: header, stations, grid, classes, echo; for folders and archives a summary.
+    """Describe files: header, stations, grid, classes, echo; for folders and archives a summary.
 
     Every frame is unpacked and checked, so broken ones are listed; the exit status is 1 if there are any.
     """

@@ -25,7 +25,7 @@ def qgis(
 
     Every COG is a layer with its time, in KMA's colours, in a group a region and day. Paths are relative:
     move OUT as a whole. Open it in QGIS 3.22 or newer and press play in the temporal controller, whose
-    times are UTC; the map tells KST. The coast lies beside it, where the extra render or plot is installed.
+    times are UTC; the map shows KST. The coast lies beside it, where the extra render or plot is installed.
     """
     with honest_exit():
         from hsrgeo.engine.qgis import make_project  # noqa: PLC0415 - only where it runs

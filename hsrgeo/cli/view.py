@@ -58,7 +58,7 @@ def view(
 
     The page is served on this machine alone (127.0.0.1) until Ctrl-C, and asks no other machine for
     anything. Frames are drawn in their own grid, in KMA's colours; what was not observed differs from
-    what held no echo. --write makes the same page for any web server, --save one file for a mail.
+    what had no echo. --write makes the same page for any web server, --save one file for a mail.
     """
     with honest_exit():
         from hsrgeo.engine.view.pages import ViewOptions, make_page  # noqa: PLC0415 - only where it runs

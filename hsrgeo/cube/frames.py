@@ -138,7 +138,7 @@ def _candidates(
     for note in tally.notes():
         warnings.warn(note, HsrGeoWarning, stacklevel=4)
     if len(products) > 1:
-        raise OptionsError(f"the sources hold {', '.join(sorted(products))}: choose a product")
+        raise OptionsError(f"the sources contain {', '.join(sorted(products))}: choose a product")
     return by_time
 
 

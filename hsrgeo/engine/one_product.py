@@ -35,7 +35,7 @@ def product_guard(found: Iterable[One]) -> Generator[One]:
             product = product or one.told.product
             if one.told.product != product:
                 both = " and ".join(sorted({product, one.told.product}))
-                raise OptionsError(f"the sources hold {both}: choose one with --product")
+                raise OptionsError(f"the sources contain {both}: choose one with --product")
         yield one
 
 
@@ -48,4 +48,4 @@ def refuse_products(sources: Sequence[str | Path], selection: Selection) -> None
     """
     products = sorted({told.product for told in names_in_files(sources, selection)})
     if len(products) > 1:
-        raise OptionsError(f"the sources hold {' and '.join(products)}: choose one with --product")
+        raise OptionsError(f"the sources contain {' and '.join(products)}: choose one with --product")
