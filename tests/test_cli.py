@@ -406,7 +406,7 @@ def test_no_frame_is_no_success(source: Path, tmp_path: Path) -> None:
     result = run("export", source, "--out", tmp_path / "out", "--product", "CPP", "--jobs", "1")
     assert (result.exit_code, result.stdout) == (1, "")
     there = "there is HSR of 2022-06-09 11:15 to 2022-06-09 11:20 KST"
-    assert result.stderr == f"no frame found (2 not selected): {there}\n"
+    assert result.stderr == f"no frame found (2 outside the selection): {there}\n"
 
 
 @pytest.mark.parametrize(
@@ -437,7 +437,7 @@ def test_every_command_tells_what_is_there_where_nothing_is_wanted(
     name, *options = command
     result = run(name, given, *options, "--start", "2023-01-01")
     assert result.exit_code == 1
-    assert "(2 not selected): there is HSR of 2022-06-09 11:15 to 2022-06-09 11:20 KST" in result.stderr
+    assert "(2 outside the selection): there is HSR of 2022-06-09 11:15 to 2022-06-09 11:20 KST" in result.stderr
 
 
 def test_a_box_that_is_cut_is_noted(source: Path, tmp_path: Path) -> None:
@@ -952,7 +952,7 @@ def test_a_sum_of_some_frames_tells_of_the_others(source: Path, tmp_path: Path) 
     result = run("accumulate", source, "--out", tmp_path / "sums", *WINDOW, "--every", "10min")
     assert result.exit_code == 0
     assert "1 frame, 1 used" in result.stderr
-    assert "1 not selected" in result.stderr
+    assert "1 outside the selection" in result.stderr
 
 
 def test_export_takes_the_times_that_a_file_lists(source: Path, tmp_path: Path) -> None:

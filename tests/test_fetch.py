@@ -325,7 +325,7 @@ TOO_FAST = "현재 요청을 처리할 수 없습니다".encode("euc-kr")
 ROWS = {
     "not applied for": (always(Reply(NOT_APPLIED, 403)), 2, "has not applied for rdr_cmp_file.php", 1),
     "not applied for, 200": (always(Reply(NOT_APPLIED)), 2, "click 활용신청", 1),
-    "bytes used up": (always(Reply(USED_UP, 403)), 3, "what your account may have in a day is used up", 1),
+    "bytes used up": (always(Reply(USED_UP, 403)), 3, "the daily limit of your account is reached", 1),
     "wrong key": (always(Reply(WRONG_KEY, 401)), 2, "the key from the variable KMA_APIHUB_KEY is refused", 1),
     "wrong key, 403": (always(Reply(refusal(403, "Forbidden"), 403)), 2, "is refused", 1),
     "too fast for good": (always(Reply(TOO_FAST, 429)), 3, "answers 429, also after long pauses", 5),
@@ -363,7 +363,7 @@ def test_each_failure_has_its_message_and_exit_status(name: str, tmp_path: Path)
         assert message in done.stderr
         assert len(hub.asked) == calls
     assert not files(tmp_path / "raw") if (tmp_path / "raw").exists() else True
-    assert ("the same command goes on later" in done.stderr) == (status == 3)
+    assert ("run the same command later to resume" in done.stderr) == (status == 3)
 
 
 @pytest.mark.parametrize(

@@ -201,7 +201,7 @@ def test_limits_and_refusals_keep_what_came_before(tmp_path: Path) -> None:
         lambda asked, number: service(asked, number) if number < 2 else Reply(refusal(403, "용량 초과"), 403)
     ) as hub:
         done = run(hub, "gauges", "--out", tmp_path / "r.csv", *DAY)
-        assert (done.exit_code, "the same command goes on later" in done.stderr) == (3, True)
+        assert (done.exit_code, "run the same command later to resume" in done.stderr) == (3, True)
     assert len((tmp_path / "r.csv").read_text().splitlines()) == 5
     with fake_hub(always(Reply(refusal(403, "활용신청이 필요한 API 입니다."), 403))) as hub:
         done = run(hub, "stations", "--out", tmp_path / "s.csv")

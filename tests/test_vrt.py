@@ -183,17 +183,17 @@ def test_what_is_missing_is_told(exported: Exported, tmp_path: Path) -> None:
     result = command(out, "--region", "제주")
     assert result.exit_code == 0
     assert result.stdout == f"{out / '제주' / 'stack.vrt'}\n"
-    assert "4 bands in 1 file, 0 files left out" in result.stderr
+    assert "4 bands in 1 file" in result.stderr
     files = sorted((out / "제주").rglob("*.tif"))
     files[0].unlink()
     result = command(out)
     assert result.exit_code == 1  # what the manifest lists is not all there
     assert f"left out: {files[0].relative_to(out).as_posix()} is in the manifest" in result.stderr
-    assert "7 bands in 2 files, 1 file left out" in result.stderr
+    assert "7 bands in 2 files; 1 file missing or unreadable" in result.stderr
     files[1].write_bytes(b"")
     result = command(out)
     assert result.exit_code == 1
-    assert "6 bands in 2 files, 2 files left out" in result.stderr
+    assert "6 bands in 2 files; 2 files missing or unreadable" in result.stderr
     assert make_stacks(out, region="제주").held.frames == 2
 
 
@@ -209,7 +209,7 @@ def test_a_circle_of_directories_has_an_end(exported: Exported, tmp_path: Path) 
     result = command(out)
     assert result.exit_code == 1
     assert f"the IFD at {first:,} is followed by one at {first:,}: expected it farther on" in result.stderr
-    assert "7 bands in 2 files, 1 file left out" in result.stderr
+    assert "7 bands in 2 files; 1 file missing or unreadable" in result.stderr
 
 
 def test_a_file_that_ends_within_its_fields_is_told(exported: Exported, tmp_path: Path) -> None:
@@ -220,7 +220,7 @@ def test_a_file_that_ends_within_its_fields_is_told(exported: Exported, tmp_path
     result = command(out)
     assert result.exit_code == 1
     assert "the file ends before" in result.stderr
-    assert "7 bands in 2 files, 1 file left out" in result.stderr
+    assert "7 bands in 2 files; 1 file missing or unreadable" in result.stderr
 
 
 @pytest.mark.parametrize("tag", [b"COUNT_ECHO", b"STATISTICS_MAXIMUM", b"UNDETECT"])
@@ -234,7 +234,7 @@ def test_a_tag_that_is_no_number_is_told(exported: Exported, tmp_path: Path, tag
     result = command(out)
     assert result.exit_code == 1
     assert "is not a COG written by hsrgeo: " in result.stderr
-    assert "7 bands in 2 files, 1 file left out" in result.stderr
+    assert "7 bands in 2 files; 1 file missing or unreadable" in result.stderr
 
 
 def test_what_cannot_be_stacked_is_refused(exported: Exported, tmp_path: Path) -> None:

@@ -28,5 +28,5 @@ def tell_left_out(made: str, damaged: Sequence[ReadbackError], missing: Sequence
     if len(missing) > _TOLD:
         say(f"left out: {counted(len(missing) - _TOLD, 'more file')} that the manifest lists")
     count = len(damaged) + len(missing)
-    say(f"{made}, {counted(count, 'file')} could not be read")
+    say(f"{made}; {counted(count, 'file')} missing or unreadable" if count else made)
     return Status.BROKEN if count else Status.DONE
