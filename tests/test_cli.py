@@ -210,7 +210,7 @@ def test_numbers_may_be_one_text(source: Path, tmp_path: Path, numbers: tuple[st
             "hsrgeo: window -1 0 5 5: offsets count",
         ),
         (["export", "{in}", "--out", "{out}", "--window", "0", "0", "9999", "5"], "hsrgeo: window 0 0 9999 5"),
-        (["export", "{in}", "--out", "{out}", *WINDOW, "--center", "1", "2", "--size", "3"], "one area, please"),
+        (["export", "{in}", "--out", "{out}", *WINDOW, "--center", "1", "2", "--size", "3"], "choose one area"),
         (["export", "{in}", "--out", "{out}", "--size", "3"], "center and size go together"),
         (["export", "{in}", "--out", "{out}", "--regions", "{in}/no.csv"], "hsrgeo: {in}/no.csv: cannot be read"),
         (["export", "{in}", "--out", "{out}", "--start", "yesterday"], "hsrgeo: time 'yesterday': expected"),
@@ -944,7 +944,7 @@ def test_a_series_does_not_replace_what_it_is_made_of(source: Path, tmp_path: Pa
         (tmp_path / "others.csv").write_bytes(places.read_bytes())
     result = run("series", *words)
     assert result.exit_code == 2
-    assert "the table would replace what it is made of" in result.stderr
+    assert "the table would overwrite its source" in result.stderr
     assert places.read_text(encoding="utf-8") == "name,lon,lat\na,127,37\n"
 
 

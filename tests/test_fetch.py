@@ -451,7 +451,7 @@ def test_before_a_long_pause_the_run_ends_and_so_does_the_next(tmp_path: Path) -
     with fake_hub(always(Reply(TOO_FAST, 429, {"Retry-After": "7200"}))) as hub:
         for _run in range(2):
             done = run(hub, "--out", tmp_path / "raw", *HOUR)
-            assert (done.exit_code, "wants a pause until" in done.stderr) == (3, True)
+            assert (done.exit_code, "asks to pause until" in done.stderr) == (3, True)
         assert len(hub.asked) == 1
 
 
@@ -548,10 +548,10 @@ def test_two_runs_into_one_folder_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        (("--last", "1h"), "say where the frames go: --out"),
-        (("--out", "raw"), "say which times"),
-        (("--out", "raw", "--last", "1h", "--latest"), "say which times"),
-        (("--out", "raw", "--end", "2022-06-09"), "say which times"),
+        (("--last", "1h"), "give an output folder: --out"),
+        (("--out", "raw"), "choose times"),
+        (("--out", "raw", "--last", "1h", "--latest"), "choose times"),
+        (("--out", "raw", "--end", "2022-06-09"), "choose times"),
         (("--out", "raw", "--last", "1h", "--product", "HSX"), "KMA's API hub has HSR, HSP"),
         (("--out", "raw", "--start", "2022-06-10", "--end", "2022-06-09"), "is not after start"),
         (("--out", "raw", "--start", "2022-06-09T11:01", "--end", "2022-06-09T11:02"), "no frame is made between"),

@@ -200,7 +200,7 @@ def test_a_new_file_takes_a_free_name_only(tmp_path: Path, monkeypatch: pytest.M
     for _again in range(2):  # the same bytes are fine
         write_chunks(tmp_path / "a", iter([b"one"]), replace=False)
         assert contents(tmp_path) == {"a": b"one"}
-    with pytest.raises(OutputExistsError, match="is there already and differs"):
+    with pytest.raises(OutputExistsError, match="already exists and differs"):
         write_chunks(tmp_path / "a", iter([b"two"]), replace=False)
     assert contents(tmp_path) == {"a": b"one"}
     with pytest.raises(WriteError):

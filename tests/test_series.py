@@ -378,7 +378,7 @@ def test_points_of_a_geopackage(tmp_path: Path) -> None:
     assert np.allclose(points.lonlat, [(127, 38)], rtol=0, atol=1e-9)
     with pytest.raises(OptionsError, match="choose one of 지점"):
         read_points(path)
-    with pytest.raises(OptionsError, match="tells its CRS itself"):
+    with pytest.raises(OptionsError, match="already has a CRS"):
         read_points(path, crs="EPSG:5179")
     with pytest.raises(OptionsError, match="'a': expected a point, found Polygon; polygons go with --polygons"):
         read_points(basins(tmp_path / "b.geojson", a=cells_box(700, 500, 2, 2)))

@@ -358,7 +358,7 @@ def test_own_files_are_replaced_and_others_refused(tmp_path: Path, frame_file: b
         others.append((tmp_path / "real.tar.gz").read_bytes())
     for other in others:
         path.write_bytes(other)
-        with pytest.raises(OutputExistsError, match="is there already and is not synthetic"):
+        with pytest.raises(OutputExistsError, match="already exists and is not synthetic"):
             run(1)
         assert path.read_bytes() == other
 

@@ -456,10 +456,10 @@ def test_wrong_use_is_told(frames: list[Path], tmp_path: Path) -> None:
     assert [one.status for one in made(frames, out, options(overwrite=True))] == ["ok"] * 6
     for strange in ('{"type": "Collection"}', '{"version": 1, "refs": {}}', "no json", "[1]"):
         out.write_text(strange)
-        with pytest.raises(OutputExistsError, match="no reference that hsrgeo made"):
+        with pytest.raises(OutputExistsError, match="not a reference made by hsrgeo"):
             make_cube(frames, out, options(overwrite=True))
     out.write_text('{"version": 1, "refs": {"a/0": ["x"], ".zgroup": "{}"}}')
-    with pytest.raises(SourceError, match="no reference that hsrgeo made"):
+    with pytest.raises(SourceError, match="not a reference made by hsrgeo"):
         open_array(out)
     out.unlink()
     made(frames[:2], out)

@@ -36,8 +36,8 @@ def sites(
     """Measure where the cells lie: the radars' own circles, beams and edges against their sites.
 
     The offset is what to add to the centre of a cell, as the grid has it, to reach the middle of the area
-    that it represents. Errors are standard errors, found by leaving out one radar at a time, and no less than 100 m / sqrt(radars): the
-    table of sites is no better.
+    that it represents. Errors are standard errors, found by leaving out one radar at a time, and no less than
+    100 m / sqrt(radars): the table of sites is no better.
     """
     with honest_exit():
         from hsrgeo.cli.gone_by import no_frame  # noqa: PLC0415 - commands import what they need when they run
