@@ -4,8 +4,8 @@ import ast
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-import click
 import pytest
 import typer
 
@@ -22,9 +22,9 @@ SPEAKERS = {"say", "print", "echo", "append", "extend", "Option", "Argument"}
 """What prints or keeps a text for the user, beside the errors and what makes one."""
 
 
-def screens() -> Iterator[tuple[str, click.Command]]:
+def screens() -> Iterator[tuple[str, Any]]:
     """Yield every command with its path."""
-    waiting: list[tuple[str, click.Command]] = [("hsrgeo", typer.main.get_command(app))]
+    waiting: list[tuple[str, Any]] = [("hsrgeo", typer.main.get_command(app))]
     while waiting:
         name, command = waiting.pop()
         yield name, command

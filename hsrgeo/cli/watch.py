@@ -23,25 +23,25 @@ _TOLD = 10  # broken frames of a round
 _WORDS = {"ok": "written", "replaced": "replaced by better ones", "failed": "failed", "removed": "removed"}
 Sources = Annotated[
     list[str] | None,
-    typer.Argument(metavar="SOURCE", help="As for hsrgeo export: folders above all. None with --fetch."),
+    typer.Argument(metavar="SOURCE", help="Folders, files or archives to follow, as in hsrgeo export."),
 ]
-MaxAge = Annotated[str, typer.Option(metavar="LENGTH", help="Of the newest frame, and of the last round.")]
+MaxAge = Annotated[str, typer.Option(metavar="LENGTH", help="Highest age of the newest frame and of the last round.")]
 
 
 def watch(
     out: options.OutFolder,
     sources: Sources = None,
     once: Annotated[
-        bool, typer.Option("--once", help="One round: for cron and timers.", rich_help_panel=_WATCH)
+        bool, typer.Option("--once", help="Run one round and exit, for cron and timers.", rich_help_panel=_WATCH)
     ] = False,
     poll: Annotated[
-        float, typer.Option(metavar="SECONDS", help="From one round to the next.", rich_help_panel=_WATCH)
+        float, typer.Option(metavar="SECONDS", help="Seconds between rounds.", rich_help_panel=_WATCH)
     ] = 30.0,
     keep: Annotated[
         str | None,
         typer.Option(
             metavar="LENGTH",
-            help="Only so long before the newest frame, as 48h; older outputs are removed.",
+            help="Remove outputs older than this before the newest frame, such as 48h.",
             rich_help_panel=_WATCH,
         ),
     ] = None,
@@ -49,7 +49,7 @@ def watch(
         float,
         typer.Option(
             metavar="SECONDS",
-            help="A file changed less than this ago is taken only if it is a whole frame.",
+            help="A file that changed within this time is exported only if it is a whole frame.",
             rich_help_panel=_WATCH,
         ),
     ] = 600.0,
@@ -57,21 +57,23 @@ def watch(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Figures of each round for the textfile collector of Prometheus, as hsrgeo.prom.",
+            help="Write figures of each round for the textfile collector of Prometheus, such as hsrgeo.prom.",
             rich_help_panel=_WATCH,
         ),
     ] = None,
     fetch: Annotated[
         bool,
         typer.Option(
-            "--fetch", help="Get the frames of the last hour from KMA before each round.", rich_help_panel=_WATCH
+            "--fetch", help="Before each round fetch the frames of the last hour from KMA.", rich_help_panel=_WATCH
         ),
     ] = False,
     store: Annotated[
         str | None,
-        typer.Option(metavar="FOLDER", help="For the frames of --fetch; a source too.", rich_help_panel=_WATCH),
+        typer.Option(
+            metavar="FOLDER", help="Folder for fetched frames; followed like a source.", rich_help_panel=_WATCH
+        ),
     ] = None,
-    host: Annotated[str, typer.Option(metavar="NAME", help="Of --fetch.", rich_help_panel=_WATCH)] = (
+    host: Annotated[str, typer.Option(metavar="NAME", help="Host for --fetch.", rich_help_panel=_WATCH)] = (
         "apihub.kma.go.kr"
     ),
     start: options.Start = None,
@@ -124,7 +126,7 @@ def watch(
             raise OptionsError(f"--poll {poll:g}: expected 1 second or more")
         listed = [*(sources or ()), *([store] if store is not None else ())]
         if not listed:
-            raise OptionsError("no SOURCE: name a folder, or take --fetch --store FOLDER")
+            raise OptionsError("no SOURCE: name a folder, or use --fetch --store FOLDER")
         watched = Watch(
             listed,
             out,
@@ -194,11 +196,11 @@ def _tell(watched: "Watch", done: "Round", metrics: Path | None, *, quiet: bool,
 
 
 def status(
-    out: Annotated[str, typer.Argument(metavar="OUT", help="Folder of a watch.")],
+    out: Annotated[str, typer.Argument(metavar="OUT", help="Output folder of hsrgeo watch.")],
     max_age: MaxAge = "20min",
-    json_: Annotated[bool, typer.Option("--json", help="Print what OUT/status.json says.")] = False,
+    json_: Annotated[bool, typer.Option("--json", help="Print OUT/status.json.")] = False,
 ) -> None:
-    """Tell whether a watch is up to date: for health checks.
+    """Report whether a watch is up to date, for health checks.
 
     Exit status: 0 fresh, 1 stale, 2 there is no watch.
 
@@ -226,7 +228,8 @@ def status(
 def unit(
     context: typer.Context,
     arguments: Annotated[
-        list[str], typer.Argument(metavar="-- ARGUMENT", help="Of hsrgeo watch, as frames --out live --keep 48h.")
+        list[str],
+        typer.Argument(metavar="-- ARGUMENT", help="Arguments of hsrgeo watch, such as frames --out live --keep 48h."),
     ],
     timer: Annotated[
         bool, typer.Option("--timer", help="Print a service for one round, and a timer that starts it.")

@@ -84,7 +84,7 @@ class OutputFolder:
     ) -> Iterator[Exported]:
         """Yield the wanted frames, by time, and those that could not be exported; see `exported_frames`."""
         if "cog" not in self.recipe.formats:
-            raise OptionsError(f"{self.out} holds PNGs only, which do not tell nodata from no echo: export COGs")
+            raise OptionsError(f"{self.out} contains PNGs only, which do not separate nodata from no echo: export COGs")
         regions = self.regions
         if region and region not in regions:
             raise OptionsError(f"region {region!r}: {self.out} has {', '.join(filter(None, regions)) or 'no regions'}")

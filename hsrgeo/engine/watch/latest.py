@@ -29,7 +29,7 @@ def update_latest(out: Place, recipe: Recipe, line: Outcome, *, sync: bool = Tru
         sync: Wait for the disk.
 
     Raises:
-        ReadbackError: An output is not as the manifest tells.
+        ReadbackError: An output differs from its line in the manifest.
         WriteError: The disk refused.
     """
     told = line.told
@@ -70,7 +70,7 @@ def update_latest(out: Place, recipe: Recipe, line: Outcome, *, sync: bool = Tru
             except OSError as error:
                 raise ReadbackError(output.path, f"cannot be read back: {error.strerror or error}") from error
             if zlib.crc32(data) != output.crc32:
-                raise ReadbackError(output.path, "is not as the manifest tells")
+                raise ReadbackError(output.path, "differs from its line in the manifest")
             write_file(folder / (name + output.path.removeprefix(stem)), data, sync=sync)
         write_json(folder / f"{name}.json", news, sync=sync)
         changed = True
