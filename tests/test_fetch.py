@@ -328,7 +328,7 @@ ROWS = {
     "bytes used up": (always(Reply(USED_UP, 403)), 3, "the daily limit of your account is reached", 1),
     "wrong key": (always(Reply(WRONG_KEY, 401)), 2, "the key from the variable KMA_APIHUB_KEY is refused", 1),
     "wrong key, 403": (always(Reply(refusal(403, "Forbidden"), 403)), 2, "is refused", 1),
-    "too fast for good": (always(Reply(TOO_FAST, 429)), 3, "answers 429, also after long pauses", 5),
+    "too fast for good": (always(Reply(TOO_FAST, 429)), 3, "still answers 429 after long pauses", 5),
     "504 for good": (always(Reply(b"gateway", 504)), 1, "answers 504 with nothing to use", 6),
     "empty for good": (always(Reply()), 1, "answers 200 with nothing to use", 6),
     "page": (always(Reply(PAGE)), 1, "text in place of a file", 6),
@@ -645,7 +645,7 @@ def test_a_proxy_that_is_no_address(proxy: str, monkeypatch: pytest.MonkeyPatch)
     for name in ("no_proxy", "NO_PROXY"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("https_proxy", proxy)
-    with pytest.raises(OptionsError, match="HTTPS_PROXY contains no address of a proxy"):
+    with pytest.raises(OptionsError, match="HTTPS_PROXY is not a proxy address"):
         Hub(Key(KEY)).ask(FILE, {"tm": TIMES[0]}, most_bytes=10)
 
 

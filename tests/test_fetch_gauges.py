@@ -131,7 +131,7 @@ def test_hours_come_from_the_hourly_service_too(tmp_path: Path) -> None:
         assert run(hub, "gauges", "--out", tmp_path / "b.csv", *DAY).exit_code == 0
         assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "b.csv").read_bytes()
         done = run(hub, "gauges", "--out", tmp_path / "c.csv", *DAY, "--service", "hours", "--step", "15min")
-    assert (done.exit_code, "tells the rain of 1h (hours)" in done.stderr) == (2, True)
+    assert (done.exit_code, "has rain of 1h only (hours)" in done.stderr) == (2, True)
 
 
 def test_stations_have_places_and_their_readings_are_read(tmp_path: Path) -> None:
@@ -226,7 +226,7 @@ def test_another_file_is_not_written_over(text: str, tmp_path: Path) -> None:
 def test_steps_that_no_table_tells(tmp_path: Path) -> None:
     with fake_hub(service) as hub:
         for args, message in (
-            (("--start", "2022-08-08", "--step", "5min"), "tells the rain of 15min or 1h"),
+            (("--start", "2022-08-08", "--step", "5min"), "has rain of 15min or 1h only"),
             (("--start", "2022-08-08T10:10", "--end", "2022-08-08T11:50"), "there is no whole step of 1h"),
         ):
             done = run(hub, "gauges", "--out", tmp_path / "r.csv", *args)

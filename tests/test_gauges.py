@@ -275,7 +275,7 @@ def test_a_step_that_the_times_do_not_have_is_told(save: Save) -> None:
         ("when,name,mm\n", "must name a column time"),
         ("time,name,a,b\n", "several could be it"),
         ("time,name\n", "none is there"),
-        ("time,name,mm,mm\n", "names the column 'mm' twice"),
+        ("time,name,mm,mm\n", "has the column 'mm' twice"),
         ("time,부산\n", "neither a column name nor a column called as a gauge"),
         ("time,name,mm\n", "contains no reading"),
         ("time,name,mm\n2022-06-09 12:00,부산,1\n", "부산"),

@@ -650,7 +650,7 @@ def test_two_products_of_one_path_clash(tmp_path: Path, broken: bool) -> None:  
     assert all(one == seen[0] for one in seen)
     told = lines(tmp_path / "0")[0]
     assert (told["member"], told["status"], told["error"]["type"]) == ("hsp", "failed", "OutputExistsError")
-    assert "is taken by HSR of 2022-06-09 11:15 KST; choose with --product" in told["error"]["message"]
+    assert "is already used by HSR of 2022-06-09 11:15 KST; choose with --product" in told["error"]["message"]
     assert (f"{STEM}.tif" in seen[0]) is not broken
 
 

@@ -189,7 +189,7 @@ def test_what_cannot_be_asked_of_a_table(rain: Path, tmp_path: Path) -> None:
     asked: list[tuple[Any, Any, dict[str, Any], type[HsrGeoError], str]] = [
         (rain, "x.jpg", {}, OptionsError, "ends in .png or .svg, not in '.jpg'"),
         (rain, out, {"names": ["a", "c"]}, OptionsError, "no place 'c'; there are 'a', 'b'"),
-        (rain, out, {"start": NOON + timedelta(days=1)}, OptionsError, "no row within the times"),
+        (rain, out, {"start": NOON + timedelta(days=1)}, OptionsError, "no row in the requested times"),
         (rain, out, {"bar": timedelta(minutes=2)}, OptionsError, "multiple of the table's step"),
         (rain, out, {"end": NOON + timedelta(days=99_999)}, OptionsError, "too long"),
         (tmp_path / "no.csv", out, {}, SourceError, "no such file"),

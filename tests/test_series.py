@@ -251,11 +251,11 @@ def test_frames_of_another_grid_and_product(folder: Path, tmp_path: Path, make_f
 
 def test_places_outside_are_named(folder: Path, tmp_path: Path) -> None:
     points = gauges(tmp_path / "g.csv", ("in", *lonlat(*CELL)), ("런던", -0.1, 51.5), ("Tokyo", 139.7, 35.7))
-    with pytest.raises(OptionsError, match="points '런던', 'Tokyo' lie wholly outside"):
+    with pytest.raises(OptionsError, match="points '런던', 'Tokyo' lie entirely outside"):
         run(folder, tmp_path / "o.csv", points=points)
     pytest.importorskip("pyogrio")
     polygons = basins(tmp_path / "b.geojson", a=cells_box(700, 500, 2, 2), away=cells_box(-20, 500, 10, 10))
-    with pytest.raises(OptionsError, match="polygon 'away' lies wholly outside"):
+    with pytest.raises(OptionsError, match="polygon 'away' lies entirely outside"):
         run(folder, tmp_path / "o.csv", polygons=polygons)
 
 

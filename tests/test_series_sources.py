@@ -501,7 +501,7 @@ def test_sources_and_options_that_cannot_be(frames: Path, tmp_path: Path, monkey
         run(tmp_path / "gone.zarr", tmp_path / "o.csv", points=point)
     group = cube(frames, tmp_path / "b.zarr", window=WINDOW) / "zarr.json"
     group.write_text(group.read_text().replace('\\"step_minutes\\": 5', '\\"step_minutes\\": 0'))
-    with pytest.raises(SourceError, match=r"no cube that hsrgeo made: .*step of 0:00:00"):
+    with pytest.raises(SourceError, match=r"not a cube made by hsrgeo: .*step of 0:00:00"):
         run(tmp_path / "b.zarr", tmp_path / "o.csv", points=point)
     monkeypatch.setitem(sys.modules, "netCDF4", None)
     with pytest.raises(MissingExtraError, match=r"hsrgeo\[cube\]"):

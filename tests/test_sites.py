@@ -181,7 +181,7 @@ def test_the_command_tells_people_in_lines(tmp_path: Path) -> None:
     assert status == 0
     lines = told.splitlines()
     assert lines[0] == "1 frame on kma-hb-1km, cells of 1000 m"
-    assert [line.split()[0] for line in lines[1:]] == ["rims", "jointly", "cannot"]
+    assert [line.split()[0] for line in lines[1:]] == ["rims", "jointly", "unknown:"]
     assert re.match(r"  jointly   \+0\.\d\d \+- 0\.\d\d cells \(\+\d+ \+- \d+ m\) east, ", lines[2])
     assert lines[3].startswith("  unknown: the offset is uncertain by 0.")
 

@@ -434,7 +434,7 @@ def test_labels_of_what_is_no_cog(tmp_path: Path) -> None:
     with pytest.raises(ReadbackError, match="cannot be read"):
         labels(tmp_path / "none.tif")
     (tmp_path / "empty.tif").touch()
-    with pytest.raises(ReadbackError, match="no COG"):
+    with pytest.raises(ReadbackError, match="is not a COG"):
         labels(tmp_path / "empty.tif")
 
 

@@ -176,8 +176,8 @@ def dies(how: int) -> int:
 @pytest.mark.parametrize(
     ("how", "told"),
     [
-        (-signal.SIGTERM, r"crashed, or was ended from outside \(SIGTERM\); run the same command again: what is done"),
-        (3, r"ended by itself \(exit status 3\); run the same command again: what is done"),
+        (-signal.SIGTERM, r"crashed, or was ended from outside \(SIGTERM\); run the same command again: it resumes"),
+        (3, r"ended by itself \(exit status 3\); run the same command again: it resumes"),
     ],
 )
 def test_a_death_is_told_for_what_it_was(how: int, told: str) -> None:

@@ -151,8 +151,8 @@ OGR_VRT = '<OGRVRTDataSource><OGRVRTLayer name="a"><SrcDataSource>{}</SrcDataSou
     [
         ("a.vrt", OGR_VRT.format("b.geojson"), "expected polygons as GeoJSON"),
         ("a.geojson", OGR_VRT.format("b.geojson"), "is no GeoJSON"),
-        ("a.gpkg", OGR_VRT.format("b.geojson"), "does not begin as a .gpkg file does"),
-        ("a.shp", OGR_VRT.format("b.geojson"), "does not begin as a .shp file does"),
+        ("a.gpkg", OGR_VRT.format("b.geojson"), "is not a .gpkg file, although"),
+        ("a.shp", OGR_VRT.format("b.geojson"), "is not a .shp file, although"),
         (
             "a.json",
             '{"type": "gdal_streamed_alg", "command_line": "gdal vector pipeline ! read b"}',

@@ -238,7 +238,7 @@ def test_sld_of_another_law_moves_the_bounds() -> None:
 def test_other_quantities_and_empty_laws_have_no_style(form: Callable[[Quantity, Law], object]) -> None:
     with pytest.raises(OptionsError, match="count has no colour classes"):
         form(QUANTITIES[4], KMA_LAW)
-    with pytest.raises(OptionsError, match=r"Z = 1e\+100 R\^1\.6: no reflectivity that a file can hold"):
+    with pytest.raises(OptionsError, match=r"Z = 1e\+100 R\^1\.6: no reflectivity that a file can store"):
         form(REFLECTIVITY, Law(1e100, 1.6))
 
 

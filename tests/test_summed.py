@@ -108,7 +108,7 @@ def test_a_folder_of_sums_is_told_by_its_names(sums: Path, source: Path) -> None
     assert not is_summed(source)
     (sums / SECOND).write_bytes(b"II*\0")
     held = stacks_of(sums)
-    assert [error.problem[:10] for error in held.damaged] == ["is no COG "]
+    assert [error.problem[:12] for error in held.damaged] == ["is not a COG"]
     assert len(held.stacks[0].frames) == 1
     with pytest.raises(OptionsError, match="no region 'x'"):
         stacks_of(sums, "x")
