@@ -46,7 +46,8 @@ def main(frame_path: str) -> None:
             told[name] = [levels, *(repr(value) for key, value in asdict(picture).items() if key != "levels")]
         told["glance"] = repr(glance(folder / "a.tif"))
         told["facts"] = repr(cog_facts(folder / "c.tif"))
-        told["sum"] = repr(read_sum(folder / "sum.tif").grid)
+        grid = read_sum(folder / "sum.tif").grid
+        told["sum"] = f"{grid.wkt2} {grid}"
     sys.stdout.write(json.dumps(told))
 
 

@@ -352,9 +352,9 @@ def test_a_frame_by_hand(make_file: MakeFile) -> None:
     assert "BIAS_FACTOR" not in dict(limited.derived)
     with pytest.raises(FrameError, match="adjusted twice"):
         rain_frame(much, factor=1.5)
-    for wrong in (0, -1, float("nan"), float("inf")):
+    for wrong in (0, -1, float("nan"), float("inf"), "1.5"):
         with pytest.raises(OptionsError, match="expected a number above 0"):
-            rain_frame(frame, factor=wrong)
+            rain_frame(frame, factor=wrong)  # type: ignore[arg-type] # a text too
 
 
 def test_what_a_law_says_of_its_limit() -> None:

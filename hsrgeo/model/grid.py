@@ -64,7 +64,7 @@ class Grid:
 
     name: str
     """Name of the catalogue's grid that this one is, or was cut from."""
-    wkt2: str
+    wkt2: str = field(repr=False)
     """The CRS as WKT 2."""
     transform: Affine
     """Pixel corner (column, row) -> metres; row 0 is the north row."""
@@ -74,13 +74,13 @@ class Grid:
     """Rows."""
     map_code: int = field(default=0, compare=False)
     """``map_code`` of the frame header."""
-    title: str = field(default="", compare=False)
-    proj: str = field(default="", compare=False)
+    title: str = field(default="", compare=False, repr=False)
+    proj: str = field(default="", compare=False, repr=False)
     """The CRS as a PROJ string."""
-    confidence: str = field(default="", compare=False)
-    sources: tuple[str, ...] = field(default=(), compare=False)
-    check_points: tuple[CheckPoint, ...] = field(default=(), compare=False)
-    statistics: dict[str, dict[str, float]] = field(default_factory=dict, compare=False)
+    confidence: str = field(default="", compare=False, repr=False)
+    sources: tuple[str, ...] = field(default=(), compare=False, repr=False)
+    check_points: tuple[CheckPoint, ...] = field(default=(), compare=False, repr=False)
+    statistics: dict[str, dict[str, float]] = field(default_factory=dict, compare=False, repr=False)
     """Minimum, maximum and mean of the cell centres' ``lon`` and ``lat`` in degrees, where KMA serves them."""
     registration: Registration = field(default="point", compare=False)
     """What the points that KMA serves are: the centres of the cells, or their south-west corners."""

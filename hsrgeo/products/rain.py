@@ -136,8 +136,12 @@ def rain_frame(frame: Frame, law: Law | tuple[float, float] = KMA_LAW, *, factor
     text = law_text(frame.quantity, dict(frame.derived).get("RAIN_LAW"), law)
     if factor is not None:
         refuse_adjusted(frame)
-        if not 0 < factor < math.inf:
-            raise OptionsError(f"factor {factor:g}: expected a number above 0")
+        try:
+            usable = 0 < factor < math.inf
+        except TypeError:  # a text, perhaps
+            usable = False
+        if not usable:
+            raise OptionsError(f"factor {factor!r}: expected a number above 0")
     if frame.quantity.is_rain and factor is None and law.max_mm_h is None:
         if "RAIN_LAW" in dict(frame.derived):
             return frame.clean()
