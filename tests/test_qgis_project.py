@@ -357,7 +357,7 @@ def test_a_project_that_was_saved_from_qgis_is_not_replaced(exported: Exported, 
         str(project),
     )
     assert not is_own(project.read_bytes())
-    with pytest.raises(OutputExistsError, match="saved from QGIS"):
+    with pytest.raises(OutputExistsError, match="was changed in QGIS"):
         write_project(out)
     result = command(out)
     assert result.exit_code == 1
