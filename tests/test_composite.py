@@ -576,7 +576,7 @@ def test_sample_frames_are_what_their_readme_says(samples: Path, minute: int) ->
     # The classes of section 2, counted without the package.
     null = stored[stored < -10000]
     coded = int(np.isin(null, [-30000, -25000, -20100, -20000]).sum())
-    assert (frame.cells.nodata, frame.cells.undetect) == ((null < -25000).sum(), (null >= -25000).sum())
+    assert (frame.cells.nodata, frame.cells.undetect) == (int((null < -25000).sum()), int((null >= -25000).sum()))
     assert (frame.cells.echo, frame.cells.blend) == (stored.size - null.size, null.size - coded)
 
 

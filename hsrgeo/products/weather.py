@@ -117,7 +117,7 @@ class Weather:
             clear *= 1 - system.strength(x, y)
         # The square makes cores: without it strong rain would be as smooth as weak rain.
         rough = _TEXTURE_DBZ * noise + _CORE * np.square(noise.clip(0))
-        dbz: NDArray[np.float32] = _CLEAR_AIR_DBZ + climate.gain_dbz * (1 - clear) + rough
+        dbz: NDArray[np.float32] = (_CLEAR_AIR_DBZ + climate.gain_dbz * (1 - clear) + rough).astype(np.float32)
         dbz += (dbz - _EDGE_DBZ).clip(max=0)
         over = (dbz - _CORE_DBZ).clip(0)
         dbz += _CORE_ROOM_DBZ * np.tanh(over / _CORE_ROOM_DBZ) - over
