@@ -203,18 +203,15 @@ class Manifest:
 
     def _load(self) -> int:
         """Read every whole line, and return where the last one ends."""
-        offset = number = 0
+        offset = count = 0
         self._in_order, self._last_order, self._latest = True, None, None
-        damaged = DamagedLines(self.out / MANIFEST)
-        for number, line in enumerate(whole_lines(self._path), 1):
-            try:
-                self._index(_decode(line), offset)
-            except ValueError as error:
-                damaged.note(number, error)
-            offset += len(line)
-        damaged.tell()
+        for size, outcome in _whole_outcomes(self._path, self.out / MANIFEST):
+            if outcome is not None:
+                self._index(outcome, offset)
+            offset += size
+            count += 1
         whole = offset == self._path.stat().st_size  # no line was being written when a run was killed
-        self._in_order = self._in_order and whole and number == len(self._frames)  # each line counts
+        self._in_order = self._in_order and whole and count == len(self._frames)  # each line counts
         return offset
 
     def _index(self, outcome: Outcome, offset: int) -> None:
@@ -274,20 +271,28 @@ def latest_lines(out: Path) -> list[Outcome]:
         ManifestError: The manifest is missing or cannot be read.
     """
     path = out / MANIFEST
-    lines: dict[str, Outcome] = {}
-    damaged = DamagedLines(path)
     try:
-        for number, line in enumerate(whole_lines(path), 1):
-            try:
-                outcome = _decode(line)
-            except ValueError as error:
-                damaged.note(number, error)
-            else:
-                lines[outcome.label] = outcome
+        return list({line.label: line for _size, line in _whole_outcomes(path, path) if line is not None}.values())
     except OSError as error:
         raise ManifestError(str(path), f"cannot be opened: {error.strerror or error}") from error
+
+
+def _whole_outcomes(path: Path, name: Place) -> Iterator[tuple[int, Outcome | None]]:
+    """Yield the size in bytes of each whole line and what it says, None of a damaged one; warn of these at the end.
+
+    Args:
+        path: The file.
+        name: What the warning names: in a bucket the file is a copy of the manifest.
+    """
+    damaged = DamagedLines(name)
+    for number, line in enumerate(whole_lines(path), 1):
+        outcome = None
+        try:
+            outcome = _decode(line)
+        except ValueError as error:
+            damaged.note(number, error)
+        yield len(line), outcome
     damaged.tell()
-    return list(lines.values())
 
 
 def first_path_of(outcome: Outcome) -> str:
