@@ -137,7 +137,7 @@ def test_unknown_grid_tells_the_known_ones_and_what_was_found(
 
 
 def test_missing_grid_definitions_are_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr("hsrgeo.model.grid.__file__", str(tmp_path / "hsrgeo" / "model" / "grid.py"))
+    monkeypatch.setattr("hsrgeo.model.projections.__file__", str(tmp_path / "hsrgeo" / "model" / "projections.py"))
     with pytest.raises(HsrGeoError, match=r"^the grid definitions are missing: no projections/ in .*hsrgeo nor beside"):
         grids.__wrapped__()
 

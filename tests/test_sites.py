@@ -15,7 +15,8 @@ from hsrgeo.cli import app
 from hsrgeo.cube.places import read_points
 from hsrgeo.engine.sites import site_offset
 from hsrgeo.errors import OptionsError
-from hsrgeo.model.grid import MAIN_GRID, Grid, grids, projections_dir
+from hsrgeo.model.grid import MAIN_GRID, Grid, grids
+from hsrgeo.model.projections import projections_dir
 from hsrgeo.model.window import Window
 from hsrgeo.products.offsets import judge
 from hsrgeo.products.sites import Method, Site, SiteFit, fit_edges, fit_heights, fit_rims

@@ -18,7 +18,8 @@ from hsrgeo.engine.options import count_workers
 from hsrgeo.engine.workers.parallel import in_batches, run_parallel
 from hsrgeo.errors import HsrGeoError, OptionsError, as_value
 from hsrgeo.model.frame import Frame
-from hsrgeo.model.grid import Grid, projections_dir
+from hsrgeo.model.grid import Grid
+from hsrgeo.model.projections import projections_dir
 from hsrgeo.products.offsets import Judgement, Offset, judge
 from hsrgeo.products.sites import Site, SiteFit, fit_edges, fit_heights, fit_rims
 from hsrgeo.reading import decode_found

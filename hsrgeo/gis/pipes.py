@@ -9,7 +9,7 @@ from xml.sax.saxutils import quoteattr
 
 from hsrgeo.gis.classes import DRY, NODATA, Rgb
 from hsrgeo.gis.styles import hex_colour, qgis_colour
-from hsrgeo.model.grid import projections_dir
+from hsrgeo.model.projections import projections_dir
 from hsrgeo.model.quantity import Quantity
 
 _RADARS: tuple[Rgb, ...] = (

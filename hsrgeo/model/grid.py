@@ -14,7 +14,8 @@ import numpy as np
 from affine import Affine
 from numpy.typing import ArrayLike, NDArray
 
-from hsrgeo.errors import ClippedWarning, HsrGeoError, OptionsError, ProjectionError, UnknownGridError, WindowError
+from hsrgeo.errors import ClippedWarning, OptionsError, ProjectionError, UnknownGridError, WindowError
+from hsrgeo.model.projections import projections_dir
 from hsrgeo.model.window import Area, BBox, Center, Window
 
 if TYPE_CHECKING:
@@ -310,19 +311,6 @@ def _central_meridian(wkt2: str) -> float | None:
     named = {param.name: param.value for param in operation.params} if operation else {}
     meridian = named.get("Longitude of false origin")
     return None if meridian is None else float(meridian)
-
-
-def projections_dir() -> Path:
-    """Return the folder of the grids and of the radar sites: in the package, or beside it in a checkout.
-
-    Raises:
-        HsrGeoError: It is missing.
-    """
-    package = Path(__file__).resolve().parents[1]
-    for folder in (package / "projections", package.parent / "projections"):  # a wheel, then a checkout
-        if folder.is_dir():
-            return folder
-    raise HsrGeoError(f"the grid definitions are missing: no projections/ in {package} nor beside it")
 
 
 def _read_grid(path: Path) -> Grid:
