@@ -38,7 +38,7 @@ def open_frame(path: str | Path, *, block: int = 1, registration: Registration =
         SourceError: The file cannot be read.
         FrameError: It is not a sound composite; the message says where, what was expected and what was found.
     """
-    return told_aloud(decode(read_file(place(path)), str(path), block=block, registration=registration))
+    return warn_of_notes(decode(read_file(place(path)), str(path), block=block, registration=registration))
 
 
 def iter_frames(  # noqa: PLR0913 - what is wanted of many frames
@@ -80,7 +80,7 @@ def iter_frames(  # noqa: PLR0913 - what is wanted of many frames
     listed = listed_sources(sources)
     for found in scan(listed, Selection(start, end, every, product, kind, times=times)):
         try:
-            frame = told_aloud(decode_found(found, registration=registration))
+            frame = warn_of_notes(decode_found(found, registration=registration))
         except (FrameError, SourceError) as error:
             if on_error == "raise":
                 raise
@@ -90,7 +90,7 @@ def iter_frames(  # noqa: PLR0913 - what is wanted of many frames
         yield frame if bbox is None else frame.crop(bbox=bbox)
 
 
-def told_aloud(frame: Frame) -> Frame:
+def warn_of_notes(frame: Frame) -> Frame:
     """Return a frame, and warn of what a user should know of its file."""
     for note in frame.notes:
         warnings.warn(note, HsrGeoWarning, stacklevel=3)

@@ -27,8 +27,8 @@ def gdalinfo(path: Path, *options: str) -> dict[str, Any]:
         ["gdalinfo", "-json", *options, str(path)], capture_output=True, text=True, check=True, env=_ENVIRONMENT
     )
     assert run.stderr == ""
-    told: dict[str, Any] = json.loads(run.stdout)
-    return told
+    record: dict[str, Any] = json.loads(run.stdout)
+    return record
 
 
 def gdal_pixels(path: Path, scratch: Path, overview: int | None = None) -> NDArray[np.generic]:

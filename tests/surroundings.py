@@ -29,7 +29,7 @@ def main(frame_path: str) -> None:
     frame = hsrgeo.open_frame(frame_path).crop(window=(500, 600, 70, 300)).clean()
     warped = hsrgeo.warp_frame(frame, hsrgeo.as_target("EPSG:5179", 1000.0, "nearest"))
     zeros = np.zeros((300, 70), np.int32)
-    told: dict[str, object] = {}
+    record: dict[str, object] = {}
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         frame.to_cog(folder / "a.tif")
@@ -39,16 +39,16 @@ def main(frame_path: str) -> None:
         (folder / "sum.tif").write_bytes(
             encode_sum_cog(frame.grid, zeros, zeros + 1, {"GRID": frame.grid.name}, "2022-06-09T00:00:00Z")
         )
-        told["files"] = {path.name: zlib.crc32(path.read_bytes()) for path in sorted(folder.iterdir())}
+        record["files"] = {path.name: zlib.crc32(path.read_bytes()) for path in sorted(folder.iterdir())}
         for name in ("a.tif", "b.tif", "c.tif", "d.png", "sum.tif"):
             picture = read_picture(folder / name)
             levels = [zlib.crc32(level.pixels.tobytes()) for level in picture.levels]
-            told[name] = [levels, *(repr(value) for key, value in asdict(picture).items() if key != "levels")]
-        told["glance"] = repr(glance(folder / "a.tif"))
-        told["facts"] = repr(cog_facts(folder / "c.tif"))
+            record[name] = [levels, *(repr(value) for key, value in asdict(picture).items() if key != "levels")]
+        record["glance"] = repr(glance(folder / "a.tif"))
+        record["facts"] = repr(cog_facts(folder / "c.tif"))
         grid = read_sum(folder / "sum.tif").grid
-        told["sum"] = f"{grid.wkt2} {grid}"
-    sys.stdout.write(json.dumps(told))
+        record["sum"] = f"{grid.wkt2} {grid}"
+    sys.stdout.write(json.dumps(record))
 
 
 if __name__ == "__main__":

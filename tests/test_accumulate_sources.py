@@ -168,9 +168,9 @@ def test_a_cog_that_is_broken_or_another_is_told(frames: Path, tmp_path: Path) -
     cogs[0].write_bytes(cogs[0].read_bytes()[:-5000])
     cogs[1].write_bytes(cogs[2].read_bytes())
     made = accumulate(crop, tmp_path / "a", AccumulateOptions(jobs=1))
-    told = {Path(outcome.source): str(outcome.error) for outcome in made if outcome.status == "failed"}
-    assert "GDAL cannot read it" in told[cogs[0]]
-    assert "has the time 2022-06-09T02:50:00Z, not 2022-06-09T02:45:00Z" in told[cogs[1]]
+    record = {Path(outcome.source): str(outcome.error) for outcome in made if outcome.status == "failed"}
+    assert "GDAL cannot read it" in record[cogs[0]]
+    assert "has the time 2022-06-09T02:50:00Z, not 2022-06-09T02:45:00Z" in record[cogs[1]]
     assert made.counts == {"ok": FRAMES - 3, "failed": 3}
     assert made.short == 2
 
@@ -187,8 +187,8 @@ def test_what_cannot_be_summed_up(frames: Path, tmp_path: Path) -> None:
         (frames, {"region": "north"}, "region is for an exported folder"),
         ([crop, frames], {}, "read on its own"),
     ]
-    for source, options, told in bad:
-        with pytest.raises(OptionsError, match=told):
+    for source, options, text in bad:
+        with pytest.raises(OptionsError, match=text):
             summed(source, tmp_path / "o", **options)
     app = typer.Typer()
     app.command()(command)

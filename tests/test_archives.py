@@ -65,7 +65,7 @@ def _error(found: list[Found]) -> str:
     assert [item.error is None for item in found] == [True] * (len(found) - 1) + [False]
     last = found[-1]
     assert isinstance(last.error, ArchiveError)
-    assert (last.member, last.told, last.data) == (None, None, None)
+    assert (last.member, last.frame_name, last.data) == (None, None, None)
     assert str(last.error).startswith(f"{last.source}: ")
     return str(last.error)
 
@@ -81,7 +81,9 @@ def test_frames_come_in_stored_order_with_their_bytes(tmp_path: Path, name: str,
     assert _good(found) == FRAMES
     assert [item.source for item in found] == [str(path)] * 6
     assert [item.size for item in found] == [2000 + 700 * k for k in range(6)]
-    assert [item.told for item in found] == [FrameName("HSR", "PUB", TIME + timedelta(minutes=5 * k)) for k in range(6)]
+    assert [item.frame_name for item in found] == [
+        FrameName("HSR", "PUB", TIME + timedelta(minutes=5 * k)) for k in range(6)
+    ]
     assert tally.read_bytes == len(data)
     assert tally.passed_over == {}
 
@@ -164,7 +166,7 @@ def test_a_second_member_of_the_same_name_is_numbered(tmp_path: Path) -> None:
         (f"{NAMES[0]}#2", b"second"),
         (f"{NAMES[0]}#3", b"third"),
     ]
-    assert found[2].told == found[0].told
+    assert found[2].frame_name == found[0].frame_name
     # the same name in another folder is another member
     apart = [(f"a/{NAMES[0]}", b"1"), (f"b/{NAMES[0]}", b"2")]
     assert _good(_read(_write(tmp_path, make_tar(apart)))) == apart
@@ -198,8 +200,8 @@ def test_an_archive_packed_in_several_gzip_members_is_one(tmp_path: Path) -> Non
         ("tar", False),
     ],
 )
-def test_is_archive_goes_by_the_name(name: str, told: bool) -> None:  # noqa: FBT001 - a column of the table
-    assert is_archive(Path("in") / name) is told
+def test_is_archive_goes_by_the_name(name: str, found: bool) -> None:  # noqa: FBT001 - a column of the table
+    assert is_archive(Path("in") / name) is found
 
 
 # -- a frame in it that cannot be used --------------------------------------------------------------------------------
@@ -217,7 +219,7 @@ def test_a_malformed_name_is_a_record_and_reading_goes_on(tmp_path: Path) -> Non
             f"{path} [{broken}]: file name: expected RDR_CMP_<type>_<kind>_<YYYYMMDDHHMM>.bin.gz"
         )
         assert str(bad.error).endswith("found RDR_CMP_HSR_PUB_202213991115.bin.gz")
-        assert (bad.member, bad.told, bad.size, bad.data) == (broken, None, 3, None)
+        assert (bad.member, bad.frame_name, bad.size, bad.data) == (broken, None, 3, None)
 
 
 def test_an_oversized_member_is_a_record_and_is_not_read(tmp_path: Path) -> None:

@@ -371,8 +371,8 @@ def test_other_grids_and_products_are_never_mixed(tmp_path: Path, make_file: Mak
         ({"every": timedelta(minutes=7)}, "must divide a day evenly"),
     ],
 )
-def test_a_word_that_is_not_known_is_told(folder: Path, wrong: dict[str, Any], told: str) -> None:
-    with pytest.raises(OptionsError, match=told):
+def test_a_word_that_is_not_known_is_told(folder: Path, wrong: dict[str, Any], text: str) -> None:
+    with pytest.raises(OptionsError, match=text):
         open_array(folder, **wrong)
 
 

@@ -216,8 +216,8 @@ def test_an_archive_that_is_replaced_while_it_is_read(url: str, frames: Path) ->
 def test_commands_read_a_bucket(url: str, frames: Path, tmp_path: Path) -> None:
     source = upload(frames, f"{url}/frames")
     cli = CliRunner()
-    told = cli.invoke(app, ["info", source, "--json", "--jobs", "1"])
-    assert json.loads(told.stdout)[0]["frames"] == FRAMES + 1
+    found = cli.invoke(app, ["info", source, "--json", "--jobs", "1"])
+    assert json.loads(found.stdout)[0]["frames"] == FRAMES + 1
     assert cli.invoke(app, ["extract", f"{source}/RDR_HSR_202206.tar.gz", "--out", str(tmp_path / "x")]).exit_code == 0
     assert hsrgeo.open_frame(f"{source}/{frame_name(TIME + 3 * STEP)}").time == TIME + 3 * STEP
     assert sum(1 for _frame in hsrgeo.iter_frames(f"{source}/RDR_CMP_HSR_PUB_2022060911[23]*.bin.gz")) == 3
@@ -301,7 +301,7 @@ def test_one_file_that_cannot_be_sent_fails_its_frame(url: str, frames: Path, sp
     with patch.dict(buckets._RETRIES, max_retries=1):
         export = hsrgeo.export(frames, f"{url}/out", OPTIONS)
         failed = [outcome for outcome in export if outcome.status == "failed" and isinstance(outcome.error, WriteError)]
-    assert [outcome.told.time for outcome in failed if outcome.told] == [TIME + 3 * STEP]
+    assert [outcome.frame_name.time for outcome in failed if outcome.frame_name] == [TIME + 3 * STEP]
     proxy.spoil = lambda *_request: ""
     assert run(frames, f"{url}/out") == {"ok": 1, "skipped": FRAMES, "failed": 4}
 

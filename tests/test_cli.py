@@ -115,11 +115,11 @@ def test_markup_eats_nothing_of_the_help() -> None:
 
 
 def test_every_option_of_the_issue_is_in_the_help() -> None:
-    told = run("export", "--help").stdout
+    text = run("export", "--help").stdout
     options = "--start --end --every --product --bbox --window --center --size --regions --format --compress --values "
     options += "--name --jobs --overwrite --fail-fast --dry-run --quiet --json --out"
-    assert [option for option in options.split() if option not in told] == []
-    assert "{time:%Y%m/%d/%Y%m%d%H%M}" in told
+    assert [option for option in options.split() if option not in text] == []
+    assert "{time:%Y%m/%d/%Y%m%d%H%M}" in text
     for command in COMMANDS:
         assert command in run("--help").stdout
     assert "0 all done, 1 something was broken" in run("--help").stdout
@@ -303,9 +303,9 @@ def test_the_same_again_does_nothing(source: Path, tmp_path: Path) -> None:
 def test_a_file_where_out_should_be_is_named(source: Path, tmp_path: Path) -> None:
     taken = tmp_path / "메모"
     taken.write_text("mine")
-    for out, told in ((taken, "is a file"), (taken / "a" / "b", f"{taken} is a file")):
+    for out, text in ((taken, "is a file"), (taken / "a" / "b", f"{taken} is a file")):
         result = run("export", source, "--out", out, *WINDOW)
-        assert (result.exit_code, result.stderr) == (2, f"hsrgeo: {out}: {told}, and must be a folder\n")
+        assert (result.exit_code, result.stderr) == (2, f"hsrgeo: {out}: {text}, and must be a folder\n")
     assert taken.read_text() == "mine"
 
 
@@ -353,14 +353,16 @@ def test_more_broken_frames_than_are_told_are_counted(tmp_path: Path) -> None:
 def test_json_is_one_object_on_stdout(broken: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     result = run("export", broken, "--out", out, *WINDOW, "--jobs", "1", "--json")
-    told = json.loads(result.stdout)
+    record = json.loads(result.stdout)
     assert result.exit_code == 1
-    counts = {name: told[name] for name in ("frames", "ok", "failed", "skipped", "duplicate", "planned", "unselected")}
+    counts = {
+        name: record[name] for name in ("frames", "ok", "failed", "skipped", "duplicate", "planned", "unselected")
+    }
     assert counts == {"frames": 3, "ok": 2, "failed": 1, "skipped": 0, "duplicate": 0, "planned": 0, "unselected": 0}
-    assert (told["out"], told["manifest"]) == (str(out), str(out / "manifest.jsonl"))
-    assert told["bytes"] == sum((out / path).stat().st_size for path in files(out) if path.startswith("202206/"))
-    assert told["passed_over"] == {".txt": 1}
-    (error,) = told["errors"]
+    assert (record["out"], record["manifest"]) == (str(out), str(out / "manifest.jsonl"))
+    assert record["bytes"] == sum((out / path).stat().st_size for path in files(out) if path.startswith("202206/"))
+    assert record["passed_over"] == {".txt": 1}
+    (error,) = record["errors"]
     assert error["type"] == "EmptyFileError"
     assert "expected a composite, found 0 bytes" in error["message"]
     quiet = run("export", broken, "--out", tmp_path / "out 2", *WINDOW, "--jobs", "1", "--json", "--quiet")
@@ -474,10 +476,10 @@ def test_an_archive_cut_to_regions(tmp_path: Path, frame_file: bytes) -> None:
 def test_info_of_a_frame(source: Path) -> None:
     result = run("info", source / frame_name())
     assert (result.exit_code, result.stderr) == (0, "")
-    told = dict(line.strip().split(None, 1) for line in result.stdout.splitlines()[1:])
+    record = dict(line.strip().split(None, 1) for line in result.stdout.splitlines()[1:])
     assert result.stdout.splitlines()[0] == frame_name()
     # 1153 x 1441 = 1,661,473 cells; see tests/conftest.py and test_inspect.py for the numbers
-    assert told == {
+    assert record == {
         "product": "HSR PUB",
         "time": "2022-06-09 11:15 KST  (2022-06-09T02:15:00Z)",
         "created": "2022-06-09 11:21:42 KST",
@@ -488,20 +490,20 @@ def test_info_of_a_frame(source: Path) -> None:
         "undetect": "1,134,452 cells (68.3 %)",
         "echo": "65,536 cells (3.9 %): minimum -5, mean 24.80, maximum 54.99 dBZ",
         "blends": "19 cells, counted as nodata or undetect",
-        "header": told["header"],
+        "header": record["header"],
         "CRC-32": f"{hsrgeo.open_frame(source / frame_name()).crc32:08x}",
     }
-    assert told["header"].startswith("version 1, ptype 5, map_code 1, map_etc 0, nx 1153, ny 1441, nz 1, dxy 1000")
+    assert record["header"].startswith("version 1, ptype 5, map_code 1, map_etc 0, nx 1153, ny 1441, nz 1, dxy 1000")
 
 
 def test_info_of_a_frame_without_echo_stations_and_creation(tmp_path: Path, make_file: MakeFile) -> None:
     path = tmp_path / "x.bin.gz"
     path.write_bytes(make_file(BLANK, stations=[], tm_in_fields=(0, 0, 0, 0, 0, 0), etc=b"SYNTHETIC"))
-    told = run("info", path).stdout
-    assert "x.bin.gz  (SYNTHETIC: made by hsrgeo simulate)" in told
-    assert "created   not filled in" in told
-    assert "echo      0 cells (0.0 %): none" in told
-    assert "stations  0:" in told
+    text = run("info", path).stdout
+    assert "x.bin.gz  (SYNTHETIC: made by hsrgeo simulate)" in text
+    assert "created   not filled in" in text
+    assert "echo      0 cells (0.0 %): none" in text
+    assert "stations  0:" in text
 
 
 def test_info_of_a_folder(broken: Path) -> None:
@@ -598,11 +600,11 @@ def test_every_form_of_a_grid_is_the_same_crs_to_proj(name: str, proj: str, form
 
 
 def test_a_grid_in_full() -> None:
-    told = run("grids", "kma-hb-500m").stdout
-    assert "geotransform  -560250, 500, 0, 600250, 0, -500" in told
-    assert "edges         x -560250 .. 592250, y -840250 .. 600250 m" in told
-    assert told.count("check point") == 9
-    assert "column 1206, row 1508 from the south-west = 126.496323 E 37.204071 N" in told
+    text = run("grids", "kma-hb-500m").stdout
+    assert "geotransform  -560250, 500, 0, 600250, 0, -500" in text
+    assert "edges         x -560250 .. 592250, y -840250 .. 600250 m" in text
+    assert text.count("check point") == 9
+    assert "column 1206, row 1508 from the south-west = 126.496323 E 37.204071 N" in text
 
 
 # Extract, simulate, verify
@@ -637,8 +639,8 @@ def test_cells_at_the_cap_are_said(tmp_path: Path, make_file: MakeFile) -> None:
     path = tmp_path / frame_name(product="HSP")
     path.write_bytes(make_file(cells, data_codes=(5,)))
     assert "2 cells at 150.00 mm/h, the highest rate that HSP stores" in " ".join(run("info", path).stdout.split())
-    told = run("render", path, "--out", tmp_path / "a.png").stderr
-    assert "note: 2 cells at 150.00 mm/h, the highest rate that HSP stores: there it may rain harder" in told
+    text = run("render", path, "--out", tmp_path / "a.png").stderr
+    assert "note: 2 cells at 150.00 mm/h, the highest rate that HSP stores: there it may rain harder" in text
 
 
 def test_simulate_export_verify(tmp_path: Path) -> None:
@@ -671,8 +673,8 @@ def test_simulate_an_archive(tmp_path: Path) -> None:
     result = simulate(tmp_path / "in", "--frames", 2, "--archive", "--rain", "dry")
     (archive,) = result.stdout.splitlines()
     assert archive.endswith("RDR_HSR_202206.tar.gz")
-    told = json.loads(run("info", archive, "--json", "--jobs", 1).stdout)[0]
-    assert (told["frames"], told["missing"], told["broken"]) == (2, 0, [])
+    record = json.loads(run("info", archive, "--json", "--jobs", 1).stdout)[0]
+    assert (record["frames"], record["missing"], record["broken"]) == (2, 0, [])
 
 
 # The honest end of a command
@@ -715,7 +717,7 @@ def test_a_bug_says_so_without_a_traceback(source: Path, monkeypatch: pytest.Mon
     ],
 )
 def test_what_the_system_refuses_is_no_bug(
-    source: Path, error: Exception, told: str, monkeypatch: pytest.MonkeyPatch
+    source: Path, error: Exception, text: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_args: object, **_options: object) -> None:
         raise error
@@ -723,7 +725,7 @@ def test_what_the_system_refuses_is_no_bug(
     monkeypatch.setattr("hsrgeo.engine.inspect.inspect", fail)
     result = run("info", source)
     assert (result.exit_code, result.stdout) == (1, "")
-    assert result.stderr == f"hsrgeo: {told}, and run the same command again\n"
+    assert result.stderr == f"hsrgeo: {text}, and run the same command again\n"
 
 
 @pytest.mark.slow
@@ -767,10 +769,10 @@ def test_a_reader_that_goes_early_is_no_fault(source: Path, tmp_path: Path, args
         assert running.stdout is not None
         assert running.stderr is not None
         running.stdout.close()
-        told = running.stderr.read()
+        text = running.stderr.read()
     assert running.returncode == 0
-    assert "bug" not in told
-    assert "Traceback" not in told
+    assert "bug" not in text
+    assert "Traceback" not in text
 
 
 @pytest.mark.slow
@@ -824,11 +826,11 @@ def test_a_terminal_gets_a_progress_bar_that_goes_away(source: Path, tmp_path: P
         while more := os.read(leader, 100_000):
             data += more
     os.close(leader)
-    told = data.decode()
+    text = data.decode()
     assert done.stdout == b""
-    assert "frames/s" in told
-    assert "/s" in told.split("2 frames: 2 written")[0]  # the bar's column of frames a second
-    assert "\x1b[2K" in told  # wiped
+    assert "frames/s" in text
+    assert "/s" in text.split("2 frames: 2 written")[0]  # the bar's column of frames a second
+    assert "\x1b[2K" in text  # wiped
 
 
 @pytest.mark.slow
@@ -843,11 +845,11 @@ def test_simulate_shows_its_progress_on_a_terminal_and_paths_in_a_pipe(tmp_path:
         [*command, "--out", str(tmp_path)], stdout=subprocess.PIPE, stderr=follower, check=True, env=environment
     )
     os.close(follower)
-    told = os.read(leader, 100_000).decode(errors="replace")  # a terminal gives 4,095 bytes: maybe half a character
+    text = os.read(leader, 100_000).decode(errors="replace")  # a terminal gives 4,095 bytes: maybe half a character
     os.close(leader)
     assert len(done.stdout.split()) == 2
-    assert "simulate" in told
-    assert "/2" in told
+    assert "simulate" in text
+    assert "/2" in text
 
 
 LANGUAGES: Sequence[dict[str, str]] = [
@@ -871,9 +873,9 @@ def test_korean_names_survive_any_language(tmp_path: Path, frame_file: bytes, la
     sources = [folder, folder / "빈 파일.bin.gz"]
     done = process("export", *sources, "--out", tmp_path / "출력", *options, env=language)
     assert done.returncode == 1
-    told = json.loads(done.stdout)
-    assert told["out"] == str(tmp_path / "출력")
-    assert told["errors"][0]["frame"] == str(folder / "빈 파일.bin.gz")
+    record = json.loads(done.stdout)
+    assert record["out"] == str(tmp_path / "출력")
+    assert record["errors"][0]["frame"] == str(folder / "빈 파일.bin.gz")
     assert "a bug" not in done.stderr
     assert "서울/202206/09/202206091115.png" in files(tmp_path / "출력")
     info = process("info", folder / "합성영상.bin.gz", "--json", env=language)

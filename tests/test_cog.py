@@ -319,10 +319,10 @@ def test_another_gdal_finds_the_check_points_within_half_a_metre(big_frame: Fram
 
 @needs_gdal
 def test_corners_of_the_full_frame(big_frame: Frame, tmp_path: Path) -> None:
-    told = gdalinfo(write_cog(big_frame, tmp_path / "x.tif"))
-    assert told["size"] == [2305, 2881]
-    assert told["geoTransform"] == [-560250.0, 500.0, 0.0, 600250.0, 0.0, -500.0]
-    corners = told["cornerCoordinates"]
+    record = gdalinfo(write_cog(big_frame, tmp_path / "x.tif"))
+    assert record["size"] == [2305, 2881]
+    assert record["geoTransform"] == [-560250.0, 500.0, 0.0, 600250.0, 0.0, -500.0]
+    corners = record["cornerCoordinates"]
     # outer edges x -560250..592250, y -840250..600250 (KMA composite format, section 3)
     assert corners["upperLeft"] == [-560250.0, 600250.0]
     assert corners["lowerRight"] == [592250.0, -840250.0]
@@ -360,8 +360,8 @@ def test_the_crs_is_the_one_of_projections(big_frame: Frame, tmp_path: Path) -> 
 
 @needs_gdal
 def test_another_gdal_sees_what_the_band_means_and_every_tag(frame: Frame, tmp_path: Path) -> None:
-    told = gdalinfo(write_cog(frame.clean(), tmp_path / "x.tif"), "-mdd", "IMAGERY")
-    (band,) = told["bands"]
+    record = gdalinfo(write_cog(frame.clean(), tmp_path / "x.tif"), "-mdd", "IMAGERY")
+    (band,) = record["bands"]
     assert (band["type"], band["noDataValue"], band["unit"], band["description"]) == (
         "Int16",
         -30000,
@@ -369,7 +369,7 @@ def test_another_gdal_sees_what_the_band_means_and_every_tag(frame: Frame, tmp_p
         "reflectivity",
     )
     assert (band["scale"], band["offset"]) == (0.01, 0)
-    tags = told["metadata"][""]
+    tags = record["metadata"][""]
     # the tags themselves are worked out in test_tags.py; here: that they arrive
     for name, value in {
         "TIME_START_UTC": "2022-06-09T02:15:00Z",
@@ -384,7 +384,7 @@ def test_another_gdal_sees_what_the_band_means_and_every_tag(frame: Frame, tmp_p
         "AREA_OR_POINT": "Area",
     }.items():
         assert tags[name] == value
-    assert told["metadata"]["IMAGE_STRUCTURE"]["LAYOUT"] == "COG"
+    assert record["metadata"]["IMAGE_STRUCTURE"]["LAYOUT"] == "COG"
     # statistics: see test_tags.py for the arithmetic; never -25000 as a minimum
     assert band["metadata"][""]["STATISTICS_MINIMUM"] == "-500"
     assert band["metadata"][""]["STATISTICS_MEAN"] == "2479.9023"
@@ -628,7 +628,7 @@ print(*(hashlib.sha256(data).hexdigest() for data in files))
 def test_what_was_in_memory_before_never_shows() -> None:
     # glibc fills memory that it hands out with this byte: a packer that reads what it did not write, as ISA-L does,
     # then packs the same pixels otherwise. Without glibc both runs are the same.
-    told = {
+    found = {
         subprocess.run(
             [sys.executable, "-c", PERTURBED],
             env={**os.environ, "MALLOC_PERTURB_": byte},
@@ -638,7 +638,7 @@ def test_what_was_in_memory_before_never_shows() -> None:
         ).stdout
         for byte in ("0", "90", "170")
     }
-    assert len(told) == 1
+    assert len(found) == 1
 
 
 _THREADS = """

@@ -460,12 +460,12 @@ def test_a_block_that_is_not_there(frame_file: bytes, block: int) -> None:
         (datetime(2021, 6, 9, 11, 15, tzinfo=KST), "2021-06-09 11:15"),
     ],
 )
-def test_name_and_header_disagree_on_the_time(frame_file: bytes, name_time: datetime, told: str) -> None:
+def test_name_and_header_disagree_on_the_time(frame_file: bytes, name_time: datetime, text: str) -> None:
     name = frame_name(name_time)
     with pytest.raises(
         FrameNameError,
         match=(
-            rf"^in/{name}: name and header disagree on the time: expected {told} KST \(name\), "
+            rf"^in/{name}: name and header disagree on the time: expected {text} KST \(name\), "
             r"found 2022-06-09 11:15 KST \(header\)$"
         ),
     ):

@@ -430,9 +430,9 @@ def test_a_chunk_that_was_lost_is_told_and_never_not_observed(
     held_in = "series" if "series" in lost.parts else "map" if "map" in lost.parts else layout
     dataset = open_array(out, layout=held_in)
     for one in (dataset, pickle.loads(pickle.dumps(dataset))):  # noqa: S301 - as dask sends it
-        with pytest.raises(SourceError, match="is not whole: its file") as told:
+        with pytest.raises(SourceError, match="is not whole: its file") as caught:
             one.compute()
-        assert str(lost) in str(told.value)
+        assert str(lost) in str(caught.value)
 
 
 @pytest.mark.slow
@@ -463,9 +463,9 @@ def test_nothing_is_added_to_a_cube_that_lost_a_chunk(
     files = [path for path in out.rglob("equivalent_reflectivity_factor/**/[0-9]*") if path.is_file()]
     for lost in (min(files), max(files)):
         moved = lost.rename(tmp_path / "moved")
-        with pytest.raises(SourceError, match="is not whole: its file") as told:
+        with pytest.raises(SourceError, match="is not whole: its file") as caught:
             list(make_cube(frames[:24], out, options(layout, zarr_format)))
-        assert str(lost) in str(told.value)
+        assert str(lost) in str(caught.value)
         moved.rename(lost)
     made(frames[:24], out, options(layout, zarr_format))
     assert np.array_equal(packed(out, "map" if layout == "both" else None), stored(frames[:24]))
@@ -523,11 +523,11 @@ def test_gdal_reads_netcdf_and_zarr(frames: list[Path], tmp_path: Path) -> None:
 def test_debians_gdal_reads_netcdf(frames: list[Path], tmp_path: Path) -> None:
     made(frames[:3], tmp_path / "a.nc", options())
     name = f"NETCDF:{tmp_path}/a.nc:equivalent_reflectivity_factor"
-    told = json.loads(subprocess.run(["gdalinfo", "-json", name], check=True, capture_output=True).stdout)
-    assert told["size"] == [300, 290]
-    assert told["geoTransform"] == [float(part) for part in GRID.crop(Window(*WINDOW)).transform.to_gdal()]
-    assert [band["noDataValue"] for band in told["bands"]] == [-30000] * 3
-    assert "Lambert" in told["coordinateSystem"]["wkt"]
+    record = json.loads(subprocess.run(["gdalinfo", "-json", name], check=True, capture_output=True).stdout)
+    assert record["size"] == [300, 290]
+    assert record["geoTransform"] == [float(part) for part in GRID.crop(Window(*WINDOW)).transform.to_gdal()]
+    assert [band["noDataValue"] for band in record["bands"]] == [-30000] * 3
+    assert "Lambert" in record["coordinateSystem"]["wkt"]
 
 
 @pytest.mark.parametrize(("quantity", "zarr_format"), [("stored", 3), ("stored", 2), ("rain", 3)])
@@ -611,8 +611,8 @@ def test_the_command_line(make_file: MakeFile, tmp_path: Path) -> None:
     arguments = [str(tmp_path), "--out", str(tmp_path / "a.zarr"), "--jobs", "1", "--json", "--attr", "license=X"]
     run = subprocess.run([sys.executable, "-c", COMMAND, *arguments], check=False, capture_output=True, text=True)
     assert run.returncode == 1, run.stderr
-    told = json.loads(run.stdout)
-    assert (told["ok"], told["failed"], told["times"], told["missing"]) == (1, 1, 1, 1)
+    record = json.loads(run.stdout)
+    assert (record["ok"], record["failed"], record["times"], record["missing"]) == (1, 1, 1, 1)
     assert "failed: " in run.stderr
     with xr.open_zarr(tmp_path / "a.zarr") as dataset:
         assert dataset.attrs["license"] == "X"

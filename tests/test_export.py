@@ -266,8 +266,8 @@ def test_several_jobs_give_the_same_tree_as_one(
     kept = {line["time"][11:16]: line["member"] for line in lines(tmp_path / "1") if line["status"] == "ok"}
     assert kept["11:20"] == "again/" + frame_name(TIME + STEP)
     assert "PUB" in kept["11:25"]  # which is preferred to EXT, though that has more stations
-    told = [line["status"] for line in lines(tmp_path / "1")]
-    assert {status: told.count(status) for status in set(told)} == dict(exports[0].counts)
+    found = [line["status"] for line in lines(tmp_path / "1")]
+    assert {status: found.count(status) for status in set(found)} == dict(exports[0].counts)
     # and again, each with the other's number of jobs
     for jobs, other in ((1, 2), (2, 1)):
         assert "ok" not in statuses(run(source, tmp_path / f"{jobs}", jobs=other))
@@ -299,10 +299,10 @@ def test_each_broken_frame_has_its_own_reason_and_all_others_are_written(
     (tmp_path / "a.tar").write_bytes(make_tar(mixed, gz=False))
     outcomes = run(tmp_path / "a.tar", tmp_path / "out", jobs=jobs)
     assert stems(tmp_path / "out") == [f"{TIME + n * STEP:%Y%m%d%H%M}" for n in range(len(faults))]
-    told = {line["member"]: line for line in lines(tmp_path / "out")}
-    assert len(told) == len(mixed)
+    record = {line["member"]: line for line in lines(tmp_path / "out")}
+    assert len(record) == len(mixed)
     for fault in faults:
-        line = told[fault.name]
+        line = record[fault.name]
         assert (line["status"], line["outputs"]) == ("failed", [])
         error = line["error"]
         assert error["type"] == fault.error.__name__
@@ -311,7 +311,7 @@ def test_each_broken_frame_has_its_own_reason_and_all_others_are_written(
         assert error["expected"] in error["message"]
         assert error["found"] in error["message"]
     for fault in faults:
-        assert [other.reason for other in faults if other.reason in told[fault.name]["error"]["message"]] == [
+        assert [other.reason for other in faults if other.reason in record[fault.name]["error"]["message"]] == [
             fault.reason
         ]
     failed = [outcome.error for outcome in outcomes if outcome.status == "failed"]
@@ -527,9 +527,9 @@ def test_lost_options_are_made_anew_and_every_frame_is_looked_at(
         (out / OPTIONS).write_text(damage)
     with pytest.warns(
         HsrGeoWarning, match=r"options\.json was lost or damaged: every frame is looked at again"
-    ) as told:
+    ) as warned:
         assert statuses(run(folder, out)) == ["ok"] * 5
-    assert len(told) == 1
+    assert len(warned) == 1
     assert tree(out) == before
     assert statuses(run(folder, out)) == ["skipped"] * 5
 

@@ -160,13 +160,13 @@ def test_what_makes_nothing_is_refused_before_the_run(
 
 def test_another_law_or_projection_is_another_recipe(source: Path, tmp_path: Path) -> None:
     exported(source, tmp_path, quantity="rain", formats="cog")
-    for other, told in (
+    for other, text in (
         ({"quantity": "rain", "zr": (300, 1.4)}, "zr: \\[200.0, 1.6\\] there, \\[300.0, 1.4\\] now"),
         ({}, 'quantity: "rain" there, null now'),
         ({"quantity": "rain", "crs": "EPSG:5179"}, 'target: null there, {"wkt2": "[^"]*Unified CS"'),
     ):
         options = hsrgeo.ExportOptions(bbox=BOX, formats="cog", **other)
-        with pytest.raises(ManifestError, match=told):
+        with pytest.raises(ManifestError, match=text):
             hsrgeo.export(source, tmp_path, options)
 
 

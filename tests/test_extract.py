@@ -271,9 +271,9 @@ def test_a_wrong_crc_is_told(tmp_path: Path) -> None:
     ids=["empty", "text", "page", "zip", "broken gzip", "junk after gzip", "junk after tar"],
 )
 def test_what_is_no_archive_is_an_error_of_that_archive(tmp_path: Path, data: bytes, message: str) -> None:
-    (told,) = messages(one(tmp_path / "a.tar.gz", data))
-    assert told.startswith(f"{tmp_path / 'a.tar.gz'}: ")
-    assert message in told
+    (text,) = messages(one(tmp_path / "a.tar.gz", data))
+    assert text.startswith(f"{tmp_path / 'a.tar.gz'}: ")
+    assert message in text
 
 
 # Several

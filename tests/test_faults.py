@@ -110,11 +110,11 @@ class Command:
         while self._alive():
             assert time.monotonic() < deadline, "processes are left behind"
             time.sleep(0.01)
-        told = stderr or ""
-        assert "Traceback" not in told, told
-        assert "bug" not in told, told
-        assert "Exception ignored" not in told, told
-        return self.process.returncode, stdout or "", told
+        text = stderr or ""
+        assert "Traceback" not in text, text
+        assert "bug" not in text, text
+        assert "Exception ignored" not in text, text
+        return self.process.returncode, stdout or "", text
 
     def _alive(self) -> bool:
         for entry in Path("/proc").iterdir():
@@ -157,8 +157,8 @@ def lines(out: Path) -> list[dict[str, Any]]:
 
 
 def by_status(out: Path) -> dict[str, int]:
-    told = [line["status"] for line in lines(out)]
-    return {status: told.count(status) for status in sorted(set(told))}
+    found = [line["status"] for line in lines(out)]
+    return {status: found.count(status) for status in sorted(set(found))}
 
 
 def files(out: Path) -> dict[str, bytes]:
@@ -262,15 +262,15 @@ def test_a_full_disk_ends_the_run_and_with_room_it_goes_on(
     # A whole output and all its tags have somewhat more than their cells: 4 of them go into 3 MiB, and no more.
     assert 3 * 2**20 // LARGE_BYTES == 4
     status, _stdout, stderr = Command(*args, scratch=tmp_path / "s").end()
-    told = stderr.splitlines()
+    messages = stderr.splitlines()
     assert status == 1
     problem = "cannot be written: No space left on device"
     # Frames that do not fit are told one by one, as any that fail; ten in a row, and the others are not even tried.
     # They are worked on in fours: 4 fit, 4 do not, 4 do not, and of the next 4 the second is the tenth.
-    assert told[:10] == [f"failed: {source / NAMES[n]}: {out / STEMS[n]}.tif: {problem}" for n in range(4, 14)]
-    assert told[10] == f"failed: 2 more; all are in {out / MANIFEST}"
-    assert told[11].startswith("16 frames: 4 written, 12 failed (")
-    assert told[12:] == [f"hsrgeo: {out}: stopped: 10 frames in a row {problem}", ROOM + KEPT]
+    assert messages[:10] == [f"failed: {source / NAMES[n]}: {out / STEMS[n]}.tif: {problem}" for n in range(4, 14)]
+    assert messages[10] == f"failed: 2 more; all are in {out / MANIFEST}"
+    assert messages[11].startswith("16 frames: 4 written, 12 failed (")
+    assert messages[12:] == [f"hsrgeo: {out}: stopped: 10 frames in a row {problem}", ROOM + KEPT]
     assert by_status(out) == {"failed": 12, "ok": 4}
     check_whole(out, reference)
     small.remount("size=40m")
@@ -486,13 +486,13 @@ def test_an_out_that_may_not_be_written(source: Path, straight: dict[str, bytes]
     day.mkdir(parents=True)
     day.chmod(0o500)
     status, _stdout, stderr = Command(*args, scratch=tmp_path / "s", before=as_anybody).end()
-    told = stderr.splitlines()
+    messages = stderr.splitlines()
     assert status == 1
     first = ".pgw" if f"{STEMS[0]}.pgw" in straight else ""
     assert first
-    assert told[0].startswith(f"failed: {source / NAMES[0]}: {out / STEMS[0]}.")
-    assert told[0].endswith(": cannot be written: Permission denied")
-    assert told[10] == f"failed: {FRAMES - 10} more; all are in {out / MANIFEST}"
+    assert messages[0].startswith(f"failed: {source / NAMES[0]}: {out / STEMS[0]}.")
+    assert messages[0].endswith(": cannot be written: Permission denied")
+    assert messages[10] == f"failed: {FRAMES - 10} more; all are in {out / MANIFEST}"
     assert by_status(out) == {"failed": FRAMES}
     assert outputs(out) == {}
     day.chmod(0o700)

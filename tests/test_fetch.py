@@ -166,9 +166,9 @@ def test_which_times(args: tuple[str, ...], count: int, tmp_path: Path) -> None:
     # every 5 minutes since 16 September 2019, before every 10: 23:50, 00:00, 00:05
     done = run("http://127.0.0.1:1", "--out", tmp_path / "raw", *args, "--dry-run", "--json")
     assert done.exit_code == 0
-    told = json.loads(done.stdout)
-    assert told["times"] == told["calls"]
-    assert told["times"] in {count, count + (args[0] == "--last")}
+    record = json.loads(done.stdout)
+    assert record["times"] == record["calls"]
+    assert record["times"] in {count, count + (args[0] == "--last")}
     assert not (tmp_path / "raw").exists()
 
 
@@ -496,8 +496,8 @@ def test_a_damaged_budget_begins_anew(damage: bytes, home: Path) -> None:
     file = home / "state" / "hsrgeo" / "apihub.json"
     file.parent.mkdir(parents=True)
     today = f"{datetime.now(UTC).astimezone(hsrgeo.KST):%Y-%m-%d}"
-    told = {b"NAN": f'{{"day": "{today}", "last": NaN}}', b"OLD": f'{{"day": "{today}", "calls": 1{"0" * 400}}}'}
-    file.write_bytes(told[damage].encode() if damage in told else damage)
+    record = {b"NAN": f'{{"day": "{today}", "last": NaN}}', b"OLD": f'{{"day": "{today}", "calls": 1{"0" * 400}}}'}
+    file.write_bytes(record[damage].encode() if damage in record else damage)
     with Budget(Limits()).turn() as turn:
         turn.add(5)
     assert (Budget(Limits()).used().calls, Budget(Limits()).used().size) == (1, 5)
@@ -693,9 +693,9 @@ def _certificate(folder: Path) -> Path:
 )
 def test_any_answer_has_a_meaning(status: int, headers: dict[str, str], body: bytes) -> None:
     answer = Answer(status, headers, body)
-    meaning, told = meaning_of(answer)
+    meaning, text = meaning_of(answer)
     assert meaning in get_args(Meaning)
-    assert isinstance(told, str)
+    assert isinstance(text, str)
     assert isinstance(answer.text, str)
     assert (answer.retry_after_s or 0.0) >= 0
     list(names_in_list(answer.text))

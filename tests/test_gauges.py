@@ -178,12 +178,12 @@ def test_a_list_of_gauges_as_korean_programs_write_it(save: Save) -> None:
     assert read_points(save(text, "gauges.csv"), "cp949") == seoul  # UTF-8 is seen to be that
     both = save("name,지점명,lon,lat\nA,서울,126.9,37.5\n", "both.csv")
     assert read_points(both).names == ("A",)
-    for encoding, told in (
+    for encoding, message in (
         (None, "--encoding cp949"),
         ("utf-8", "must be UTF-8"),
         ("ascii", "neither UTF-8 nor ascii"),
     ):
-        with pytest.raises(OptionsError, match=told):
+        with pytest.raises(OptionsError, match=message):
             read_points(path, encoding)
     with pytest.raises(OptionsError, match="encoding 'klingon' is not known"):
         read_points(path, "klingon")
@@ -230,8 +230,8 @@ def test_many_bad_rows_are_told_in_part(save: Save) -> None:
     path = save("time,name,mm\n2022-06-09 11:00,인천,1\n" + "2022-06-09 12:00,서울,x\n" * 25)
     with pytest.raises(OptionsError) as refused:
         read(path)
-    told = ", ".join(f"{line} (서울)" for line in range(3, 13))
-    assert f"rain.csv: 'x' is no number: lines {told} and 15 more. With --skip-bad" in str(refused.value)
+    text = ", ".join(f"{line} (서울)" for line in range(3, 13))
+    assert f"rain.csv: 'x' is no number: lines {text} and 15 more. With --skip-bad" in str(refused.value)
 
 
 def test_of_many_things_that_are_wrong_the_first_are_told(save: Save) -> None:
@@ -239,9 +239,9 @@ def test_of_many_things_that_are_wrong_the_first_are_told(save: Save) -> None:
     rows = [f"2022-06-09 12:00,서울,x{number}\n" for number in (*range(10), *range(12))]
     with pytest.raises(OptionsError) as refused:
         read(save("time,name,mm\n" + "".join(rows)))
-    told = str(refused.value)
-    assert "'x0' is no number: lines 2 (서울), 12 (서울); 'x1' is no number: lines 3 (서울), 13 (서울)" in told
-    assert "lines 11 (서울), 21 (서울); and 2 others. With" in told
+    text = str(refused.value)
+    assert "'x0' is no number: lines 2 (서울), 12 (서울); 'x1' is no number: lines 3 (서울), 13 (서울)" in text
+    assert "lines 11 (서울), 21 (서울); and 2 others. With" in text
 
 
 def test_two_readings_of_a_time(save: Save) -> None:
@@ -263,8 +263,8 @@ def test_times_that_are_not_wanted(save: Save) -> None:
 
 def test_a_step_that_the_times_do_not_have_is_told(save: Save) -> None:
     path = save("time,name,mm\n" + "".join(f"2022-06-09 {hour}:00,서울,{hour}\n" for hour in range(10, 15)))
-    told = "readings are mostly 1h apart, but taken to stand for 10min: is the step right?"
-    assert told in read(path, step=TEN).notes()
+    text = "readings are mostly 1h apart, but taken to stand for 10min: is the step right?"
+    assert text in read(path, step=TEN).notes()
     assert not any("mostly" in note for note in read(path).notes())
 
 
@@ -513,8 +513,8 @@ def test_kriging_of_skewed_hours_is_no_worse_than_a_fixed_range_or_inverse_dista
     errors, variograms, notes = left_out_errors(xy, hours)
     assert errors["automatic"] <= min(errors["range 30 km"], errors["inverse distance"])
     (note,) = notes
-    told, _colon, count = note.rpartition(": ")
-    assert told == "periods that do not show a variogram of their own, kriged with the mean of all"
+    text, _colon, count = note.rpartition(": ")
+    assert text == "periods that do not show a variogram of their own, kriged with the mean of all"
     by_mean, total = map(int, count.split(" of "))
     assert 0 < by_mean < total == 15
     assert max(one.range_m for one in variograms) < 0.5 * np.hypot(*np.ptp(xy, axis=0))
@@ -703,8 +703,8 @@ def test_a_fitted_variogram_is_told_and_a_dry_hour_needs_none(save: Save, tmp_pa
     run = fields(save("time,name,mm\n" + "\n".join(lines) + "\n"), gauges, tmp_path / "out", method="kriging")
     assert len(run.written) == 2
     _bands, tags, _transform = bands(run.written[0])
-    told, r2 = tags["VARIOGRAM_FROM"].rsplit(" ", 1)
-    assert told == "a fit with R2"
+    message, r2 = tags["VARIOGRAM_FROM"].rsplit(" ", 1)
+    assert message == "a fit with R2"
     assert 0.5 < float(r2) <= 1  # rain that grows steadily to the south
     (depth, _distance, deviation), tags, _transform = bands(run.written[1])
     assert (depth == 0).all()
@@ -712,8 +712,8 @@ def test_a_fitted_variogram_is_told_and_a_dry_hour_needs_none(save: Save, tmp_pa
     assert tags["VARIOGRAM"] == "none: all gauges have one value"
     (failed,) = run.failed
     assert failed.period.start == NOON + HOUR
-    told = "9 gauges do not show a variogram (a fit takes 10), nor do all periods together: give range and sill"
-    assert failed.problem == f"{told} (--range and --sill)"
+    message = "9 gauges do not show a variogram (a fit takes 10), nor do all periods together: give range and sill"
+    assert failed.problem == f"{message} (--range and --sill)"
 
 
 def test_readings_are_summed_over_whole_periods_only(save: Save, stations: Path, tmp_path: Path) -> None:

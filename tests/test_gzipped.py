@@ -38,8 +38,8 @@ GOOD = gzip.compress(TEXT, mtime=MTIME)
 
 def gunzip(data: bytes, limit: int) -> bytes:
     """Unpack what is one stream and nothing else."""
-    unpacked, told = gzipped.gunzip(data, limit)
-    assert not told
+    unpacked, text = gzipped.gunzip(data, limit)
+    assert not text
     return unpacked
 
 
@@ -176,10 +176,10 @@ def test_damage_in_the_middle_of_a_large_file_is_placed() -> None:
         DeflateStreamError, match=r"invalid stored block lengths after [0-9,]+ unpacked bytes$"
     ) as caught:
         gunzip(bytes(data), 4 << 20)
-    told = re.search(r"after ([0-9,]+) unpacked", str(caught.value))
-    assert told is not None
+    found = re.search(r"after ([0-9,]+) unpacked", str(caught.value))
+    assert found is not None
     # a call unpacks 1 MiB, and what the last one had unpacked is not counted
-    assert at - (1 << 20) - 100_000 <= int(told[1].replace(",", "")) <= at
+    assert at - (1 << 20) - 100_000 <= int(found[1].replace(",", "")) <= at
 
 
 @pytest.mark.parametrize(
@@ -271,8 +271,8 @@ def test_data_after_the_stream(junk: bytes) -> None:
 
 @pytest.mark.parametrize("count", [1, 4, 7, 8, 9, 512])
 def test_zero_bytes_after_the_stream_are_told(count: int) -> None:
-    told = f"{count} zero bytes after the gzip stream"
-    assert gzipped.gunzip(GOOD + bytes(count), LIMIT) == (TEXT, told)
+    text = f"{count} zero bytes after the gzip stream"
+    assert gzipped.gunzip(GOOD + bytes(count), LIMIT) == (TEXT, text)
 
 
 @pytest.mark.parametrize("second", [OTHER, GOOD], ids=["member", "twice"])  # the same length, or all of it the same

@@ -358,10 +358,10 @@ def test_an_archive_that_is_a_pipe_or_a_device(tmp_path: Path) -> None:
     (tmp_path / "b.tar").symlink_to("/dev/zero")
     (tmp_path / NAMES[1]).write_bytes(b"x")
     found = list(scan([tmp_path], Selection()))
-    told = {Path(one.source).name: str(one.error) for one in found}
-    assert told[NAMES[1]] == "None"
-    assert "a.tar: cannot be read: is a pipe, not a file" in told["a.tar"]
-    assert "b.tar: cannot be read: is a device, not a file" in told["b.tar"]
+    content = {Path(one.source).name: str(one.error) for one in found}
+    assert content[NAMES[1]] == "None"
+    assert "a.tar: cannot be read: is a pipe, not a file" in content["a.tar"]
+    assert "b.tar: cannot be read: is a device, not a file" in content["b.tar"]
 
 
 def test_a_frame_that_is_a_socket_or_a_device(tmp_path: Path) -> None:
@@ -476,8 +476,8 @@ def test_a_damaged_line_of_the_manifest_is_told_with_its_number_and_left_out(tmp
     if damage == "nested":
         text = "[" * 100_000
     (tmp_path / MANIFEST).write_text(f"{json.dumps(LINE)}\n{text}\n")
-    told = pytest.warns(HsrGeoWarning, match=r"manifest\.jsonl: line 2 is damaged")
-    with told, Manifest(tmp_path, read_only=True) as manifest:
+    warned = pytest.warns(HsrGeoWarning, match=r"manifest\.jsonl: line 2 is damaged")
+    with warned, Manifest(tmp_path, read_only=True) as manifest:
         assert len(manifest) == 1
 
 
@@ -528,8 +528,8 @@ def test_options_nested_without_end(tmp_path: Path) -> None:
      {"hsrgeo:region": 3}],
 )  # fmt: skip
 def test_an_item_that_cannot_be(tmp_path: Path, properties: dict[str, Any]) -> None:
-    told = {"datetime": "2022-06-09T02:15:00Z", **properties}
-    item = {"type": "Feature", "properties": told, "assets": {"data": {"href": "a.tif"}}}
+    content = {"datetime": "2022-06-09T02:15:00Z", **properties}
+    item = {"type": "Feature", "properties": content, "assets": {"data": {"href": "a.tif"}}}
     (tmp_path / "item.json").write_text(json.dumps(item))
     with pytest.raises(SourceError, match="is no STAC catalogue of frames"):
         catalog_frames(tmp_path / "item.json")

@@ -41,7 +41,7 @@ class Told:
 
 
 @pytest.fixture
-def told() -> Told:
+def output() -> Told:
     return Told()
 
 
@@ -69,31 +69,31 @@ def folder(tmp_path: Path, make_file: MakeFile) -> Path:
 
 
 @pytest.mark.slow
-def test_every_command_that_prints(folder: Path, told: Told) -> None:
+def test_every_command_that_prints(folder: Path, output: Told) -> None:
     archive, out, table = folder / "a.tar.gz", folder / "out", folder / "rain.csv"
-    told("info", archive, code=1)
-    assert json.loads(told("info", archive, "--json", "--jobs", 1, code=1))[0]["broken"]
-    told("export", archive, *BBOX, "--out", out, "--dry-run", code=1)
-    assert "x1b]0;x" in told("export", archive, *BBOX, "--out", out, "--jobs", 1, code=1)
-    summary = json.loads(told("export", archive, *BBOX, "--out", out, "--jobs", 1, "--json", code=1))
+    output("info", archive, code=1)
+    assert json.loads(output("info", archive, "--json", "--jobs", 1, code=1))[0]["broken"]
+    output("export", archive, *BBOX, "--out", out, "--dry-run", code=1)
+    assert "x1b]0;x" in output("export", archive, *BBOX, "--out", out, "--jobs", 1, code=1)
+    summary = json.loads(output("export", archive, *BBOX, "--out", out, "--jobs", 1, "--json", code=1))
     assert summary["out"] == str(out)
     lines = (out / "manifest.jsonl").read_text(encoding="utf-8").split("\n")
     assert all(line.isprintable() for line in lines)
     assert f"{EVIL}/{frame_name()}" in [json.loads(line)["member"] for line in lines[:-1]]
-    told("verify", out, "--against", archive, code=None)
-    told("extract", archive, "--out", folder / "unpacked", code=1)
-    told("info", folder / "unpacked" / EVIL, code=None)
-    told("cube", archive, *BBOX, "--out", folder / "cube.zarr", "--jobs", 1, code=1)
-    told("accumulate", archive, *BBOX, "--out", folder / "sums", "--period", "10min", code=1)
-    told("series", archive, "--points", folder / "gauges.csv", "--out", table, "--jobs", 1, code=1)
-    told("vrt", out)
-    told("qgis", out)
-    told("stac", out)
-    told("render", out, "--out", folder / "png", code=None)
-    told("plot", "series", table, "--out", folder / "series.svg")
-    told("plot", "sum", next((folder / "sums").rglob("*.tif")), "--out", folder / "sum.svg")
-    told("gauges", "polygons", folder / "gauges.csv", "--out", folder / "thiessen.geojson")
-    told("simulate", "--start", "2022-06-09T00:00", "--count", 1, "--out", folder / "made", code=None)
+    output("verify", out, "--against", archive, code=None)
+    output("extract", archive, "--out", folder / "unpacked", code=1)
+    output("info", folder / "unpacked" / EVIL, code=None)
+    output("cube", archive, *BBOX, "--out", folder / "cube.zarr", "--jobs", 1, code=1)
+    output("accumulate", archive, *BBOX, "--out", folder / "sums", "--period", "10min", code=1)
+    output("series", archive, "--points", folder / "gauges.csv", "--out", table, "--jobs", 1, code=1)
+    output("vrt", out)
+    output("qgis", out)
+    output("stac", out)
+    output("render", out, "--out", folder / "png", code=None)
+    output("plot", "series", table, "--out", folder / "series.svg")
+    output("plot", "sum", next((folder / "sums").rglob("*.tif")), "--out", folder / "sum.svg")
+    output("gauges", "polygons", folder / "gauges.csv", "--out", folder / "thiessen.geojson")
+    output("simulate", "--start", "2022-06-09T00:00", "--count", 1, "--out", folder / "made", code=None)
     for made in (folder / "series.svg", folder / "sum.svg", *folder.rglob("*.vrt"), *folder.rglob("*.qml")):
         ET.fromstring(made.read_bytes())  # noqa: S314 - made here
     with zipfile.ZipFile(out / "hsrgeo.qgz") as project:
@@ -137,7 +137,7 @@ def test_every_command_that_prints(folder: Path, told: Told) -> None:
     ],
     ids=" ".join,
 )
-def test_every_command_that_fails(folder: Path, told: Told, args: list[str]) -> None:
+def test_every_command_that_fails(folder: Path, output: Told, args: list[str]) -> None:
     known = {
         "home": folder,
         "bad": folder / "bad",
@@ -145,12 +145,12 @@ def test_every_command_that_fails(folder: Path, told: Told, args: list[str]) -> 
         "tar": folder / "a.tar.gz",
         "gauges": folder / "gauges.csv",
     }
-    assert told(*(arg.format(**known) for arg in args), code=None)
+    assert output(*(arg.format(**known) for arg in args), code=None)
 
 
-def test_a_spreadsheet_takes_no_name_for_a_formula(folder: Path, told: Told) -> None:
+def test_a_spreadsheet_takes_no_name_for_a_formula(folder: Path, output: Told) -> None:
     table = folder / "rain.csv"
-    told("series", folder / "a.tar.gz", "--points", folder / "gauges.csv", "--out", table, "--jobs", 1, code=1)
+    output("series", folder / "a.tar.gz", "--points", folder / "gauges.csv", "--out", table, "--jobs", 1, code=1)
     with table.open(encoding="utf-8", newline="") as file:
         names = [row["name"] for row in csv.DictReader(file)][: len(GAUGES)]
     assert names == ["'=cmd|' /C calc'!A0", "'@" + GAUGES[1].strip()[1:], "-5", "'+a"]

@@ -238,7 +238,7 @@ def test_no_traceback_shows_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         raise RuntimeError("a bug")
 
     monkeypatch.setenv("KMA_APIHUB_KEY", KEY)
-    told = []
+    found = []
     with fake_hub(always(Reply(KEY.encode(), 403))) as hub:
         wanted = hsrgeo.FetchOptions(times=["2022-06-09 11:00"], host=hub.host, pace_s=0)
         for place in ("meaning_of", "_read_into", "_connection", ""):
@@ -249,9 +249,9 @@ def test_no_traceback_shows_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
                     hsrgeo.fetch(tmp_path / "raw", wanted).run()
             error: BaseException | None = caught.value
             while error is not None:  # also what a traceback leaves out
-                told += [*traceback.format_exception(error), repr(error), str(vars(error))]
+                found += [*traceback.format_exception(error), repr(error), str(vars(error))]
                 error = error.__cause__ or error.__context__
-    assert not leaks("".join(told).encode())
+    assert not leaks("".join(found).encode())
 
 
 @pytest.mark.slow

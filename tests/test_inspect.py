@@ -148,13 +148,13 @@ def test_broken_frames_are_listed_and_the_rest_counted(mixed: Path) -> None:
 
 def test_a_summary_is_json(mixed: Path) -> None:
     summary = summarise(mixed, jobs=1)
-    told = summary.as_json()
-    assert json.loads(json.dumps(told)) == told
-    assert (told["frames"], told["missing"], told["repeated"]) == (3, 0, 1)
-    assert (told["first"], told["last"]) == ("2022-06-09T11:15:00+09:00", "2022-06-09T11:20:00+09:00")
-    assert told["products"] == {"HSR PUB": 3}
-    assert told["passed_over"] == {".txt": 1, ".bin.gz": 1, "no suffix": 1}
-    assert sorted(entry["type"] for entry in told["broken"]) == [
+    record = summary.as_json()
+    assert json.loads(json.dumps(record)) == record
+    assert (record["frames"], record["missing"], record["repeated"]) == (3, 0, 1)
+    assert (record["first"], record["last"]) == ("2022-06-09T11:15:00+09:00", "2022-06-09T11:20:00+09:00")
+    assert record["products"] == {"HSR PUB": 3}
+    assert record["passed_over"] == {".txt": 1, ".bin.gz": 1, "no suffix": 1}
+    assert sorted(entry["type"] for entry in record["broken"]) == [
         "EmptyFileError",
         "FrameNameError",
         "FrameNameError",
@@ -162,7 +162,7 @@ def test_a_summary_is_json(mixed: Path) -> None:
         "ServiceMessageError",
         "TruncatedError",
     ]
-    assert all(entry["message"] for entry in told["broken"])
+    assert all(entry["message"] for entry in record["broken"])
 
 
 @pytest.mark.slow
@@ -224,10 +224,13 @@ def test_echo_statistics_of_a_quantity_with_an_offset(make_file: MakeFile) -> No
 
 
 def test_everything_about_a_frame_is_json(frame: Frame, frame_file: bytes) -> None:
-    told = frame_json(frame)
-    assert json.loads(json.dumps(told, allow_nan=False)) == {**told, "header": json.loads(json.dumps(told["header"]))}
-    header = told.pop("header")
-    assert told == {
+    record = frame_json(frame)
+    assert json.loads(json.dumps(record, allow_nan=False)) == {
+        **record,
+        "header": json.loads(json.dumps(record["header"])),
+    }
+    header = record.pop("header")
+    assert record == {
         "name": "RDR_CMP_HSR_PUB_202206091115.bin.gz",
         "product": "HSR",
         "kind": "PUB",
@@ -257,10 +260,10 @@ def test_everything_about_a_frame_is_json(frame: Frame, frame_file: bytes) -> No
 
 def test_times_that_are_not_filled_in_are_null(make_file: MakeFile) -> None:
     zero = (0, 0, 0, 0, 0, 0)
-    told = frame_json(decode(make_file(tm_in_fields=zero, stations=[(b"KWK", zero, zero)]), frame_name()))
-    assert told["header"]["created"] is None
-    assert told["header"]["stations"] == [{"code": "KWK", "time": None, "created": None}]
-    assert json.dumps(told)
+    record = frame_json(decode(make_file(tm_in_fields=zero, stations=[(b"KWK", zero, zero)]), frame_name()))
+    assert record["header"]["created"] is None
+    assert record["header"]["stations"] == [{"code": "KWK", "time": None, "created": None}]
+    assert json.dumps(record)
 
 
 # Many sources

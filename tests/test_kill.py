@@ -235,12 +235,12 @@ def test_each_broken_frame_has_its_reason_and_nothing_large_lies_about(stage: St
         time.sleep(0.003)
     seconds = time.monotonic() - begun
     assert session.wait() == 1
-    told = {line["member"]: line for line in lines(out)}
-    assert len(told) == stage.frames
+    record = {line["member"]: line for line in lines(out)}
+    assert len(record) == stage.frames
     for fault in stage.faults:
-        assert told[fault.name]["error"]["type"] == fault.error.__name__
-        assert fault.reason in told[fault.name]["error"]["message"]
-    assert sum(line["status"] == "failed" for line in told.values()) == len(stage.faults)
+        assert record[fault.name]["error"]["type"] == fault.error.__name__
+        assert fault.reason in record[fault.name]["error"]["message"]
+    assert sum(line["status"] == "failed" for line in record.values()) == len(stage.faults)
     assert len(list(out.rglob("*.tif"))) == len(list(out.rglob("*.png"))) == stage.sound
     assert tree(out) == stage.reference
     outputs = [path for path in out.rglob("*") if path.suffix in (".tif", ".png")]

@@ -69,9 +69,9 @@ class Made:
         # As long for every frame: a size tells nothing, as with --compress none.
         parts = [self.content or self.member, self.stations, self.created, self.broken, self.unreadable]
         data = MAGIC + json.dumps(parts).encode().rjust(64)  # only of what may be a composite are bytes looked at
-        told = FrameName(self.product, self.kind, TIME + timedelta(minutes=self.minute))
+        frame_name = FrameName(self.product, self.kind, TIME + timedelta(minutes=self.minute))
         error = TooLargeError("too large", "less", "more", "a.tar", self.member) if self.refused else None
-        return Found("a.tar", self.member, told, len(data), data, error)
+        return Found("a.tar", self.member, frame_name, len(data), data, error)
 
 
 def unpacked(data: bytes, name: str, *, member: str | None, block: int, registration: str = "point") -> Any:
@@ -85,8 +85,8 @@ def unpacked(data: bytes, name: str, *, member: str | None, block: int, registra
     return SimpleNamespace(header=header, crc32=7, notes=(), data=data)
 
 
-def cut(frame: Any, told: FrameName, recipe: Recipe, _noted: object) -> Iterator[tuple[str, bytes]]:
-    stem = recipe.stem(told, "")
+def cut(frame: Any, frame_name: FrameName, recipe: Recipe, _noted: object) -> Iterator[tuple[str, bytes]]:
+    stem = recipe.stem(frame_name, "")
     yield f"{stem}.tif", b"tif" + frame.data
     yield f"{stem}.pgw", b"the same for all"
     yield f"{stem}.png", b"png" + frame.data
@@ -186,7 +186,7 @@ class Run:
         overwrite: bool = False,
         bucket: MemoryBucket | None = None,
     ) -> None:
-        self.told: list[Outcome] = []
+        self.lines: list[Outcome] = []
         self._chance = chance
         self._recipe = recipe
         self._out = out
@@ -201,7 +201,7 @@ class Run:
     @property
     def statuses(self) -> dict[str | None, str]:
         """The last word on each member."""
-        return {outcome.member: outcome.status for outcome in self.told}
+        return {outcome.member: outcome.status for outcome in self.lines}
 
     def _follow(self, ledger: Ledger, frames: Sequence[Made]) -> None:
         waiting = [frame.found() for frame in frames]
@@ -215,7 +215,7 @@ class Run:
             if admitted:
                 steps.append(lambda: done.append(self._work(admitted.pop(self._choose(len(admitted))))))
             if done:
-                steps.append(lambda: self.told.extend(ledger.settle(done.pop(self._choose(len(done))))))
+                steps.append(lambda: self.lines.extend(ledger.settle(done.pop(self._choose(len(done))))))
             steps[self._choose(len(steps))]()
         ledger.finish()
 
@@ -346,8 +346,8 @@ def test_the_same_content_twice_is_one_frame_and_one_duplicate(tmp_path: Path) -
 
 
 def test_a_frame_that_loses_later_is_told_twice(tmp_path: Path) -> None:
-    told = [(outcome.member, outcome.status, outcome.was) for outcome in Run(tmp_path, [WEAK, STRONG]).told]
-    assert told == [("weak", "ok", None), ("strong", "ok", None), ("weak", "duplicate", "ok")]
+    found = [(outcome.member, outcome.status, outcome.was) for outcome in Run(tmp_path, [WEAK, STRONG]).lines]
+    assert found == [("weak", "ok", None), ("strong", "ok", None), ("weak", "duplicate", "ok")]
 
 
 def test_kinds_are_different_things_where_a_template_parts_them(tmp_path: Path) -> None:
@@ -374,14 +374,14 @@ def test_nothing_is_done_twice(tmp_path: Path, frames: list[Made]) -> None:
     assert tree(tmp_path) == before
     for member, status in first.statuses.items():
         assert again.statuses[member] == ("failed" if status == "failed" else "skipped")
-    assert len(again.told) == len(frames)
+    assert len(again.lines) == len(frames)
 
 
 def test_a_better_rival_replaces_what_an_earlier_run_kept(tmp_path: Path) -> None:
     Run(tmp_path / "twice", [WEAK])
     run = Run(tmp_path / "twice", [WEAK, STRONG])
     # The frame that was skipped is not told again: every frame read is told once, or twice with `was`.
-    assert [(outcome.member, outcome.status) for outcome in run.told] == [("weak", "skipped"), ("strong", "ok")]
+    assert [(outcome.member, outcome.status) for outcome in run.lines] == [("weak", "skipped"), ("strong", "ok")]
     Run(tmp_path / "once", [WEAK, STRONG])
     assert tree(tmp_path / "twice") == tree(tmp_path / "once")
 
@@ -411,7 +411,7 @@ def test_a_duplicate_takes_the_place_of_a_winner_that_is_none_any_more(tmp_path:
     frames = [WEAK, now][::order]
     run = Run(tmp_path / "out", frames)
     if order == 1:  # the weak one was passed over, and its bytes are gone by
-        (reopened,) = [outcome for outcome in run.told if outcome.member == "weak" and outcome.status == "failed"]
+        (reopened,) = [outcome for outcome in run.lines if outcome.member == "weak" and outcome.status == "failed"]
         how = "is broken now" if state == "broken" else "is another frame now, and worse"
         assert str(reopened.error) == f"a.tar [weak]: lost to a.tar [strong], which {how}: run the same command again"
         assert reopened.was == "skipped"
@@ -581,11 +581,11 @@ def test_a_file_in_the_way_is_refused(tmp_path: Path, frames: list[Made]) -> Non
     target = strangers_file(tmp_path, b"somebody's work")
     run = Run(tmp_path, frames)
     assert run.statuses["strong"] == "failed"
-    told = lines(tmp_path)[-1]["error"]
-    assert told["type"] == "OutputExistsError"
-    assert "is not in the manifest and differs" in told["message"]
-    assert "--overwrite" in told["message"]
-    assert str(target) in told["message"]
+    record = lines(tmp_path)[-1]["error"]
+    assert record["type"] == "OutputExistsError"
+    assert "is not in the manifest and differs" in record["message"]
+    assert "--overwrite" in record["message"]
+    assert str(target) in record["message"]
     assert {path.name for path in tmp_path.rglob("*") if path.is_file()} == {target.name, MANIFEST}
     assert target.read_bytes() == b"somebody's work"
     Run(tmp_path, frames, overwrite=True)
@@ -648,9 +648,9 @@ def test_two_products_of_one_path_clash(tmp_path: Path, broken: bool) -> None:  
         Run(out, frames, chance=random.Random(seed + 1))  # noqa: S311
         seen.append(tree(out))
     assert all(one == seen[0] for one in seen)
-    told = lines(tmp_path / "0")[0]
-    assert (told["member"], told["status"], told["error"]["type"]) == ("hsp", "failed", "OutputExistsError")
-    assert "is already used by HSR of 2022-06-09 11:15 KST; choose with --product" in told["error"]["message"]
+    record = lines(tmp_path / "0")[0]
+    assert (record["member"], record["status"], record["error"]["type"]) == ("hsp", "failed", "OutputExistsError")
+    assert "is already used by HSR of 2022-06-09 11:15 KST; choose with --product" in record["error"]["message"]
     assert (f"{STEM}.tif" in seen[0]) is not broken
 
 

@@ -26,6 +26,6 @@ def test_every_dependency_is_listed_with_its_licence(name: str) -> None:
         pytest.skip(f"{name} is not installed here")
     fields = ("License-Expression", "License", "Classifier")
     kinds = [kind for field in fields for kind in stated.get_all(field) or ()]
-    told = " ".join(kind for kind in kinds if len(kind) < 200 and not kind.startswith("Programming"))
-    if re.search(r"L?GPL|Lesser General Public", told):
+    message = " ".join(kind for kind in kinds if len(kind) < 200 and not kind.startswith("Programming"))
+    if re.search(r"L?GPL|Lesser General Public", message):
         assert "GPL" in rows[0]

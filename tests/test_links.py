@@ -54,11 +54,11 @@ def test_what_a_link_in_a_folder_leads_to_is_not_quoted(tmp_path: Path, name: st
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / frame_name(suffix=suffix)).symlink_to(tmp_path / name)
     (tmp_path / "in" / "a.tar.gz").symlink_to(tmp_path / name)
-    told = exported(tmp_path / "in", tmp_path / "out")
-    assert "4uwcuHB1" not in told
+    text = exported(tmp_path / "in", tmp_path / "out")
+    assert "4uwcuHB1" not in text
     if name != "packed.gz":  # whose last bytes are a CRC and a length
-        assert SECRETS[name][-8:].hex() not in told
-    assert "is a link to a file that is no composite" in told
+        assert SECRETS[name][-8:].hex() not in text
+    assert "is a link to a file that is no composite" in text
 
 
 def test_links_to_frames_and_archives_elsewhere_are_read(tmp_path: Path, frame_file: bytes) -> None:
@@ -97,8 +97,8 @@ def test_files_of_the_system_are_not_read(tmp_path: Path, target: str) -> None:
     for name in (NAME, "a.tar"):
         (tmp_path / name).symlink_to(target)
     with time_limit(3):
-        told = exported(tmp_path, tmp_path / "out")
-    assert '"stamp": "0-00000000-"' in told
+        text = exported(tmp_path, tmp_path / "out")
+    assert '"stamp": "0-00000000-"' in text
 
 
 def test_a_folder_that_is_a_link_leads_neither_up_nor_into_the_system(tmp_path: Path, frame_file: bytes) -> None:

@@ -72,7 +72,7 @@ def lock_of(out: Place) -> Place:
     return out / f"{MANIFEST}.lock"
 
 
-def told(run: str = ANOTHER, **changes: object) -> bytes:
+def lock_text(run: str = ANOTHER, **changes: object) -> bytes:
     """Return what the lock of a run of the parent process holds, unless something else is asked for."""
     parent = {"host": socket.gethostname(), "pid": os.getppid(), "begun": alive.begun_at(os.getppid())}
     return json.dumps({"run": run, "machine": alive.machine(), **parent, **changes}).encode()
@@ -124,7 +124,7 @@ def test_a_reader_needs_no_lock(out: Place) -> None:
     ids=["its process is no more", "its process id was given again", "this process, another run"],
 )
 def test_a_run_of_this_machine_that_was_killed_is_not_waited_for(out: Place, changes: dict[str, Any]) -> None:
-    lock_of(out).write_bytes(told(**changes))
+    lock_of(out).write_bytes(lock_text(**changes))
     with (
         patch.object(time, "sleep", side_effect=lambda seconds: seconds and pytest.fail("waited")),
         locked(out / MANIFEST),
@@ -136,7 +136,7 @@ def test_a_run_of_this_machine_that_was_killed_is_not_waited_for(out: Place, cha
 
 @RUNNING
 def test_a_run_of_this_machine_that_lives_is_waited_for_however_silent_it_is(out: Place) -> None:
-    lock_of(out).write_bytes(told())
+    lock_of(out).write_bytes(lock_text())
     grow_old(out, 1e6)
     living = rf"\({socket.gethostname()}, process {os.getppid()}\) is writing into it; wait for its end, or"
     with pytest.raises(LockError, match=living):
@@ -149,7 +149,7 @@ def test_a_run_of_this_machine_that_lives_is_waited_for_however_silent_it_is(out
     ids=["none", "init", "this", "negative", "text", "too large"],
 )
 def test_neither_a_host_name_nor_a_process_id_tells_that_a_run_elsewhere_is_dead(out: Place, pid: object) -> None:
-    lock_of(out).write_bytes(told(pid=pid, machine="another"))
+    lock_of(out).write_bytes(lock_text(pid=pid, machine="another"))
     before = lock_of(out).read_bytes()
     with pytest.raises(LockError, match=r"or was killed: wait for its end or \d+ s, or choose another output"):
         Manifest(out)
@@ -158,13 +158,13 @@ def test_neither_a_host_name_nor_a_process_id_tells_that_a_run_elsewhere_is_dead
 
 def test_where_a_machine_has_no_name_of_its_own_only_the_lease_counts(out: Place) -> None:
     with patch.object(alive, "machine", lambda: ""):
-        lock_of(out).write_bytes(told(pid=NO_PROCESS, machine=""))
+        lock_of(out).write_bytes(lock_text(pid=NO_PROCESS, machine=""))
         with pytest.raises(LockError, match="or was killed"):
             Manifest(out)
 
 
 def test_a_run_elsewhere_is_waited_for_until_it_was_silent_long_enough(out: Place) -> None:
-    lock_of(out).write_bytes(told(machine="another"))
+    lock_of(out).write_bytes(lock_text(machine="another"))
     with patch.object(lease, "LEASE_S", 0.0), Manifest(out):
         assert has_it(out) != ANOTHER
         assert names(out).count(f"{MANIFEST}.lock") == 1
@@ -181,7 +181,7 @@ def test_a_lock_that_says_nothing_is_somebodys(out: Place, data: bytes) -> None:
 
 
 def test_a_lock_says_nothing_that_a_terminal_would_obey(out: Place) -> None:
-    lock_of(out).write_bytes(told(host="a\x1bc\u202eb", machine="another"))
+    lock_of(out).write_bytes(lock_text(host="a\x1bc\u202eb", machine="another"))
     with pytest.raises(LockError, match=r"\(a\?c\?b, process"):
         Manifest(out)
 
@@ -189,7 +189,7 @@ def test_a_lock_says_nothing_that_a_terminal_would_obey(out: Place) -> None:
 # Of many that want it at once, one has it.
 
 
-@pytest.mark.parametrize("before", [b"", told(pid=NO_PROCESS)], ids=["free", "of a dead run"])
+@pytest.mark.parametrize("before", [b"", lock_text(pid=NO_PROCESS)], ids=["free", "of a dead run"])
 def test_of_many_at_once_one_has_it(tmp_path: Path, before: bytes) -> None:
     inside: list[int] = []
     most = 0
@@ -221,16 +221,16 @@ def test_of_many_at_once_one_has_it(tmp_path: Path, before: bytes) -> None:
 
 @RUNNING
 def test_a_run_that_was_killed_while_it_took_over_is_no_obstacle(tmp_path: Path) -> None:
-    (tmp_path / "x.lock").write_bytes(told(pid=NO_PROCESS))
-    (tmp_path / f"x.lock.{ANOTHER}").write_bytes(told(A_THIRD, pid=NO_PROCESS))
+    (tmp_path / "x.lock").write_bytes(lock_text(pid=NO_PROCESS))
+    (tmp_path / f"x.lock.{ANOTHER}").write_bytes(lock_text(A_THIRD, pid=NO_PROCESS))
     with locked(tmp_path / "x"):
         assert names(tmp_path) == ["x.lock"]
 
 
 @RUNNING
 def test_a_run_that_is_taking_over_has_it(tmp_path: Path) -> None:
-    (tmp_path / "x.lock").write_bytes(told(pid=NO_PROCESS))
-    (tmp_path / f"x.lock.{ANOTHER}").write_bytes(told(A_THIRD))
+    (tmp_path / "x.lock").write_bytes(lock_text(pid=NO_PROCESS))
+    (tmp_path / f"x.lock.{ANOTHER}").write_bytes(lock_text(A_THIRD))
     with pytest.raises(LockError), locked(tmp_path / "x"):
         pass
     assert names(tmp_path) == ["x.lock", f"x.lock.{ANOTHER}"]
@@ -239,13 +239,13 @@ def test_a_run_that_is_taking_over_has_it(tmp_path: Path) -> None:
 @RUNNING
 def test_who_takes_over_too_late_leaves_the_lock_of_who_was_in_time(tmp_path: Path) -> None:
     path = tmp_path / "x.lock"
-    path.write_bytes(told(pid=NO_PROCESS))
+    path.write_bytes(lock_text(pid=NO_PROCESS))
     make = lock._DiskLock._is_new
 
     def late(own: Any, claim: Path) -> bool:
         made = make(own, claim)
         if claim.name == f"x.lock.{ANOTHER}":
-            path.write_bytes(told(A_THIRD))
+            path.write_bytes(lock_text(A_THIRD))
         return made
 
     with patch.object(lock._DiskLock, "_is_new", late), pytest.raises(LockError), locked(tmp_path / "x"):
@@ -259,12 +259,12 @@ def test_of_two_that_take_over_in_a_bucket_the_first_has_it(bucket: MemoryBucket
 
     def meanwhile(own: Any, path: RemotePath) -> float:
         age = asked(own, path)
-        path.write_bytes(told(A_THIRD))
+        path.write_bytes(lock_text(A_THIRD))
         return age
 
     stale = patch.object(lease, "LEASE_S", 0.0), patch.object(BucketLock, "_age", meanwhile)
     with bucket.connected() as out:
-        lock_of(out).write_bytes(told(machine="another"))
+        lock_of(out).write_bytes(lock_text(machine="another"))
         with stale[0], stale[1], pytest.raises(LockError, match="writing into it"):
             Manifest(out)
         assert has_it(out) == A_THIRD
@@ -275,14 +275,14 @@ def test_of_two_that_take_over_in_a_bucket_the_first_has_it(bucket: MemoryBucket
 
 def test_a_lock_is_as_old_as_the_disk_says(tmp_path: Path) -> None:
     path = lock_of(tmp_path)
-    path.write_bytes(told(machine="another"))
+    path.write_bytes(lock_text(machine="another"))
     grow_old(tmp_path, 30)
     with pytest.raises(LockError, match=r"or (59|60) s"):  # 90 s less 30
         Manifest(tmp_path)
 
 
 def test_a_lock_from_the_future_of_a_dead_run_is_not_waited_for_until_then(tmp_path: Path) -> None:
-    lock_of(tmp_path).write_bytes(told(machine="another"))
+    lock_of(tmp_path).write_bytes(lock_text(machine="another"))
     grow_old(tmp_path, -86400)
     with Manifest(tmp_path):
         assert has_it(tmp_path) != ANOTHER
@@ -290,7 +290,7 @@ def test_a_lock_from_the_future_of_a_dead_run_is_not_waited_for_until_then(tmp_p
 
 @pytest.mark.parametrize("behind", [86400, -86400])
 def test_a_run_whose_clock_is_wrong_is_seen_to_live(tmp_path: Path, behind: int) -> None:
-    lock_of(tmp_path).write_bytes(told(machine="another"))
+    lock_of(tmp_path).write_bytes(lock_text(machine="another"))
     grow_old(tmp_path, behind)
 
     def sleep(_seconds: float) -> None:
@@ -316,7 +316,7 @@ def test_a_run_renews_its_lock(tmp_path: Path) -> None:
 def test_a_run_that_was_taken_over_ends(out: Place) -> None:
     taken = pytest.raises(WriteError, match="taken over by another run, or removed; this one ends: run the same")
     with patch.object(lease, "BEAT_S", 0.01), taken, Manifest(out) as manifest:
-        lock_of(out).write_bytes(told())
+        lock_of(out).write_bytes(lock_text())
         manifest._journal._lock._beat.join()  # type: ignore[attr-defined]
         manifest.append(replace(of_found(FOUND, "failed"), seconds=1))
         manifest.sync()
@@ -327,7 +327,7 @@ def test_a_run_that_was_taken_over_ends(out: Place) -> None:
 def test_a_run_that_slept_while_another_took_over_ends(out: Place, since: str) -> None:
     taken = pytest.raises(WriteError, match="this one ends")
     with taken, Manifest(out) as manifest:  # no beat came between
-        lock_of(out).write_bytes(told())
+        lock_of(out).write_bytes(lock_text())
         if since == "done":
             lock_of(out).unlink()
         now = lease.now()
@@ -342,7 +342,7 @@ def test_a_run_that_is_taken_over_in_the_middle_of_a_beat_ends(bucket: MemoryBuc
 
     def taken_over_meanwhile(own: Any) -> str:
         found = version(own)
-        lock_of(folder).write_bytes(told())
+        lock_of(folder).write_bytes(lock_text())
         return found
 
     taken = pytest.raises(WriteError, match="taken over by another run")
@@ -351,7 +351,7 @@ def test_a_run_that_is_taken_over_in_the_middle_of_a_beat_ends(bucket: MemoryBuc
         manifest._journal._lock._beat.join()  # type: ignore[attr-defined]
         manifest.append(of_found(FOUND, "failed"))
         manifest.sync()
-    assert bucket.objects[f"out/{MANIFEST}.lock"] == told()
+    assert bucket.objects[f"out/{MANIFEST}.lock"] == lock_text()
 
 
 def test_a_run_that_cannot_see_its_lock_for_a_lease_ends(tmp_path: Path) -> None:
@@ -436,7 +436,7 @@ def test_a_bucket_that_knows_no_conditions(bucket: MemoryBucket) -> None:
             manifest.append(of_found(FOUND, "failed"))
             with pytest.raises(LockError, match="another run"):
                 Manifest(out)
-        lock_of(out).write_bytes(told(machine="another"))
+        lock_of(out).write_bytes(lock_text(machine="another"))
         with patch.object(lease, "LEASE_S", 0.0), Manifest(out) as manifest:
             assert len(manifest) == 1
 

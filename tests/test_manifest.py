@@ -40,10 +40,10 @@ TIME = datetime(2022, 6, 9, 11, 15, tzinfo=KST)
 
 
 def ok(member: str = "m", minute: int = 0, product: str = "HSR") -> Outcome:
-    told = FrameName(product, "PUB", TIME + timedelta(minutes=minute))
-    stem = f"{product}/{told.time:%Y%m%d%H%M}"
+    frame_name = FrameName(product, "PUB", TIME + timedelta(minutes=minute))
+    stem = f"{product}/{frame_name.time:%Y%m%d%H%M}"
     outputs = (Output(f"{stem}.tif", 5, 1), Output(f"{stem}.pgw", 6, 2), Output(f"{stem}.png", 7, 3))
-    return Outcome("a.tar", member, told, "ok", outputs, stations=3, created="2022-06-09T02:22:00Z", stamp="1-ab")
+    return Outcome("a.tar", member, frame_name, "ok", outputs, stations=3, created="2022-06-09T02:22:00Z", stamp="1-ab")
 
 
 def failed(outcome: Outcome) -> Outcome:
@@ -76,7 +76,7 @@ OUTCOMES = st.builds(
     Outcome,
     source=TEXT,
     member=st.none() | TEXT,
-    told=st.none()
+    frame_name=st.none()
     | st.builds(
         FrameName,
         product=st.sampled_from(["HSR", "HSP"]),
@@ -256,7 +256,7 @@ def test_in_order_there_is_one_line_a_frame_by_time(tmp_path: Path) -> None:
     random.Random(3).shuffle(written)  # noqa: S311
     with Manifest(tmp_path) as manifest:
         for outcome in written:
-            manifest.append(failed(outcome) if outcome.told else outcome)
+            manifest.append(failed(outcome) if outcome.frame_name else outcome)
             manifest.append(outcome)
         manifest.put_in_order()
         assert [line.label for line in manifest] == [frame.label for frame in (*frames, *nameless)]
@@ -277,14 +277,14 @@ def test_in_order_each_duplicate_names_the_frame_that_is_kept_at_last(tmp_path: 
         manifest.append(strongest, lost(strong, strongest))
         manifest.append(failed(ok("broken")))
         manifest.put_in_order()
-    told = {line["member"]: line for line in lines(tmp_path)}
-    assert [told[name].get("duplicate_of") for name in ("weak", "strong", "strongest", "broken")] == [
+    record = {line["member"]: line for line in lines(tmp_path)}
+    assert [record[name].get("duplicate_of") for name in ("weak", "strong", "strongest", "broken")] == [
         "a.tar [strongest]",
         "a.tar [strongest]",
         None,
         None,
     ]
-    assert told["broken"]["error"]["type"] == "ChecksumError"  # a line that says all stays as it is
+    assert record["broken"]["error"]["type"] == "ChecksumError"  # a line that says all stays as it is
 
 
 def test_a_torn_last_line_is_cut_off(tmp_path: Path) -> None:
@@ -324,22 +324,22 @@ def test_a_damaged_line_is_told_by_its_number_and_left_out(tmp_path: Path, damag
         manifest.append(ok("b", 5))
     first, second = (tmp_path / MANIFEST).read_bytes().splitlines(keepends=True)
     (tmp_path / MANIFEST).write_bytes(first + damage + second)
-    told = pytest.warns(
+    warned = pytest.warns(
         HsrGeoWarning, match=r"manifest\.jsonl: line 2 is damaged \(.*\): left out; the same hsrgeo exp"
     )
-    with told, Manifest(tmp_path, read_only=True) as manifest:
+    with warned, Manifest(tmp_path, read_only=True) as manifest:
         assert len(manifest) == 2
     assert (tmp_path / MANIFEST).read_bytes() == first + damage + second
-    with told, Manifest(tmp_path) as manifest:
+    with warned, Manifest(tmp_path) as manifest:
         manifest.put_in_order()
     assert (tmp_path / MANIFEST).read_bytes() == first + second
 
 
 def test_many_damaged_lines_are_told_of_once(tmp_path: Path) -> None:
     (tmp_path / MANIFEST).write_bytes(b"{\n" * 7)
-    with pytest.warns(HsrGeoWarning, match=r"line 1 is damaged \(.*\), and 6 more: left out") as told:
+    with pytest.warns(HsrGeoWarning, match=r"line 1 is damaged \(.*\), and 6 more: left out") as warned:
         Manifest(tmp_path).__exit__(None, None, None)
-    assert len(told) == 1
+    assert len(warned) == 1
 
 
 def test_a_line_without_end_is_no_manifest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -41,8 +41,8 @@ def stations_of(cube: Path) -> list[int]:
 def test_an_opened_archive_shows_the_preferred_kind(archive: Path, tmp_path: Path) -> None:
     (tmp_path / PUB).write_bytes(FRAMES[PUB])
     expected = hsrgeo.open_frame(tmp_path / PUB).crop(window=WINDOW).raw
-    told = "1 of EXT, for PUB of the same time is preferred; choose with --kind"
-    with pytest.warns(HsrGeoWarning, match=told):
+    text = "1 of EXT, for PUB of the same time is preferred; choose with --kind"
+    with pytest.warns(HsrGeoWarning, match=text):
         opened = hsrgeo.open(archive, window=WINDOW, values="raw")
     with opened as dataset:
         (name,) = dataset.data_vars
@@ -65,7 +65,7 @@ def test_a_cube_of_an_archive_keeps_the_preferred_kind_and_so_does_the_next_run(
     assert stations_of(out) == [2]
 
 
-def told(name: str, rank: Rank, status: str = "ok") -> Outcome:
+def outcome(name: str, rank: Rank, status: str = "ok") -> Outcome:
     kind = name.split("_")[3]
     return Outcome("a.tar", name, FrameName("HSR", kind, TIME), status, stations=rank.stations, crc32=rank.crc32)  # type: ignore[arg-type]
 
@@ -75,13 +75,13 @@ def test_frames_that_a_killed_run_staged_are_judged_alike(order: tuple[str, str]
     ranks = {PUB: Rank(2, 0, 11), EXT: Rank(9, 0, 22)}
     contest = Contest({TIME: list(ranks.values())})
     for name in order:
-        assert [one.status for one in contest.settle(told(name, ranks[name], "skipped"))] == ["skipped"]
+        assert [one.status for one in contest.settle(outcome(name, ranks[name], "skipped"))] == ["skipped"]
     assert contest.best() == {TIME: ranks[PUB]}
 
 
 def test_of_what_is_not_in_the_sources_the_rank_decides() -> None:
     contest = Contest({TIME: [Rank(5, 0, 33)]})
-    worse, better = told(PUB, Rank(2, 0, 11)), told(PUB, Rank(9, 0, 22))
+    worse, better = outcome(PUB, Rank(2, 0, 11)), outcome(PUB, Rank(9, 0, 22))
     assert [one.status for one in contest.settle(worse)] == ["duplicate"]
     assert contest.best() == {TIME: Rank(5, 0, 33)}
     assert [one.status for one in contest.settle(better)] == ["ok"]
@@ -91,7 +91,7 @@ def test_of_what_is_not_in_the_sources_the_rank_decides() -> None:
 
 def test_a_frame_that_lost_to_one_whose_kind_was_not_known_yet_is_told_again() -> None:
     contest = Contest({TIME: [Rank(9, 0, 22)]})
-    assert [one.status for one in contest.settle(told(PUB, Rank(2, 0, 11)))] == ["duplicate"]
-    there, again = contest.settle(told(EXT, Rank(9, 0, 22), "skipped"))
+    assert [one.status for one in contest.settle(outcome(PUB, Rank(2, 0, 11)))] == ["duplicate"]
+    there, again = contest.settle(outcome(EXT, Rank(9, 0, 22), "skipped"))
     assert (there.status, again.status, again.was) == ("skipped", "ok", "duplicate")
     assert contest.best() == {TIME: Rank(2, 0, 11)}

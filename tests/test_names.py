@@ -36,16 +36,16 @@ TIMES = st.datetimes(datetime(1970, 1, 1), datetime(9999, 12, 31))  # noqa: DTZ0
     ],
 )
 def test_parse_name(name: str, product: str, kind: str, time: datetime) -> None:
-    told = parse_name(name)
-    assert told == FrameName(product, kind, time)
-    assert told.time.utcoffset() == KST.utcoffset(None)
+    frame_name = parse_name(name)
+    assert frame_name == FrameName(product, kind, time)
+    assert frame_name.time.utcoffset() == KST.utcoffset(None)
 
 
 @given(LETTERS, LETTERS, TIMES, st.sampled_from([".bin", ".bin.gz"]))
 def test_every_name_of_the_pattern_is_read(product: str, kind: str, time: datetime, suffix: str) -> None:
     digits = f"{time.year:04}{time.month:02}{time.day:02}{time.hour:02}{time.minute:02}"
-    told = parse_name(f"RDR_CMP_{product}_{kind}_{digits}{suffix}")
-    assert told == FrameName(product, kind, time.replace(second=0, microsecond=0, tzinfo=KST))
+    frame_name = parse_name(f"RDR_CMP_{product}_{kind}_{digits}{suffix}")
+    assert frame_name == FrameName(product, kind, time.replace(second=0, microsecond=0, tzinfo=KST))
 
 
 @pytest.mark.parametrize(

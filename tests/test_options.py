@@ -29,9 +29,9 @@ def refused(message: str, **options: Any) -> None:
         ExportOptions(**options)
 
 
-def stem(name: str, told: FrameName = TOLD, region: str = "") -> str:
+def stem(name: str, frame_name: FrameName = TOLD, region: str = "") -> str:
     """Return the path that a template makes of a frame."""
-    return ExportOptions(name=name).recipe.stem(told, region)
+    return ExportOptions(name=name).recipe.stem(frame_name, region)
 
 
 # Defaults and areas

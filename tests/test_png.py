@@ -186,17 +186,17 @@ def test_the_prj_of_the_1_km_grid_is_on_the_sphere(frame: Frame, tmp_path: Path)
 
 @needs_gdal
 def test_another_gdal_sees_place_scale_and_tags(part: Frame, tmp_path: Path) -> None:
-    told = gdalinfo(write_png(part, tmp_path / "x.png"))
-    assert told["driverShortName"] == "PNG"
-    assert told["size"] == [300, 200]
+    record = gdalinfo(write_png(part, tmp_path / "x.png"))
+    assert record["driverShortName"] == "PNG"
+    assert record["size"] == [300, 200]
     # -560500 + 390 * 1000, 600500 - 590 * 1000
-    assert told["geoTransform"] == [-170500.0, 1000.0, 0.0, 10500.0, 0.0, -1000.0]
-    (band,) = told["bands"]
+    assert record["geoTransform"] == [-170500.0, 1000.0, 0.0, 10500.0, 0.0, -1000.0]
+    (band,) = record["bands"]
     # 0 is -10 dBZ and a step is 0.01 dBZ; a PNG says nothing of nodata, for 0 is also what was observed
     assert (band["type"], band["colorInterpretation"]) == ("UInt16", "Gray")
     assert (band["scale"], band["offset"], band["unit"], band["description"]) == (0.01, -10, "dBZ", "reflectivity")
     assert "noDataValue" not in band
-    tags = told["metadata"][""]
+    tags = record["metadata"][""]
     assert tags["TIME_START_UTC"] == "2022-06-09T02:15:00Z"
     assert tags["SOURCE"] == "RDR_CMP_HSR_PUB_202206091115.bin.gz"
     assert tags["WINDOW"] == "390 590 300 200"
@@ -214,10 +214,10 @@ def test_another_gdal_puts_the_reference_cell_at_126_e_38_n(frame: Frame, tmp_pa
 def test_crs_and_scale_come_from_the_aux_xml(part: Frame, tmp_path: Path) -> None:
     path = write_png(part, tmp_path / "x.png")
     (tmp_path / "x.png.aux.xml").unlink()
-    told = gdalinfo(path)
-    assert told["geoTransform"] == [-170500.0, 1000.0, 0.0, 10500.0, 0.0, -1000.0]  # of the world file
-    assert not told["coordinateSystem"]["wkt"] if "coordinateSystem" in told else True
-    assert "scale" not in told["bands"][0]
+    record = gdalinfo(path)
+    assert record["geoTransform"] == [-170500.0, 1000.0, 0.0, 10500.0, 0.0, -1000.0]  # of the world file
+    assert not record["coordinateSystem"]["wkt"] if "coordinateSystem" in record else True
+    assert "scale" not in record["bands"][0]
 
 
 @needs_gdal

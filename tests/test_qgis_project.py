@@ -133,8 +133,8 @@ answer = dict(
 
 @pytest.fixture(scope="module")
 def read(exported: Exported, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    told: dict[str, Any] = qgis(READ, tmp_path_factory.mktemp("home"), str(exported.project))
-    return told
+    record: dict[str, Any] = qgis(READ, tmp_path_factory.mktemp("home"), str(exported.project))
+    return record
 
 
 def utc(time: datetime) -> str:
@@ -458,16 +458,16 @@ answer = dict(crs=p.crs().authid(), layers=[l.crs().authid() for l in ls], types
               alpha=[r[1].rasterTransparency().alphaValue(v, 255) for v in (-25000, -10001, -10000, 100)],
               step=p.timeSettings().timeStep(), view=[view.yMinimum(), view.yMaximum()])
 """
-    told = qgis(script, tmp_path, str(tmp_path / "two.qgz"))
-    assert told["crs"] == "EPSG:5179"
-    assert told["layers"] == ["EPSG:5179", ""]
-    assert told["types"] == ["singlebandgray"] * 2
-    assert told["title"] == "높이"
-    assert told["limits"] == [100, 9000]
-    assert told["alpha"] == [0, 0, 255, 255]
-    assert told["step"] == 60
-    assert told["view"][0] < 13e5  # metres north, in EPSG:5179: the south of KMA's grid lies there
-    assert told["view"][1] > 25e5
+    record = qgis(script, tmp_path, str(tmp_path / "two.qgz"))
+    assert record["crs"] == "EPSG:5179"
+    assert record["layers"] == ["EPSG:5179", ""]
+    assert record["types"] == ["singlebandgray"] * 2
+    assert record["title"] == "높이"
+    assert record["limits"] == [100, 9000]
+    assert record["alpha"] == [0, 0, 255, 255]
+    assert record["step"] == 60
+    assert record["view"][0] < 13e5  # metres north, in EPSG:5179: the south of KMA's grid lies there
+    assert record["view"][1] > 25e5
 
 
 HEIGHT = QUANTITIES[2]
@@ -506,14 +506,14 @@ def test_heights_have_a_ramp_and_radars_their_names(make_file: MakeFile, tmp_pat
         blocks[:, 700:710, 500:540] = np.array([3000, 1250, 2])[:, None, None]  # the second radar of either list
         data = make_file(*blocks, time=time, stations=[(code, time_fields(time), time_fields(time)) for code in codes])
         (src / frame_name(time)).write_bytes(data)
-    told = {}
+    found = {}
     for block in (2, 3):
         out = tmp_path / f"out{block}"
         options = ExportOptions(window=(500, 700, 40, 30), block=block, formats="cog", jobs=1)
         assert [outcome.status for outcome in export(src, out, options)] == ["ok", "ok"]
-        told[block] = qgis(RENDERED, tmp_path, str(write_project(out)), [5, 15, 25])
+        found[block] = qgis(RENDERED, tmp_path, str(write_project(out)), [5, 15, 25])
     grey, white = "#d3d7dc", "#fafafa"
-    (legend, pixels), second = told[2]
+    (legend, pixels), second = found[2]
     assert legend[:4] == [
         ["not observed", grey],
         ["no echo", white],
@@ -524,7 +524,7 @@ def test_heights_have_a_ramp_and_radars_their_names(make_file: MakeFile, tmp_pat
     assert pixels == ["#3e4989", white, grey]  # 1250 m lies in 1000 to 1500 m
     assert second[1] == pixels
     # Each frame by its own list; a radar keeps its colour.
-    (legend, pixels), (other_legend, other_pixels) = told[3]
+    (legend, pixels), (other_legend, other_pixels) = found[3]
     colour = dict(legend + other_legend)
     assert [label for label, _rgb in legend[2:]] == ["KWK Gwanaksan", "BRI Baengnyeongdo"]
     assert [label for label, _rgb in other_legend[2:]] == ["BRI Baengnyeongdo", "XYZ", "KWK Gwanaksan"]
@@ -582,4 +582,4 @@ def test_duplicates_and_failures_are_no_layers(exported: Exported, tmp_path: Pat
     list(export(src, out, ExportOptions(window=(900, 900, 64, 64), jobs=1)))
     statuses = [json.loads(line)["status"] for line in (out / "manifest.jsonl").read_text().splitlines()]
     assert sorted(statuses) == ["duplicate", "failed", "ok", "ok"]
-    assert make_project(out).held.frames == 2
+    assert make_project(out).contents.frames == 2

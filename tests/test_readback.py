@@ -264,21 +264,21 @@ def test_gdals_own_tool_says_the_same(read: Reader, request: pytest.FixtureReque
     path: Path = request.getfixturevalue(name)
     picture = read(path)
     command = ["gdalinfo", "-json", "-checksum", "-mdd", "IMAGERY", str(path)]
-    told = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
-    band = told["bands"][0]
+    record = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
+    band = record["bands"][0]
     height, width = picture.pixels.shape
-    assert told["driverShortName"] == picture.driver
-    assert told["size"] == [width, height]
-    assert tuple(told["geoTransform"]) == picture.transform.to_gdal()
-    assert pyproj.CRS.from_wkt(told["coordinateSystem"]["wkt"]) == pyproj.CRS.from_wkt(picture.wkt)
+    assert record["driverShortName"] == picture.driver
+    assert record["size"] == [width, height]
+    assert tuple(record["geoTransform"]) == picture.transform.to_gdal()
+    assert pyproj.CRS.from_wkt(record["coordinateSystem"]["wkt"]) == pyproj.CRS.from_wkt(picture.wkt)
     assert band["type"].lower() == str(picture.pixels.dtype)
     assert band["block"] == list(picture.levels[0].block)
     assert band.get("noDataValue") == picture.nodata
     assert (band["scale"], band["offset"], band["unit"]) == (picture.scale, picture.offset, picture.unit)
     sizes = [overview["size"] for overview in band.get("overviews", [])]
     assert sizes == [list(level.pixels.shape[::-1]) for level in picture.levels[1:]]
-    assert told["metadata"][""] == picture.tags
-    assert told["metadata"].get("IMAGERY", {}) == picture.imagery_tags
+    assert record["metadata"][""] == picture.tags
+    assert record["metadata"].get("IMAGERY", {}) == picture.imagery_tags
     assert band.get("metadata", {}).get("", {}) == picture.band_tags
     assert gdal_pixels(path, picture.pixels.dtype) == picture.pixels.tobytes()
 

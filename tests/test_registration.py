@@ -101,9 +101,9 @@ def test_recipes_tell_corner_and_only_corner() -> None:
 def test_exports_of_both_never_mix(tmp_path: Path) -> None:
     words = ("export", FRAME, "--bbox", *SEOUL, "--format", "cog", "--jobs", 1, "--out", tmp_path)
     assert _run(*words, "--registration", "corner")[0] == 0
-    status, told = _run(*words)
+    status, text = _run(*words)
     assert status == 2
-    assert 'registration: "corner" there' in told
+    assert 'registration: "corner" there' in text
     assert _run("verify", tmp_path, "--against", FRAME, "--jobs", 1)[0] == 0
     assert _run("stac", tmp_path)[0] == 0
     item = json.loads(next((tmp_path / "items").glob("*.json")).read_text(encoding="utf-8"))
@@ -120,9 +120,9 @@ def test_cubes_of_both_never_mix(tmp_path: Path) -> None:
     out = tmp_path / "x.zarr"
     words = ("cube", FRAME, "--bbox", *SEOUL, "--jobs", 1, "--out", out)
     assert _run(*words, "--registration", "corner")[0] == 0
-    status, told = _run(*words)
+    status, text = _run(*words)
     assert status == 2
-    assert 'registration: "corner" there' in told
+    assert 'registration: "corner" there' in text
     cube = hsrgeo.open(out)
     assert cube.spatial_ref.attrs["grid"] == f"{MAIN_GRID}-corner"
     opened = hsrgeo.open(FRAME, bbox=SEOUL, registration="corner")
@@ -155,8 +155,8 @@ def test_series_and_sums_are_placed_too(tmp_path: Path) -> None:
         out = tmp_path / f"{registration}.csv"
         words = ("--points", gauges, "--jobs", 1, "--registration", registration, "--out", out)
         assert _run("series", FRAME, *words)[0] == 0
-        (told,) = csv.DictReader(out.read_text(encoding="utf-8").splitlines())
-        assert float(told["rain_mm_h"]) == pytest.approx(10 ** (stored / 1600) / 200 ** (1 / 1.6), rel=1e-3)
+        (record,) = csv.DictReader(out.read_text(encoding="utf-8").splitlines())
+        assert float(record["rain_mm_h"]) == pytest.approx(10 ** (stored / 1600) / 200 ** (1 / 1.6), rel=1e-3)
     assert frame.stored[row - 1, col + 1] != frame.stored[row, col]
     where = ("--bbox", *SEOUL, "--registration", "corner")
     assert _run("accumulate", FRAME, *where, "--jobs", 1, "--out", tmp_path / "sum")[0] == 0
@@ -176,15 +176,15 @@ def test_what_was_placed_already_is_not_placed_again(tmp_path: Path) -> None:
         ("render", out, "--out", tmp_path / "x.png"),
         ("vrt", out),
     ):
-        status, told = _run(*words, "--registration", "corner")
+        status, text = _run(*words, "--registration", "corner")
         assert status == 2, words
-        assert "registration" in told
+        assert "registration" in text
 
 
 def test_info_raw_vrt_and_render_are_placed_too(tmp_path: Path) -> None:
-    status, told = _run("info", "--json", "--registration", "corner", FRAME)
+    status, text = _run("info", "--json", "--registration", "corner", FRAME)
     assert status == 0
-    assert json.loads(told)[0]["grid"] == f"{MAIN_GRID}-corner"
+    assert json.loads(text)[0]["grid"] == f"{MAIN_GRID}-corner"
     assert _run("vrt", "--raw", "--registration", "corner", FRAME, "--out", tmp_path)[0] == 0
     with (
         rasterio.Env(GDAL_VRT_RAWRASTERBAND_ALLOWED_SOURCE="ALL"),

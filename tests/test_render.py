@@ -319,12 +319,12 @@ def test_labels_are_not_cut(tmp_path: Path, make_file: MakeFile, width: int) -> 
     for strip in ((0, 700, NX, 2), (500, 0, 2, NY), (500, 700, 1, 1)):
         part = frame.crop(window=strip)
         sheet = map_for(Plan(part.grid, "reflectivity", width=width))
-        picture = sheet.picture(sheet.panel(part), time_label(TIME, TIME + STEP), synthetic=True, told="no data")
+        picture = sheet.picture(sheet.panel(part), time_label(TIME, TIME + STEP), synthetic=True, word="no data")
         assert (picture[:, -1] == canvas.WHITE).all()
         assert sheet.size[0] <= width
     for title in ("", "a title that is much too long for any picture, " * 5):
         sheet = map_for(Plan(frame.grid, "reflectivity", width=width, title=title))
-        picture = sheet.picture(sheet.panel(frame), time_label(TIME), synthetic=True, told="no data")
+        picture = sheet.picture(sheet.panel(frame), time_label(TIME), synthetic=True, word="no data")
         edges = (picture[0], picture[-1], picture[:, 0], picture[:, -1])
         assert all((edge == canvas.WHITE).all() for edge in edges)
         assert not sheet.notes
@@ -449,17 +449,17 @@ def test_wrong_usage(
     hour: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], words: Sequence[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    told = call(hour, *arguments)
-    assert told.exit_code == 2
-    assert all(word in told.output for word in words), told.output
+    record = call(hour, *arguments)
+    assert record.exit_code == 2
+    assert all(word in record.output for word in words), record.output
     assert not list(tmp_path.iterdir())
 
 
 def test_the_command_tells_what_it_did(hour: Path, tmp_path: Path) -> None:
-    told = call(hour, "--out", tmp_path / "x.gif", "--window", *SEA, "--width", 320, "--jobs", 1)
-    assert told.exit_code == 1  # one frame is broken
+    record = call(hour, "--out", tmp_path / "x.gif", "--window", *SEA, "--width", 320, "--jobs", 1)
+    assert record.exit_code == 1  # one frame is broken
     for words in ("5 frames", "failed: ", "truncated", "no data: 2022-06-09 11:30 to 2022-06-09 11:35 KST, 2 times"):
-        assert words in told.output
+        assert words in record.output
     one = call(hour, "--out", tmp_path / "x.PNG", "--window", *SEA, "--end", "2022-06-09T11:20")
     assert one.exit_code == 0, one.output
     assert "1 frame, 2022-06-09 11:15 KST" in one.output

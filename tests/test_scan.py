@@ -62,7 +62,7 @@ def test_a_folder_is_read_recursively_and_sorted(tmp_path: Path) -> None:
     found = list(scan([tmp_path], ALL, tally))
     # a folder's own files, sorted, then its folders, sorted
     assert _names(found, tmp_path) == [NAMES[0], NAMES[5], f"a/{NAMES[2]}", f"a/z/{NAMES[3]}", f"b/{NAMES[1]}"]
-    assert [item.told for item in found][:1] == [FrameName("HSR", "PUB", TIME)]
+    assert [item.frame_name for item in found][:1] == [FrameName("HSR", "PUB", TIME)]
     assert {item.size for item in found} == {1000}
     assert all(item.data is None and item.member is None for item in found)
     assert tally.passed_over == {".txt": 1, ".bin.gz": 1}
@@ -175,7 +175,7 @@ def test_an_odd_name_counts_when_named_on_its_own_also_beside_its_folder(
 def test_an_odd_name_is_read_by_its_header(tmp_path: Path, make_file: MakeFile, name: str, gz: bool) -> None:  # noqa: FBT001
     _fill(tmp_path, name, data=make_file(gz=gz, tm_fields=(2022, 6, 9, 11, 15, 42), ptype=1))
     [found] = scan([tmp_path / name], ALL)
-    assert found.told == FrameName("CPP", "", TIME)  # ptype 1 is CAPPI; to the minute
+    assert found.frame_name == FrameName("CPP", "", TIME)  # ptype 1 is CAPPI; to the minute
     assert found.data is None
     # the selection goes by what the header tells
     tally = Tally()
@@ -194,7 +194,7 @@ def test_an_odd_name_without_a_header_is_a_record(tmp_path: Path) -> None:
     )
     assert isinstance(noise.error, HeaderError)
     assert str(noise.error) == f"{tmp_path}/noise: header byte 0, version: expected 1, found -1"
-    assert (noise.told, noise.size) == (None, 2000)
+    assert (noise.frame_name, noise.size) == (None, 2000)
 
 
 @pytest.mark.parametrize("named", [True, False])
@@ -334,7 +334,11 @@ def test_kinds_are_different_things(
     ):
         (tmp_path / name).write_bytes(b"")
     tally = Tally()
-    got = [one.told.kind for one in scan([tmp_path], Selection(kind=kind, one_kind=one_kind), tally) if one.told]
+    got = [
+        one.frame_name.kind
+        for one in scan([tmp_path], Selection(kind=kind, one_kind=one_kind), tally)
+        if one.frame_name
+    ]
     assert sorted(got) == sorted(found)
     assert tally.other_kinds == left
     assert len(tally.notes()) == len(left)

@@ -134,8 +134,8 @@ def test_a_gauge_every_five_minutes(folder: Path, tmp_path: Path) -> None:
     assert [row["name"] for row in rows[:2]] == ["서울 관악", "dry"]
     # 30 dBZ is 1000 mm6/m3, (1000 / 200) ** (1 / 1.6) = 2.734 mm/h; no packing in steps of 0.01
     assert float(rows[0]["rain_mm_h"]) == pytest.approx((1000 / 200) ** (1 / 1.6), rel=1e-8)
-    told = [(row["rain_mm_h"], row["coverage"]) for row in rows[::2]]
-    assert told[1:] == [("", "0"), ("", "0"), ("0", "1"), ("", "0")]
+    found = [(row["rain_mm_h"], row["coverage"]) for row in rows[::2]]
+    assert found[1:] == [("", "0"), ("", "0"), ("0", "1"), ("", "0")]
     assert [(row["rain_mm_h"], row["coverage"]) for row in rows[1::2]] == [
         ("0", "1"),
         *[("", "0")] * 2,
@@ -275,7 +275,7 @@ def test_bad_rows_of_a_gauge_file_are_named(tmp_path: Path) -> None:
     path.write_text("\n".join(rows), "utf-8")
     with pytest.raises(OptionsError) as caught:
         read_points(path)
-    told = str(caught.value)
+    message = str(caught.value)
     for part in (
         "line 3: lon 'x'",
         "line 5: no name",
@@ -284,7 +284,7 @@ def test_bad_rows_of_a_gauge_file_are_named(tmp_path: Path) -> None:
         "line 8: a second 'a'",
         "line 9: more",
     ):
-        assert part in told
+        assert part in message
     path.write_bytes("name,lon,lat\n서울,127,37\n".encode("cp949"))
     with pytest.raises(OptionsError, match="UTF-8"):
         read_points(path)

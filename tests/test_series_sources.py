@@ -267,7 +267,7 @@ def test_another_projection_is_read_where_it_lies(frames: Path, tmp_path: Path) 
     import pyproj  # noqa: PLC0415
 
     to_map = pyproj.Transformer.from_crs("EPSG:4326", "EPSG:5179", always_xy=True)
-    told = {(row["time_kst"], row["name"]): row["rain_mm_h"] for row in rows(tmp_path / "o.parquet")}
+    record = {(row["time_kst"], row["name"]): row["rain_mm_h"] for row in rows(tmp_path / "o.parquet")}
     seen = 0
     for path in source.rglob("*.tif"):
         time = datetime.strptime(path.stem, "%Y%m%d%H%M").replace(tzinfo=KST)
@@ -275,7 +275,7 @@ def test_another_projection_is_read_where_it_lies(frames: Path, tmp_path: Path) 
             for name, lonlat in zip(points.names, points.lonlat, strict=True):
                 stored = next(dataset.sample([to_map.transform(*lonlat)]))[0]
                 rate = 0.0 if stored == -25000 else RATE(stored / 100)
-                assert told[time, name] == pytest.approx(rate, rel=1e-12)
+                assert record[time, name] == pytest.approx(rate, rel=1e-12)
                 seen += rate > 0
     assert seen > 5
 
@@ -415,7 +415,7 @@ def test_a_broken_cog_is_told_and_the_rest_goes_on(frames: Path, tmp_path: Path)
         dataset.update_tags(TIME_START_UTC="nonsense")
     made, outcomes = run(source, tmp_path / "o.csv", points=gauges())
     broken = {Path(outcome.source): outcome.error for outcome in outcomes if outcome.status == "failed"}
-    for number, kind, told in (
+    for number, kind, text in (
         (1, ReadbackError, "is not a COG written by hsrgeo: it names no quantity that is known"),
         (2, ReadbackError, "No such file"),
         (3, ReadbackError, "has the time 2022-06-09T02:40:00Z, not 2022-06-09T02:35:00Z"),
@@ -425,7 +425,7 @@ def test_a_broken_cog_is_told_and_the_rest_goes_on(frames: Path, tmp_path: Path)
         (6, FrameError, "another quantity: expected reflectivity, as the first, found rain_rate"),
     ):
         assert isinstance(broken[cogs[number]], kind)
-        assert told in str(broken[cogs[number]])
+        assert text in str(broken[cogs[number]])
     assert made.counts == {"ok": FRAMES - 9, "failed": 8}  # the frame that could not be exported is the eighth
     assert (made.times, made.missing) == (FRAMES, 9)
     for path in cogs:
@@ -488,8 +488,8 @@ def test_sources_and_options_that_cannot_be(frames: Path, tmp_path: Path, monkey
         ([parts, whole], {}, "read on its own"),
         (next(parts.rglob("*.tif")), {}, "a picture of one frame"),
     ]
-    for source, options, told in bad:
-        with pytest.raises(OptionsError, match=told):
+    for source, options, text in bad:
+        with pytest.raises(OptionsError, match=text):
             run(source, tmp_path / "o.csv", points=point, **options)
     for chosen in (parts, parts / "collection.json"):
         made, _outcomes = run(chosen, tmp_path / "o.csv", points=point, region="south")

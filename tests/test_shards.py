@@ -82,9 +82,9 @@ def test_another_array_is_left_to_zarr(tmp_path: Path, changes: dict[str, Any]) 
 
 def edit(change: Callable[[dict[str, Any]], object]) -> Callable[[bytes], bytes]:
     def edited(text: bytes) -> bytes:
-        told = json.loads(text)
-        change(told)
-        return json.dumps(told).encode()
+        record = json.loads(text)
+        change(record)
+        return json.dumps(record).encode()
 
     return edited
 
@@ -94,13 +94,13 @@ def edit(change: Callable[[dict[str, Any]], object]) -> Callable[[bytes], bytes]
     [
         lambda _text: b"{",
         lambda _text: b"[]",
-        edit(lambda told: told.update(data_type="uint16")),
-        edit(lambda told: told.update(shape=[9, 7])),
-        edit(lambda told: told.update(storage_transformers=[{"name": "other"}])),
-        edit(lambda told: told["codecs"][0]["configuration"].update(index_location="start")),
-        edit(lambda told: told["codecs"][0]["configuration"].update(chunk_shape=[4, 4, 2])),
-        edit(lambda told: told["codecs"][0]["configuration"].update(chunk_shape=[4, 0, 2])),
-        edit(lambda told: told["codecs"].append({"name": "crc32c"})),
+        edit(lambda record: record.update(data_type="uint16")),
+        edit(lambda record: record.update(shape=[9, 7])),
+        edit(lambda record: record.update(storage_transformers=[{"name": "other"}])),
+        edit(lambda record: record["codecs"][0]["configuration"].update(index_location="start")),
+        edit(lambda record: record["codecs"][0]["configuration"].update(chunk_shape=[4, 4, 2])),
+        edit(lambda record: record["codecs"][0]["configuration"].update(chunk_shape=[4, 0, 2])),
+        edit(lambda record: record["codecs"].append({"name": "crc32c"})),
     ],
     ids=["no JSON", "a list", "type", "sides", "transformer", "index first", "parts of chunks", "no rows", "codec"],
 )
@@ -128,7 +128,7 @@ def test_a_shard_that_was_lost_is_no_fill(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("damage", "told"),
+    ("damage", "record"),
     [
         (lambda data: data[:100], "ends early"),
         (lambda _data: b"", "ends early"),
@@ -139,13 +139,13 @@ def test_a_shard_that_was_lost_is_no_fill(tmp_path: Path) -> None:
     ],
     ids=["short", "empty", "index", "chunk", "size", "less"],
 )
-def test_a_damaged_shard_is_an_error(tmp_path: Path, damage: Callable[[bytes], bytes], told: str) -> None:
+def test_a_damaged_shard_is_an_error(tmp_path: Path, damage: Callable[[bytes], bytes], text: str) -> None:
     array, _values = written(tmp_path)
     shards = shards_of(array.parent, array)
     assert shards is not None
     shard = array / "c/1/1/0"
     shard.write_bytes(damage(shard.read_bytes()))
-    with pytest.raises((OSError, RuntimeError, ValueError), match=told):
+    with pytest.raises((OSError, RuntimeError, ValueError), match=text):
         shards.read(EVERYWHERE)
 
 

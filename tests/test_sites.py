@@ -167,9 +167,9 @@ def _run(*words: object) -> tuple[int, str, str]:
 
 
 def test_the_command_tells_offset_errors_and_registration(tmp_path: Path) -> None:
-    status, told, _notes = _run("--json", _file(tmp_path, (0.5, 0.5), 3))
+    status, text, _notes = _run("--json", _file(tmp_path, (0.5, 0.5), 3))
     assert status == 0
-    found = json.loads(told)
+    found = json.loads(text)
     assert found["registration"] == "corner"
     assert found["joint"]["east_m"] == pytest.approx(500, abs=100)
     assert found["joint"]["east_m"] == pytest.approx(1000 * found["joint"]["east"], abs=1)
@@ -178,9 +178,9 @@ def test_the_command_tells_offset_errors_and_registration(tmp_path: Path) -> Non
 
 
 def test_the_command_tells_people_in_lines(tmp_path: Path) -> None:
-    status, told, _notes = _run(_file(tmp_path, (0.5, 0.5), 1))
+    status, text, _notes = _run(_file(tmp_path, (0.5, 0.5), 1))
     assert status == 0
-    lines = told.splitlines()
+    lines = text.splitlines()
     assert lines[0] == "1 frame on kma-hb-1km, cells of 1000 m"
     assert [line.split()[0] for line in lines[1:]] == ["rims", "jointly", "unknown:"]
     assert re.match(r"  jointly   \+0\.\d\d \+- 0\.\d\d cells \(\+\d+ \+- \d+ m\) east, ", lines[2])
@@ -195,18 +195,18 @@ def test_frames_are_taken_together_and_broken_ones_told(tmp_path: Path) -> None:
     alone = site_offset(tmp_path / frame_name(TIME), jobs=1)
     assert (report.frames, alone.frames, len(report.failed)) == (2, 1, 1)
     assert report.judgement.methods == alone.judgement.methods  # the same geometry twice is no surer
-    status, told, errors = _run(tmp_path)
+    status, text, errors = _run(tmp_path)
     assert status == 1
-    assert told.startswith("2 frames")
+    assert text.startswith("2 frames")
     assert errors.startswith("failed: ")
 
 
 def test_another_table_and_radars_that_are_not_in_it(tmp_path: Path) -> None:
     table = tmp_path / "table.csv"
     table.write_text("name,lon,lat\nGSN,126.16302,33.29426\nPSN,128.99996,35.11881\n")
-    status, told, notes = _run(_file(tmp_path, (0, 0), 1), "--sites", table)
+    status, text, notes = _run(_file(tmp_path, (0, 0), 1), "--sites", table)
     assert status == 0
-    assert "unknown: only GSN and PSN could be fitted" in told
+    assert "unknown: only GSN and PSN could be fitted" in text
     assert "not in the table of sites: JNI, KSN, MYN, SSP" in notes
     table.write_text("name,lon\n")
     assert _run(tmp_path, "--sites", table)[0] == 2
@@ -215,8 +215,8 @@ def test_another_table_and_radars_that_are_not_in_it(tmp_path: Path) -> None:
 
 
 def test_no_frame_is_no_answer(tmp_path: Path) -> None:
-    status, told, errors = _run(tmp_path)
-    assert (status, told) == (1, "")
+    status, text, errors = _run(tmp_path)
+    assert (status, text) == (1, "")
     assert "no frame found" in errors
 
 

@@ -151,17 +151,17 @@ def test_valid_by_the_core_schemas(made: Made) -> None:
 
 def test_the_projection_is_that_of_the_file(made: Made) -> None:
     for item in pystac.Collection.from_file(str(made.out / "collection.json")).get_items():
-        told = ProjectionExtension.ext(item)
+        projection = ProjectionExtension.ext(item)
         with rasterio.open(item.assets["data"].get_absolute_href()) as dataset:
-            assert told.code is None  # KMA's conic has none
-            assert told.wkt2 is not None
-            assert told.projjson is not None
+            assert projection.code is None  # KMA's conic has none
+            assert projection.wkt2 is not None
+            assert projection.projjson is not None
             crs = pyproj.CRS.from_wkt(dataset.crs.to_wkt(version="WKT2_2019"))
-            assert pyproj.CRS.from_wkt(told.wkt2) == crs
-            assert pyproj.CRS.from_json_dict(told.projjson) == crs
-            assert told.shape == list(dataset.shape)
-            assert told.transform == list(dataset.transform[:6])
-            assert told.bbox == list(dataset.bounds)
+            assert pyproj.CRS.from_wkt(projection.wkt2) == crs
+            assert pyproj.CRS.from_json_dict(projection.projjson) == crs
+            assert projection.shape == list(dataset.shape)
+            assert projection.transform == list(dataset.transform[:6])
+            assert projection.bbox == list(dataset.bounds)
 
 
 # --- as the specifications and the files have it
@@ -199,25 +199,25 @@ def test_fields_of_extensions_are_where_they_belong(made: Made) -> None:
 
 def test_numbers_are_those_of_the_pixels(made: Made) -> None:
     for path, item in items(made.out):
-        told, data = item["properties"], item["assets"]["data"]
+        record, data = item["properties"], item["assets"]["data"]
         (band,) = data["bands"]
         with rasterio.open(local(path, data["href"])) as dataset:
             pixels, tags = dataset.read(1), dataset.tags()
             assert (band["data_type"], band["nodata"], band["unit"]) == (dataset.dtypes[0], dataset.nodata, "dBZ")
             assert (band["raster:scale"], band["raster:offset"]) == (dataset.scales[0], dataset.offsets[0])
             assert band["raster:spatial_resolution"] == dataset.res[0]
-        echo = pixels[(pixels != -30000) & (pixels != told["hsrgeo:undetect"])]
-        assert told["hsrgeo:count_echo"] == echo.size == band["statistics"]["count"]
-        assert told["hsrgeo:count_nodata"] == np.count_nonzero(pixels == -30000)
-        assert told["hsrgeo:observed_percent"] == pytest.approx(100 * np.mean(pixels != -30000), abs=1e-3)
+        echo = pixels[(pixels != -30000) & (pixels != record["hsrgeo:undetect"])]
+        assert record["hsrgeo:count_echo"] == echo.size == band["statistics"]["count"]
+        assert record["hsrgeo:count_nodata"] == np.count_nonzero(pixels == -30000)
+        assert record["hsrgeo:observed_percent"] == pytest.approx(100 * np.mean(pixels != -30000), abs=1e-3)
         assert (band["statistics"]["minimum"], band["statistics"]["maximum"]) == (echo.min(), echo.max())
         assert band["statistics"]["mean"] == pytest.approx(echo.mean(), abs=1e-3)
         assert band["statistics"]["stddev"] == pytest.approx(echo.std(), abs=1e-3)
-        assert told["hsrgeo:maximum"] == pytest.approx(echo.max() / 100)
-        assert ",".join(told["hsrgeo:stations"]) == tags["STATIONS"]
-        assert told["hsrgeo:source"] == tags["SOURCE"]
-        assert told["hsrgeo:values"] == "clean"
-        assert told["datetime"] == tags["TIME_START_UTC"]
+        assert record["hsrgeo:maximum"] == pytest.approx(echo.max() / 100)
+        assert ",".join(record["hsrgeo:stations"]) == tags["STATIONS"]
+        assert record["hsrgeo:source"] == tags["SOURCE"]
+        assert record["hsrgeo:values"] == "clean"
+        assert record["datetime"] == tags["TIME_START_UTC"]
 
 
 def test_checksums_are_multihashes_of_the_files(made: Made) -> None:
@@ -245,28 +245,28 @@ def test_ids_times_and_titles(made: Made) -> None:
     found = {content["id"]: content for _path, content in items(made.out)}
     assert len(found) == FRAMES * len(REGIONS)
     assert {path.stem for path in item_files(made.out)} == set(found)
-    told = found["HSR-20260823T1450Z-서울-x"]["properties"]
-    assert told["title"] == f"SYNTHETIC HSR 2026-08-23 23:50 KST, {SEOUL}"
-    assert told["hsrgeo:region"] == SEOUL
-    assert told["datetime"] == told["start_datetime"] == "2026-08-23T14:50:00Z"
-    assert told["end_datetime"] == "2026-08-23T14:54:59Z"  # the five minutes are the frame's, and no next frame's
+    record = found["HSR-20260823T1450Z-서울-x"]["properties"]
+    assert record["title"] == f"SYNTHETIC HSR 2026-08-23 23:50 KST, {SEOUL}"
+    assert record["hsrgeo:region"] == SEOUL
+    assert record["datetime"] == record["start_datetime"] == "2026-08-23T14:50:00Z"
+    assert record["end_datetime"] == "2026-08-23T14:54:59Z"  # the five minutes are the frame's, and no next frame's
     assert "HSR-20260823T1505Z-제주" in found
 
 
 def test_the_collection_tells_of_all(made: Made) -> None:
-    told = read(made.out / "collection.json")
-    assert told["id"] == "kma-hsr-reflectivity"
-    assert told["extent"]["temporal"]["interval"] == [["2026-08-23T14:50:00Z", "2026-08-23T15:09:59Z"]]
-    around, *each = told["extent"]["spatial"]["bbox"]
+    record = read(made.out / "collection.json")
+    assert record["id"] == "kma-hsr-reflectivity"
+    assert record["extent"]["temporal"]["interval"] == [["2026-08-23T14:50:00Z", "2026-08-23T15:09:59Z"]]
+    around, *each = record["extent"]["spatial"]["bbox"]
     assert len(each) == 2
     assert around == [*np.min(each, axis=0)[:2], *np.max(each, axis=0)[2:]]
-    assert told["summaries"]["hsrgeo:region"] == [SEOUL, JEJU]
-    assert told["summaries"]["proj:code"] == [None]
-    assert told["license"] == "other"
-    assert [link["href"] for link in told["links"] if link["rel"] == "license"] == [
+    assert record["summaries"]["hsrgeo:region"] == [SEOUL, JEJU]
+    assert record["summaries"]["proj:code"] == [None]
+    assert record["license"] == "other"
+    assert [link["href"] for link in record["links"] if link["rel"] == "license"] == [
         "https://www.kogl.or.kr/info/licenseType1.do"
     ]
-    roles = {asset["href"]: asset["roles"] for asset in told["assets"].values()}
+    roles = {asset["href"]: asset["roles"] for asset in record["assets"].values()}
     assert roles == {
         "./style-reflectivity.qml": ["style"],
         "./style-reflectivity.sld": ["style"],
@@ -275,19 +275,19 @@ def test_the_collection_tells_of_all(made: Made) -> None:
 
 
 def test_made_up_frames_are_not_kmas(made: Made) -> None:
-    told = read(made.out / "collection.json")
-    assert told["summaries"]["hsrgeo:synthetic"] == [True]
-    assert told["title"].startswith("SYNTHETIC")
-    assert "synthetic" in told["keywords"]
-    assert "Korea" not in json.dumps(told["providers"])
+    record = read(made.out / "collection.json")
+    assert record["summaries"]["hsrgeo:synthetic"] == [True]
+    assert record["title"].startswith("SYNTHETIC")
+    assert "synthetic" in record["keywords"]
+    assert "Korea" not in json.dumps(record["providers"])
 
 
 def test_real_frames_are_kmas(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine, "labels", lambda path: labels(path) | {"SYNTHETIC": ""})
-    told = read(write_catalog(out))
-    assert told["summaries"]["hsrgeo:synthetic"] == [False]
-    assert "synthetic" not in json.dumps([told["title"], told["description"], told["keywords"]]).lower()
-    (provider,) = told["providers"]
+    record = read(write_catalog(out))
+    assert record["summaries"]["hsrgeo:synthetic"] == [False]
+    assert "synthetic" not in json.dumps([record["title"], record["description"], record["keywords"]]).lower()
+    (provider,) = record["providers"]
     assert provider["roles"] == ["producer", "licensor"]
     assert provider["name"].startswith("Korea Meteorological Administration")
 
@@ -404,7 +404,7 @@ def test_what_is_gone_is_left_out_and_told(out: Path) -> None:
     (out / "items" / "notes.json").write_text("{}")
     made = make_catalog(out)
     assert made.items == FRAMES * len(REGIONS) - 1
-    assert made.held.missing == (cog.resolve().relative_to(out.resolve()).as_posix(),)
+    assert made.contents.missing == (cog.resolve().relative_to(out.resolve()).as_posix(),)
     assert made.lacking == (png.resolve().relative_to(out.resolve()).as_posix(),)
     assert not path.exists()
     assert (out / "items" / "notes.json").exists()
@@ -466,8 +466,8 @@ def test_rain_in_another_projection(made: Made, tmp_path: Path) -> None:
 
 def test_parquet_says_what_json_says(made: Made, out: Path) -> None:
     expected = {content["id"]: content for _path, content in items(made.out)}
-    told = make_catalog(out, items="parquet")
-    assert (told.form, told.items) == ("parquet", len(expected))
+    found = make_catalog(out, items="parquet")
+    assert (found.form, found.items) == ("parquet", len(expected))
     assert not item_files(out)  # those of the run before
     collection = read(out / "collection.json")
     assert not [link for link in collection["links"] if link["rel"] == "item"]

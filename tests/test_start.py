@@ -180,8 +180,8 @@ def dies(how: int) -> int:
         (3, r"ended by itself \(exit status 3\); run the same command again: it resumes"),
     ],
 )
-def test_a_death_is_told_for_what_it_was(how: int, told: str) -> None:
-    with pytest.raises(HsrGeoError, match=rf"^a worker process {told}"):
+def test_a_death_is_told_for_what_it_was(how: int, text: str) -> None:
+    with pytest.raises(HsrGeoError, match=rf"^a worker process {text}"):
         list(run_parallel(dies, [how] * 2, 2))
 
 
@@ -246,8 +246,8 @@ def refusing(most: int) -> type[Any]:
 @pytest.mark.parametrize("most", [2, 1])
 def test_fewer_processes_are_allowed(most: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hsrgeo.engine.workers.parallel.ProcessPoolExecutor", refusing(most))
-    told = "2 worker processes instead of 6: this" if most == 2 else "no worker processes: this system does not allow"
-    with pytest.warns(HsrGeoWarning, match=rf"^{told}.*\(Resource temporarily unavailable\)") as caught:
+    text = "2 worker processes instead of 6: this" if most == 2 else "no worker processes: this system does not allow"
+    with pytest.warns(HsrGeoWarning, match=rf"^{text}.*\(Resource temporarily unavailable\)") as caught:
         results = sorted(run_parallel(in_this_process, range(6), 6))
     assert len(caught) == 1
     assert results == [(number, most == 1) for number in range(6)]
@@ -282,8 +282,8 @@ def few_files() -> None:
 def test_sixteen_open_files_are_enough(source: Path, tmp_path: Path) -> None:
     status, _stdout, stderr = run(HSRGEO, *export(source, tmp_path / "out"), cwd=tmp_path, before=few_files)
     assert status == 0
-    told = "no worker processes: this system does not allow them (Too many open files)"
-    assert stderr.startswith(f"note: {told}; all work is done in one process, with the same results\n{LINE} (")
+    text = "no worker processes: this system does not allow them (Too many open files)"
+    assert stderr.startswith(f"note: {text}; all work is done in one process, with the same results\n{LINE} (")
     assert len(stderr.splitlines()) == 2
 
 
@@ -296,15 +296,15 @@ def test_sixteen_open_files_are_enough(source: Path, tmp_path: Path) -> None:
     ],
     ids=["no /dev/shm", "no /proc"],
 )
-def test_without_what_containers_lack(source: Path, tmp_path: Path, mount: str, told: str) -> None:
+def test_without_what_containers_lack(source: Path, tmp_path: Path, mount: str, text: str) -> None:
     inside = ("unshare", "--mount", "sh", "-c", f'mount -t tmpfs {mount} && exec "$0" "$@"')
     if subprocess.run([*inside, "true"], check=False, capture_output=True).returncode:
         pytest.skip("mount namespaces are not allowed here")
     status, _stdout, stderr = run(HSRGEO, *export(source, tmp_path / "out"), cwd=tmp_path, around=inside)
     assert status == 0
-    note = f"note: {told}; all work is done in one process, with the same results\n" if told else ""
+    note = f"note: {text}; all work is done in one process, with the same results\n" if text else ""
     assert stderr.startswith(f"{note}{LINE} (")
-    assert len(stderr.splitlines()) == (2 if told else 1)
+    assert len(stderr.splitlines()) == (2 if text else 1)
 
 
 SERVICE = (

@@ -38,9 +38,9 @@ def made(out: Path, **options: Any) -> Path:
 
 
 def replaced_codec(path: Path, key: str, codec: Any) -> None:
-    told = json.loads(path.read_bytes())
-    told[key] = codec
-    path.write_text(json.dumps(told))
+    record = json.loads(path.read_bytes())
+    record[key] = codec
+    path.write_text(json.dumps(record))
 
 
 @pytest.mark.parametrize(("zarr_format", "layout"), [(2, "map"), (3, "map"), (3, "series")])
@@ -56,8 +56,8 @@ def test_a_pickle_in_a_cube_is_never_opened(
         replaced_codec(array / ".zarray", "compressor", {"id": "pickle", "protocol": 5})
         (array / "0").write_bytes(data)
     else:
-        told = {"name": "numcodecs.pickle", "configuration": {"protocol": 5}}
-        replaced_codec(array / "zarr.json", "codecs", [told])
+        record = {"name": "numcodecs.pickle", "configuration": {"protocol": 5}}
+        replaced_codec(array / "zarr.json", "codecs", [record])
         (array / "c" / "0").write_bytes(data)
     with pytest.raises(SourceError, match=r"cube\.zarr: asks for the codec '(numcodecs\.)?pickle': hsrgeo unpacks"):
         hsrgeo.open(cube).load()

@@ -367,10 +367,10 @@ def test_command_takes_a_law_and_writes_a_file(tmp_path: Path) -> None:
         (["reflectivity", "--as", "sld", "--zr", "1e100", "1.6"], "reaches a colour class"),
     ],
 )
-def test_wrong_usage(args: list[str], told: str) -> None:
+def test_wrong_usage(args: list[str], text: str) -> None:
     result = run(*args)
     assert (result.exit_code, result.stdout) == (2, "")
-    assert told in " ".join(result.stderr.replace("│", " ").split())
+    assert text in " ".join(result.stderr.replace("│", " ").split())
 
 
 def test_a_file_that_cannot_be_written(tmp_path: Path) -> None:

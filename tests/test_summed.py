@@ -161,8 +161,8 @@ def test_qgis_draws_a_sum_in_classes_of_depth(sums: Path, tmp_path: Path) -> Non
 def test_qgis_draws_a_gauge_field_in_classes_of_depth(fields: Path, tmp_path: Path) -> None:
     path = next(fields.rglob("*.tif"))
     assert qgis(OPENED, tmp_path, str(path), [5])[::2] == ["singlebandpseudocolor", [YELLOW]]
-    told = [(stack.product, times_of(stack.duration)) for stack in stacks_of(fields).stacks]
-    assert told == [("gauges_thiessen_1h", 1)]
+    found = [(stack.product, times_of(stack.duration)) for stack in stacks_of(fields).stacks]
+    assert found == [("gauges_thiessen_1h", 1)]
 
 
 SPANS = """
@@ -179,14 +179,14 @@ answer = {l.source().split("/")[-1]: [l.isValid(), l.renderer().type(), l.name()
 @pytest.mark.slow
 @needs_qgis
 def test_a_project_of_sums_shows_each_for_its_period(sums: Path, tmp_path: Path) -> None:
-    told = qgis(SPANS, tmp_path, str(write_project(sums)))
+    record = qgis(SPANS, tmp_path, str(write_project(sums)))
     pseudo = [True, "singlebandpseudocolor"]
     first, second = (f"2022-06-09 {hour}:00 - {hour + 1}:00 KST" for hour in (11, 12))
-    assert told["rain_1h_202206091100.tif"] == [*pseudo, first, True, "2022-06-09T02:00:01Z", "2022-06-09T02:59:59Z"]
-    assert told["rain_1h_202206091200.tif"] == [*pseudo, second, True, "2022-06-09T03:00:01Z", "2022-06-09T03:59:59Z"]
-    (maxima,) = [layer for name, layer in told.items() if name.startswith("rain_max_30min")]
+    assert record["rain_1h_202206091100.tif"] == [*pseudo, first, True, "2022-06-09T02:00:01Z", "2022-06-09T02:59:59Z"]
+    assert record["rain_1h_202206091200.tif"] == [*pseudo, second, True, "2022-06-09T03:00:01Z", "2022-06-09T03:59:59Z"]
+    (maxima,) = [layer for name, layer in record.items() if name.startswith("rain_max_30min")]
     assert maxima[2:4] == ["2022-06-09 11:00 - 12:05 KST", False]  # of the whole run: it would hide the sums
-    assert len(told) == 3
+    assert len(record) == 3
 
 
 def test_a_project_of_gauge_fields_does_not_say_that_they_are_kmas(fields: Path) -> None:
@@ -210,10 +210,10 @@ def test_a_stack_of_sums_has_their_depths(sums: Path) -> None:
 def test_a_catalogue_of_sums_tells_periods_and_bands(sums: Path) -> None:
     collection = json.loads(write_catalog(sums).read_text())
     item = json.loads((sums / "items/HSR-rain_1h-20220609T0200Z.json").read_text())
-    told, asset = item["properties"], item["assets"]["data"]
-    assert (told["start_datetime"], told["end_datetime"]) == ("2022-06-09T02:00:00Z", "2022-06-09T02:59:59Z")
-    assert (told["hsrgeo:period"], told["hsrgeo:frames_used"], told["hsrgeo:frames_expected"]) == ("1h", 12, 12)
-    assert not [name for name in told if "observed" in name or "count_" in name]  # a sum does not count its cells
+    record, asset = item["properties"], item["assets"]["data"]
+    assert (record["start_datetime"], record["end_datetime"]) == ("2022-06-09T02:00:00Z", "2022-06-09T02:59:59Z")
+    assert (record["hsrgeo:period"], record["hsrgeo:frames_used"], record["hsrgeo:frames_expected"]) == ("1h", 12, 12)
+    assert not [name for name in record if "observed" in name or "count_" in name]  # a sum does not count its cells
     assert [(band["name"], band["data_type"], band.get("unit")) for band in asset["bands"]] == [
         ("rain_depth", "int32", "mm"),
         ("frames", "int32", None),
@@ -224,9 +224,9 @@ def test_a_catalogue_of_sums_tells_periods_and_bands(sums: Path) -> None:
 
 @pytest.mark.slow
 def test_a_catalogue_of_gauge_fields_is_not_kmas(fields: Path) -> None:
-    told = json.loads(write_catalog(fields).read_text())
-    assert "Korea Meteorological" not in json.dumps(told)
-    assert told["id"] == "gauges_thiessen_1h-rain_depth"
+    record = json.loads(write_catalog(fields).read_text())
+    assert "Korea Meteorological" not in json.dumps(record)
+    assert record["id"] == "gauges_thiessen_1h-rain_depth"
     assert replace(DEPTH, name="rain_depth").nothing == 0
 
 
@@ -253,11 +253,11 @@ def test_a_series_of_sums_has_what_fell(tmp_path: Path, make_file: MakeFile) -> 
         assert [outcome.status for outcome in run] == ["ok"] * (6 if period else 1)
         tables[source] = next(csv.DictReader(out.read_text(encoding="utf-8").splitlines()))
     assert any("rolling maxima" in note for note in run.notes)
-    told = tables["sums"]
-    assert told["mean_mm_h"] == "5.22"  # 2.61 / 0.5
-    assert float(told["coverage"]) == pytest.approx(0.5)
-    assert told["minutes"] in ("60", "60.0")
-    assert float(told["volume_m3"]) == pytest.approx(float(tables["src"]["volume_m3"]), rel=0.005 / 2.61)
+    record = tables["sums"]
+    assert record["mean_mm_h"] == "5.22"  # 2.61 / 0.5
+    assert float(record["coverage"]) == pytest.approx(0.5)
+    assert record["minutes"] in ("60", "60.0")
+    assert float(record["volume_m3"]) == pytest.approx(float(tables["src"]["volume_m3"]), rel=0.005 / 2.61)
     with pytest.raises(OptionsError, match="quantity, zr, max_rate and frame_step are for frames"):
         series(tmp_path / "sums", out, SeriesOptions(polygons=tmp_path / "b.geojson", zr=(300, 1.4)))
 

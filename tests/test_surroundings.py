@@ -57,7 +57,7 @@ def names_in_gdal() -> list[str]:
     return sorted(one for one in found.union(KNOWN.split()) if not NOT_GDALS.fullmatch(one))
 
 
-def told(home: Path, *flags: str, **variables: str) -> dict[str, Any]:
+def environment(home: Path, *flags: str, **variables: str) -> dict[str, Any]:
     ours = ("GDAL_", "PROJ_", "OSR_", "LD_LIBRARY_PATH", "HOME")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     command: list[str | Path] = [sys.executable, PROGRAM, FRAME, *flags]
@@ -70,7 +70,7 @@ def told(home: Path, *flags: str, **variables: str) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def plain(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    return told(tmp_path_factory.mktemp("home"))
+    return environment(tmp_path_factory.mktemp("home"))
 
 
 @pytest.mark.slow
@@ -87,14 +87,14 @@ def test_no_variable_that_gdal_or_proj_knows_changes_what_the_command_does(
 ) -> None:
     names = names_in_gdal()
     assert len(names) > 1000 or not Path(rasterio.__file__).parents[1].joinpath("rasterio.libs").exists()
-    assert told(tmp_path, "--as-command", **dict.fromkeys(names, value)) == plain
+    assert environment(tmp_path, "--as-command", **dict.fromkeys(names, value)) == plain
 
 
 @pytest.mark.slow
 def test_no_variable_that_gdal_knows_changes_what_the_library_does(plain: dict[str, Any], tmp_path: Path) -> None:
     # pyproj is the caller's too, and obeys PROJ's own variables
     names = [name for name in names_in_gdal() if not name.startswith(("PROJ_", "PYPROJ_"))]
-    assert told(tmp_path, **dict.fromkeys(names, "NO")) == plain
+    assert environment(tmp_path, **dict.fromkeys(names, "NO")) == plain
 
 
 @pytest.mark.slow
@@ -107,7 +107,7 @@ def test_no_file_of_options_and_no_driver_left_out_changes_anything(
     for path in (tmp_path / ".gdal" / "gdalrc", tmp_path / "options"):
         path.write_text(f"[configoptions]\n{options}", encoding="utf-8")
     also = {"GDAL_CONFIG_FILE": str(tmp_path / "options")} if flags else {}
-    assert told(tmp_path, *flags, **ODD, **also) == plain
+    assert environment(tmp_path, *flags, **ODD, **also) == plain
 
 
 @pytest.mark.slow

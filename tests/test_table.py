@@ -60,7 +60,7 @@ def test_the_manifest_is_a_table_of_what_pictures_hold(source: Path, tmp_path: P
     assert Path(wet["path"]).is_file()
     rainy = [row["time"] for row in hsrgeo.read_manifest(out) if row["echo"] > 0.2 * (row["echo"] + row["undetect"])]
     chosen = hsrgeo.export(source, tmp_path / "rainy", times=rainy, jobs=1, sync=False, window=WINDOW)
-    assert [outcome.told.time for outcome in chosen if outcome.told] == [TIME + timedelta(minutes=5)]
+    assert [outcome.frame_name.time for outcome in chosen if outcome.frame_name] == [TIME + timedelta(minutes=5)]
 
 
 def test_rain_and_regions_have_their_own_statistics(source: Path, tmp_path: Path) -> None:

@@ -119,8 +119,8 @@ def test_the_quantity_decides_unit_and_codes(
     tags = frame_tags(frame)
     assert (tags["QUANTITY"], tags.get("UNIT")) == (name, unit)
     assert (tags["NODATA"], tags["UNDETECT"]) == codes
-    told = f"{name} ({unit})" if unit else name
-    assert describe(frame).startswith(f"KMA {product} composite, {told}, 2022-06-09")
+    text = f"{name} ({unit})" if unit else name
+    assert describe(frame).startswith(f"KMA {product} composite, {text}, 2022-06-09")
 
 
 def test_a_second_block_says_so(make_file: MakeFile) -> None:
@@ -191,8 +191,8 @@ def test_statistics_are_of_echo_only(
     height, width = stored.shape
     small = replace(frame.crop(window=(0, 0, width, height)), stored=stored)
     tags = statistics_tags(small)
-    told = [tags[f"STATISTICS_{name}"] for name in ("MINIMUM", "MAXIMUM", "MEAN", "STDDEV")]
-    assert told == [minimum, maximum, mean, stddev]
+    messages = [tags[f"STATISTICS_{name}"] for name in ("MINIMUM", "MAXIMUM", "MEAN", "STDDEV")]
+    assert messages == [minimum, maximum, mean, stddev]
 
 
 def test_no_echo_no_statistics(frame: Frame) -> None:

@@ -247,8 +247,8 @@ def add_statistics(path: Path) -> None:
 def test_a_sidecar_that_gdal_wrote_anew_is_told_and_no_difference(source: Path, out: Path) -> None:
     add_statistics(out / f"{STEM}.png")
     run = verify(out, source, jobs=1)
-    (told,) = list(run)
-    assert (told.path, told.problem) == (f"{STEM}.png.aux.xml", "edited by another program")
+    (found,) = list(run)
+    assert (found.path, found.problem) == (f"{STEM}.png.aux.xml", "edited by another program")
     assert (run.counts.differences, run.counts.edited) == (0, 1)
     assert "0 differences; 1 edited by another program, with the same place and scale" in run.summary
     command = [sys.executable, "-m", "hsrgeo", "verify", str(out), "--against", str(source), "--jobs", "1"]

@@ -342,10 +342,10 @@ def test_clicks_and_the_pointer_tell_what_hsrgeo_series_tells(shown: Shown, out:
         done = CliRunner().invoke(app, [*words, "--quantity", quantity, "--out", str(table)])
         assert done.exit_code == 0, done.output
         with table.open(encoding="utf-8", newline="") as file:
-            told = {(row["name"], row["time_utc"]): row for row in csv.DictReader(file)}
-        name = next(name for name in next(iter(told.values())) if name.endswith(column))
+            record = {(row["name"], row["time_utc"]): row for row in csv.DictReader(file)}
+        name = next(name for name in next(iter(record.values())) if name.endswith(column))
         for order, (col, row) in enumerate(cells):
-            theirs = {time: one[name] for (place, time), one in told.items() if place == f"p{order}"}
+            theirs = {time: one[name] for (place, time), one in record.items() if place == f"p{order}"}
             _same_numbers(shown, [col, row], column, theirs)
     shown.page.keyboard.press("Home")
     shown.until("hsrgeo.state.at === 0")
@@ -356,7 +356,7 @@ def test_clicks_and_the_pointer_tell_what_hsrgeo_series_tells(shown: Shown, out:
     shown.page.keyboard.press("Escape")
 
 
-def _same_numbers(shown: Shown, cell: list[int], column: str, told: dict[str, str]) -> None:
+def _same_numbers(shown: Shown, cell: list[int], column: str, record: dict[str, str]) -> None:
     """Click on a cell, and compare the CSV of its series with what hsrgeo tells of it."""
     shown.page.evaluate("(cell) => hsrgeo.click(cell.map((at) => at + 0.5))", cell)
     rows = list(csv.DictReader(shown.page.evaluate("hsrgeo.csv()").splitlines()))
@@ -365,7 +365,7 @@ def _same_numbers(shown: Shown, cell: list[int], column: str, told: dict[str, st
     ]
     assert [row["seen"] == "gap" for row in rows] == [False, False, False, True, False, False]
     for row in rows:
-        theirs = told.get(row["time_utc"], "")
+        theirs = record.get(row["time_utc"], "")
         if row[column] == "":
             assert theirs in ("", "nan", "-inf"), (cell, row)
         else:

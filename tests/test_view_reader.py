@@ -209,13 +209,13 @@ def test_a_span_tells_its_gaps_and_no_span_is_made_up() -> None:
     first = TIME.replace(hour=23, minute=45, tzinfo=KST)
     times = [first, first + 2 * step, first + 4 * step, first + 4 * step + minute, first + timedelta(days=2)]
     windows = windows_of([(time, f"{order}.tif") for order, time in enumerate(times)], step)
-    told = {span: [path for _time, path in window] for span, window in windows.items()}
-    assert list(told) == ["2022-06-09", "2022-06-10", "2022-06-11"]
-    assert told["2022-06-09"] == ["0.tif", None, "1.tif"]
-    assert told["2022-06-10"][:4] == [None, "2.tif", "3.tif", None]
-    assert len(told["2022-06-10"]) == 288 + 1
-    assert len(told["2022-06-11"]) == 23 * 12 + 9 + 1  # 00:00 to 23:45
-    assert told["2022-06-11"][-1] == "4.tif"
+    record = {span: [path for _time, path in window] for span, window in windows.items()}
+    assert list(record) == ["2022-06-09", "2022-06-10", "2022-06-11"]
+    assert record["2022-06-09"] == ["0.tif", None, "1.tif"]
+    assert record["2022-06-10"][:4] == [None, "2.tif", "3.tif", None]
+    assert len(record["2022-06-10"]) == 288 + 1
+    assert len(record["2022-06-11"]) == 23 * 12 + 9 + 1  # 00:00 to 23:45
+    assert record["2022-06-11"][-1] == "4.tif"
 
 
 def test_sums_come_by_the_month_and_by_the_year() -> None:

@@ -171,16 +171,16 @@ def test_arrays_of_zarr_3_find_the_codecs(frames: list[Path], tmp_path: Path) ->
     buffer = zarr.core.buffer.default_buffer_prototype().buffer
     chunks = {NAME: {f"{time}/0/0": path.read_bytes() for time, path in enumerate(frames)}}
     for name, kind in ((NAME, "int16"), ("lon", "int32"), ("lat", "int32")):
-        told = json.loads(found[f"{name}/.zarray"])
-        assert told["compressor"] is None  # VirtualiZarr 2.5 takes none that is one codec
-        (codec,) = told["filters"]
+        record = json.loads(found[f"{name}/.zarray"])
+        assert record["compressor"] is None  # VirtualiZarr 2.5 takes none that is one codec
+        (codec,) = record["filters"]
         codec["name"] = f"numcodecs.{codec.pop('id')}"
         metadata = {
             "zarr_format": 3,
             "node_type": "array",
-            "shape": told["shape"],
+            "shape": record["shape"],
             "data_type": kind,
-            "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": told["chunks"]}},
+            "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": record["chunks"]}},
             "chunk_key_encoding": {"name": "default", "configuration": {"separator": "/"}},
             "fill_value": 0,
             "codecs": [
@@ -206,9 +206,9 @@ def test_arrays_of_zarr_3_find_the_codecs(frames: list[Path], tmp_path: Path) ->
 def test_arrays_of_zarr_3_with_another_configuration(configuration: dict[str, str] | None) -> None:
     from zarr.registry import get_codec_class  # noqa: PLC0415 - after importorskip
 
-    told: Any = {"name": "numcodecs.hsrgeo_degrees", "configuration": configuration}
+    record: Any = {"name": "numcodecs.hsrgeo_degrees", "configuration": configuration}
     with pytest.raises(OptionsError, match="hsrgeo_degrees: "):
-        get_codec_class("numcodecs.hsrgeo_degrees").from_dict(told)
+        get_codec_class("numcodecs.hsrgeo_degrees").from_dict(record)
 
 
 @pytest.mark.slow
@@ -331,9 +331,9 @@ def test_broken_frames_are_told_once_and_missing(make_file: MakeFile, tmp_path: 
     for fault in faults:
         (folder / fault.name).write_bytes(fault.data)
     virtual, whole = made(folder, tmp_path / "a.json"), made(folder, tmp_path / "a.zarr", options(virtual=False))
-    told = [(one.label, one.status, str(one.error)) for one in virtual]
-    assert told == [(one.label, one.status, str(one.error)) for one in whole]
-    assert sum(status == "failed" for _label, status, _error in told) == len(faults)
+    found = [(one.label, one.status, str(one.error)) for one in virtual]
+    assert found == [(one.label, one.status, str(one.error)) for one in whole]
+    assert sum(status == "failed" for _label, status, _error in found) == len(faults)
     with open_array(tmp_path / "a.json") as got, open_array(tmp_path / "a.zarr") as want:
         assert got["missing_times"].values.tolist() == want["missing_times"].values.tolist()
         assert got.sizes["time"] == 6
@@ -497,8 +497,8 @@ def test_the_command_line(frames: list[Path], tmp_path: Path) -> None:
     for extra in (["--virtual"], ["--virtual", "--overwrite"]):
         run = CliRunner().invoke(app, [*arguments, *extra])
         assert run.exit_code == 1, run.output
-        told = json.loads(run.stdout)
-        assert (told["ok"], told["failed"], told["times"], told["missing"]) == (5, 1, 5, 2)
+        record = json.loads(run.stdout)
+        assert (record["ok"], record["failed"], record["times"], record["missing"]) == (5, 1, 5, 2)
         assert "failed: " in run.stderr
     assert CliRunner().invoke(app, [*arguments, "--virtual"]).exit_code == 1  # it is there already
     for wrong in (["--virtual", "--layout", "both"], ["--virtual", "--zarr-format", "3"], ["--zarr-format", "4"], []):
@@ -526,7 +526,7 @@ def test_references_come_back(
     pytest.importorskip("pyarrow")
     meta: dict[str, Any] = {"v/.zarray": {"shape": [len(spans), 2, 2], "chunks": [1, 2, 2]}}
     meta |= {f"c{number}/.zarray": {"shape": [number + 1], "chunks": [number + 1]} for number in range(len(chunks))}
-    store = {key: json.dumps(told).encode() for key, told in meta.items()}
+    store = {key: json.dumps(record).encode() for key, record in meta.items()}
     store |= {f"c{number}/0": data for number, data in enumerate(chunks)}
     consolidated = {".zmetadata": json.dumps({"metadata": meta, "zarr_consolidated_format": 1}).encode()}
     folder = tmp_path_factory.mktemp("references")
@@ -594,8 +594,8 @@ def test_the_codec_refuses_what_it_would_have_to_ignore(frame_file: bytes, tmp_p
     frame = open_frame(path).crop(window=(400, 600, 30, 20))
     cut: dict[str, object] = {"region": "", "window": [400, 600, 30, 20]}
     recipe: dict[str, object] = {"cuts": [cut], "values": "raw", "block": 1, "quantity": "stored"}
-    told = {"step_minutes": 5, "layout": "map", "format": "zarr 2"}
-    FrameCodec(shape_for(frame, recipe | told).as_json(), "")
+    record = {"step_minutes": 5, "layout": "map", "format": "zarr 2"}
+    FrameCodec(shape_for(frame, recipe | record).as_json(), "")
     match where:
         case "recipe":
             recipe["smooth"] = 3
@@ -603,7 +603,7 @@ def test_the_codec_refuses_what_it_would_have_to_ignore(frame_file: bytes, tmp_p
             cut["smooth"] = 3
         case _:
             recipe["target"] = {"wkt2": "", "resolution": 1.0, "resampling": "nearest", "smooth": 3}
-    shape = shape_for(frame, recipe | told).as_json()
+    shape = shape_for(frame, recipe | record).as_json()
     with pytest.raises(OptionsError, match="smooth"):
         FrameCodec(shape, "")
 

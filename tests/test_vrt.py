@@ -75,19 +75,19 @@ def test_a_stack_has_a_band_a_frame_with_its_values_and_time(exported: Exported,
     paths = write_stacks(exported.out)
     assert paths == [exported.out / region.name / "stack.vrt" for region in REGIONS]
     for path, region in zip(paths, REGIONS, strict=True):
-        told = gdalinfo(path)
+        record = gdalinfo(path)
         frames = [open_frame(source).crop(bbox=_edges(region.bbox)).clean() for source in exported.sources]
         grid = frames[0].grid
-        assert told["size"] == [grid.width, grid.height]
-        assert told["geoTransform"] == list(grid.transform.to_gdal())
-        assert pyproj.CRS(told["coordinateSystem"]["wkt"]).coordinate_operation == grid.crs.coordinate_operation
-        tags = told["metadata"][""]
+        assert record["size"] == [grid.width, grid.height]
+        assert record["geoTransform"] == list(grid.transform.to_gdal())
+        assert pyproj.CRS(record["coordinateSystem"]["wkt"]).coordinate_operation == grid.crs.coordinate_operation
+        tags = record["metadata"][""]
         assert tags["PRODUCT"] == "HSR"
         assert tags["UNDETECT"] == "-25000"
         assert (tags["TIME_FIRST_UTC"], tags["TIME_LAST_UTC"]) == ("2026-08-22T21:00:00Z", "2026-08-22T21:15:00Z")
         assert "SOURCE" not in tags
-        assert len(told["bands"]) == FRAMES
-        for number, (one, frame) in enumerate(zip(told["bands"], frames, strict=True)):
+        assert len(record["bands"]) == FRAMES
+        for number, (one, frame) in enumerate(zip(record["bands"], frames, strict=True)):
             utc = f"2026-08-22T21:{5 * number:02}:00Z"
             assert one["description"] == utc
             assert one["metadata"][""]["TIME_START_UTC"] == utc
@@ -111,12 +111,12 @@ answer = dict(valid=l.isValid(), bands=l.bandCount(), names=[l.bandName(b) for b
               value=l.dataProvider().sample(QgsPointXY(*args[1:]), 3)[0],
               extent=[e.xMinimum(), e.yMinimum(), e.xMaximum(), e.yMaximum()])
 """
-    told = qgis(script, tmp_path, str(path), x, y)
-    assert told["valid"]
-    assert told["bands"] == FRAMES
-    assert "2026-08-22T21:10:00Z" in told["names"][2]
-    assert told["value"] == pytest.approx(frame.raw[row, col] / 100)
-    assert told["extent"] == pytest.approx(frame.grid.bounds, abs=1e-6)
+    record = qgis(script, tmp_path, str(path), x, y)
+    assert record["valid"]
+    assert record["bands"] == FRAMES
+    assert "2026-08-22T21:10:00Z" in record["names"][2]
+    assert record["value"] == pytest.approx(frame.raw[row, col] / 100)
+    assert record["extent"] == pytest.approx(frame.grid.bounds, abs=1e-6)
 
 
 def test_stacks_are_relative_and_always_the_same(exported: Exported, tmp_path: Path) -> None:
@@ -194,7 +194,7 @@ def test_what_is_missing_is_told(exported: Exported, tmp_path: Path) -> None:
     result = command(out)
     assert result.exit_code == 1
     assert "6 bands in 2 files; 2 files missing or unreadable" in result.stderr
-    assert make_stacks(out, region="제주").held.frames == 2
+    assert make_stacks(out, region="제주").contents.frames == 2
 
 
 def test_a_circle_of_directories_has_an_end(exported: Exported, tmp_path: Path) -> None:
@@ -262,15 +262,15 @@ def test_gdal_reads_the_blocks_of_a_stored_frame_in_place(
     assert made.error is None
     assert made.path == folder / f"{source.name}.vrt"
     assert (made.bands, made.packed, made.beside) == (2, gz, not gz)
-    told = gdalinfo(made.path)
+    record = gdalinfo(made.path)
     frame = open_frame(source)
-    assert told["geoTransform"] == list(frame.grid.transform.to_gdal())
-    assert [one["description"] for one in told["bands"]] == ["reflectivity", "height"]
-    assert [one.get("scale", 1) for one in told["bands"]] == [0.01, 1]
-    assert [one["unit"] for one in told["bands"]] == ["dBZ", "m"]
-    assert [one["noDataValue"] for one in told["bands"]] == [-30000, -30000]
-    assert told["metadata"][""]["TIME_START_UTC"] == "2022-06-09T02:15:00Z"
-    assert told["metadata"][""]["VALUES"] == "raw"
+    assert record["geoTransform"] == list(frame.grid.transform.to_gdal())
+    assert [one["description"] for one in record["bands"]] == ["reflectivity", "height"]
+    assert [one.get("scale", 1) for one in record["bands"]] == [0.01, 1]
+    assert [one["unit"] for one in record["bands"]] == ["dBZ", "m"]
+    assert [one["noDataValue"] for one in record["bands"]] == [-30000, -30000]
+    assert record["metadata"][""]["TIME_START_UTC"] == "2022-06-09T02:15:00Z"
+    assert record["metadata"][""]["VALUES"] == "raw"
     np.testing.assert_array_equal(band(made.path, 1, tmp_path), frame.raw)
     np.testing.assert_array_equal(band(made.path, 1, tmp_path), pixels)
     np.testing.assert_array_equal(band(made.path, 2, tmp_path), second)

@@ -112,8 +112,8 @@ def test_target_is_a_value() -> None:
         ("EPSG:2048", "axes to south and west"),
     ],
 )
-def test_unfit_projections_are_refused(crs: str, told: str) -> None:
-    with pytest.raises(OptionsError, match=told.replace("+", r"\+")):
+def test_unfit_projections_are_refused(crs: str, text: str) -> None:
+    with pytest.raises(OptionsError, match=text.replace("+", r"\+")):
         as_target(crs)
 
 

@@ -45,11 +45,11 @@ def test_a_better_frame_of_the_same_time_replaces_the_latest_and_a_late_one_does
         for minute, stations, place, shown in ((5, 1, "", 5), (5, 2, "b", 5), (0, 3, "", 5), (10, 1, "", 10)):
             world.put(minute, stations, "whole", place)
             world.round()
-            told = json.loads((world.out / "latest.json").read_bytes())
-            assert told["time"] == f"2022-06-09T11:{15 + shown}:00+09:00"
-            for file in told["files"]:
+            record = json.loads((world.out / "latest.json").read_bytes())
+            assert record["time"] == f"2022-06-09T11:{15 + shown}:00+09:00"
+            for file in record["files"]:
                 assert (world.out / file["name"]).read_bytes() == (world.out / file["path"]).read_bytes()
-            assert told["stations"] == {5: min(stations, 2), 10: 1}[shown] or place == ""
+            assert record["stations"] == {5: min(stations, 2), 10: 1}[shown] or place == ""
         (world.source / "RDR_CMP_HSR_PUB_202206091125.bin.gz").write_bytes(b"")  # broken now: its output goes
         world.round()
         assert list(world.out.glob("*/*/202206091125.tif"))  # it may be under way
@@ -138,8 +138,8 @@ def test_commands(tmp_path: Path) -> None:
     assert rows['hsrgeo_frames_total{status="ok"}'] == "1"
     assert rows['hsrgeo_latest_frame_stations{product="HSR"}'] == "3"
     assert _run(*watched) == (0, "")
-    code, told = _run("watch", "status", out)
-    assert (code, told.splitlines()[1]) == (1, "HSR 2022-06-09T11:15:00+09:00, 3 stations")
+    code, text = _run("watch", "status", out)
+    assert (code, text.splitlines()[1]) == (1, "HSR 2022-06-09T11:15:00+09:00, 3 stations")
     assert _run("watch", "status", out, "--max-age", "900000h")[0] == 0
     assert _run("watch", "status", tmp_path)[0] == 2
     (source / frame_name(suffix=".bin")).write_bytes(b"x")
@@ -154,15 +154,15 @@ def test_commands(tmp_path: Path) -> None:
 def test_wrong_usage_leaves_nothing(wrong: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("in").mkdir()
-    code, told = _run("watch", *wrong, "--out", "out", "--once")
-    assert (code, "Traceback" in told, Path("out").exists()) == (2, False, False)
+    code, text = _run("watch", *wrong, "--out", "out", "--once")
+    assert (code, "Traceback" in text, Path("out").exists()) == (2, False, False)
 
 
 def test_a_unit_holds_the_arguments_as_they_are() -> None:
     given = ["a b", 'say "x"', "50%", "$HOME", "back\\slash", "plain-1.0/x", "--out", "live"]
-    code, told = _run("watch", "unit", "--timer", "--", *given)
-    line = next(row for row in told.splitlines() if row.startswith("ExecStart=")).partition("=")[2]
+    code, text = _run("watch", "unit", "--timer", "--", *given)
+    line = next(row for row in text.splitlines() if row.startswith("ExecStart=")).partition("=")[2]
     assert code == 0
-    assert "OnCalendar" in told
+    assert "OnCalendar" in text
     assert [word.replace("$$", "$") for word in shlex.split(line.replace("%%", "%"))[1:]] == ["watch", *given, "--once"]
     assert _run("watch", "unit", "--", "in", "--uot", "live")[0] == 2

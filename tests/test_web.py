@@ -180,8 +180,8 @@ def test_a_redirect_within_a_host_is_followed(folder: Path, where: str) -> None:
 def test_a_redirect_to_another_host_is_not_followed(folder: Path, tmp_path: Path) -> None:
     """The other is the same machine by another name: had it been asked, it would have answered."""
     with serving(folder) as other, sending(folder, other.replace("127.0.0.1", "localhost")) as address:
-        told = "sends on to another place, http://localhost, which is not followed; .* HSRGEO_REDIRECT_HOSTS=localhost"
-        with pytest.raises(SourceError, match=told):
+        text = "sends on to another place, http://localhost, which is not followed; .* HSRGEO_REDIRECT_HOSTS=localhost"
+        with pytest.raises(SourceError, match=text):
             hsrgeo.open_frame(f"{address}/from/{frame_name(TIME)}")
         with patch.dict("os.environ", HSRGEO_REDIRECT_HOSTS="elsewhere localhost"):
             run = hsrgeo.export(f"{address}/from/{frame_name(TIME)}", tmp_path / "out", OPTIONS)

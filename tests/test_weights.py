@@ -160,12 +160,12 @@ def test_basin_means_are_those_of_exactextract() -> None:
     left, bottom, right, top = MAIN.bounds
     rates = table[stored.view(np.uint16)]
     features = [{"type": "Feature", "properties": {}, "geometry": json.loads(shapely.to_geojson(s))} for s in shapes]
-    told = extract.exact_extract(
+    record = extract.exact_extract(
         NumPyRasterSource(rates, left, bottom, right, top, nodata=np.nan),
         JSONFeatureSource(features),
         ["mean", "max", "count"],
     )
-    theirs = np.array([[t["properties"][name] for name in ("mean", "max", "count")] for t in told])
+    theirs = np.array([[t["properties"][name] for name in ("mean", "max", "count")] for t in record])
     np.testing.assert_allclose(ours[:, MEAN], theirs[:, 0], rtol=1e-5)
     np.testing.assert_array_equal(ours[:, MAX], theirs[:, 1])
     areas = np.array([shape.area for shape in shapes]) / 500**2

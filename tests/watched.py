@@ -121,8 +121,8 @@ def latest_time(out: Path) -> float:
     path = out / "latest.json"
     if not path.exists():
         return float("-inf")
-    told = json.loads(path.read_bytes())
-    return datetime.fromisoformat(told["time_utc"]).timestamp()
+    record = json.loads(path.read_bytes())
+    return datetime.fromisoformat(record["time_utc"]).timestamp()
 
 
 def held(out: Path) -> dict[str, object]:

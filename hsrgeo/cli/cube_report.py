@@ -8,7 +8,7 @@ from hsrgeo.cli.common import answer_json, counted, say
 from hsrgeo.cli.gone_by import no_frame
 from hsrgeo.engine.cubes.run import Cube
 
-_TOLD = 10  # broken frames printed
+_SHOWN = 10  # broken frames printed
 
 
 def follow(run: Cube, out: Path, *, quiet: bool, json: bool) -> None:
@@ -17,7 +17,7 @@ def follow(run: Cube, out: Path, *, quiet: bool, json: bool) -> None:
     known = len(run.notes)
     for note in run.notes:
         say(f"note: {note}")
-    broken = Broken(_TOLD)
+    broken = Broken(_SHOWN)
     try:
         for outcome in run:
             broken.note(outcome)
@@ -36,8 +36,8 @@ def follow(run: Cube, out: Path, *, quiet: bool, json: bool) -> None:
             "duplicate": counts["duplicate"],
             "failed": counts["failed"],
         }
-        told = ", ".join(f"{number:,} {word}" for word, number in numbers.items() if number)
-        say(f"{counted(total, 'frame')}: {told} ({seconds:.1f} s, {total / seconds:,.0f} frames/s)")
+        summary = ", ".join(f"{number:,} {word}" for word, number in numbers.items() if number)
+        say(f"{counted(total, 'frame')}: {summary} ({seconds:.1f} s, {total / seconds:,.0f} frames/s)")
         say(f"{out}: {counted(run.built, 'time')}, {run.missing:,} missing" if run.built else f"{out} is not written")
     if json:
         answer_json(

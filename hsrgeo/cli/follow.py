@@ -12,7 +12,7 @@ from hsrgeo.cli.gone_by import gone_by, no_frame
 from hsrgeo.engine.run import Run
 from hsrgeo.outputs.outcome import Outcome, Status
 
-_TOLD = 20  # broken frames printed; there is no manifest that has the rest
+_SHOWN = 20  # broken frames printed; there is no manifest that has the rest
 
 
 class Follower:
@@ -28,7 +28,7 @@ class Follower:
         self._run = run
         self._title = title
         self._quiet = quiet
-        self._broken = Broken(_TOLD)
+        self._broken = Broken(_SHOWN)
         self._begun = time.perf_counter()
 
     @property
@@ -59,9 +59,9 @@ class Follower:
         if self._quiet:
             return
         words: dict[Status, str] = {"ok": "used", "duplicate": "duplicate", "failed": "failed"}
-        told = ", ".join(f"{counts[status]:,} {word}" for status, word in words.items() if counts[status])
+        summary = ", ".join(f"{counts[status]:,} {word}" for status, word in words.items() if counts[status])
         seconds = time.perf_counter() - self._begun
-        say(f"{made}: {counted(frames, 'frame')}, {told} ({seconds:.1f} s, {frames / seconds:,.0f} frames/s)")
+        say(f"{made}: {counted(frames, 'frame')}, {summary} ({seconds:.1f} s, {frames / seconds:,.0f} frames/s)")
         if passed := gone_by(self._run.tally):
             say(passed)
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:  # it would load numpy for nothing
     from hsrgeo.sources.found import Tally
 
-_TOLD = 5  # suffixes, and products
+_SHOWN = 5  # suffixes, and products
 
 
 def gone_by(tally: "Tally") -> str:
@@ -18,7 +18,7 @@ def gone_by(tally: "Tally") -> str:
 
 def suffixes(tally: "Tally") -> str:
     """Return how many files of which suffix are no frames."""
-    return ", ".join(f"{count:,} x {suffix}" for suffix, count in tally.passed_over.most_common(_TOLD))
+    return ", ".join(f"{count:,} x {suffix}" for suffix, count in tally.passed_over.most_common(_SHOWN))
 
 
 def no_frame(tally: "Tally") -> str:
@@ -28,6 +28,6 @@ def no_frame(tally: "Tally") -> str:
         return f"no frame found ({reason})"
     spans = [
         f"{product} of {first:%Y-%m-%d %H:%M}" + (f" to {last:%Y-%m-%d %H:%M}" if last > first else "")
-        for product, (first, last) in list(tally.spans.items())[:_TOLD]
+        for product, (first, last) in list(tally.spans.items())[:_SHOWN]
     ]
     return f"no frame found ({reason}): there is {', '.join(spans)} KST"

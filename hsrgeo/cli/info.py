@@ -13,7 +13,7 @@ if TYPE_CHECKING:  # names in signatures of helpers only: Typer reads those of c
     from hsrgeo.model.frame import Frame
     from hsrgeo.model.header import Header
 
-_TOLD = 20  # gaps and broken frames printed; --json has all
+_SHOWN = 20  # gaps and broken frames printed; --json has all
 
 
 def info(
@@ -62,7 +62,7 @@ def _tell_frame(frame: "Frame") -> None:
     echo = echo_statistics(frame)
     unit = frame.quantity.unit
     made_up = "  (SYNTHETIC: made by hsrgeo simulate)" if header.synthetic else ""
-    told = (
+    extent = (
         f"minimum {echo['minimum']:g}, mean {echo['mean']:.2f}, maximum {echo['maximum']:g} {unit}" if echo else "none"
     )
     answer(f"{frame.name}{made_up}")
@@ -77,7 +77,7 @@ def _tell_frame(frame: "Frame") -> None:
         ("stations", f"{header.station_count}: {' '.join(station.code for station in header.stations)}"),
         ("nodata", f"{counts.nodata:,} cells ({100 * counts.nodata / cells:.1f} %)"),
         ("undetect", f"{counts.undetect:,} cells ({100 * counts.undetect / cells:.1f} %)"),
-        ("echo", f"{counts.echo:,} cells ({100 * counts.echo / cells:.1f} %): {told}"),
+        ("echo", f"{counts.echo:,} cells ({100 * counts.echo / cells:.1f} %): {extent}"),
         *_capped(frame),
         ("blends", f"{counts.blend:,} cells, counted as nodata or undetect"),
         (
@@ -112,23 +112,23 @@ def _tell_summary(summary: "Summary") -> None:
     )
     if summary.first and summary.last:
         answer(f"  time      {summary.first:%Y-%m-%d %H:%M} to {summary.last:%Y-%m-%d %H:%M} KST")
-        missing, gaps_told = counted(summary.missing, "frame"), counted(len(summary.gaps), "gap")
-        gaps = f"{missing} missing in {gaps_told}" if summary.gaps else "none"
+        missing, gaps_text = counted(summary.missing, "frame"), counted(len(summary.gaps), "gap")
+        gaps = f"{missing} missing in {gaps_text}" if summary.gaps else "none"
         answer(f"  gaps      {gaps} (against one frame every 5 minutes)")
-    for product, start, end, count in summary.gaps[:_TOLD]:
+    for product, start, end, count in summary.gaps[:_SHOWN]:
         answer(f"            {product} {start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M}: {count:,} missing")
-    if len(summary.gaps) > _TOLD:
-        answer(f"            {len(summary.gaps) - _TOLD:,} more gaps: --json lists them")
+    if len(summary.gaps) > _SHOWN:
+        answer(f"            {len(summary.gaps) - _SHOWN:,} more gaps: --json lists them")
     if summary.repeated:
         answer(f"  repeated  {counted(summary.repeated, 'frame')} of a time that is there already")
-    for note in summary.notes[:_TOLD]:
+    for note in summary.notes[:_SHOWN]:
         answer(f"  note      {note}")
-    if len(summary.notes) > _TOLD:
-        answer(f"  note      {len(summary.notes) - _TOLD:,} more: --json lists them")
-    for error in summary.broken[:_TOLD]:
+    if len(summary.notes) > _SHOWN:
+        answer(f"  note      {len(summary.notes) - _SHOWN:,} more: --json lists them")
+    for error in summary.broken[:_SHOWN]:
         answer(f"  broken    {error}")
-    if len(summary.broken) > _TOLD:
-        answer(f"  broken    {len(summary.broken) - _TOLD:,} more: --json lists them")
+    if len(summary.broken) > _SHOWN:
+        answer(f"  broken    {len(summary.broken) - _SHOWN:,} more: --json lists them")
     if summary.tally.passed_over:
         others = counted(summary.tally.passed_over.total(), "file")
         answer(f"  other     {others} not taken for frames ({suffixes(summary.tally)})")

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from hsrgeo.cli.common import Status, counted, say
 from hsrgeo.errors import ReadbackError
 
-_TOLD = 5  # of each kind
+_SHOWN = 5  # of each kind
 
 
 def tell_left_out(made: str, damaged: Sequence[ReadbackError], missing: Sequence[str]) -> Status:
@@ -19,14 +19,14 @@ def tell_left_out(made: str, damaged: Sequence[ReadbackError], missing: Sequence
     Returns:
         The exit status: whoever counts on the whole export must hear of it.
     """
-    for error in damaged[:_TOLD]:
+    for error in damaged[:_SHOWN]:
         say(f"left out: {error}")
-    if len(damaged) > _TOLD:
-        say(f"left out: {counted(len(damaged) - _TOLD, 'more file')} that cannot be read; `hsrgeo verify` lists them")
-    for path in missing[:_TOLD]:
+    if len(damaged) > _SHOWN:
+        say(f"left out: {counted(len(damaged) - _SHOWN, 'more file')} that cannot be read; `hsrgeo verify` lists them")
+    for path in missing[:_SHOWN]:
         say(f"left out: {path} is in the manifest and not in the folder")
-    if len(missing) > _TOLD:
-        say(f"left out: {counted(len(missing) - _TOLD, 'more file')} that the manifest lists")
+    if len(missing) > _SHOWN:
+        say(f"left out: {counted(len(missing) - _SHOWN, 'more file')} that the manifest lists")
     count = len(damaged) + len(missing)
     say(f"{made}; {counted(count, 'file')} missing or unreadable" if count else made)
     return Status.BROKEN if count else Status.DONE

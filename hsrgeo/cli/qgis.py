@@ -32,12 +32,12 @@ def qgis(
         from hsrgeo.products.rain import Law  # noqa: PLC0415
 
         project = make_project(out, law=None if zr is None else Law(*zr), overwrite=overwrite)
-        held = project.held
+        contents = project.contents
         answer(str(project.path))
         for note in project.notes:
             say(f"note: {note}")
-        status = tell_left_out(counted(held.frames, "layer"), held.damaged, held.missing)
-        if held.frames > _MANY:
+        status = tell_left_out(counted(contents.frames, "layer"), contents.damaged, contents.missing)
+        if contents.frames > _MANY:
             say("so many layers take QGIS a while to open; `hsrgeo vrt` makes one file of a region's frames instead")
         raise typer.Exit(status)
 

@@ -22,7 +22,7 @@ class ShownChoice(StrEnum):
 
 
 _LOOK = "Look"
-_TOLD = 10  # gaps and broken frames printed
+_SHOWN = 10  # gaps and broken frames printed
 
 
 def render(
@@ -122,15 +122,15 @@ def _tell(result: "Rendered") -> Status:
 
     for note in result.notes:
         say(f"note: {note}")
-    for error in result.broken[:_TOLD]:
+    for error in result.broken[:_SHOWN]:
         say(f"failed: {error}")
-    if len(result.broken) > _TOLD:
-        say(f"failed: {len(result.broken) - _TOLD:,} more")
-    for first, last, count in result.missing[:_TOLD]:
+    if len(result.broken) > _SHOWN:
+        say(f"failed: {len(result.broken) - _SHOWN:,} more")
+    for first, last, count in result.missing[:_SHOWN]:
         when = time_label(first) if first == last else time_label(first, last)
         say(f"no data: {when}, {counted(count, 'time')}")
-    if len(result.missing) > _TOLD:
-        say(f"no data: {len(result.missing) - _TOLD:,} more gaps")
+    if len(result.missing) > _SHOWN:
+        say(f"no data: {len(result.missing) - _SHOWN:,} more gaps")
     if result.first is None or result.last is None:
         none_sound = f"no valid frame found, {result.path} is not written"
         say(none_sound if result.broken else no_frame(result.tally))

@@ -16,7 +16,7 @@ from hsrgeo.outputs.names import MANIFEST
 from hsrgeo.outputs.outcome import Outcome, Status
 from hsrgeo.sources.remote import Place
 
-_TOLD = 10  # broken frames printed; the manifest has all
+_SHOWN = 10  # broken frames printed; the manifest has all
 
 
 class _FramesColumn(ProgressColumn):
@@ -45,8 +45,8 @@ class Report:
         self._quiet = quiet
         self._json = json
         self._dry_run = dry_run
-        self._broken = Broken(_TOLD)
-        self._notes_told = 0
+        self._broken = Broken(_SHOWN)
+        self._notes_printed = 0
         self._begun = time.perf_counter()
 
     @property
@@ -101,9 +101,9 @@ class Report:
                 yield outcome
 
     def _tell_notes(self) -> None:
-        for note in self._run.notes[self._notes_told :]:
+        for note in self._run.notes[self._notes_printed :]:
             say(f"note: {note}")
-        self._notes_told = len(self._run.notes)
+        self._notes_printed = len(self._run.notes)
 
     def _tell_errors(self) -> None:
         self._tell_notes()
@@ -120,8 +120,8 @@ class Report:
             "duplicate": "duplicate",
             "failed": "failed",
         }
-        told = ", ".join(f"{counts[status]:,} {word}" for status, word in words.items() if counts[status])
-        line = f"{counted(frames, 'frame')}: {told}"
+        summary = ", ".join(f"{counts[status]:,} {word}" for status, word in words.items() if counts[status])
+        line = f"{counted(frames, 'frame')}: {summary}"
         if not self._dry_run:
             line += f" ({_size(self._run.written_bytes)} in {seconds:.1f} s, {frames / seconds:,.0f} frames/s)"
         say(line)

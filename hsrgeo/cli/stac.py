@@ -50,5 +50,5 @@ def stac(
         made = make_catalog(out, items=items.value, name=name, law=None if zr is None else Law(*zr))
         answer(str(made.path))
         where = "items.parquet" if made.form == "parquet" else "items/"
-        missing = (*made.held.missing, *made.lacking)
+        missing = (*made.contents.missing, *made.lacking)
         raise typer.Exit(tell_left_out(f"{counted(made.items, 'item')} in {where}", made.damaged, missing))

@@ -7,7 +7,7 @@ import typer
 from hsrgeo.cli import options
 from hsrgeo.cli.common import Status, answer, honest_exit, say
 
-_TOLD = 3  # frames that nothing was compared with
+_SHOWN = 3  # frames that nothing was compared with
 
 
 def verify(
@@ -35,10 +35,10 @@ def verify(
                 not_given += 1
             elif difference.problem != EDITED:
                 differing += 1
-            if difference.problem != NOT_GIVEN or not_given <= _TOLD:
+            if difference.problem != NOT_GIVEN or not_given <= _SHOWN:
                 answer(str(difference))
-        if not_given > _TOLD:
-            answer(f"{not_given - _TOLD:,} more frames of OUT are not in the sources given")
+        if not_given > _SHOWN:
+            answer(f"{not_given - _SHOWN:,} more frames of OUT are not in the sources given")
         say(f"{run.summary} (read with {run.reader})")
         if not run.counts.files:  # then nothing was found right either
             say(f"{out}: its manifest lists no output that the sources could be compared with")

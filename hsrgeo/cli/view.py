@@ -90,7 +90,9 @@ def _write(page: "Page", *, overwrite: bool) -> Status:
     from hsrgeo.engine.view.written import write_page  # noqa: PLC0415 - only where it runs
 
     answer(str(write_page(page, overwrite=overwrite)))
-    return tell_left_out(f"a page of {counted(page.held.frames, 'frame')}", page.held.damaged, page.held.missing)
+    return tell_left_out(
+        f"a page of {counted(page.contents.frames, 'frame')}", page.contents.damaged, page.contents.missing
+    )
 
 
 def _save(page: "Page", file: Path, detail: str | None) -> Status:
@@ -98,8 +100,8 @@ def _save(page: "Page", file: Path, detail: str | None) -> Status:
 
     saved = save_page(page, file, detail)
     answer(str(saved.path))
-    made = f"{counted(page.held.frames, 'frame')} in one file of {saved.bytes / 1e6:.1f} MB"
-    return tell_left_out(made, (*page.held.damaged, *saved.damaged), page.held.missing)
+    made = f"{counted(page.contents.frames, 'frame')} in one file of {saved.bytes / 1e6:.1f} MB"
+    return tell_left_out(made, (*page.contents.damaged, *saved.damaged), page.contents.missing)
 
 
 def _serve(page: "Page", port: int | None, *, show: bool) -> None:
@@ -108,7 +110,9 @@ def _serve(page: "Page", port: int | None, *, show: bool) -> None:
     with PageServer(page, port) as server:
         answer(server.url)
         sys.stdout.flush()  # a script waits for it
-        tell_left_out(f"{counted(page.held.frames, 'frame')}; Ctrl-C ends", page.held.damaged, page.held.missing)
+        tell_left_out(
+            f"{counted(page.contents.frames, 'frame')}; Ctrl-C ends", page.contents.damaged, page.contents.missing
+        )
         if show and _has_screen():
             import webbrowser  # noqa: PLC0415 - takes a moment
 

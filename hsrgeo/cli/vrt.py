@@ -65,11 +65,11 @@ def _stack(out: Path, region: str | None, zr: tuple[float, float] | None) -> Sta
     from hsrgeo.products.rain import Law  # noqa: PLC0415
 
     stacked = make_stacks(out, region=region, law=None if zr is None else Law(*zr))
-    held = stacked.held
+    contents = stacked.contents
     for path in stacked.paths:
         answer(str(path))
-    made = f"{counted(held.frames, 'band')} in {counted(len(stacked.paths), 'file')}"
-    return tell_left_out(made, held.damaged, held.missing)
+    made = f"{counted(contents.frames, 'band')} in {counted(len(stacked.paths), 'file')}"
+    return tell_left_out(made, contents.damaged, contents.missing)
 
 
 def _raw(sources: list[str], out: Path | None, registration: options.RegistrationChoice) -> Status:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from hsrgeo.engine.watch.run import Round, Watch
 
 _WATCH = "Watch"
-_TOLD = 10  # broken frames of a round
+_SHOWN = 10  # broken frames of a round
 _WORDS = {"ok": "written", "replaced": "replaced by better ones", "failed": "failed", "removed": "removed"}
 Sources = Annotated[
     list[str] | None,
@@ -174,10 +174,10 @@ def _tell(watched: "Watch", done: "Round", metrics: Path | None, *, quiet: bool,
 
     if metrics is not None:
         write_file(metrics, prometheus(as_status(done, watched.newest, watched.totals)).encode(), sync=False)
-    for problem in done.broken[:_TOLD]:
+    for problem in done.broken[:_SHOWN]:
         say(f"failed: {problem}")
-    if len(done.broken) > _TOLD:
-        say(f"failed: {len(done.broken) - _TOLD:,} more")
+    if len(done.broken) > _SHOWN:
+        say(f"failed: {len(done.broken) - _SHOWN:,} more")
     if error and done.error is not None:
         say(f"failed: {done.error}; tried again in the next round")
     if quiet:
@@ -188,9 +188,9 @@ def _tell(watched: "Watch", done: "Round", metrics: Path | None, *, quiet: bool,
     parts += [f"{done.waiting:,} still written"] if done.waiting else []
     if parts:
         times = [
-            f"{product} of {line.told.time.astimezone(KST):%Y-%m-%d %H:%M} KST"
+            f"{product} of {line.frame_name.time.astimezone(KST):%Y-%m-%d %H:%M} KST"
             for product, line in sorted(watched.newest.items())
-            if line.told
+            if line.frame_name
         ]
         say(f"{', '.join(parts)}; latest: {', '.join(times) or 'none'}")
 
@@ -212,15 +212,15 @@ def status(
         from hsrgeo.model.times import parse_length  # noqa: PLC0415
         from hsrgeo.sources.remote import target  # noqa: PLC0415
 
-        told, age = read_status(target(out)), parse_length(max_age)
-        if not told:
+        found, age = read_status(target(out)), parse_length(max_age)
+        if not found:
             raise OptionsError(f"{out}: has no status.json that can be read: no hsrgeo watch has written here")
-        reason = stale(told, age)
+        reason = stale(found, age)
         if json_:
-            answer_json(told)
+            answer_json(found)
         else:
             answer(f"stale: {reason}" if reason else "fresh")
-            for product, frame in told["latest"].items():
+            for product, frame in found["latest"].items():
                 answer(f"{product} {frame['time']}, {frame['stations']} stations")
         raise typer.Exit(Status.BROKEN if reason else Status.DONE)
 

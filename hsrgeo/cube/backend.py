@@ -22,7 +22,7 @@ from hsrgeo.model.grid import Grid, Registration
 from hsrgeo.model.quantity import Quantity
 from hsrgeo.products.making import Content, Making, Values
 from hsrgeo.products.rain import KMA_LAW, Law, as_law
-from hsrgeo.reading import decode_found, told_aloud
+from hsrgeo.reading import decode_found, warn_of_notes
 from hsrgeo.sources.found import Found
 
 Undetect = str | float
@@ -95,7 +95,7 @@ class HsrGeoBackend(BackendEntrypoint):
         law = as_law(zr)
         making = Making(quantity=quantity, law=law, values=values, block=block, registration=registration)
         found = Found(path, None, None, 0)
-        frame = making.of(told_aloud(decode_found(found, block, registration)))
+        frame = making.of(warn_of_notes(decode_found(found, block, registration)))
         layer = FrameLayer(found, making, frame.grid, frame.quantity, frame.time)
         dataset = packed_dataset(
             [layer], [frame.time], frame.grid, frame.quantity, values=values, undetect=undetect, lonlat=lonlat

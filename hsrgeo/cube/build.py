@@ -34,7 +34,7 @@ from hsrgeo.errors import SourceError
 from hsrgeo.model.rank import Rank
 from hsrgeo.writers.disk import flush
 from hsrgeo.writers.files import write_file
-from hsrgeo.writers.folders import refusals_told, remove, replace_folder
+from hsrgeo.writers.folders import remove, replace_folder, write_errors
 
 _LEVEL = 3  # of zstd
 
@@ -70,8 +70,8 @@ class Plan:
     def digest(self) -> str:
         """Return what tells this plan from any other."""
         slots = [(str(slot.time), slot.rank, slot.old, slot.stem) for slot in self.slots]
-        told = [self.shape.as_json(), slots, [str(time) for time in self.missing], dict(self.attrs), self.layouts]
-        return hashlib.sha256(json.dumps([*told, self.zarr_format]).encode()).hexdigest()
+        parts = [self.shape.as_json(), slots, [str(time) for time in self.missing], dict(self.attrs), self.layouts]
+        return hashlib.sha256(json.dumps([*parts, self.zarr_format]).encode()).hexdigest()
 
     def group(self, store: Path, layout: Layout) -> Path:
         """Return the group of a layout in a store."""
@@ -143,13 +143,13 @@ def template(plan: Plan, layout: Layout) -> xr.Dataset:
     size = (len(times), shape.grid.height, shape.grid.width)
     values = dask.array.zeros(size, dtype=np.int16, chunks=size)  # only its shape: never computed
     attrs = values_attrs(shape.quantity, cleaned=shape.cleaned)
-    told = {
+    tags = {
         "layout": layout,
         "hsrgeo_shape": json.dumps(shape.as_json()),
         "hsrgeo_attrs": json.dumps(dict(plan.attrs)),
     }
     return xr.Dataset(
-        {shape.name: (("time", "y", "x"), values, attrs)}, coords, {**shape.attrs(), **gaps, **told, **plan.attrs}
+        {shape.name: (("time", "y", "x"), values, attrs)}, coords, {**shape.attrs(), **gaps, **tags, **plan.attrs}
     )
 
 
@@ -169,7 +169,7 @@ def begin_zarr(plan: Plan) -> list[tuple[int, int]]:
         if marker.read_text(encoding="utf-8") == plan.digest():
             return [task for task in _tasks(plan) if not _done(plan, *task).exists()]
     remove(plan.part)
-    with refusals_told(plan.part):
+    with write_errors(plan.part):
         for layout in plan.layouts:
             _write_template(plan, layout)
         if "map" in plan.layouts:
@@ -292,7 +292,7 @@ def build_series(tasks: Sequence[tuple[int, int]], plan: Plan) -> int:
         WriteError: The disk refused.
         SourceError: The old cube has lost a file.
     """
-    with refusals_told(plan.out):
+    with write_errors(plan.out):
         return _build_series(tasks, plan)
 
 
@@ -348,7 +348,7 @@ def finish_zarr(plan: Plan) -> None:
     Raises:
         WriteError: The disk refused.
     """
-    with refusals_told(plan.out):
+    with write_errors(plan.out):
         _finish(plan)
     replace_folder(plan.part, plan.out)
 

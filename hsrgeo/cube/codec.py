@@ -158,8 +158,8 @@ _DECIDES_NO_VALUE = frozenset({"step_minutes", "layout", "format"})
 _OF_A_CUT = frozenset({"region", "bbox", "window", "center", "size"})
 
 
-def _refuse_unknown(told: Mapping[str, Any], known: frozenset[str]) -> None:
-    if unknown := sorted(told.keys() - known):
+def _refuse_unknown(keys: Mapping[str, Any], known: frozenset[str]) -> None:
+    if unknown := sorted(keys.keys() - known):
         raise OptionsError(f"its recipe has {', '.join(unknown)}, which is not known: was it made by a newer hsrgeo?")
 
 
@@ -213,11 +213,11 @@ def _decoded(data: bytes, product: str, making: Making, name: str, member: str |
             raise
     except FrameError as error:
         raise error.at(name or _UNNAMED, member) from error.__cause__
-    told = f"RDR_CMP_{product}_PUB_{time:%Y%m%d%H%M}.bin"
+    own_name = f"RDR_CMP_{product}_PUB_{time:%Y%m%d%H%M}.bin"
     try:
-        return decode(data, told, block=making.block, registration=making.registration)
+        return decode(data, own_name, block=making.block, registration=making.registration)
     except FrameError as error:
-        raise error.at(name or told, member) from error.__cause__
+        raise error.at(name or own_name, member) from error.__cause__
 
 
 _UNNAMED = "frame of a reference"

@@ -38,21 +38,21 @@ def refuse_unknown_codecs(store: str, metadata: bytes) -> None:
         SourceError: It asks for a codec that is not known, or for Python's objects.
     """
     try:
-        told = json.loads(metadata)
+        record = json.loads(metadata)
     except (ValueError, RecursionError):
         return
-    for name in _asked_for(told):
+    for name in _asked_for(record):
         if name.removeprefix("numcodecs.") not in _KNOWN:
             raise SourceError(store, f"asks for the codec {name!r}: hsrgeo unpacks {', '.join(sorted(_KNOWN))} only")
 
 
-def _asked_for(told: Any) -> Iterator[str]:  # noqa: ANN401 - of JSON
-    if isinstance(told, list):
-        for entry in told:
+def _asked_for(record: Any) -> Iterator[str]:  # noqa: ANN401 - of JSON
+    if isinstance(record, list):
+        for entry in record:
             yield from _asked_for(entry)
-    if not isinstance(told, dict):
+    if not isinstance(record, dict):
         return
-    for key, value in told.items():
+    for key, value in record.items():
         if key in ("attributes", ".zattrs"):
             continue
         if key in ("codecs", "index_codecs", "storage_transformers", "filters", "compressor"):

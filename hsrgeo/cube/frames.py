@@ -22,11 +22,11 @@ from hsrgeo.model.frame import Frame
 from hsrgeo.model.grid import Grid
 from hsrgeo.model.header import Header
 from hsrgeo.products.making import Making
-from hsrgeo.reading import decode_found, told_aloud
+from hsrgeo.reading import decode_found, warn_of_notes
 from hsrgeo.sources.found import Found, Tally
 from hsrgeo.sources.remote import RemotePath, place
 from hsrgeo.sources.scan import scan
-from hsrgeo.sources.several import lend
+from hsrgeo.sources.several import as_reference
 from hsrgeo.sources.texts import open_file
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from hsrgeo.cube.opening import View
 
-_TOLD = 3  # broken frames in a warning
+_SHOWN = 3  # broken frames in a warning
 _HEADER_BYTES = 1 << 16  # packed, of a file: enough to unpack its header
 _MOST_HELD_BYTES = 2 << 30  # packed frames of compressed archives, in memory
 
@@ -44,7 +44,7 @@ class _Candidate:
     """A frame's file with a sound header."""
 
     found: Found
-    told: FrameName
+    frame_name: FrameName
     header: Header
 
     @property
@@ -66,8 +66,8 @@ def open_frames(sources: list[str | Path], making: Making, view: View) -> xr.Dat
     by_time = _candidates(sources, view, broken)
     first = _first_sound(by_time, making, broken)
     if first is None:
-        told = f": {broken[0][1]}" if broken else ""
-        raise SourceError(", ".join(map(str, sources)), f"no usable frame found{told}")
+        reason = f": {broken[0][1]}" if broken else ""
+        raise SourceError(", ".join(map(str, sources)), f"no usable frame found{reason}")
     chosen, whole, made = first
     if making.area is not None:
         whole.window_for(making.area)  # warns
@@ -109,15 +109,15 @@ def _candidates(
 ) -> dict[datetime, list[_Candidate]]:
     by_time: dict[datetime, list[_Candidate]] = {}
     products: set[str] = set()
-    held = 0
+    loaded = 0
     tally = Tally()
     for entry in scan(sources, view.selection, tally):
-        found = lend(entry) if entry.member is not None else entry
-        if found.error is not None or found.told is None:
-            broken.append((found.told.time if found.told else None, str(found.error)))
+        found = as_reference(entry) if entry.member is not None else entry
+        if found.error is not None or found.frame_name is None:
+            broken.append((found.frame_name.time if found.frame_name else None, str(found.error)))
             continue
-        held += len(found.data or b"")
-        if held > _MOST_HELD_BYTES:
+        loaded += len(found.data or b"")
+        if loaded > _MOST_HELD_BYTES:
             raise OptionsError(
                 f"{found.source}: the selected frames take more than {_MOST_HELD_BYTES >> 30} GB, packed, and a "
                 "compressed archive can only be read from its beginning, not at random: narrow start and end, or make "
@@ -125,14 +125,14 @@ def _candidates(
             )
         try:
             header = peek_header(_head(entry))  # whose bytes are still at hand
-            if header.time.replace(second=0) != found.told.time:
-                raise FrameError("time", str(found.told.time), str(header.time))
+            if header.time.replace(second=0) != found.frame_name.time:
+                raise FrameError("time", str(found.frame_name.time), str(header.time))
         except HsrGeoError as error:
-            told = error.at(found.source, found.member) if isinstance(error, FrameError) else error
-            broken.append((found.told.time, str(told)))
+            problem = error.at(found.source, found.member) if isinstance(error, FrameError) else error
+            broken.append((found.frame_name.time, str(problem)))
             continue
-        products.add(found.told.product or product_of(header))
-        by_time.setdefault(found.told.time, []).append(_Candidate(found, found.told, header))
+        products.add(found.frame_name.product or product_of(header))
+        by_time.setdefault(found.frame_name.time, []).append(_Candidate(found, found.frame_name, header))
     for candidates in by_time.values():
         _leave_other_kinds(candidates, tally)
     for note in tally.notes():
@@ -144,10 +144,10 @@ def _candidates(
 
 def _leave_other_kinds(candidates: list[_Candidate], tally: Tally) -> None:
     """Leave out frames of which an archive holds a preferred kind too, as `hsrgeo.sources.scan` does with files."""
-    better = max((one.told.kind for one in candidates), key=preference)
-    for one in [one for one in candidates if one.told.kind not in ("", better)]:
+    better = max((one.frame_name.kind for one in candidates), key=preference)
+    for one in [one for one in candidates if one.frame_name.kind not in ("", better)]:
         candidates.remove(one)
-        tally.other_kinds[one.told.kind, better] += 1
+        tally.other_kinds[one.frame_name.kind, better] += 1
 
 
 def _head(found: Found) -> bytes:
@@ -170,7 +170,7 @@ def _first_sound(
     for time in sorted(by_time):
         for candidate in list(by_time[time]):
             try:
-                frame = told_aloud(decode_found(candidate.found, making.block, making.registration))
+                frame = warn_of_notes(decode_found(candidate.found, making.block, making.registration))
                 return candidate, frame.grid, making.of(frame)
             except FrameError as error:
                 broken.append((time, str(error)))
@@ -183,7 +183,7 @@ def _belongs(one: _Candidate, first: _Candidate, broken: list[tuple[datetime | N
         return True
     header, other = one.header, first.header
     why = f"{header.nx} x {header.ny} cells of {header.dxy} m, the first has {other.nx} x {other.ny} of {other.dxy} m"
-    broken.append((one.told.time, f"{one.found.label}: another grid or quantity: {why}"))
+    broken.append((one.frame_name.time, f"{one.found.label}: another grid or quantity: {why}"))
     return False
 
 
@@ -195,13 +195,13 @@ def _best_layer(
     *,
     check: bool,
 ) -> FrameLayer | None:
-    layers = [FrameLayer(one.found, making, made.grid, made.quantity, one.told.time) for one in candidates]
+    layers = [FrameLayer(one.found, making, made.grid, made.quantity, one.frame_name.time) for one in candidates]
     if len(layers) == 1 and not check:
         return layers[0]
     ranked = []
     for layer in layers:  # seldom: which of several is better only shows when they are unpacked
         try:
-            kind = preference(layer.found.told.kind) if layer.found.told else 0
+            kind = preference(layer.found.frame_name.kind) if layer.found.frame_name else 0
             ranked.append((kind, layer.frame().rank, layer.label, layer))
         except HsrGeoError as error:
             broken.append((layer.time, str(error)))
@@ -209,8 +209,8 @@ def _best_layer(
 
 
 def _warn(broken: Iterable[tuple[datetime | None, str]]) -> None:
-    told = [why for _time, why in broken]
-    if told:
-        more = f"; and {len(told) - _TOLD:,} more" if len(told) > _TOLD else ""
-        text = f"{len(told):,} broken or unlike the first, left out: {'; '.join(told[:_TOLD])}{more}"
+    reasons = [why for _time, why in broken]
+    if reasons:
+        more = f"; and {len(reasons) - _SHOWN:,} more" if len(reasons) > _SHOWN else ""
+        text = f"{len(reasons):,} broken or unlike the first, left out: {'; '.join(reasons[:_SHOWN])}{more}"
         warnings.warn(text, HsrGeoWarning, stacklevel=4)

@@ -85,10 +85,10 @@ def opened_cube(path: Path, layouts: tuple[str, ...]) -> Iterator[OpenCube]:
     with packed_cube(path, there[0] if there else None, chunks=None) as dataset:
         name = values_name(dataset, path)
         shards = shards_of(path, path.joinpath(*there[:1], name))
-        yield _told(path, dataset, dataset.variables[name], shards)
+        yield _opened(path, dataset, dataset.variables[name], shards)
 
 
-def _told(path: Path, dataset: Any, values: Any, shards: Shards | None) -> OpenCube:  # noqa: ANN401 - of xarray
+def _opened(path: Path, dataset: Any, values: Any, shards: Shards | None) -> OpenCube:  # noqa: ANN401 - of xarray
     try:
         recipe = json.loads(dataset.attrs.get("hsrgeo_recipe", "{}"))
         quantity = quantity_of(values.attrs)

@@ -25,7 +25,7 @@ from hsrgeo.sources.texts import read_bytes
 
 _COLUMNS = ("name", "lon", "lat")
 _KOREAN = {"지점명": "name", "경도": "lon", "위도": "lat"}  # as KMA's lists of stations have them
-_TOLD = 10  # bad rows that a message lists
+_SHOWN = 10  # bad rows that a message lists
 _MOST_DEGREES = 180.0
 
 
@@ -142,8 +142,8 @@ def read_points(
         raise OptionsError(f"{path}: cannot be read: {error.strerror or error}") from error
     points, bad, notes = _points(str(path), _decoded(str(path), data, encoding), at, crs)
     if bad:
-        more = f"; and {len(bad) - _TOLD:,} more" if len(bad) > _TOLD else ""
-        raise OptionsError(f"{path}: {'; '.join(bad[:_TOLD])}{more}")
+        more = f"; and {len(bad) - _SHOWN:,} more" if len(bad) > _SHOWN else ""
+        raise OptionsError(f"{path}: {'; '.join(bad[:_SHOWN])}{more}")
     if not points:
         why = f": {'; '.join(notes)}" if notes else ""
         raise OptionsError(f"{path}: contains no point{why}")
@@ -214,8 +214,8 @@ def _points(
         wanted = _COLUMNS if crs is None else ("name", "x", "y")
         if missing := [name for name in wanted if name not in columns]:
             hint = "; of x and y say the CRS, as --crs EPSG:5186" if crs is None and {"x", "y"} <= {*columns} else ""
-            told = f"must name the columns {','.join(wanted)}; missing {','.join(missing)}{hint}"
-            raise OptionsError(f"{path}, line 1: {told}")
+            problem = f"must name the columns {','.join(wanted)}; missing {','.join(missing)}{hint}"
+            raise OptionsError(f"{path}, line 1: {problem}")
         rows = [(reader.line_num, cells) for cells in reader if any(cell.strip() for cell in cells)]
     except csv.Error as error:
         raise OptionsError(f"{path}, line {reader.line_num}: {error}") from error

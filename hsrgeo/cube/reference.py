@@ -138,13 +138,13 @@ def _read_json(path: Path) -> Reference:
     content = json.loads(path.read_bytes())
     store: dict[str, bytes] = {}
     spans: dict[str, Span] = {}
-    for key, told in content["refs"].items():
-        if isinstance(told, list):
-            spans[key] = Span(*told)
-        elif told.startswith(_BASE64):
-            store[key] = base64.b64decode(told.removeprefix(_BASE64))
+    for key, entry in content["refs"].items():
+        if isinstance(entry, list):
+            spans[key] = Span(*entry)
+        elif entry.startswith(_BASE64):
+            store[key] = base64.b64decode(entry.removeprefix(_BASE64))
         else:
-            store[key] = told.encode()
+            store[key] = entry.encode()
     name = next(iter(spans), "").rpartition("/")[0]
     in_order = [spans[_key(name, order)] for order in range(len(spans))]
     return Reference(store, name, in_order, content[_OWN]["folder"])
@@ -153,20 +153,20 @@ def _read_json(path: Path) -> Reference:
 def _read_parquet(path: Path) -> Reference:
     _module, parquet = need_arrow()
     meta = json.loads((path / META).read_bytes())
-    store = {key: json.dumps(told).encode() for key, told in meta["metadata"].items()}
+    store = {key: json.dumps(entry).encode() for key, entry in meta["metadata"].items()}
     name = ""
     spans: list[Span] = []
     for key in list(store):
         field, _slash, leaf = key.rpartition("/")
         if leaf != ".zarray":
             continue
-        told = meta["metadata"][key]
+        entry = meta["metadata"][key]
         table = parquet.read_table(_parq(path, field, 0))
         if "raw" in table.column_names:
-            store[f"{field}/{'.'.join('0' * len(told['shape'])) or '0'}"] = table["raw"][0].as_py()
+            store[f"{field}/{'.'.join('0' * len(entry['shape'])) or '0'}"] = table["raw"][0].as_py()
             continue
         name = field
-        for number in range(math.ceil(told["shape"][0] / meta["record_size"])):
+        for number in range(math.ceil(entry["shape"][0] / meta["record_size"])):
             rows = parquet.read_table(_parq(path, field, number)).to_pylist()
             spans += [Span(row["path"], row["offset"], row["size"] or None) for row in rows]
     return Reference(store, name, spans, meta[_OWN]["folder"])

@@ -34,7 +34,7 @@ from hsrgeo.sources.texts import open_file
 if TYPE_CHECKING:
     from hsrgeo.cube.opening import View
 
-_TOLD = 3  # frames in an error
+_SHOWN = 3  # frames in an error
 
 
 def open_reference(path: Path, view: View) -> xr.Dataset:
@@ -195,6 +195,6 @@ def _check(path: Path, layers: Sequence[ReferredLayer]) -> None:
         except HsrGeoError as error:
             wrong.append(str(error))
     if wrong:
-        more = f"; and {len(wrong) - _TOLD:,} more" if len(wrong) > _TOLD else ""
-        text = f"{len(wrong):,} of {len(layers):,} frames can no longer be read: {'; '.join(wrong[:_TOLD])}{more}"
+        more = f"; and {len(wrong) - _SHOWN:,} more" if len(wrong) > _SHOWN else ""
+        text = f"{len(wrong):,} of {len(layers):,} frames can no longer be read: {'; '.join(wrong[:_SHOWN])}{more}"
         raise SourceError(str(path), text)

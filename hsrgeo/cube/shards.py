@@ -62,8 +62,8 @@ class Shards:
                 for chunk in product(*map(_numbers, inside, self.chunk)):
                     entry = index[tuple(c - p * n for c, p, n in zip(chunk, place, index.shape, strict=False))]
                     part = tuple(map(_overlap, inside, chunk, self.chunk))
-                    held = self._unpacked(file, entry, unpacker)
-                    values[tuple(map(_moved, part, (side.start for side in wanted)))] = held[
+                    unpacked = self._unpacked(file, entry, unpacker)
+                    values[tuple(map(_moved, part, (side.start for side in wanted)))] = unpacked[
                         tuple(map(_moved, part, (c * side for c, side in zip(chunk, self.chunk, strict=True))))
                     ]
         return values
@@ -106,8 +106,8 @@ class Shards:
 def shards_of(cube: Path, array: Path) -> Shards | None:
     """Return the shards of an array of a cube, or None where they are others than hsrgeo writes for ``series``."""
     try:
-        told = json.loads((array / "zarr.json").read_bytes())
-        return _shards(cube, array, told)
+        record = json.loads((array / "zarr.json").read_bytes())
+        return _shards(cube, array, record)
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
@@ -126,20 +126,20 @@ def read_part(file: BinaryIO, offset: int, length: int) -> bytes:
     raise ValueError(f"{file.name}: ends early")
 
 
-def _shards(cube: Path, array: Path, told: Mapping[str, Any]) -> Shards | None:
-    (sharding,) = told["codecs"]
+def _shards(cube: Path, array: Path, record: Mapping[str, Any]) -> Shards | None:
+    (sharding,) = record["codecs"]
     inner = sharding["configuration"]
     first, packing = inner["codecs"]
     shape, shard, chunk = (
         tuple(map(int, sides))
-        for sides in (told["shape"], told["chunk_grid"]["configuration"]["chunk_shape"], inner["chunk_shape"])
+        for sides in (record["shape"], record["chunk_grid"]["configuration"]["chunk_shape"], inner["chunk_shape"])
     )
     is_known = (
-        told["zarr_format"] == 3  # noqa: PLR2004
-        and told["data_type"] == "int16"
-        and told["chunk_grid"]["name"] == "regular"
-        and told["chunk_key_encoding"] == {"name": "default", "configuration": {"separator": "/"}}
-        and not told.get("storage_transformers")
+        record["zarr_format"] == 3  # noqa: PLR2004
+        and record["data_type"] == "int16"
+        and record["chunk_grid"]["name"] == "regular"
+        and record["chunk_key_encoding"] == {"name": "default", "configuration": {"separator": "/"}}
+        and not record.get("storage_transformers")
         and sharding["name"] == "sharding_indexed"
         and inner["index_location"] == "end"
         and inner["index_codecs"] == _INDEX
@@ -148,7 +148,7 @@ def _shards(cube: Path, array: Path, told: Mapping[str, Any]) -> Shards | None:
         and min(chunk) > 0
         and not any(outer % side for outer, side in zip(shard, chunk, strict=True))
     )
-    return Shards(cube, array, shape, shard, chunk, int(told["fill_value"])) if is_known else None
+    return Shards(cube, array, shape, shard, chunk, int(record["fill_value"])) if is_known else None
 
 
 def _numbers(side: slice, length: int) -> range:

@@ -50,8 +50,8 @@ def open_cube(path: Path, view: View) -> xr.Dataset:
     values = dataset[quantity.name]
     if view.undetect != "code":
         packed = packed_undetect(quantity, view.undetect)
-        told = {"undetect": np.int16(packed), "undetect_value": physical(quantity, packed)}
-        kept = values.attrs | told
+        own = {"undetect": np.int16(packed), "undetect_value": physical(quantity, packed)}
+        kept = values.attrs | own
         if packed == quantity.nodata:
             kept = {key: value for key, value in kept.items() if not key.startswith("undetect")}
         encoding = values.encoding
@@ -221,11 +221,11 @@ def _listed(out: Path, view: View) -> _Listing:
         for one in exported_frames(out, view.selection, view.region, times=every_time):
             if isinstance(one.error, ReadbackError):
                 raise one.error
-            if one.error is None and one.told is not None:
-                products.add(one.told.product)
-                paths[one.told.time.astimezone(UTC)] = one.path
-            elif one.told is not None:
-                failed.add(one.told.time)
+            if one.error is None and one.frame_name is not None:
+                products.add(one.frame_name.product)
+                paths[one.frame_name.time.astimezone(UTC)] = one.path
+            elif one.frame_name is not None:
+                failed.add(one.frame_name.time)
     except ManifestError as error:
         raise SourceError(error.path, error.problem) from error
     return paths, failed, products, every_time

@@ -9,7 +9,7 @@ from hsrgeo.model.grid import Grid
 from hsrgeo.model.window import Area, Window
 
 
-def told_window(grid: Grid, area: Area | None) -> tuple[Window, list[str]]:
+def clipped_window(grid: Grid, area: Area | None) -> tuple[Window, list[str]]:
     """Return the window of an area, and a note where it is cut at the edge of the grid.
 
     Raises:
@@ -22,12 +22,12 @@ def told_window(grid: Grid, area: Area | None) -> tuple[Window, list[str]]:
 
 
 def asked_window(grid: Grid, area: Area | None) -> tuple[Window, list[str]]:
-    """Return what `told_window` does of an area that a user chose for this very grid.
+    """Return what `clipped_window` does of an area that a user chose for this very grid.
 
     Raises:
         OptionsError: It lies outside.
     """
     try:
-        return told_window(grid, area)
+        return clipped_window(grid, area)
     except WindowError as error:
         raise OptionsError(str(error)) from error

@@ -36,10 +36,10 @@ def notes_on_contents(
     Raises:
         OptionsError: No such numbers can be had of it; it holds rain, and there is another law to make it by.
     """
-    held = quantity.name
-    if held not in ("reflectivity", "rain_rate") or (wanted == "reflectivity" and held != wanted):
-        raise OptionsError(f"{source} contains {held}: no {made} of {wanted} can be made of it")
-    if held == "rain_rate" and (asked.a, asked.b) != (KMA_LAW.a, KMA_LAW.b):
+    found = quantity.name
+    if found not in ("reflectivity", "rain_rate") or (wanted == "reflectivity" and found != wanted):
+        raise OptionsError(f"{source} contains {found}: no {made} of {wanted} can be made of it")
+    if found == "rain_rate" and (asked.a, asked.b) != (KMA_LAW.a, KMA_LAW.b):
         raise OptionsError(f"{source} contains rain already: zr does not apply")
     if quantity != RAIN or quantity.cap is not None:  # HSP holds no more than its frames do
         return []

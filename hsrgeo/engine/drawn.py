@@ -11,7 +11,7 @@ from functools import partial
 from itertools import chain, islice
 from typing import BinaryIO
 
-from hsrgeo.engine.areas import told_window
+from hsrgeo.engine.areas import clipped_window
 from hsrgeo.engine.drawn_sums import DrawnSum, read_drawn
 from hsrgeo.engine.workers.parallel import run_parallel
 from hsrgeo.errors import HsrGeoError, OptionsError, as_value
@@ -64,7 +64,7 @@ class Reel:
 class _Drawn:
     """A frame as a worker gives it back: its map packed, or what is wrong with it."""
 
-    told: FrameName | None
+    frame_name: FrameName | None
     standing: Standing
     packed: bytes = b""
     synthetic: bool = False
@@ -113,15 +113,15 @@ def draw(entries: Iterator[Entry], plan: Plan, area: Area | None, workers: int, 
     task = partial(_draw_one, plan=plan, area=area)
     with closing(run_parallel(task, chain(first, entries), workers if len(first) == _POOL_FROM else 1)) as results:
         for drawn in results:
-            if drawn.told is not None:
-                reel.times.add(drawn.told.time)
-            if drawn.error is not None or drawn.told is None:
+            if drawn.frame_name is not None:
+                reel.times.add(drawn.frame_name.time)
+            if drawn.error is not None or drawn.frame_name is None:
                 reel.broken.append(drawn.error or HsrGeoError(drawn.standing[-1]))
                 continue
-            products.add(drawn.told.product)
+            products.add(drawn.frame_name.product)
             if len(products) > 1:
                 raise OptionsError(f"there are frames of {' and of '.join(sorted(products))}: choose one product")
-            time = drawn.told.time
+            time = drawn.frame_name.time
             if time not in best or best[time][0].standing < drawn.standing:
                 place = (shelf.seek(0, 2), len(drawn.packed))
                 shelf.write(drawn.packed)
@@ -133,8 +133,8 @@ def draw(entries: Iterator[Entry], plan: Plan, area: Area | None, workers: int, 
 
 
 def _notes(shown: list[_Drawn]) -> list[str]:
-    told = [note for drawn in shown for note in drawn.notes]
-    notes = told[:_NOTES] + ([f"{len(told) - _NOTES:,} more notes of this kind"] if len(told) > _NOTES else [])
+    every = [note for drawn in shown for note in drawn.notes]
+    notes = every[:_NOTES] + ([f"{len(every) - _NOTES:,} more notes of this kind"] if len(every) > _NOTES else [])
     if capped := sum(drawn.capped for drawn in shown):
         notes.append(
             f"{capped:,} cells at {CAP_MM_H:.2f} mm/h, the highest rate that HSP stores: there it may rain harder"
@@ -205,14 +205,14 @@ def _draw_one(entry: Entry, plan: Plan, area: Area | None) -> _Drawn:
     label = entry.label
     try:
         frame = _open(entry, plan.grid.registration)
-        window, _clipped = told_window(frame.grid, area)  # told of once, before
+        window, _clipped = clipped_window(frame.grid, area)  # told of once, before
         part = frame.crop(window=window)
         packed = zlib.compress(map_for(plan).panel(part).tobytes(), 1)
     except HsrGeoError as error:
-        return _Drawn(entry.told, (0, LOWEST, label), error=as_value(error))
-    told = FrameName(frame.product, frame.kind, frame.time)
+        return _Drawn(entry.frame_name, (0, LOWEST, label), error=as_value(error))
+    frame_name = FrameName(frame.product, frame.kind, frame.time)
     return _Drawn(
-        told,
+        frame_name,
         (preference(frame.kind), frame.rank, label),
         packed,
         synthetic=frame.header.synthetic,

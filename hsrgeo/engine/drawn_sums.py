@@ -69,7 +69,7 @@ def sums_of(out: Path, selection: Selection, region: str) -> Sums:
     if len(kinds) != 1 or len({one.length for one in sums}) != 1:
         raise OptionsError(f"{out} contains {', '.join(kinds) or 'rolling maxima only'}: an animation needs one kind")
     first, times = sums[0], times_of(sums[0].duration)
-    wanted = [one for one in sums if selection.wants(_told(one))]
+    wanted = [one for one in sums if selection.wants(_frame_name(one))]
     notes = []
     if maxima := len(files) - len(sums):
         notes.append(f"rolling maxima are not sums of a period and are ignored: {maxima:,}")
@@ -77,7 +77,7 @@ def sums_of(out: Path, selection: Selection, region: str) -> Sums:
         notes.append(f"sums that lack frames: {gaps:,}; hsrgeo plot sum hatches where")
     known = "LICENCE" in first.tags
     return Sums(
-        entries=tuple(DrawnSum(out / one.path, _told(one), one.path, times=times) for one in wanted),
+        entries=tuple(DrawnSum(out / one.path, _frame_name(one), one.path, times=times) for one in wanted),
         length=first.length,
         times=times,
         title=f"KMA {first.tags.get('PRODUCT', '')} composites, rain depth" if known else f"{kinds[0]}, rain depth",
@@ -86,7 +86,7 @@ def sums_of(out: Path, selection: Selection, region: str) -> Sums:
     )
 
 
-def _told(one: Summed) -> FrameName:
+def _frame_name(one: Summed) -> FrameName:
     return FrameName(one.tags.get("PRODUCT", ""), "", one.time)
 
 
@@ -96,8 +96,8 @@ def read_drawn(entry: DrawnSum) -> Frame:
     Raises:
         SourceError: GDAL cannot read it, or it is no sum.
     """
-    told, read = entry.told, read_sum(entry.path)
-    if told is None:
+    frame_name, read = entry.frame_name, read_sum(entry.path)
+    if frame_name is None:
         raise SourceError(entry.label, "has no time")
     depth = np.nan_to_num(np.rint(read.depth_mm * RAIN.scale)).astype(np.int64)
     stored = np.minimum(depth // entry.times, _LARGEST)  # every bound is a whole number of steps: classes stay
@@ -108,9 +108,9 @@ def read_drawn(entry: DrawnSum) -> Frame:
         quantity=RAIN,
         grid=read.grid,
         window=read.grid.window,
-        time=told.time,
-        header=header_of(told.time, read.grid, synthetic=read.tags.get("SYNTHETIC") == "yes"),
-        product=told.product,
+        time=frame_name.time,
+        header=header_of(frame_name.time, read.grid, synthetic=read.tags.get("SYNTHETIC") == "yes"),
+        product=frame_name.product,
         kind="",
         name=entry.path.name,
         crc32=0,

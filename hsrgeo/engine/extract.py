@@ -90,8 +90,8 @@ def extract_archive(path: Place, out: Path, *, overwrite: bool = False) -> Extra
             unpacked.errors.append(error)
         unpacked.take_names()
     if unpacked.more:
-        told = f"{unpacked.more:,} more members are refused or could not be written"
-        unpacked.errors.append(ArchiveError(str(path), told))
+        message = f"{unpacked.more:,} more members are refused or could not be written"
+        unpacked.errors.append(ArchiveError(str(path), message))
     return Extracted(str(path), unpacked.files, unpacked.bytes, tuple(unpacked.errors))
 
 

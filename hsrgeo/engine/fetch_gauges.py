@@ -122,15 +122,17 @@ class _Table:
         except (OSError, ValueError, csv.Error) as error:
             raise OutputExistsError(str(self._path), f"already exists and cannot be read: {error}") from error
         if rows[:1] != [self._head] or any(len(row) != len(self._head) for row in rows):
-            told = f"is there already, and is no table of hsrgeo fetch gauges ({','.join(self._head)}); use another OUT"
-            raise OutputExistsError(str(self._path), told)
+            problem = (
+                f"is there already, and is no table of hsrgeo fetch gauges ({','.join(self._head)}); use another OUT"
+            )
+            raise OutputExistsError(str(self._path), problem)
         for row in rows[1:]:
             self.times.setdefault(parse_time(row[0]), []).append(row)
 
     def add(self, time: datetime, depths: dict[str, float]) -> None:
         """Add the readings of a step."""
-        told = kst_text(time)
-        self.times[time] = [[told, name, "" if math.isnan(mm) else f"{mm:g}"] for name, mm in depths.items()]
+        time_text = kst_text(time)
+        self.times[time] = [[time_text, name, "" if math.isnan(mm) else f"{mm:g}"] for name, mm in depths.items()]
         self.waiting += 1
 
     def write(self) -> None:

@@ -104,13 +104,13 @@ def summarise(path: str | Path, *, jobs: int = -1) -> Summary:
     found = scan([path], Selection(), summary.tally)
     for batch in run_parallel(_check, in_batches(found, _BATCH), count_workers(jobs)):
         for one, problem in batch:
-            if isinstance(problem, HsrGeoError) or one.told is None:
+            if isinstance(problem, HsrGeoError) or one.frame_name is None:
                 summary.broken.append(problem if isinstance(problem, HsrGeoError) else HsrGeoError(one.source))
                 continue
             summary.notes += problem
             summary.frames += 1
-            summary.products[f"{one.told.product} {one.told.kind}".strip()] += 1
-            times.setdefault(one.told.product, []).append(one.told.time)
+            summary.products[f"{one.frame_name.product} {one.frame_name.kind}".strip()] += 1
+            times.setdefault(one.frame_name.product, []).append(one.frame_name.time)
     for product, listed in sorted(times.items()):
         unique = sorted(set(listed))
         summary.repeated += len(listed) - len(unique)

@@ -16,7 +16,7 @@ class Told(Protocol):
     """Something whose product may be known."""
 
     @property
-    def told(self) -> FrameName | None:
+    def frame_name(self) -> FrameName | None:
         """Product, kind and time."""
 
 
@@ -31,10 +31,10 @@ def product_guard(found: Iterable[One]) -> Generator[One]:
     """
     product: str | None = None
     for one in found:
-        if one.told is not None:
-            product = product or one.told.product
-            if one.told.product != product:
-                both = " and ".join(sorted({product, one.told.product}))
+        if one.frame_name is not None:
+            product = product or one.frame_name.product
+            if one.frame_name.product != product:
+                both = " and ".join(sorted({product, one.frame_name.product}))
                 raise OptionsError(f"the sources contain {both}: choose one with --product")
         yield one
 
@@ -46,6 +46,6 @@ def refuse_products(sources: Sequence[str | Path], selection: Selection) -> None
         OptionsError: There are several.
         SourceError: A source does not exist.
     """
-    products = sorted({told.product for told in names_in_files(sources, selection)})
+    products = sorted({frame_name.product for frame_name in names_in_files(sources, selection)})
     if len(products) > 1:
         raise OptionsError(f"the sources contain {' and '.join(products)}: choose one with --product")

@@ -11,15 +11,15 @@ from datetime import datetime
 from pathlib import Path
 from typing import get_args
 
-from hsrgeo.engine.areas import told_window
+from hsrgeo.engine.areas import clipped_window
 from hsrgeo.engine.factors import as_factors, notes_on_factors
 from hsrgeo.engine.regions import Region, read_regions, refuse_shared_folders
 from hsrgeo.engine.workers.cluster import WAIT_S, Cluster
 from hsrgeo.engine.workers.cores import usable_cores
 from hsrgeo.errors import ClippedWarning, GridError, OptionsError, ProjectionError, WindowError
 from hsrgeo.formats.names import FrameName
+from hsrgeo.model.checks import refuse_fractions
 from hsrgeo.model.fields import Step, Time, Times
-from hsrgeo.model.given import refuse_fractions
 from hsrgeo.model.grid import Grid, Registration, grids_by
 from hsrgeo.model.times import KST, refuse_uneven
 from hsrgeo.model.window import BBox, Window, as_area
@@ -238,7 +238,7 @@ def check_areas(recipe: Recipe, noted: Grid | None = None) -> list[str]:
         problems: list[str] = []
         for grid in known:
             try:
-                _window, clipped = told_window(grid, cut.area)
+                _window, clipped = clipped_window(grid, cut.area)
             except WindowError as error:
                 problems.append(str(error))
                 continue
@@ -281,7 +281,7 @@ def _check_name(template: str) -> None:  # noqa: C901 - a list of what may be wr
         if not {"time", "utc"} & {name for _text, name, _spec, _conversion in fields}:
             raise OptionsError(f"{hint}; without a time all frames would share one file")
         recipe = Recipe((), (), "none", "raw", template, 1)
-        paths = [recipe.stem(told, region) for told in _PROBES for region in ("", "region")]
+        paths = [recipe.stem(frame_name, region) for frame_name in _PROBES for region in ("", "region")]
     except (ValueError, IndexError, KeyError) as error:
         raise OptionsError(f"{hint}: {error}") from error
     for path in paths:

@@ -154,7 +154,7 @@ def plot_sum(source: str | Path, out: str | Path, options: PlotSumOptions | None
     made_up = tags.get("SYNTHETIC") == "yes"
     try:
         expected = 1 if _is_field(tags) else int(tags[_EXPECTED[0] if _EXPECTED[0] in tags else _EXPECTED[1]])
-        told = _told(tags, read)
+        facts = _facts(tags, read)
     except (KeyError, ValueError) as error:
         raise SourceError(str(source), f"is not a sum written by hsrgeo accumulate: {error!r}") from error
     fewest = fewest_of(chosen.coverage, expected)
@@ -164,7 +164,7 @@ def plot_sum(source: str | Path, out: str | Path, options: PlotSumOptions | None
         doubtful=np.isfinite(read.depth_mm) & (read.counts < fewest),
         times=chosen.times or times_for(read.depth_mm),
         title=_one_line(chosen.title) or _title(tags),
-        told=told,
+        facts=facts,
         doubt=f"under {100 * chosen.coverage:g} % of {'windows' if 'DURATION' in tags else 'frames'}",
         synthetic=made_up,
     )
@@ -189,7 +189,7 @@ def _title(tags: Mapping[str, str]) -> str:
     return f"{product}, rain depth"
 
 
-def _told(tags: Mapping[str, str], read: SumPicture) -> str:
+def _facts(tags: Mapping[str, str], read: SumPicture) -> str:
     """Return period, frames and highest depth, as in ``2022-06-09 10:00 to 11:00 KST, 9 of 12 frames, ...``."""
     start, end = (datetime.fromisoformat(tags[f"TIME_{edge}_UTC"]).astimezone(KST) for edge in ("START", "END"))
     until = f"{end:%H:%M}" if start.date() == end.date() else f"{end:%Y-%m-%d %H:%M}"

@@ -27,7 +27,7 @@ class Project:
     """A project that was written."""
 
     path: Path
-    held: Stacks
+    contents: Stacks
     """What it shows, and what it had to leave out."""
     notes: tuple[str, ...] = ()
     """What a user should know: that there is no coast."""
@@ -59,22 +59,24 @@ def write_project(out: str | Path, *, law: Law | None = None, overwrite: bool = 
 
 def make_project(out: Path, *, law: Law | None = None, overwrite: bool = False) -> Project:
     """Write a project as `write_project` does, and tell what is in it."""
-    held = stacks_of(out)
-    if law is not None and not any(stack.quantity.name == "reflectivity" for stack in held.stacks):
+    contents = stacks_of(out)
+    if law is not None and not any(stack.quantity.name == "reflectivity" for stack in contents.stacks):
         raise OptionsError(f"{out} contains no reflectivity: zr does not apply")
     path = out / PROJECT
     if not overwrite:
         _refuse_others(path)
-    coast, notes = _write_coast(out, held)
-    made_up = any(stack.glance.tags.get("SYNTHETIC") == "yes" for stack in held.stacks)
+    coast, notes = _write_coast(out, contents)
+    made_up = any(stack.glance.tags.get("SYNTHETIC") == "yes" for stack in contents.stacks)
     beside = Beside(coast, CREDIT if coast else "", "SYNTHETIC" if made_up else "")
-    write_file(path, project_bytes(_title(held), [_series(stack, held, law) for stack in held.stacks], beside))
-    return Project(path, held, notes)
+    write_file(
+        path, project_bytes(_title(contents), [_series(stack, contents, law) for stack in contents.stacks], beside)
+    )
+    return Project(path, contents, notes)
 
 
-def _write_coast(out: Path, held: Stacks) -> tuple[str, tuple[str, ...]]:
+def _write_coast(out: Path, contents: Stacks) -> tuple[str, tuple[str, ...]]:
     """Return the name of the file of the coast, empty without the extra, and notes."""
-    places = [lonlat_bounds(_grid(stack)) for stack in held.stacks if stack.glance.wkt]
+    places = [lonlat_bounds(_grid(stack)) for stack in contents.stacks if stack.glance.wkt]
     west, south, east, north = zip(*places, strict=True)
     try:
         lines = geojson((min(west), min(south), max(east), max(north)))
@@ -100,11 +102,11 @@ def _refuse_others(path: Path) -> None:
         raise OutputExistsError(str(path), "was changed in QGIS; rename it, or use --overwrite")
 
 
-def _series(stack: Stack, held: Stacks, law: Law | None) -> Series:
+def _series(stack: Stack, contents: Stacks, law: Law | None) -> Series:
     seen = stack.glance
-    first = next(other.product for other in held.stacks if other.region == stack.region)
+    first = next(other.product for other in contents.stacks if other.region == stack.region)
     return Series(
-        groups=_groups(stack, held),
+        groups=_groups(stack, contents),
         wkt=seen.wkt,
         bounds=seen.bounds,
         pipe=_pipe(stack, law),
@@ -115,8 +117,8 @@ def _series(stack: Stack, held: Stacks, law: Law | None) -> Series:
     )
 
 
-def _groups(stack: Stack, held: Stacks) -> tuple[str, ...]:
-    several = len({other.product for other in held.stacks}) > 1
+def _groups(stack: Stack, contents: Stacks) -> tuple[str, ...]:
+    several = len({other.product for other in contents.stacks}) > 1
     return tuple(name for name in (stack.region, stack.product if several else "") if name)
 
 
@@ -129,9 +131,9 @@ def _pipe(stack: Stack, law: Law | None) -> str:
     return grey_pipe(stack.quantity, stack.limits)
 
 
-def _title(held: Stacks) -> str:
-    products = ", ".join(dict.fromkeys(stack.product for stack in held.stacks))
-    times = [time.astimezone(KST) for stack in held.stacks for time, _path in (stack.frames[0], stack.frames[-1])]
+def _title(contents: Stacks) -> str:
+    products = ", ".join(dict.fromkeys(stack.product for stack in contents.stacks))
+    times = [time.astimezone(KST) for stack in contents.stacks for time, _path in (stack.frames[0], stack.frames[-1])]
     first, last = min(times), max(times)
-    known = all("LICENCE" in stack.glance.tags for stack in held.stacks)
+    known = all("LICENCE" in stack.glance.tags for stack in contents.stacks)
     return f"{'KMA ' if known else ''}{products} {first:%Y-%m-%d %H:%M} - {last:%Y-%m-%d %H:%M} KST"

@@ -14,7 +14,7 @@ from typing import BinaryIO
 import numpy as np
 
 from hsrgeo.cube.kinds import is_exported
-from hsrgeo.engine.areas import told_window
+from hsrgeo.engine.areas import clipped_window
 from hsrgeo.engine.contents import refuse_registration
 from hsrgeo.engine.drawn import Entry, Moment, Reel, draw, first_sound, problems, timeline
 from hsrgeo.engine.drawn_sums import Sums, sums_of
@@ -215,18 +215,18 @@ def _step(sources: list[str | Path], reel: Reel) -> timedelta:
 
 def _plan(frame: Frame, options: RenderOptions, notes: list[str]) -> Plan:
     """Return how to draw: every other frame must be like the first."""
-    held = frame.quantity.name
-    if options.quantity == "reflectivity" and held != "reflectivity":
-        raise OptionsError(f"{frame.name} contains {held}: draw it with quantity rain, if it is that")
-    if held not in ("reflectivity", "rain_rate"):
-        raise OptionsError(f"{frame.name} contains {held}: only rain and reflectivity have colours")
+    found = frame.quantity.name
+    if options.quantity == "reflectivity" and found != "reflectivity":
+        raise OptionsError(f"{frame.name} contains {found}: draw it with quantity rain, if it is that")
+    if found not in ("reflectivity", "rain_rate"):
+        raise OptionsError(f"{frame.name} contains {found}: only rain and reflectivity have colours")
     law = options.law
-    if held == "rain_rate":
+    if found == "rain_rate":
         if law not in (None, KMA_LAW):
             raise OptionsError(f"{frame.name} contains rain already: zr does not apply")
         law = parse_law(dict(frame.derived).get("RAIN_LAW", "")) or law
     try:
-        window, clipped = told_window(frame.grid, options.area)
+        window, clipped = clipped_window(frame.grid, options.area)
         grid = frame.grid.crop(window)
     except GridError as error:
         raise OptionsError(str(error)) from error
@@ -262,8 +262,8 @@ def _one_only(entries: Iterator[Entry], path: Path) -> list[Entry]:
     kept: list[Entry] = []
     times: set[datetime] = set()
     for entry in entries:
-        if entry.told is not None:
-            times.add(entry.told.time)
+        if entry.frame_name is not None:
+            times.add(entry.frame_name.time)
         if len(times) <= 1:
             kept.append(entry)
     if len(times) > 1:
@@ -286,12 +286,12 @@ def _pictures(
             offset, size = moment.place
             shelf.seek(offset)
             panel = np.frombuffer(zlib.decompress(shelf.read(size)), np.uint8).reshape(unknown.shape)
-        held = (moment is moments[-1]) + (moment.until is not None)
-        told = "" if moment.place is not None else "no data"
+        repeats = (moment is moments[-1]) + (moment.until is not None)
+        word = "" if moment.place is not None else "no data"
         picture = sheet.picture(
             panel,
             time_label(moment.time, moment.until if length is None else (moment.until or moment.time) + length),
             synthetic=moment.synthetic or (made_up and moment.place is None),
-            told=told,
+            word=word,
         )
-        yield picture, 1 + held * round(_HOLD_S * fps)
+        yield picture, 1 + repeats * round(_HOLD_S * fps)

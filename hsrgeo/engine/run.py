@@ -10,7 +10,7 @@ from typing import Self, TypeVar
 from hsrgeo.outputs.outcome import Outcome, Status
 from hsrgeo.sources.found import Tally
 
-_TOLD = 5  # frames whose notes are told one by one
+_SHOWN = 5  # frames whose notes are told one by one
 
 
 T = TypeVar("T")
@@ -69,14 +69,14 @@ class Run(Lazy[Outcome]):
         try:
             outcome = super().__next__()
         except StopIteration:
-            if self._noted > _TOLD:
-                self.notes.append(f"{self._noted - _TOLD:,} more frames with a note of this kind")
+            if self._noted > _SHOWN:
+                self.notes.append(f"{self._noted - _SHOWN:,} more frames with a note of this kind")
             self._noted = 0
             self.notes += self.tally.notes()
             self.tally.other_kinds.clear()
             raise
         if outcome.notes and outcome.was is None:
-            self.notes += outcome.notes if self._noted < _TOLD else ()
+            self.notes += outcome.notes if self._noted < _SHOWN else ()
             self._noted += 1
         self.counts[outcome.status] += 1
         if outcome.was:

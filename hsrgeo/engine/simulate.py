@@ -79,7 +79,7 @@ def write_simulation(  # noqa: PLR0913 - the options of `hsrgeo simulate`, each 
     prefix = f"RDR_CMP_{product}_{kind}"
     named: Named = ((f"{prefix}_{time:%Y%m%d%H%M}.bin.gz", time) for time in _times(start, frames, step))
     if on_frame is not None:
-        named = _told(named, on_frame)
+        named = _counted(named, on_frame)
     folder = local(out, "hsrgeo simulate")
     return _write_archives(folder, named, scene) if archive else _write_files(folder, named, scene)
 
@@ -88,7 +88,7 @@ Named = Iterable[tuple[str, datetime]]
 """File names of frames with their times in KST."""
 
 
-def _told(named: Named, on_frame: Callable[[], object]) -> Named:
+def _counted(named: Named, on_frame: Callable[[], object]) -> Named:
     for one in named:
         yield one
         on_frame()

@@ -72,11 +72,11 @@ class SitesReport:
         return cells | metres | {"radars": list(offset.radars)}
 
     def _fit_json(self, fit: SiteFit) -> dict[str, Any]:
-        told = asdict(fit)
-        east, north = told.pop("offset")
-        errors = np.sqrt(np.diag(np.linalg.pinv(told.pop("information"))))
+        record = asdict(fit)
+        east, north = record.pop("offset")
+        errors = np.sqrt(np.diag(np.linalg.pinv(record.pop("information"))))
         residual = dict(zip(("east_residual_error", "north_residual_error"), map(_number, errors), strict=True))
-        plain = {name: _number(value, 1) if isinstance(value, float) else value for name, value in told.items()}
+        plain = {name: _number(value, 1) if isinstance(value, float) else value for name, value in record.items()}
         return plain | {"east": _number(east), "north": _number(north)} | residual
 
 

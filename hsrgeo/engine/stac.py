@@ -66,7 +66,7 @@ class Catalog:
     items: int
     form: Form
     """``json`` or ``parquet``."""
-    held: Stacks
+    contents: Stacks
     """What it tells of, and what it had to leave out."""
     damaged: tuple[ReadbackError, ...]
     """COGs that are there and cannot be used."""
@@ -104,18 +104,18 @@ def make_catalog(out: Path, *, items: Form = "auto", name: str | None = None, la
     """Write a catalogue as `write_catalog` does, and tell what is in it."""
     if items not in get_args(Form):
         raise OptionsError(f"items {items!r}: expected one of {', '.join(get_args(Form))}")
-    held = stacks_of(out)
-    form: Form = items if items != "auto" else "parquet" if held.frames > FEW else "json"
+    contents = stacks_of(out)
+    form: Form = items if items != "auto" else "parquet" if contents.frames > FEW else "json"
     if form == "parquet":
         need_pyarrow()
     with locked(out / COLLECTION, out):
-        return _written(out, held, form, name, law)
+        return _written(out, contents, form, name, law)
 
 
-def _written(out: Path, held: Stacks, form: Form, name: str | None, law: Law | None) -> Catalog:
-    catalogue = name or _id(held)
-    assets = _write_styles(out, held.stacks, law)
-    gathered = _Gathered(out, held)
+def _written(out: Path, contents: Stacks, form: Form, name: str | None, law: Law | None) -> Catalog:
+    catalogue = name or _id(contents)
+    assets = _write_styles(out, contents.stacks, law)
+    gathered = _Gathered(out, contents)
     written: set[str] = set()
     links: list[Json] = []
     if form == "parquet":
@@ -125,25 +125,25 @@ def _written(out: Path, held: Stacks, form: Form, name: str | None, law: Law | N
     else:
         links = [_write_item(out, shot, catalogue) for shot in gathered.shots()]
         written = {f"{one}.json" for one in gathered.ids}
-    told = collection(gathered.summary(catalogue), links, assets)
+    record = collection(gathered.summary(catalogue), links, assets)
     if written:
         flush([out / ITEMS, *(out / ITEMS / one for one in written)])
-    write_file(out / COLLECTION, _json(told, indent=1))
+    write_file(out / COLLECTION, _json(record, indent=1))
     _sweep(out, written, parquet=form == "parquet")
     return Catalog(
         out / COLLECTION,
         len(gathered.ids),
         form,
-        held,
-        (*held.damaged, *gathered.damaged),
+        contents,
+        (*contents.damaged, *gathered.damaged),
         tuple(gathered.lacking),
     )
 
 
-def _id(held: Stacks) -> str:
-    kma = ["kma"] if any(stack.glance.tags.get("PRODUCT") for stack in held.stacks) else []
-    words = [*kma, *dict.fromkeys(stack.product for stack in held.stacks)]
-    words += [*dict.fromkeys(stack.quantity.name for stack in held.stacks)]
+def _id(contents: Stacks) -> str:
+    kma = ["kma"] if any(stack.glance.tags.get("PRODUCT") for stack in contents.stacks) else []
+    words = [*kma, *dict.fromkeys(stack.product for stack in contents.stacks)]
+    words += [*dict.fromkeys(stack.quantity.name for stack in contents.stacks)]
     return "-".join(re.sub(r"\W+", "-", word.lower()) for word in words)
 
 
@@ -209,7 +209,7 @@ class _Gathered:
     """The frames of a folder as items, and what was seen on the way through them."""
 
     out: Path
-    held: Stacks
+    contents: Stacks
     ids: list[str] = field(default_factory=list)
     damaged: list[ReadbackError] = field(default_factory=list)
     lacking: list[str] = field(default_factory=list)
@@ -225,13 +225,13 @@ class _Gathered:
     def shots(self) -> Iterator[Shot]:
         """Yield every frame, by time, then by region as it was asked for."""
         listed = OutputFolder(self.out).files() if is_output(self.out) else None
-        names = slugs(list(dict.fromkeys(stack.region for stack in self.held.stacks)))
-        places = [_place(stack) for stack in self.held.stacks]
+        names = slugs(list(dict.fromkeys(stack.region for stack in self.contents.stacks)))
+        places = [_place(stack) for stack in self.contents.stacks]
         frames = sorted(
-            (time, number, path) for number, stack in enumerate(self.held.stacks) for time, path in stack.frames
+            (time, number, path) for number, stack in enumerate(self.contents.stacks) for time, path in stack.frames
         )
         for time, number, path in frames:
-            stack = self.held.stacks[number]
+            stack = self.contents.stacks[number]
             try:
                 tags = labels(self.out / path)
                 files = self._files(path, listed)

@@ -33,7 +33,7 @@ class Stacked:
     """VRTs of an output folder that were written."""
 
     paths: tuple[Path, ...]
-    held: Stacks
+    contents: Stacks
     """What they show, and what they had to leave out."""
 
 
@@ -63,16 +63,16 @@ def write_stacks(out: str | Path, *, region: str | None = None, law: Law | None 
 
 def make_stacks(out: Path, *, region: str | None = None, law: Law | None = None) -> Stacked:
     """Write stacks as `write_stacks` does, and tell what is in them."""
-    held = stacks_of(out, region)
+    contents = stacks_of(out, region)
     paths = []
-    for stack, name in zip(held.stacks, _names(held.stacks), strict=True):
+    for stack, name in zip(contents.stacks, _names(contents.stacks), strict=True):
         path = out / stack.region / name
         frames = [(time, _relative(out / below, path.parent)) for time, below in stack.frames]
         write_file(path, stack_vrt(stack.glance, frames, stack.statistics).encode())
         if stack.quantity.name in CLASSED:  # QGIS takes the style of the same name when it opens the stack
             write_file(path.with_suffix(".qml"), qml(stack.quantity, law, times_of(stack.duration)).encode())
         paths.append(path)
-    return Stacked(tuple(paths), held)
+    return Stacked(tuple(paths), contents)
 
 
 def _names(stacks: Sequence[Stack]) -> Iterator[str]:

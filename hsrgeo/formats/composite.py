@@ -158,23 +158,23 @@ _CODES_OF_PRODUCTS = {"HSR": 1, _RAIN_PRODUCT: _RAIN_CODE, "CPP": 1, "PPI": 1, "
 def _belied(name: str, product: str, header: Header) -> tuple[str, ...]:
     """Return a note where a file's name says that it holds something else than it does."""
     code = header.data_codes[0]
-    meant, held = QUANTITIES.get(_CODES_OF_PRODUCTS.get(product, code)), QUANTITIES.get(code)
-    if meant is None or held is None or meant == held:
+    meant, found = QUANTITIES.get(_CODES_OF_PRODUCTS.get(product, code)), QUANTITIES.get(code)
+    if meant is None or found is None or meant == found:
         return ()
-    return (f"{name}: named {product} ({meant.name}), but by its data code {code} it is {held.name}: read as that",)
+    return (f"{name}: named {product} ({meant.name}), but by its data code {code} it is {found.name}: read as that",)
 
 
 def _frame(unpacked: Unpacked, name: str, block: int) -> Frame:
     header = unpacked.header
     minute = header.time.replace(second=0)
     try:
-        told = parse_name(name)
+        frame_name = parse_name(name)
     except FrameNameError:
-        told = FrameName(product_of(header), "", minute)
-    if told.time != minute:
+        frame_name = FrameName(product_of(header), "", minute)
+    if frame_name.time != minute:
         raise FrameNameError(
             "name and header disagree on the time",
-            f"{told.time:%Y-%m-%d %H:%M} KST (name)",
+            f"{frame_name.time:%Y-%m-%d %H:%M} KST (name)",
             f"{header.time:%Y-%m-%d %H:%M} KST (header)",
         )
     if not 1 <= block <= unpacked.blocks:
@@ -190,13 +190,13 @@ def _frame(unpacked: Unpacked, name: str, block: int) -> Frame:
         window=unpacked.grid.window,
         time=minute,
         header=header,
-        product=told.product,
-        kind=told.kind,
+        product=frame_name.product,
+        kind=frame_name.kind,
         name=name,
         crc32=unpacked.crc32,
         block=block,
         blocks=unpacked.blocks,
-        notes=((f"{name}: {unpacked.note}",) if unpacked.note else ()) + _belied(name, told.product, header),
+        notes=((f"{name}: {unpacked.note}",) if unpacked.note else ()) + _belied(name, frame_name.product, header),
     )
 
 

@@ -109,9 +109,9 @@ def _all_streams(data: bytes, limit: int) -> tuple[bytes, str]:
         parts.append(part)
     if behind.strip(b"\0"):
         raise TrailingDataError("trailing data", "nothing after the gzip stream", f"{len(behind):,} bytes more")
-    told = [f"{len(parts)} gzip streams one after the other"] if len(parts) > 1 else []
-    told += [f"{len(behind):,} zero bytes after the gzip stream"] if behind else []
-    return b"".join(parts), ", ".join(told)
+    remarks = [f"{len(parts)} gzip streams one after the other"] if len(parts) > 1 else []
+    remarks += [f"{len(behind):,} zero bytes after the gzip stream"] if behind else []
+    return b"".join(parts), ", ".join(remarks)
 
 
 _MOST_STREAMS = 16

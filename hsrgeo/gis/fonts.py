@@ -76,13 +76,13 @@ def _fontconfig() -> list[str]:
     if program is None or not os.path.isabs(program):  # noqa: PTH117 - a relative one is of the current folder
         return []
     try:
-        told = subprocess.run(  # noqa: S603 - no input from anybody
+        answer = subprocess.run(  # noqa: S603 - no input from anybody
             [program, ":lang=ko", "file"], capture_output=True, timeout=_WAIT_S, check=True
         )
     except (OSError, subprocess.SubprocessError):
         return []
     # Sorted: fontconfig lists fonts in no order, and the same command should draw the same picture.
-    return sorted(line.rstrip().rstrip(":") for line in told.stdout.decode("utf-8", "replace").splitlines())
+    return sorted(line.rstrip().rstrip(":") for line in answer.stdout.decode("utf-8", "replace").splitlines())
 
 
 def _has_letters(font: FreeTypeFont, text: str) -> bool:

@@ -12,7 +12,7 @@ from affine import Affine
 from numpy.typing import NDArray
 
 from hsrgeo.errors import ProjectionError
-from hsrgeo.model.codes import code_of
+from hsrgeo.model.epsg import code_of
 
 _EDGE_STEPS = 256  # along each edge; the outline keeps every 256th, 128th, ... of them
 _TOLERANCE = 0.1  # cells between the outline and the true edge, which is a curve in longitude and latitude

@@ -128,8 +128,8 @@ def _name(axes: Axes, one: PlaceSeries, order: int, notes: list[str]) -> None:
     short = name if len(name) <= _LONGEST_NAME else name[: _LONGEST_NAME - 3].rstrip() + "..."
     axes.set_title(short, loc="left", fontproperties=font, size=11, weight="bold")
     share = float(one.coverage.mean())
-    told = "all observed" if share >= _WHOLE else f"{_percent(share)} observed"
-    axes.set_title(f"{one.depths_mm.sum():.1f} mm, {told}", loc="right", size=10)
+    observed = "all observed" if share >= _WHOLE else f"{_percent(share)} observed"
+    axes.set_title(f"{one.depths_mm.sum():.1f} mm, {observed}", loc="right", size=10)
 
 
 def _panel(axes: Axes, one: PlaceSeries, bar: timedelta) -> None:

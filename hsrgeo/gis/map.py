@@ -140,14 +140,14 @@ class Map:
         panel[self._coast] = canvas.COAST
         return panel
 
-    def picture(self, panel: Indices, label: str, *, synthetic: bool = False, told: str = "") -> Indices:
+    def picture(self, panel: Indices, label: str, *, synthetic: bool = False, word: str = "") -> Indices:
         """Return the whole picture.
 
         Args:
             panel: Of `panel`.
             label: The time, see `time_label`.
             synthetic: Whether the frame was made up: it says so.
-            told: A word across the map, for a time without a frame.
+            word: A word across the map, for a time without a frame.
         """
         sheet = self._base.copy()
         font, bottom = self._font, self.top + self.map_height
@@ -161,8 +161,8 @@ class Map:
             right = max(self.left + self.map_width, self.left + canvas.text_width(text, size) + mark)
             canvas.write(sheet, (min(right, self.size[0] - 1), foot), _SYNTHETIC, self._large, "rb", "alarm")
         self._attribute(sheet, synthetic=synthetic)
-        if told:
-            self._tell(sheet, told)
+        if word:
+            self._tell(sheet, word)
         return sheet
 
     def _echo(self, frame: Frame) -> Indices:
@@ -271,8 +271,8 @@ class Map:
             ink: canvas.Ink = "alarm" if synthetic and row == first else "text"
             canvas.write(sheet, (self.left, self._foot + order * step), text, size, "lt", ink)
 
-    def _tell(self, sheet: Indices, told: str) -> None:
-        text, size = canvas.fitted(told, 2 * self._font, self.map_width - 8)
+    def _tell(self, sheet: Indices, word: str) -> None:
+        text, size = canvas.fitted(word, 2 * self._font, self.map_width - 8)
         half_width, half_height = (
             canvas.text_width(text, size) // 2 + size // 2,
             canvas.line_height(size) // 2 + size // 4,

@@ -26,7 +26,7 @@ import pyproj
 
 from hsrgeo.gis.classes import Rgb
 from hsrgeo.gis.styles import qgis_colour
-from hsrgeo.model.codes import code_of
+from hsrgeo.model.epsg import code_of
 from hsrgeo.model.times import FRAME_STEP, KST, utc_text
 
 MARK = b"hsrgeo"
@@ -178,8 +178,8 @@ def _time_text(mark: str, *, periods: bool) -> str:
     korean = _DATE.format(f"{start} + {_TO_KST}")
     if periods:
         korean += f" || ' - ' || {_DATE.format(f'{end} + {_TO_KST}')}"
-    told = f"{korean} || ' KST (' || {_DATE.format(start)} || ' UTC)'"
-    return f"{mark} [% coalesce({told}, 'the clock is off: the uppermost layer') %]".strip()
+    times = f"{korean} || ' KST (' || {_DATE.format(start)} || ' UTC)'"
+    return f"{mark} [% coalesce({times}, 'the clock is off: the uppermost layer') %]".strip()
 
 
 _DATE = "format_date({}, 'yyyy-MM-dd HH:mm')"

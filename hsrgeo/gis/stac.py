@@ -258,8 +258,8 @@ def collection(summary: Summary, links: Iterable[Json], assets: Mapping[str, Jso
         assets: Of all items together: styles and legends, the items themselves as a table.
     """
     shots = summary.shots
-    products = _told(shot.tags.get("PRODUCT") for shot in shots)
-    quantities = _told(shot.tags.get("QUANTITY") for shot in shots)
+    products = _distinct(shot.tags.get("PRODUCT") for shot in shots)
+    quantities = _distinct(shot.tags.get("QUANTITY") for shot in shots)
     bboxes = list(dict.fromkeys(shot.place.bbox for shot in shots))
     around = [
         *(min(box[side] for box in bboxes) for side in (0, 1)),
@@ -276,7 +276,7 @@ def collection(summary: Summary, links: Iterable[Json], assets: Mapping[str, Jso
         "id": summary.id,
         "title": f"{'SYNTHETIC ' if made_up else ''}{of} {', '.join(quantities)} {span}",
         "description": _description(summary.synthetic) if sums is None else sums,
-        "keywords": _told([*_KEYWORDS[0 if products else 3 :], *products, *quantities])
+        "keywords": _distinct([*_KEYWORDS[0 if products else 3 :], *products, *quantities])
         + (["synthetic"] if True in summary.synthetic else []),
         "license": "other",
         "providers": _providers(made_up=made_up) if products else [],
@@ -311,7 +311,7 @@ def _sums_described(shots: Sequence[Shot]) -> str | None:
     )
 
 
-def _told(values: Iterable[str | None]) -> list[str]:
+def _distinct(values: Iterable[str | None]) -> list[str]:
     return [value for value in dict.fromkeys(values) if value]
 
 
@@ -348,12 +348,12 @@ def _summaries(summary: Summary, products: list[str], quantities: list[str]) -> 
     summaries: Json = {
         "hsrgeo:product": products,
         "hsrgeo:quantity": quantities,
-        "hsrgeo:region": _told(shot.region for shot in shots),
-        "hsrgeo:grid": _told(shot.tags.get("GRID") for shot in shots),
+        "hsrgeo:region": _distinct(shot.region for shot in shots),
+        "hsrgeo:grid": _distinct(shot.tags.get("GRID") for shot in shots),
         "hsrgeo:values": sorted(summary.values),
         "hsrgeo:synthetic": sorted(summary.synthetic),
         "proj:code": codes,
-        "proj:wkt2": _told(shot.place.projection["proj:wkt2"] for shot in shots),
+        "proj:wkt2": _distinct(shot.place.projection["proj:wkt2"] for shot in shots),
     }
     return {name: values for name, values in summaries.items() if values}
 
@@ -365,8 +365,10 @@ def _item_assets(shots: Sequence[Shot]) -> Json:
             key, asset = _asset(suffix, file, shot, "./")
             for band in asset.get("bands", []):
                 band.pop("statistics", None)
-            told = {name: value for name, value in asset.items() if name not in ("href", "file:size", "file:checksum")}
+            constant = {
+                name: value for name, value in asset.items() if name not in ("href", "file:size", "file:checksum")
+            }
             # Several quantities or packings: only what holds for each of them.
-            known = assets.get(key, told)
-            assets[key] = {name: value for name, value in known.items() if told.get(name) == value}
+            known = assets.get(key, constant)
+            assets[key] = {name: value for name, value in known.items() if constant.get(name) == value}
     return assets

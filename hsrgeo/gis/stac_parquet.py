@@ -61,11 +61,11 @@ def items_parquet(items: Iterable[Json], collection: Callable[[], Json]) -> byte
         for group in _groups(map(_row, items)):
             array = pa.array(group, pa.struct(list(schema)))
             writer.write_batch(pa.RecordBatch.from_struct_array(array))
-        told = collection()
-        stac = {"version": "1.0.0", "collections": {told["id"]: told}}
+        record = collection()
+        stac = {"version": "1.0.0", "collections": {record["id"]: record}}
         writer.add_key_value_metadata(
             {
-                "geo": json.dumps(_geo(told["extent"]["spatial"]["bbox"][0])),
+                "geo": json.dumps(_geo(record["extent"]["spatial"]["bbox"][0])),
                 "stac-geoparquet": json.dumps(stac, ensure_ascii=False),
             }
         )

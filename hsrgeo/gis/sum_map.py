@@ -45,7 +45,7 @@ class SumMap:
     times: int
     """See `hsrgeo.gis.depth.depth_classes`."""
     title: str
-    told: str
+    facts: str
     """Below the title: the period, and how much was observed."""
     doubt: str
     """What the hatch means, for the key."""
@@ -154,7 +154,7 @@ def _head(figure: Figure, shown: SumMap, left: int, notes: list[str]) -> None:
     )
     beside = room - (_MARK_PX if shown.synthetic else 0)
     figure.text(
-        x, 1 - 54 / height, shown.told, size=plots.fitted_size(shown.told, 10, beside), color=plots.INK, va="center"
+        x, 1 - 54 / height, shown.facts, size=plots.fitted_size(shown.facts, 10, beside), color=plots.INK, va="center"
     )
     if shown.synthetic:
         figure.text(

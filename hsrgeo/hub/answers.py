@@ -49,11 +49,11 @@ class Answer:
     @property
     def retry_after_s(self) -> float | None:
         """Seconds that the service wants to be left alone for (RFC 9110, section 10.2.3); None where it tells none."""
-        told = self.headers.get("retry-after", "").strip()
-        if told.isdecimal() and len(told) < len("1000000000"):
-            return float(told)
+        seconds = self.headers.get("retry-after", "").strip()
+        if seconds.isdecimal() and len(seconds) < len("1000000000"):
+            return float(seconds)
         try:
-            until = email.utils.parsedate_to_datetime(told)
+            until = email.utils.parsedate_to_datetime(seconds)
             return max((until - datetime.now(UTC)).total_seconds(), 0.0)
         except (ValueError, TypeError, OverflowError):  # no date, or one without a zone
             return None
@@ -62,19 +62,19 @@ class Answer:
 def meaning_of(answer: Answer) -> tuple[Meaning, str]:
     """Return what an answer means, and what the service says of it where it is a message."""
     start = "" if answer.body.startswith(gzipped.MAGIC) else Answer(0, {}, answer.body[:_TEXT_BYTES]).text.strip()
-    status, told = _own_status(start) or (answer.status, start)
+    status, message = _own_status(start) or (answer.status, start)
     if status == HTTPStatus.TOO_MANY_REQUESTS or (status in _BUSY and answer.retry_after_s is not None):
-        return "too fast", told
+        return "too fast", message
     if status in _REFUSALS:
-        if "활용신청" in told:
-            return "not applied", told
-        return ("used up" if "용량" in told or "횟수" in told else "wrong key"), told
+        if "활용신청" in message:
+            return "not applied", message
+        return ("used up" if "용량" in message or "횟수" in message else "wrong key"), message
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR or (status == HTTPStatus.OK and not answer.body.strip()):
-        return "overload", told
+        return "overload", message
     if status != HTTPStatus.OK:
-        return "other", told
+        return "other", message
     first = start.partition("\n")[0]  # further down a table may explain its codes in such words
-    return ("missing" if any(mark in first for mark in _MISSING) else "data"), told
+    return ("missing" if any(mark in first for mark in _MISSING) else "data"), message
 
 
 def _own_status(text: str) -> tuple[int, str] | None:
@@ -84,7 +84,7 @@ def _own_status(text: str) -> tuple[int, str] | None:
     try:
         value = json.loads(text)
         result = value.get("result", value)
-        status, told = str(result["status"]), str(result.get("message", ""))
+        status, message = str(result["status"]), str(result.get("message", ""))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
-    return (int(status), told) if _STATUS.fullmatch(status) else None
+    return (int(status), message) if _STATUS.fullmatch(status) else None

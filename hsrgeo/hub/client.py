@@ -97,10 +97,10 @@ class Hub:
                 if answer is None:  # it was asked too fast, and has had its pause
                     tries += 1
                     continue
-                meaning, told = meaning_of(answer)
+                meaning, message = meaning_of(answer)
                 if meaning in ("data", "missing"):
                     return answer, meaning == "data"
-                problem = self._refusal(meaning, told, answer, path)
+                problem = self._refusal(meaning, message, answer, path)
             if not tries:
                 raise HubError(problem)
             _sleep(_AGAIN_S)
@@ -115,14 +115,14 @@ class Hub:
         key = self.key  # before a question is counted
         with self.budget.turn() as turn:
             answer = self._asked(key, path, query, most_bytes, turn)
-            meaning, told = meaning_of(answer)
+            meaning, message = meaning_of(answer)
             if meaning != "too fast":
                 return answer
             pause, wanted = next(pauses, None), answer.retry_after_s
             turn.pause(max(wanted, 1.0) if wanted is not None else pause or _PAUSES_S[-1])
             if pause is None:
                 raise HubLimitError(
-                    f"KMA's API hub still answers {answer.status} after long pauses: {self.shown(told)}"
+                    f"KMA's API hub still answers {answer.status} after long pauses: {self.shown(message)}"
                 )
             return None
 
@@ -138,7 +138,7 @@ class Hub:
                 deadline.socket = connection.sock
                 connection.request("GET", f"{path}?{parameters}&{key.parameter()}", headers=headers)
                 response = connection.getresponse()
-                told = {name.lower(): value for name, value in response.getheaders()}
+                headers = {name.lower(): value for name, value in response.getheaders()}
                 _read_into(body, response, most_bytes)
         except (OSError, HTTPException):
             if not deadline.is_over:
@@ -148,7 +148,7 @@ class Hub:
             turn.add(len(body))
         if deadline.is_over:
             raise TimeoutError
-        return Answer(response.status, told, bytes(body))
+        return Answer(response.status, headers, bytes(body))
 
     def _problem(self, error: OSError | HTTPException) -> str:
         if isinstance(error, ConnectionRefusedError):
@@ -160,12 +160,12 @@ class Hub:
             return f"KMA's API hub gave no whole answer within {_DEADLINE_S:g} s"
         if isinstance(error, ssl.SSLCertVerificationError):
             return f"KMA's API hub shows a certificate that cannot be trusted: {error.verify_message}"
-        told = self.shown(getattr(error, "strerror", None) or str(error) or type(error).__name__)
-        return f"KMA's API hub cannot be reached, or broke off: {told}"
+        reason = self.shown(getattr(error, "strerror", None) or str(error) or type(error).__name__)
+        return f"KMA's API hub cannot be reached, or broke off: {reason}"
 
-    def _refusal(self, meaning: str, told: str, answer: Answer, path: str) -> str:
+    def _refusal(self, meaning: str, message: str, answer: Answer, path: str) -> str:
         """Return what is wrong with an answer that may be another one the next time; raise where it will not be."""
-        says = f"KMA's API hub reports: {self.shown(told)}"
+        says = f"KMA's API hub reports: {self.shown(message)}"
         if meaning == "not applied":
             name = path.rpartition("/")[2]
             problem = f"your account has not applied for {name}: log in at {PAGE}, find it, and click 활용신청"
@@ -176,11 +176,11 @@ class Hub:
             portal = "; it looks like one of data.go.kr, which is another" if self.key.is_of_data_portal else ""
             raise OptionsError(f"the key from {self.key.origin} is refused{portal}. {says}")
         if meaning == "overload":
-            return f"KMA's API hub answers {answer.status} with nothing to use: {self.shown(told)}"
+            return f"KMA's API hub answers {answer.status} with nothing to use: {self.shown(message)}"
         if target := answer.headers.get("location"):
             place = self.shown(target.partition("?")[0])
             return f"KMA's API hub sends on to {place}, which is not followed: the key would go there"
-        return f"KMA's API hub answers {answer.status}: {self.shown(told)}"
+        return f"KMA's API hub answers {answer.status}: {self.shown(message)}"
 
 
 class _Secure(HTTPSConnection):
@@ -200,9 +200,9 @@ def _connection(host: str) -> HTTPConnection:
     """Return a connection, through the proxy that the usual variables name."""
     if host.startswith("http://"):
         return HTTPConnection(urlsplit(host).netloc, timeout=_DEADLINE_S)
-    told = "" if proxy_bypass(host) else getproxies().get("https", "")
+    setting = "" if proxy_bypass(host) else getproxies().get("https", "")
     try:
-        proxy = urlsplit(told if "://" in told else f"//{told}")
+        proxy = urlsplit(setting if "://" in setting else f"//{setting}")
         name, port = proxy.hostname, proxy.port or 80  # as http:// has it
     except ValueError:
         raise OptionsError("the variable HTTPS_PROXY is not a proxy address: expected http://host:port") from None

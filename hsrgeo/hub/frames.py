@@ -44,7 +44,7 @@ _LATE = timedelta(minutes=15)  # after midnight: today's list may be empty yet
 class Sent:
     """A frame that came, and that hsrgeo reads."""
 
-    told: FrameName
+    frame_name: FrameName
     """Product, kind and time."""
     data: bytes
     """The ``.bin.gz`` file."""
@@ -53,12 +53,12 @@ class Sent:
     @property
     def name(self) -> str:
         """The name of its file."""
-        return frame_name(self.told)
+        return file_name(self.frame_name)
 
 
-def frame_name(told: FrameName) -> str:
+def file_name(frame_name: FrameName) -> str:
     """Return the name of a frame's file."""
-    return f"RDR_CMP_{told.product}_{told.kind}_{told.time.astimezone(KST):%Y%m%d%H%M}.bin.gz"
+    return f"RDR_CMP_{frame_name.product}_{frame_name.kind}_{frame_name.time.astimezone(KST):%Y%m%d%H%M}.bin.gz"
 
 
 def known_product(product: str) -> str:
@@ -125,26 +125,28 @@ def _checked(hub: Hub, answer: Answer, product: str, time: datetime) -> Sent:
         raise NotGzipError("not gzip", f"first bytes {gzipped.MAGIC.hex(' ')}", data[:2].hex(" "), asked)
     if gzipped.peek(data, 2) == gzipped.MAGIC:  # packed once more on the way, whatever was asked for
         data = gzipped.gunzip(data, MAX_STORED_BYTES)[0]
-    told = FrameName(product, _kind(answer, product, time), time)
-    return Sent(told, data, check_frame(data, told, asked))
+    frame_name = FrameName(product, _kind(answer, product, time), time)
+    return Sent(frame_name, data, check_frame(data, frame_name, asked))
 
 
-def check_frame(data: bytes, told: FrameName, source: str) -> Rank:
+def check_frame(data: bytes, frame_name: FrameName, source: str) -> Rank:
     """Return the rank of a frame, once hsrgeo's own reader has accepted its file as what it is called.
 
     Raises:
         FrameError: They are no sound frame of this product and time.
     """
-    name = frame_name(told)
+    name = file_name(frame_name)
     try:
         frame = decode(data, name)
     except ServiceMessageError as error:  # within gzip; its text is nobody's business
         raise ServiceMessageError(error.problem, error.expected, "a packed text", source) from None
     except FrameError as error:
         raise error.at(source, None) from None
-    held = product_of(frame.header)
-    if (held == _RAIN) != (told.product == _RAIN):  # the data code tells, ptype does not
-        raise HeaderError("another product", told.product, f"{held} (data code {frame.header.data_codes[0]})", source)
+    found = product_of(frame.header)
+    if (found == _RAIN) != (frame_name.product == _RAIN):  # the data code tells, ptype does not
+        raise HeaderError(
+            "another product", frame_name.product, f"{found} (data code {frame.header.data_codes[0]})", source
+        )
     return rank_of(frame.header.station_count, frame.header.created, frame.crc32)
 
 
@@ -155,10 +157,10 @@ def _kind(answer: Answer, product: str, time: datetime) -> str:
     """Return the kind that the answer's own file name tells, where it is one of this frame."""
     sent = _SENT_NAME.search(answer.headers.get("content-disposition", ""))
     try:
-        told = parse_name(sent[1]) if sent else None
+        frame_name = parse_name(sent[1]) if sent else None
     except FrameNameError:
-        told = None
-    return told.kind if told and (told.product, told.time) == (product, time) else _KIND
+        frame_name = None
+    return frame_name.kind if frame_name and (frame_name.product, frame_name.time) == (product, time) else _KIND
 
 
 def ask_list(hub: Hub, product: str, day: date) -> list[FrameName]:
@@ -171,8 +173,12 @@ def ask_list(hub: Hub, product: str, day: date) -> list[FrameName]:
     """
     query = {"cmp": product.lower(), "tm": f"{day:%Y%m%d}"}
     answer, _is_there = hub.ask(_LIST, query, most_bytes=_MOST_LISTED)
-    listed = {told for told in names_in_list(answer.text) if told.time.date() == day and told.product == product}
-    return sorted(listed, key=lambda told: (told.time, told.kind))
+    listed = {
+        frame_name
+        for frame_name in names_in_list(answer.text)
+        if frame_name.time.date() == day and frame_name.product == product
+    }
+    return sorted(listed, key=lambda frame_name: (frame_name.time, frame_name.kind))
 
 
 def names_in_list(text: str) -> Iterator[FrameName]:
@@ -199,7 +205,7 @@ def latest_times(hub: Hub, product: str, count: int = 4) -> list[datetime]:
     problem = HubError(f"KMA's API hub lists no {product} of today; choose times, such as --last 1h")
     for day in days:
         try:
-            listed |= {told.time for told in ask_list(hub, product, day)}
+            listed |= {frame_name.time for frame_name in ask_list(hub, product, day)}
         except HubLimitError:
             raise
         except HubError as error:

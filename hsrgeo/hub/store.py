@@ -71,11 +71,11 @@ class Store:
                 its rank is not known.
         """
         folder = self._folder(time)
-        for name, told in self._names(folder).get(time, ()):
+        for name, frame_name in self._names(folder).get(time, ()):
             path = folder / name
             if isinstance(path, RemotePath) and not read:
                 return path, LOWEST
-            if (rank := _rank(path, told)) is not None:
+            if (rank := _rank(path, frame_name)) is not None:
                 return path, rank
         return None
 
@@ -84,11 +84,11 @@ class Store:
         found: dict[datetime, list[tuple[str, FrameName]]] = {}
         for name in names_in(folder):
             try:
-                told = parse_name(name)
+                frame_name = parse_name(name)
             except FrameNameError:
                 continue
-            if told.product == self._product:
-                found.setdefault(told.time, []).append((name, told))
+            if frame_name.product == self._product:
+                found.setdefault(frame_name.time, []).append((name, frame_name))
         for entries in found.values():
             entries.sort(key=lambda entry: (-preference(entry[1].kind), entry[0]))
         return found
@@ -99,12 +99,12 @@ class Store:
         Raises:
             WriteError: The disk refused, or the lock was lost.
         """
-        path = self._folder(sent.told.time) / sent.name
+        path = self._folder(sent.frame_name.time) / sent.name
         self._lock.check()
         if isinstance(path, Path):
             remove_parts(path)
         write_file(path, sent.data)
-        self._known_missing().discard((self._product, sent.told.time))
+        self._known_missing().discard((self._product, sent.frame_name.time))
         return path
 
     def is_missing(self, time: datetime) -> bool:
@@ -136,9 +136,9 @@ class Store:
             self._saved = frozenset(missing)
 
 
-def _rank(path: Place, told: FrameName) -> Rank | None:
+def _rank(path: Place, frame_name: FrameName) -> Rank | None:
     try:
-        return check_frame(read_file(path), told, str(path))
+        return check_frame(read_file(path), frame_name, str(path))
     except (FrameError, SourceError):
         return None
 

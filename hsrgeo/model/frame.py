@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from hsrgeo.errors import OptionsError
 from hsrgeo.model.blocks import block_extremes
-from hsrgeo.model.given import refuse_other_suffix
+from hsrgeo.model.checks import refuse_other_suffix
 from hsrgeo.model.grid import Grid
 from hsrgeo.model.header import Header
 from hsrgeo.model.quantity import (

@@ -32,9 +32,9 @@ def machine() -> str:
 def begun_at(pid: int) -> str | None:
     """Return when a process began, in ticks since the machine did; empty once it has ended, None if unknown."""
     try:
-        told = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
-        ended = told[0] in ("Z", "X") and len(os.listdir(f"/proc/{pid}/task")) <= 1  # noqa: PTH208
-        return "" if ended else told[19]  # fields 3 and 22 of proc(5)
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+        ended = fields[0] in ("Z", "X") and len(os.listdir(f"/proc/{pid}/task")) <= 1  # noqa: PTH208
+        return "" if ended else fields[19]  # fields 3 and 22 of proc(5)
     except (OSError, IndexError):
         return None
 

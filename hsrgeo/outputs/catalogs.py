@@ -66,12 +66,12 @@ def catalog_frames(path: str | Path) -> list[Cataloged]:
 
 
 def _frame(home: Path, item: dict[str, Any], root: Path) -> Cataloged:
-    told = item["properties"]
-    time = told["datetime"]
+    properties = item["properties"]
+    time = properties["datetime"]
     time = existing(time if isinstance(time, datetime) else datetime.fromisoformat(time))
     if time.tzinfo is None:
         raise ValueError(f"the time {time} has no zone")
-    product, region = told.get("hsrgeo:product") or "", told.get("hsrgeo:region") or ""
+    product, region = properties.get("hsrgeo:product") or "", properties.get("hsrgeo:region") or ""
     if not (isinstance(product, str) and isinstance(region, str)):
         raise TypeError(f"product {product!r}, region {region!r}: expected texts")
     return Cataloged(_local(home, item["assets"][_ASSET]["href"], root), time, product, region)

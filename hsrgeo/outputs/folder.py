@@ -25,7 +25,7 @@ class Exported:
     """A COG that the manifest lists, or a frame that could not be exported."""
 
     path: Path
-    told: FrameName | None
+    frame_name: FrameName | None
     label: str
     error: HsrGeoError | None = None
 
@@ -61,7 +61,7 @@ class OutputFolder:
             ManifestError: The manifest is damaged.
         """
         lines = latest_lines(self.out)
-        return sorted(lines, key=lambda line: (line.told.time.timestamp() if line.told else 0, line.label))
+        return sorted(lines, key=lambda line: (line.frame_name.time.timestamp() if line.frame_name else 0, line.label))
 
     def files(self) -> dict[str, Output]:
         """Return every file that the manifest lists, by path.
@@ -71,9 +71,9 @@ class OutputFolder:
         """
         return {output.path: output for line in self.lines() if line.status == "ok" for output in line.outputs}
 
-    def cog(self, told: FrameName, region: str) -> str:
+    def cog(self, frame_name: FrameName, region: str) -> str:
         """Return the path below the folder of the COG that shows a region of a frame."""
-        return f"{self.recipe.stem(told, region)}.tif"
+        return f"{self.recipe.stem(frame_name, region)}.tif"
 
     def frames(
         self,
@@ -91,22 +91,22 @@ class OutputFolder:
         if not region and len(regions) > 1:
             raise several_regions(self.out, regions)
         for line in _of_written_products(self.lines()):
-            if times is not None and line.told is not None and selection.wants_product(line.told):
-                times.add(line.told.time)
-            if line.told is not None and not selection.wants(line.told):
+            if times is not None and line.frame_name is not None and selection.wants_product(line.frame_name):
+                times.add(line.frame_name.time)
+            if line.frame_name is not None and not selection.wants(line.frame_name):
                 if tally is not None and line.status in ("ok", "failed"):
-                    tally.leave_out(line.told)
+                    tally.leave_out(line.frame_name)
                 continue
             if line.status == "failed":
-                yield Exported(self.out, line.told, line.label, line.error or HsrGeoError(line.label))
-            elif line.status == "ok" and line.told is not None:
-                yield self._exported(self.cog(line.told, region or regions[0]), line.told, line.label)
+                yield Exported(self.out, line.frame_name, line.label, line.error or HsrGeoError(line.label))
+            elif line.status == "ok" and line.frame_name is not None:
+                yield self._exported(self.cog(line.frame_name, region or regions[0]), line.frame_name, line.label)
 
-    def _exported(self, cog: str, told: FrameName, label: str) -> Exported:
+    def _exported(self, cog: str, frame_name: FrameName, label: str) -> Exported:
         try:
-            return Exported(output_below(self.out, cog), told, label)
+            return Exported(output_below(self.out, cog), frame_name, label)
         except ReadbackError as error:
-            return Exported(self.out / cog, told, label, error)
+            return Exported(self.out / cog, frame_name, label, error)
 
 
 def exported_frames(
@@ -145,13 +145,13 @@ def _cataloged(
     if region and not frames:
         raise OptionsError(f"region {region!r}: {source} has none of that name")
     for one in frames:
-        told = FrameName(one.product, "", one.time)
-        if times is not None and selection.wants_product(told):
+        frame_name = FrameName(one.product, "", one.time)
+        if times is not None and selection.wants_product(frame_name):
             times.add(one.time)
-        if selection.wants(told):
-            yield Exported(one.path, told, str(one.path))
+        if selection.wants(frame_name):
+            yield Exported(one.path, frame_name, str(one.path))
         elif tally is not None:
-            tally.leave_out(told)
+            tally.leave_out(frame_name)
 
 
 def several_regions(source: Path, regions: Sequence[str]) -> OptionsError:
@@ -161,7 +161,7 @@ def several_regions(source: Path, regions: Sequence[str]) -> OptionsError:
 
 def _of_written_products(lines: list[Outcome]) -> list[Outcome]:
     """Return the lines without frames that failed and are of a product of which nothing was written."""
-    written = {line.told.product for line in lines if line.status == "ok" and line.told}
+    written = {line.frame_name.product for line in lines if line.status == "ok" and line.frame_name}
     if not written:
         return lines
-    return [line for line in lines if line.told is None or line.told.product in written]
+    return [line for line in lines if line.frame_name is None or line.frame_name.product in written]

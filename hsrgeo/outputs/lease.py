@@ -43,9 +43,9 @@ class Lock(ABC, Generic[_Path]):
 
     _look_s = _LOOK_S
 
-    def __init__(self, path: _Path, told: str) -> None:
+    def __init__(self, path: _Path, shown: str) -> None:
         self._path: _Path = path
-        self._told = told
+        self._shown = shown
         self._id = uuid.uuid4().hex
         holder = {"run": self._id, "host": socket.gethostname(), "pid": os.getpid()}
         self._data = json.dumps({**holder, "machine": machine(), "begun": begun_at(os.getpid())}).encode()
@@ -66,7 +66,7 @@ class Lock(ABC, Generic[_Path]):
                 raise refused(str(self._path), error) from error
             reason = in_the_way(str(self._path)) if error.errno == errno.ENOTDIR else error.strerror or error
             problem = f"cannot be opened and locked against other runs ({self._path.name}): {reason}"
-            raise LockError(self._told, f"{problem}; choose an output where files can be made") from error
+            raise LockError(self._shown, f"{problem}; choose an output where files can be made") from error
         self._heard = self._looked = now()
         self._beat.start()
         return self
@@ -89,9 +89,9 @@ class Lock(ABC, Generic[_Path]):
             except OSError as error:
                 if seen - self._heard > LEASE_S:
                     problem = f"the lock of this run cannot be read any more: {error.strerror or error}; {_ENDS}"
-                    raise WriteError(self._told, problem) from error
+                    raise WriteError(self._shown, problem) from error
         if self._lost:
-            raise WriteError(self._told, f"the lock of this run was taken over by another run, or removed; {_ENDS}")
+            raise WriteError(self._shown, f"the lock of this run was taken over by another run, or removed; {_ENDS}")
 
     def _take(self) -> None:
         for _try in range(_TRIES):
@@ -100,7 +100,7 @@ class Lock(ABC, Generic[_Path]):
             holder = self._holder(self._path)
             if holder and self._is_taken_over(holder):
                 return
-        raise LockError(self._told, f"other runs are writing into it; {_WAIT}")
+        raise LockError(self._shown, f"other runs are writing into it; {_WAIT}")
 
     def _refuse_living(self, holder: Holder, path: _Path) -> None:
         alive = is_alive(holder)
@@ -109,9 +109,9 @@ class Lock(ABC, Generic[_Path]):
         who = ", process ".join(_UNUSUAL.sub("?", str(holder.get(key, "unknown")))[:80] for key in ("host", "pid"))
         if not alive and (left := LEASE_S - abs(self._age(path))) > 0:
             until = f"wait for its end or {left:.0f} s, or choose another output"
-            raise LockError(self._told, f"another run ({who}) is writing into it, or was killed: {until}")
+            raise LockError(self._shown, f"another run ({who}) is writing into it, or was killed: {until}")
         if alive or not self._is_silent(path):
-            raise LockError(self._told, f"another run ({who}) is writing into it; {_WAIT}")
+            raise LockError(self._shown, f"another run ({who}) is writing into it; {_WAIT}")
 
     def _beats(self) -> None:
         while not self._over.wait(BEAT_S):

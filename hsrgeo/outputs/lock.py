@@ -31,14 +31,14 @@ _WATCH_S = 40.0
 _ID = re.compile(r"[0-9a-f]{32}")
 
 
-def locked(target: Place, told: Place | None = None) -> Lock[Any]:
+def locked(target: Place, shown: Place | None = None) -> Lock[Any]:
     """Return the lock of an output; use it in a ``with`` statement.
 
     Args:
         target: The file or folder that is written or added to; the lock lies beside it.
-        told: What messages name, if it is not the target.
+        shown: What messages name, if it is not the target.
     """
-    path, name = target.with_name(f"{target.name}.lock"), str(told or target)
+    path, name = target.with_name(f"{target.name}.lock"), str(shown or target)
     return BucketLock(path, name) if isinstance(path, RemotePath) else _DiskLock(path, name)
 
 

@@ -89,7 +89,7 @@ class Manifest:
 
     def key(self, outcome: Outcome) -> Key | None:
         """Return what the outputs of a frame stand for, or None where it is not known."""
-        return key_of(outcome.told, by_kind=self.by_kind) if outcome.told else None
+        return key_of(outcome.frame_name, by_kind=self.by_kind) if outcome.frame_name else None
 
     def kept(self, key: Key) -> Outcome | None:
         """Return the frame whose outputs stand for a product and time."""
@@ -301,11 +301,11 @@ def first_path_of(outcome: Outcome) -> str:
 
 
 def _seconds(outcome: Outcome) -> float:
-    return outcome.told.time.timestamp() if outcome.told else math.inf
+    return outcome.frame_name.time.timestamp() if outcome.frame_name else math.inf
 
 
 def _order(outcome: Outcome) -> tuple[str, str]:
-    return outcome.told.product if outcome.told else "", outcome.label
+    return outcome.frame_name.product if outcome.frame_name else "", outcome.label
 
 
 def _encode(outcome: Outcome) -> bytes:

@@ -24,14 +24,14 @@ Standing = tuple[int, Rank, str]
 """Preference of its kind, rank and label of a frame: of two of one product and time the higher one is kept."""
 
 
-def key_of(told: FrameName, *, by_kind: bool = False) -> Key:
+def key_of(frame_name: FrameName, *, by_kind: bool = False) -> Key:
     """Return what the outputs of a frame stand for.
 
     Args:
-        told: Product, kind and time.
+        frame_name: Product, kind and time.
         by_kind: Whether the names of outputs part kinds: then each kind is something of its own.
     """
-    return f"{told.product} {told.kind}".strip() if by_kind else told.product, told.time
+    return f"{frame_name.product} {frame_name.kind}".strip() if by_kind else frame_name.product, frame_name.time
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class Outcome:
 
     source: str
     member: str | None
-    told: FrameName | None
+    frame_name: FrameName | None
     """Product, kind and time; None where even these are unknown."""
     status: Status
     outputs: tuple[Output, ...] = ()
@@ -82,7 +82,7 @@ class Outcome:
     @property
     def key(self) -> Key | None:
         """Product and time, or None where these are unknown."""
-        return key_of(self.told) if self.told else None
+        return key_of(self.frame_name) if self.frame_name else None
 
     @property
     def label(self) -> str:
@@ -103,12 +103,12 @@ class Outcome:
     @property
     def standing(self) -> Standing:
         """Kind, rank, then label: the order of two frames is never left to the order of reading."""
-        return preference(self.told.kind) if self.told else 0, self.rank, self.label
+        return preference(self.frame_name.kind) if self.frame_name else 0, self.rank, self.label
 
 
 def of_found(found: Found, status: Status, *, error: HsrGeoError | None = None) -> Outcome:
     """Return the outcome of a frame that was not worked on."""
-    return Outcome(found.source, found.member, found.told, status, error=error)
+    return Outcome(found.source, found.member, found.frame_name, status, error=error)
 
 
 def with_header(outcome: Outcome, frame: Frame) -> Outcome:
@@ -120,14 +120,14 @@ def with_header(outcome: Outcome, frame: Frame) -> Outcome:
 
 def to_json(outcome: Outcome) -> dict[str, Any]:
     """Return a manifest line."""
-    told = outcome.told
+    frame_name = outcome.frame_name
     line: dict[str, Any] = {
         "source": outcome.source,
         "member": outcome.member,
-        "product": told.product if told else None,
-        "kind": told.kind if told else None,
-        "time": kst_text(told.time) if told else None,
-        "time_utc": utc_text(told.time) if told else None,
+        "product": frame_name.product if frame_name else None,
+        "kind": frame_name.kind if frame_name else None,
+        "time": kst_text(frame_name.time) if frame_name else None,
+        "time_utc": utc_text(frame_name.time) if frame_name else None,
         "status": outcome.status,
         "outputs": [{"path": o.path, "bytes": o.bytes, "crc32": f"{o.crc32:08x}"} for o in outcome.outputs],
         "error": _error_json(outcome.error) if outcome.error else None,
@@ -152,14 +152,14 @@ def from_json(line: dict[str, Any]) -> Outcome:
     Raises:
         KeyError, TypeError, ValueError: It is no such line: somebody may have edited it, or a disk damaged it.
     """
-    told = None
+    frame_name = None
     if line["time"] is not None:
-        told = FrameName(_text(line["product"]), _text(line["kind"]), _time(line["time"]))
+        frame_name = FrameName(_text(line["product"]), _text(line["kind"]), _time(line["time"]))
     created = _text(line["created_utc"] or "")
     return Outcome(
         source=_text(line["source"]),
         member=None if line["member"] is None else _text(line["member"]),
-        told=told,
+        frame_name=frame_name,
         status=_status(line["status"]),
         outputs=tuple(
             Output(_inside(_text(o["path"])), _count(o["bytes"]), _crc32(o["crc32"])) for o in line["outputs"]

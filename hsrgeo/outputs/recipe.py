@@ -70,13 +70,13 @@ class Recipe:
         """Suffixes of the files that a cut of a frame becomes, the picture of each format first."""
         return tuple(suffix for form in self.formats for suffix in SUFFIXES[form][: None if self.sidecars else 1])
 
-    def stem(self, told: FrameName, region: str) -> str:
+    def stem(self, frame_name: FrameName, region: str) -> str:
         """Return the path of a frame's outputs below OUT, without suffix, with forward slashes."""
         path = self.name.format(
-            time=told.time.astimezone(KST),
-            utc=told.time.astimezone(UTC),
-            product=told.product,
-            kind=told.kind,
+            time=frame_name.time.astimezone(KST),
+            utc=frame_name.time.astimezone(UTC),
+            product=frame_name.product,
+            kind=frame_name.kind,
             region=region,
         )
         if region and "{region" not in self.name:
@@ -84,18 +84,20 @@ class Recipe:
         # A kind or region that is empty leaves an empty part: "/06" would be a path outside OUT.
         return "/".join(part for part in path.split("/") if part not in ("", "."))
 
-    def first_path(self, told: FrameName) -> str:
+    def first_path(self, frame_name: FrameName) -> str:
         """Return the path below OUT of the first file that a frame becomes."""
-        return self.stem(told, self.cuts[0].region) + (".tif" if "cog" in self.formats else ".png")
+        return self.stem(frame_name, self.cuts[0].region) + (".tif" if "cog" in self.formats else ".png")
 
-    def folders(self, told: FrameName, first: str) -> set[str]:
+    def folders(self, frame_name: FrameName, first: str) -> set[str]:
         """Return the folders below OUT that a frame's files go to.
 
         Args:
-            told: Of the frame.
+            frame_name: Of the frame.
             first: Its first path.
         """
-        return {path.rpartition("/")[0] for path in (first, *(self.stem(told, cut.region) for cut in self.cuts[1:]))}
+        return {
+            path.rpartition("/")[0] for path in (first, *(self.stem(frame_name, cut.region) for cut in self.cuts[1:]))
+        }
 
     def as_json(self) -> dict[str, Any]:
         """Return plain values to keep beside the outputs and compare; what is not asked for is not there."""

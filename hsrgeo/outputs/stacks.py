@@ -97,11 +97,11 @@ def _look(folder: OutputFolder, regions: list[str]) -> Stacks:
             missing.append(path)
             continue
         try:
-            told = signature(output_below(out, path))
+            glance = signature(output_below(out, path))
         except ReadbackError as error:
             damaged.append(error)
             continue
-        groups.setdefault((number, product, told.key), []).append((time, path, told))
+        groups.setdefault((number, product, glance.key), []).append((time, path, glance))
     # Keys differ from run to run, and must not decide the order: the first time does.
     ordered = sorted(groups.items(), key=lambda group: (*group[0][:2], group[1][0][0]))
     stacks = tuple(_stack(out, regions[number], product, group) for (number, product, _key), group in ordered)
@@ -114,8 +114,8 @@ def _look_at_sums(out: Path, region: str | None) -> Stacks:
         raise ManifestError(str(out), f"no {MANIFEST} and no sum there: is it the OUT of an export, or of accumulate?")
     groups: dict[tuple[str, str, timedelta, int], list[tuple[Summed, Signature]]] = {}
     for one in files:
-        told = signature(out / one.path)
-        groups.setdefault((one.region, one.what, one.length, told.key), []).append((one, told))
+        glance = signature(out / one.path)
+        groups.setdefault((one.region, one.what, one.length, glance.key), []).append((one, glance))
     return Stacks(tuple(_stack_of_sums(out, group) for group in groups.values()), (), tuple(damaged))
 
 
@@ -128,7 +128,7 @@ def _stack_of_sums(out: Path, group: list[tuple[Summed, Signature]]) -> Stack:
         glance=seen,
         quantity=replace(DEPTH, name=first.tags.get("QUANTITY", DEPTH.name)),
         limits=None,
-        frames=tuple((one.time, one.path) for one, _told in group),
+        frames=tuple((one.time, one.path) for one, _glance in group),
         statistics=tuple({} for _one in group),
         length=first.length,
         duration=first.duration,
@@ -140,11 +140,11 @@ def _listed(folder: OutputFolder, regions: list[str]) -> Iterator[tuple[Key, int
     kept: dict[Key, tuple[str, ...]] = {}
     kinds: dict[Key, int] = {}  # of two kinds, where names part them, the preferred one is shown
     for outcome in folder.lines():
-        if outcome.status == "ok" and outcome.told and outcome.key:
+        if outcome.status == "ok" and outcome.frame_name and outcome.key:
             written = {output.path for output in outcome.outputs}
-            paths = tuple(folder.cog(outcome.told, region) for region in regions)
-            if outcome.key not in kinds or preference(outcome.told.kind) > kinds[outcome.key]:
-                kinds[outcome.key] = preference(outcome.told.kind)
+            paths = tuple(folder.cog(outcome.frame_name, region) for region in regions)
+            if outcome.key not in kinds or preference(outcome.frame_name.kind) > kinds[outcome.key]:
+                kinds[outcome.key] = preference(outcome.frame_name.kind)
                 kept[outcome.key] = tuple(path if path in written else "" for path in paths)
     for key in sorted(kept, key=lambda key: (key[1], key[0])):
         for number, path in enumerate(kept[key]):
@@ -159,9 +159,9 @@ def _stack(out: Path, region: str, product: str, group: list[tuple[datetime, str
         product=product,
         glance=seen,
         quantity=_quantity(seen),
-        limits=_limits(seen, [told.statistics for _time, _path, told in group]),
-        frames=tuple((time, path) for time, path, _told in group),
-        statistics=tuple(told.statistics for _time, _path, told in group),
+        limits=_limits(seen, [glance.statistics for _time, _path, glance in group]),
+        frames=tuple((time, path) for time, path, _glance in group),
+        statistics=tuple(glance.statistics for _time, _path, glance in group),
     )
 
 

@@ -38,17 +38,17 @@ def read_manifest(out: str | Path) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     with Manifest(folder, read_only=True) as manifest:
         for outcome in manifest:
-            told = outcome.told
-            if outcome.status != "ok" or told is None:
+            frame_name = outcome.frame_name
+            if outcome.status != "ok" or frame_name is None:
                 continue
             for cut in recipe.cuts:
                 found = outcome.statistics.get(cut.region)
                 row = {
-                    "time": told.time,
-                    "product": told.product,
-                    "kind": told.kind,
+                    "time": frame_name.time,
+                    "product": frame_name.product,
+                    "kind": frame_name.kind,
                     "region": cut.region,
-                    "path": str(folder / (recipe.stem(told, cut.region) + recipe.suffixes[0])),
+                    "path": str(folder / (recipe.stem(frame_name, cut.region) + recipe.suffixes[0])),
                     "source": outcome.label,
                 }
                 rows.append(row | (dataclasses.asdict(found) if found else unknown))

@@ -130,5 +130,5 @@ def factors_from_json(kept: dict[str, Any]) -> Factors:
 
 def _span(values: Iterable[float]) -> str:
     found = sorted(set(values))
-    told = [f"{value:.9g}" for value in (found[:1] + found[-1:] if len(found) > 1 else found)]
-    return " to ".join(told)
+    ends = [f"{value:.9g}" for value in (found[:1] + found[-1:] if len(found) > 1 else found)]
+    return " to ".join(ends)

@@ -8,8 +8,8 @@ from functools import lru_cache
 from typing import Literal, get_args
 
 from hsrgeo.errors import ClippedWarning, OptionsError
+from hsrgeo.model.checks import refuse_fractions
 from hsrgeo.model.frame import Frame
-from hsrgeo.model.given import refuse_fractions
 from hsrgeo.model.grid import Grid, Registration
 from hsrgeo.model.window import Area, Window
 from hsrgeo.products.factors import Factors

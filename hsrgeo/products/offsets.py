@@ -51,7 +51,7 @@ class Offset:
     """Those that were used."""
 
     @property
-    def told(self) -> bool:
+    def is_known(self) -> bool:
         """Whether the errors leave no room for another registration."""
         return len(self.radars) >= _FEWEST and 2 * max(self.east_error, self.north_error) < _HALFWAY
 
@@ -173,7 +173,7 @@ def _registration(
     if joint is None:
         fitted = sorted({code for offset in methods.values() for code in offset.radars})
         return None, f"only {' and '.join(fitted)} could be fitted, and it takes {_FEWEST} radars{left_out}"
-    if not joint.told:
+    if not joint.is_known:
         return None, (
             f"the offset is uncertain by {max(joint.east_error, joint.north_error):.2f} cells, and registrations are "
             f"half a cell apart{left_out}"
@@ -181,7 +181,7 @@ def _registration(
     nearest = _nearest(joint)
     if nearest is None:
         return None, f"the offset is {joint.east:+.2f} east, {joint.north:+.2f} north, which is near no registration"
-    apart = {method: _nearest(offset) for method, offset in methods.items() if offset.told}
+    apart = {method: _nearest(offset) for method, offset in methods.items() if offset.is_known}
     if any(other != nearest for other in apart.values()):
         said = ", ".join(f"{method} {other or 'none'}" for method, other in apart.items())
         return None, f"the methods differ: {said}"

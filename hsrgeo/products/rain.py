@@ -85,17 +85,17 @@ def parse_law(text: str) -> Law | None:
         return None
 
 
-def law_text(quantity: Quantity, told: str | None, law: Law) -> str:
-    """Return how rain follows from what is held, as the tag ``RAIN_LAW`` says it.
+def law_text(quantity: Quantity, followed: str | None, law: Law) -> str:
+    """Return how rain follows from a quantity, as the tag ``RAIN_LAW`` says it.
 
     Args:
-        quantity: That is held.
-        told: How it followed, where it is rain already; None or empty where KMA made it.
+        quantity: Of the values.
+        followed: How it followed, where it is rain already; None or empty where KMA made it.
         law: How rain follows from reflectivity; of rain only its limit counts.
     """
     if not quantity.is_rain:
         return str(law)
-    text = told or "as observed"
+    text = followed or "as observed"
     if law.max_mm_h is None:
         return text
     limited = _LIMITED.fullmatch(text)

@@ -202,11 +202,11 @@ class Variograms:
     def notes(self) -> list[str]:
         """How many periods have another variogram than their own, and how many a doubtful one."""
         doubt = f"R2 below {_LEAST_R2:g}, or a range of half the network; better give --range and --sill"
-        told = {
+        numbers = {
             "periods that do not show a variogram of their own, kriged with the mean of all": self._by_mean,
             f"variograms in doubt ({doubt})": self._doubtful,
         }
-        return [f"{what}: {count:,} of {self._made:,}" for what, count in told.items() if count]
+        return [f"{what}: {count:,} of {self._made:,}" for what, count in numbers.items() if count]
 
     @cached_property
     def _mean(self) -> Variogram | None:

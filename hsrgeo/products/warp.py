@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsrgeo.errors import FrameError, OptionsError
-from hsrgeo.model.codes import code_of
+from hsrgeo.model.epsg import code_of
 from hsrgeo.model.frame import Frame
 from hsrgeo.model.grid import Grid
 from hsrgeo.model.window import Area, BBox, Center, Window, as_bbox

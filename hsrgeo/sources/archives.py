@@ -193,16 +193,16 @@ def _with_progress(members: Iterator[Member], progress: Callable[[], None]) -> I
 def _found(source: str, member: Member, name: str, selection: Selection) -> Found | FrameName:
     """Return the frame; of one that is not wanted, and so not read, its name alone."""
     try:
-        told = parse_name(name)
+        frame_name = parse_name(name)
     except FrameNameError as error:
         return Found(source, name, None, member.size, error=error.at(source, name))
-    if not selection.wants(told):
-        return told
+    if not selection.wants(frame_name):
+        return frame_name
     if member.size > MAX_STORED_BYTES:
         limit = f"at most {MAX_STORED_BYTES:,} bytes"
         too_large = TooLargeError("too large", limit, f"{member.size:,} bytes", source, name)
-        return Found(source, name, told, member.size, error=too_large)
-    return Found(source, name, told, member.size, data=b"".join(member.read()), offset=member.offset)
+        return Found(source, name, frame_name, member.size, error=too_large)
+    return Found(source, name, frame_name, member.size, data=b"".join(member.read()), offset=member.offset)
 
 
 def _advance(tally: Tally, position: int) -> None:

@@ -163,8 +163,8 @@ _NUMBERS = {
 }
 
 
-def _listed(told: Any) -> Listed:  # noqa: ANN401 - obstore's dictionary
-    return Listed(told["path"], told["size"], told["e_tag"] or "", told["last_modified"].timestamp())
+def _listed(record: Any) -> Listed:  # noqa: ANN401 - obstore's dictionary
+    return Listed(record["path"], record["size"], record["e_tag"] or "", record["last_modified"].timestamp())
 
 
 def _credentials(root: str) -> dict[str, Any]:
@@ -173,8 +173,8 @@ def _credentials(root: str) -> dict[str, Any]:
         return {}
     if os.environ.get("AWS_NO_SIGN_REQUEST", "").lower() in _YES:  # GDAL's word; obstore knows AWS_SKIP_SIGNATURE
         return {"skip_signature": True}
-    told = ("AWS_ACCESS_KEY_ID", "AWS_SKIP_SIGNATURE", "AWS_WEB_IDENTITY_TOKEN_FILE")
-    if any(name in os.environ for name in told):
+    variables = ("AWS_ACCESS_KEY_ID", "AWS_SKIP_SIGNATURE", "AWS_WEB_IDENTITY_TOKEN_FILE")
+    if any(name in os.environ for name in variables):
         return {}
     try:
         from obstore.auth.boto3 import Boto3CredentialProvider  # noqa: PLC0415

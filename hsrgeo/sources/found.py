@@ -64,7 +64,7 @@ class Found:
     """Path or URL of the file, or of the archive that holds it."""
     member: str | None
     """Name inside the archive, or None for a plain file; a second member of the same name ends in #2."""
-    told: FrameName | None
+    frame_name: FrameName | None
     """Product, kind and time, known before the frame is unpacked; None where even these cannot be told."""
     size: int
     """Bytes as stored."""
@@ -77,7 +77,7 @@ class Found:
     offset: int | None = None
     """Where a member's bytes begin in its archive, unpacked; None where they are in pieces."""
     extent: Extent | None = None
-    """Where the stored bytes are for a worker elsewhere, which is not sent them (`hsrgeo.sources.several.lend`)."""
+    """Where the stored bytes are for a worker elsewhere, (`hsrgeo.sources.several.as_reference`)."""
 
     @property
     def label(self) -> str:
@@ -115,10 +115,10 @@ class Tally:
     lookalikes: list[str] = field(default_factory=list)
     """A few .bin and .bin.gz files that were passed over for their names."""
 
-    def leave_out(self, told: FrameName) -> None:
+    def leave_out(self, frame_name: FrameName) -> None:
         """Count a frame that is not wanted."""
         self.unselected += 1
-        self.widen({told.product: (told.time, told.time)})
+        self.widen({frame_name.product: (frame_name.time, frame_name.time)})
 
     def widen(self, spans: Mapping[str, tuple[datetime, datetime]]) -> None:
         """Take in more of `spans`."""

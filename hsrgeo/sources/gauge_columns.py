@@ -52,9 +52,9 @@ def refuse_other_sums(path: str, column: str, step: timedelta) -> None:
         return
     if length == step:
         return
-    told = f"sums of {length_text(length)}" if length else "sums since some beginning"
+    found = f"sums of {length_text(length)}" if length else "sums since some beginning"
     raise OptionsError(
-        f"{path}: the column {column!r} contains {told}, not of a step of {length_text(step)}: "
+        f"{path}: the column {column!r} contains {found}, not of a step of {length_text(step)}: "
         "choose another by --column"
         + (f", or rows {length_text(length)} apart with --step {length_text(length)}" if length else "")
     )

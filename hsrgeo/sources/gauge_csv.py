@@ -20,7 +20,7 @@ _SERIAL_ORIGIN = datetime(1899, 12, 30)  # noqa: DTZ001 - spreadsheets know no z
 # ^ days since then, as a spreadsheet stores times: ISO/IEC 29500-1, 18.17.4.1, dates from March 1900 on. 20000 to 79999
 # are the years 1954 to 2119; a text of five digits is no other time.
 _LAST_HOUR, _NOON = 23, 12
-_TOLD = 10  # different things that are wrong, and lines of each, that a message lists
+_SHOWN = 10  # different things that are wrong, and lines of each, that a message lists
 
 
 def separator_of(header: str) -> str:
@@ -48,21 +48,21 @@ def iso_time(text: str) -> str:
         return text
     year, _mark, month, day, before, hour, minute, second, after, zone = match.groups()
     try:
-        told = date(int(year), int(month), int(day))
+        day = date(int(year), int(month), int(day))
     except ValueError as error:
         raise ValueError("there is no such date") from error
     if hour is None:
-        return told.isoformat()
+        return day.isoformat()
     hours = int(hour)
     if half := (before or after or "").upper():
         if not 1 <= hours <= _NOON or (before and after):
             raise ValueError("there is no such time; 오전 and 오후 have the hours 1 to 12")
         hours = hours % _NOON + (_NOON if half in _AFTERNOON else 0)
     if hours == _LAST_HOUR + 1 and not int(minute) and not float(second or 0):
-        hours, told = 0, told + timedelta(days=1)  # 24:00 is the end of the day
+        hours, day = 0, day + timedelta(days=1)  # 24:00 is the end of the day
     if hours > _LAST_HOUR:
         raise ValueError("there is no such time; a day ends at 24:00")
-    return f"{told.isoformat()}T{hours:02}:{minute}{f':{second}' if second else ''}{(zone or '').upper()}"
+    return f"{day.isoformat()}T{hours:02}:{minute}{f':{second}' if second else ''}{(zone or '').upper()}"
 
 
 @dataclass(slots=True)
@@ -84,21 +84,21 @@ class BadRows:
             name: Of the gauge, or whatever else tells what it is about.
         """
         self.count += 1
-        if what in self._places or len(self._places) < _TOLD:
+        if what in self._places or len(self._places) < _SHOWN:
             self._counts[what] += 1
             places = self._places.setdefault(what, [])
-            if len(places) < _TOLD:
+            if len(places) < _SHOWN:
                 places.append(f"{line} ({name})" if name else str(line))
 
     def __str__(self) -> str:
         """``'x' is no number: lines 3 (서울), 4 (인천) and 15 more; more cells than columns: line 7``."""
-        told = []
+        parts = []
         for what, places in self._places.items():
             more = self._counts[what] - len(places)
             word = "line" if self._counts[what] == 1 else "lines"
-            told.append(f"{what}: {word} {', '.join(places)}{f' and {more:,} more' if more else ''}")
+            parts.append(f"{what}: {word} {', '.join(places)}{f' and {more:,} more' if more else ''}")
         others = self.count - self._counts.total()
-        return "; ".join(told) + (f"; and {others:,} others" if others else "")
+        return "; ".join(parts) + (f"; and {others:,} others" if others else "")
 
 
 def numbered(name: str, number: str) -> str:

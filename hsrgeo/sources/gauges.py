@@ -30,7 +30,7 @@ _RAIN = ("강수량", "rain", "precip")
 _RATE_MARKS, _DEPTH_MARKS = ("mm_h", "mm/h", "mmh", "mm h-1"), ("_mm", "(mm)")
 _DAY_DIGITS = 8  # of a time: less is a month, which is a span
 _BLOCK = 1 << 20  # bytes
-_TOLD = 10  # names that a message lists
+_SHOWN = 10  # names that a message lists
 _NO_NUMBER = (NO_READING, "na", "n/a", "null", "none", "-", "--")
 
 
@@ -62,7 +62,7 @@ class Readings:
         if counts["unknown"]:
             named = _listed(list(self.unknown))
             notes.append(f"readings of no gauge in the list, left out: {counts['unknown']:,} ({named})")
-        for key, told in (
+        for key, words in (
             ("missing", "missing readings (empty, or no number)"),
             ("code", "missing readings (by their code)"),
             ("zero", "empty cells, taken as no rain"),
@@ -70,7 +70,7 @@ class Readings:
             ("other_time", "readings of other times, left out"),
         ):
             if counts[key]:
-                notes.append(f"{told}: {counts[key]:,}")
+                notes.append(f"{words}: {counts[key]:,}")
         usual = usual_step(self.times) or self.step
         if usual != self.step:
             taken = f"but taken to stand for {length_text(self.step)}"
@@ -139,7 +139,7 @@ class _Taking:
         times = [name for name in _TIMES if name in lowered]
         if not times:
             raise OptionsError(
-                f"{path}, line 1: must name a column time (or time_utc, time_kst); found {_told(header)}"
+                f"{path}, line 1: must name a column time (or time_utc, time_kst); found {_names_text(header)}"
             )
         if twice := [name for name, count in Counter(header).items() if count > 1 and name]:
             raise OptionsError(f"{path}, line 1: has the column {twice[0]!r} twice")
@@ -166,7 +166,7 @@ class _Taking:
         self._readings.unknown.update({name: None for name in columns.values() if name not in self._numbers})
         if not set(columns.values()) & set(self._numbers):
             raise OptionsError(
-                f"{path}, line 1: has neither a column name nor a column called as a gauge; found {_told(header)}"
+                f"{path}, line 1: has neither a column name nor a column called as a gauge; found {_names_text(header)}"
             )
         return columns
 
@@ -276,14 +276,14 @@ def _value_column(path: str, header: Sequence[str], lowered: Sequence[str], want
         name = plain(wanted).lower()
         if name in lowered:
             return lowered.index(name)
-        raise OptionsError(f"{path}, line 1: has no column {wanted!r}; found {_told(header)}")
+        raise OptionsError(f"{path}, line 1: has no column {wanted!r}; found {_names_text(header)}")
     others = [at for at, name in enumerate(lowered) if name and name not in _NO_VALUE and not is_flag(name)]
     if len(named := [at for at in others if lowered[at].startswith(_RAIN)]) == 1:
         return named[0]  # beside 기온(°C) and 풍속(m/s)
     if len(others) != 1:
         found = "several could be it" if others else "none is there"
         choose = "choose by --column"
-        raise OptionsError(f"{path}, line 1: which column is the rain? {found}: found {_told(header)}; {choose}")
+        raise OptionsError(f"{path}, line 1: which column is the rain? {found}: found {_names_text(header)}; {choose}")
     return others[0]
 
 
@@ -322,9 +322,9 @@ def _encoding(path: str | Path, wanted: str) -> str:
     return "utf-8-sig"
 
 
-def _told(header: Sequence[str]) -> str:
+def _names_text(header: Sequence[str]) -> str:
     return ", ".join(header) or "nothing"
 
 
 def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names[:_TOLD]) + (", ..." if len(names) > _TOLD else "")
+    return ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")

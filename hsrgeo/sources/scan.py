@@ -85,9 +85,9 @@ def names_in_files(sources: Sequence[str | Path] | Listing, selection: Selection
         SourceError: A source does not exist.
     """
     for file, _named in listed_files(sources):
-        told = _told_by_name(file)
-        if told is not None and selection.wants(told):
-            yield told
+        frame_name = _frame_name(file)
+        if frame_name is not None and selection.wants(frame_name):
+            yield frame_name
 
 
 def listed_files(sources: Sequence[str | Path] | Listing) -> Listing:
@@ -111,14 +111,14 @@ def of_one_kind(files: Listing, selection: Selection, tally: Tally) -> Listing:
     kinds = set(filter(None, (product_and_kind(_name(file)) for file, _named in files)))
     if len({product for product, _kind in kinds}) == len(kinds):
         return files
-    told = [_told_by_name(file) for file, _named in files]
+    frame_names = [_frame_name(file) for file, _named in files]
     best: dict[tuple[str, datetime], str] = {}
-    for one in told:
+    for one in frame_names:
         if one is not None:
             key = one.product, one.time
             best[key] = max(best.get(key, one.kind), one.kind, key=preference)
     kept = Listing()
-    for entry, one in zip(files, told, strict=True):
+    for entry, one in zip(files, frame_names, strict=True):
         better = "" if one is None else best[one.product, one.time]
         if one is None or one.kind == better:
             kept.append(entry)
@@ -127,7 +127,7 @@ def of_one_kind(files: Listing, selection: Selection, tally: Tally) -> Listing:
     return kept
 
 
-def _told_by_name(file: File) -> FrameName | None:
+def _frame_name(file: File) -> FrameName | None:
     try:
         return parse_name(_name(file))
     except FrameNameError:
@@ -152,8 +152,8 @@ def scan_files(files: Listing, selection: Selection, tally: Tally) -> Iterator[F
             yield from frames_in_archive(place_of(file), selection, tally)
         elif named or claims:
             found = _found(file, named=named)
-            if found.told is not None and not selection.wants(found.told):
-                tally.leave_out(found.told)
+            if found.frame_name is not None and not selection.wants(found.frame_name):
+                tally.leave_out(found.frame_name)
             else:
                 yield found
             tally.read_bytes = before + found.size
@@ -270,9 +270,9 @@ def _found(file: File, *, named: bool) -> Found:
         with suppress(OSError):
             status = os.stat(file)  # noqa: PTH116 - see `File`
             size, mode = status.st_size, status.st_mode
-    told = None
+    frame_name = None
     try:
-        told = parse_name(_name(file))
+        frame_name = parse_name(_name(file))
     except FrameNameError as error:
         if claims_frame(_name(file)) or not named:
             return Found(source, None, None, size, error=error.at(source, None))
@@ -280,11 +280,15 @@ def _found(file: File, *, named: bool) -> Found:
         try:
             refuse_kind(mode, pipes=False)
         except OSError as error:
-            return Found(source, None, told, size, error=SourceError(source, f"cannot be read: {error.strerror}"))
+            return Found(source, None, frame_name, size, error=SourceError(source, f"cannot be read: {error.strerror}"))
     if size > MAX_STORED_BYTES:
         limit = f"at most {MAX_STORED_BYTES:,} bytes"
-        return Found(source, None, told, size, error=TooLargeError("too large", limit, f"{size:,} bytes", source))
-    return Found(source, None, told, size, version=version) if told else _found_by_header(place_of(file), size, version)
+        return Found(source, None, frame_name, size, error=TooLargeError("too large", limit, f"{size:,} bytes", source))
+    return (
+        Found(source, None, frame_name, size, version=version)
+        if frame_name
+        else _found_by_header(place_of(file), size, version)
+    )
 
 
 def _found_by_header(file: Place, size: int, version: str) -> Found:

@@ -49,20 +49,20 @@ class Selection:
         if self.start and self.end and self.end <= self.start:
             raise OptionsError(f"end {self.end} is not after start {self.start} (the end is exclusive)")
 
-    def wants(self, told: FrameName) -> bool:
+    def wants(self, frame_name: FrameName) -> bool:
         """Tell whether a frame with this name is wanted."""
         return (
-            (self.start is None or told.time >= self.start)
-            and (self.end is None or told.time < self.end)
-            and (self.every is None or on_step(told.time, self.every))
-            and (self.times is None or told.time in self.times)
-            and self.wants_product(told)
-            and (self.kind is None or told.kind in ("", self.kind.upper()))
+            (self.start is None or frame_name.time >= self.start)
+            and (self.end is None or frame_name.time < self.end)
+            and (self.every is None or on_step(frame_name.time, self.every))
+            and (self.times is None or frame_name.time in self.times)
+            and self.wants_product(frame_name)
+            and (self.kind is None or frame_name.kind in ("", self.kind.upper()))
         )
 
-    def wants_product(self, told: FrameName) -> bool:
+    def wants_product(self, frame_name: FrameName) -> bool:
         """Tell whether a frame with this name is of the wanted product, whatever its time."""
-        return self.product is None or told.product == self.product.upper()
+        return self.product is None or frame_name.product == self.product.upper()
 
 
 def read_times(path: Path) -> list[datetime]:

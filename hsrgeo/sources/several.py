@@ -105,14 +105,14 @@ class _Readers:
             self._put(None)
 
     def _read_stream(self, stream: Listing) -> None:
-        own, told = Tally(), Tally()
+        own, counted = Tally(), Tally()
         with reading(scan_files(stream, self._selection, own)) as found:
             for one in found:
-                self._count(own, told)
+                self._count(own, counted)
                 self._put(one)
                 if self._ended.is_set():
                     return
-        self._count(own, told)
+        self._count(own, counted)
 
     def _put(self, entry: Found | Exception | None) -> None:
         while not self._ended.is_set():
@@ -120,19 +120,19 @@ class _Readers:
                 self._waiting.put(entry, timeout=_LOOK_S)
                 return
 
-    def _count(self, own: Tally, told: Tally) -> None:
+    def _count(self, own: Tally, counted: Tally) -> None:
         """Add to everybody's tally what a stream has counted since this was last done."""
         with self._lock:
-            self._tally.read_bytes += own.read_bytes - told.read_bytes
-            self._tally.unselected += own.unselected - told.unselected
+            self._tally.read_bytes += own.read_bytes - counted.read_bytes
+            self._tally.unselected += own.unselected - counted.unselected
             self._tally.widen(own.spans)
-            self._tally.passed_over.update(own.passed_over - told.passed_over)
-            self._tally.lookalikes += own.lookalikes[len(told.lookalikes) :]
-        told.read_bytes, told.unselected = own.read_bytes, own.unselected
-        told.passed_over, told.lookalikes = own.passed_over.copy(), list(own.lookalikes)
+            self._tally.passed_over.update(own.passed_over - counted.passed_over)
+            self._tally.lookalikes += own.lookalikes[len(counted.lookalikes) :]
+        counted.read_bytes, counted.unselected = own.read_bytes, own.unselected
+        counted.passed_over, counted.lookalikes = own.passed_over.copy(), list(own.lookalikes)
 
 
-def lend(found: Found) -> Found:
+def as_reference(found: Found) -> Found:
     """Return a found frame without its bytes, where whoever sees the same disk can read them from there.
 
     These are plain files, and members of archives that are not compressed. Paths become absolute, for elsewhere the

@@ -48,8 +48,8 @@ class Sftp:
 
     def __init__(self, root: str) -> None:
         try:
-            told = urlsplit(root)
-            self._host, self._port, self._user = told.hostname or "", told.port or 0, unquote(told.username or "")
+            parts = urlsplit(root)
+            self._host, self._port, self._user = parts.hostname or "", parts.port or 0, unquote(parts.username or "")
         except ValueError as error:  # a port that is no number
             raise OSError(errno.EINVAL, f"{root} is no address of a machine: {error}") from error
         self._client: Any = None
@@ -59,10 +59,10 @@ class Sftp:
 
     def stat(self, key: str) -> Listed:
         """See `Service`."""
-        told = self._tried(lambda ftp: ftp.stat(_path(key)))
-        if stat.S_ISDIR(told.st_mode):
+        status = self._tried(lambda ftp: ftp.stat(_path(key)))
+        if stat.S_ISDIR(status.st_mode):
             raise FileNotFoundError(errno.ENOENT, "is a folder")
-        return _listed(key, told)
+        return _listed(key, status)
 
     def listed(self, prefix: str, *, deep: bool) -> Iterator[Listed]:
         """See `Service`. Links to folders are not followed."""
@@ -77,12 +77,12 @@ class Sftp:
                 folders.append(key)
             elif stat.S_ISLNK(entry.st_mode):
                 try:
-                    told = self._tried(partial(_stat, path=_path(key)))
+                    status = self._tried(partial(_stat, path=_path(key)))
                 except FileNotFoundError:
                     yield Listed(key, 0, "")  # it leads nowhere, which is told where it is read
                     continue
-                if stat.S_ISREG(told.st_mode):
-                    yield _listed(key, told)
+                if stat.S_ISREG(status.st_mode):
+                    yield _listed(key, status)
             elif stat.S_ISREG(entry.st_mode):
                 yield _listed(key, entry)
         for folder in folders if deep else ():
@@ -112,15 +112,15 @@ class Sftp:
             raise OSError(errno.EIO, str(error) or "the connection ended") from error
 
     def _connect(self) -> None:
-        told = _configured(self._host)
+        settings = _configured(self._host)
         self._client = paramiko.SSHClient()
         self._client.load_system_host_keys()  # and RejectPolicy is the default: an unknown host is refused
         try:
             self._client.connect(
-                told.get("hostname", self._host),
-                port=self._port or int(told.get("port", 22)),
-                username=self._user or told.get("user"),
-                key_filename=told.get("identityfile"),
+                settings.get("hostname", self._host),
+                port=self._port or int(settings.get("port", 22)),
+                username=self._user or settings.get("user"),
+                key_filename=settings.get("identityfile"),
                 timeout=_TIMEOUT_S,
                 banner_timeout=_TIMEOUT_S,
                 auth_timeout=_TIMEOUT_S,
@@ -189,8 +189,8 @@ def _path(key: str) -> str:
     return (key[2:] or ".") if key.startswith("~/") else f"/{key}"
 
 
-def _listed(key: str, told: Any) -> Listed:  # noqa: ANN401 - paramiko is not typed
-    return Listed(key, told.st_size, f"{told.st_size}-{told.st_mtime}", told.st_mtime)
+def _listed(key: str, status: Any) -> Listed:  # noqa: ANN401 - paramiko is not typed
+    return Listed(key, status.st_size, f"{status.st_size}-{status.st_mtime}", status.st_mtime)
 
 
 def _configured(host: str) -> dict[str, Any]:

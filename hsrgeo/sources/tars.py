@@ -56,7 +56,7 @@ def tar_members(path: str, file: IO[bytes], start: bytes, progress: Callable[[],
         stream = cast("IO[bytes]", Gunzipped(file))  # tarfile only reads
     elif packing in ("bzip2", "xz"):
         stream = cast("IO[bytes]", Unpacked(file, packing))
-    with _damage_told(path):
+    with _damage_as_error(path):
         with _open_tar(stream) as tar:
             for entry in tar:
                 check_member(tar, entry)  # attributes may have changed its size
@@ -75,7 +75,7 @@ def _open_tar(stream: IO[bytes]) -> tarfile.TarFile:
 
 
 @contextmanager
-def _damage_told(path: str) -> Iterator[None]:
+def _damage_as_error(path: str) -> Iterator[None]:
     try:
         yield
     except _UNREADABLE as error:
@@ -83,7 +83,7 @@ def _damage_told(path: str) -> Iterator[None]:
 
 
 def _read(path: str, tar: tarfile.TarFile, member: tarfile.TarInfo) -> Iterator[bytes]:
-    with _damage_told(path):
+    with _damage_as_error(path):
         stream = tar.extractfile(member)
         if member.sparse is None:  # what `extractfile` reads where there are no holes, copied twice less
             stream = cast("IO[bytes]", tar.fileobj)

@@ -144,8 +144,10 @@ class _OneHost(HTTPRedirectHandler):
         same = new.hostname == old.hostname and (_port(new) == _port(old) or (_port(old), _port(new)) == (80, 443))
         if not secure or not (same or new.hostname in named) or "@" in new.netloc:
             fp.close()
-            told = f"the server sends on to another place, {new.scheme}://{new.hostname}, which is not followed"
-            raise PermissionError(errno.EACCES, f"{told}; give the address there, or {REDIRECT_HOSTS}={new.hostname}")
+            message = f"the server sends on to another place, {new.scheme}://{new.hostname}, which is not followed"
+            raise PermissionError(
+                errno.EACCES, f"{message}; give the address there, or {REDIRECT_HOSTS}={new.hostname}"
+            )
         kept = {name: value for name, value in req.header_items() if name in ("Range", "User-agent")}
         return Request(newurl, headers=kept, method=req.get_method())  # noqa: S310 - its scheme was looked at
 
@@ -165,5 +167,5 @@ def _may_pass(status: int) -> bool:
 
 def _refuse(status: int, reason: str) -> NoReturn:
     number = _NUMBERS.get(status, errno.EIO if _may_pass(status) else errno.EINVAL)
-    told = "no such file" if number == errno.ENOENT else f"the server answers {status} {reason}"
-    raise OSError(number, told)
+    reason = "no such file" if number == errno.ENOENT else f"the server answers {status} {reason}"
+    raise OSError(number, reason)

@@ -41,7 +41,7 @@ def replace_folder(part: Path, out: Path) -> None:
         WriteError: The disk refused.
     """
     flush([part], deep=True)
-    with refusals_told(out):
+    with write_errors(out):
         if out.exists():
             out.rename(aside(out))
         part.rename(out)
@@ -56,7 +56,7 @@ def replace_file(part: Path, out: Path) -> None:
         WriteError: The disk refused.
     """
     flush([part])
-    with refusals_told(out):
+    with write_errors(out):
         os.replace(part, out)  # noqa: PTH105 - as writers do
     flush([out.parent])
 
@@ -67,7 +67,7 @@ def mend(out: Path) -> None:
     Raises:
         WriteError: The disk refused.
     """
-    with refusals_told(out):
+    with write_errors(out):
         if aside(out).is_symlink():  # none of ours
             aside(out).unlink()
         elif aside(out).exists():
@@ -78,7 +78,7 @@ def mend(out: Path) -> None:
 
 
 @contextmanager
-def refusals_told(out: Path) -> Iterator[None]:
+def write_errors(out: Path) -> Iterator[None]:
     """Raise what the system refuses as a WriteError of the target."""
     try:
         yield

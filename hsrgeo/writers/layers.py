@@ -68,12 +68,12 @@ def _facts(dataset: Any) -> CogFacts:  # noqa: ANN401 - of rasterio
 
 def _check_like(path: Path, facts: CogFacts, like: CogFacts) -> None:
     if dataclasses.replace(facts, tags={}) != dataclasses.replace(like, tags={}):
-        told = f"expected {_grid_text(like)}, as the first, found {_grid_text(facts)}"
-        raise ReadbackError(str(path), f"another grid: {told}")
+        problem = f"expected {_grid_text(like)}, as the first, found {_grid_text(facts)}"
+        raise ReadbackError(str(path), f"another grid: {problem}")
     for tag in ("QUANTITY", "UNDETECT", "VALUES"):
         if facts.tags.get(tag) != like.tags.get(tag):
-            told = f"expected {like.tags.get(tag)}, as the first, found {facts.tags.get(tag)}"
-            raise ReadbackError(str(path), f"another {tag.lower()}: {told}")
+            problem = f"expected {like.tags.get(tag)}, as the first, found {facts.tags.get(tag)}"
+            raise ReadbackError(str(path), f"another {tag.lower()}: {problem}")
 
 
 def _grid_text(facts: CogFacts) -> str:

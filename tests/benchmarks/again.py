@@ -73,13 +73,13 @@ def _outcomes(source: Path, out: Path, options: ExportOptions, count: int) -> It
         file = source / f"{time:%Y%m}" / f"{time:%d}" / f"RDR_CMP_HSR_PUB_{time:%Y%m%d%H%M}.bin.gz"
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(_DATA)
-        told = parse_name(file.name)
-        path = options.recipe.first_path(told)
+        frame_name = parse_name(file.name)
+        path = options.recipe.first_path(frame_name)
         target = out / path
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(b"\x89PNG")
-        stamp = stamp_of(Found(str(file), None, told, len(_DATA)))
-        yield Outcome(str(file), None, told, "ok", (Output(path, 4, 0),), stations=10, crc32=number, stamp=stamp)
+        stamp = stamp_of(Found(str(file), None, frame_name, len(_DATA)))
+        yield Outcome(str(file), None, frame_name, "ok", (Output(path, 4, 0),), stations=10, crc32=number, stamp=stamp)
 
 
 if __name__ == "__main__":

@@ -110,8 +110,8 @@ def _row(
     ratio = statistics.median(a / b for a, b in measured)
     first, second = (statistics.median(column) for column in zip(*measured, strict=True))
     parent, scheduler, workers = (statistics.median(column) for column in zip(*costs[2:], strict=True))
-    told = f"{parent:29.2f} {scheduler:10.2f} {workers:8.2f}"
-    print(f"  {label:34} {first:6.2f} s   {second:6.2f} s  {ratio:5.2f} x | {told}", flush=True)
+    text = f"{parent:29.2f} {scheduler:10.2f} {workers:8.2f}"
+    print(f"  {label:34} {first:6.2f} s   {second:6.2f} s  {ratio:5.2f} x | {text}", flush=True)
 
 
 def _spent(machines: Machines) -> tuple[float, float, float]:

@@ -127,8 +127,8 @@ def theirs(cogs: list[Path], frames: list[Path], shapes: list[Any]) -> tuple[flo
     for name, work, count in (("of COGs", of_cogs, len(cogs)), ("of frames", of_frames, len(frames))):
         wall, busy, _nothing = timed(work)
         made.append(1000 * busy / count)
-        told = f"{wall:7.2f} s, processor {busy:7.2f} s for {count:,} times, {made[-1]:8.3f} ms a time"
-        print(f"{'exactextract ' + name:>24}: {told}")
+        text = f"{wall:7.2f} s, processor {busy:7.2f} s for {count:,} times, {made[-1]:8.3f} ms a time"
+        print(f"{'exactextract ' + name:>24}: {text}")
     return made[0], made[1]
 
 

@@ -151,8 +151,8 @@ def _children(pid: int) -> Iterator[int]:
 
 def _memory_mb(pid: int) -> float:
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    told = next((line.split()[1] for line in lines if line.startswith("VmRSS:")), "0")
-    return int(told) / 1024
+    text = next((line.split()[1] for line in lines if line.startswith("VmRSS:")), "0")
+    return int(text) / 1024
 
 
 def report(samples: list[Sample], out: Path, frames: int) -> int:

@@ -214,8 +214,8 @@ def _archive(frames: dict[str, list[Path]], scratch: Path, count: int, floor_ms:
         out = fresh(scratch / "archive-out")
         seconds[label], processor, peak = _measured([*command, str(out), str(archive)])
         rate = count / seconds[label]
-        told = f"{seconds[label]:9.2f} s  {processor:7.2f} s of the processor  {rate:7.0f} frames/s"
-        print(f"{label:{_WIDTH}} {told}  {peak:7.0f} MB in the largest process")
+        text = f"{seconds[label]:9.2f} s  {processor:7.2f} s of the processor  {rate:7.0f} frames/s"
+        print(f"{label:{_WIDTH}} {text}  {peak:7.0f} MB in the largest process")
     outer_ms = outer_seconds(archive) / count * 1000
     bound = 2000 / (floor_ms + outer_ms)
     notebook, two, one = seconds.values()

@@ -99,8 +99,8 @@ def main() -> None:
     for name, scene in _SCENES:
         for seed in range(_SEEDS):
             errors, _variograms, notes = left_out_errors(*scene(seed))
-            told = ", ".join(f"{method} {error**0.5:.2f}" for method, error in errors.items())
-            print(f"{name}, seed {seed}: {told or 'no variogram'}; {'; '.join(notes)}")
+            text = ", ".join(f"{method} {error**0.5:.2f}" for method, error in errors.items())
+            print(f"{name}, seed {seed}: {text or 'no variogram'}; {'; '.join(notes)}")
 
 
 if __name__ == "__main__":

@@ -55,9 +55,9 @@ def mutated_header(chance: random.Random, sample: bytes) -> bytes:
 
 def check_header(header: Header, data: bytes) -> None:
     """Compare every field with the independent reader's."""
-    told = oracle.header(data)
-    stations, codes = told.pop("stations"), told.pop("codes")
-    for name, value in told.items():
+    record = oracle.header(data)
+    stations, codes = record.pop("stations"), record.pop("codes")
+    for name, value in record.items():
         require(getattr(header, name) == value, f"{name}: {getattr(header, name)!r}, and not {value!r}")
     require([(s.time, s.created) for s in header.stations] == stations, "times of stations")
     for station, code in zip(header.stations, codes, strict=True):
@@ -109,7 +109,7 @@ class Gzip(Target):
         for way in (gzipped._gunzip_at_once, _neither):
             with mock.patch.object(gzipped, "_gunzip_at_once", way):
                 try:
-                    unpacked, _told = gzipped.gunzip(data, self.limit)
+                    unpacked, _notes = gzipped.gunzip(data, self.limit)
                 except FrameError:
                     require(sound is None, f"a sound stream was refused ({way.__name__})")
                 else:
@@ -180,13 +180,15 @@ class Frames(Target):
         if plain is None:
             raise Wrong("a stream that is not sound was accepted")
         check_header(frame.header, plain)
-        told = oracle.header(plain)
-        nx, ny = told["nx"], told["ny"]
-        require((nx, ny, told["nz"], told["map_code"]) in ((1153, 1441, 1, 1), (2305, 2881, 1, 1)), "an unknown grid")
-        require(frame.grid.cell_size_m == told["dxy"], "another cell size")
+        record = oracle.header(plain)
+        nx, ny = record["nx"], record["ny"]
+        require(
+            (nx, ny, record["nz"], record["map_code"]) in ((1153, 1441, 1, 1), (2305, 2881, 1, 1)), "an unknown grid"
+        )
+        require(frame.grid.cell_size_m == record["dxy"], "another cell size")
         require(len(plain) == HEADER_BYTES + frame.blocks * nx * ny * 2, "another length")
         require(np.array_equal(frame.raw, oracle.pixels(plain, nx, ny)), "other pixels")
-        require(frame.time == told["time"].replace(second=0), "another time")
+        require(frame.time == record["time"].replace(second=0), "another time")
         require(frame.crc32 == zlib.crc32(plain), "another CRC")
         digits = name.rstrip("/").rpartition("/")[2].split("_")[-1][:12]
         if frame.kind:

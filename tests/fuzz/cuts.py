@@ -100,8 +100,8 @@ class Unpacked(Exported):
                 file.add(source, "RDR_HSR_202206")
 
     def __call__(self, source: Path, out: Path) -> None:
-        (told,) = extract([source.with_name("RDR_HSR_202206.tar")], out, jobs=1)
-        assert not told.errors, told.errors
+        (found,) = extract([source.with_name("RDR_HSR_202206.tar")], out, jobs=1)
+        assert not found.errors, found.errors
 
 
 class Listed(Exported):

@@ -71,7 +71,7 @@ def make_sources(folder: Path) -> list[str]:
 
 
 @dataclass
-class Told:
+class Campaign:
     """What came of all runs."""
 
     runs: int = 0
@@ -80,9 +80,9 @@ class Told:
     problems: list[str] = field(default_factory=list)
 
 
-def campaign(folder: Path, runs: int, seed: int, jobs: int = 1) -> Told:
+def campaign(folder: Path, runs: int, seed: int, jobs: int = 1) -> Campaign:
     """Run; this process must have been started with the library (`main`)."""
-    sources, told = make_sources(folder / "sources"), Told()
+    sources, shown = make_sources(folder / "sources"), Campaign()
     straight = folder / "straight"
     # In this process, so that those that are forked have imported everything.
     CliRunner().invoke(app, ["export", *sources, *_OPTIONS, "--out", str(folder / "warm"), "--jobs", "1"])
@@ -104,15 +104,13 @@ def campaign(folder: Path, runs: int, seed: int, jobs: int = 1) -> Told:
         }
         status, output = _run(folder, args, disk)
         calls = log.read_text().splitlines() if log.exists() else []
-        told.runs += 1
-        told.statuses[status] += 1
-        told.failed_calls.update(line.split(" ", 1)[0] for line in calls)
+        shown.runs += 1
+        shown.statuses[status] += 1
+        shown.failed_calls.update(line.split(" ", 1)[0] for line in calls)
         wrong = []
         if _BAD.search(output) or status not in (0, 1, 2):
             wrong.append(f"status {status}\n{output}")
-        if status == 0 and (
-            differences := _differences(straight, out, "stamp")
-        ):  # of a source that told no size or time
+        if status == 0 and (differences := _differences(straight, out, "stamp")):  # of a source without a size or time
             wrong.append(f"exit status 0, but {differences} differ\n{output}")
         status, healed = _run(folder, args, {})
         if status != 0:
@@ -120,10 +118,10 @@ def campaign(folder: Path, runs: int, seed: int, jobs: int = 1) -> Told:
         elif differences := _differences(straight, out):
             wrong.append(f"afterwards {differences} differ\n{output}")
         if wrong:
-            told.problems.append("\n".join([f"run {number}, {' '.join(args)}", *wrong, *calls]))
+            shown.problems.append("\n".join([f"run {number}, {' '.join(args)}", *wrong, *calls]))
         else:
             shutil.rmtree(out, ignore_errors=True)
-    return told
+    return shown
 
 
 def _run(folder: Path, args: Sequence[str], disk: dict[str, str]) -> tuple[int, str]:
@@ -199,13 +197,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             again = ["--runs", str(given.runs), "--seed", str(given.seed), "--jobs", str(given.jobs)]
             command = [sys.executable, "-m", "tests.fuzz.disk", *again, "--keep", str(folder)]
             return subprocess.run(command, env=env, check=False).returncode
-        told = campaign(folder, given.runs, given.seed, given.jobs)
-        for problem in told.problems:
+        output = campaign(folder, given.runs, given.seed, given.jobs)
+        for problem in output.problems:
             print(problem, end="\n\n")
-        calls = ", ".join(f"{count:,} {call}" for call, count in sorted(told.failed_calls.items()))
-        print(f"{told.runs} runs, exit statuses {dict(sorted(told.statuses.items()))}; calls that failed: {calls}")
-        print(f"{len(told.problems)} problems")
-        return 1 if told.problems else 0
+        calls = ", ".join(f"{count:,} {call}" for call, count in sorted(output.failed_calls.items()))
+        print(f"{output.runs} runs, exit statuses {dict(sorted(output.statuses.items()))}; calls that failed: {calls}")
+        print(f"{len(output.problems)} problems")
+        return 1 if output.problems else 0
 
 
 if __name__ == "__main__":

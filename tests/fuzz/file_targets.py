@@ -176,13 +176,15 @@ def _make_out(out: Path, options: bytes, manifest: bytes) -> None:
 @cache
 def _manifest_lines() -> list[bytes]:
     names = [frame_name(), frame_name(kind="KMA"), "RDR_CMP_HSP_PUB_202206091120.bin"]
-    told = [parse_name(name) for name in names]
+    frame_names = [parse_name(name) for name in names]
     outputs = (Output("202206/09/202206091115.tif", 9, 7), Output("202206/09/202206091115.png", 9, 8))
     broken = FrameError("empty file", "a composite", "0 bytes", "a.tar.gz", names[2])
     outcomes = (
-        Outcome("a.tar.gz", names[0], told[0], "ok", outputs, stations=9, created="2022-06-09T02:22:00Z", stamp="9"),
-        Outcome("b.tar.gz", names[1], told[1], "duplicate", winner=f"a.tar.gz [{names[0]}]"),
-        Outcome("a.tar.gz", names[2], told[2], "failed", error=broken),
+        Outcome(
+            "a.tar.gz", names[0], frame_names[0], "ok", outputs, stations=9, created="2022-06-09T02:22:00Z", stamp="9"
+        ),
+        Outcome("b.tar.gz", names[1], frame_names[1], "duplicate", winner=f"a.tar.gz [{names[0]}]"),
+        Outcome("a.tar.gz", names[2], frame_names[2], "failed", error=broken),
         Outcome("/data/odd.bin", None, None, "failed", error=HsrGeoError("odd")),
     )
     return [json.dumps(to_json(outcome), ensure_ascii=False).encode() + b"\n" for outcome in outcomes]

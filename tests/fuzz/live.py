@@ -61,8 +61,8 @@ def _read(out: Path, stop: Event, results: multiprocessing.Queue[int | str]) -> 
         while not stop.is_set():
             if not (out / "latest.json").exists():
                 continue
-            told = json.loads((out / "latest.json").read_bytes())
-            seen = [told["time_utc"], *_opened(out / "latest.tif")]
+            record = json.loads((out / "latest.json").read_bytes())
+            seen = [record["time_utc"], *_opened(out / "latest.tif")]
             assert before <= seen[0] <= seen[1], (before, seen)  # the COG is replaced first
             before = seen[0]
             paths = [

@@ -110,9 +110,9 @@ def _problem(target: Target, data: bytes) -> str | None:
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # noqa: BLE001 - whatever escapes is what is looked for
-        told = f"{type(error).__name__}: {error}".encode(errors="backslashreplace").decode()[:300]
+        text = f"{type(error).__name__}: {error}".encode(errors="backslashreplace").decode()[:300]
         place = traceback.extract_tb(error.__traceback__)[-1]
-        return f"{told} ({Path(place.filename).name}:{place.lineno})"
+        return f"{text} ({Path(place.filename).name}:{place.lineno})"
 
 
 @contextmanager
@@ -189,17 +189,17 @@ class _Worker:
     def hear(self) -> bool:
         """Take one message; tell whether there is more to come."""
         try:
-            told = self.pipe.recv()
+            record = self.pipe.recv()
         except (EOFError, ConnectionResetError):
             self.process.join()
             return self.lost(f"the process ended with {self.process.exitcode}")
         self.since = time.monotonic()
-        if isinstance(told, int):
-            self.current = told
+        if isinstance(record, int):
+            self.current = record
             return True
-        for number, problem in told.findings:
+        for number, problem in record.findings:
             self.keep(number, problem)
-        self.tally.add(told)
+        self.tally.add(record)
         self.trying = []
         if not self.left or len(self.tally.findings) >= _MOST_FINDINGS:
             self.stop()

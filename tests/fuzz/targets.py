@@ -98,11 +98,11 @@ class Names(Target):
         require(unrepeated(repeated(own, 2)) == own, "a repeated name that is not undone")
         expected = _simple_name(own)
         try:
-            told = parse_name(text)
+            frame_name = parse_name(text)
         except HsrGeoError:
             require(expected is None, f"{own!r} is a sound name and was refused")
             return False
-        require((told.product, told.kind, told.time) == expected, f"{own!r} was read as {told}")
+        require((frame_name.product, frame_name.kind, frame_name.time) == expected, f"{own!r} was read as {frame_name}")
         require(claims_frame(text), "a frame's name that does not claim to be one")
         return True
 
@@ -179,8 +179,8 @@ class Templates(Target):
             recipe = ExportOptions(name=text, jobs=1).recipe
         except OptionsError:
             return False
-        told = parse_name("RDR_CMP_HSR_PUB_202212312355.bin.gz")
-        stem = recipe.stem(told, "")
+        frame_name = parse_name("RDR_CMP_HSR_PUB_202212312355.bin.gz")
+        stem = recipe.stem(frame_name, "")
         path = os.path.normpath(os.path.join("/out", stem))  # noqa: PTH118 - the oracle is not pathlib
         require(path.startswith("/out/"), f"a path outside OUT: {stem!r}")
         require(all(part not in ("", ".", "..") for part in stem.split("/")), f"an odd path: {stem!r}")

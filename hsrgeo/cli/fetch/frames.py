@@ -19,7 +19,7 @@ _ARCHIVES = (
     "for months take the archives RDR_HSR_YYYYMM.tar.gz, by hand, from https://data.kma.go.kr (기상자료개방포털): "
     "hsrgeo export reads them as they are"
 )
-_TOLD = 20  # failures that are told
+_SHOWN = 20  # failures that are told
 _WORDS: "dict[FetchStatus, str]" = {
     "ok": "fetched",
     "there": "there already",
@@ -133,19 +133,23 @@ def frames(
 
 
 def _list(wanted: "FetchOptions", *, json_: bool) -> Status:
-    from hsrgeo.hub.frames import ask_list, frame_name, known_product  # noqa: PLC0415
+    from hsrgeo.hub.frames import ask_list, file_name, known_product  # noqa: PLC0415
     from hsrgeo.model.times import KST, kst_text  # noqa: PLC0415
 
     (first, end), hub, listed = wanted.span(), wanted.hub(), []
     day = first.astimezone(KST).date()
     while day <= (end - timedelta(microseconds=1)).astimezone(KST).date():
-        listed += [told for told in ask_list(hub, known_product(wanted.product), day) if first <= told.time < end]
+        listed += [
+            frame_name
+            for frame_name in ask_list(hub, known_product(wanted.product), day)
+            if first <= frame_name.time < end
+        ]
         day += timedelta(days=1)
     if json_:
-        rows = [{"time": kst_text(one.time), "kind": one.kind, "name": frame_name(one)} for one in listed]
+        rows = [{"time": kst_text(one.time), "kind": one.kind, "name": file_name(one)} for one in listed]
         answer_json(rows)
     elif listed:
-        answer(*map(frame_name, listed))
+        answer(*map(file_name, listed))
     if not listed:
         say("KMA's API hub lists nothing of these times")
     return Status.DONE if listed else Status.BROKEN
@@ -157,14 +161,14 @@ def _tell_plan(run: "Fetch", *, json_: bool) -> None:
     hours = calls * limits.pace_s / 3600
     share = max(calls / max(limits.calls, 1), plan.size / max(limits.size, 1))
     if json_:
-        told = {"times": len(run.times), "there": plan.there, "missing": plan.missing, "future": plan.future}
+        numbers = {"times": len(run.times), "there": plan.there, "missing": plan.missing, "future": plan.future}
         cost = {
             "calls": calls,
             "bytes_about": plan.size,
             "hours_least": round(hours, 3),
             "days_of_limits": round(share, 3),
         }
-        answer_json({**told, **cost, "calls_today": used.calls, "bytes_today": used.size})
+        answer_json({**numbers, **cost, "calls_today": used.calls, "bytes_today": used.size})
         return
     parts = [f"{plan.there:,} there already", f"{calls:,} to ask for"]
     parts += [f"{plan.missing:,} that KMA does not have"] if plan.missing else []
@@ -213,19 +217,19 @@ class _Followed:
         """Tell failures, missing times as spans, and a summary."""
         from hsrgeo.model.times import kst_text  # noqa: PLC0415
 
-        for one in self._failed[:_TOLD]:
+        for one in self._failed[:_SHOWN]:
             say(f"failed: {_short(one.time)}: {one.error}")
-        if len(self._failed) > _TOLD:
-            say(f"failed: {len(self._failed) - _TOLD:,} more")
+        if len(self._failed) > _SHOWN:
+            say(f"failed: {len(self._failed) - _SHOWN:,} more")
         for span in _spans(self._missing):
             say(f"missing: KMA's API hub has no frame of {span}")
         counts = self._run.counts
         if json_:
             failed = [{"time": kst_text(one.time), "error": str(one.error)} for one in self._failed]
             missing = [kst_text(time) for time in self._missing]
-            told = {str(status): count for status, count in counts.items()}
+            numbers = {str(status): count for status, count in counts.items()}
             rest = {"bytes": self._run.size, "missing_times": missing, "errors": failed}
-            answer_json({"times": len(self._run.times), **told, **rest})
+            answer_json({"times": len(self._run.times), **numbers, **rest})
         if not self._quiet:
             parts = [f"{counts[status]:,} {word}" for status, word in _WORDS.items() if counts[status]]
             say(f"{', '.join(parts) or 'nothing fetched'} ({self._run.size / 1e6:,.1f} MB)")

@@ -10,7 +10,7 @@ from hsrgeo.cli import options
 from hsrgeo.cli.common import Status, answer, answer_json, counted, honest_exit, say
 from hsrgeo.cli.fetch.options import Host, LimitBytes, LimitCalls, Pace, make_hub
 
-_TOLD = 20  # failures that are told
+_SHOWN = 20  # failures that are told
 
 
 class ServiceChoice(StrEnum):
@@ -65,14 +65,16 @@ def gauges(
         failed = 0
         try:
             for one in run:
-                if one.error is not None and failed < _TOLD:
+                if one.error is not None and failed < _SHOWN:
                     say(f"failed: {one.time:%Y-%m-%d %H:%M} KST: {one.error}")
                     failed += 1
         finally:
             words = {"ok": "fetched", "there": "there already", "missing": "without a reading", "failed": "failed"}
-            told = ", ".join(f"{run.counts[status]:,} {word}" for status, word in words.items() if run.counts[status])
+            summary = ", ".join(
+                f"{run.counts[status]:,} {word}" for status, word in words.items() if run.counts[status]
+            )
             if not quiet:
-                say(f"{counted(len(run.times), 'step')}: {told or 'nothing fetched'}")
+                say(f"{counted(len(run.times), 'step')}: {summary or 'nothing fetched'}")
             if json_:
                 answer_json({"times": len(run.times), **{status: run.counts[status] for status in words}})
         raise typer.Exit(Status.BROKEN if run.counts["failed"] or run.counts["missing"] else Status.DONE)

@@ -120,7 +120,7 @@ def bias(
             behind = f" of {counted(found.pairs, 'pair')}" if found.factors else ""
             say(f"{out}: {of} with a factor{behind}, readings as the {stamp.value} of {step}")
             for what, score in scored.items() if found.pairs else ():
-                say(f"  radar {what:9} RMSE {_told(score.rmse_mm)} mm, correlation {_told(score.correlation)}")
+                say(f"  radar {what:9} RMSE {_score(score.rmse_mm)} mm, correlation {_score(score.correlation)}")
         if json_:
             answer_json(
                 {
@@ -135,7 +135,7 @@ def bias(
         raise typer.Exit(Status.DONE if found.factors else Status.BROKEN)
 
 
-def _told(number: float) -> str:
+def _score(number: float) -> str:
     return "unknown" if math.isnan(number) else f"{number:.3f}"
 
 

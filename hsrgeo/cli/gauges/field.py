@@ -34,7 +34,7 @@ if TYPE_CHECKING:  # names in signatures of helpers only: Typer reads those of c
     from hsrgeo.engine.gauges.field import GaugeField, GaugeFields
 
 _HOW = "Interpolate"
-_TOLD = 20  # periods without a field that are printed
+_SHOWN = 20  # periods without a field that are printed
 
 
 class MethodChoice(StrEnum):
@@ -196,9 +196,9 @@ def field(
         made = list(_followed(run, quiet=quiet))
         for note in run.notes:
             say(f"note: {note}")
-        for one in run.failed[:_TOLD]:
+        for one in run.failed[:_SHOWN]:
             say(f"failed: {_when(one)}: {one.problem}")
-        if (more := len(run.failed) - _TOLD) > 0:
+        if (more := len(run.failed) - _SHOWN) > 0:
             say(f"failed: {more:,} more")
         seconds = time.perf_counter() - begun
         if not quiet:

@@ -24,7 +24,7 @@ from hsrgeo.engine.accumulate.options import AccumulateOptions
 from hsrgeo.engine.accumulate.rolling import RollingRun
 from hsrgeo.engine.accumulate.sources import SumSource, sum_source
 from hsrgeo.engine.accumulate.sums import Candidates, OpenSums, sum_tags, write_sum
-from hsrgeo.engine.areas import asked_window, told_window
+from hsrgeo.engine.areas import asked_window, clipped_window
 from hsrgeo.engine.axis import SUMS, frame_length_of, refuse_other_outputs
 from hsrgeo.engine.keywords import options_of, takes
 from hsrgeo.engine.one_product import product_guard
@@ -105,10 +105,10 @@ class Accumulation(Run):
     def _run(self, surveyed: Iterator[Found]) -> Generator[Outcome]:
         times: dict[datetime, Candidates] = {}
         for found in surveyed:
-            if found.error is not None or found.told is None:
+            if found.error is not None or found.frame_name is None:
                 yield of_found(found, "failed", error=found.error)
             else:
-                times.setdefault(found.told.time, Candidates()).add(found)
+                times.setdefault(found.frame_name.time, Candidates()).add(found)
         if not times:
             return
         self._settle_length(times)
@@ -154,8 +154,8 @@ class Accumulation(Run):
         self._options = dataclasses.replace(self._options, frame_step=length)
         for time in [time for time in times if not on_step(time, length)]:
             for found in times.pop(time).found:
-                if found.told is not None:
-                    self.tally.leave_out(found.told)
+                if found.frame_name is not None:
+                    self.tally.leave_out(found.frame_name)
         if not times:
             raise OptionsError(f"no frame is on whole {length_text(length)} after midnight KST; see frame_step")
 
@@ -325,7 +325,7 @@ def _check_areas(grid: Grid, cuts: Sequence[Cut]) -> list[str]:
 
 
 def _area(grid: Grid, cut: Cut) -> _Area:
-    window, _clipped = told_window(grid, cut.area)  # told of before
+    window, _clipped = clipped_window(grid, cut.area)  # told of before
     return _Area(cut.region, window, grid.crop(window))
 
 

@@ -14,7 +14,7 @@ from hsrgeo.engine.accumulate.options import AccumulateOptions
 from hsrgeo.engine.axis import kind_of_sources
 from hsrgeo.engine.contents import notes_on_bias, notes_on_contents, refuse_registration
 from hsrgeo.engine.one_product import product_guard
-from hsrgeo.engine.series.exported import Held, check_like, held_by
+from hsrgeo.engine.series.exported import Contents, check_like, contents_of
 from hsrgeo.errors import HsrGeoError, OptionsError, SourceError, as_value
 from hsrgeo.model.frame import Frame
 from hsrgeo.model.home import home_of
@@ -81,12 +81,18 @@ class ExportSource(SumSource):
         refuse_registration(options.registration)
         self._source, self._options = source, options
         self._lock = Lock()
-        self._first: tuple[Held, Frame] | None = None
+        self._first: tuple[Contents, Frame] | None = None
         self._left_out = Tally()
         entries = exported_frames(source, options.selection, options.region, self._left_out)
         self._found = list(
             product_guard(
-                Found(str(entry.path) if entry.error is None else entry.label, None, entry.told, 0, error=entry.error)
+                Found(
+                    str(entry.path) if entry.error is None else entry.label,
+                    None,
+                    entry.frame_name,
+                    0,
+                    error=entry.error,
+                )
                 for entry in entries
             )
         )
@@ -104,18 +110,18 @@ class ExportSource(SumSource):
         """Read a COG; one of a part of a grid of the catalogue is given that grid's own words for its CRS."""
         path = Path(found.source)
         with opened_cog(path) as cog:
-            held = held_by(cog, found.source, found.told)
+            contents = contents_of(cog, found.source, found.frame_name)
             # By one thread alone: what it reads holds back warnings, which is no matter of a single thread.
             with self._lock:
                 if self._first is None:
                     self._first = self._first_readable()
             first, frame = self._first
-            check_like(held, first, found.source)
-            stored = cog.read(slice(0, held.grid.height), slice(0, held.grid.width))
-        time = found.told.time if found.told else frame.time
+            check_like(contents, first, found.source)
+            stored = cog.read(slice(0, contents.grid.height), slice(0, contents.grid.width))
+        time = found.frame_name.time if found.frame_name else frame.time
         return dataclasses.replace(frame, stored=stored, time=time, name=path.name)
 
-    def _first_readable(self) -> tuple[Held, Frame]:
+    def _first_readable(self) -> tuple[Contents, Frame]:
         """Return what all others must be like: not whichever a thread opens first."""
         problem: HsrGeoError = SourceError(str(self._source), "no COG of it can be read")
         for one in self._found:
@@ -123,7 +129,7 @@ class ExportSource(SumSource):
                 continue
             try:
                 with opened_cog(Path(one.source)) as cog:
-                    return held_by(cog, one.source, one.told), _emptied(read_exported(Path(one.source)))
+                    return contents_of(cog, one.source, one.frame_name), _emptied(read_exported(Path(one.source)))
             except HsrGeoError as error:
                 problem = as_value(error)
         raise problem

@@ -41,7 +41,7 @@ class Candidates:
     def add(self, found: Found) -> None:
         """Take in a frame; that of an archive is looked at now, for later it would have to be searched."""
         self.standings.append(None if found.data is None else standing_of(found))
-        self.found.append(Found(found.source, found.member, found.told, found.size))
+        self.found.append(Found(found.source, found.member, found.frame_name, found.size))
 
     def labels(self) -> list[str]:
         """Return their labels, the best first."""
@@ -54,7 +54,7 @@ class Candidates:
 
 def standing_of(found: Found) -> Standing:
     """Return the standing of a frame from its header alone; the lowest where it has none."""
-    kind = preference(found.told.kind) if found.told else 0
+    kind = preference(found.frame_name.kind) if found.frame_name else 0
     try:
         data = found.read()
         header = peek_header(data)

@@ -69,7 +69,7 @@ def first_shape(
     """
     taken: list[Found | Outcome] = []
     for one in found:
-        if one.error or one.told is None:
+        if one.error or one.frame_name is None:
             taken.append(of_found(one, "failed", error=one.error))
             continue
         try:
@@ -137,9 +137,9 @@ class Contest:
         """Return the frame, or its outcome where nothing is to be done."""
         if isinstance(entry, Outcome):
             return entry
-        if entry.error or entry.told is None:
+        if entry.error or entry.frame_name is None:
             return of_found(entry, "failed", error=entry.error)
-        there = self._there.get(entry.told.time.astimezone(UTC), {})
+        there = self._there.get(entry.frame_name.time.astimezone(UTC), {})
         try:
             crc32 = stored_crc32(entry.read()) if there else None
         except HsrGeoError as error:
@@ -148,12 +148,12 @@ class Contest:
 
     def settle(self, outcome: Outcome) -> Iterator[Outcome]:
         """Yield a frame that was worked on or is there, and the others of its time that stand otherwise now."""
-        if outcome.status not in ("ok", "skipped") or outcome.told is None:
+        if outcome.status not in ("ok", "skipped") or outcome.frame_name is None:
             yield outcome
             return
-        time = outcome.told.time.astimezone(UTC)
+        time = outcome.frame_name.time.astimezone(UTC)
         rank = self._there[time][outcome.crc32] if outcome.status == "skipped" else outcome.rank
-        made = _Met(preference(outcome.told.kind), rank, outcome)
+        made = _Met(preference(outcome.frame_name.kind), rank, outcome)
         self._met.setdefault(time, []).append(made)
         before, now = self._kept.get(time), self._best_met(time)
         self._kept[time] = now

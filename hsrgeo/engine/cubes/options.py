@@ -92,5 +92,5 @@ class CubeOptions:
         kept = self.frames.recipe.as_json()
         for name in ("formats", "compress", "name"):
             del kept[name]
-        told = "netcdf" if form == "netcdf" else f"zarr {self.written_format}"
-        return {**kept, "step_minutes": int(step.total_seconds()) // 60, "layout": self.layout, "format": told}
+        form_text = "netcdf" if form == "netcdf" else f"zarr {self.written_format}"
+        return {**kept, "step_minutes": int(step.total_seconds()) // 60, "layout": self.layout, "format": form_text}

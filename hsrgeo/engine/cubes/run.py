@@ -97,8 +97,8 @@ class Cube(Run):
                 for batch in results:
                     lock.check()
                     for outcome in batch:
-                        if outcome.status == "failed" and outcome.told:
-                            failed.add(outcome.told.time.astimezone(UTC))
+                        if outcome.status == "failed" and outcome.frame_name:
+                            failed.add(outcome.frame_name.time.astimezone(UTC))
                         yield from contest.settle(outcome)
                         if outcome.status == "failed" and frames.fail_fast:
                             return

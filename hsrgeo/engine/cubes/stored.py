@@ -212,5 +212,7 @@ def _slots(kept: Kept, staged: Iterable[Staged], best: Mapping[datetime, Rank]) 
 
 def _other_options(out: Path, there: Mapping[str, Any], now: Mapping[str, Any]) -> ManifestError:
     names = [name for name in {**now, **there} if now.get(name) != there.get(name)]
-    told = "; ".join(f"{name}: {json.dumps(there.get(name))} there, {json.dumps(now.get(name))} now" for name in names)
-    return ManifestError(str(out), f"was made with other options ({told}); use another --out, or --overwrite")
+    differences = "; ".join(
+        f"{name}: {json.dumps(there.get(name))} there, {json.dumps(now.get(name))} now" for name in names
+    )
+    return ManifestError(str(out), f"was made with other options ({differences}); use another --out, or --overwrite")

@@ -87,9 +87,9 @@ class Ledger:
 
     def admit(self, found: Found) -> Task | Outcome:
         """Return the task that a found frame makes, or its outcome where nothing is to be done."""
-        if found.error or found.told is None:
+        if found.error or found.frame_name is None:
             return of_found(found, "failed", error=found.error)
-        key = key_of(found.told, by_kind=self._manifest.by_kind)
+        key = key_of(found.frame_name, by_kind=self._manifest.by_kind)
         stamp = stamp_of(found)
         with self._lock:
             if found.member is not None:
@@ -99,9 +99,9 @@ class Ledger:
             if known and self._owns(known, key) and self._stands(known, kept):  # nearly every frame of a finished run
                 return dataclasses.replace(known, status="skipped")
             outcome = of_found(found, "skipped")
-            path = self._recipe.first_path(found.told)
+            path = self._recipe.first_path(found.frame_name)
             # Also of a frame that lost, or will: a killed run may have left something in a folder that has no output.
-            self._manifest.folders.update(self._recipe.folders(found.told, path))
+            self._manifest.folders.update(self._recipe.folders(found.frame_name, path))
             owner = self._paths.get(path) or self._manifest.owner(path)
             if owner is not None and owner != key:
                 return dataclasses.replace(outcome, status="failed", error=_clash(path, owner))
@@ -285,7 +285,9 @@ class Ledger:
         return reopened
 
     def _in_the_way(self, rival: Outcome, key: Key) -> OutputError | None:
-        if self._overwrite or (rival.told and self._manifest.owner(self._recipe.first_path(rival.told)) == key):
+        if self._overwrite or (
+            rival.frame_name and self._manifest.owner(self._recipe.first_path(rival.frame_name)) == key
+        ):
             return None
         try:
             for output in rival.outputs:

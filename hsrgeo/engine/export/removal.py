@@ -18,7 +18,7 @@ from hsrgeo.writers.files import remove_file
 
 _OURS = tuple(suffix for suffixes in SUFFIXES.values() for suffix in suffixes)
 _BLOCK = 1 << 20
-_TOLD = 10
+_SHOWN = 10
 
 
 class Removal:
@@ -70,8 +70,8 @@ class Removal:
     def tell(self) -> None:
         """Warn of the files that were left, if any."""
         if self._left:
-            more = f", and {len(self._left) - _TOLD:,} more" if len(self._left) > _TOLD else ""
-            listed = "; ".join(self._left[:_TOLD])
+            more = f", and {len(self._left) - _SHOWN:,} more" if len(self._left) > _SHOWN else ""
+            listed = "; ".join(self._left[:_SHOWN])
             warnings.warn(
                 f"{self._out}: left as they are, for they may be somebody else's: {listed}{more}",
                 HsrGeoWarning,

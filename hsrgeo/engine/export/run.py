@@ -34,7 +34,7 @@ from hsrgeo.products.rain import law_text
 from hsrgeo.sources.found import Tally, reading
 from hsrgeo.sources.remote import Place, listed_sources, target
 from hsrgeo.sources.scan import Listing, listed_files, names_in_files, products_in_names
-from hsrgeo.sources.several import lend
+from hsrgeo.sources.several import as_reference
 from hsrgeo.writers.files import remove_file
 
 _BATCH_TASKS = 4
@@ -95,11 +95,11 @@ class Export(Run):
     def _count_factors(self, outcome: Outcome) -> None:
         """Count the frames that are there, and those of them without a factor of the bias."""
         factors = self._factors
-        if factors is None or outcome.told is None:
+        if factors is None or outcome.frame_name is None:
             return
         change = (outcome.status in _THERE) - (outcome.was in _THERE)
         self._there += change
-        self._without_factor += change * (factors.at(outcome.told.time) is None)
+        self._without_factor += change * (factors.at(outcome.frame_name.time) is None)
 
     def _run(self, out: Place, options: ExportOptions) -> Generator[Outcome]:
         recipe = options.recipe
@@ -109,8 +109,8 @@ class Export(Run):
         with Manifest(out, by_kind=by_kind, sync=options.sync) as manifest, reading(self._found) as found:
             # Another run may have begun and ended since.
             if not options.overwrite and refuse_other_recipe(out, recipe):
-                told = f"{out / OPTIONS} was lost or damaged: every frame is looked at again"
-                warnings.warn(told, HsrGeoWarning, stacklevel=1)
+                message = f"{out / OPTIONS} was lost or damaged: every frame is looked at again"
+                warnings.warn(message, HsrGeoWarning, stacklevel=1)
                 manifest.distrust()
             keep_recipe(out, recipe, sync=options.sync)
             far = isinstance(options.crew, Cluster)
@@ -138,10 +138,10 @@ class Export(Run):
 
     def _plan(self, options: ExportOptions) -> Generator[Outcome]:
         for found in self._found:
-            if found.error or found.told is None:
+            if found.error or found.frame_name is None:
                 yield of_found(found, "failed", error=found.error)
                 continue
-            stems = [options.recipe.stem(found.told, cut.region) for cut in options.recipe.cuts]
+            stems = [options.recipe.stem(found.frame_name, cut.region) for cut in options.recipe.cuts]
             suffixes = [SUFFIXES[name][0] for name in options.recipe.formats]  # what lies beside goes without saying
             outputs = tuple(Output(stem + suffix, 0, 0) for stem in stems for suffix in suffixes)
             yield dataclasses.replace(of_found(found, "planned"), outputs=outputs)
@@ -184,8 +184,8 @@ def _refuse_collisions(files: Listing, options: ExportOptions) -> None:
     if len(products_in_names(files)) < 2:  # noqa: PLR2004 - two would clash
         return
     times: dict[str, dict[datetime, FrameName]] = {}
-    for told in names_in_files(files, options.selection):
-        times.setdefault(told.product, {})[told.time] = told
+    for frame_name in names_in_files(files, options.selection):
+        times.setdefault(frame_name.product, {})[frame_name.time] = frame_name
     for one, other in combinations(sorted(times), 2):
         for moment in sorted(times[one].keys() & times[other].keys()):
             path = options.recipe.first_path(times[one][moment])
@@ -197,7 +197,7 @@ def _refuse_collisions(files: Listing, options: ExportOptions) -> None:
 
 
 def _lent(entry: Task | Outcome) -> Task | Outcome:
-    return dataclasses.replace(entry, found=lend(entry.found)) if isinstance(entry, Task) else entry
+    return dataclasses.replace(entry, found=as_reference(entry.found)) if isinstance(entry, Task) else entry
 
 
 def _results(
@@ -275,8 +275,12 @@ def _names(out: Place) -> Callable[[Outcome], set[str] | None]:
     suffixes = [suffix for name in recipe.formats for suffix in SUFFIXES[name]]
 
     def names(outcome: Outcome) -> set[str]:
-        told = outcome.told
-        return {recipe.stem(told, cut.region) + suffix for cut in recipe.cuts for suffix in suffixes} if told else set()
+        frame_name = outcome.frame_name
+        return (
+            {recipe.stem(frame_name, cut.region) + suffix for cut in recipe.cuts for suffix in suffixes}
+            if frame_name
+            else set()
+        )
 
     return names
 

@@ -70,13 +70,15 @@ def export_frame(task: Task, out: Place, recipe: Recipe) -> Outcome:
     """
     begun = time.perf_counter()
     found = task.found
-    outcome = Outcome(found.source, found.member, found.told, "ok", stamp=task.stamp)
+    outcome = Outcome(found.source, found.member, found.frame_name, "ok", stamp=task.stamp)
     try:
         frame = decode_found(found, recipe.block, recipe.registration)
         outcome = with_header(outcome, frame)
-        told = found.told or FrameName(frame.product, frame.kind, frame.time)
+        frame_name = found.frame_name or FrameName(frame.product, frame.kind, frame.time)
         noted: dict[str, Statistics] = {}
-        files = list(files_of(frame, told, recipe, noted))  # all or none: an area that does not fit writes nothing
+        files = list(
+            files_of(frame, frame_name, recipe, noted)
+        )  # all or none: an area that does not fit writes nothing
         outputs = _all_written(task, outcome.label, out, files)
         outcome = dataclasses.replace(outcome, outputs=outputs, statistics=noted)
     except HsrGeoError as error:
@@ -91,19 +93,19 @@ def export_frame(task: Task, out: Place, recipe: Recipe) -> Outcome:
 
 
 def files_of(
-    frame: Frame, told: FrameName, recipe: Recipe, noted: dict[str, Statistics] | None = None
+    frame: Frame, frame_name: FrameName, recipe: Recipe, noted: dict[str, Statistics] | None = None
 ) -> Iterator[tuple[str, bytes]]:
     """Yield path below OUT and bytes of every file that a frame becomes: unpacked once, cut into every region.
 
     Args:
         frame: As it was read.
-        told: Product, kind and time, for the names.
+        frame_name: Product, kind and time, for the names.
         recipe: What to make of it.
         noted: Gets the statistics of each region.
     """
     for cut in recipe.cuts:
         part = recipe.cut_frame(frame, cut)
-        stem = recipe.stem(told, cut.region)
+        stem = recipe.stem(frame_name, cut.region)
         if "cog" in recipe.formats:
             yield f"{stem}.tif", encode_cog(part, compress=recipe.compress)
         if "png" in recipe.formats:

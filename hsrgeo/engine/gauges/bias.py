@@ -189,8 +189,8 @@ def _on_factors(biases: Sequence[FieldBias], rules: PairRules) -> Iterator[str]:
     few = [count for count in pairs if count < rules.min_pairs]
     if few:
         least, most = min(few), max(few)
-        told = f"{most} pair{'' if most == 1 else 's'}" if least == most else f"{least} to {most} pairs"
-        yield f"periods without a factor: {len(few):,} ({told}, fewer than --min-pairs {rules.min_pairs})"
+        number = f"{most} pair{'' if most == 1 else 's'}" if least == most else f"{least} to {most} pairs"
+        yield f"periods without a factor: {len(few):,} ({number}, fewer than --min-pairs {rules.min_pairs})"
     if odd := sum(not 1 / MOST_FACTOR <= bias.factor <= MOST_FACTOR for bias in biases if not np.isnan(bias.factor)):
         yield f"factors below {1 / MOST_FACTOR:g} or above {MOST_FACTOR:g}: {odd:,} (is it the same rain, unit, time?)"
     if dry := len(pairs) - len(few):

@@ -237,11 +237,11 @@ def _surface(
             made[rows][wanted] = deviations
         return int((estimates < 0).sum()), deviations is not None
 
-    told = list(pool.map(strip, _strips(places)))
+    strips = list(pool.map(strip, _strips(places)))
     if geometry.kriging is not None:
         geometry.deviations[places] = made
-    has_deviation = kept is not None or any(has for _below, has in told)
-    return Surface(depth, distance, made if has_deviation else None, sum(below for below, _has in told), mean, tags)
+    has_deviation = kept is not None or any(has for _below, has in strips)
+    return Surface(depth, distance, made if has_deviation else None, sum(below for below, _has in strips), mean, tags)
 
 
 def _strips(places: CellPlaces) -> Iterator[slice]:

@@ -78,9 +78,9 @@ class CubeReader(OutputReader):
         options = self.options
         with opened_cube(self.source, _LIKED) as cube:
             self._check(cube)
-            told = [FrameName(cube.product, "", moment.astimezone(KST)) for moment in cube.times]
-            wanted = [number for number, one in enumerate(told) if options.selection.wants(one)]
-            for one in told:
+            frame_names = [FrameName(cube.product, "", moment.astimezone(KST)) for moment in cube.times]
+            wanted = [number for number, one in enumerate(frame_names) if options.selection.wants(one)]
+            for one in frame_names:
                 if not options.selection.wants(one):
                     self.tally.leave_out(one)
             self.tally.total_bytes = len(wanted)  # for progress only: times are as good a measure
@@ -96,7 +96,7 @@ class CubeReader(OutputReader):
                     begun = time.perf_counter()
                     of_block = [next(parts) for _group in groups]
                     each_s = (time.perf_counter() - begun) / len(block)
-                    yield from self._settled(of_block, [told[number] for number in block], each_s)
+                    yield from self._settled(of_block, [frame_names[number] for number in block], each_s)
                     self.tally.read_bytes += len(block)
 
     def _check(self, cube: OpenCube) -> None:
@@ -109,17 +109,17 @@ class CubeReader(OutputReader):
         self.missing += [one for one in cube.missing if selection.wants(FrameName(cube.product, "", one))]
 
     def _settled(
-        self, parts: Sequence[NDArray[np.float64] | HsrGeoError], told: Sequence[FrameName], seconds: float
+        self, parts: Sequence[NDArray[np.float64] | HsrGeoError], frame_names: Sequence[FrameName], seconds: float
     ) -> Iterator[Sampled]:
         """Put the numbers of all groups together, time by time; where one cannot be read, none is known."""
         errors = [part for part in parts if isinstance(part, HsrGeoError)]
         if errors:
-            self.missing += [one.time for one in told]
-            for one in told:
+            self.missing += [one.time for one in frame_names]
+            for one in frame_names:
                 yield Outcome(str(self.source), utc_text(one.time), one, "failed", error=errors[0]), None
             return
         numbers = np.concatenate([part for part in parts if not isinstance(part, HsrGeoError)], axis=1)
-        for one, of_time in zip(told, numbers, strict=True):
+        for one, of_time in zip(frame_names, numbers, strict=True):
             yield Outcome(str(self.source), utc_text(one.time), one, "ok", seconds=seconds), of_time
 
 

@@ -58,7 +58,7 @@ class ExportReader(OutputReader):
         self.tally.total_bytes = len(self._entries)  # for progress only: COGs are as good a measure
         for at, first in enumerate(self._entries):
             try:
-                held, left = _held(first), self._entries[at:]
+                contents, left = _contents(first), self._entries[at:]
             except HsrGeoError as error:
                 self.tally.read_bytes += 1
                 yield _outcome(first, error), None
@@ -66,10 +66,10 @@ class ExportReader(OutputReader):
             break
         else:
             return
-        self.check_held(held.quantity, held.grid, held.law, held.bias)
+        self.check_held(contents.quantity, contents.grid, contents.law, contents.bias)
         kept = folder / "weights.npz"
-        self.place(held.grid).save(kept)
-        job = _Job(sampling_of(self.options, kept, held.grid), held)
+        self.place(contents.grid).save(kept)
+        job = _Job(sampling_of(self.options, kept, contents.grid), contents)
         workers = count_workers(self.options.jobs)
         with closing(run_parallel(partial(_work, job=job), in_batches(left, _BATCH), workers)) as results:
             for batch in results:
@@ -78,8 +78,8 @@ class ExportReader(OutputReader):
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
-    """What every COG of an export holds."""
+class Contents:
+    """What every COG of an export has in common."""
 
     grid: Grid
     quantity: Quantity
@@ -93,23 +93,23 @@ class Held:
 @dataclass(frozen=True, slots=True)
 class _Job:
     sampling: Sampling
-    held: Held
+    contents: Contents
 
 
-def _held(entry: Exported) -> Held:
+def _contents(entry: Exported) -> Contents:
     if entry.error is not None:
         raise entry.error
     with opened_cog(entry.path) as cog:
-        return held_by(cog, str(entry.path), entry.told)
+        return contents_of(cog, str(entry.path), entry.frame_name)
 
 
-def held_by(cog: OpenCog, path: str, told: FrameName | None) -> Held:
-    """Return what a COG holds.
+def contents_of(cog: OpenCog, path: str, frame_name: FrameName | None) -> Contents:
+    """Return what a COG has in common with the others of its export.
 
     Args:
         cog: That is open.
         path: For people.
-        told: What it stands for.
+        frame_name: What it stands for.
 
     Raises:
         ReadbackError: It is not a COG written by hsrgeo, or of another time.
@@ -120,10 +120,10 @@ def held_by(cog: OpenCog, path: str, told: FrameName | None) -> Held:
         lacking = "CRS" if quantity is not None else "quantity that is known"
         raise ReadbackError(path, f"is not a COG written by hsrgeo: it names no {lacking}")
     start = tags.get("TIME_START_UTC", "")
-    if told is not None and _time(start) != told.time:
-        raise ReadbackError(path, f"has the time {start or 'of no frame'}, not {utc_text(told.time)}")
+    if frame_name is not None and _time(start) != frame_name.time:
+        raise ReadbackError(path, f"has the time {start or 'of no frame'}, not {utc_text(frame_name.time)}")
     grid = Grid(tags.get("GRID", ""), facts.wkt2, facts.transform, facts.width, facts.height)
-    return Held(grid, quantity, tags.get("RAIN_LAW", ""), cog.tile, tags.get("BIAS_SOURCE", ""))
+    return Contents(grid, quantity, tags.get("RAIN_LAW", ""), cog.tile, tags.get("BIAS_SOURCE", ""))
 
 
 def _time(text: str) -> datetime | None:
@@ -145,12 +145,12 @@ def _sampled(entry: Exported, job: _Job) -> Sampled:
     try:
         wanted = job.sampling
         with opened_cog(entry.path) as cog:
-            held = held_by(cog, str(entry.path), entry.told)
-            check_like(held, job.held, str(entry.path))
-            pieces, sampler = _sampler(wanted.weights, wanted.grid.width, job.held.tile)
+            contents = contents_of(cog, str(entry.path), entry.frame_name)
+            check_like(contents, job.contents, str(entry.path))
+            pieces, sampler = _sampler(wanted.weights, wanted.grid.width, job.contents.tile)
             codes = gather(pieces, lambda piece: cog.read(piece.rows, piece.cols), 1)
-        table = table_for(held.quantity, wanted, entry.told.time if entry.told else None)
-        numbers = sampler.sample_cells(codes, held.quantity, table, wanted.wet_from)[0]
+        table = table_for(contents.quantity, wanted, entry.frame_name.time if entry.frame_name else None)
+        numbers = sampler.sample_cells(codes, contents.quantity, table, wanted.wet_from)[0]
     except HsrGeoError as error:
         return _outcome(entry, error), None
     except Exception as error:
@@ -159,18 +159,18 @@ def _sampled(entry: Exported, job: _Job) -> Sampled:
     return dataclasses.replace(_outcome(entry), seconds=time.perf_counter() - begun), numbers
 
 
-def check_like(held: Held, first: Held, path: str) -> None:
+def check_like(contents: Contents, first: Contents, path: str) -> None:
     """Refuse a COG that is not like the first.
 
     Raises:
         FrameError: It lies elsewhere, or holds another quantity.
     """
-    if held.grid != first.grid:
-        raise other_grid(first.grid, held.grid, path)
-    if held.bias != first.bias:
-        raise FrameError("another bias", first.bias or "none, as the first", held.bias or "none", path)
-    if held.quantity != first.quantity:
-        raise FrameError("another quantity", f"{first.quantity.name}, as the first", held.quantity.name, path)
+    if contents.grid != first.grid:
+        raise other_grid(first.grid, contents.grid, path)
+    if contents.bias != first.bias:
+        raise FrameError("another bias", first.bias or "none, as the first", contents.bias or "none", path)
+    if contents.quantity != first.quantity:
+        raise FrameError("another quantity", f"{first.quantity.name}, as the first", contents.quantity.name, path)
 
 
 @lru_cache(maxsize=2)
@@ -183,7 +183,7 @@ def _outcome(entry: Exported, error: HsrGeoError | None = None) -> Outcome:
     return Outcome(
         source=entry.label if error is not None and entry.error is not None else str(entry.path),
         member=None,
-        told=entry.told,
+        frame_name=entry.frame_name,
         status="ok" if error is None else "failed",
         error=error,
     )

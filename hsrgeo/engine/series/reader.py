@@ -31,7 +31,7 @@ Numbers = NDArray[np.float64]
 Sampled = tuple[Outcome, Numbers | None]
 
 _WHOLE = 1 - 1e-9
-_TOLD = 10
+_SHOWN = 10
 
 
 class Reader(ABC):
@@ -68,12 +68,12 @@ class Reader(ABC):
             folder: An empty one, for what has to be put aside.
         """
 
-    def settle_law(self, quantity: Quantity, told: str = "", bias: str = "") -> None:
+    def settle_law(self, quantity: Quantity, law: str = "", bias: str = "") -> None:
         """Take note of how the rain follows.
 
         Args:
             quantity: Of the frames.
-            told: How it followed, where they hold rain already; empty where KMA made it.
+            law: How it followed, where they hold rain already; empty where KMA made it.
             bias: Name of the bias that their rain was adjusted by; empty where it was not.
 
         Raises:
@@ -81,7 +81,7 @@ class Reader(ABC):
         """
         if self.options.quantity != "rain":
             return
-        self.rain_law = law_text(quantity, told, self.options.law)
+        self.rain_law = law_text(quantity, law, self.options.law)
         if self.options.factors is not None:
             self.options.factors.refuse_law(self.rain_law)
             bias = self.options.factors.source
@@ -191,6 +191,6 @@ def other_grid(expected: Grid, found: Grid, source: str, member: str | None = No
 
 
 def _listed(kind: str, names: Sequence[str]) -> str:
-    told = ", ".join(repr(name) for name in names[:_TOLD])
-    more = f" and {len(names) - _TOLD:,} more" if len(names) > _TOLD else ""
-    return f"{kind} {told}{more} lies" if len(names) == 1 else f"{kind}s {told}{more} lie"
+    listed = ", ".join(repr(name) for name in names[:_SHOWN])
+    more = f" and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else ""
+    return f"{kind} {listed}{more} lies" if len(names) == 1 else f"{kind}s {listed}{more} lie"

@@ -101,11 +101,11 @@ class Series(Run):
 
     def _settle(self, outcome: Outcome, numbers: Numbers | None, spool: _Spool) -> Outcome:
         """Keep the numbers of the best frame of a time, on disk: ten years of a hundred basins are gigabytes."""
-        if numbers is None or outcome.told is None:
-            if outcome.told is not None and outcome.status == "failed":
-                self._broken.add(outcome.told.time)
+        if numbers is None or outcome.frame_name is None:
+            if outcome.frame_name is not None and outcome.status == "failed":
+                self._broken.add(outcome.frame_name.time)
             return outcome
-        moment = outcome.told.time
+        moment = outcome.frame_name.time
         standing, offset = self._kept.get(moment, (None, -1))
         if standing is not None and standing >= outcome.standing:
             return dataclasses.replace(outcome, status="duplicate")

@@ -69,10 +69,10 @@ class SumReader(OutputReader):
         self._sums = [one for one in sums if self._wants(one)]
 
     def _wants(self, one: Summed) -> bool:
-        told = _told(one)
-        wanted = self.options.selection.wants(told)
+        frame_name = _frame_name(one)
+        wanted = self.options.selection.wants(frame_name)
         if not wanted:
-            self.tally.leave_out(told)
+            self.tally.leave_out(frame_name)
         return wanted
 
     def read(self, folder: Path) -> Generator[Sampled]:
@@ -94,10 +94,10 @@ class SumReader(OutputReader):
             except OptionsError:
                 raise
             except HsrGeoError as error:
-                yield Outcome(path, None, _told(one), "failed", error=as_value(error)), None
+                yield Outcome(path, None, _frame_name(one), "failed", error=as_value(error)), None
                 continue
             numbers = _numbers(picture, first[1], one, self.options.wet_from)
-            yield Outcome(path, None, _told(one), "ok"), numbers
+            yield Outcome(path, None, _frame_name(one), "ok"), numbers
 
 
 def _rain_law(one: Summed) -> str:
@@ -105,7 +105,7 @@ def _rain_law(one: Summed) -> str:
     return one.tags.get("RAIN_LAW", "") + (f", adjusted by {bias}" if bias else "")
 
 
-def _told(one: Summed) -> FrameName:
+def _frame_name(one: Summed) -> FrameName:
     return FrameName(one.tags.get("PRODUCT", ""), "", one.time)
 
 

@@ -146,18 +146,18 @@ def law_of(path: Path) -> str:
     Args:
         path: A table that `series_lines` reads.
     """
-    told: object = None
+    law: object = None
     if path.suffix.lower() == ".csv":
         with path.open(encoding="utf-8-sig", newline="") as file:
-            told = next(csv.DictReader(file), {}).get(RAIN_LAW)
+            law = next(csv.DictReader(file), {}).get(RAIN_LAW)
     else:
         from pyarrow import parquet  # noqa: PLC0415 - an optional extra, there by now
 
         with parquet.ParquetFile(path) as opened:
             if RAIN_LAW in opened.schema_arrow.names:
                 first = next(opened.iter_batches(batch_size=1, columns=[RAIN_LAW]), None)
-                told = first.column(0).to_pylist()[0] if first is not None else None
-    return printable(from_cell(str(told))) if told else str(KMA_LAW)
+                law = first.column(0).to_pylist()[0] if first is not None else None
+    return printable(from_cell(str(law))) if law else str(KMA_LAW)
 
 
 def _of_csv(path: Path, more: Sequence[str]) -> Iterator[_Line]:
@@ -245,5 +245,5 @@ def _checked(number: float | None, most: float) -> float:
 
 
 def _listed(names: Iterable[str]) -> str:
-    told = list(islice(names, MOST_PLACES + 1))
-    return ", ".join(map(repr, told[:MOST_PLACES])) + (" ..." if len(told) > MOST_PLACES else "")
+    first = list(islice(names, MOST_PLACES + 1))
+    return ", ".join(map(repr, first[:MOST_PLACES])) + (" ..." if len(first) > MOST_PLACES else "")

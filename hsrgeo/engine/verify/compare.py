@@ -36,13 +36,13 @@ _PNG_FLOOR = -1000  # KMA composite format, section 6: max(stored, -1000) + 1000
 
 
 def compare_outputs(
-    frame: Frame, told: FrameName, recipe: Recipe, out: Path, outputs: tuple[Output, ...]
+    frame: Frame, frame_name: FrameName, recipe: Recipe, out: Path, outputs: tuple[Output, ...]
 ) -> Iterator[Difference]:
     """Yield every difference between a frame and the files that an export made of it.
 
     Args:
         frame: Freshly decoded.
-        told: Product, kind and time that the outputs are named after.
+        frame_name: Product, kind and time that the outputs are named after.
         recipe: What the outputs were made with.
         out: The output folder.
         outputs: What the manifest lists.
@@ -54,7 +54,7 @@ def compare_outputs(
     for cut in recipe.cuts:
         part = recipe.cut_frame(frame, cut)
         for suffix in recipe.suffixes:
-            path = recipe.stem(told, cut.region) + suffix
+            path = recipe.stem(frame_name, cut.region) + suffix
             output = listed.pop(path, None)
             for finding in _compare_file(out, path, output, part, recipe):
                 yield Difference(path, finding.problem, str(finding.expected), str(finding.found))
@@ -73,8 +73,8 @@ def _compare_file(out: Path, name: str, output: Output | None, part: Frame, reci
         return
     if output and len(data) != output.bytes and is_edited_sidecar(path.name, data):
         # Pixels, CRS, scale and tags are compared where the PNG is read, for GDAL has them from here.
-        told = Finding(EDITED, f"{output.bytes:,} bytes", f"{len(data):,}, with the same place")
-        yield from list(_compare_aux(data, part)) or [told]
+        finding = Finding(EDITED, f"{output.bytes:,} bytes", f"{len(data):,}, with the same place")
+        yield from list(_compare_aux(data, part)) or [finding]
         return
     if output is None:
         yield Finding("in the manifest", "an entry for this file", "none")

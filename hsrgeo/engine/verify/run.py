@@ -32,7 +32,7 @@ from hsrgeo.reading import decode_found
 from hsrgeo.sources.found import Found, Tally, reading
 from hsrgeo.sources.remote import Place, RemotePath, listed_sources, place
 from hsrgeo.sources.select import Selection
-from hsrgeo.sources.several import lend
+from hsrgeo.sources.several import as_reference
 from hsrgeo.writers.files import write_file
 from hsrgeo.writers.readback import reader_name
 
@@ -208,10 +208,10 @@ def _tasks(frames: Iterator[Found], manifest: Manifest, strangers: list[Differen
     for found in frames:
         label = found.label
         line = manifest.get(label)
-        if line is None and found.told is not None:
-            line = manifest.kept(key_of(found.told, by_kind=manifest.by_kind))
-            if line is not None and line.told is not None and _is_other_kind(found.told, line.told):
-                if preference(found.told.kind) > preference(line.told.kind):
+        if line is None and found.frame_name is not None:
+            line = manifest.kept(key_of(found.frame_name, by_kind=manifest.by_kind))
+            if line is not None and line.frame_name is not None and _is_other_kind(found.frame_name, line.frame_name):
+                if preference(found.frame_name.kind) > preference(line.frame_name.kind):
                     strangers.append(None)
                 continue  # an export leaves the less preferred kind out
         if line is None:
@@ -229,7 +229,7 @@ def _damage(label: str, error: HsrGeoError | None) -> Difference | None:
 
 
 def _lent(task: Task) -> Task:
-    return replace(task, found=lend(task.found))
+    return replace(task, found=as_reference(task.found))
 
 
 def check_frames(tasks: Sequence[Task], out: Place, recipe: Recipe) -> list[Checked]:
@@ -247,8 +247,8 @@ def _check_frame(task: Task, out: Place, recipe: Recipe) -> Checked:
             return _check_failed(task, frame, recipe)
         if not known and frame.crc32 != line.crc32:
             return _check_rival(task, frame)
-        told = line.told or FrameName(frame.product, frame.kind, frame.time)
-        differences = _compared(frame, told, recipe, out, line)
+        frame_name = line.frame_name or FrameName(frame.product, frame.kind, frame.time)
+        differences = _compared(frame, frame_name, recipe, out, line)
     except HsrGeoError as error:
         if not known:
             return Checked(unexported=True)
@@ -267,10 +267,10 @@ def _check_frame(task: Task, out: Place, recipe: Recipe) -> Checked:
     return Checked(line.label, len(line.outputs), differences=differences)
 
 
-def _compared(frame: Frame, told: FrameName, recipe: Recipe, out: Place, line: Outcome) -> tuple[Difference, ...]:
+def _compared(frame: Frame, frame_name: FrameName, recipe: Recipe, out: Place, line: Outcome) -> tuple[Difference, ...]:
     try:
         with _here(out, line.outputs) as folder:
-            return tuple(compare_outputs(frame, told, recipe, folder, line.outputs))
+            return tuple(compare_outputs(frame, frame_name, recipe, folder, line.outputs))
     except (ReadbackError, WriteError) as error:
         return (Difference(line.label, "reading the outputs", "files that can be read", str(error)),)
 

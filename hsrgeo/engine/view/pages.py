@@ -58,7 +58,7 @@ class Page:
     """All but the COGs, by path below OUT: where they would lie."""
     cogs: frozenset[str]
     """COGs that the page reads, by path below OUT."""
-    held: Stacks
+    contents: Stacks
     """What it shows, and what it had to leave out."""
     notes: tuple[str, ...]
     """What a user should know."""
@@ -83,13 +83,13 @@ def make_page(out: Path, options: ViewOptions) -> Page:
     stacks = tuple(filter(None, (_within(stack, options) for stack in found.stacks)))
     if not stacks:
         raise OptionsError(f"{out} has no frame within the times: it has {_span(found.stacks)}")
-    held = replace(found, stacks=stacks)
-    notes = [note for stack in held.stacks for note in _unnamed(stack)]
+    contents = replace(found, stacks=stacks)
+    notes = [note for stack in contents.stacks for note in _unnamed(stack)]
     files: dict[str, bytes] = {}
     grids: dict[str, Json] = {}
-    coast = _has_coast(held.stacks[0], notes)
+    coast = _has_coast(contents.stacks[0], notes)
     views = []
-    for number, stack in enumerate(held.stacks):
+    for number, stack in enumerate(contents.stacks):
         grid = _grid(stack)
         key = f"{grid.wkt2} {grid.transform} {grid.width} {grid.height}"
         if key not in grids:
@@ -112,8 +112,8 @@ def make_page(out: Path, options: ViewOptions) -> Page:
             "views": views,
         }
     )
-    cogs = frozenset(path for stack in held.stacks for _time, path in stack.frames if _is_text(path))
-    return Page(out, {**files, **page_files()}, cogs, held, tuple(notes))
+    cogs = frozenset(path for stack in contents.stacks for _time, path in stack.frames if _is_text(path))
+    return Page(out, {**files, **page_files()}, cogs, contents, tuple(notes))
 
 
 def _within(stack: Stack, options: ViewOptions) -> Stack | None:

@@ -137,7 +137,7 @@ def save_page(page: Page, file: str | Path, detail: str | None = None) -> Saved:
     smallest_m = _metres(detail) if detail is not None else None
     heads: dict[str, bytes] = {}
     damaged = []
-    for stack in page.held.stacks:
+    for stack in page.contents.stacks:
         most = _most_cells(stack, smallest_m)
         for _time, cog in stack.frames:
             if cog in page.cogs:

@@ -32,20 +32,20 @@ def update_latest(out: Place, recipe: Recipe, line: Outcome, *, sync: bool = Tru
         ReadbackError: An output differs from its line in the manifest.
         WriteError: The disk refused.
     """
-    told = line.told
-    if told is None:
+    frame_name = line.frame_name
+    if frame_name is None:
         return False
-    name = f"{LATEST}-{told.product}" if "{product" in recipe.name else LATEST
+    name = f"{LATEST}-{frame_name.product}" if "{product" in recipe.name else LATEST
     changed = False
     for cut in recipe.cuts:
-        stem = recipe.stem(told, cut.region)
+        stem = recipe.stem(frame_name, cut.region)
         outputs = [output for output in line.outputs if output.path.startswith(f"{stem}.")]
         folder = out / cut.region if cut.region else out
         news = {
-            "time": kst_text(told.time),
-            "time_utc": utc_text(told.time),
-            "product": told.product,
-            "kind": told.kind,
+            "time": kst_text(frame_name.time),
+            "time_utc": utc_text(frame_name.time),
+            "product": frame_name.product,
+            "kind": frame_name.kind,
             "stations": line.stations,
             "created_utc": line.created or None,
             "files": [
@@ -59,7 +59,7 @@ def update_latest(out: Place, recipe: Recipe, line: Outcome, *, sync: bool = Tru
             ],
         }
         before = read_json(folder / f"{name}.json")
-        if before == news or _time(before) > told.time.timestamp():
+        if before == news or _time(before) > frame_name.time.timestamp():
             continue
         outputs.sort(
             key=lambda output: output.path.endswith((".tif", ".png"))
@@ -95,8 +95,8 @@ def write_json(path: Place, value: object, *, sync: bool = True) -> None:
     write_file(path, json.dumps(value, ensure_ascii=False, indent=1).encode() + b"\n", sync=sync)
 
 
-def _time(told: dict[str, Any]) -> float:
+def _time(record: dict[str, Any]) -> float:
     try:
-        return datetime.fromisoformat(told["time_utc"]).timestamp()
+        return datetime.fromisoformat(record["time_utc"]).timestamp()
     except (KeyError, TypeError, ValueError):
         return float("-inf")

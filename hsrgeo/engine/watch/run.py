@@ -182,10 +182,10 @@ class Watch:
         self._exported = None if self._retry else now
 
     def _export(self, files: Listing, done: Round) -> None:
-        told = {str(file): _told(file) for file, _named in files}
+        frame_names = {str(file): _frame_name(file) for file, _named in files}
         for _run in range(_RUNS):
-            start = self._start(told)
-            wanted = Listing(one for one in files if start is None or _is_since(told[str(one[0])], start))
+            start = self._start(frame_names)
+            wanted = Listing(one for one in files if start is None or _is_since(frame_names[str(one[0])], start))
             run = Export(wanted, self.out, replace(self._options, start=start or self._options.start), changing=True)
             broken: dict[str, str] = {}
             again = False
@@ -196,7 +196,7 @@ class Watch:
             self._noted.update(run.notes)
             self._broken = broken
             self._find_newest()
-            moved = self._start(told)
+            moved = self._start(frame_names)
             if not again and (start is None or moved is None or moved >= start):
                 return
 
@@ -213,14 +213,14 @@ class Watch:
         elif outcome.status == "duplicate":
             done.counts["duplicate"] += 1
 
-    def _start(self, told: dict[str, FrameName | None]) -> datetime | None:
+    def _start(self, frame_names: dict[str, FrameName | None]) -> datetime | None:
         """Return the first time that is kept, or None where all are."""
         if self._keep is None:
             return None
-        times = [line.told.time for line in self.newest.values() if line.told]
+        times = [line.frame_name.time for line in self.newest.values() if line.frame_name]
         if not times:
             wants = self._options.selection.wants
-            times = [one.time for path, one in told.items() if one and wants(one) and path not in self._broken]
+            times = [one.time for path, one in frame_names.items() if one and wants(one) and path not in self._broken]
         if not times:
             return None
         start = max(times) - self._keep
@@ -232,11 +232,11 @@ class Watch:
             return
         with Manifest(self.out, read_only=True, by_kind=self._by_kind) as manifest:
             for line in manifest:
-                if line.status == "ok" and line.told is not None:
+                if line.status == "ok" and line.frame_name is not None:
                     self._keys.add(line.key)
-                    known = self.newest.get(line.told.product)
+                    known = self.newest.get(line.frame_name.product)
                     if known is None or _order(line) > _order(known):
-                        self.newest[line.told.product] = line
+                        self.newest[line.frame_name.product] = line
 
     def _drop(self, done: Round) -> None:
         """Remove what lies before the window: the files that the manifest tells of, then their lines."""
@@ -246,7 +246,7 @@ class Watch:
         with Manifest(self.out, by_kind=self._by_kind, sync=self._options.sync) as manifest:
             removal, folders = Removal(self.out), set[str]()
             for line in list(manifest):
-                if line.told is None or line.told.time >= start:
+                if line.frame_name is None or line.frame_name.time >= start:
                     continue
                 for output in line.outputs:
                     removal.remove(output)
@@ -275,14 +275,14 @@ def _mark(file: str | RemotePath) -> Mark | None:
     return Mark(status.st_size, status.st_mtime)
 
 
-def _told(file: str | RemotePath) -> FrameName | None:
+def _frame_name(file: str | RemotePath) -> FrameName | None:
     with suppress(FrameNameError):
         return parse_name(place_of(file).name)
     return None
 
 
-def _is_since(told: FrameName | None, start: datetime) -> bool:
-    return told is None or told.time >= start
+def _is_since(frame_name: FrameName | None, start: datetime) -> bool:
+    return frame_name is None or frame_name.time >= start
 
 
 def _is_whole(path: str) -> bool:
@@ -297,7 +297,7 @@ def _is_whole(path: str) -> bool:
 
 
 def _order(line: Outcome) -> tuple[float, Any]:
-    return line.told.time.timestamp() if line.told else 0.0, line.standing
+    return line.frame_name.time.timestamp() if line.frame_name else 0.0, line.standing
 
 
 def _remove_empty(folder: Path, out: Path) -> None:

@@ -39,9 +39,13 @@ def as_status(done: Round, newest: Mapping[str, Outcome], totals: Mapping[Happen
         "total": {name: totals.get(name, 0) for name in HAPPENED},  # type: ignore[call-overload]
         "broken": done.broken[:_LISTED],
         "latest": {
-            product: {"time": kst_text(line.told.time), "time_utc": utc_text(line.told.time), "stations": line.stations}
+            product: {
+                "time": kst_text(line.frame_name.time),
+                "time_utc": utc_text(line.frame_name.time),
+                "stations": line.stations,
+            }
             for product, line in sorted(newest.items())
-            if line.told
+            if line.frame_name
         },
     }
 

@@ -336,15 +336,15 @@ def _quietly() -> Iterator[None]:
 @contextmanager
 def _interrupts_held() -> Iterator[None]:
     """Hold Ctrl-C back while loky holds locks: interrupted while it starts workers it also prints a traceback."""
-    held: list[int] = []
+    interrupts: list[int] = []
     in_main = threading.current_thread() is threading.main_thread()
-    handler = signal.signal(signal.SIGINT, lambda number, _frame: held.append(number)) if in_main else None
+    handler = signal.signal(signal.SIGINT, lambda number, _frame: interrupts.append(number)) if in_main else None
     try:
         yield
     finally:
         if in_main:
             signal.signal(signal.SIGINT, handler)
-    if held:
+    if interrupts:
         signal.raise_signal(signal.SIGINT)
 
 

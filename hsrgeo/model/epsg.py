@@ -15,8 +15,8 @@ def code_of(crs: pyproj.CRS) -> str | None:
 
     Asking PROJ takes up to 65 ms; it wants equal names too, and releases of EPSG differ in names.
     """
-    told = crs.to_json_dict().get("id")
-    if told:
-        return f"{told['authority']}:{told['code']}"
+    identifier = crs.to_json_dict().get("id")
+    if identifier:
+        return f"{identifier['authority']}:{identifier['code']}"
     authority = crs.to_authority(min_confidence=_SURE)
     return ":".join(authority) if authority else None
