@@ -190,7 +190,7 @@ def test_an_archive_packed_in_several_gzip_members_is_one(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    ("name", "told"),
+    ("name", "found"),
     [
         ("a.tar", True),
         ("a.tar.gz", True),

@@ -357,7 +357,7 @@ def test_other_grids_and_products_are_never_mixed(tmp_path: Path, make_file: Mak
 
 
 @pytest.mark.parametrize(
-    ("wrong", "told"),
+    ("wrong", "text"),
     [
         ({"quantity": "rian"}, "quantity 'rian': expected stored or rain"),
         ({"quantity": "Rain"}, "quantity 'Rain': expected stored or rain"),

@@ -699,7 +699,7 @@ def test_a_bug_says_so_without_a_traceback(source: Path, monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize(
-    ("error", "told"),
+    ("error", "text"),
     [
         (
             OSError(errno.ESTALE, "Stale file handle", "/data/out\n"),

@@ -453,7 +453,7 @@ def test_a_block_that_is_not_there(frame_file: bytes, block: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name_time", "told"),
+    ("name_time", "text"),
     [
         (datetime(2022, 6, 9, 11, 20, tzinfo=KST), "2022-06-09 11:20"),
         (datetime(2022, 6, 9, 2, 15, tzinfo=KST), "2022-06-09 02:15"),  # the UTC time of the header

@@ -128,7 +128,7 @@ def test_a_shard_that_was_lost_is_no_fill(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("damage", "record"),
+    ("damage", "text"),
     [
         (lambda data: data[:100], "ends early"),
         (lambda _data: b"", "ends early"),

@@ -174,7 +174,7 @@ def dies(how: int) -> int:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("how", "told"),
+    ("how", "text"),
     [
         (-signal.SIGTERM, r"crashed, or was ended from outside \(SIGTERM\); run the same command again: it resumes"),
         (3, r"ended by itself \(exit status 3\); run the same command again: it resumes"),
@@ -289,7 +289,7 @@ def test_sixteen_open_files_are_enough(source: Path, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("mount", "told"),
+    ("mount", "text"),
     [
         ("-o ro none /dev/shm", "no worker processes: this system does not allow them (Read-only file system)"),
         ("none /proc", ""),

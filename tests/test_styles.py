@@ -355,7 +355,7 @@ def test_command_takes_a_law_and_writes_a_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("args", "told"),
+    ("args", "text"),
     [
         (["height", "--as", "qml"], "'height' is not one of"),
         (["rain", "--as", "css"], "'css' is not one of"),

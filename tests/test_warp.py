@@ -99,7 +99,7 @@ def test_target_is_a_value() -> None:
 
 
 @pytest.mark.parametrize(
-    ("crs", "told"),
+    ("crs", "text"),
     [
         ("nonsense", "'nonsense' is not known: expected EPSG:CODE"),
         ("EPSG:1", "'EPSG:1' is not known"),
