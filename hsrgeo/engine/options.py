@@ -23,12 +23,13 @@ from hsrgeo.model.fields import Step, Time, Times
 from hsrgeo.model.grid import Grid, Registration, grids_by
 from hsrgeo.model.times import KST, refuse_uneven
 from hsrgeo.model.window import BBox, Window, as_area
-from hsrgeo.outputs.recipe import DEFAULT_NAME, Compression, Cut, Format, Recipe, parts_kinds, wide_fields
+from hsrgeo.outputs.recipe import DEFAULT_NAME, Cut, Recipe, parts_kinds, wide_fields
 from hsrgeo.products.factors import Factors
 from hsrgeo.products.making import Content, Values
 from hsrgeo.products.rain import KMA_LAW, Law, as_law
 from hsrgeo.products.warp import Resampling, Target, as_target, forget_warps, warp_for
 from hsrgeo.sources.select import Selection
+from hsrgeo.writers.rasters import Compression, Format
 
 _NAME_FIELDS = ("time", "utc", "product", "kind", "region")
 

@@ -28,6 +28,7 @@ from hsrgeo.outputs.outcome import Key, Outcome, from_json, key_of, to_json
 from hsrgeo.sources.remote import Place
 from hsrgeo.sources.texts import DamagedLines, whole_lines
 from hsrgeo.writers.files import write_chunks
+from hsrgeo.writers.rasters import PICTURES
 
 
 class Manifest:
@@ -297,7 +298,7 @@ def _whole_outcomes(path: Path, name: Place) -> Iterator[tuple[int, Outcome | No
 
 def first_path_of(outcome: Outcome) -> str:
     """Return the path of the first picture, as `Recipe.first_path` gives it: what lies beside a PNG comes before it."""
-    return next((output.path for output in outcome.outputs if output.path.endswith((".tif", ".png"))), "")
+    return next((output.path for output in outcome.outputs if output.path.endswith(PICTURES)), "")
 
 
 def _seconds(outcome: Outcome) -> float:

@@ -8,7 +8,7 @@ import string
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 from hsrgeo.errors import HsrGeoError
 from hsrgeo.formats.names import FrameName
@@ -20,16 +20,8 @@ from hsrgeo.products.factors import Factors, factors_from_json
 from hsrgeo.products.making import Content, Making, Values
 from hsrgeo.products.rain import KMA_LAW, Law
 from hsrgeo.products.warp import Resampling, Target
+from hsrgeo.writers.rasters import FORMATS, RASTERS, Compression, Format
 
-Format = Literal["cog", "png", "mask"]
-Compression = Literal["deflate", "zstd", "none"]
-
-SUFFIXES: dict[Format, tuple[str, ...]] = {
-    "cog": (".tif",),
-    "png": (".png", ".pgw", ".prj", ".png.aux.xml"),
-    "mask": (".mask.png",),
-}
-"""Files that a frame becomes in each format."""
 DEFAULT_NAME = "{time:%Y%m/%d/%Y%m%d%H%M}"
 """Path of an output without its suffix; the published notebook's layout, in KST."""
 
@@ -68,7 +60,8 @@ class Recipe:
     @property
     def suffixes(self) -> tuple[str, ...]:
         """Suffixes of the files that a cut of a frame becomes, the picture of each format first."""
-        return tuple(suffix for form in self.formats for suffix in SUFFIXES[form][: None if self.sidecars else 1])
+        sides = None if self.sidecars else 1
+        return tuple(dict.fromkeys(one for name in self.formats for one in RASTERS[name].suffixes[:sides]))
 
     def stem(self, frame_name: FrameName, region: str) -> str:
         """Return the path of a frame's outputs below OUT, without suffix, with forward slashes."""
@@ -86,7 +79,7 @@ class Recipe:
 
     def first_path(self, frame_name: FrameName) -> str:
         """Return the path below OUT of the first file that a frame becomes."""
-        return self.stem(frame_name, self.cuts[0].region) + (".tif" if "cog" in self.formats else ".png")
+        return self.stem(frame_name, self.cuts[0].region) + RASTERS[min(self.formats, key=FORMATS.index)].suffixes[0]
 
     def folders(self, frame_name: FrameName, first: str) -> set[str]:
         """Return the folders below OUT that a frame's files go to.

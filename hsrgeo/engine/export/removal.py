@@ -11,12 +11,12 @@ from pathlib import Path
 
 from hsrgeo.errors import HsrGeoWarning
 from hsrgeo.outputs.outcome import Output
-from hsrgeo.outputs.recipe import SUFFIXES
 from hsrgeo.sources.remote import Place
 from hsrgeo.sources.texts import open_file
 from hsrgeo.writers.files import remove_file
+from hsrgeo.writers.rasters import RASTERS
 
-_OURS = tuple(suffix for suffixes in SUFFIXES.values() for suffix in suffixes)
+_OURS = tuple(suffix for raster in RASTERS.values() for suffix in raster.suffixes)
 _BLOCK = 1 << 20
 _SHOWN = 10
 

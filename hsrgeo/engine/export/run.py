@@ -29,13 +29,14 @@ from hsrgeo.outputs.kept_recipe import keep_recipe, recipe_of, refuse_other_reci
 from hsrgeo.outputs.manifest import Manifest
 from hsrgeo.outputs.names import MANIFEST, OPTIONS
 from hsrgeo.outputs.outcome import Outcome, Output, Status, of_found
-from hsrgeo.outputs.recipe import SUFFIXES, Recipe, parts_kinds
+from hsrgeo.outputs.recipe import Recipe, parts_kinds
 from hsrgeo.products.rain import law_text
 from hsrgeo.sources.found import Tally, reading
 from hsrgeo.sources.remote import Place, listed_sources, target
 from hsrgeo.sources.scan import Listing, listed_files, names_in_files, products_in_names
 from hsrgeo.sources.several import as_reference
 from hsrgeo.writers.files import remove_file
+from hsrgeo.writers.rasters import RASTERS
 
 _BATCH_TASKS = 4
 _BATCH_ENTRIES = 256
@@ -142,7 +143,7 @@ class Export(Run):
                 yield of_found(found, "failed", error=found.error)
                 continue
             stems = [options.recipe.stem(found.frame_name, cut.region) for cut in options.recipe.cuts]
-            suffixes = [SUFFIXES[name][0] for name in options.recipe.formats]  # what lies beside goes without saying
+            suffixes = [RASTERS[name].suffixes[0] for name in options.recipe.formats]
             outputs = tuple(Output(stem + suffix, 0, 0) for stem in stems for suffix in suffixes)
             yield dataclasses.replace(of_found(found, "planned"), outputs=outputs)
 
@@ -272,7 +273,7 @@ def _names(out: Place) -> Callable[[Outcome], set[str] | None]:
         recipe = recipe_of(out)
     except ManifestError:
         return lambda _outcome: None
-    suffixes = [suffix for name in recipe.formats for suffix in SUFFIXES[name]]
+    suffixes = [suffix for name in recipe.formats for suffix in RASTERS[name].suffixes]
 
     def names(outcome: Outcome) -> set[str]:
         frame_name = outcome.frame_name

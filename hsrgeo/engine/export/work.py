@@ -21,14 +21,13 @@ from hsrgeo.formats.names import FrameName
 from hsrgeo.model.frame import Frame
 from hsrgeo.model.quantity import Statistics
 from hsrgeo.outputs.outcome import Outcome, Output, with_header
-from hsrgeo.outputs.recipe import SUFFIXES, Recipe
+from hsrgeo.outputs.recipe import Recipe
 from hsrgeo.reading import decode_found
 from hsrgeo.sources.found import Found
 from hsrgeo.sources.remote import Place, RemotePath, is_remote
-from hsrgeo.writers.cog import encode_cog
 from hsrgeo.writers.disk import PART, STAGED, flush
 from hsrgeo.writers.files import names_in, remove_file, write_file, write_new
-from hsrgeo.writers.png import encode_mask, encode_png, encode_png_files
+from hsrgeo.writers.rasters import RASTERS
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,14 +105,12 @@ def files_of(
     for cut in recipe.cuts:
         part = recipe.cut_frame(frame, cut)
         stem = recipe.stem(frame_name, cut.region)
-        if "cog" in recipe.formats:
-            yield f"{stem}.tif", encode_cog(part, compress=recipe.compress)
-        if "png" in recipe.formats:
-            pngs = encode_png_files(part) if recipe.sidecars else {".png": encode_png(part)}
-            for suffix, data in pngs.items():
-                yield f"{stem}{suffix}", data
-        if "mask" in recipe.formats:
-            yield f"{stem}.mask.png", encode_mask(part)
+        files: dict[str, bytes] = {}
+        for name, raster in RASTERS.items():
+            if name in recipe.formats:
+                files |= raster.encode(part, recipe)
+        for suffix, data in files.items():
+            yield f"{stem}{suffix}", data
         if noted is not None:
             noted[cut.region] = part.statistics
 
@@ -133,7 +130,7 @@ def leftovers(folders: Collection[Place]) -> set[Place]:
 
 
 _ASKED = 16
-_SUFFIXES = "|".join(re.escape(suffix) for suffixes in SUFFIXES.values() for suffix in suffixes)
+_SUFFIXES = "|".join(re.escape(suffix) for raster in RASTERS.values() for suffix in raster.suffixes)
 _LEFTOVER = re.compile(rf"\.{{1,2}}[^.].*({_SUFFIXES})({PART}|\.[0-9a-f]{{8}}\{STAGED}({PART})?)", re.DOTALL)
 # ^ the names that `temporary_beside` and `staged_beside` give to outputs
 

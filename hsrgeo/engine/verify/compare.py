@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -82,22 +82,14 @@ def _compare_file(out: Path, name: str, output: Output | None, part: Frame, reci
         yield from differ("size in bytes", f"{output.bytes:,}", f"{len(data):,}")
         yield from differ("CRC-32 of the file", f"{output.crc32:08x}", f"{zlib.crc32(data):08x}")
     try:
-        if path.suffix == ".tif":
-            yield from _compare_cog(read_picture(path), data, part, recipe)
-        elif path.suffix == ".png":
-            compare = _compare_mask if path.name.endswith(".mask.png") else _compare_png
-            yield from compare(read_picture(path), part, recipe)
-        elif path.suffix == ".pgw":
-            yield from _compare_world_file(data, part)
-        elif path.suffix == ".prj":
-            yield from _compare_crs(data.decode("utf-8", "replace"), part)
-        elif path.suffix == ".xml":
-            yield from _compare_aux(data, part)
+        compare = next(compare for suffix, compare in _BY_SUFFIX.items() if path.name.endswith(suffix))
+        yield from compare(path, data, part, recipe)
     except ReadbackError as error:
         yield Finding("reading it", "a raster file that GDAL can read", error.problem)
 
 
-def _compare_cog(picture: Picture, data: bytes, part: Frame, recipe: Recipe) -> Findings:
+def _compare_cog(path: Path, data: bytes, part: Frame, recipe: Recipe) -> Findings:
+    picture = read_picture(path)
     quantity = part.quantity
     yield from _compare_kind(picture, "GTiff", "int16")
     yield from _compare_pixels("pixels", part.raw, picture.pixels)
@@ -110,7 +102,8 @@ def _compare_cog(picture: Picture, data: bytes, part: Frame, recipe: Recipe) -> 
     yield from compare_structure(picture, data, part, recipe)
 
 
-def _compare_png(picture: Picture, part: Frame, recipe: Recipe) -> Findings:
+def _compare_png(path: Path, _data: bytes, part: Frame, recipe: Recipe) -> Findings:
+    picture = read_picture(path)
     quantity = part.quantity
     shifted = np.maximum(part.stored.astype(np.int32), _PNG_FLOOR) - _PNG_FLOOR
     yield from _compare_kind(picture, "PNG", "uint16")
@@ -125,7 +118,8 @@ def _compare_png(picture: Picture, part: Frame, recipe: Recipe) -> Findings:
     yield from _compare_tags("tag", png_tags(part), picture.tags)
 
 
-def _compare_mask(picture: Picture, part: Frame, _recipe: Recipe) -> Findings:
+def _compare_mask(path: Path, _data: bytes, part: Frame, _recipe: Recipe) -> Findings:
+    picture = read_picture(path)
     yield from _compare_kind(picture, "PNG", "uint8")
     yield from _compare_pixels("pixels", np.where(np.isnan(part.physical(0.0)), 0, 255), picture.pixels)
 
@@ -143,6 +137,17 @@ def _compare_aux(data: bytes, part: Frame) -> Findings:
     place = re.search(rb"<GeoTransform>([^<]*)</GeoTransform>", data)
     numbers = place[1].decode("utf-8", "backslashreplace").split(",") if place else []
     yield from differ("GeoTransform", _six(part.grid.transform), tuple(map(_float_or_text, numbers)))
+
+
+_BY_SUFFIX: dict[str, Callable[[Path, bytes, Frame, Recipe], Findings]] = {
+    ".tif": _compare_cog,
+    ".mask.png": _compare_mask,
+    ".png": _compare_png,
+    ".pgw": lambda _path, data, part, _recipe: _compare_world_file(data, part),
+    ".prj": lambda _path, data, part, _recipe: _compare_crs(data.decode("utf-8", "replace"), part),
+    ".png.aux.xml": lambda _path, data, part, _recipe: _compare_aux(data, part),
+}
+"""Each file of `hsrgeo.writers.rasters.RASTERS`; a name has the first suffix that it ends in."""
 
 
 def _float_or_text(text: str) -> float | str:

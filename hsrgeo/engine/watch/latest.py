@@ -14,6 +14,7 @@ from hsrgeo.outputs.outcome import Outcome
 from hsrgeo.outputs.recipe import Recipe
 from hsrgeo.sources.remote import Place
 from hsrgeo.writers.files import write_file
+from hsrgeo.writers.rasters import PICTURES
 
 
 def update_latest(out: Place, recipe: Recipe, line: Outcome, *, sync: bool = True) -> bool:
@@ -61,9 +62,7 @@ def update_latest(out: Place, recipe: Recipe, line: Outcome, *, sync: bool = Tru
         before = read_json(folder / f"{name}.json")
         if before == news or _time(before) > frame_name.time.timestamp():
             continue
-        outputs.sort(
-            key=lambda output: output.path.endswith((".tif", ".png"))
-        )  # what lies beside a picture comes first
+        outputs.sort(key=lambda output: output.path.endswith(PICTURES))  # what lies beside a picture comes first
         for output in outputs:
             try:
                 data = (out / output.path).read_bytes()

@@ -1,0 +1,68 @@
+"""The table of output formats: what a frame becomes in each. A new format is one entry here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal, Protocol, get_args
+
+from hsrgeo.model.frame import Frame
+
+Format = Literal["cog", "png", "mask"]
+Compression = Literal["deflate", "zstd", "none"]
+
+
+class Settings(Protocol):
+    """What decides how a frame is written, besides its format; a recipe of an export has it."""
+
+    @property
+    def compress(self) -> Compression:
+        """Of COGs."""
+
+    @property
+    def sidecars(self) -> bool:
+        """Whether files beside a picture say where it lies."""
+
+
+@dataclass(frozen=True, slots=True)
+class Raster:
+    """One format.
+
+    The encoders import their library when they are called: options are read without it.
+    """
+
+    suffixes: tuple[str, ...]
+    """Of the files that a frame becomes, the picture itself first."""
+    encode: Callable[[Frame, Settings], Mapping[str, bytes]]
+    """Makes the bytes of these files, by suffix, in the order in which they are to be written."""
+    beside: bool = False
+    """Whether it only goes with another format."""
+
+
+def _cog(frame: Frame, settings: Settings) -> dict[str, bytes]:
+    from hsrgeo.writers.cog import encode_cog  # noqa: PLC0415 - see `Raster`
+
+    return {".tif": encode_cog(frame, compress=settings.compress)}
+
+
+def _png(frame: Frame, settings: Settings) -> dict[str, bytes]:
+    from hsrgeo.writers.png import encode_png, encode_png_files  # noqa: PLC0415
+
+    return encode_png_files(frame) if settings.sidecars else {".png": encode_png(frame)}
+
+
+def _mask(frame: Frame, _settings: Settings) -> dict[str, bytes]:
+    from hsrgeo.writers.png import encode_mask  # noqa: PLC0415
+
+    return {".mask.png": encode_mask(frame)}
+
+
+RASTERS: dict[Format, Raster] = {
+    "cog": Raster((".tif",), _cog),
+    "png": Raster((".png", ".pgw", ".prj", ".png.aux.xml"), _png),
+    "mask": Raster((".mask.png",), _mask, beside=True),
+}
+"""By name, in the order in which the files of a frame are written."""
+FORMATS: tuple[Format, ...] = get_args(Format)
+PICTURES = tuple(raster.suffixes[0] for raster in RASTERS.values())
+"""Suffixes of the pictures themselves."""
