@@ -87,6 +87,7 @@ if TYPE_CHECKING:
     from hsrgeo.model.window import BBox, Window
     from hsrgeo.outputs.outcome import Outcome
     from hsrgeo.outputs.table import read_manifest
+    from hsrgeo.products.arrays import frame
     from hsrgeo.products.rain import Law, rain_frame
     from hsrgeo.products.warp import Target, as_target, warp_frame
     from hsrgeo.reading import iter_frames, open_frame
@@ -166,6 +167,7 @@ _HOMES = {
     "fetch": "hsrgeo.engine.fetch",
     "fetch_readings": "hsrgeo.engine.fetch_gauges",
     "fetch_stations": "hsrgeo.engine.fetch_gauges",
+    "frame": "hsrgeo.products.arrays",
     "gauge_bias": "hsrgeo.engine.gauges.bias",
     "gauge_fields": "hsrgeo.engine.gauges.field",
     "grids": "hsrgeo.model.grid",
@@ -268,6 +270,7 @@ __all__ = [  # without `open`: `from hsrgeo import *` leaves Python's own alone
     "fetch",
     "fetch_readings",
     "fetch_stations",
+    "frame",
     "gauge_bias",
     "gauge_fields",
     "grids",

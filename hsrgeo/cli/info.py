@@ -62,6 +62,7 @@ def _tell_frame(frame: "Frame") -> None:
     echo = echo_statistics(frame)
     unit = frame.quantity.unit
     made_up = "  (SYNTHETIC: made by hsrgeo simulate)" if header.synthetic else ""
+    made_up += "  (computed from KMA's data, not a product of KMA)" if header.not_kma else ""
     extent = (
         f"minimum {echo['minimum']:g}, mean {echo['mean']:.2f}, maximum {echo['maximum']:g} {unit}" if echo else "none"
     )

@@ -24,6 +24,7 @@ from hsrgeo.products.making import Content, Making, Values
 from hsrgeo.products.rain import KMA_LAW, Law, as_law
 from hsrgeo.reading import decode_found, warn_of_notes
 from hsrgeo.sources.found import Found
+from hsrgeo.writers.tags import NOT_KMA
 
 Undetect = str | float
 """``code``: as stored; ``nan``: as nodata; a number: that physical value."""
@@ -188,6 +189,7 @@ def frame_attrs(frame: Frame) -> dict[str, Any]:
     """Return the global attributes of one frame."""
     return {
         **dataset_attrs(frame.product, frame.quantity, synthetic=frame.header.synthetic),
+        **({"origin": NOT_KMA} if frame.header.not_kma else {}),
         "source_file": frame.name,
         "source_crc32": f"{frame.crc32:08x}",
         "station_count": frame.header.station_count,

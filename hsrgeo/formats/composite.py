@@ -167,9 +167,11 @@ def _belied(name: str, product: str, header: Header) -> tuple[str, ...]:
 def _frame(unpacked: Unpacked, name: str, block: int) -> Frame:
     header = unpacked.header
     minute = header.time.replace(second=0)
+    named = True
     try:
         frame_name = parse_name(name)
     except FrameNameError:
+        named = False
         frame_name = FrameName(product_of(header), "", minute)
     if frame_name.time != minute:
         raise FrameNameError(
@@ -183,6 +185,8 @@ def _frame(unpacked: Unpacked, name: str, block: int) -> Frame:
     quantity = QUANTITIES.get(code)
     if quantity is None:
         raise HeaderError(f"header byte {32 + block}, data code", "1 to 8 or 15", str(code))
+    if header.not_kma:
+        quantity = replace(quantity, cap=None)
     return Frame(
         stored=unpacked.block(block),
         quantity=quantity,
@@ -196,7 +200,8 @@ def _frame(unpacked: Unpacked, name: str, block: int) -> Frame:
         crc32=unpacked.crc32,
         block=block,
         blocks=unpacked.blocks,
-        notes=((f"{name}: {unpacked.note}",) if unpacked.note else ()) + _belied(name, frame_name.product, header),
+        notes=((f"{name}: {unpacked.note}",) if unpacked.note else ())
+        + (_belied(name, frame_name.product, header) if named else ()),
     )
 
 

@@ -238,3 +238,22 @@ class Frame:
         from hsrgeo.writers.png import write_png  # noqa: PLC0415 - as in to_cog
 
         return write_png(self, Path(path))
+
+    def to_bin(self, path: str | Path) -> Path:
+        """Write the frame in KMA's container (``.bin.gz``), which every command of hsrgeo reads as it reads KMA's.
+
+        The container has whole grids only: cells outside the frame's window become nodata. The header says that this
+        is not KMA's product.
+
+        Args:
+            path: Target; in a folder that is there the frame gets its `name`.
+
+        Raises:
+            OptionsError: The frame lies on another grid than KMA's, or a name of another format.
+            WriteError: The disk refused.
+        """
+        target = Path(path) / self.name if Path(path).is_dir() else Path(path)
+        refuse_other_suffix(target, (".gz",), "composite")
+        from hsrgeo.writers.container import write_bin  # noqa: PLC0415 - as in to_cog
+
+        return write_bin(self, target)

@@ -13,6 +13,8 @@ PRODUCTS_BY_PTYPE: dict[int, str] = {
 
 SYNTHETIC_MARK = b"SYNTHETIC"
 """Start of the field ``etc`` in frames made by `hsrgeo simulate`; KMA leaves that field empty."""
+NOT_KMA_MARK = b"NOTKMA"
+"""End of the same field in frames that hsrgeo made from KMA's, after `SYNTHETIC_MARK` where those were synthetic."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,3 +75,8 @@ class Header:
     def synthetic(self) -> bool:
         """Whether the frame was made up by `hsrgeo simulate`."""
         return self.etc.startswith(SYNTHETIC_MARK)
+
+    @property
+    def not_kma(self) -> bool:
+        """Whether somebody made the values from others, so that they are no product of KMA's."""
+        return self.etc.rstrip(b"\0").endswith(NOT_KMA_MARK)

@@ -12,6 +12,8 @@ from hsrgeo.model.times import KST, kst_text, utc_text
 
 LICENCE = "Korea Open Government Licence type 1 (attribution: Korea Meteorological Administration)"
 """KMA composite format, section 4."""
+NOT_KMA = "made from KMA's data, not a product of KMA"
+"""``ORIGIN`` of what somebody computed."""
 OVERVIEW_RESAMPLING = "NEAREST"
 """Any averaging would invent values between the NULL codes and echo."""
 
@@ -61,6 +63,7 @@ def _tags(frame: Frame) -> dict[str, str]:
         "OVERVIEW_RESAMPLING": OVERVIEW_RESAMPLING,
         "LICENCE": LICENCE,
         "SYNTHETIC": "yes" if header.synthetic else "",
+        "ORIGIN": NOT_KMA if header.not_kma else "",
         **dict(frame.derived),
     }
 
@@ -115,7 +118,8 @@ def describe(frame: Frame) -> str:
     """Return one line for people."""
     unit = f" ({frame.quantity.unit})" if frame.quantity.unit else ""
     made_up = "SYNTHETIC " if frame.header.synthetic else ""
+    derived = "derived from " if frame.header.not_kma else ""
     return (
-        f"{made_up}KMA {frame.product} composite, {frame.quantity.name}{unit}, "
+        f"{made_up}{derived}KMA {frame.product} composite, {frame.quantity.name}{unit}, "
         f"{frame.time.astimezone(KST):%Y-%m-%d %H:%M} KST ({frame.time.astimezone(UTC):%Y-%m-%d %H:%M} UTC)"
     )
