@@ -52,6 +52,7 @@ class FormatChoice(StrEnum):
 
     cog = "cog"
     png = "png"
+    odim = "odim"
     mask = "mask"
 
 
@@ -247,7 +248,8 @@ Formats = Annotated[
     list[FormatChoice] | None,
     typer.Option(
         "--format",
-        help="Output format. Repeatable; default cog and png. mask: a PNG beside each PNG, 255 where observed.",
+        help="Output format. Repeatable; default cog and png. odim: ODIM HDF5 (.h5). mask: a PNG beside each "
+        "PNG, 255 where observed.",
         rich_help_panel=WRITE,
     ),
 ]

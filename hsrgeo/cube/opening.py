@@ -25,6 +25,8 @@ from hsrgeo.sources.select import Selection
 if TYPE_CHECKING:
     import xarray as xr
 
+_ODIM = (".h5", ".hdf5", ".hdf")
+
 
 @dataclass(frozen=True, kw_only=True)
 class View:
@@ -90,7 +92,8 @@ def open(  # noqa: A001, PLR0913 - `hsrgeo.open` is its name; every option has a
     Args:
         sources: Files, folders and globs of frames; or one folder that `hsrgeo export` made, or a STAC catalogue of it
             (``collection.json``, ``items.parquet``); or one cube (``.zarr``, ``.nc``) or reference (``.json``,
-            ``.parquet`` of ``hsrgeo cube --virtual``). An archive is read once, now, from its beginning to its end: of
+            ``.parquet`` of ``hsrgeo cube --virtual``); or ODIM HDF5 composites of any maker (``.h5``), which are read
+            at once. An archive is read once, now, from its beginning to its end: of
             a ``.tar`` the places of its frames are kept, of a ``.tar.gz`` the wanted frames themselves, packed, 2 GB
             at most. Frames may be elsewhere: URLs, as text.
         start: First time wanted: aware, or a text such as ``2022-06-09 11:15`` (KST).
@@ -132,8 +135,6 @@ def open(  # noqa: A001, PLR0913 - `hsrgeo.open` is its name; every option has a
     need("xarray")
     if chunks is not None:
         need("dask")
-    from hsrgeo.cube import stored  # noqa: PLC0415 - it imports xarray
-
     listed = listed_sources(sources)
     if crs is None and (resolution is not None or resampling != "nearest"):
         raise OptionsError("resolution and resampling need a crs")
@@ -159,23 +160,38 @@ def open(  # noqa: A001, PLR0913 - `hsrgeo.open` is its name; every option has a
         if layout or region:
             raise OptionsError("layout is for a cube, region for an exported folder; frames have neither")
         return open_frames(listed, making, view)
-    if len(listed) != 1:
-        raise OptionsError("a cube or an exported folder is opened on its own, not together with other sources")
+    return _open_made(kinds, listed, making, view)
+
+
+def _open_made(kinds: set[str], listed: list[str | Path], making: Making, view: View) -> xr.Dataset:
+    """Open what is no frames of KMA's."""
+    if len(listed) != 1 and kinds != {"odim"}:
+        raise OptionsError(
+            "a cube, an exported folder or ODIM files are opened on their own, not together with other sources"
+        )
     if replace(making, area=None) != Making():
         raise OptionsError(
-            "quantity, zr, values, crs, block and registration are decided when a cube or an export is made: give them "
-            "there"
+            "quantity, zr, values, crs, block and registration are decided when a cube, an export or an ODIM file is "
+            "made: give them there"
         )
+    if kinds == {"odim"}:
+        from hsrgeo.cube.odim import open_odim  # noqa: PLC0415
+
+        return open_odim([local(source, "opening an ODIM file") for source in listed], view)
     if kinds == {"reference"}:
         need("zarr")
         from hsrgeo.cube.referred import open_reference  # noqa: PLC0415
 
         return open_reference(Path(listed[0]), view)
+    from hsrgeo.cube import stored  # noqa: PLC0415 - it imports xarray
+
     opened = stored.open_cube if kinds == {"cube"} else stored.open_export
     return opened(Path(listed[0]), view)
 
 
 def _kind(source: str | Path) -> str:
+    if str(source).lower().endswith(_ODIM):
+        return "odim"
     if is_remote(source) and not str(source).lower().endswith((*CUBE_SUFFIXES, *SUFFIXES)):
         return "frames"
     return kind_of(local(source, "opening a cube"))

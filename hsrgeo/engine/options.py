@@ -54,8 +54,9 @@ class ExportOptions:
         product: Only this product, such as HSR.
         kind: Only this kind, such as PUB. Where it is None, the first of PUB, EXT, KMA and QCD counts of files of one
             product and time, unless `name` has ``{kind}``.
-        formats: ``cog``, ``png``, or both; with ``png`` also ``mask``: a PNG ``NAME.mask.png`` of 255 where a cell was
-            observed and 0 where it was not, which reflectivity as a PNG cannot tell from no echo.
+        formats: ``cog``, ``png`` and ``odim`` (ODIM HDF5, of clean values), one or several; with ``png`` also ``mask``:
+            a PNG ``NAME.mask.png`` of 255 where a cell was observed and 0 where it was not, which reflectivity as a
+            PNG cannot tell from no echo.
         compress: Of COGs.
         values: Of COGs: clean has nodata, undetect and echo only, raw is bit for bit as stored.
         name: Path below OUT without suffix; fields time (KST), utc, product, kind, region.
@@ -141,7 +142,9 @@ class ExportOptions:
                 if word not in get_args(known):
                     raise OptionsError(f"{word!r}: expected one of {', '.join(get_args(known))}")
         if not formats:
-            raise OptionsError("formats: expected cog, png or both")
+            raise OptionsError("formats: expected one or more of cog, png and odim")
+        if "odim" in formats and self.values == "raw":
+            raise OptionsError("odim has its own codes for nodata and undetect: not with values raw")
         if "mask" in formats and "png" not in formats:
             raise OptionsError("mask goes beside PNGs: give format png too, because a COG marks nodata itself")
         formats = tuple(sorted(formats, key="mask".__eq__))  # last: the first file names a frame

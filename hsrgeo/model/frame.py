@@ -239,6 +239,19 @@ class Frame:
 
         return write_png(self, Path(path))
 
+    def to_odim(self, path: str | Path) -> Path:
+        """Write ODIM HDF5, a composite (COMP) of the clean values; see `hsrgeo.open` for the way back.
+
+        Raises:
+            MissingExtraError: h5py is not installed.
+            OptionsError: A name of another format.
+            WriteError: The disk refused, or ODIM has no such quantity: it has reflectivity, rain rate and height.
+        """
+        refuse_other_suffix(Path(path), (".h5", ".hdf5", ".hdf"), "ODIM file")
+        from hsrgeo.writers.odim import write_odim  # noqa: PLC0415 - as in to_cog
+
+        return write_odim(self, Path(path))
+
     def to_bin(self, path: str | Path) -> Path:
         """Write the frame in KMA's container (``.bin.gz``), which every command of hsrgeo reads as it reads KMA's.
 

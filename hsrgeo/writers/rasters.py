@@ -8,7 +8,7 @@ from typing import Literal, Protocol, get_args
 
 from hsrgeo.model.frame import Frame
 
-Format = Literal["cog", "png", "mask"]
+Format = Literal["cog", "png", "odim", "mask"]
 Compression = Literal["deflate", "zstd", "none"]
 
 
@@ -51,6 +51,12 @@ def _png(frame: Frame, settings: Settings) -> dict[str, bytes]:
     return encode_png_files(frame) if settings.sidecars else {".png": encode_png(frame)}
 
 
+def _odim(frame: Frame, _settings: Settings) -> dict[str, bytes]:
+    from hsrgeo.writers.odim import encode_odim  # noqa: PLC0415
+
+    return {".h5": encode_odim(frame)}
+
+
 def _mask(frame: Frame, _settings: Settings) -> dict[str, bytes]:
     from hsrgeo.writers.png import encode_mask  # noqa: PLC0415
 
@@ -60,6 +66,7 @@ def _mask(frame: Frame, _settings: Settings) -> dict[str, bytes]:
 RASTERS: dict[Format, Raster] = {
     "cog": Raster((".tif",), _cog),
     "png": Raster((".png", ".pgw", ".prj", ".png.aux.xml"), _png),
+    "odim": Raster((".h5",), _odim),
     "mask": Raster((".mask.png",), _mask, beside=True),
 }
 """By name, in the order in which the files of a frame are written."""

@@ -19,8 +19,9 @@ from affine import Affine
 from numpy.typing import NDArray
 
 from hsrgeo.engine.verify.findings import EDITED, Difference, Finding, Findings, differ, size_of
+from hsrgeo.engine.verify.odim import odim_differences
 from hsrgeo.engine.verify.structure import compare_structure
-from hsrgeo.errors import ReadbackError
+from hsrgeo.errors import FrameError, ReadbackError
 from hsrgeo.formats.names import FrameName
 from hsrgeo.model.frame import Frame
 from hsrgeo.model.quantity import Quantity
@@ -86,6 +87,8 @@ def _compare_file(out: Path, name: str, output: Output | None, part: Frame, reci
         yield from compare(path, data, part, recipe)
     except ReadbackError as error:
         yield Finding("reading it", "a raster file that GDAL can read", error.problem)
+    except FrameError as error:
+        yield Finding("reading it", error.expected, error.found)
 
 
 def _compare_cog(path: Path, data: bytes, part: Frame, recipe: Recipe) -> Findings:
@@ -139,8 +142,16 @@ def _compare_aux(data: bytes, part: Frame) -> Findings:
     yield from differ("GeoTransform", _six(part.grid.transform), tuple(map(_float_or_text, numbers)))
 
 
+def _compare_odim(_path: Path, data: bytes, part: Frame, _recipe: Recipe) -> Findings:
+    pixels, differences = odim_differences(data, part)
+    yield from differences
+    if pixels is not None:
+        yield from _compare_pixels("pixels", part.raw, pixels)
+
+
 _BY_SUFFIX: dict[str, Callable[[Path, bytes, Frame, Recipe], Findings]] = {
     ".tif": _compare_cog,
+    ".h5": _compare_odim,
     ".mask.png": _compare_mask,
     ".png": _compare_png,
     ".pgw": lambda _path, data, part, _recipe: _compare_world_file(data, part),
