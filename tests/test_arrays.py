@@ -54,7 +54,7 @@ def test_reflectivity_of_worked_values(like: hsrgeo.Frame) -> None:
 
 
 @pytest.mark.parametrize(
-    ("array", "options", "told"),
+    ("array", "options", "message"),
     [
         (np.zeros((4, 3)), {}, r"array of shape \(4, 3\): expected \(3, 4\)"),
         (np.zeros((1, 3, 4)), {}, "expected"),
@@ -71,8 +71,8 @@ def test_reflectivity_of_worked_values(like: hsrgeo.Frame) -> None:
         (np.zeros((3, 4)), {"time": 5}, "expected a date and time"),
     ],
 )
-def test_what_does_not_fit_is_refused(like: hsrgeo.Frame, array: Any, options: dict[str, Any], told: str) -> None:
-    with pytest.raises(OptionsError, match=told):
+def test_what_does_not_fit_is_refused(like: hsrgeo.Frame, array: Any, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(OptionsError, match=message):
         hsrgeo.frame(array, like.crop(window=BOX), **options)
 
 

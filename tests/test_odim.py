@@ -363,9 +363,9 @@ WRONG = {
 
 @pytest.mark.parametrize("case", WRONG)
 def test_what_is_no_sound_composite_says_what_it_is(foreign: Foreign, tmp_path: Path, case: str) -> None:
-    change, told = WRONG[case]
+    change, message = WRONG[case]
     path = foreign.write(tmp_path / "x.h5", change)
-    with pytest.raises(FrameError, match=told) as caught:
+    with pytest.raises(FrameError, match=message) as caught:
         hsrgeo.open(path)
     assert str(caught.value).startswith(str(path))
     assert str(caught.value).isprintable()
@@ -410,9 +410,9 @@ def test_rasterio_finds_the_place_and_the_values(frame: hsrgeo.Frame, tmp_path: 
 def test_debians_gdal_finds_the_place_and_the_values(frame: hsrgeo.Frame, tmp_path: Path) -> None:
     part = frame.crop(window=WIDE)
     path = part.to_odim(tmp_path / "x.h5")
-    told = json.loads(subprocess.run(["gdalinfo", "-json", str(path)], capture_output=True, check=True).stdout)
-    assert told["geoTransform"] == pytest.approx(part.transform.to_gdal(), abs=1e-3)
-    assert told["bands"][0]["noDataValue"] == 65535
+    info = json.loads(subprocess.run(["gdalinfo", "-json", str(path)], capture_output=True, check=True).stdout)
+    assert info["geoTransform"] == pytest.approx(part.transform.to_gdal(), abs=1e-3)
+    assert info["bands"][0]["noDataValue"] == 65535
     command = ["gdallocationinfo", "-valonly", str(path), "7", "5"]
     value = int(subprocess.run(command, capture_output=True, check=True).stdout)
     assert value * 0.01 - 327.68 == pytest.approx(part.physical()[5, 7], abs=1e-4)

@@ -74,8 +74,8 @@ def _dataset(name: str, images: list[OdimImage], view: View) -> xr.Dataset:
             word = f"{word}_{image.path.removeprefix('/dataset').replace('/data', '_')}"
         attrs: dict[str, Any] = {"odim_quantity": printable(image.quantity), "grid_mapping": GRID_MAPPING}
         if quantity:
-            told = values_attrs(quantity, cleaned=True)
-            attrs |= {key: told[key] for key in ("long_name", "standard_name", "units") if key in told}
+            known = values_attrs(quantity, cleaned=True)
+            attrs |= {key: known[key] for key in ("long_name", "standard_name", "units") if key in known}
         attrs["time_bounds"] = f"{image.start:%Y-%m-%dT%H:%M:%SZ}/{image.end:%Y-%m-%dT%H:%M:%SZ}"
         values[word] = (("time", "y", "x"), _physical(image, quantity, units, view)[None, *window.slices], attrs)
     coords = coordinates(grid.crop(window), [images[0].time], lonlat=view.lonlat)
