@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from hsrgeo.engine.series.run import series
     from hsrgeo.engine.sites import SitesReport, site_offset
     from hsrgeo.engine.stac import write_catalog
+    from hsrgeo.engine.stats.options import StatsOptions
+    from hsrgeo.engine.stats.run import stats
     from hsrgeo.engine.verify.run import verify
     from hsrgeo.engine.view.written import save_view, write_view
     from hsrgeo.engine.vrt import write_raw_vrts, write_stacks
@@ -151,6 +153,7 @@ _HOMES = {
     "ServiceMessageError": "hsrgeo.errors",
     "SitesReport": "hsrgeo.engine.sites",
     "SourceError": "hsrgeo.errors",
+    "StatsOptions": "hsrgeo.engine.stats.options",
     "Target": "hsrgeo.products.warp",
     "ThiessenPolygons": "hsrgeo.engine.gauges.polygons",
     "TimeFieldError": "hsrgeo.errors",
@@ -186,6 +189,7 @@ _HOMES = {
     "series": "hsrgeo.engine.series.run",
     "series_by_period": "hsrgeo.engine.series.periods",
     "site_offset": "hsrgeo.engine.sites",
+    "stats": "hsrgeo.engine.stats.run",
     "thiessen_polygons": "hsrgeo.engine.gauges.polygons",
     "verify": "hsrgeo.engine.verify.run",
     "warp_frame": "hsrgeo.products.warp",
@@ -253,6 +257,7 @@ __all__ = [  # without `open`: `from hsrgeo import *` leaves Python's own alone
     "ServiceMessageError",
     "SitesReport",
     "SourceError",
+    "StatsOptions",
     "Target",
     "ThiessenPolygons",
     "TimeFieldError",
@@ -288,6 +293,7 @@ __all__ = [  # without `open`: `from hsrgeo import *` leaves Python's own alone
     "series",
     "series_by_period",
     "site_offset",
+    "stats",
     "thiessen_polygons",
     "verify",
     "warp_frame",

@@ -33,7 +33,7 @@ FLOORS = [
     {"cubes", "export", "extract", "fetch", "fetch_gauges", "inspect", "simulate", "sites"},
     {"axis", "contents", "verify", "watch"},
     {"drawn_sums", "periods"},
-    {"drawn", "qgis", "series", "stac", "view", "vrt"},
+    {"drawn", "qgis", "series", "stac", "stats", "view", "vrt"},
     {"accumulate", "render"},
     {"gauges", "plot"},
 ]

@@ -59,6 +59,7 @@ def test_help_explains_every_option(kind: type) -> None:
         (hsrgeo.make_cube, {"layout", "bbox", "quantity"}),
         (hsrgeo.series, {"points", "period"}),
         (hsrgeo.accumulate, {"period", "rolling"}),
+        (hsrgeo.stats, {"thresholds", "bbox", "polygons"}),
         (hsrgeo.render, {"fps", "width"}),
         (hsrgeo.gauge_fields, {"gauges", "method", "step", "encoding"}),
         (hsrgeo.gauge_bias, {"min_pairs", "step"}),

@@ -23,6 +23,7 @@ from hsrgeo.cli.series import series
 from hsrgeo.cli.simulate import simulate
 from hsrgeo.cli.sites import sites
 from hsrgeo.cli.stac import stac
+from hsrgeo.cli.stats import stats
 from hsrgeo.cli.style import style
 from hsrgeo.cli.verify import verify
 from hsrgeo.cli.view import view
@@ -40,7 +41,7 @@ app = typer.Typer(
 )
 _MAIN = (export, info, verify)
 _GIS = (view, qgis, render, style, vrt, stac)
-_NUMBERS = (cube, series, accumulate)
+_NUMBERS = (cube, series, accumulate, stats)
 _BESIDE = (grids, sites, extract, simulate)
 for title, commands in (("Export", _MAIN), ("Maps", _GIS), ("Numbers", _NUMBERS), ("Utilities", _BESIDE)):
     for command in commands:

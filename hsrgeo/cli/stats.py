@@ -1,0 +1,145 @@
+"""`hsrgeo stats`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hsrgeo.cli import options
+from hsrgeo.cli.common import Status, answer_json, counted, honest_exit, time_option
+
+_COUNT = "Count"
+
+
+def stats(
+    sources: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="SOURCE",
+            help="Frames, folders, globs or archives; or one folder of COGs from hsrgeo export; or one cube. "
+            f"{options.REMOTE}",
+        ),
+    ],
+    out: Annotated[
+        str,
+        typer.Option("--out", "-o", metavar="FILE", help="Output table (.csv, .xlsx or .parquet), also an s3:// URL."),
+    ],
+    threshold: Annotated[
+        list[float] | None,
+        typer.Option(
+            metavar="VALUE",
+            help="Add the share of observed cells of at least this value. Repeatable; default 10 to 50 dBZ, or 0.1, "
+            "1, 5 and 30 mm/h of rain.",
+            rich_help_panel=_COUNT,
+        ),
+    ] = None,
+    quantile: Annotated[
+        list[float] | None,
+        typer.Option(
+            metavar="SHARE",
+            help="Add the value that this share (0 to 1) of the cells with echo does not exceed. Repeatable; default "
+            "0.5, 0.9 and 0.99.",
+            rich_help_panel=_COUNT,
+        ),
+    ] = None,
+    histogram: Annotated[
+        tuple[float, float, float] | None,
+        typer.Option(
+            metavar="FIRST LAST WIDTH",
+            help="Add the cells with echo in each class of this width, such as 0,60,5.",
+            rich_help_panel=_COUNT,
+        ),
+    ] = None,
+    start: options.Start = None,
+    end: options.End = None,
+    every: options.Every = None,
+    product: options.Product = None,
+    kind: options.Kind = None,
+    region: Annotated[
+        str,
+        typer.Option(metavar="NAME", help="Region to read, if the export has several.", rich_help_panel=options.CHOOSE),
+    ] = "",
+    block: options.Block = 1,
+    registration: options.Registration = options.RegistrationChoice.point,
+    bbox: options.Bbox = None,
+    window: options.Window = None,
+    center: options.Center = None,
+    size: options.Size = None,
+    regions: options.Regions = None,
+    regions_field: options.RegionsField = None,
+    regions_encoding: options.RegionsEncoding = None,
+    polygons: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Polygons, a row each: GeoJSON, .gpkg or .shp in any CRS. A cell counts if half of it lies inside.",
+            rich_help_panel=options.AREA,
+        ),
+    ] = None,
+    name_field: Annotated[
+        str | None,
+        typer.Option(metavar="FIELD", help="Field with names in --polygons.", rich_help_panel=options.AREA),
+    ] = None,
+    encoding: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Encoding of a shapefile, such as CP949.", rich_help_panel=options.AREA),
+    ] = None,
+    quantity: options.Quantity = options.QuantityChoice.stored,
+    zr: options.Zr = (200.0, 1.6),
+    max_rate: options.MaxRate = None,
+    jobs: Annotated[
+        int,
+        typer.Option(
+            "--jobs", "-j", metavar="N", help="Number of threads; -1 uses all cores.", rich_help_panel=options.RUN
+        ),
+    ] = -1,
+    quiet: options.Quiet = False,
+    json_: options.Json = False,
+) -> None:
+    """Write a row of statistics for each frame: radars, classes of cells, quantiles, the maximum and its place.
+
+    Shares of nodata, undetect, echo and blend are of all cells; shares from a threshold on are of the observed ones.
+    Broken frames are reported, and the exit status is 1.
+
+    Example: hsrgeo stats RDR_HSR_202206.tar.gz --bbox 126.7 37.4 127.2 37.7 --out stats.csv
+    """
+    with honest_exit():
+        from hsrgeo.cli.follow import Follower  # noqa: PLC0415 - commands import what they need when they run
+        from hsrgeo.engine.stats.options import StatsOptions  # noqa: PLC0415
+        from hsrgeo.engine.stats.run import stats as run_stats  # noqa: PLC0415
+        from hsrgeo.model.times import parse_step  # noqa: PLC0415
+
+        wanted = StatsOptions(
+            quantity=quantity.value,
+            zr=zr,
+            max_rate=max_rate,
+            thresholds=threshold or None,
+            quantiles=quantile or (0.5, 0.9, 0.99),
+            histogram=histogram,
+            bbox=bbox,
+            window=window,
+            center=center,
+            size=size,
+            regions=regions,
+            regions_field=regions_field,
+            regions_encoding=regions_encoding,
+            polygons=polygons,
+            name_field=name_field,
+            encoding=encoding,
+            start=time_option(start),
+            end=time_option(end),
+            every=parse_step(every) if every is not None else None,
+            product=product,
+            kind=kind,
+            block=block,
+            registration=registration.value,
+            region=region,
+            jobs=jobs,
+        )
+        run = run_stats(sources, out, wanted)
+        follower = Follower(run, "stats", quiet=quiet)
+        follower.follow()
+        follower.tell(counted(run.rows, "row"))
+        if json_:
+            answer_json({"out": str(out) if run.rows else None, "rows": run.rows, **follower.as_json()})
+        raise typer.Exit(Status.BROKEN if follower.failed else Status.DONE)

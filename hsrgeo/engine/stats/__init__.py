@@ -1,0 +1,1 @@
+"""`hsrgeo stats`: a row of numbers for each frame."""

@@ -1,0 +1,329 @@
+"""The statistics: sources in, a table with a row a frame and place out."""
+
+from __future__ import annotations
+
+import dataclasses
+import time as clock
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from datetime import datetime
+from pathlib import Path
+from threading import Lock
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hsrgeo.cube.opened import OpenCube, opened_cube
+from hsrgeo.engine.areas import clipped_window
+from hsrgeo.engine.axis import kind_of_sources
+from hsrgeo.engine.contents import refuse_registration
+from hsrgeo.engine.keywords import options_of, takes
+from hsrgeo.engine.one_product import product_guard
+from hsrgeo.engine.options import check_areas, count_workers
+from hsrgeo.engine.run import Run
+from hsrgeo.engine.stats.options import StatsOptions
+from hsrgeo.engine.workers.ahead import ahead
+from hsrgeo.engine.workers.memory import keep_freed_memory
+from hsrgeo.engine.workers.scratch import scratch_folder
+from hsrgeo.errors import FrameError, HsrGeoError, OptionsError, WindowError
+from hsrgeo.formats.names import FrameName
+from hsrgeo.model.blocks import BLOCK_SIDE, block_extremes
+from hsrgeo.model.frame import Frame
+from hsrgeo.model.grid import Grid
+from hsrgeo.model.home import home_of
+from hsrgeo.model.quantity import Quantity
+from hsrgeo.model.times import KST, utc_text
+from hsrgeo.outputs.exported import read_exported
+from hsrgeo.outputs.folder import exported_frames
+from hsrgeo.outputs.lock import locked
+from hsrgeo.outputs.outcome import Outcome, of_found, with_header
+from hsrgeo.products.histogram import Histogram, value_counts
+from hsrgeo.products.rates import rate_table, stored_table
+from hsrgeo.reading import decode_found
+from hsrgeo.sources.found import Found, Tally, reading
+from hsrgeo.sources.remote import Place, listed_sources, target
+from hsrgeo.sources.scan import scan
+from hsrgeo.writers.table import Row, check_table, write_table
+
+_MINUTE_S = 60.0
+_HALF = 0.5
+# ^ share of a cell that lies in a polygon, from which on the cell counts
+
+Numbers = NDArray[np.float64]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, eq=False)
+class _Picture:
+    """What the numbers of a row are made of."""
+
+    stored: NDArray[np.int16]
+    quantity: Quantity
+    grid: Grid
+    stations: float
+    delay_minutes: float
+
+
+_Opened = tuple[Outcome, Callable[[], tuple[Outcome, _Picture]]]
+"""A frame that was found, and what reads it."""
+
+
+class Stats(Run):
+    """A run: iterate it to make it happen; the table is written in one step when the last frame is done.
+
+    Args:
+        sources: Files, folders, globs and archives; or one folder of an export, or one cube.
+        out: The table, ``.csv``, ``.xlsx`` or ``.parquet``; what is there already is replaced.
+        options: Of what, and which numbers.
+
+    Raises:
+        OptionsError: Areas outside every grid; frames of several products; a source or table of another kind.
+        SourceError: A source does not exist, or cannot be opened.
+    """
+
+    def __init__(self, sources: Sequence[str | Path], out: Place, options: StatsOptions) -> None:
+        check_table(out)
+        super().__init__(Tally())
+        self.rows = 0
+        """Rows of the table; known at the end."""
+        self._out, self._options = out, options
+        self._unit = ""
+        self._lock = Lock()
+        self._chosen: dict[Grid, list[_Chosen]] = {}
+        kind = kind_of_sources(sources)
+        self.notes += [*options.export.notes, *(options.places.notes if options.places else ())]
+        if kind == "frames":
+            if options.region:
+                raise OptionsError("region is for an exported folder that has several; frames have none")
+            self.notes += check_areas(options.export.recipe)
+        else:
+            refuse_registration(options.registration)
+            if options.block != 1:
+                raise OptionsError("block is for frames: which one was fixed when the export or the cube was made")
+        self._items = self._run(kind, [*sources])
+
+    def _run(self, kind: str, sources: list[str | Path]) -> Generator[Outcome]:
+        workers = count_workers(self._options.jobs)
+        times: list[datetime] = []
+        with (
+            locked(self._out) as lock,
+            scratch_folder() as folder,
+            (folder / "rows").open("w+b") as file,
+            ThreadPoolExecutor(workers) as pool,
+            closing(self._opened(kind, sources)) as opened,
+            closing(ahead(pool, self._work, opened, workers)) as results,
+        ):
+            for outcome, numbers in results:
+                if numbers is not None and outcome.frame_name is not None:
+                    file.write(numbers.tobytes())
+                    times.append(outcome.frame_name.time)
+                yield outcome
+            lock.check()
+            if times:
+                file.flush()
+                shape = (len(times), len(self._options.names), len(self._options.columns))
+                table = np.memmap(file, np.float64, "r", shape=shape)
+                self.rows = shape[0] * shape[1]
+                order = sorted(range(len(times)), key=times.__getitem__)
+                rows: Iterator[Row] = ((times[number], np.array(table[number])) for number in order)
+                texts = {"unit": self._unit} if self._unit else {}
+                write_table(self._out, self._options.names, self._options.columns, rows, texts=texts)
+
+    def _opened(self, kind: str, sources: list[str | Path]) -> Generator[_Opened]:
+        match kind:
+            case "cube":
+                yield from self._of_cube(Path(sources[0]))
+            case "export":
+                yield from self._of_export(Path(sources[0]))
+            case _:
+                with reading(product_guard(scan(sources, self._options.export.selection, self.tally))) as listed:
+                    for found in listed:
+                        yield of_found(found, "ok"), _reader(found, self._options)
+
+    def _of_export(self, source: Path) -> Iterator[_Opened]:
+        selection, region = self._options.export.selection, self._options.region
+        for one in product_guard(exported_frames(source, selection, region, self.tally)):
+            yield Outcome(str(one.path), None, one.frame_name, "ok"), _cog_reader(one.path, one.frame_name, one.error)
+
+    def _of_cube(self, source: Path) -> Iterator[_Opened]:
+        with opened_cube(source, ("map", "series")) as cube:
+            for number, moment in enumerate(cube.times):
+                frame_name = FrameName(cube.product, "", moment.astimezone(KST))
+                if not self._options.export.selection.wants(frame_name):
+                    self.tally.leave_out(frame_name)
+                    continue
+                yield Outcome(str(source), utc_text(moment), frame_name, "ok"), _cube_reader(cube, number, frame_name)
+
+    def _work(self, opened: _Opened) -> tuple[Outcome, Numbers | None]:
+        keep_freed_memory()
+        begun = clock.perf_counter()
+        outcome, read = opened
+        try:
+            outcome, picture = read()
+            numbers = self._numbers(picture)
+        except OptionsError:
+            raise
+        except HsrGeoError as error:
+            if isinstance(error, FrameError) and not error.source:
+                error = error.at(outcome.source, outcome.member)
+            return dataclasses.replace(outcome, status="failed", error=error), None
+        return dataclasses.replace(outcome, seconds=clock.perf_counter() - begun), numbers
+
+    def _numbers(self, picture: _Picture) -> Numbers:
+        """Return the numbers of every place, shape (places, columns)."""
+        options = self._options
+        if options.quantity == "rain":
+            table = rate_table(picture.quantity, options.export.recipe.law)
+        else:
+            table = stored_table(picture.quantity)
+        with self._lock:
+            if picture.grid not in self._chosen:
+                self._chosen[picture.grid] = _choose(picture.grid, options)
+            chosen = self._chosen[picture.grid]
+            self._unit = "mm/h" if options.quantity == "rain" else picture.quantity.unit
+        return np.array([_row(picture, one, table, options) for one in chosen])
+
+
+@dataclasses.dataclass(frozen=True, slots=True, eq=False)
+class _Chosen:
+    """The cells of a place: a window, or some cells of it."""
+
+    rows: slice
+    cols: slice
+    cells: NDArray[np.int64] | None = None
+    """Flat indices on the whole grid, in place of the window."""
+
+
+def _choose(grid: Grid, options: StatsOptions) -> list[_Chosen]:
+    if options.places is None:
+        try:
+            windows = [clipped_window(grid, cut.area)[0] for cut in options.export.recipe.cuts]
+        except WindowError as error:
+            raise OptionsError(str(error)) from error
+        return [_Chosen(*window.slices) for window in windows]
+    whole, window = home_of(grid)
+    weights = options.places.weights(whole)
+    if window != whole.window:
+        weights = weights.cut(whole.width, window)
+    chosen: list[_Chosen] = []
+    for first, end in zip(weights.starts, weights.starts[1:], strict=False):
+        cells = weights.cells[first:end][weights.shares[first:end] >= _HALF]
+        if not len(cells):
+            name = options.names[len(chosen)]
+            raise OptionsError(f"polygon {name!r}: contains no cell of the grid {grid.name}")
+        chosen.append(_Chosen(slice(0), slice(0), cells))
+    return chosen
+
+
+def _row(picture: _Picture, chosen: _Chosen, table: NDArray[np.float64], options: StatsOptions) -> list[float]:
+    if chosen.cells is None:
+        stored = picture.stored[chosen.rows, chosen.cols]
+        extremes = block_extremes(stored)
+        counts = value_counts(stored, picture.quantity, extremes)
+    else:
+        stored, extremes = picture.stored.reshape(-1)[chosen.cells], None
+        counts = np.bincount(stored.view(np.uint16), minlength=1 << 16)
+    found = Histogram.of(counts, picture.quantity)
+    values = table[found.stored.view(np.uint16)]
+    cells, echo, seen = found.cells(), found.is_echo, found.is_observed
+    observed = found.cells(seen)
+    above = [found.cells(seen & (values >= one)) for one in options.thresholds or ()]
+    classes = [found.cells(~seen), found.cells(seen & ~echo), found.cells(echo), found.cells(found.is_blend)]
+    row = [picture.stations, picture.delay_minutes, cells, *(one / cells for one in classes)]
+    row += [one / observed if observed else np.nan for one in above]
+    row += [*found.quantiles(values, options.quantiles), *_maximum(picture, chosen, stored, extremes, found, values)]
+    if options.edges:
+        of_class = np.searchsorted(options.edges, values[echo], side="right")
+        row += np.bincount(of_class, found.counts[echo], len(options.edges) + 1).tolist()
+    return row
+
+
+def _maximum(
+    picture: _Picture,
+    chosen: _Chosen,
+    stored: NDArray[np.int16],
+    extremes: NDArray[np.int16] | None,
+    found: Histogram,
+    values: Numbers,
+) -> tuple[float, float, float]:
+    """Return the highest value of echo, and longitude and latitude of the first cell that has it."""
+    if not found.is_echo.any():
+        return np.nan, np.nan, np.nan
+    highest = found.stored[-1]
+    if chosen.cells is None and extremes is not None:
+        top = int(np.argmax((extremes[1] == highest).any(axis=1))) * BLOCK_SIDE
+        row, col = divmod(int(np.argmax(stored[top : top + BLOCK_SIDE] == highest)), stored.shape[1])
+        row, col = row + top + chosen.rows.start, col + chosen.cols.start
+    else:
+        assert chosen.cells is not None  # noqa: S101 - one of the two
+        row, col = divmod(int(chosen.cells[np.argmax(stored == highest)]), picture.grid.width)
+    lon, lat = picture.grid.lonlat(row, col)
+    return float(values[-1]), float(lon), float(lat)
+
+
+def _reader(found: Found, options: StatsOptions) -> Callable[[], tuple[Outcome, _Picture]]:
+    def read() -> tuple[Outcome, _Picture]:
+        frame = decode_found(found, options.block, options.registration)
+        outcome = of_found(found, "ok")
+        if outcome.frame_name is None:
+            outcome = dataclasses.replace(outcome, frame_name=FrameName(frame.product, frame.kind, frame.time))
+        return with_header(outcome, frame), _picture(frame)
+
+    return read
+
+
+def _cog_reader(
+    path: Path, frame_name: FrameName | None, error: HsrGeoError | None
+) -> Callable[[], tuple[Outcome, _Picture]]:
+    def read() -> tuple[Outcome, _Picture]:
+        if error is not None:
+            raise error
+        return Outcome(str(path), None, frame_name, "ok"), _picture(read_exported(path))
+
+    return read
+
+
+def _cube_reader(cube: OpenCube, number: int, frame_name: FrameName) -> Callable[[], tuple[Outcome, _Picture]]:
+    def read() -> tuple[Outcome, _Picture]:
+        height, width = cube.grid.height, cube.grid.width
+        stored = cube.read(slice(number, number + 1), slice(0, height), slice(0, width))[0]
+        outcome = Outcome(str(cube.path), utc_text(frame_name.time), frame_name, "ok")
+        return outcome, _Picture(np.ascontiguousarray(stored), cube.quantity, cube.grid, np.nan, np.nan)
+
+    return read
+
+
+def _picture(frame: Frame) -> _Picture:
+    header = frame.header
+    delay = np.nan if header.created is None else (header.created - header.time).total_seconds() / _MINUTE_S
+    return _Picture(frame.stored, frame.quantity, frame.grid, header.station_count or np.nan, delay)
+
+
+@takes(StatsOptions)
+def stats(
+    sources: str | Path | Sequence[str | Path],
+    out: str | Place,
+    options: StatsOptions | None = None,
+    **keywords: object,
+) -> Stats:
+    """Write a row of statistics for each frame and place; iterate the result, or call its `run`.
+
+    Columns: ``stations``, and ``delay_minutes`` from the observation to the creation of the file (empty of cubes and
+    exports); ``cells``; ``nodata``, ``undetect``, ``echo`` and ``blend``, their shares of all cells, where blends are
+    among the first two; ``from_10``, the share of the observed cells of at least 10; ``p90``, the value that 90 % of
+    the cells with echo do not exceed; ``maximum``, and ``max_lon`` and ``max_lat`` of the northernmost cell that has
+    it; classes of the histogram; ``unit``. Numbers are those of numpy over the same cells.
+
+    Args:
+        sources: A file, folder, glob or archive, or several; or one folder of an export; or one cube.
+        out: The table, ``.csv``, ``.xlsx`` or ``.parquet``, here or in a bucket.
+        options: Of what, and which numbers.
+        keywords: Fields of `StatsOptions`, in place of those of `options`.
+
+    Returns:
+        An iterator over the outcome of each frame. A broken frame is an outcome, not an exception.
+
+    Raises:
+        OptionsError, SourceError, MissingExtraError: See `Stats`.
+    """
+    return Stats(listed_sources(sources), target(out), options_of(StatsOptions, options, keywords))
