@@ -776,7 +776,7 @@ def test_what_python_throws_away_is_raised_again(number: int) -> None:
 
 
 def test_what_ends_a_run_is_held_back_while_workers_start() -> None:
-    # As hsrgeo.engine.workers.parallel does: its own handler for Ctrl-C, and the signal again when they have started.
+    # As hsrgeo.engine.workers.pool does: its own handler for Ctrl-C, and the signal again when they have started.
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     held: list[int] = []
     ending, hook = Ending(), sys.unraisablehook

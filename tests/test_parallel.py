@@ -20,7 +20,8 @@ from typing import Any
 import pytest
 from joblib.externals.loky import ProcessPoolExecutor
 
-from hsrgeo.engine.workers.parallel import _AHEAD, _last_line, run_parallel
+from hsrgeo.engine.workers.parallel import _AHEAD, run_parallel
+from hsrgeo.engine.workers.pool import _last_line
 from hsrgeo.errors import HsrGeoError, TruncatedError
 
 # Top-level, so that workers find them.
@@ -227,7 +228,7 @@ def test_an_interrupt_while_the_workers_start_is_not_lost(monkeypatch: pytest.Mo
             time.sleep(0.01)
             return super().submit(*given)
 
-    monkeypatch.setattr("hsrgeo.engine.workers.parallel.ProcessPoolExecutor", Interrupted)
+    monkeypatch.setattr("hsrgeo.engine.workers.pool.ProcessPoolExecutor", Interrupted)
     with pytest.raises(KeyboardInterrupt):
         list(run_parallel(slowly, range(100), 2))
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
@@ -248,7 +249,7 @@ class Threads(ThreadPoolExecutor):
 @pytest.mark.slow
 @pytest.mark.usefixtures("hears_interrupts")
 def test_an_interrupt_at_any_moment_leaves_nothing_locked(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hsrgeo.engine.workers.parallel.ProcessPoolExecutor", Threads)
+    monkeypatch.setattr("hsrgeo.engine.workers.pool.ProcessPoolExecutor", Threads)
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         handler = signal.getsignal(signal.SIGINT)

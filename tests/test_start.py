@@ -112,7 +112,7 @@ def test_every_process_is_started_by_the_workers() -> None:
         for path in package.rglob("*.py")
         if any(map(STARTS.search, path.read_text().splitlines()))
     }
-    workers = {f"engine/workers/{name}.py" for name in ("parallel", "start")}
+    workers = {f"engine/workers/{name}.py" for name in ("parallel", "pool", "start")}
     assert found == workers | {"gis/fonts.py"}  # which asks fc-list for its fonts
 
 
@@ -245,7 +245,7 @@ def refusing(most: int) -> type[Any]:
 @pytest.mark.slow
 @pytest.mark.parametrize("most", [2, 1])
 def test_fewer_processes_are_allowed(most: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hsrgeo.engine.workers.parallel.ProcessPoolExecutor", refusing(most))
+    monkeypatch.setattr("hsrgeo.engine.workers.pool.ProcessPoolExecutor", refusing(most))
     text = "2 worker processes instead of 6: this" if most == 2 else "no worker processes: this system does not allow"
     with pytest.warns(HsrGeoWarning, match=rf"^{text}.*\(Resource temporarily unavailable\)") as caught:
         results = sorted(run_parallel(in_this_process, range(6), 6))
@@ -269,7 +269,7 @@ class NoThread:
 
 
 def test_no_thread_for_a_pool_is_no_hang(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hsrgeo.engine.workers.parallel.ProcessPoolExecutor", NoThread)
+    monkeypatch.setattr("hsrgeo.engine.workers.pool.ProcessPoolExecutor", NoThread)
     with pytest.warns(HsrGeoWarning, match="can't start new thread"):
         assert [*run_parallel(in_this_process, range(6), 2)] == ALONE
 

@@ -1,11 +1,8 @@
 """How an export is followed on a terminal, in a pipe and by a script."""
 
+import sys
 import time
 from collections.abc import Iterator
-
-from rich.console import Console
-from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
-from rich.text import Text
 
 from hsrgeo.cli.broken import Broken
 from hsrgeo.cli.common import answer, answer_json, counted, say
@@ -17,15 +14,6 @@ from hsrgeo.outputs.outcome import Outcome, Status
 from hsrgeo.sources.remote import Place
 
 _SHOWN = 10  # broken frames printed; the manifest has all
-
-
-class _FramesColumn(ProgressColumn):
-    """Frames so far, and frames a second."""
-
-    def render(self, task: Task) -> Text:
-        frames = task.fields["frames"]
-        rate = frames / task.elapsed if task.elapsed else 0
-        return Text(f"{frames:,} frames  {rate:,.0f}/s", style="cyan")
 
 
 class Report:
@@ -87,18 +75,11 @@ class Report:
         self._broken.note(outcome)
 
     def _outcomes(self) -> Iterator[Outcome]:
-        console = Console(stderr=True)
-        if self._quiet or self._dry_run or not console.is_terminal:
-            yield from self._run
-            return
-        columns = (TextColumn("{task.description}"), BarColumn(), _FramesColumn(), TimeRemainingColumn(compact=True))
-        with Progress(*columns, console=console, transient=True) as progress:
-            # The bar follows the bytes read, for nobody knows how many frames an archive holds.
-            bar = progress.add_task("export", total=max(self._run.tally.total_bytes, 1), frames=0)
-            for frames, outcome in enumerate(self._run, 1):
-                tally = self._run.tally
-                progress.update(bar, total=max(tally.total_bytes, 1), completed=tally.read_bytes, frames=frames)
-                yield outcome
+        if self._quiet or self._dry_run or not sys.stderr.isatty():
+            return self._run
+        from hsrgeo.cli.progress import with_bar  # noqa: PLC0415 - rich takes a while to import
+
+        return with_bar(self._run)
 
     def _tell_notes(self) -> None:
         for note in self._run.notes[self._notes_printed :]:

@@ -15,7 +15,7 @@ from hsrgeo.engine.areas import clipped_window
 from hsrgeo.engine.factors import as_factors, notes_on_factors
 from hsrgeo.engine.regions import Region, read_regions, refuse_shared_folders
 from hsrgeo.engine.workers.cluster import WAIT_S, Cluster
-from hsrgeo.engine.workers.cores import usable_cores
+from hsrgeo.engine.workers.cores import ALL_CORES, usable_cores
 from hsrgeo.errors import ClippedWarning, GridError, OptionsError, ProjectionError, WindowError
 from hsrgeo.formats.names import FrameName
 from hsrgeo.model.checks import refuse_fractions
@@ -181,7 +181,7 @@ class ExportOptions:
 
     @property
     def crew(self) -> int | Cluster:
-        """Who works: so many processes of this machine, or a cluster."""
+        """Who works: so many processes of this machine, -1 for one a core, or a cluster."""
         return workers_for(self.jobs, self.dask, self.dask_wait_s)
 
     def _law(self) -> Law:
@@ -316,7 +316,7 @@ def workers_for(jobs: int, dask: str | None, wait_s: float | None = None) -> int
     if dask is None:
         if wait_s is not None:
             raise OptionsError("--dask-wait is for a Dask cluster: give its address by --dask too")
-        return count_workers(jobs)
+        return _checked_jobs(jobs)
     if jobs != -1:
         raise OptionsError("--jobs and --dask exclude each other: a cluster has as many workers as were started there")
     return Cluster(dask, WAIT_S if wait_s is None else wait_s)
@@ -328,9 +328,11 @@ def count_workers(jobs: int) -> int:
     Raises:
         OptionsError: Neither -1 nor 1 or more.
     """
+    return usable_cores() if _checked_jobs(jobs) == ALL_CORES else jobs
+
+
+def _checked_jobs(jobs: int) -> int:
     refuse_fractions("jobs", jobs)
-    if jobs == 0 or jobs < -1:
+    if jobs == 0 or jobs < ALL_CORES:
         raise OptionsError(f"jobs {jobs}: expected 1 or more, or -1 for one a core")
-    if jobs > 0:
-        return jobs
-    return usable_cores()
+    return jobs

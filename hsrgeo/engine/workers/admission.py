@@ -15,8 +15,6 @@ from uuid import uuid4
 import hsrgeo
 from hsrgeo.errors import ClusterError
 from hsrgeo.formats.composite import decode
-from hsrgeo.model.grid import grids
-from hsrgeo.products.synthetic import Scene, synthetic_bytes
 from hsrgeo.sources.remote import Place
 from hsrgeo.writers.cog import encode_cog
 from hsrgeo.writers.png import encode_png
@@ -99,6 +97,9 @@ _PROBING = threading.Lock()
 
 @cache
 def _probed() -> str:
+    from hsrgeo.model.grid import grids  # noqa: PLC0415 - only a cluster needs a frame that is made up
+    from hsrgeo.products.synthetic import Scene, synthetic_bytes  # noqa: PLC0415
+
     data = synthetic_bytes(datetime(2022, 6, 9, tzinfo=UTC), Scene(grid=grids()["kma-hb-1km"], rain="heavy"), level=1)
     frame = decode(data, "probe").crop(window=(384, 512, 320, 320))
     sums = [
