@@ -260,8 +260,8 @@ def _decode(line: bytes) -> Outcome:
         ValueError: It is damaged.
     """
     try:
-        return from_json(json.loads(line))
-    except (KeyError, TypeError, RecursionError) as error:
+        return from_json(json.loads(line.decode("utf-8-sig")))  # of bytes json guesses the encoding first
+    except (AttributeError, KeyError, TypeError, RecursionError) as error:
         raise ValueError(repr(error)) from error
 
 

@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 
 from hsrgeo.errors import FrameError, FrameNameError, SourceError, TooLargeError
@@ -25,6 +26,11 @@ File = str | RemotePath
 
 class Listing(list[tuple[File, bool]]):
     """Every file of some sources once, and whether it was named on its own."""
+
+    @cached_property
+    def kinds(self) -> set[tuple[str, str]]:
+        """Products and kinds of files that are named as frames, wanted or not."""
+        return set(filter(None, (product_and_kind(_name(file)) for file, _named in self)))
 
 
 def expand(sources: Sequence[str | Path]) -> list[Place]:
@@ -75,7 +81,7 @@ def scan(sources: Sequence[str | Path] | Listing, selection: Selection, tally: T
 
 def products_in_names(files: Listing) -> set[str]:
     """Return the products of files that are named as frames, wanted or not."""
-    return {found[0] for file, _named in files if (found := product_and_kind(_name(file)))}
+    return {product for product, _kind in files.kinds}
 
 
 def names_in_files(sources: Sequence[str | Path] | Listing, selection: Selection) -> Iterator[FrameName]:
@@ -108,7 +114,7 @@ def of_one_kind(files: Listing, selection: Selection, tally: Tally) -> Listing:
     """
     if not selection.one_kind or selection.kind is not None:
         return files
-    kinds = set(filter(None, (product_and_kind(_name(file)) for file, _named in files)))
+    kinds = files.kinds
     if len({product for product, _kind in kinds}) == len(kinds):
         return files
     frame_names = [_frame_name(file) for file, _named in files]

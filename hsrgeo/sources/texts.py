@@ -72,6 +72,25 @@ def open_file(path: str | Path, *, buffering: int = -1) -> BinaryIO:
     return io.BytesIO()
 
 
+def read_ends(path: str, first: int, last: int) -> tuple[bytes, bytes]:
+    """Return so many first and last bytes of a file, as few of them as it has; as `open_file`, in half the time.
+
+    Raises:
+        OSError: It cannot be read, or is no file.
+    """
+    refuse_special(path, pipes=False)
+    descriptor = _open_at_once(path, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0))
+    try:
+        size = os.fstat(descriptor).st_size
+        if not size:
+            return b"", b""
+        start = os.read(descriptor, first)
+        os.lseek(descriptor, max(size - last, 0), os.SEEK_SET)
+        return start, os.read(descriptor, last)
+    finally:
+        os.close(descriptor)
+
+
 def _open_at_once(path: str, flags: int) -> int:
     descriptor = os.open(path, flags | getattr(os, "O_NONBLOCK", 0))  # else a pipe waits here for whoever writes to it
     try:

@@ -97,7 +97,7 @@ class Ledger:
             known = self._known(found.label, stamp)
             kept = self._manifest.kept(key)
             if known and self._owns(known, key) and self._stands(known, kept):  # nearly every frame of a finished run
-                return dataclasses.replace(known, status="skipped")
+                return known.skipped()
             outcome = of_found(found, "skipped")
             path = self._recipe.first_path(found.frame_name)
             # Also of a frame that lost, or will: a killed run may have left something in a folder that has no output.
@@ -108,9 +108,9 @@ class Ledger:
             if known and self._stands(known, kept):
                 if known.status == "duplicate":
                     self._passed.setdefault(key, []).append(known)
-                return dataclasses.replace(known, status="skipped")
+                return known.skipped()
             if kept and not self._overwrite and self._is_known_by_another_path(kept, outcome, stamp):
-                return dataclasses.replace(kept, status="skipped")
+                return kept.skipped()
             mine = kept is not None and kept.label == outcome.label
             rival = (
                 self._changing or key in self._contests or key in self._lost_first or (kept is not None and not mine)
