@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from hsrgeo.errors import FrameError, HsrGeoWarning, OptionsError, SourceError
-from hsrgeo.formats.composite import decode
+from hsrgeo.formats.composite import decode, decode_blocks
 from hsrgeo.model.frame import Frame
 from hsrgeo.model.grid import Registration
+from hsrgeo.model.layers import ALL, Block, as_block
 from hsrgeo.model.window import BBox
 from hsrgeo.sources.found import Found, read_file
 from hsrgeo.sources.remote import listed_sources, place
@@ -21,12 +22,21 @@ from hsrgeo.sources.select import Selection
 OnError = Literal["raise", "warn", "skip"]
 
 
-def open_frame(path: str | Path, *, block: int = 1, registration: Registration = "point") -> Frame:
+def open_frame(
+    path: str | Path,
+    *,
+    block: int | str = 1,
+    max_height: float | None = None,
+    stations: Iterable[str] = (),
+    registration: Registration = "point",
+) -> Frame:
     """Read one composite.
 
     Args:
         path: A ``.bin.gz`` or ``.bin`` file, whatever its name; or a URL, as text.
-        block: Which block of the file, counted from 1; nearly every file has one.
+        block: Which block of the file: a number from 1, or what it holds, such as ``height`` or ``station``.
+        max_height: Cells that the beam saw from higher above the sea [m] become nodata, by the block of heights.
+        stations: Cells of other radars than these, such as ``KWK``, become nodata, by the block of stations.
         registration: What the points are that KMA serves: ``point`` takes them for the centres of the cells, ``corner``
             for their south-west corners, half a cell farther north-east.
 
@@ -34,11 +44,12 @@ def open_frame(path: str | Path, *, block: int = 1, registration: Registration =
         The frame with its stored values (`Frame.raw`); see `Frame.clean` and `Frame.physical`.
 
     Raises:
-        OptionsError: There is no such registration.
+        OptionsError: There is no such registration or block.
         SourceError: The file cannot be read.
         FrameError: It is not a sound composite; the message says where, what was expected and what was found.
     """
-    return warn_of_notes(decode(read_file(place(path)), str(path), block=block, registration=registration))
+    chosen = as_block(block, max_height, stations)
+    return warn_of_notes(decode(read_file(place(path)), str(path), block=chosen, registration=registration))
 
 
 def iter_frames(  # noqa: PLR0913 - what is wanted of many frames
@@ -97,12 +108,21 @@ def warn_of_notes(frame: Frame) -> Frame:
     return frame
 
 
-def decode_found(found: Found, block: int = 1, registration: Registration = "point") -> Frame:
-    """Return the frame that was found.
+def decode_found(found: Found, block: Block = 1, registration: Registration = "point") -> Frame:
+    """Return the frame that was found, of `ALL` its first block; see `blocks_found`.
+
+    Raises:
+        FrameError, SourceError: It cannot be used.
+    """
+    return blocks_found(found, 1 if block == ALL else block, registration)[0]
+
+
+def blocks_found(found: Found, block: Block = 1, registration: Registration = "point") -> tuple[Frame, ...]:
+    """Return the blocks of the frame that was found: one, or all.
 
     Args:
         found: What it was found as.
-        block: See `hsrgeo.formats.composite.decode`.
+        block: See `hsrgeo.formats.composite.decode_blocks`.
         registration: Likewise.
 
     Raises:
@@ -110,4 +130,4 @@ def decode_found(found: Found, block: int = 1, registration: Registration = "poi
     """
     if found.error is not None:
         raise found.error
-    return decode(found.read(), found.source, member=found.member, block=block, registration=registration)
+    return decode_blocks(found.read(), found.source, member=found.member, block=block, registration=registration)

@@ -47,7 +47,7 @@ def written(data: bytes, name: str, *, own_crc: bool = True) -> tuple[dict[str, 
         frame = dataclasses.replace(frame, crc32=0)
     created = utc_text(frame.header.created) if frame.header.created else ""
     facts = frame.product, frame.kind, frame.time, frame.header.station_count, created, frame.crc32
-    return dict(files_of(frame, parse_name(name), RECIPE)), facts
+    return dict(files_of([frame], parse_name(name), RECIPE)), facts
 
 
 def verdict(data: bytes, at: int, bit: int, name: str, sound: tuple[object, object], *, own_crc: bool = True) -> str:

@@ -86,7 +86,9 @@ def cube(
             rich_help_panel=options.WRITE,
         ),
     ] = None,
-    block: options.Block = 1,
+    block: options.Block = "1",
+    max_height: options.MaxHeight = None,
+    stations: options.Stations = None,
     registration: options.Registration = options.RegistrationChoice.point,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace an existing cube.", rich_help_panel=options.WRITE)
@@ -130,6 +132,8 @@ def cube(
             resolution=resolution,
             resampling=resampling.value,
             block=block,
+            max_height=max_height,
+            stations=stations or (),
             registration=registration.value,
             jobs=jobs,
             overwrite=overwrite,

@@ -47,7 +47,9 @@ def export(
         ),
     ] = False,
     name: options.Name = None,
-    block: options.Block = 1,
+    block: options.BlockOrAll = "1",
+    max_height: options.MaxHeight = None,
+    stations: options.Stations = None,
     registration: options.Registration = options.RegistrationChoice.point,
     overwrite: Annotated[
         bool,

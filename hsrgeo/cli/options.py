@@ -118,7 +118,39 @@ Kind = Annotated[
     ),
 ]
 Block = Annotated[
-    int, typer.Option(metavar="N", help="Block to read from files with several blocks.", rich_help_panel=CHOOSE)
+    str,
+    typer.Option(
+        metavar="NAME|N",
+        help="Block to read from files with several: its number, or rain_rate, reflectivity, height, station.",
+        rich_help_panel=CHOOSE,
+    ),
+]
+BlockOrAll = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME|N|all",
+        help="Block to read from files with several: its number, or rain_rate, reflectivity, height, station. "
+        "all: one file for each block.",
+        rich_help_panel=CHOOSE,
+    ),
+]
+MaxHeight = Annotated[
+    float | None,
+    typer.Option(
+        metavar="M",
+        help="Treat cells seen from higher than M metres above the sea as not observed. Needs files with a height "
+        "block.",
+        rich_help_panel=CHOOSE,
+    ),
+]
+Stations = Annotated[
+    str | None,
+    typer.Option(
+        metavar="CODES",
+        help="Treat cells of other radars than these (such as KWK,GDK) as not observed. Needs files with a station "
+        "block.",
+        rich_help_panel=CHOOSE,
+    ),
 ]
 Registration = Annotated[
     RegistrationChoice,

@@ -28,6 +28,9 @@ def simulate(
     seed: Annotated[int, typer.Option(metavar="N", help="Random seed. The same seed gives the same bytes.")] = 0,
     rain: Annotated[RainChoice, typer.Option(help="Amount of rain.")] = RainChoice.light,
     grid: Annotated[str, typer.Option(metavar="NAME", help="Grid, see hsrgeo grids.")] = options.MAIN_GRID,
+    blocks: Annotated[
+        int, typer.Option(metavar="N", help="Blocks of a file: 1, 2 with height, 3 with height and station.")
+    ] = 1,
 ) -> None:
     """Make synthetic frames: moving rain, coverage, NULL codes and blends, marked as synthetic.
 
@@ -64,6 +67,7 @@ def simulate(
                 rain=rain.value,
                 archive=archive,
                 grid_name=grid,
+                blocks=blocks,
                 on_frame=lambda: progress.advance(bar),
             ):
                 answer(str(path))

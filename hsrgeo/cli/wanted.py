@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 _AS_GIVEN = (
     *("bbox", "window", "center", "size", "regions", "regions_field", "regions_encoding"),
-    *("product", "kind", "max_rate", "bias", "crs", "resolution", "block", "jobs"),
+    *("product", "kind", "max_rate", "bias", "crs", "resolution", "block", "max_height", "jobs"),
 )
 _IF_GIVEN = ("dask", "overwrite", "fail_fast", "dry_run")
 
@@ -43,6 +43,7 @@ def export_options(given: Mapping[str, Any]) -> "ExportOptions":
         zr=KMA_LAW if given["zr"] is None or colours_only else given["zr"],
         resampling=given["resampling"].value,
         sidecars=not given["no_sidecars"],
+        stations=given["stations"] or (),
         registration=given["registration"].value,
         dask_wait_s=given.get("dask_wait"),
         sync=not given["no_sync"],

@@ -19,6 +19,7 @@ from hsrgeo.errors import OptionsError
 from hsrgeo.formats.names import claims_frame
 from hsrgeo.model.frame import Frame
 from hsrgeo.model.grid import Grid, Registration
+from hsrgeo.model.layers import as_block
 from hsrgeo.model.quantity import Quantity
 from hsrgeo.products.making import Content, Making, Values
 from hsrgeo.products.rain import KMA_LAW, Law, as_law
@@ -65,7 +66,7 @@ class HsrGeoBackend(BackendEntrypoint):
         quantity: Content = "stored",
         zr: Law | tuple[float, float] = KMA_LAW,
         lonlat: bool = False,
-        block: int = 1,
+        block: int | str = 1,
         registration: Registration = "point",
     ) -> xr.Dataset:
         """Open a frame: one variable named after the quantity, of (time, y, x), and its coordinates.
@@ -84,7 +85,7 @@ class HsrGeoBackend(BackendEntrypoint):
             quantity: ``stored``, or ``rain`` for the rain rate.
             zr: A and B of Z = A R^B, for rain.
             lonlat: Also longitude and latitude of every cell.
-            block: Block of the file, counted from 1.
+            block: Block of the file, its number or name, as in `hsrgeo.open`.
             registration: What KMA's points are, as in `hsrgeo.open`.
 
         Raises:
@@ -94,9 +95,10 @@ class HsrGeoBackend(BackendEntrypoint):
         """
         path = os.fspath(filename_or_obj)
         law = as_law(zr)
-        making = Making(quantity=quantity, law=law, values=values, block=block, registration=registration)
+        chosen = as_block(block)
+        making = Making(quantity=quantity, law=law, values=values, block=chosen, registration=registration)
         found = Found(path, None, None, 0)
-        frame = making.of(warn_of_notes(decode_found(found, block, registration)))
+        frame = making.of(warn_of_notes(decode_found(found, chosen, registration)))
         layer = FrameLayer(found, making, frame.grid, frame.quantity, frame.time)
         dataset = packed_dataset(
             [layer], [frame.time], frame.grid, frame.quantity, values=values, undetect=undetect, lonlat=lonlat

@@ -23,6 +23,7 @@ from hsrgeo.cube.store import Shape, shape_from_json
 from hsrgeo.errors import ChecksumError, FrameError, OptionsError
 from hsrgeo.formats.composite import decode, peek_header, unpack
 from hsrgeo.model.frame import Frame
+from hsrgeo.model.layers import block_from_json
 from hsrgeo.model.window import Area, as_bbox, as_center, as_window
 from hsrgeo.products.making import Making
 from hsrgeo.products.rain import KMA_LAW, Law
@@ -148,7 +149,7 @@ def making_of(shape: Shape) -> Making:
         law=Law(*recipe["zr"]) if "zr" in recipe else KMA_LAW,
         values=recipe["values"],
         target=Target(**recipe["target"]) if "target" in recipe else None,
-        block=recipe["block"],
+        block=block_from_json(recipe["block"]),
         registration=recipe.get("registration", "point"),
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -21,6 +21,7 @@ from hsrgeo.formats.names import FrameName, preference
 from hsrgeo.model.frame import Frame
 from hsrgeo.model.grid import Grid
 from hsrgeo.model.header import Header
+from hsrgeo.model.layers import MaskedBlock
 from hsrgeo.products.making import Making
 from hsrgeo.reading import decode_found, warn_of_notes
 from hsrgeo.sources.found import Found, Tally
@@ -102,6 +103,20 @@ def open_frames(sources: list[str | Path], making: Making, view: View) -> xr.Dat
     token = uuid4().hex if any(layer.found.data for layer in layers) else None
     auto = {"time": times_in_chunk(made.grid.height, made.grid.width)}
     return decoded.chunk(auto if view.chunks == "auto" else view.chunks, token=token)
+
+
+def open_blocks(sources: list[str | Path], making: Making, view: View) -> xr.Dataset:
+    """Open every block that the first sound frame has, each as a variable of its own; see `open_frames`."""
+    by_time = _candidates(sources, view, [])
+    first = _first_sound(by_time, making, [])
+    blocks = 1 if first is None else first[2].blocks
+    opened = []
+    for number in range(1, blocks + 1):
+        block = replace(making.block, block=number) if isinstance(making.block, MaskedBlock) else number
+        # Only the first is rain or reflectivity: of a height nothing is made.
+        one = making if number == 1 else replace(making, quantity="stored", factors=None)
+        opened.append(open_frames(sources, replace(one, block=block), view))
+    return xr.merge(opened, join="outer", compat="override", combine_attrs="override")
 
 
 def _candidates(

@@ -14,6 +14,7 @@ from hsrgeo.cube.reference import SUFFIXES
 from hsrgeo.cube.store import Layout
 from hsrgeo.errors import OptionsError
 from hsrgeo.model.grid import Registration
+from hsrgeo.model.layers import ALL, MaskedBlock, as_block
 from hsrgeo.model.times import refuse_uneven
 from hsrgeo.model.window import Area, BBox, Window, as_area
 from hsrgeo.products.making import Content, Making, Values
@@ -73,7 +74,9 @@ def open(  # noqa: A001, PLR0913 - `hsrgeo.open` is its name; every option has a
     crs: str | None = None,
     resolution: float | None = None,
     resampling: Resampling = "nearest",
-    block: int = 1,
+    block: int | str = 1,
+    max_height: float | None = None,
+    stations: Sequence[str] = (),
     registration: Registration = "point",
     undetect: str | float = "code",
     lonlat: bool = False,
@@ -112,7 +115,9 @@ def open(  # noqa: A001, PLR0913 - `hsrgeo.open` is its name; every option has a
         crs: Another projection, as in `ExportOptions`.
         resolution: Side of a cell of `crs`.
         resampling: How cells of `crs` are made.
-        block: Block of the files, counted from 1.
+        block: Block of the files: a number from 1, what it holds, such as ``height``, or ``all``: one variable a block.
+        max_height: Cells that the beam saw from higher above the sea [m] are NaN, by the block of heights.
+        stations: Cells of other radars than these, such as ``KWK``, are NaN, by the block of stations.
         registration: What KMA's points are, as in `ExportOptions`.
         undetect: ``code`` keeps the stored value (-250 dBZ; 0 mm/h), ``nan`` makes it NaN, a number is that value.
         lonlat: With 2-D longitude and latitude.
@@ -152,14 +157,16 @@ def open(  # noqa: A001, PLR0913 - `hsrgeo.open` is its name; every option has a
     )
     law = as_law(zr)
     target = as_target(crs, resolution, resampling) if crs is not None else None
-    making = Making(view.area, quantity, law, values, target, block, registration)
+    chosen = as_block(block, max_height, stations, every=True)
+    making = Making(view.area, quantity, law, values, target, chosen, registration)
     kinds = {_kind(source) for source in listed}
     if kinds == {"frames"}:
-        from hsrgeo.cube.frames import open_frames  # noqa: PLC0415
+        from hsrgeo.cube.frames import open_blocks, open_frames  # noqa: PLC0415
 
         if layout or region:
             raise OptionsError("layout is for a cube, region for an exported folder; frames have neither")
-        return open_frames(listed, making, view)
+        is_every = chosen == ALL or (isinstance(chosen, MaskedBlock) and chosen.block == ALL)
+        return (open_blocks if is_every else open_frames)(listed, making, view)
     return _open_made(kinds, listed, making, view)
 
 

@@ -21,6 +21,7 @@ from hsrgeo.formats.names import FrameName
 from hsrgeo.model.checks import refuse_fractions
 from hsrgeo.model.fields import Step, Time, Times
 from hsrgeo.model.grid import Grid, Registration, grids_by
+from hsrgeo.model.layers import ALL, as_block
 from hsrgeo.model.times import KST, refuse_uneven
 from hsrgeo.model.window import BBox, Window, as_area
 from hsrgeo.outputs.recipe import DEFAULT_NAME, Cut, Recipe, parts_kinds, wide_fields
@@ -70,7 +71,10 @@ class ExportOptions:
         resolution: Side of a cell in units of `crs`; None is the frames' own, or what comes nearest to it.
         resampling: How cells of `crs` are made; nearest copies values as they are.
         sidecars: Write a world file, .prj and .aux.xml beside each PNG; without them a PNG has no place and no tags.
-        block: Block of the file, counted from 1; nearly every file has one.
+        block: Block of the file: a number from 1, or what it holds, such as ``height`` or ``station``; ``all`` writes
+            one file a block, ``NAME.height.tif`` and so on.
+        max_height: Cells that the beam saw from higher above the sea [m] become nodata, by the block of heights.
+        stations: Cells of other radars than these, such as ``KWK``, become nodata, by the block of stations.
         registration: What the points that KMA serves are: ``point`` takes them for the centres of the cells,
             ``corner`` for their south-west corners, half a cell farther north-east.
         jobs: Processes; -1 is one a core, 1 works in this process.
@@ -110,7 +114,9 @@ class ExportOptions:
     resolution: float | None = None
     resampling: Resampling = "nearest"
     sidecars: bool = True
-    block: int = 1
+    block: int | str = 1
+    max_height: float | None = None
+    stations: Sequence[str] = ()
     registration: Registration = "point"
     jobs: int = -1
     dask: str | None = None
@@ -126,9 +132,9 @@ class ExportOptions:
 
     def __post_init__(self) -> None:
         workers_for(self.jobs, self.dask, self.dask_wait_s)
-        refuse_fractions("block", self.block)
-        if self.block < 1:
-            raise OptionsError(f"block {self.block}: blocks are counted from 1")
+        block = as_block(self.block, self.max_height, self.stations, every=True)
+        if self.block == ALL and "odim" in self.formats:
+            raise OptionsError("odim has no quantity for every block: give block height, or the main one")
         formats = tuple(dict.fromkeys([self.formats] if isinstance(self.formats, str) else self.formats))
         for given, known in (
             (formats, Format),
@@ -163,7 +169,7 @@ class ExportOptions:
             self.compress,
             self.values,
             self.name,
-            self.block,
+            block,
             quantity=self.quantity,
             law=self._law(),
             target=self._target(),

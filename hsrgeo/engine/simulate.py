@@ -38,6 +38,7 @@ def write_simulation(  # noqa: PLR0913 - the options of `hsrgeo simulate`, each 
     product: str = "HSR",
     kind: str = "PUB",
     grid_name: str = MAIN_GRID,
+    blocks: int = 1,
     on_frame: Callable[[], object] | None = None,
 ) -> Iterator[Path]:
     """Write synthetic frames; iterate the result to make it happen, or call its `run`.
@@ -57,6 +58,7 @@ def write_simulation(  # noqa: PLR0913 - the options of `hsrgeo simulate`, each 
         product: HSR, CPP, PPI or CMX.
         kind: PUB, EXT, KMA or QCD.
         grid_name: A name from `hsrgeo.grids`.
+        blocks: 1, 2 with the height of the beam, or 3 with the radar used too, as EXT files have.
         on_frame: Called after each frame: an archive of a month is one path.
 
     Returns:
@@ -74,7 +76,8 @@ def write_simulation(  # noqa: PLR0913 - the options of `hsrgeo simulate`, each 
         raise OptionsError(f"kind {kind!r}: expected one of {', '.join(_KINDS)}")
     if grid_name not in grids():
         raise OptionsError(f"grid {grid_name!r}: expected one of {', '.join(grids())}")
-    scene = Scene(seed=seed, rain=cast("Rain", rain), grid=grids()[grid_name], product=product)  # Scene checks words
+    # Scene checks words and numbers
+    scene = Scene(seed=seed, rain=cast("Rain", rain), grid=grids()[grid_name], product=product, blocks=blocks)
     _check_times(start, frames, step)
     prefix = f"RDR_CMP_{product}_{kind}"
     named: Named = ((f"{prefix}_{time:%Y%m%d%H%M}.bin.gz", time) for time in _times(start, frames, step))

@@ -25,6 +25,7 @@ from hsrgeo.formats.other import refuse_text
 from hsrgeo.model.frame import Frame
 from hsrgeo.model.grid import Grid, Registration, grid_for, grids
 from hsrgeo.model.header import PRODUCTS_BY_PTYPE, Header
+from hsrgeo.model.layers import ALL, Block, MaskedBlock
 from hsrgeo.model.quantity import QUANTITIES
 
 MAX_BLOCKS = 3
@@ -58,7 +59,7 @@ class Unpacked:
 
 
 def decode(
-    data: bytes, name: str, *, member: str | None = None, block: int = 1, registration: Registration = "point"
+    data: bytes, name: str, *, member: str | None = None, block: Block = 1, registration: Registration = "point"
 ) -> Frame:
     """Turn the bytes of a ``.bin.gz`` or ``.bin`` file into a frame.
 
@@ -66,20 +67,79 @@ def decode(
         data: The file as it lies on disk or in an archive.
         name: Path of the file, or of the archive that holds it.
         member: Name inside the archive, or None for a plain file.
-        block: Which block to take, counted from 1; nearly every file has one.
+        block: Which block to take, and which of its cells; of `ALL` the first.
         registration: What KMA's points are, see `Grid.registration`.
 
     Raises:
         OptionsError: There is no such registration.
         FrameError: Whatever is wrong with it, with the place, what was expected and what was found.
     """
+    return decode_blocks(data, name, member=member, block=block, registration=registration)[0]
+
+
+def decode_blocks(
+    data: bytes, name: str, *, member: str | None = None, block: Block = 1, registration: Registration = "point"
+) -> tuple[Frame, ...]:
+    """Return the frames of the blocks that are wanted, one or, of `ALL`, as many as the file has; see `decode`.
+
+    Raises:
+        OptionsError, FrameError: See `decode`.
+    """
     own_name = basename(name if member is None else unrepeated(member))
     try:
         unpacked = unpack(data, own_name)
-        frame = _frame(unpacked, own_name, block)
-        return frame if registration == "point" else replace(frame, grid=_grid(frame.header, registration))
+        chosen = block.block if isinstance(block, MaskedBlock) else block
+        numbers = range(1, unpacked.blocks + 1) if chosen == ALL else (_number_of(chosen, unpacked),)
+        frames = (_frame(unpacked, own_name, number) for number in numbers)
+        if isinstance(block, MaskedBlock):
+            unwanted = _unwanted(unpacked, block)
+            frames = (_masked(frame, unwanted, block) for frame in frames)
+        if registration != "point":
+            frames = (replace(frame, grid=_grid(frame.header, registration)) for frame in frames)
+        return tuple(frames)
     except FrameError as error:
         raise error.at(name, member) from error.__cause__
+
+
+def _number_of(block: int | str, unpacked: Unpacked) -> int:
+    """Return the number of a block, which its name may tell."""
+    if isinstance(block, int):
+        return block
+    names = [_name_of(code) for code in unpacked.header.data_codes[: unpacked.blocks]]
+    if block not in names:
+        raise LengthError("block", f"a block of {block}", f"{', '.join(names)} in the file")
+    return names.index(block) + 1
+
+
+def _name_of(code: int) -> str:
+    return QUANTITIES[code].name if code in QUANTITIES else f"data code {code}"
+
+
+def _unwanted(unpacked: Unpacked, block: MaskedBlock) -> NDArray[np.bool_]:
+    unwanted = np.zeros((unpacked.grid.height, unpacked.grid.width), bool)
+    if block.max_height_m is not None:
+        heights = unpacked.block(_number_of("height", unpacked))
+        unwanted |= (heights < QUANTITIES[_HEIGHT_CODE].echo_from) | (heights > block.max_height_m)
+    if block.stations:
+        listed = [station.code for station in unpacked.header.stations]
+        numbers = [number for number, code in enumerate(listed, 1) if code in block.stations]
+        if not numbers:
+            raise LengthError("stations", f"one of {', '.join(block.stations)}", ", ".join(listed) or "none")
+        unwanted |= ~np.isin(unpacked.block(_number_of("station", unpacked)), numbers)
+    return unwanted
+
+
+def _masked(frame: Frame, unwanted: NDArray[np.bool_], block: MaskedBlock) -> Frame:
+    stored = np.where(unwanted, np.int16(frame.quantity.nodata), frame.stored)
+    derived = {
+        "MAX_HEIGHT_M": "" if block.max_height_m is None else f"{block.max_height_m:g}",
+        "ONLY_STATIONS": ",".join(block.stations),
+        "COUNT_MASKED": str(np.count_nonzero(unwanted & (frame.stored >= frame.quantity.undetect))),
+    }
+    return replace(frame, stored=stored, derived=tuple((name, text) for name, text in derived.items() if text))
+
+
+_HEIGHT_CODE = 2
 
 
 def unpack(data: bytes, name: str) -> Unpacked:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 import string
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, get_args
@@ -14,6 +14,7 @@ from hsrgeo.errors import HsrGeoError
 from hsrgeo.formats.names import FrameName
 from hsrgeo.model.frame import Frame
 from hsrgeo.model.grid import Registration
+from hsrgeo.model.layers import ALL, BLOCK_NAMES, Block, block_from_json, block_to_json
 from hsrgeo.model.times import KST
 from hsrgeo.model.window import Area, BBox, Center, Window
 from hsrgeo.products.factors import Factors, factors_from_json
@@ -45,7 +46,7 @@ class Recipe:
     compress: Compression
     values: Values
     name: str
-    block: int
+    block: Block
     quantity: Content = "stored"
     law: Law = KMA_LAW
     """Of rain."""
@@ -62,6 +63,23 @@ class Recipe:
         """Suffixes of the files that a cut of a frame becomes, the picture of each format first."""
         sides = None if self.sidecars else 1
         return tuple(dict.fromkeys(one for name in self.formats for one in RASTERS[name].suffixes[:sides]))
+
+    @property
+    def every_suffix(self) -> tuple[str, ...]:
+        """What the name of a file that a cut of a frame becomes may end in, with the blocks beside the first."""
+        blocks = ["", *(f".{name}" for name in BLOCK_NAMES)] if self.block == ALL else [""]
+        return tuple(block + suffix for block in blocks for suffix in self.suffixes)
+
+    def parts(self, frames: Sequence[Frame], cut: Cut) -> Iterator[tuple[str, Frame]]:
+        """Yield what a cut shows of each block of a frame, and what follows its stem in the names of its files.
+
+        Raises:
+            HsrGeoError: See `Making.of`.
+        """
+        yield "", self.cut_frame(frames[0], cut)
+        beside = dataclasses.replace(self, quantity="stored", factors=None)  # no height becomes rain
+        for frame in frames[1:]:
+            yield f".{frame.quantity.name}", beside.cut_frame(frame, cut)
 
     def stem(self, frame_name: FrameName, region: str) -> str:
         """Return the path of a frame's outputs below OUT, without suffix, with forward slashes."""
@@ -106,7 +124,7 @@ class Recipe:
             "compress": self.compress,
             "values": self.values,
             "name": self.name,
-            "block": self.block,
+            "block": block_to_json(self.block),
             **rain,
             **bias,
             **target,
@@ -154,7 +172,7 @@ def recipe_from_json(kept: Mapping[str, Any]) -> Recipe:
             compress=kept["compress"],
             values=kept["values"],
             name=kept["name"],
-            block=kept["block"],
+            block=block_from_json(kept["block"]),
             quantity=kept.get("quantity", "stored"),
             law=Law(*kept["zr"]) if "zr" in kept else KMA_LAW,
             target=Target(**kept["target"]) if "target" in kept else None,
@@ -185,7 +203,6 @@ def _check_read(recipe: Recipe) -> None:
         and all(word in get_args(known) for word, known in words)
         and recipe.formats
         and recipe.cuts
-        and type(recipe.block) is int
         and recipe.sidecars in (True, False)
         and not wide_fields(recipe.name)
     )

@@ -8,9 +8,9 @@ from functools import lru_cache
 from typing import Literal, get_args
 
 from hsrgeo.errors import ClippedWarning, OptionsError
-from hsrgeo.model.checks import refuse_fractions
 from hsrgeo.model.frame import Frame
 from hsrgeo.model.grid import Grid, Registration
+from hsrgeo.model.layers import Block, as_block
 from hsrgeo.model.window import Area, Window
 from hsrgeo.products.factors import Factors
 from hsrgeo.products.rain import KMA_LAW, Law, rain_frame
@@ -33,7 +33,7 @@ class Making:
     law: Law = KMA_LAW
     values: Values = "clean"
     target: Target | None = None
-    block: int = 1
+    block: Block = 1
     registration: Registration = "point"
     """Of the frames as they are read, as `block` is."""
     factors: Factors | None = None
@@ -47,9 +47,7 @@ class Making:
         ):
             if given not in known:
                 raise OptionsError(f"{name} {given!r}: expected {' or '.join(known)}")
-        refuse_fractions("block", self.block)
-        if self.block < 1:
-            raise OptionsError(f"block {self.block}: blocks are counted from 1")
+        object.__setattr__(self, "block", as_block(self.block, every=True))
 
     def of(self, frame: Frame) -> Frame:
         """Return what is shown of a frame: its area, as rain where asked for, clean, in the projection.

@@ -117,7 +117,7 @@ def synthetic_frame(
     observed = time.astimezone(KST).replace(microsecond=0)
     chance = np.random.default_rng([shown.seed, 0, int(observed.timestamp())])
     echo = _echo(shown, observed, chance)
-    blocks = [echo, *_beam_blocks(shown, echo)]
+    blocks = [echo, *_beam_blocks(shown)]
     return _header(shown, observed, created, chance), blocks
 
 
@@ -206,13 +206,13 @@ def smoothed(stored: NDArray[np.int32]) -> NDArray[np.int32]:
     return cut
 
 
-def _beam_blocks(scene: Scene, echo: NDArray[np.int16]) -> Iterator[NDArray[np.int16]]:
-    """Yield height and station where there is echo; not smoothed, for a station's number cannot be."""
+def _beam_blocks(scene: Scene) -> Iterator[NDArray[np.int16]]:
+    """Yield height and station of every cell that a radar looks at, as KMA's files have them (section 7)."""
     if scene.blocks == 1:
         return
-    null = np.where(_inside(scene.grid, scene.stations), np.int16(_ECHO.undetect), np.int16(_ECHO.nodata))
+    inside = _inside(scene.grid, scene.stations)
     for part in _beams(scene.grid, scene.stations)[: scene.blocks - 1]:
-        yield np.where(echo >= _ECHO.echo_from, part, null)
+        yield np.where(inside, part, np.int16(_ECHO.nodata))
 
 
 # What follows is the same for every frame of a grid and a number of stations, so it is kept.

@@ -47,6 +47,7 @@ def _tags(frame: Frame) -> dict[str, str]:
         "CREATED_UTC": utc_text(header.created) if header.created else "",
         "STATION_COUNT": str(header.station_count),
         "STATIONS": ",".join(station.code for station in header.stations),
+        "CATEGORIES": _categories(frame),
         "SOURCE": frame.name,
         "SOURCE_CRC32": f"{frame.crc32:08x}",
         "SOURCE_BLOCK": f"{frame.block} of {frame.blocks}",
@@ -66,6 +67,13 @@ def _tags(frame: Frame) -> dict[str, str]:
         "ORIGIN": NOT_KMA if header.not_kma else "",
         **dict(frame.derived),
     }
+
+
+def _categories(frame: Frame) -> str:
+    """Return what each number stands for, of a block of stations: they are numbered from 1 in the header's order."""
+    if frame.quantity.name != "station":
+        return ""
+    return ",".join(f"{number}={station.code}" for number, station in enumerate(frame.header.stations, 1))
 
 
 def png_tags(frame: Frame) -> dict[str, str]:

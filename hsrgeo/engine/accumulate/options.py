@@ -14,6 +14,7 @@ from hsrgeo.engine.regions import Region
 from hsrgeo.errors import OptionsError
 from hsrgeo.model.fields import Length, Step, Steps, Time
 from hsrgeo.model.grid import Registration
+from hsrgeo.model.layers import as_block
 from hsrgeo.model.times import FRAME_STEP, length_text, refuse_uneven
 from hsrgeo.model.window import BBox, Window
 from hsrgeo.products.factors import Factors
@@ -53,7 +54,9 @@ class AccumulateOptions:
         max_rate: Rain rates above this many mm/h count as this; it comes before `bias`.
         bias: Table of `hsrgeo gauges bias`: each frame is multiplied by the factor of the row that its time lies in,
             and stays as it is where there is none. Not with `rolling`, whose windows would mix factors.
-        block: Block of the file, counted from 1; of frames only.
+        block: Block of the file: a number from 1, or its name such as ``rain_rate``; of frames only, as the next two.
+        max_height: Cells that the beam saw from higher above the sea [m] count as not observed.
+        stations: Cells of other radars than these, such as ``KWK``, count as not observed.
         registration: As that of `ExportOptions`; of frames only.
         region: Of an exported folder that has several.
         jobs: Threads; -1 is one a core.
@@ -81,7 +84,9 @@ class AccumulateOptions:
     zr: Law | tuple[float, float] = KMA_LAW
     max_rate: float | None = None
     bias: str | Path | Factors | None = None
-    block: int = 1
+    block: int | str = 1
+    max_height: float | None = None
+    stations: Sequence[str] = ()
     registration: Registration = "point"
     region: str = ""
     jobs: int = -1
@@ -94,6 +99,7 @@ class AccumulateOptions:
         shared = {entry.name: getattr(self, entry.name) for entry in dataclasses.fields(self) if entry.name in _SHARED}
         if self.bias is not None and self.rolling:
             raise OptionsError("rolling does not go with bias: a window would mix the factors of several periods")
+        as_block(self.block)  # one: the rain
         object.__setattr__(self, "export", ExportOptions(**shared, quantity="rain"))
         object.__setattr__(self, "bias", self.export.bias)
         if self.frame_step is not None:
@@ -128,5 +134,6 @@ class AccumulateOptions:
 
 _SHARED = {
     *("bbox", "window", "center", "size", "regions", "regions_field", "regions_encoding"),
-    *("start", "end", "every", "product", "kind", "zr", "max_rate", "bias", "block", "registration", "jobs"),
+    *("start", "end", "every", "product", "kind", "zr", "max_rate", "bias", "registration", "jobs"),
+    *("block", "max_height", "stations"),
 }

@@ -62,7 +62,7 @@ class FrameSource(SumSource):
 
     def open(self, found: Found) -> Frame:
         """Unpack a frame."""
-        return decode_found(found, self._options.block, self._options.registration)
+        return decode_found(found, self._options.export.recipe.block, self._options.registration)
 
 
 class ExportSource(SumSource):
@@ -76,8 +76,10 @@ class ExportSource(SumSource):
     is_output = True
 
     def __init__(self, source: Path, options: AccumulateOptions) -> None:
-        if options.block != 1:
-            raise OptionsError("block is for frames: which one an export contains was fixed when it was made")
+        if options.export.recipe.block != 1:
+            raise OptionsError(
+                "block, max_height and stations are for frames: what an export contains was fixed when it was made"
+            )
         refuse_registration(options.registration)
         self._source, self._options = source, options
         self._lock = Lock()

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from hsrgeo.cube.store import Layout
 from hsrgeo.engine.options import ExportOptions
 from hsrgeo.errors import OptionsError
+from hsrgeo.model.layers import ALL
 from hsrgeo.model.times import FRAME_STEP
 
 Layouts = Literal["map", "series", "both"]
@@ -48,6 +49,8 @@ class CubeOptions:
             raise OptionsError(
                 "layout both: zarr cannot read a group in a group under python -O: choose map or series, or drop -O"
             )
+        if self.frames.block == ALL:
+            raise OptionsError("block all: a cube has one variable; hsrgeo.open(..., block='all') has every block")
         if self.frames.regions is not None:
             raise OptionsError("regions: a cube has one area; make one cube for each")
         if self.frames.bias is not None:

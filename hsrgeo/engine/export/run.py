@@ -273,7 +273,7 @@ def _names(out: Place) -> Callable[[Outcome], set[str] | None]:
         recipe = recipe_of(out)
     except ManifestError:
         return lambda _outcome: None
-    suffixes = [suffix for name in recipe.formats for suffix in RASTERS[name].suffixes]
+    suffixes = dataclasses.replace(recipe, sidecars=True).every_suffix
 
     def names(outcome: Outcome) -> set[str]:
         frame_name = outcome.frame_name

@@ -22,7 +22,7 @@ from hsrgeo.model.frame import Frame
 from hsrgeo.model.quantity import Statistics
 from hsrgeo.outputs.outcome import Outcome, Output, with_header
 from hsrgeo.outputs.recipe import Recipe
-from hsrgeo.reading import decode_found
+from hsrgeo.reading import blocks_found
 from hsrgeo.sources.found import Found
 from hsrgeo.sources.remote import Place, RemotePath, is_remote
 from hsrgeo.writers.disk import PART, STAGED, flush
@@ -71,12 +71,13 @@ def export_frame(task: Task, out: Place, recipe: Recipe) -> Outcome:
     found = task.found
     outcome = Outcome(found.source, found.member, found.frame_name, "ok", stamp=task.stamp)
     try:
-        frame = decode_found(found, recipe.block, recipe.registration)
+        frames = blocks_found(found, recipe.block, recipe.registration)
+        frame = frames[0]
         outcome = with_header(outcome, frame)
         frame_name = found.frame_name or FrameName(frame.product, frame.kind, frame.time)
         noted: dict[str, Statistics] = {}
         files = list(
-            files_of(frame, frame_name, recipe, noted)
+            files_of(frames, frame_name, recipe, noted)
         )  # all or none: an area that does not fit writes nothing
         outputs = _all_written(task, outcome.label, out, files)
         outcome = dataclasses.replace(outcome, outputs=outputs, statistics=noted)
@@ -92,27 +93,27 @@ def export_frame(task: Task, out: Place, recipe: Recipe) -> Outcome:
 
 
 def files_of(
-    frame: Frame, frame_name: FrameName, recipe: Recipe, noted: dict[str, Statistics] | None = None
+    frames: Sequence[Frame], frame_name: FrameName, recipe: Recipe, noted: dict[str, Statistics] | None = None
 ) -> Iterator[tuple[str, bytes]]:
     """Yield path below OUT and bytes of every file that a frame becomes: unpacked once, cut into every region.
 
     Args:
-        frame: As it was read.
+        frames: Its blocks as they were read, the main one first.
         frame_name: Product, kind and time, for the names.
         recipe: What to make of it.
         noted: Gets the statistics of each region.
     """
     for cut in recipe.cuts:
-        part = recipe.cut_frame(frame, cut)
         stem = recipe.stem(frame_name, cut.region)
-        files: dict[str, bytes] = {}
-        for name, raster in RASTERS.items():
-            if name in recipe.formats:
-                files |= raster.encode(part, recipe)
-        for suffix, data in files.items():
-            yield f"{stem}{suffix}", data
-        if noted is not None:
-            noted[cut.region] = part.statistics
+        for block, part in recipe.parts(frames, cut):
+            files: dict[str, bytes] = {}
+            for name, raster in RASTERS.items():
+                if name in recipe.formats:
+                    files |= raster.encode(part, recipe)
+            for suffix, data in files.items():
+                yield f"{stem}{block}{suffix}", data
+            if noted is not None:
+                noted.setdefault(cut.region, part.statistics)
 
 
 def staged_beside(path: str, label: str) -> str:

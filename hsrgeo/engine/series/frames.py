@@ -21,6 +21,7 @@ from hsrgeo.engine.workers.parallel import in_batches, run_parallel
 from hsrgeo.errors import FrameError, HsrGeoError, OptionsError
 from hsrgeo.model.frame import Frame
 from hsrgeo.model.grid import Registration
+from hsrgeo.model.layers import Block
 from hsrgeo.outputs.outcome import of_found, with_header
 from hsrgeo.reading import decode_found
 from hsrgeo.sources.found import Found, reading
@@ -54,7 +55,7 @@ class FrameReader(Reader):
             first, opened = None, None
             for one in listed:
                 try:
-                    opened = decode_found(one, options.block, options.registration)
+                    opened = decode_found(one, options.chosen_block, options.registration)
                 except HsrGeoError as error:
                     yield of_found(one, "failed", error=error), None
                     continue
@@ -67,7 +68,10 @@ class FrameReader(Reader):
             kept = folder / "weights.npz"
             self.place(grid).save(kept)
             task = partial(
-                _work, job=sampling_of(options, kept, grid), block=options.block, registration=options.registration
+                _work,
+                job=sampling_of(options, kept, grid),
+                block=options.chosen_block,
+                registration=options.registration,
             )
             batches = in_batches(chain([first], listed), _BATCH)
             with closing(run_parallel(task, batches, count_workers(options.jobs))) as results:
@@ -75,12 +79,12 @@ class FrameReader(Reader):
                     yield from batch
 
 
-def _work(batch: Sequence[Found], job: Sampling, block: int, registration: Registration) -> list[Sampled]:
+def _work(batch: Sequence[Found], job: Sampling, block: Block, registration: Registration) -> list[Sampled]:
     keep_freed_memory()
     return [_sampled(found, job, block, registration) for found in batch]
 
 
-def _sampled(found: Found, job: Sampling, block: int, registration: Registration) -> Sampled:
+def _sampled(found: Found, job: Sampling, block: Block, registration: Registration) -> Sampled:
     begun = time.perf_counter()
     outcome = of_found(found, "ok")
     try:

@@ -18,6 +18,7 @@ from hsrgeo.engine.periods import check_period
 from hsrgeo.errors import OptionsError
 from hsrgeo.model.fields import Length, Step, Time
 from hsrgeo.model.grid import Grid, Registration, grids_by
+from hsrgeo.model.layers import Block, as_block
 from hsrgeo.model.times import FRAME_STEP, refuse_uneven
 from hsrgeo.products.factors import Factors
 from hsrgeo.products.rain import KMA_LAW, Law, as_law
@@ -68,7 +69,9 @@ class SeriesOptions:
         min_coverage: With `period`: share of time x area, 0 to 1, below which there is no number.
         product: Only this product, such as HSR.
         kind: Only this kind, such as PUB; see `ExportOptions.kind`.
-        block: Block of the file, counted from 1; of frames only.
+        block: Block of the file: a number from 1, or its name such as ``rain_rate``; of frames only, as the next two.
+        max_height: Cells that the beam saw from higher above the sea [m] count as not observed.
+        stations: Cells of other radars than these, such as ``KWK``, count as not observed.
         registration: As that of `ExportOptions`; of frames only.
         region: Of an exported folder that has several.
         jobs: Processes; -1 is one a core, 1 works in this process.
@@ -99,12 +102,15 @@ class SeriesOptions:
     min_coverage: float = 0.0
     product: str | None = None
     kind: str | None = None
-    block: int = 1
+    block: int | str = 1
+    max_height: float | None = None
+    stations: Sequence[str] = ()
     registration: Registration = "point"
     region: str = ""
     jobs: int = -1
     selection: Selection = field(init=False)
     places: Places = field(init=False)
+    chosen_block: Block = field(init=False)
     law: Law = field(init=False)
     factors: Factors | None = field(init=False)
     """That rain is multiplied by."""
@@ -112,8 +118,7 @@ class SeriesOptions:
     def __post_init__(self) -> None:
         count_workers(self.jobs)
         law = as_law(self.zr, self.max_rate)
-        if self.block < 1:
-            raise OptionsError(f"block {self.block}: blocks are counted from 1")
+        object.__setattr__(self, "chosen_block", as_block(self.block, self.max_height, self.stations))
         grids_by(self.registration)
         if not _METHOD.fullmatch(self.method):
             raise OptionsError(f"method {self.method!r}: expected nearest, nearest-K as in nearest-9, or bilinear")

@@ -127,8 +127,11 @@ class OutputReader(Reader):
     def __init__(self, source: Path, options: SeriesOptions) -> None:
         super().__init__(options)
         self.source = source
-        if options.block != 1:
-            raise OptionsError("block is for frames: which one a cube or an export contains was fixed when it was made")
+        if options.chosen_block != 1:
+            raise OptionsError(
+                "block, max_height and stations are for frames: what a cube or an export contains was fixed when it "
+                "was made"
+            )
         refuse_registration(options.registration)
 
     def check_held(self, quantity: Quantity, grid: Grid, law: str, bias: str = "") -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -37,12 +37,12 @@ _PNG_FLOOR = -1000  # KMA composite format, section 6: max(stored, -1000) + 1000
 
 
 def compare_outputs(
-    frame: Frame, frame_name: FrameName, recipe: Recipe, out: Path, outputs: tuple[Output, ...]
+    frames: Sequence[Frame], frame_name: FrameName, recipe: Recipe, out: Path, outputs: tuple[Output, ...]
 ) -> Iterator[Difference]:
     """Yield every difference between a frame and the files that an export made of it.
 
     Args:
-        frame: Freshly decoded.
+        frames: Its blocks, freshly decoded, the main one first.
         frame_name: Product, kind and time that the outputs are named after.
         recipe: What the outputs were made with.
         out: The output folder.
@@ -53,12 +53,12 @@ def compare_outputs(
     """
     listed = {output.path: output for output in outputs}
     for cut in recipe.cuts:
-        part = recipe.cut_frame(frame, cut)
-        for suffix in recipe.suffixes:
-            path = recipe.stem(frame_name, cut.region) + suffix
-            output = listed.pop(path, None)
-            for finding in _compare_file(out, path, output, part, recipe):
-                yield Difference(path, finding.problem, str(finding.expected), str(finding.found))
+        for block, part in recipe.parts(frames, cut):
+            for suffix in recipe.suffixes:
+                path = recipe.stem(frame_name, cut.region) + block + suffix
+                output = listed.pop(path, None)
+                for finding in _compare_file(out, path, output, part, recipe):
+                    yield Difference(path, finding.problem, str(finding.expected), str(finding.found))
     for path in listed:
         yield Difference(path, "in the manifest", "only outputs of this folder's recipe", "another path")
 

@@ -28,7 +28,7 @@ from hsrgeo.outputs.manifest import Manifest
 from hsrgeo.outputs.names import MANIFEST, OPTIONS
 from hsrgeo.outputs.outcome import Outcome, Output, key_of, of_found, with_header
 from hsrgeo.outputs.recipe import Recipe, parts_kinds
-from hsrgeo.reading import decode_found
+from hsrgeo.reading import blocks_found
 from hsrgeo.sources.found import Found, Tally, reading
 from hsrgeo.sources.remote import Place, RemotePath, listed_sources, place
 from hsrgeo.sources.select import Selection
@@ -242,13 +242,14 @@ def _check_frame(task: Task, out: Place, recipe: Recipe) -> Checked:
     line = task.line
     known = task.label == line.label
     try:
-        frame = decode_found(task.found, recipe.block, recipe.registration)
+        frames = blocks_found(task.found, recipe.block, recipe.registration)
+        frame = frames[0]
         if line.status == "failed":
             return _check_failed(task, frame, recipe)
         if not known and frame.crc32 != line.crc32:
             return _check_rival(task, frame)
         frame_name = line.frame_name or FrameName(frame.product, frame.kind, frame.time)
-        differences = _compared(frame, frame_name, recipe, out, line)
+        differences = _compared(frames, frame_name, recipe, out, line)
     except HsrGeoError as error:
         if not known:
             return Checked(unexported=True)
@@ -267,10 +268,12 @@ def _check_frame(task: Task, out: Place, recipe: Recipe) -> Checked:
     return Checked(line.label, len(line.outputs), differences=differences)
 
 
-def _compared(frame: Frame, frame_name: FrameName, recipe: Recipe, out: Place, line: Outcome) -> tuple[Difference, ...]:
+def _compared(
+    frames: Sequence[Frame], frame_name: FrameName, recipe: Recipe, out: Place, line: Outcome
+) -> tuple[Difference, ...]:
     try:
         with _here(out, line.outputs) as folder:
-            return tuple(compare_outputs(frame, frame_name, recipe, folder, line.outputs))
+            return tuple(compare_outputs(frames, frame_name, recipe, folder, line.outputs))
     except (ReadbackError, WriteError) as error:
         return (Difference(line.label, "reading the outputs", "files that can be read", str(error)),)
 
