@@ -37,6 +37,7 @@ def export(
     resolution: options.Resolution = None,
     resampling: options.Resampling = options.ResamplingChoice.nearest,
     format_: options.Formats = None,
+    undetect: options.Undetect = None,
     compress: options.Compress = options.CompressChoice.deflate,
     values: options.CogValues = options.ValuesChoice.clean,
     no_sidecars: options.NoSidecars = False,

@@ -53,6 +53,8 @@ class FormatChoice(StrEnum):
     cog = "cog"
     png = "png"
     odim = "odim"
+    float32 = "float32"
+    asc = "asc"
     mask = "mask"
 
 
@@ -280,8 +282,17 @@ Formats = Annotated[
     list[FormatChoice] | None,
     typer.Option(
         "--format",
-        help="Output format. Repeatable; default cog and png. odim: ODIM HDF5 (.h5). mask: a PNG beside each "
-        "PNG, 255 where observed.",
+        help="Output format. Repeatable; default cog and png. odim: ODIM HDF5 (.h5). float32: COG of "
+        "physical values, NaN where not observed. asc: ESRI ASCII grid. mask: a PNG beside each PNG, 255 where "
+        "observed.",
+        rich_help_panel=WRITE,
+    ),
+]
+Undetect = Annotated[
+    float | None,
+    typer.Option(
+        metavar="NUMBER",
+        help="What float32 and asc have where nothing was seen: a number, or nan. Default: 0 mm/h, -250 dBZ.",
         rich_help_panel=WRITE,
     ),
 ]

@@ -96,6 +96,7 @@ def watch(
     resolution: options.Resolution = None,
     resampling: options.Resampling = options.ResamplingChoice.nearest,
     format_: options.Formats = None,
+    undetect: options.Undetect = None,
     compress: options.Compress = options.CompressChoice.deflate,
     values: options.CogValues = options.ValuesChoice.clean,
     no_sidecars: options.NoSidecars = False,

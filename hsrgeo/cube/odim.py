@@ -95,8 +95,7 @@ def _physical(image: OdimImage, quantity: Quantity | None, units: float, view: V
     """Return physical values; undetect becomes what frames have for it, or what is wanted."""
     physical = ((image.stored.astype(np.float64) * image.gain + image.offset) * units).astype(np.float32)
     if view.undetect == "code":
-        dry = quantity is not None and quantity.nothing == 0
-        nothing = 0.0 if dry else _CODE_DBZ if quantity is not None and quantity.unit == "dBZ" else np.nan
+        nothing = np.nan if quantity is None else quantity.undetect_value
     else:
         try:
             nothing = float(view.undetect)
@@ -105,9 +104,6 @@ def _physical(image: OdimImage, quantity: Quantity | None, units: float, view: V
     physical[image.stored == image.undetect] = nothing
     physical[image.stored == image.nodata] = np.nan
     return physical
-
-
-_CODE_DBZ = QUANTITIES[1].undetect / QUANTITIES[1].scale
 
 
 def _plain(value: object) -> object:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import string
 import warnings
 from collections.abc import Sequence
@@ -55,9 +56,11 @@ class ExportOptions:
         product: Only this product, such as HSR.
         kind: Only this kind, such as PUB. Where it is None, the first of PUB, EXT, KMA and QCD counts of files of one
             product and time, unless `name` has ``{kind}``.
-        formats: ``cog``, ``png`` and ``odim`` (ODIM HDF5, of clean values), one or several; with ``png`` also ``mask``:
-            a PNG ``NAME.mask.png`` of 255 where a cell was observed and 0 where it was not, which reflectivity as a
-            PNG cannot tell from no echo.
+        formats: ``cog``, ``png``, ``odim`` (ODIM HDF5), ``float32`` (COG of physical values, NaN where not observed)
+            and ``asc`` (ESRI ASCII grid), one or several; with ``png`` also ``mask``: a PNG ``NAME.mask.png`` of 255
+            where a cell was observed and 0 where it was not, which reflectivity as a PNG cannot tell from no echo.
+        undetect: What float32 and asc have in cells that were observed and hold nothing; None is 0 of rain and -250
+            dBZ of reflectivity.
         compress: Of COGs.
         values: Of COGs: clean has nodata, undetect and echo only, raw is bit for bit as stored.
         name: Path below OUT without suffix; fields time (KST), utc, product, kind, region.
@@ -103,6 +106,7 @@ class ExportOptions:
     product: str | None = None
     kind: str | None = None
     formats: Format | Sequence[Format] = ("cog", "png")
+    undetect: float | None = None
     compress: Compression = "deflate"
     values: Values = "clean"
     name: str = DEFAULT_NAME
@@ -133,8 +137,6 @@ class ExportOptions:
     def __post_init__(self) -> None:
         workers_for(self.jobs, self.dask, self.dask_wait_s)
         block = as_block(self.block, self.max_height, self.stations, every=True)
-        if self.block == ALL and "odim" in self.formats:
-            raise OptionsError("odim has no quantity for every block: give block height, or the main one")
         formats = tuple(dict.fromkeys([self.formats] if isinstance(self.formats, str) else self.formats))
         for given, known in (
             (formats, Format),
@@ -147,15 +149,8 @@ class ExportOptions:
             for word in given:
                 if word not in get_args(known):
                     raise OptionsError(f"{word!r}: expected one of {', '.join(get_args(known))}")
-        if not formats:
-            raise OptionsError("formats: expected one or more of cog, png and odim")
-        if "odim" in formats and self.values == "raw":
-            raise OptionsError("odim has its own codes for nodata and undetect: not with values raw")
-        if "mask" in formats and "png" not in formats:
-            raise OptionsError("mask goes beside PNGs: give format png too, because a COG marks nodata itself")
+        self._check_formats(formats)
         formats = tuple(sorted(formats, key="mask".__eq__))  # last: the first file names a frame
-        if not self.sidecars and "png" not in formats:
-            raise OptionsError("no sidecars goes with PNGs, and formats has none")
         if self.every is not None:
             refuse_uneven(f"every {self.every}", self.every)
         _check_name(self.name)
@@ -176,9 +171,24 @@ class ExportOptions:
             registration=self.registration,
             sidecars=self.sidecars,
             factors=self._factors(),
+            undetect=self.undetect,
         )
         object.__setattr__(self, "selection", selection)
         object.__setattr__(self, "recipe", recipe)
+
+    def _check_formats(self, formats: Sequence[Format]) -> None:
+        if not formats:
+            raise OptionsError("formats: expected one or more of cog, png, odim, float32 and asc")
+        if "odim" in formats and self.block == ALL:
+            raise OptionsError("odim has no quantity for every block: give block height, or the main one")
+        if "odim" in formats and self.values == "raw":
+            raise OptionsError("odim has its own codes for nodata and undetect: not with values raw")
+        if self.undetect is not None and (not {"float32", "asc"} & set(formats) or math.isinf(self.undetect)):
+            raise OptionsError("undetect is a number or nan, for formats float32 and asc")
+        if "mask" in formats and "png" not in formats:
+            raise OptionsError("mask goes beside PNGs: give format png too, because a COG marks nodata itself")
+        if not self.sidecars and not {"png", "asc"} & set(formats):
+            raise OptionsError("no sidecars goes with PNGs and ASCII grids, and formats has none")
 
     @property
     def workers(self) -> int:

@@ -56,6 +56,11 @@ class Quantity:
         return -math.inf if self.unit == "dBZ" else math.nan
 
     @property
+    def undetect_value(self) -> float:
+        """Number that stands for a cell that holds nothing, where no code can: -250 dBZ, 0 of rain, else NaN."""
+        return self.undetect / self.scale if self.unit == "dBZ" else self.nothing
+
+    @property
     def gain(self) -> float:
         """Physical units per stored step."""
         return 1 / self.scale

@@ -57,6 +57,8 @@ class Recipe:
     """Whether a PNG has its place and tags in files beside it."""
     factors: Factors | None = None
     """That rain is multiplied by."""
+    undetect: float | None = None
+    """In physical values, see `hsrgeo.writers.rasters.Settings`."""
 
     @property
     def suffixes(self) -> tuple[str, ...]:
@@ -118,6 +120,7 @@ class Recipe:
         target = {"target": dataclasses.asdict(self.target)} if self.target else {}
         registered = {"registration": self.registration} if self.registration != "point" else {}
         sidecars = {} if self.sidecars else {"sidecars": False}
+        undetect = {} if self.undetect is None else {"undetect": str(self.undetect)}  # NaN is no JSON
         return {
             "cuts": [{"region": cut.region, **_area_json(cut.area)} for cut in self.cuts],
             "formats": list(self.formats),
@@ -130,6 +133,7 @@ class Recipe:
             **target,
             **registered,
             **sidecars,
+            **undetect,
         }
 
     def cut_frame(self, frame: Frame, cut: Cut) -> Frame:
@@ -141,7 +145,7 @@ class Recipe:
 KEYS = frozenset(
     (
         *("cuts", "formats", "compress", "values", "name", "block"),
-        *("quantity", "zr", "bias", "target", "registration", "sidecars"),
+        *("quantity", "zr", "bias", "target", "registration", "sidecars", "undetect"),
     )
 )
 """Of `Recipe.as_json`."""
@@ -179,6 +183,7 @@ def recipe_from_json(kept: Mapping[str, Any]) -> Recipe:
             registration=kept.get("registration", "point"),
             sidecars=kept.get("sidecars", True),
             factors=factors_from_json(kept["bias"]) if "bias" in kept else None,
+            undetect=float(kept["undetect"]) if "undetect" in kept else None,
         )
         _check_read(recipe)
     except (KeyError, TypeError, IndexError, AttributeError, OverflowError, HsrGeoError) as error:

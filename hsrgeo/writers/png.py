@@ -40,7 +40,7 @@ def encode_png_files(frame: Frame) -> dict[str, bytes]:
     """Return the files of a PNG by suffix: the picture last, so that it never lacks its place."""
     return {
         ".pgw": world_file(frame.grid),
-        ".prj": _esri_wkt(frame.grid.wkt2),
+        ".prj": esri_wkt(frame.grid.wkt2),
         ".png.aux.xml": aux_xml(frame),
         ".png": encode_png(frame),
     }
@@ -127,7 +127,8 @@ def _chunk(kind: bytes, data: bytes) -> bytes:
 
 
 @cache
-def _esri_wkt(wkt2: str) -> bytes:
+def esri_wkt(wkt2: str) -> bytes:
+    """Return the text of a .prj."""
     import pyproj  # noqa: PLC0415 - slow to import, and a COG needs none of it
 
     return pyproj.CRS.from_wkt(wkt2).to_wkt("WKT1_ESRI").encode()

@@ -8,7 +8,7 @@ from typing import Literal, Protocol, get_args
 
 from hsrgeo.model.frame import Frame
 
-Format = Literal["cog", "png", "odim", "mask"]
+Format = Literal["cog", "png", "odim", "float32", "asc", "mask"]
 Compression = Literal["deflate", "zstd", "none"]
 
 
@@ -22,6 +22,10 @@ class Settings(Protocol):
     @property
     def sidecars(self) -> bool:
         """Whether files beside a picture say where it lies."""
+
+    @property
+    def undetect(self) -> float | None:
+        """In physical values, of cells that were observed and hold nothing; None is `Quantity.undetect_value`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +61,19 @@ def _odim(frame: Frame, _settings: Settings) -> dict[str, bytes]:
     return {".h5": encode_odim(frame)}
 
 
+def _float32(frame: Frame, settings: Settings) -> dict[str, bytes]:
+    from hsrgeo.writers.plain import encode_float  # noqa: PLC0415
+
+    return {".float32.tif": encode_float(frame, compress=settings.compress, undetect=settings.undetect)}
+
+
+def _asc(frame: Frame, settings: Settings) -> dict[str, bytes]:
+    from hsrgeo.writers.plain import encode_asc  # noqa: PLC0415
+
+    files = encode_asc(frame, undetect=settings.undetect)
+    return files if settings.sidecars else {".asc": files[".asc"]}
+
+
 def _mask(frame: Frame, _settings: Settings) -> dict[str, bytes]:
     from hsrgeo.writers.png import encode_mask  # noqa: PLC0415
 
@@ -67,6 +84,8 @@ RASTERS: dict[Format, Raster] = {
     "cog": Raster((".tif",), _cog),
     "png": Raster((".png", ".pgw", ".prj", ".png.aux.xml"), _png),
     "odim": Raster((".h5",), _odim),
+    "float32": Raster((".float32.tif",), _float32),
+    "asc": Raster((".asc", ".prj"), _asc),
     "mask": Raster((".mask.png",), _mask, beside=True),
 }
 """By name, in the order in which the files of a frame are written."""

@@ -29,6 +29,7 @@ from hsrgeo.outputs.outcome import Output
 from hsrgeo.outputs.recipe import Recipe
 from hsrgeo.sources.texts import open_file
 from hsrgeo.writers.environment import output_below
+from hsrgeo.writers.plain import plain_tags
 from hsrgeo.writers.png import is_edited_sidecar
 from hsrgeo.writers.readback import Picture, read_picture
 from hsrgeo.writers.tags import frame_tags, imagery_tags, png_tags, statistics_tags
@@ -149,7 +150,49 @@ def _compare_odim(_path: Path, data: bytes, part: Frame, _recipe: Recipe) -> Fin
         yield from _compare_pixels("pixels", part.raw, pixels)
 
 
+def _compare_float(path: Path, _data: bytes, part: Frame, recipe: Recipe) -> Findings:
+    picture = read_picture(path)
+    yield from differ("format", "GTiff", picture.driver)
+    yield from differ("bands", 1, picture.bands)
+    yield from _compare_physical(part, picture.pixels.astype(np.float32), recipe)
+    yield from _compare_place(picture, part)
+    yield from differ("nodata", "nan", str(picture.nodata))
+    yield from differ("unit", part.quantity.unit, picture.unit)
+    yield from _compare_tags("tag", plain_tags(part, recipe.undetect) | {"AREA_OR_POINT": "Area"}, picture.tags)
+    yield from _compare_tags("IMAGERY tag", imagery_tags(part), picture.imagery_tags)
+
+
+def _compare_asc(_path: Path, data: bytes, part: Frame, recipe: Recipe) -> Findings:
+    lines = data.decode("ascii", "replace").splitlines()
+    left, bottom, _right, _top = part.grid.bounds
+    height, width = part.shape
+    expected = {"ncols": width, "nrows": height, "xllcorner": left, "yllcorner": bottom}
+    expected |= {"cellsize": part.grid.transform.a, "NODATA_value": _ASC_NODATA}
+    for line, (name, value) in zip(lines, expected.items(), strict=False):
+        key, _space, text = line.partition(" ")
+        yield from differ(name, _rounded(value), _float_or_text(text) if key == name else line)
+    try:
+        pixels = np.array([row.split() for row in lines[len(expected) :]], np.float32).reshape(height, width)
+    except ValueError:
+        yield Finding("rows", f"{height} of {width} numbers", "something else")
+        return
+    pixels[pixels == _ASC_NODATA] = np.nan
+    yield from _compare_physical(part, pixels, recipe)
+
+
+_ASC_NODATA = -9999
+
+
+def _compare_physical(part: Frame, found: NDArray[np.float32], recipe: Recipe) -> Findings:
+    # No rain is 0, no echo -250 dBZ, and what holds no height has none.
+    usual = {"mm/h": 0.0, "dBZ": -250.0}.get(part.quantity.unit, np.nan)
+    expected = part.physical(usual if recipe.undetect is None else recipe.undetect)
+    yield from _compare_pixels("pixels", *(np.where(np.isnan(one), -np.inf, one) for one in (expected, found)))
+
+
 _BY_SUFFIX: dict[str, Callable[[Path, bytes, Frame, Recipe], Findings]] = {
+    ".float32.tif": _compare_float,
+    ".asc": _compare_asc,
     ".tif": _compare_cog,
     ".h5": _compare_odim,
     ".mask.png": _compare_mask,

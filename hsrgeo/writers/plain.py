@@ -1,0 +1,104 @@
+"""Physical values without codes: a COG of float32, and ESRI's ASCII grid, for programs that know no scale."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import rasterio
+import rasterio.shutil
+from numpy.typing import NDArray
+from rasterio.crs import CRS
+from rasterio.io import MemoryFile
+
+from hsrgeo.errors import WriteError
+from hsrgeo.model.frame import Frame
+from hsrgeo.model.quantity import physical_values
+from hsrgeo.writers.cog import tile_side
+from hsrgeo.writers.environment import own_gdal
+from hsrgeo.writers.png import esri_wkt
+from hsrgeo.writers.tags import OVERVIEW_RESAMPLING, frame_tags, imagery_tags
+
+ASC_NODATA = -9999
+"""ESRI's own default."""
+_CODE_TAGS = ("TIFFTAG_", "VALUES", "NODATA", "UNDETECT")
+
+
+def plain_values(frame: Frame, undetect: float | None) -> NDArray[np.float32]:
+    """Return physical values, NaN where not observed.
+
+    Args:
+        frame: Of any quantity.
+        undetect: For cells that were observed and hold nothing; None is `Quantity.undetect_value`.
+    """
+    return frame.physical(frame.quantity.undetect_value if undetect is None else undetect)
+
+
+def plain_tags(frame: Frame, undetect: float | None) -> dict[str, str]:
+    """Return the tags of a frame's COG, but for the codes that these values do not have."""
+    nothing = frame.quantity.undetect_value if undetect is None else undetect
+    tags = frame_tags(frame)
+    kept = {name: value for name, value in tags.items() if not name.startswith(_CODE_TAGS) or name in _TIFF_TAGS}
+    return {**kept, "VALUES": "physical", "UNDETECT_VALUE": f"{nothing:g}"}
+
+
+_TIFF_TAGS = ("TIFFTAG_DATETIME", "TIFFTAG_IMAGEDESCRIPTION", "TIFFTAG_COPYRIGHT", "TIFFTAG_SOFTWARE")
+
+
+def encode_float(frame: Frame, *, compress: str, undetect: float | None) -> bytes:
+    """Return the bytes of a COG of float32; nodata is NaN.
+
+    Raises:
+        WriteError: GDAL refused.
+    """
+    grid = frame.grid
+    options: dict[str, Any] = {
+        "BLOCKSIZE": max(tile_side(grid), 128),  # GDAL warns below
+        "COMPRESS": compress.upper(),
+        "BIGTIFF": "NO",
+        "NUM_THREADS": "1",
+        "OVERVIEW_RESAMPLING": OVERVIEW_RESAMPLING,
+        "COPY_SRC_MDD": "YES",
+        **({"PREDICTOR": "YES"} if compress != "none" else {}),
+        **({"OVERVIEWS": "NONE"} if grid.width == 1 else {}),
+    }
+    profile = {"driver": "GTiff", "width": grid.width, "height": grid.height, "count": 1, "dtype": "float32"}
+    try:
+        with own_gdal(), MemoryFile() as plain, MemoryFile() as cog:
+            with plain.open(
+                **profile, crs=CRS.from_wkt(grid.wkt2), transform=grid.transform, nodata=math.nan
+            ) as dataset:
+                dataset.write(plain_values(frame, undetect), 1)
+                dataset.units = (frame.quantity.unit,)
+                dataset.set_band_description(1, frame.quantity.name)
+                dataset.update_tags(**plain_tags(frame, undetect))
+                dataset.update_tags(ns="IMAGERY", **imagery_tags(frame))
+            with plain.open() as dataset:
+                rasterio.shutil.copy(dataset, cog.name, driver="COG", **options)
+            return bytes(cog.getbuffer())
+    except (rasterio.errors.RasterioError, ValueError) as error:
+        raise WriteError(frame.name, f"GDAL cannot make a COG of it: {error}") from error
+
+
+def encode_asc(frame: Frame, *, undetect: float | None) -> dict[str, bytes]:
+    """Return an ESRI ASCII grid and its .prj, by suffix.
+
+    Raises:
+        WriteError: Cells that are no squares.
+    """
+    grid = frame.grid
+    if not math.isclose(grid.transform.a, -grid.transform.e, rel_tol=1e-9):
+        raise WriteError(frame.name, "an ASCII grid has square cells only")
+    left, bottom, _right, _top = grid.bounds
+    decimals = 0 if frame.quantity.scale == 1 else 2
+    every = np.arange(1 << 16, dtype=np.uint16).view(np.int16)
+    nothing = frame.quantity.undetect_value if undetect is None else undetect
+    values = physical_values(every, frame.quantity, nothing)
+    words = np.array([str(ASC_NODATA) if math.isnan(value) else f"{value:.{decimals}f}" for value in values], object)
+    head = (
+        f"ncols {grid.width}\nnrows {grid.height}\nxllcorner {left:.15g}\nyllcorner {bottom:.15g}\n"
+        f"cellsize {grid.transform.a:.15g}\nNODATA_value {ASC_NODATA}\n"
+    )
+    rows = (" ".join(words[row.view(np.uint16)]) for row in np.ascontiguousarray(frame.stored))
+    return {".prj": esri_wkt(grid.wkt2), ".asc": (head + "\n".join(rows) + "\n").encode()}
