@@ -16,6 +16,7 @@ from hsrgeo.errors import (
     ChecksumError,
     EmptyFileError,
     FrameError,
+    FrameFormatError,
     FrameNameError,
     HeaderError,
     HsrGeoError,
@@ -278,7 +279,7 @@ def test_a_page_that_was_saved_as_a_frame_is_shown(encoding: str, suffix: str, p
         (b"MM\0*", "a TIFF"),
         (b"\x89PNG\r\n\x1a\n", "a PNG"),
         (b"PK\3\4", "a zip archive"),
-        (b"\x89HDF\r\n\x1a\n", "HDF5 or NetCDF-4"),
+        (b"\x89HDF\r\n\x1a\n", r"HDF5 or NetCDF-4 \(hsrgeo.open reads ODIM composites named .h5\)"),
         (b"\x28\xb5\x2f\xfd", "Zstandard"),
     ],
 )
@@ -394,6 +395,27 @@ def test_the_older_24_byte_header(cells: int) -> None:
         decode(plain, frame_name(suffix=".bin"))
 
 
+def test_a_sum_of_rain_in_its_own_container() -> None:
+    with pytest.raises(FrameFormatError, match=PLACE + r"accumulation: .* the 64-byte header of KMA's sums of rain"):
+        _decode_here(gzip_bytes(bytes(64 + 2 * 1153 * 1441)))
+
+
+def test_a_sum_of_rain_is_never_read_as_a_rate(make_file: MakeFile) -> None:
+    with pytest.raises(HeaderError, match=r"ptype: expected a rain rate, found 10 \(PCP\), a sum of rain"):
+        _decode_here(make_file(ptype=10, data_codes=(5,)))
+
+
+@pytest.mark.parametrize("start", [b"UF" + bytes(2000), b"\0\0\x10\0UF" + bytes(2000)])
+def test_a_polar_volume_says_what_it_is(start: bytes) -> None:
+    with pytest.raises(FrameError, match="the start of a UF volume"):
+        decode(start, "x.uf")
+
+
+def test_hdf5_says_what_it_may_be() -> None:
+    with pytest.raises(FrameError, match=r"the start of HDF5 or NetCDF-4 \(hsrgeo\.open reads ODIM"):
+        decode(b"\x89HDF\r\n\x1a\n" + bytes(2000), "x.h5")
+
+
 @pytest.mark.parametrize(
     ("fields", "found"),
     [
@@ -413,7 +435,7 @@ def test_an_unknown_map_or_size(make_file: MakeFile, fields: HeaderFields, found
 
 def test_a_3d_composite(make_file: MakeFile) -> None:
     with pytest.raises(
-        UnknownGridError, match=PLACE + r"3-D composite: expected one level \(nz = 1\), found 2 levels$"
+        UnknownGridError, match=PLACE + r"3-D composite: expected one level \(nz = 1\), found 2 levels: the"
     ):
         _decode_here(make_file(nz=2))
 

@@ -12,6 +12,7 @@ from zlib_ng import zlib_ng
 
 from hsrgeo.errors import (
     FrameError,
+    FrameFormatError,
     FrameNameError,
     HeaderError,
     LengthError,
@@ -157,11 +158,12 @@ def unpack(data: bytes, name: str) -> Unpacked:
     else:
         gzipped.check_stored(data, MAX_UNPACKED_BYTES)
     crc32 = zlib_ng.crc32(unpacked) if note or unpacked is data else gzipped.trailer_crc32(data)
-    _refuse_old_header(len(unpacked))
+    _refuse_other_headers(len(unpacked))
     if len(unpacked) < HEADER_BYTES:
         raise LengthError("length", f"a header of {HEADER_BYTES} bytes and pixels", f"{len(unpacked):,} bytes")
     header = parse_header(unpacked)
     grid = _grid(header)
+    _refuse_depth(header)
     return Unpacked(unpacked, header, grid, _block_count(len(unpacked), grid), crc32, note)
 
 
@@ -267,7 +269,9 @@ def _frame(unpacked: Unpacked, name: str, block: int) -> Frame:
 
 def _grid(header: Header, registration: Registration = "point") -> Grid:
     if header.nz != 1:
-        raise UnknownGridError("3-D composite", "one level (nz = 1)", f"{header.nz} levels")
+        raise UnknownGridError(
+            "3-D composite", "one level (nz = 1)", f"{header.nz} levels: the origin of R3D is not known to the metre"
+        )
     return grid_for(header.map_code, header.nx, header.ny, header.dxy, registration)
 
 
@@ -284,12 +288,34 @@ def _block_count(length: int, grid: Grid) -> int:
     return blocks
 
 
-def _refuse_old_header(length: int) -> None:
+def _refuse_other_headers(length: int) -> None:
+    """Refuse what the length tells to be another container: whole grids behind a header of another size."""
     for grid in grids().values():
-        blocks, rest = divmod(length - _OLD_HEADER_BYTES, grid.width * grid.height * _PIXEL.itemsize)
-        if blocks >= 1 and not rest:
-            raise OldHeaderError(
-                "old header",
-                f"a header of {HEADER_BYTES:,} bytes",
-                f"{length:,} bytes: the {_OLD_HEADER_BYTES}-byte header of the older format, which is not read",
-            )
+        block_bytes = grid.width * grid.height * _PIXEL.itemsize
+        for header_bytes, problem, kind, what in _OTHER_HEADERS:
+            blocks, rest = divmod(length - header_bytes, block_bytes)
+            if blocks >= 1 and not rest:
+                found = f"{length:,} bytes: the {header_bytes}-byte header {what}, which is not read"
+                raise kind(problem, f"a header of {HEADER_BYTES:,} bytes", found)
+
+
+_OTHER_HEADERS: tuple[tuple[int, str, type[FrameFormatError], str], ...] = (
+    (_OLD_HEADER_BYTES, "old header", OldHeaderError, "of the older format"),
+    (64, "accumulation", FrameFormatError, "of KMA's sums of rain (PCP)"),
+)
+# ^ KMA composite format, section 1: the fields of both are not known
+
+
+def _refuse_depth(header: Header) -> None:
+    """Refuse a sum of rain: data code 5 stands for mm/h in HSP and for mm in sums, and nothing else tells them apart.
+
+    References:
+        KMA composite format, section 1: data code 5 is "mm (HSP: mm/h)", and ptype 10 an accumulation.
+    """
+    if header.ptype == _SUM_PTYPE and header.data_codes[0] == _RAIN_CODE:
+        raise HeaderError(
+            "header byte 1, ptype", "a rain rate", "10 (PCP), a sum of rain, in mm or mm/h"
+        )
+
+
+_SUM_PTYPE = 10

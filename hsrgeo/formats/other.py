@@ -20,6 +20,7 @@ _FAILURE = re.compile(
 )
 # ^ what a server says in a few words where it sends no file
 _ENCODINGS = ("utf-8", "cp949")
+_POLAR = "of a UF volume (polar data of one radar: see wradlib and xradar)"
 _BEGINNINGS = {
     b"\x1f\x8b": "of gzip (packed twice?)",
     b"II*\0": "of a TIFF",
@@ -32,8 +33,9 @@ _BEGINNINGS = {
     b"BZh": "of bzip2",
     b"\xfd7zXZ": "of xz",
     b"\x28\xb5\x2f\xfd": "of Zstandard",
-    b"\x89HDF": "of HDF5 or NetCDF-4",
+    b"\x89HDF": "of HDF5 or NetCDF-4 (hsrgeo.open reads ODIM composites named .h5)",
     b"CDF": "of NetCDF",
+    b"UF": _POLAR,
     b"GRIB": "of GRIB",
     b"BUFR": "of BUFR",
     b"%PDF": "of a PDF",
@@ -72,6 +74,8 @@ def text_of(data: bytes | bytearray) -> str:
 def beginning(data: bytes | bytearray | memoryview) -> str:
     """Return of what the bytes are the beginning, for people; empty where that is not known."""
     start = bytes(data[:8])
+    if start[4:6] == b"UF":  # a record of Fortran begins with its length
+        return f"the start {_POLAR}"
     return next((f"the start {what}" for magic, what in _BEGINNINGS.items() if start.startswith(magic)), "")
 
 
