@@ -182,7 +182,7 @@ def test_what_cannot_be_summed_up(frames: Path, tmp_path: Path) -> None:
     bad: list[tuple[Any, dict[str, Any], str]] = [
         (tmp_path / "a.nc", {}, "a cube is not summed up"),
         (tmp_path / "items.parquet", {}, "a catalogue is not summed up"),
-        (crop, {"block": 2}, "block is for frames"),
+        (crop, {"block": 2}, "are for frames"),
         (crop, {"region": "north"}, "region 'north'"),
         (frames, {"region": "north"}, "region is for an exported folder"),
         ([crop, frames], {}, "read on its own"),

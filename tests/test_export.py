@@ -158,7 +158,7 @@ def test_regions_are_cut_from_a_frame_that_is_unpacked_once(folder: Path, tmp_pa
     regions = tuple(
         Region(name, BBox(west, 36.5, west + 0.3, 36.8)) for name, west in (("서울", 126.6), ("b", 127), ("c", 127.5))
     )
-    with patch("hsrgeo.reading.decode", wraps=composite.decode) as decode:
+    with patch("hsrgeo.reading.decode_blocks", wraps=composite.decode_blocks) as decode:
         outcomes = run(folder, tmp_path / "out", window=None, regions=regions)
     assert decode.call_count == 5
     assert {len(outcome.outputs) for outcome in outcomes} == {15}
@@ -367,7 +367,7 @@ def test_again_only_what_is_missing_is_done(folder: Path, tmp_path: Path, make_f
     (out / "202206/09/202206091130.tif").write_bytes(b"cut short")  # a damaged one, of another size
     changed = folder / frame_name(TIME + 4 * STEP)
     changed.write_bytes(make_file(time=TIME + 4 * STEP, stations=station_list(TIME)[:1]))  # another issue
-    with patch("hsrgeo.reading.decode", wraps=composite.decode) as decode:
+    with patch("hsrgeo.reading.decode_blocks", wraps=composite.decode_blocks) as decode:
         outcomes = run(folder, out)
     assert decode.call_count == 3
     assert statuses(outcomes) == ["skipped", "ok", "skipped", "ok", "ok"]
@@ -568,7 +568,7 @@ def test_a_dry_run_tells_what_a_run_writes_and_writes_nothing(archive: Path, fol
     out = tmp_path / "out"
     (folder / "RDR_CMP_HSR_PUB_202299999999.bin.gz").write_bytes(b"")
     regions = (Region("a", BBox(126.6, 36.5, 127, 36.8)), Region("b", BBox(127, 36.5, 127.3, 36.8)))
-    with patch("hsrgeo.reading.decode") as decode:
+    with patch("hsrgeo.reading.decode_blocks") as decode:
         planned = run(folder, out, window=None, regions=regions, dry_run=True)
         again = run(archive, out, dry_run=True)
     assert not decode.called

@@ -82,19 +82,19 @@ def unpacked(data: bytes, name: str, *, member: str | None, block: int, registra
     if unreadable:
         raise SourceError(name, "cannot be read today")
     header = SimpleNamespace(station_count=stations, created=datetime.fromtimestamp(created, UTC))
-    return SimpleNamespace(header=header, crc32=7, notes=(), data=data)
+    return (SimpleNamespace(header=header, crc32=7, notes=(), data=data),)
 
 
-def cut(frame: Any, frame_name: FrameName, recipe: Recipe, _noted: object) -> Iterator[tuple[str, bytes]]:
+def cut(frames: Any, frame_name: FrameName, recipe: Recipe, _noted: object) -> Iterator[tuple[str, bytes]]:
     stem = recipe.stem(frame_name, "")
-    yield f"{stem}.tif", b"tif" + frame.data
+    yield f"{stem}.tif", b"tif" + frames[0].data
     yield f"{stem}.pgw", b"the same for all"
-    yield f"{stem}.png", b"png" + frame.data
+    yield f"{stem}.png", b"png" + frames[0].data
 
 
 @pytest.fixture(autouse=True, scope="module")
 def frames_of_nothing() -> Iterator[None]:
-    with patch("hsrgeo.reading.decode", unpacked), patch("hsrgeo.engine.export.work.files_of", cut):
+    with patch("hsrgeo.reading.decode_blocks", unpacked), patch("hsrgeo.engine.export.work.files_of", cut):
         yield
 
 

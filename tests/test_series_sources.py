@@ -479,7 +479,7 @@ def test_sources_and_options_that_cannot_be(frames: Path, tmp_path: Path, monkey
         (parts / "collection.json", {}, "several regions: choose one with --region, of south, 서울"),
         (parts, {"region": "north"}, "region 'north'"),
         (parts / "collection.json", {"region": "north"}, "none of that name"),
-        (parts, {"block": 2, "region": "south"}, "block is for frames"),
+        (parts, {"block": 2, "region": "south"}, "are for frames"),
         (pictures, {}, "PNGs only"),
         (whole, {"region": "south"}, "a cube has one area"),
         (frames, {"region": "south"}, "frames have none"),

@@ -313,9 +313,7 @@ def _refuse_depth(header: Header) -> None:
         KMA composite format, section 1: data code 5 is "mm (HSP: mm/h)", and ptype 10 an accumulation.
     """
     if header.ptype == _SUM_PTYPE and header.data_codes[0] == _RAIN_CODE:
-        raise HeaderError(
-            "header byte 1, ptype", "a rain rate", "10 (PCP), a sum of rain, in mm or mm/h"
-        )
+        raise HeaderError("header byte 1, ptype", "a rain rate", "10 (PCP), a sum of rain, in mm or mm/h")
 
 
 _SUM_PTYPE = 10

@@ -16,6 +16,7 @@ from hsrgeo.engine.regions import Region
 from hsrgeo.errors import OptionsError
 from hsrgeo.model.fields import Step, Time
 from hsrgeo.model.grid import Registration
+from hsrgeo.model.layers import as_block
 from hsrgeo.model.window import BBox, Window
 from hsrgeo.products.making import Content
 from hsrgeo.products.rain import KMA_LAW, Law
@@ -53,7 +54,9 @@ class StatsOptions:
         every: Only times on whole steps after midnight KST.
         product: Only this product, such as HSR.
         kind: Only this kind, such as PUB.
-        block: Block of the file, counted from 1; of frames only.
+        block: Block of the file: a number from 1, or its name such as ``height``; of frames only, as the next two.
+        max_height: Cells that the beam saw from higher above the sea [m] count as not observed.
+        stations: Cells of other radars than these, such as ``KWK``, count as not observed.
         registration: As that of `ExportOptions`; of frames only.
         region: Of an exported folder that has several.
         jobs: Threads; -1 is one a core.
@@ -83,7 +86,9 @@ class StatsOptions:
     every: Step[None] = Step(None)
     product: str | None = None
     kind: str | None = None
-    block: int = 1
+    block: int | str = 1
+    max_height: float | None = None
+    stations: Sequence[str] = ()
     registration: Registration = "point"
     region: str = ""
     jobs: int = -1
@@ -95,6 +100,7 @@ class StatsOptions:
     """Of the classes of the histogram, increasing; empty without one."""
 
     def __post_init__(self) -> None:
+        as_block(self.block)  # one, not all
         names = {one.name for one in dataclasses.fields(ExportOptions)}
         shared = {one.name: getattr(self, one.name) for one in dataclasses.fields(self) if one.init}
         export = ExportOptions(**{name: value for name, value in shared.items() if name in names})

@@ -98,8 +98,11 @@ class Stats(Run):
             self.notes += check_areas(options.export.recipe)
         else:
             refuse_registration(options.registration)
-            if options.block != 1:
-                raise OptionsError("block is for frames: which one was fixed when the export or the cube was made")
+            if options.export.recipe.block != 1:
+                raise OptionsError(
+                    "block, max_height and stations are for frames: what an export or a cube contains was fixed when "
+                    "it was made"
+                )
         self._items = self._run(kind, [*sources])
 
     def _run(self, kind: str, sources: list[str | Path]) -> Generator[Outcome]:
@@ -263,7 +266,7 @@ def _maximum(
 
 def _reader(found: Found, options: StatsOptions) -> Callable[[], tuple[Outcome, _Picture]]:
     def read() -> tuple[Outcome, _Picture]:
-        frame = decode_found(found, options.block, options.registration)
+        frame = decode_found(found, options.export.recipe.block, options.registration)
         outcome = of_found(found, "ok")
         if outcome.frame_name is None:
             outcome = dataclasses.replace(outcome, frame_name=FrameName(frame.product, frame.kind, frame.time))
