@@ -471,7 +471,7 @@ def test_wrong_use_is_told(frames: list[Path], tmp_path: Path) -> None:
     for view, reason in wrong_views:
         with pytest.raises(OptionsError, match=reason):
             open_array(out, **view)
-    with pytest.raises(OptionsError, match="on its own"):
+    with pytest.raises(OptionsError, match="on their own"):
         open_array([out, frames[0]])
 
 
