@@ -405,7 +405,7 @@ def test_exported_folders_open_as_the_frames_do(folder: Path, tmp_path: Path) ->
     assert part["reflectivity"].equals(frames["reflectivity"][1:, 20:60, 10:40])
     with pytest.raises(OptionsError, match="decided when"):
         open_array(out, quantity="rain")
-    with pytest.raises(OptionsError, match="on its own"):
+    with pytest.raises(OptionsError, match="on their own"):
         open_array([out, folder])
 
 
