@@ -13,9 +13,15 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 EXAMPLES = ROOT / "examples"
-GUIDES = sorted((EXAMPLES / "guide").glob("*.md"))
-PAGES = [*GUIDES, *sorted((EXAMPLES / "reference").glob("*.md")), *EXAMPLES.glob("*.md")]
+KOREAN = ".ko.md"
+GUIDES = sorted(path for path in (EXAMPLES / "guide").glob("*.md") if not path.name.endswith(KOREAN))
+PAGES = [
+    *sorted((EXAMPLES / "guide").glob("*.md")),
+    *sorted((EXAMPLES / "reference").glob("*.md")),
+    *EXAMPLES.glob("*.md"),
+]
 FENCE = re.compile(r"^```(\w+)(?: (\S+))?\n(.*?)^```$(?:\s*^```text\n(.*?)^```$)?", re.DOTALL | re.MULTILINE)
+ANY_FENCE = re.compile(r"^```.*?^```$", re.DOTALL | re.MULTILINE)
 COMMAND = re.compile(r"^\$ (.*(?:\n> .*)*)\n?((?:(?!\$ ).*\n?)*)", re.MULTILINE)
 
 
@@ -65,6 +71,16 @@ def test_a_guide_shows_what_is_printed(guide: Path, tmp_path: Path) -> None:
         printed = done.stdout.removeprefix("\ufeff").rstrip()
         assert done.returncode == 0, f"{typed}\n{printed}"
         assert pattern(shown).fullmatch(printed), f"{typed}\nshown:\n{shown}\nprinted:\n{printed}"
+
+
+@pytest.mark.parametrize("guide", GUIDES, ids=lambda guide: guide.stem)
+def test_the_korean_guide_has_the_same_blocks_and_headings(guide: Path) -> None:
+    english, korean = (path.read_text(encoding="utf-8") for path in (guide, guide.with_suffix(KOREAN)))
+    assert ANY_FENCE.findall(korean) == ANY_FENCE.findall(english)
+    levels = [re.findall(r"^(#+) ", ANY_FENCE.sub("", text), re.MULTILINE) for text in (english, korean)]
+    assert levels[0] == levels[1]
+    assert f"]({guide.stem}{KOREAN})" in english
+    assert f"]({guide.name})" in korean
 
 
 def test_there_are_guides_with_commands() -> None:
