@@ -1,4 +1,4 @@
-"""The broken frames of a run, as it is told of them: a few on the terminal, more in a JSON summary."""
+"""The broken frames of a run, as reported: a few on the terminal, more in a JSON summary."""
 
 from hsrgeo.cli.common import say
 from hsrgeo.errors import HsrGeoError

@@ -1,4 +1,4 @@
-"""How the making of a cube is told on a terminal and to a script."""
+"""How the making of a cube is reported on a terminal and to a script."""
 
 import time
 from pathlib import Path
@@ -21,13 +21,13 @@ def follow(run: Cube, out: Path, *, quiet: bool, json: bool) -> None:
     try:
         for outcome in run:
             broken.note(outcome)
-    finally:  # where an error ends the run, what came before it is told too
+    finally:  # where an error ends the run, what came before it is reported too
         for note in run.notes[known:]:
             say(f"note: {note}")
         broken.tell(run.counts["failed"], "; --json lists them")
     seconds = time.perf_counter() - begun
     counts, total = run.counts, run.counts.total()
-    if not total:  # told whatever was asked for: it is why the exit status is 1
+    if not total:  # printed whatever was asked for: it is why the exit status is 1
         say(no_frame(run.tally))
     elif not quiet:
         numbers = {

@@ -41,7 +41,7 @@ class Follower:
         try:
             for outcome in self._outcomes():
                 self._broken.note(outcome)
-        finally:  # where an error ends the run, what came before it is told too
+        finally:  # where an error ends the run, what came before it is reported too
             self._tell_errors()
 
     def _tell_errors(self) -> None:
@@ -53,7 +53,7 @@ class Follower:
         """Print what came of it, in one line."""
         counts = self._run.counts
         frames = counts.total()
-        if not frames:  # told whatever was asked for: it is why the exit status is 1
+        if not frames:  # printed whatever was asked for: it is why the exit status is 1
             say(no_frame(self._run.tally))
             return
         if self._quiet:

@@ -53,7 +53,7 @@ class Report:
         try:
             for outcome in self._outcomes():
                 self._note(outcome)
-        except HsrGeoError:  # what came before it is told too
+        except HsrGeoError:  # what came before it is reported too
             if self._run.counts.total():
                 self._tell_errors()
                 if not self._quiet:
@@ -61,7 +61,7 @@ class Report:
             raise
         seconds = time.perf_counter() - self._begun
         self._tell_errors()
-        if not self._run.counts.total():  # told whatever was asked for: it is why the exit status is 1
+        if not self._run.counts.total():  # printed whatever was asked for: it is why the exit status is 1
             say(no_frame(self._run.tally))
         elif not self._quiet:
             self._tell_summary(seconds)

@@ -148,7 +148,7 @@ def watch(
             before = ""
             for done in watched.rounds(poll):
                 error = str(done.error or "")
-                _tell(watched, done, metrics, quiet=quiet, error=error != before)  # an outage is told once
+                _tell(watched, done, metrics, quiet=quiet, error=error != before)  # an outage is reported once
                 before = error
 
 
@@ -159,7 +159,7 @@ def _fetching(store: str, product: str, host: str) -> Callable[[], object]:
 
     folder = target(store)
     if isinstance(folder, Path):
-        with suppress(OSError):  # told where the frames are written
+        with suppress(OSError):  # reported where the frames are written
             folder.mkdir(parents=True, exist_ok=True)
 
     def fetch_hour() -> None:

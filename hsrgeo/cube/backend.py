@@ -80,7 +80,7 @@ class HsrGeoBackend(BackendEntrypoint):
                 packed ones.
             decode_times: Times as datetime64 (UTC).
             values: ``clean`` holds nodata, undetect and echo; ``raw`` is as stored.
-            undetect: What stands for cells observed to hold nothing: ``code`` keeps the stored value (-250 dBZ, told
+            undetect: What stands for cells observed to hold nothing: ``code`` keeps the stored value (-250 dBZ, named
                 by the attribute ``undetect_value``; 0 mm/h in rain), ``nan`` makes them NaN, a number is that value.
             quantity: ``stored``, or ``rain`` for the rain rate.
             zr: A and B of Z = A R^B, for rain.

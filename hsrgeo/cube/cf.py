@@ -1,7 +1,7 @@
 """What an array says about itself: coordinates and attributes as the CF conventions have them.
 
 Values are packed, as they are stored in frames: xarray unpacks them by `scale_factor` and makes NaN of `_FillValue`,
-which is nodata. Undetect cannot be told in CF: it stays a value of its own (-250 dBZ in frames of reflectivity, 0 in
+which is nodata. CF has no way to mark undetect: it stays a value of its own (-250 dBZ in frames of reflectivity, 0 in
 rain), named in the attributes ``undetect`` (packed) and ``undetect_value`` (physical).
 
 References:

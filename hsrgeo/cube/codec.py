@@ -38,7 +38,7 @@ class FrameCodec(Codec):  # type: ignore[misc] # numcodecs has no types
 
     Args:
         shape: What every chunk has in common, as `Shape.as_json` tells it.
-        crc32: CRC-32 of every frame that the array was made of, see `pack_crc32`. A codec is not told which chunk it
+        crc32: CRC-32 of every frame that the array was made of, see `pack_crc32`. A codec does not know which chunk it
             reads: any other frame is refused, one of the same array in the place of another is not.
 
     Raises:
@@ -90,7 +90,7 @@ class FrameCodec(Codec):  # type: ignore[misc] # numcodecs has no types
 
 
 class DegreesCodec(Codec):  # type: ignore[misc]
-    """A grid, told in a few words -> packed longitudes or latitudes of its cell centres, int32, shape (rows, columns).
+    """A grid as text -> packed longitudes or latitudes of its cell centres, int32, shape (rows, columns).
 
     Args:
         axis: ``lon`` or ``lat``.
@@ -107,10 +107,10 @@ class DegreesCodec(Codec):  # type: ignore[misc]
         self.axis = axis
 
     def decode(self, buf: Any, out: Any = None) -> Any:  # noqa: ANN401
-        """Return the degrees of a grid, told as `Shape.as_json` tells it.
+        """Return the degrees of a grid, described as `Shape.as_json` does.
 
         Raises:
-            OptionsError: It is not told so.
+            OptionsError: It is not described so.
         """
         try:
             grid = shape_from_json(json.loads(ensure_bytes(buf))).grid

@@ -1,4 +1,4 @@
-"""The libraries of the extra `cube`: asked for here, so that whoever lacks them is told what to install."""
+"""The libraries of the extra `cube`: imported here, so that the error names what to install."""
 
 from __future__ import annotations
 

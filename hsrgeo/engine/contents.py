@@ -31,7 +31,7 @@ def notes_on_contents(
         asked: How rain is to follow from reflectivity.
         made: What is made of it, such as ``series``.
         wanted: What the numbers are to be, ``rain`` or ``reflectivity``.
-        law: How its rain followed from reflectivity; empty where it is not to be told.
+        law: How its rain followed from reflectivity; empty where it is not shown.
 
     Raises:
         OptionsError: No such numbers can be had of it; it holds rain, and there is another law to make it by.

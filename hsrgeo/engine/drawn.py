@@ -31,7 +31,7 @@ from hsrgeo.sources.found import Found
 Entry = Found | Exported
 
 _POOL_FROM = 48  # frames; starting processes takes longer than drawing fewer
-_NOTES = 5  # on frames, told one by one
+_NOTES = 5  # on frames, shown one by one
 _LONG_GAP = 24  # missing times (two hours of KMA's); a longer gap is one picture that tells its ends
 
 
@@ -205,7 +205,7 @@ def _draw_one(entry: Entry, plan: Plan, area: Area | None) -> _Drawn:
     label = entry.label
     try:
         frame = _open(entry, plan.grid.registration)
-        window, _clipped = clipped_window(frame.grid, area)  # told of once, before
+        window, _clipped = clipped_window(frame.grid, area)  # noted once, before
         part = frame.crop(window=window)
         packed = zlib.compress(map_for(plan).panel(part).tobytes(), 1)
     except HsrGeoError as error:

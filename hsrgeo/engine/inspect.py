@@ -79,7 +79,7 @@ def inspect(
     Args:
         sources: Files, folders, globs and archives.
         jobs: Processes for summaries; -1 is one a core.
-        registration: What KMA's points are, as in `ExportOptions`; it decides the grid that is told of a frame.
+        registration: What KMA's points are, as in `ExportOptions`; it decides the grid that is shown for a frame.
 
     Raises:
         OptionsError: Neither -1 nor 1 or more jobs, or no such registration.

@@ -200,7 +200,7 @@ def render(
         result.width, result.height = (side + side % 2 if suffix == ".mp4" else side for side in sheet.size)
         pictures = _pictures(sheet, moments, shelf, wanted.fps, sums.length if sums else None)
         if suffix == ".png":
-            # A broken frame of the same time, such as another kind's, is told of but adds no picture.
+            # A broken frame of the same time, such as another kind's, is reported but adds no picture.
             write_chunks(path, [animation.png(next(pictures)[0])])
         else:
             write_chunks(path, _ENCODERS[suffix](pictures, wanted.fps))

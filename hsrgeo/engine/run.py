@@ -10,7 +10,7 @@ from typing import Self, TypeVar
 from hsrgeo.outputs.outcome import Outcome, Status
 from hsrgeo.sources.found import Tally
 
-_SHOWN = 5  # frames whose notes are told one by one
+_SHOWN = 5  # frames whose notes are shown one by one
 
 
 T = TypeVar("T")
@@ -50,7 +50,7 @@ class Lazy(Iterator[T]):
 class Run(Lazy[Outcome]):
     """Iterate it, or call `run`, to make it happen; each outcome comes as soon as it is certain.
 
-    A frame that loses to a better one that comes later is told twice, the second time as a duplicate with `was` set.
+    A frame that loses to a better one that comes later is yielded twice, the second time as a duplicate with `was` set.
 
     Args:
         tally: What is counted while the sources are read.

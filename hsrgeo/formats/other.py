@@ -1,4 +1,4 @@
-"""What a file is that is no composite, told by how it begins: for the error."""
+"""What a file is that is not a composite, by its first bytes: for the error."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def text_of(data: bytes | bytearray) -> str:
     """Return what a text says, for people; empty where the bytes do not begin as one.
 
     Only an answer of a server is quoted, by its beginning. Any other text is nobody's business: it may be private, and
-    what is told ends in logs and manifests.
+    messages end in logs and manifests.
     """
     start = bytes(data[:LOOKED_AT])
     if start.startswith(_MISSING):

@@ -103,7 +103,7 @@ RAIN_END, REFLECTIVITY_END = 200, 100
 DRY: Rgb = (250, 250, 250)
 """Of what was observed and holds nothing, where it is drawn: as KMA draws what is below 0.01 mm/h."""
 NODATA: Rgb = (211, 215, 220)
-"""Of what was not observed, where it is drawn: darker, to be told from dry."""
+"""Of what was not observed, where it is drawn: darker, to differ from dry."""
 
 STYLED = {"rain": RAIN, "reflectivity": QUANTITIES[1]}
 """Quantities that have classes, by the names that a user calls them."""

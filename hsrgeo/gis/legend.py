@@ -94,8 +94,8 @@ def draw_legend(quantity: Quantity, law: Law | None = None, height_px: int = HEI
 
     Args:
         quantity: Rain rate, or reflectivity.
-        law: See `classes_for`; by a law the bounds are told in dBZ and in mm/h.
-        height_px: Of the picture, 120 to 8192; the width follows. Where lines are too tight not every bound is told.
+        law: See `classes_for`; by a law the bounds are given in dBZ and in mm/h.
+        height_px: Of the picture, 120 to 8192; the width follows. Where lines are too tight not every bound is shown.
         times: Of depth: see `classes_for`.
 
     Raises:

@@ -1,7 +1,7 @@
 """One question to KMA's API hub at a time, over one connection, with a deadline for the whole of it.
 
 The key stands in the address of a request, which is made in one function only; whatever the service or an exception
-says goes through `Key.hide` before it is told. No redirect is followed: the key would go with it.
+says goes through `Key.hide` before it is shown. No redirect is followed: the key would go with it.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ class Hub:
             _sleep(_AGAIN_S)
 
     def shown(self, text: str) -> str:
-        """Return what the service says, as it may be told: without the key, in one line, and short."""
+        """Return what the service says, as it may be shown: without the key, in one line, and short."""
         line = " ".join(self.key.hide(text).split())
         return repr(line if len(line) <= _SHOWN else f"{line[:_SHOWN]}...")
 

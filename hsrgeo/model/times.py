@@ -103,7 +103,7 @@ def refuse_uneven(what: str, step: timedelta) -> None:
     """Refuse a step that does not divide a day.
 
     Args:
-        what: How a user gave it, to be told.
+        what: How a user gave it, for messages.
         step: Of slots counted from midnight KST.
 
     Raises:

@@ -70,7 +70,7 @@ class Outcome:
     winner: str = ""
     """For a duplicate: the frame that was kept instead."""
     was: Status | None = None
-    """Status that was told before, for a frame that lost to a better one that came later."""
+    """Status that was yielded before, for a frame that lost to a better one that came later."""
     notes: tuple[str, ...] = ()
     """See `Frame.notes`."""
     statistics: Mapping[str, Statistics] = field(default_factory=dict, hash=False)

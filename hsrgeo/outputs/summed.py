@@ -1,4 +1,4 @@
-"""A folder of sums or gauge fields: its COGs, told by their names, without a manifest."""
+"""A folder of sums or gauge fields: its COGs, known by their names, without a manifest."""
 
 from __future__ import annotations
 

@@ -68,7 +68,7 @@ class Making:
 
 @lru_cache(maxsize=4096)  # a run may have thousands of regions
 def _window(grid: Grid, area: Area | None) -> Window:
-    """Return the window of an area; that it is cut at the edge was told once, before.
+    """Return the window of an area; that it is cut at the edge was noted once, before.
 
     Raises:
         WindowError: It does not fit.

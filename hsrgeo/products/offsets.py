@@ -64,9 +64,9 @@ class Judgement:
     joint: Offset | None
     """Of all methods that could be used."""
     registration: str | None
-    """One of `REGISTRATIONS`, or None where none fits or it cannot be told."""
+    """One of `REGISTRATIONS`, or None where none fits or it cannot be decided."""
     reason: str
-    """Why it cannot be told; empty where it can."""
+    """Why it cannot be decided; empty where it can."""
     radars: tuple[SiteFit, ...] = ()
     """What was used, and what was not: one fit for each radar and method, the mean of all frames."""
     notes: tuple[str, ...] = ()
@@ -166,7 +166,7 @@ def _weight(offset: Offset) -> float:
 def _registration(
     methods: Mapping[Method, Offset], joint: Offset | None, notes: Sequence[str]
 ) -> tuple[str | None, str]:
-    """Return which registration fits, or why that cannot be told."""
+    """Return which registration fits, or why that cannot be decided."""
     left_out = f" ({'; '.join(notes)})" if notes else ""
     if not methods:
         return None, f"nothing in it shows where the radars of the table are{left_out}"

@@ -65,7 +65,7 @@ class Found:
     member: str | None
     """Name inside the archive, or None for a plain file; a second member of the same name ends in #2."""
     frame_name: FrameName | None
-    """Product, kind and time, known before the frame is unpacked; None where even these cannot be told."""
+    """Product, kind and time, known before the frame is unpacked; None where even these are unknown."""
     size: int
     """Bytes as stored."""
     data: bytes | None = field(default=None, repr=False)

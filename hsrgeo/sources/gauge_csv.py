@@ -1,4 +1,4 @@
-"""CSV of gauges as spreadsheets write it: their separators and times; and its bad rows, told without repeating."""
+"""CSV of gauges as spreadsheets write it: their separators and times; and its bad rows, listed without repeating."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ class RemotePath:
 
     Args:
         url: As ``s3://bucket/folder/file``.
-        known: What a listing has told of it.
+        known: What a listing says of it.
 
     Raises:
         OptionsError: It is no URL of a kind that is known.
@@ -121,7 +121,7 @@ class RemotePath:
         return self.parent / name
 
     def stat(self) -> Listed:
-        """Return size and version; asks, unless a listing has told.
+        """Return size and version; asks, unless a listing says so.
 
         Raises:
             OSError: It is not there, or cannot be reached.

@@ -261,7 +261,7 @@ def _unreadable(error: OSError) -> None:
 
 
 def size_of(path: File) -> int:
-    """Return the size of a file, or 0 where it cannot be told."""
+    """Return the size of a file, or 0 where it is unknown."""
     try:
         return path.stat().size if isinstance(path, RemotePath) else os.stat(path).st_size  # noqa: PTH116 - see `File`
     except OSError:

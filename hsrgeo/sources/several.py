@@ -1,4 +1,4 @@
-"""Several archives read at the same time, and frames lent to workers elsewhere: they are told where bytes lie.
+"""Several archives read at the same time, and frames passed by reference to workers elsewhere: where their bytes are.
 
 One archive is one stream, and unpacking it keeps one core busy; ISA-L leaves the others free while it does. So a
 cluster is fed by a thread an archive.

@@ -79,7 +79,7 @@ class Sftp:
                 try:
                     status = self._tried(partial(_stat, path=_path(key)))
                 except FileNotFoundError:
-                    yield Listed(key, 0, "")  # it leads nowhere, which is told where it is read
+                    yield Listed(key, 0, "")  # it leads nowhere, which is reported where it is read
                     continue
                 if stat.S_ISREG(status.st_mode):
                     yield _listed(key, status)

@@ -160,7 +160,7 @@ def whole_lines(path: Path) -> Iterator[bytes]:
 
 
 class DamagedLines:
-    """Lines of a manifest that cannot be read: counted, and told of once.
+    """Lines of a manifest that cannot be read: counted, and reported once.
 
     Args:
         path: The manifest.

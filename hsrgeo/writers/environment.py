@@ -32,7 +32,7 @@ PLAIN: dict[str, str] = {
     "OSR_WKT_FORMAT": "DEFAULT",
     "TIFF_READ_STREAMING": "NO",
 }
-"""What GDAL does unless it is told otherwise, said all the same: options that were set for the whole process, by a
+"""What GDAL does by default, said all the same: options that were set for the whole process, by a
 program around hsrgeo or a file of options, have the last word only where nothing is said."""
 ALONE = {
     **PLAIN,

@@ -1,6 +1,6 @@
 """What a COG says of itself, without its pixels: place, packing and tags, for what is written beside it.
 
-Thousands of files of one place are told apart by their first bytes, forty times faster than GDAL opens them; GDAL is
+Thousands of files of one place are distinguished by their first bytes, forty times faster than GDAL opens them; GDAL is
 asked once for each place.
 """
 

@@ -19,7 +19,7 @@ _ARCHIVES = (
     "for months take the archives RDR_HSR_YYYYMM.tar.gz, by hand, from https://data.kma.go.kr (기상자료개방포털): "
     "hsrgeo export reads them as they are"
 )
-_SHOWN = 20  # failures that are told
+_SHOWN = 20  # failures that are printed
 _WORDS: "dict[FetchStatus, str]" = {
     "ok": "fetched",
     "there": "there already",
@@ -242,7 +242,7 @@ def _short(time: datetime) -> str:
 
 
 def _spans(times: Iterable[datetime]) -> list[str]:
-    """Return times in words, those that follow upon each other as one: an outage of a day is told once."""
+    """Return times in words, those that follow upon each other as one: an outage of a day is one line."""
     from hsrgeo.model.times import usual_step  # noqa: PLC0415
 
     ordered = sorted(times)

@@ -10,7 +10,7 @@ from hsrgeo.cli import options
 from hsrgeo.cli.common import Status, answer, answer_json, counted, honest_exit, say
 from hsrgeo.cli.fetch.options import Host, LimitBytes, LimitCalls, Pace, make_hub
 
-_SHOWN = 20  # failures that are told
+_SHOWN = 20  # failures that are printed
 
 
 class ServiceChoice(StrEnum):

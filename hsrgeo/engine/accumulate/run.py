@@ -325,7 +325,7 @@ def _check_areas(grid: Grid, cuts: Sequence[Cut]) -> list[str]:
 
 
 def _area(grid: Grid, cut: Cut) -> _Area:
-    window, _clipped = clipped_window(grid, cut.area)  # told of before
+    window, _clipped = clipped_window(grid, cut.area)  # noted before
     return _Area(cut.region, window, grid.crop(window))
 
 

@@ -35,7 +35,7 @@ _BATCH = 4  # frames that go to a worker at a time
 class Cube(Run):
     """A run: iterate it to make it happen; each outcome comes as soon as the frame was worked on.
 
-    A frame that loses to a better one that comes later is told twice, the second time as a duplicate with `was` set.
+    A frame that loses to a better one that comes later is yielded twice, the second time as a duplicate with `was` set.
 
     Args:
         sources: Files, folders, globs and archives.

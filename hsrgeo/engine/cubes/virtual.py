@@ -134,7 +134,7 @@ def _members(archive: Path) -> dict[str, Span]:
     spans: dict[str, Span] = {}
     seen: Counter[str] = Counter()
     url = url_of(str(archive))
-    with suppress(ArchiveError), open_members(archive) as members:  # damage was told when the frames were read
+    with suppress(ArchiveError), open_members(archive) as members:  # damage was reported when the frames were read
         for member in members:
             if not (member.kind == "file" and claims_frame(member.name)):
                 continue
@@ -155,7 +155,7 @@ def _refuse_compressed(archive: Path | RemotePath) -> None:
     way = "unpack it first (hsrgeo extract ARCHIVE --out FOLDER) and give FOLDER, or make a cube without --virtual"
     if isinstance(archive, RemotePath):
         raise OptionsError(f"{archive}: references to members of archives elsewhere are not made; {way}")
-    with suppress(OSError), open_file(archive) as file:  # what cannot be read is told later
+    with suppress(OSError), open_file(archive) as file:  # what cannot be read is reported later
         if packing_of(file.read(_MAGIC_BYTES)):
             raise OptionsError(f"{archive}: is compressed, so that no part of it is a frame to refer to; {way}")
 

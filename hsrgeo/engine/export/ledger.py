@@ -168,7 +168,7 @@ class Ledger:
 
         Args:
             all_read: Whether the sources were read to their end; then archives that an earlier run found damaged or
-                cut, and this one did not, are no longer told of.
+                cut, and this one did not, are no longer listed.
 
         Raises:
             ManifestError: It is damaged.

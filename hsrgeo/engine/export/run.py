@@ -51,7 +51,7 @@ _MOST_IN_VAIN = 10
 class Export(Run):
     """A run: iterate it to make it happen; each outcome comes as soon as it is certain.
 
-    A frame that loses to a better one that comes later is told twice, the second time as a duplicate with `was` set.
+    A frame that loses to a better one that comes later is yielded twice, the second time as a duplicate with `was` set.
 
     Args:
         sources: Files, folders, globs and archives, or their listing.

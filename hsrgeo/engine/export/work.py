@@ -152,7 +152,7 @@ def _with_data(entry: Task | Outcome) -> Task | Outcome:
     try:
         return dataclasses.replace(entry, found=dataclasses.replace(entry.found, data=entry.found.read()))
     except HsrGeoError:
-        return entry  # told where the frame is exported
+        return entry  # reported where the frame is exported
 
 
 def _all_written(task: Task, label: str, out: Place, files: Sequence[tuple[str, bytes]]) -> tuple[Output, ...]:

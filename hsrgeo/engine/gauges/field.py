@@ -214,7 +214,7 @@ def gauge_fields(
 
 def _area(grid: Grid, cut: Cut, options: GaugeFieldOptions) -> _Area:
     target = options.export.recipe.target
-    window, _clipped = asked_window(grid, cut.area)  # told of before
+    window, _clipped = asked_window(grid, cut.area)  # noted before
     if target is None:
         return _Area(cut.region, window, CellPlaces(grid, grid.crop(window)))
     with warnings.catch_warnings():

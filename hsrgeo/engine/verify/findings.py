@@ -39,7 +39,7 @@ Findings = Iterator[Finding]
 
 
 def differ(what: str, expected: object, found: object) -> Findings:
-    """Yield a finding where two values differ; None and empty text are told as none."""
+    """Yield a finding where two values differ; None and empty text are shown as none."""
     if expected != found:
         yield Finding(what, *("none" if value is None or value == "" else value for value in (expected, found)))
 

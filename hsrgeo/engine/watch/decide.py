@@ -33,7 +33,7 @@ def decide(
 ) -> set[str]:
     """Return the files that are taken, and note in the journal what was seen.
 
-    A file that was not changed for `settle_s` is taken, whatever is in it: what is wrong with it is then told. A
+    A file that was not changed for `settle_s` is taken, whatever is in it: what is wrong with it is then reported. A
     younger one is taken when it is whole. A time of change in the far future says nothing.
 
     Args:

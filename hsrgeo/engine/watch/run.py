@@ -50,7 +50,7 @@ class Round:
     """``ok`` are new times, ``replaced`` those that have a better frame now, ``duplicate`` frames that lost, ``failed``
     broken ones, and ``removed`` times that lie before the window now."""
     broken: list[str] = field(default_factory=list)
-    """What is wrong with these; a frame that stays as it is is told once."""
+    """What is wrong with these; a frame that stays as it is is reported once."""
     notes: list[str] = field(default_factory=list)
     """Told once each."""
     listed: int = 0

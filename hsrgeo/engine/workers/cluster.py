@@ -130,7 +130,7 @@ def _connected(cluster: Cluster) -> Iterator[Client]:
 
 @contextmanager
 def _hushed() -> Iterator[None]:
-    """Keep what `distributed` and its loop log of lost connections and interrupts off the screen: it is told, once."""
+    """Keep what `distributed` and its loop log of lost connections and interrupts off the screen: hsrgeo reports it."""
     parts = ("client", "core", "comm", "batched", "utils")
     names = ["distributed", *(f"distributed.{name}" for name in parts), "tornado.application"]
     before = {name: logging.getLogger(name).level for name in names}
