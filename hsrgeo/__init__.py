@@ -18,30 +18,30 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from hsrgeo.cube.opening import open as open  # noqa: A004 - as in xarray and rasterio; exported, but not by ``*``
-    from hsrgeo.engine.accumulate.options import AccumulateOptions
-    from hsrgeo.engine.accumulate.run import accumulate
-    from hsrgeo.engine.cubes.options import CubeOptions
-    from hsrgeo.engine.cubes.run import make_cube
-    from hsrgeo.engine.export.run import Export, export
+    from hsrgeo.engine.accumulate.sum_options import AccumulateOptions
+    from hsrgeo.engine.accumulate.sum_run import accumulate
+    from hsrgeo.engine.cubes.cube_options import CubeOptions
+    from hsrgeo.engine.cubes.cube_run import make_cube
+    from hsrgeo.engine.export.export_run import Export, export
+    from hsrgeo.engine.export_options import ExportOptions
     from hsrgeo.engine.fetch import Fetch, Fetched, FetchOptions, fetch
     from hsrgeo.engine.fetch_gauges import fetch_readings, fetch_stations
     from hsrgeo.engine.gauges.bias import GaugeBias, gauge_bias
     from hsrgeo.engine.gauges.field import GaugeField, gauge_fields
-    from hsrgeo.engine.gauges.options import GaugeBiasOptions, GaugeFieldOptions
+    from hsrgeo.engine.gauges.gauge_options import GaugeBiasOptions, GaugeFieldOptions
     from hsrgeo.engine.gauges.polygons import ThiessenPolygons, thiessen_polygons
-    from hsrgeo.engine.options import ExportOptions
     from hsrgeo.engine.plot import PlotSeriesOptions, PlotSumOptions, plot_series, plot_sum
     from hsrgeo.engine.qgis import write_project
     from hsrgeo.engine.regions import Region
     from hsrgeo.engine.render import Rendered, RenderOptions, render
-    from hsrgeo.engine.series.options import SeriesOptions
     from hsrgeo.engine.series.periods import series_by_period
-    from hsrgeo.engine.series.run import series
+    from hsrgeo.engine.series.series_options import SeriesOptions
+    from hsrgeo.engine.series.series_run import series
     from hsrgeo.engine.sites import SitesReport, site_offset
     from hsrgeo.engine.stac import write_catalog
-    from hsrgeo.engine.stats.options import StatsOptions
-    from hsrgeo.engine.stats.run import stats
-    from hsrgeo.engine.verify.run import verify
+    from hsrgeo.engine.stats.stats_options import StatsOptions
+    from hsrgeo.engine.stats.stats_run import stats
+    from hsrgeo.engine.verify.verify_run import verify
     from hsrgeo.engine.view.written import save_view, write_view
     from hsrgeo.engine.vrt import write_raw_vrts, write_stacks
     from hsrgeo.errors import (
@@ -98,17 +98,17 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
-    "AccumulateOptions": "hsrgeo.engine.accumulate.options",
+    "AccumulateOptions": "hsrgeo.engine.accumulate.sum_options",
     "ArchiveError": "hsrgeo.errors",
     "BBox": "hsrgeo.model.window",
     "ChecksumError": "hsrgeo.errors",
     "ClippedWarning": "hsrgeo.errors",
     "ClusterError": "hsrgeo.errors",
-    "CubeOptions": "hsrgeo.engine.cubes.options",
+    "CubeOptions": "hsrgeo.engine.cubes.cube_options",
     "DeflateStreamError": "hsrgeo.errors",
     "EmptyFileError": "hsrgeo.errors",
-    "Export": "hsrgeo.engine.export.run",
-    "ExportOptions": "hsrgeo.engine.options",
+    "Export": "hsrgeo.engine.export.export_run",
+    "ExportOptions": "hsrgeo.engine.export_options",
     "Fetch": "hsrgeo.engine.fetch",
     "FetchOptions": "hsrgeo.engine.fetch",
     "Fetched": "hsrgeo.engine.fetch",
@@ -118,9 +118,9 @@ _HOMES = {
     "FrameNameError": "hsrgeo.errors",
     "FrameReadError": "hsrgeo.errors",
     "GaugeBias": "hsrgeo.engine.gauges.bias",
-    "GaugeBiasOptions": "hsrgeo.engine.gauges.options",
+    "GaugeBiasOptions": "hsrgeo.engine.gauges.gauge_options",
     "GaugeField": "hsrgeo.engine.gauges.field",
-    "GaugeFieldOptions": "hsrgeo.engine.gauges.options",
+    "GaugeFieldOptions": "hsrgeo.engine.gauges.gauge_options",
     "Grid": "hsrgeo.model.grid",
     "GridError": "hsrgeo.errors",
     "HeaderError": "hsrgeo.errors",
@@ -149,11 +149,11 @@ _HOMES = {
     "Region": "hsrgeo.engine.regions",
     "RenderOptions": "hsrgeo.engine.render",
     "Rendered": "hsrgeo.engine.render",
-    "SeriesOptions": "hsrgeo.engine.series.options",
+    "SeriesOptions": "hsrgeo.engine.series.series_options",
     "ServiceMessageError": "hsrgeo.errors",
     "SitesReport": "hsrgeo.engine.sites",
     "SourceError": "hsrgeo.errors",
-    "StatsOptions": "hsrgeo.engine.stats.options",
+    "StatsOptions": "hsrgeo.engine.stats.stats_options",
     "Target": "hsrgeo.products.warp",
     "ThiessenPolygons": "hsrgeo.engine.gauges.polygons",
     "TimeFieldError": "hsrgeo.errors",
@@ -164,9 +164,9 @@ _HOMES = {
     "Window": "hsrgeo.model.window",
     "WindowError": "hsrgeo.errors",
     "WriteError": "hsrgeo.errors",
-    "accumulate": "hsrgeo.engine.accumulate.run",
+    "accumulate": "hsrgeo.engine.accumulate.sum_run",
     "as_target": "hsrgeo.products.warp",
-    "export": "hsrgeo.engine.export.run",
+    "export": "hsrgeo.engine.export.export_run",
     "fetch": "hsrgeo.engine.fetch",
     "fetch_readings": "hsrgeo.engine.fetch_gauges",
     "fetch_stations": "hsrgeo.engine.fetch_gauges",
@@ -175,7 +175,7 @@ _HOMES = {
     "gauge_fields": "hsrgeo.engine.gauges.field",
     "grids": "hsrgeo.model.grid",
     "iter_frames": "hsrgeo.reading",
-    "make_cube": "hsrgeo.engine.cubes.run",
+    "make_cube": "hsrgeo.engine.cubes.cube_run",
     "open": "hsrgeo.cube.opening",
     "open_frame": "hsrgeo.reading",
     "parse_step": "hsrgeo.model.times",
@@ -186,12 +186,12 @@ _HOMES = {
     "read_manifest": "hsrgeo.outputs.table",
     "render": "hsrgeo.engine.render",
     "save_view": "hsrgeo.engine.view.written",
-    "series": "hsrgeo.engine.series.run",
+    "series": "hsrgeo.engine.series.series_run",
     "series_by_period": "hsrgeo.engine.series.periods",
     "site_offset": "hsrgeo.engine.sites",
-    "stats": "hsrgeo.engine.stats.run",
+    "stats": "hsrgeo.engine.stats.stats_run",
     "thiessen_polygons": "hsrgeo.engine.gauges.polygons",
-    "verify": "hsrgeo.engine.verify.run",
+    "verify": "hsrgeo.engine.verify.verify_run",
     "warp_frame": "hsrgeo.products.warp",
     "write_catalog": "hsrgeo.engine.stac",
     "write_project": "hsrgeo.engine.qgis",

@@ -18,8 +18,8 @@ from rio_cogeo.cogeo import cog_validate
 from typer.testing import CliRunner
 
 from hsrgeo.cli.accumulate import accumulate as command
-from hsrgeo.engine.accumulate.options import AccumulateOptions
-from hsrgeo.engine.accumulate.run import Accumulation, accumulate
+from hsrgeo.engine.accumulate.sum_options import AccumulateOptions
+from hsrgeo.engine.accumulate.sum_run import Accumulation, accumulate
 from hsrgeo.engine.accumulate.sums import OpenSums
 from hsrgeo.engine.periods import fewest_of, period_name, periods_of
 from hsrgeo.errors import FrameError, OptionsError

@@ -13,11 +13,11 @@ import typer
 from typer.testing import CliRunner
 
 from hsrgeo.cli.accumulate import accumulate as command
-from hsrgeo.engine.accumulate.options import AccumulateOptions
-from hsrgeo.engine.accumulate.run import Accumulation, accumulate
 from hsrgeo.engine.accumulate.sources import ExportSource
-from hsrgeo.engine.export.run import export
-from hsrgeo.engine.options import ExportOptions
+from hsrgeo.engine.accumulate.sum_options import AccumulateOptions
+from hsrgeo.engine.accumulate.sum_run import Accumulation, accumulate
+from hsrgeo.engine.export.export_run import export
+from hsrgeo.engine.export_options import ExportOptions
 from hsrgeo.engine.regions import Region
 from hsrgeo.engine.simulate import write_simulation
 from hsrgeo.errors import FrameError, OptionsError

@@ -17,9 +17,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hsrgeo.engine.cubes.run import make_cube
-from hsrgeo.engine.export.run import export
-from hsrgeo.engine.options import ExportOptions
+from hsrgeo.engine.cubes.cube_run import make_cube
+from hsrgeo.engine.export.export_run import export
+from hsrgeo.engine.export_options import ExportOptions
 from hsrgeo.engine.regions import Region
 from hsrgeo.errors import FrameError, HsrGeoWarning, MissingExtraError, OptionsError, SourceError, WindowError
 from hsrgeo.model.frame import Frame

@@ -20,21 +20,21 @@ from typer.testing import CliRunner
 from hsrgeo.cli.accumulate import accumulate as accumulate_command
 from hsrgeo.cli.series import series as series_command
 from hsrgeo.cube.places import Points
-from hsrgeo.engine.accumulate.options import AccumulateOptions
-from hsrgeo.engine.accumulate.run import accumulate
-from hsrgeo.engine.cubes.options import CubeOptions
-from hsrgeo.engine.cubes.run import make_cube
-from hsrgeo.engine.export.run import export
+from hsrgeo.engine.accumulate.sum_options import AccumulateOptions
+from hsrgeo.engine.accumulate.sum_run import accumulate
+from hsrgeo.engine.cubes.cube_options import CubeOptions
+from hsrgeo.engine.cubes.cube_run import make_cube
+from hsrgeo.engine.export.export_run import export
+from hsrgeo.engine.export_options import ExportOptions
 from hsrgeo.engine.factors import read_factors
 from hsrgeo.engine.gauges.bias import gauge_bias
-from hsrgeo.engine.gauges.options import GaugeBiasOptions
-from hsrgeo.engine.options import ExportOptions
-from hsrgeo.engine.run import Run
-from hsrgeo.engine.series.options import SeriesOptions
+from hsrgeo.engine.gauges.gauge_options import GaugeBiasOptions
+from hsrgeo.engine.lazy import Run
 from hsrgeo.engine.series.periods import series_by_period
-from hsrgeo.engine.series.run import series
+from hsrgeo.engine.series.series_options import SeriesOptions
+from hsrgeo.engine.series.series_run import series
 from hsrgeo.engine.stac import write_catalog
-from hsrgeo.engine.verify.run import verify
+from hsrgeo.engine.verify.verify_run import verify
 from hsrgeo.errors import FrameError, ManifestError, OptionsError, SourceError
 from hsrgeo.formats.composite import decode
 from hsrgeo.model.frame import Frame

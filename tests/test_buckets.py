@@ -22,7 +22,7 @@ from typer.testing import CliRunner
 
 import hsrgeo
 from hsrgeo.cli import app
-from hsrgeo.engine.options import ExportOptions
+from hsrgeo.engine.export_options import ExportOptions
 from hsrgeo.errors import HsrGeoError, ManifestError, SourceError, WriteError
 from hsrgeo.outputs.names import MANIFEST
 from hsrgeo.sources import buckets, remote

@@ -21,7 +21,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from hsrgeo.engine.options import ExportOptions
+from hsrgeo.engine.export_options import ExportOptions
 from hsrgeo.engine.simulate import write_simulation
 from hsrgeo.errors import ManifestError, NoRoomError, OptionsError, OutputExistsError, SourceError
 from hsrgeo.model.grid import grids
@@ -42,8 +42,8 @@ from zarr.storage import LocalStore  # noqa: E402 - after the libraries are know
 from hsrgeo.cube import store  # noqa: E402
 from hsrgeo.cube.cf import grid_of  # noqa: E402
 from hsrgeo.cube.opening import open as open_array  # noqa: E402
-from hsrgeo.engine.cubes.options import CubeOptions  # noqa: E402
-from hsrgeo.engine.cubes.run import make_cube  # noqa: E402
+from hsrgeo.engine.cubes.cube_options import CubeOptions  # noqa: E402
+from hsrgeo.engine.cubes.cube_run import make_cube  # noqa: E402
 
 FRAMES = int(os.environ.get("HSRGEO_CUBE_FRAMES", "60"))
 STEP = timedelta(minutes=5)

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 import hsrgeo
-from hsrgeo.engine.cubes.options import CubeOptions
-from hsrgeo.engine.cubes.run import make_cube
-from hsrgeo.engine.options import ExportOptions
+from hsrgeo.engine.cubes.cube_options import CubeOptions
+from hsrgeo.engine.cubes.cube_run import make_cube
+from hsrgeo.engine.export_options import ExportOptions
 
 xr = pytest.importorskip("xarray")
 pytest.importorskip("zarr")

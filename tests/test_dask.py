@@ -20,11 +20,11 @@ from pathlib import Path
 import pytest
 
 import hsrgeo
+from hsrgeo.engine.export.export_run import Export, export
 from hsrgeo.engine.export.ledger import Ledger
-from hsrgeo.engine.export.run import Export, export
 from hsrgeo.engine.export.work import Task, leftovers, work
-from hsrgeo.engine.options import ExportOptions, workers_for
-from hsrgeo.engine.verify.run import verify
+from hsrgeo.engine.export_options import ExportOptions, workers_for
+from hsrgeo.engine.verify.verify_run import verify
 from hsrgeo.engine.workers import admission
 from hsrgeo.engine.workers.admission import Shared, admit, expected_of
 from hsrgeo.engine.workers.cluster import Cluster

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from hsrgeo.engine.export.run import export
-from hsrgeo.engine.options import ExportOptions
+from hsrgeo.engine.export.export_run import export
+from hsrgeo.engine.export_options import ExportOptions
 from hsrgeo.errors import WriteError
 from tests.conftest import frame_name
 

@@ -21,8 +21,8 @@ import rasterio
 
 import hsrgeo
 from hsrgeo import errors
-from hsrgeo.engine.export.run import Export
-from hsrgeo.engine.options import ExportOptions
+from hsrgeo.engine.export.export_run import Export
+from hsrgeo.engine.export_options import ExportOptions
 from hsrgeo.engine.regions import Region
 from hsrgeo.errors import ArchiveError, FrameError, HsrGeoWarning, ManifestError, OptionsError, SourceError
 from hsrgeo.formats import composite
@@ -488,7 +488,7 @@ def test_overwrite_goes_on_where_it_was_killed_while_it_removed(folder: Path, tm
             raise KeyboardInterrupt
         removed(path)
 
-    with patch("hsrgeo.engine.export.run.remove_file", killed), pytest.raises(KeyboardInterrupt):
+    with patch("hsrgeo.engine.export.export_run.remove_file", killed), pytest.raises(KeyboardInterrupt):
         run(folder, out, overwrite=True, compress="zstd")
     assert statuses(run(folder, out, overwrite=True, compress="zstd")) == ["ok"] * 5
     run(folder, tmp_path / "straight", compress="zstd")
@@ -614,7 +614,7 @@ def test_interrupted_and_run_again(folder: Path, tmp_path: Path, moment: int) ->
 def test_a_reader_that_stops_early_and_comes_back(
     tmp_path: Path, make_file: MakeFile, jobs: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hsrgeo.engine.export.run._GATHERED", 4)
+    monkeypatch.setattr("hsrgeo.engine.export.export_run._GATHERED", 4)
     (tmp_path / "a.tar").write_bytes(make_tar(sound(make_file, 40), gz=False))
     export = hsrgeo.export(tmp_path / "a.tar", tmp_path / "out", dataclasses.replace(SMALL, jobs=jobs))
     for _ in range(6):

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from hsrgeo.engine.export import run as export_module
-from hsrgeo.engine.options import ExportOptions
+from hsrgeo.engine.export import export_run as export_module
+from hsrgeo.engine.export_options import ExportOptions
 from hsrgeo.errors import TruncatedError
 from hsrgeo.outputs.outcome import Outcome
 from hsrgeo.sources.found import Found, closable, reading

@@ -29,9 +29,9 @@ from hsrgeo.cube.places import Points, read_points
 from hsrgeo.cube.polygons import read_polygons
 from hsrgeo.engine.gauges.bias import GaugeBias, gauge_bias
 from hsrgeo.engine.gauges.field import GaugeFields, gauge_fields
-from hsrgeo.engine.gauges.options import GaugeBiasOptions, GaugeFieldOptions
+from hsrgeo.engine.gauges.gauge_options import GaugeBiasOptions, GaugeFieldOptions
 from hsrgeo.engine.gauges.polygons import thiessen_polygons
-from hsrgeo.engine.series.options import SeriesOptions
+from hsrgeo.engine.series.series_options import SeriesOptions
 from hsrgeo.errors import MissingExtraError, OptionsError, SourceError
 from hsrgeo.model.grid import grids
 from hsrgeo.model.times import KST

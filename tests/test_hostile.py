@@ -24,8 +24,8 @@ import pytest
 import hsrgeo
 from hsrgeo.cube.places import read_points
 from hsrgeo.cube.polygons import _polygon, read_polygons
+from hsrgeo.engine.export_options import ExportOptions
 from hsrgeo.engine.extract import extract_archive
-from hsrgeo.engine.options import ExportOptions
 from hsrgeo.engine.regions import read_regions
 from hsrgeo.errors import (
     ArchiveError,

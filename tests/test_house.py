@@ -28,8 +28,8 @@ ROOMS = [
 ]
 FLOORS = [
     {"areas", "factors", "keywords", "one_product", "regions"},
-    {"run", "workers"},
-    {"options"},
+    {"lazy", "workers"},
+    {"export_options"},
     {"cubes", "export", "extract", "fetch", "fetch_gauges", "inspect", "simulate", "sites"},
     {"axis", "contents", "verify", "watch"},
     {"drawn_sums", "periods"},

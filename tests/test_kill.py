@@ -23,7 +23,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from hsrgeo.engine.export.run import _BATCH_TASKS
+from hsrgeo.engine.export.export_run import _BATCH_TASKS
 from hsrgeo.formats.composite import unpack
 from hsrgeo.outputs.names import MANIFEST
 from tests.conftest import TIME, MakeFile, frame_name, hear_signals, make_tar, time_fields

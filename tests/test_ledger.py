@@ -28,7 +28,7 @@ from hypothesis import strategies as st
 
 from hsrgeo.engine.export.ledger import Ledger
 from hsrgeo.engine.export.work import Task, export_frame
-from hsrgeo.engine.options import ExportOptions
+from hsrgeo.engine.export_options import ExportOptions
 from hsrgeo.errors import ChecksumError, SourceError, TooLargeError, WriteError
 from hsrgeo.formats.gzipped import MAGIC
 from hsrgeo.formats.names import FrameName

@@ -14,8 +14,8 @@ from typer.testing import CliRunner
 
 import hsrgeo
 from hsrgeo.cli import app
+from hsrgeo.engine.export_options import ExportOptions
 from hsrgeo.engine.extract import extract_archive
-from hsrgeo.engine.options import ExportOptions
 from hsrgeo.errors import HsrGeoWarning, ReadbackError, ServiceMessageError, SourceError
 from hsrgeo.outputs.names import MANIFEST
 from hsrgeo.reading import open_frame

@@ -19,11 +19,11 @@ import pytest
 
 import hsrgeo
 from hsrgeo.cube.places import Points
-from hsrgeo.engine.accumulate.options import AccumulateOptions
-from hsrgeo.engine.cubes.options import CubeOptions
-from hsrgeo.engine.options import ExportOptions
-from hsrgeo.engine.run import Run
-from hsrgeo.engine.series.options import SeriesOptions
+from hsrgeo.engine.accumulate.sum_options import AccumulateOptions
+from hsrgeo.engine.cubes.cube_options import CubeOptions
+from hsrgeo.engine.export_options import ExportOptions
+from hsrgeo.engine.lazy import Run
+from hsrgeo.engine.series.series_options import SeriesOptions
 from hsrgeo.engine.stac import make_catalog
 from hsrgeo.errors import HsrGeoError, LockError, NoRoomError, WriteError
 from hsrgeo.outputs import alive, lease, lock

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 import hsrgeo
+from hsrgeo.engine.cubes.cube_options import CubeOptions
+from hsrgeo.engine.cubes.cube_run import make_cube
 from hsrgeo.engine.cubes.frames import Contest
-from hsrgeo.engine.cubes.options import CubeOptions
-from hsrgeo.engine.cubes.run import make_cube
-from hsrgeo.engine.options import ExportOptions
+from hsrgeo.engine.export_options import ExportOptions
 from hsrgeo.errors import HsrGeoWarning
 from hsrgeo.formats.names import FrameName
 from hsrgeo.model.rank import Rank

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from hsrgeo.engine.options import ExportOptions, check_areas, count_workers
+from hsrgeo.engine.export_options import ExportOptions, check_areas, count_workers
 from hsrgeo.engine.regions import Region
 from hsrgeo.errors import HsrGeoError, OptionsError
 from hsrgeo.formats.names import FrameName

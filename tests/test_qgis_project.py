@@ -20,8 +20,8 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 
 from hsrgeo.cli.qgis import qgis as qgis_command
-from hsrgeo.engine.export.run import export
-from hsrgeo.engine.options import ExportOptions
+from hsrgeo.engine.export.export_run import export
+from hsrgeo.engine.export_options import ExportOptions
 from hsrgeo.engine.qgis import make_project, write_project
 from hsrgeo.engine.regions import Region
 from hsrgeo.engine.simulate import write_simulation

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import hsrgeo
-from hsrgeo.engine.options import ExportOptions
+from hsrgeo.engine.export_options import ExportOptions
 from hsrgeo.errors import (
     ArchiveError,
     FrameNameError,

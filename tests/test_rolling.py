@@ -17,9 +17,9 @@ from rio_cogeo.cogeo import cog_validate
 from typer.testing import CliRunner
 
 from hsrgeo.cli.accumulate import accumulate as command
-from hsrgeo.engine.accumulate.options import AccumulateOptions
 from hsrgeo.engine.accumulate.rolling import Shelf
-from hsrgeo.engine.accumulate.run import Accumulation, accumulate
+from hsrgeo.engine.accumulate.sum_options import AccumulateOptions
+from hsrgeo.engine.accumulate.sum_run import Accumulation, accumulate
 from hsrgeo.engine.periods import Period
 from hsrgeo.errors import OptionsError, WriteError
 from hsrgeo.model.grid import grids

@@ -22,8 +22,8 @@ from hsrgeo.cli.series import series as command
 from hsrgeo.cube.places import Points, Polygons, read_points
 from hsrgeo.cube.polygons import read_polygons
 from hsrgeo.engine.axis import ceil_step, floor_step, slots
-from hsrgeo.engine.series.options import SeriesOptions
-from hsrgeo.engine.series.run import Series, series
+from hsrgeo.engine.series.series_options import SeriesOptions
+from hsrgeo.engine.series.series_run import Series, series
 from hsrgeo.engine.series.table import read_series
 from hsrgeo.errors import MissingExtraError, OptionsError
 from hsrgeo.model.grid import grids

@@ -14,8 +14,8 @@ from typer.testing import CliRunner
 
 import hsrgeo
 from hsrgeo.cli import app
-from hsrgeo.engine.series.options import SeriesOptions
-from hsrgeo.engine.series.run import series
+from hsrgeo.engine.series.series_options import SeriesOptions
+from hsrgeo.engine.series.series_run import series
 from hsrgeo.errors import OptionsError, SourceError
 from hsrgeo.model.times import KST
 from hsrgeo.products.rain import KMA_LAW

@@ -21,11 +21,11 @@ from hsrgeo.cli.series import series as command
 from hsrgeo.cube.opened import opened_cube
 from hsrgeo.cube.places import Points, Polygons
 from hsrgeo.cube.shards import read_part
-from hsrgeo.engine.export.run import export
-from hsrgeo.engine.options import ExportOptions
+from hsrgeo.engine.export.export_run import export
+from hsrgeo.engine.export_options import ExportOptions
 from hsrgeo.engine.regions import Region
-from hsrgeo.engine.series.options import SeriesOptions
-from hsrgeo.engine.series.run import Series, series
+from hsrgeo.engine.series.series_options import SeriesOptions
+from hsrgeo.engine.series.series_run import Series, series
 from hsrgeo.engine.simulate import write_simulation
 from hsrgeo.engine.stac import write_catalog
 from hsrgeo.errors import FrameError, MissingExtraError, OptionsError, ReadbackError, SourceError
@@ -44,8 +44,8 @@ for module in ("xarray", "zarr", "dask", "netCDF4"):
 import rasterio  # noqa: E402 - after the libraries are known to be there
 from zarr.storage import LocalStore  # noqa: E402
 
-from hsrgeo.engine.cubes.options import CubeOptions  # noqa: E402
-from hsrgeo.engine.cubes.run import make_cube  # noqa: E402
+from hsrgeo.engine.cubes.cube_options import CubeOptions  # noqa: E402
+from hsrgeo.engine.cubes.cube_run import make_cube  # noqa: E402
 
 GRID = grids()["kma-hb-1km"]
 WINDOW = (380, 500, 300, 330)

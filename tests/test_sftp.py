@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 import hsrgeo
-from hsrgeo.engine.options import ExportOptions
+from hsrgeo.engine.export_options import ExportOptions
 from hsrgeo.errors import OptionsError, SourceError
 from hsrgeo.sources import remote, sftp
 from hsrgeo.sources.remote import RemotePath

@@ -26,7 +26,7 @@ import numpy as np
 import pytest
 
 from hsrgeo.engine.export.work import files_of
-from hsrgeo.engine.options import ExportOptions
+from hsrgeo.engine.export_options import ExportOptions
 from hsrgeo.errors import FrameError
 from hsrgeo.formats import gzipped
 from hsrgeo.formats.composite import decode, encode

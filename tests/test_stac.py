@@ -33,8 +33,8 @@ from typer.testing import CliRunner, Result
 import hsrgeo
 from hsrgeo.cli.stac import stac as stac_command
 from hsrgeo.engine import stac as engine
-from hsrgeo.engine.export.run import export
-from hsrgeo.engine.options import ExportOptions
+from hsrgeo.engine.export.export_run import export
+from hsrgeo.engine.export_options import ExportOptions
 from hsrgeo.engine.regions import Region
 from hsrgeo.engine.simulate import write_simulation
 from hsrgeo.engine.stac import make_catalog, write_catalog

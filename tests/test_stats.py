@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 import hsrgeo
 from hsrgeo.cli import app
-from hsrgeo.engine.stats.run import stats
+from hsrgeo.engine.stats.stats_run import stats
 from hsrgeo.errors import OptionsError
 from hsrgeo.model.grid import grids
 from hsrgeo.model.quantity import QUANTITIES

@@ -15,16 +15,16 @@ import pytest
 import rasterio
 from PIL import Image
 
-from hsrgeo.engine.accumulate.options import AccumulateOptions
-from hsrgeo.engine.accumulate.run import accumulate
+from hsrgeo.engine.accumulate.sum_options import AccumulateOptions
+from hsrgeo.engine.accumulate.sum_run import accumulate
 from hsrgeo.engine.drawn_sums import DrawnSum, read_drawn, sums_of
 from hsrgeo.engine.gauges.field import gauge_fields
-from hsrgeo.engine.gauges.options import GaugeFieldOptions
+from hsrgeo.engine.gauges.gauge_options import GaugeFieldOptions
 from hsrgeo.engine.plot import plot_sum
 from hsrgeo.engine.qgis import write_project
 from hsrgeo.engine.render import render
-from hsrgeo.engine.series.options import SeriesOptions
-from hsrgeo.engine.series.run import series
+from hsrgeo.engine.series.series_options import SeriesOptions
+from hsrgeo.engine.series.series_run import series
 from hsrgeo.engine.stac import write_catalog
 from hsrgeo.engine.vrt import write_stacks
 from hsrgeo.errors import ManifestError, OptionsError

@@ -11,7 +11,7 @@ import pyproj
 import pytest
 
 from hsrgeo.cube.polygons import read_polygons
-from hsrgeo.engine.options import ExportOptions
+from hsrgeo.engine.export_options import ExportOptions
 from hsrgeo.engine.regions import read_regions
 from hsrgeo.errors import OptionsError
 from hsrgeo.products.datums import from_wgs84

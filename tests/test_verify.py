@@ -33,13 +33,13 @@ from numpy.typing import NDArray
 from PIL import Image
 from rasterio.io import MemoryFile
 
-from hsrgeo.engine.export.run import export
-from hsrgeo.engine.options import ExportOptions
+from hsrgeo.engine.export.export_run import export
+from hsrgeo.engine.export_options import ExportOptions
 from hsrgeo.engine.regions import Region
-from hsrgeo.engine.verify import run as verify_module
 from hsrgeo.engine.verify import structure
+from hsrgeo.engine.verify import verify_run as verify_module
 from hsrgeo.engine.verify.findings import Difference
-from hsrgeo.engine.verify.run import Counts, Verification, verify
+from hsrgeo.engine.verify.verify_run import Counts, Verification, verify
 from hsrgeo.errors import HsrGeoWarning, ManifestError, OptionsError, SourceError
 from hsrgeo.formats.composite import decode, encode
 from hsrgeo.model.frame import Frame

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from typer.testing import CliRunner
 
 from hsrgeo.cli.cube import cube
-from hsrgeo.engine.options import ExportOptions
+from hsrgeo.engine.export_options import ExportOptions
 from hsrgeo.errors import (
     ChecksumError,
     DeflateStreamError,
@@ -51,8 +51,8 @@ from hsrgeo.cube.codec import DegreesCodec, FrameCodec, pack_crc32  # noqa: E402
 from hsrgeo.cube.opening import open as open_array  # noqa: E402
 from hsrgeo.cube.reference import Reference, Span, is_reference, read, url_of, write_json, write_parquet  # noqa: E402
 from hsrgeo.cube.store import shape_for  # noqa: E402
-from hsrgeo.engine.cubes.options import CubeOptions  # noqa: E402
-from hsrgeo.engine.cubes.run import make_cube  # noqa: E402
+from hsrgeo.engine.cubes.cube_options import CubeOptions  # noqa: E402
+from hsrgeo.engine.cubes.cube_run import make_cube  # noqa: E402
 
 STEP = timedelta(minutes=5)
 SUFFIXES = ("json", "parquet")

@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from typer.testing import CliRunner, Result
 
 from hsrgeo.cli.vrt import vrt as vrt_command
-from hsrgeo.engine.export.run import export
-from hsrgeo.engine.options import ExportOptions
+from hsrgeo.engine.export.export_run import export
+from hsrgeo.engine.export_options import ExportOptions
 from hsrgeo.engine.regions import Region
 from hsrgeo.engine.simulate import write_simulation
 from hsrgeo.engine.vrt import make_stacks, write_raw_vrts, write_stacks

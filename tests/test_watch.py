@@ -17,8 +17,8 @@ from typer.testing import CliRunner
 
 from hsrgeo.cli import app
 from hsrgeo.engine.watch.decide import Journal, Mark, decide
-from hsrgeo.engine.watch.run import Watch
 from hsrgeo.engine.watch.status import read_status
+from hsrgeo.engine.watch.watch_run import Watch
 from hsrgeo.errors import HsrGeoWarning, LockError, SourceError
 from tests.conftest import TIME, frame_name
 from tests.watched import OPTIONS, SETTLE_S, World, content, happen, latest_time

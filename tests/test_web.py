@@ -20,10 +20,10 @@ import pytest
 
 import hsrgeo
 from hsrgeo.cube.places import Points
-from hsrgeo.engine.cubes.options import CubeOptions
-from hsrgeo.engine.options import ExportOptions
+from hsrgeo.engine.cubes.cube_options import CubeOptions
+from hsrgeo.engine.export_options import ExportOptions
 from hsrgeo.engine.qgis import write_project
-from hsrgeo.engine.series.options import SeriesOptions
+from hsrgeo.engine.series.series_options import SeriesOptions
 from hsrgeo.errors import HsrGeoError, OptionsError, SourceError
 from hsrgeo.sources import web
 from hsrgeo.sources.remote import RemotePath, place

@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 
 from hsrgeo.engine.export import ledger
-from hsrgeo.engine.export.run import export
-from hsrgeo.engine.options import ExportOptions
-from hsrgeo.engine.watch.run import Watch
+from hsrgeo.engine.export.export_run import export
+from hsrgeo.engine.export_options import ExportOptions
+from hsrgeo.engine.watch.watch_run import Watch
 from hsrgeo.writers.files import move_file
 from tests.conftest import TIME, MakeFile, frame_name, time_fields
 

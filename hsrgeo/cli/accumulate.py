@@ -96,8 +96,8 @@ def accumulate(
     """
     with honest_exit():
         from hsrgeo.cli.follow import Follower  # noqa: PLC0415 - commands import what they need when they run
-        from hsrgeo.engine.accumulate.options import AccumulateOptions  # noqa: PLC0415
-        from hsrgeo.engine.accumulate.run import accumulate as run_accumulate  # noqa: PLC0415
+        from hsrgeo.engine.accumulate.sum_options import AccumulateOptions  # noqa: PLC0415
+        from hsrgeo.engine.accumulate.sum_run import accumulate as run_accumulate  # noqa: PLC0415
         from hsrgeo.model.times import kst_text, parse_length, parse_step  # noqa: PLC0415
 
         wanted = AccumulateOptions(

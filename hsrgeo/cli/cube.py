@@ -108,9 +108,9 @@ def cube(
     """
     with honest_exit(goes_on=True):
         from hsrgeo.cli.cube_report import follow  # noqa: PLC0415 - commands import what they need when they run
-        from hsrgeo.engine.cubes.options import CubeOptions  # noqa: PLC0415
-        from hsrgeo.engine.cubes.run import make_cube  # noqa: PLC0415
-        from hsrgeo.engine.options import ExportOptions  # noqa: PLC0415
+        from hsrgeo.engine.cubes.cube_options import CubeOptions  # noqa: PLC0415
+        from hsrgeo.engine.cubes.cube_run import make_cube  # noqa: PLC0415
+        from hsrgeo.engine.export_options import ExportOptions  # noqa: PLC0415
         from hsrgeo.model.times import parse_step  # noqa: PLC0415
         from hsrgeo.sources.select import read_times  # noqa: PLC0415
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from hsrgeo.cli.broken import Broken
 from hsrgeo.cli.common import answer_json, counted, say
 from hsrgeo.cli.gone_by import no_frame
-from hsrgeo.engine.cubes.run import Cube
+from hsrgeo.engine.cubes.cube_run import Cube
 
 _SHOWN = 10  # broken frames printed
 

@@ -86,7 +86,7 @@ def export(
     given = dict(locals())
     with honest_exit(goes_on=True):
         from hsrgeo.cli.report import Report  # noqa: PLC0415 - commands import what they need when they run
-        from hsrgeo.engine.export.run import export as run_export  # noqa: PLC0415
+        from hsrgeo.engine.export.export_run import export as run_export  # noqa: PLC0415
         from hsrgeo.errors import OptionsError  # noqa: PLC0415
         from hsrgeo.products.rain import Law  # noqa: PLC0415
         from hsrgeo.sources.remote import RemotePath, target  # noqa: PLC0415

@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from hsrgeo.engine.export.run import Export
+from hsrgeo.engine.export.export_run import Export
 from hsrgeo.outputs.outcome import Outcome
 
 

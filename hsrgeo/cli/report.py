@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from hsrgeo.cli.broken import Broken
 from hsrgeo.cli.common import answer, answer_json, counted, say
 from hsrgeo.cli.gone_by import gone_by, no_frame
-from hsrgeo.engine.export.run import Export
+from hsrgeo.engine.export.export_run import Export
 from hsrgeo.errors import HsrGeoError
 from hsrgeo.outputs.names import MANIFEST
 from hsrgeo.outputs.outcome import Outcome, Status

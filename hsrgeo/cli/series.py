@@ -158,8 +158,8 @@ def series(
     """
     with honest_exit():
         from hsrgeo.cli.follow import Follower  # noqa: PLC0415 - commands import what they need when they run
-        from hsrgeo.engine.series.options import SeriesOptions  # noqa: PLC0415
-        from hsrgeo.engine.series.run import series as run_series  # noqa: PLC0415
+        from hsrgeo.engine.series.series_options import SeriesOptions  # noqa: PLC0415
+        from hsrgeo.engine.series.series_run import series as run_series  # noqa: PLC0415
         from hsrgeo.model.times import parse_step  # noqa: PLC0415
 
         length: timedelta | Literal["event"] | None = None

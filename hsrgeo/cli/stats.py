@@ -107,8 +107,8 @@ def stats(
     """
     with honest_exit():
         from hsrgeo.cli.follow import Follower  # noqa: PLC0415 - commands import what they need when they run
-        from hsrgeo.engine.stats.options import StatsOptions  # noqa: PLC0415
-        from hsrgeo.engine.stats.run import stats as run_stats  # noqa: PLC0415
+        from hsrgeo.engine.stats.stats_options import StatsOptions  # noqa: PLC0415
+        from hsrgeo.engine.stats.stats_run import stats as run_stats  # noqa: PLC0415
         from hsrgeo.model.times import parse_step  # noqa: PLC0415
 
         wanted = StatsOptions(

@@ -25,8 +25,8 @@ def verify(
     Checks pixels, place, COG structure and tags; a line for every difference, and exit status 1 if there is any.
     """
     with honest_exit():
-        from hsrgeo.engine.verify.run import EDITED, NOT_GIVEN  # noqa: PLC0415 - only where it runs
-        from hsrgeo.engine.verify.run import verify as run_verify  # noqa: PLC0415
+        from hsrgeo.engine.verify.verify_run import EDITED, NOT_GIVEN  # noqa: PLC0415 - only where it runs
+        from hsrgeo.engine.verify.verify_run import verify as run_verify  # noqa: PLC0415
 
         run = run_verify(out, [*against, *(more or ())], jobs=jobs, dask=dask, dask_wait_s=dask_wait)
         differing = not_given = 0

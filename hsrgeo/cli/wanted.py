@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from hsrgeo.cli.common import time_option
 
 if TYPE_CHECKING:
-    from hsrgeo.engine.options import ExportOptions
+    from hsrgeo.engine.export_options import ExportOptions
 
 _AS_GIVEN = (
     *("bbox", "window", "center", "size", "regions", "regions_field", "regions_encoding"),
@@ -21,7 +21,7 @@ def export_options(given: Mapping[str, Any]) -> "ExportOptions":
     Args:
         given: The arguments of the command, by the names of its parameters.
     """
-    from hsrgeo.engine.options import ExportOptions  # noqa: PLC0415 - commands import what they need when they run
+    from hsrgeo.engine.export_options import ExportOptions  # noqa: PLC0415 - commands import what they need when they run
     from hsrgeo.model.times import parse_step  # noqa: PLC0415
     from hsrgeo.outputs.recipe import DEFAULT_NAME  # noqa: PLC0415
     from hsrgeo.products.rain import KMA_LAW  # noqa: PLC0415

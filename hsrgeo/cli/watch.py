@@ -16,7 +16,7 @@ from hsrgeo.cli.common import Status, answer, answer_json, honest_exit, say
 from hsrgeo.cli.wanted import export_options
 
 if TYPE_CHECKING:
-    from hsrgeo.engine.watch.run import Round, Watch
+    from hsrgeo.engine.watch.watch_run import Round, Watch
 
 _WATCH = "Watch"
 _SHOWN = 10  # broken frames of a round
@@ -119,7 +119,7 @@ def watch(
     """
     given = dict(locals())
     with honest_exit(goes_on=True):
-        from hsrgeo.engine.watch.run import Watch  # noqa: PLC0415 - commands import what they need when they run
+        from hsrgeo.engine.watch.watch_run import Watch  # noqa: PLC0415 - commands import what they need when they run
         from hsrgeo.errors import OptionsError  # noqa: PLC0415
         from hsrgeo.model.times import parse_length  # noqa: PLC0415
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 from hsrgeo.engine.keywords import options_of, takes
-from hsrgeo.engine.run import Lazy
+from hsrgeo.engine.lazy import Lazy
 from hsrgeo.errors import FrameError, HsrGeoError, HubError, HubLimitError, OptionsError, ServiceMessageError
 from hsrgeo.hub.budget import PACE_S, limits_of
 from hsrgeo.hub.client import HOST, Hub

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from hsrgeo.cube.places import read_points
-from hsrgeo.engine.run import Lazy
+from hsrgeo.engine.lazy import Lazy
 from hsrgeo.errors import HubError, HubLimitError, OptionsError, OutputExistsError
 from hsrgeo.hub.client import Hub
 from hsrgeo.hub.gauges import Network, Service, ask_readings, ask_stations, known_step

@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from hsrgeo.engine.options import count_workers
+from hsrgeo.engine.export_options import count_workers
 from hsrgeo.engine.workers.parallel import in_batches, run_parallel
 from hsrgeo.errors import HsrGeoError, as_value
 from hsrgeo.model.frame import Frame

@@ -18,8 +18,8 @@ from hsrgeo.engine.areas import clipped_window
 from hsrgeo.engine.contents import refuse_registration
 from hsrgeo.engine.drawn import Entry, Moment, Reel, draw, first_sound, problems, timeline
 from hsrgeo.engine.drawn_sums import Sums, sums_of
+from hsrgeo.engine.export_options import ExportOptions
 from hsrgeo.engine.keywords import options_of, takes
-from hsrgeo.engine.options import ExportOptions
 from hsrgeo.errors import GridError, HsrGeoError, OptionsError
 from hsrgeo.gis import animation
 from hsrgeo.gis.canvas import Indices

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsrgeo.cube.places import read_points
-from hsrgeo.engine.options import count_workers
+from hsrgeo.engine.export_options import count_workers
 from hsrgeo.engine.workers.parallel import in_batches, run_parallel
 from hsrgeo.errors import HsrGeoError, OptionsError, as_value
 from hsrgeo.model.frame import Frame

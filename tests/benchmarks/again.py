@@ -14,7 +14,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from hsrgeo.engine.export.stamps import stamp_of
-from hsrgeo.engine.options import ExportOptions
+from hsrgeo.engine.export_options import ExportOptions
 from hsrgeo.formats.names import parse_name
 from hsrgeo.outputs.kept_recipe import keep_recipe
 from hsrgeo.outputs.manifest import Manifest

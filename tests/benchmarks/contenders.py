@@ -23,7 +23,7 @@ from rasterio.io import MemoryFile
 from rasterio.transform import Affine
 
 from hsrgeo.engine.export.work import Task, export_frame
-from hsrgeo.engine.options import ExportOptions
+from hsrgeo.engine.export_options import ExportOptions
 from hsrgeo.formats.names import parse_name
 from hsrgeo.model.grid import grids
 from hsrgeo.sources.found import Found

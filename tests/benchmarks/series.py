@@ -30,8 +30,8 @@ import hsrgeo.cube.shards
 import hsrgeo.cube.whole
 from hsrgeo.cube.places import Points, Polygons
 from hsrgeo.cube.shards import read_part
-from hsrgeo.engine.series.options import SeriesOptions
-from hsrgeo.engine.series.run import series
+from hsrgeo.engine.series.series_options import SeriesOptions
+from hsrgeo.engine.series.series_run import series
 from hsrgeo.engine.workers.memory import keep_freed_memory
 from hsrgeo.model.grid import Grid
 from hsrgeo.model.times import KST

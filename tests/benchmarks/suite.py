@@ -20,7 +20,7 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import cache, partial
 from pathlib import Path
 
-from hsrgeo.engine.options import ExportOptions
+from hsrgeo.engine.export_options import ExportOptions
 from hsrgeo.engine.regions import Region
 from hsrgeo.engine.workers.memory import keep_freed_memory
 from hsrgeo.model.window import BBox
@@ -186,7 +186,7 @@ def _start(frame: Path, scratch: Path) -> None:
         "    of which Python and numpy": [*python, "import numpy"],
         "    of which Python and the imports of export": [
             *python,
-            "import hsrgeo.cli.export, hsrgeo.engine.export.run",
+            "import hsrgeo.cli.export, hsrgeo.engine.export.export_run",
         ],
     }
     seconds: dict[str, list[tuple[float, float, float]]] = {label: [] for label in commands}

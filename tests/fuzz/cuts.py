@@ -17,10 +17,10 @@ from typing import Any
 
 import hsrgeo
 from hsrgeo import ExportOptions
-from hsrgeo.engine.accumulate.options import AccumulateOptions
-from hsrgeo.engine.accumulate.run import accumulate
-from hsrgeo.engine.cubes.options import CubeOptions
-from hsrgeo.engine.cubes.run import make_cube
+from hsrgeo.engine.accumulate.sum_options import AccumulateOptions
+from hsrgeo.engine.accumulate.sum_run import accumulate
+from hsrgeo.engine.cubes.cube_options import CubeOptions
+from hsrgeo.engine.cubes.cube_run import make_cube
 from hsrgeo.engine.extract import extract
 from hsrgeo.engine.stac import make_catalog
 from tests import power

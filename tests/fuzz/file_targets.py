@@ -13,7 +13,7 @@ from typing import Any
 
 from hsrgeo.cube.places import read_points
 from hsrgeo.cube.polygons import read_polygons
-from hsrgeo.engine.options import ExportOptions
+from hsrgeo.engine.export_options import ExportOptions
 from hsrgeo.engine.regions import Region, read_regions
 from hsrgeo.errors import FrameError, HsrGeoError, ManifestError, OptionsError, SourceError
 from hsrgeo.formats.names import parse_name

@@ -153,7 +153,14 @@ def serve() -> None:
     """Fork for each command that is asked for; the process that waits."""
     from hsrgeo.outputs import bucket, lease, lock  # noqa: PLC0415
 
-    modules = ("cli.export", "cli.cube", "engine.export.run", "engine.cubes.run", "engine.options", "formats.composite")
+    modules = (
+        "cli.export",
+        "cli.cube",
+        "engine.export.export_run",
+        "engine.cubes.cube_run",
+        "engine.export_options",
+        "formats.composite",
+    )
     libraries = (
         "netCDF4",
         "zarr",

@@ -18,7 +18,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 
-from hsrgeo.engine.options import ExportOptions
+from hsrgeo.engine.export_options import ExportOptions
 from hsrgeo.errors import HsrGeoError, OptionsError
 from hsrgeo.formats.names import basename, claims_frame, parse_name, repeated, unrepeated
 from hsrgeo.model.times import parse_step, parse_time

@@ -9,7 +9,7 @@ import typer
 
 from hsrgeo.cli import options
 from hsrgeo.cli.common import Status, answer, answer_json, counted, honest_exit, say
-from hsrgeo.cli.fetch.options import Host, LimitBytes, LimitCalls, Pace, bytes_option, pace_option
+from hsrgeo.cli.fetch.fetch_options import Host, LimitBytes, LimitCalls, Pace, bytes_option, pace_option
 
 if TYPE_CHECKING:  # names in signatures of helpers only: Typer reads those of commands
     from hsrgeo.engine.fetch import Fetch, Fetched, FetchOptions, FetchStatus

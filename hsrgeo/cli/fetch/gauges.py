@@ -8,7 +8,7 @@ import typer
 
 from hsrgeo.cli import options
 from hsrgeo.cli.common import Status, answer, answer_json, counted, honest_exit, say
-from hsrgeo.cli.fetch.options import Host, LimitBytes, LimitCalls, Pace, make_hub
+from hsrgeo.cli.fetch.fetch_options import Host, LimitBytes, LimitCalls, Pace, make_hub
 
 _SHOWN = 20  # failures that are printed
 

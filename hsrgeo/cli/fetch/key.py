@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from hsrgeo.cli.common import answer, honest_exit, say
-from hsrgeo.cli.fetch.options import Host
+from hsrgeo.cli.fetch.fetch_options import Host
 
 
 def key(

@@ -8,7 +8,7 @@ import typer
 
 from hsrgeo.cli import options
 from hsrgeo.cli.common import Status, answer_json, counted, honest_exit, say
-from hsrgeo.cli.gauges.options import (
+from hsrgeo.cli.gauges.gauge_options import (
     Column,
     Empty,
     EmptyChoice,
@@ -97,7 +97,7 @@ def bias(
     """
     with honest_exit():
         from hsrgeo.engine.gauges.bias import gauge_bias  # noqa: PLC0415 - commands import what they need
-        from hsrgeo.engine.gauges.options import GaugeBiasOptions  # noqa: PLC0415
+        from hsrgeo.engine.gauges.gauge_options import GaugeBiasOptions  # noqa: PLC0415
         from hsrgeo.model.times import parse_step  # noqa: PLC0415
 
         rules = reading_rules(step, stamp, unit, column, encoding, missing, empty, max_rain, skip_bad, start, end)

@@ -8,7 +8,7 @@ import typer
 
 from hsrgeo.cli import options
 from hsrgeo.cli.common import Status, answer_json, counted, honest_exit, say, time_option
-from hsrgeo.cli.gauges.options import (
+from hsrgeo.cli.gauges.gauge_options import (
     Column,
     Empty,
     EmptyChoice,
@@ -163,7 +163,7 @@ def field(
     """
     with honest_exit():
         from hsrgeo.engine.gauges.field import gauge_fields  # noqa: PLC0415 - commands import what they need
-        from hsrgeo.engine.gauges.options import GaugeFieldOptions  # noqa: PLC0415
+        from hsrgeo.engine.gauges.gauge_options import GaugeFieldOptions  # noqa: PLC0415
 
         begun = time.perf_counter()
         rules = reading_rules(step, stamp, unit, column, encoding, missing, empty, max_rain, skip_bad, start, end)

@@ -7,7 +7,7 @@ import typer
 
 from hsrgeo.cli import options
 from hsrgeo.cli.common import counted, honest_exit, say
-from hsrgeo.cli.gauges.options import GridName
+from hsrgeo.cli.gauges.gauge_options import GridName
 
 
 def polygons(

@@ -10,7 +10,7 @@ from threading import Lock
 
 import numpy as np
 
-from hsrgeo.engine.accumulate.options import AccumulateOptions
+from hsrgeo.engine.accumulate.sum_options import AccumulateOptions
 from hsrgeo.engine.axis import kind_of_sources
 from hsrgeo.engine.contents import notes_on_bias, notes_on_contents, refuse_registration
 from hsrgeo.engine.one_product import product_guard

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsrgeo.engine.axis import floor_step
-from hsrgeo.engine.gauges.options import GaugeBiasOptions
+from hsrgeo.engine.gauges.gauge_options import GaugeBiasOptions
 from hsrgeo.engine.gauges.radar import RadarSums, notes_of, read_radar
 from hsrgeo.engine.keywords import options_of, takes
 from hsrgeo.engine.periods import Period, periods_of

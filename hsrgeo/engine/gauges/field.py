@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 from hsrgeo.engine.accumulate.sums import period_tags, write_sum
 from hsrgeo.engine.areas import asked_window
 from hsrgeo.engine.axis import SUMS, refuse_other_outputs
-from hsrgeo.engine.gauges.options import GaugeFieldOptions
+from hsrgeo.engine.export_options import check_areas
+from hsrgeo.engine.gauges.gauge_options import GaugeFieldOptions
 from hsrgeo.engine.gauges.surface import Surface, interpolator
 from hsrgeo.engine.gauges.totals import Total, totals_of
 from hsrgeo.engine.keywords import options_of, takes
-from hsrgeo.engine.options import check_areas
+from hsrgeo.engine.lazy import Lazy
 from hsrgeo.engine.periods import Period
-from hsrgeo.engine.run import Lazy
 from hsrgeo.errors import ClippedWarning, OptionsError
 from hsrgeo.model.grid import Grid
 from hsrgeo.model.times import utc_text

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsrgeo.engine.axis import floor_step
-from hsrgeo.engine.gauges.options import GaugeBiasOptions
+from hsrgeo.engine.gauges.gauge_options import GaugeBiasOptions
 from hsrgeo.engine.periods import fewest_of
 from hsrgeo.engine.series.table import MINUTES, series_lines
 from hsrgeo.errors import OptionsError, SourceError

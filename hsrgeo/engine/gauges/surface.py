@@ -11,7 +11,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from hsrgeo.engine.gauges.options import GaugeFieldOptions
+from hsrgeo.engine.gauges.gauge_options import GaugeFieldOptions
 from hsrgeo.products.interpolate import CellPlaces, Floats, InverseDistance, Nearest, spatial
 from hsrgeo.products.kriging import Kriging, estimate
 from hsrgeo.products.variograms import Variogram, Variograms, gstools

@@ -22,9 +22,9 @@ from hsrgeo.cube.gather import Piece, gather, pieces_of
 from hsrgeo.cube.opened import OpenCube, opened_cube
 from hsrgeo.cube.sampling import Sampler
 from hsrgeo.cube.weights import Weights
-from hsrgeo.engine.options import count_workers
-from hsrgeo.engine.series.options import SeriesOptions
+from hsrgeo.engine.export_options import count_workers
 from hsrgeo.engine.series.reader import OutputReader, Sampled, table_for
+from hsrgeo.engine.series.series_options import SeriesOptions
 from hsrgeo.engine.workers.ahead import ahead
 from hsrgeo.engine.workers.memory import keep_freed_memory
 from hsrgeo.errors import HsrGeoError, OptionsError, SourceError

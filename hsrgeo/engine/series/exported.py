@@ -14,10 +14,10 @@ from pathlib import Path
 from hsrgeo.cube.gather import Piece, gather, pieces_of
 from hsrgeo.cube.sampling import Sampler
 from hsrgeo.cube.weights import load_weights
+from hsrgeo.engine.export_options import count_workers
 from hsrgeo.engine.one_product import product_guard
-from hsrgeo.engine.options import count_workers
-from hsrgeo.engine.series.options import SeriesOptions
 from hsrgeo.engine.series.reader import OutputReader, Sampled, Sampling, other_grid, sampling_of, table_for
+from hsrgeo.engine.series.series_options import SeriesOptions
 from hsrgeo.engine.workers.memory import keep_freed_memory
 from hsrgeo.engine.workers.parallel import in_batches, run_parallel
 from hsrgeo.errors import FrameError, HsrGeoError, ReadbackError

@@ -15,7 +15,7 @@ from hsrgeo.cube.places import Polygons
 from hsrgeo.cube.weights import Weights
 from hsrgeo.engine.contents import notes_on_bias, notes_on_contents, refuse_registration
 from hsrgeo.engine.factors import notes_on_factors
-from hsrgeo.engine.series.options import Content, SeriesOptions
+from hsrgeo.engine.series.series_options import Content, SeriesOptions
 from hsrgeo.errors import FrameError, OptionsError
 from hsrgeo.model.grid import Grid, grids
 from hsrgeo.model.home import home_of

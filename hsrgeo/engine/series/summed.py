@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from hsrgeo.cube.sampling import COVERAGE, MAX, MEAN, WET
 from hsrgeo.cube.weights import Weights
-from hsrgeo.engine.series.options import SeriesOptions
 from hsrgeo.engine.series.reader import Numbers, OutputReader, Sampled, other_grid
+from hsrgeo.engine.series.series_options import SeriesOptions
 from hsrgeo.errors import HsrGeoError, OptionsError, as_value
 from hsrgeo.formats.names import FrameName
 from hsrgeo.model.grid import Grid

@@ -15,7 +15,7 @@ from hsrgeo.outputs.outcome import Outcome
 from hsrgeo.sources.remote import Place
 
 if TYPE_CHECKING:
-    from hsrgeo.engine.watch.run import Happened, Round
+    from hsrgeo.engine.watch.watch_run import Happened, Round
 
 HAPPENED = ("ok", "replaced", "duplicate", "failed", "removed")
 _LISTED = 20  # broken frames in status.json

@@ -11,7 +11,7 @@ import numpy as np
 
 from hsrgeo.cube.places import Polygons
 from hsrgeo.cube.polygons import read_polygons
-from hsrgeo.engine.options import ExportOptions
+from hsrgeo.engine.export_options import ExportOptions
 from hsrgeo.engine.regions import Region
 from hsrgeo.errors import OptionsError
 from hsrgeo.model.fields import Step, Time
@@ -27,7 +27,7 @@ _MOST_CLASSES = 1000
 
 @dataclass(frozen=True, kw_only=True)
 class StatsOptions:
-    """What `hsrgeo.engine.stats.run.stats` counts.
+    """What `hsrgeo.engine.stats.stats_run.stats` counts.
 
     Args:
         quantity: As that of `ExportOptions`.

@@ -11,8 +11,8 @@ from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from hsrgeo.engine.options import workers_for
-from hsrgeo.engine.run import Lazy
+from hsrgeo.engine.export_options import workers_for
+from hsrgeo.engine.lazy import Lazy
 from hsrgeo.engine.verify.compare import compare_outputs
 from hsrgeo.engine.verify.findings import EDITED, Difference
 from hsrgeo.engine.workers.admission import Shared

@@ -20,17 +20,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from hsrgeo.engine.accumulate.options import AccumulateOptions
 from hsrgeo.engine.accumulate.rolling import RollingRun
 from hsrgeo.engine.accumulate.sources import SumSource, sum_source
+from hsrgeo.engine.accumulate.sum_options import AccumulateOptions
 from hsrgeo.engine.accumulate.sums import Candidates, OpenSums, sum_tags, write_sum
 from hsrgeo.engine.areas import asked_window, clipped_window
 from hsrgeo.engine.axis import SUMS, frame_length_of, refuse_other_outputs
+from hsrgeo.engine.export_options import check_areas
 from hsrgeo.engine.keywords import options_of, takes
+from hsrgeo.engine.lazy import Run
 from hsrgeo.engine.one_product import product_guard
-from hsrgeo.engine.options import check_areas
 from hsrgeo.engine.periods import Period, fewest_of, period_name, periods_of, starts_between
-from hsrgeo.engine.run import Run
 from hsrgeo.engine.workers.ahead import ahead
 from hsrgeo.engine.workers.memory import keep_freed_memory
 from hsrgeo.engine.workers.scratch import scratch_folder

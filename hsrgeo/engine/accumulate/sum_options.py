@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
-from hsrgeo.engine.options import ExportOptions
+from hsrgeo.engine.export_options import ExportOptions
 from hsrgeo.engine.periods import check_period
 from hsrgeo.engine.regions import Region
 from hsrgeo.errors import OptionsError
@@ -26,7 +26,7 @@ _HOUR, _DAY = timedelta(hours=1), timedelta(days=1)
 
 @dataclass(frozen=True, kw_only=True)
 class AccumulateOptions:
-    """What `hsrgeo.engine.accumulate.run.accumulate` sums up.
+    """What `hsrgeo.engine.accumulate.sum_run.accumulate` sums up.
 
     Args:
         period: Length, counted from midnight KST, or ``event``: everything from the first frame to the last in one

@@ -18,13 +18,13 @@ from hsrgeo.cube.places import Points
 from hsrgeo.cube.sampling import COVERAGE, MAX, MEAN, WET
 from hsrgeo.engine.axis import frame_length_of, kind_of_sources, slots
 from hsrgeo.engine.keywords import options_of, takes
-from hsrgeo.engine.run import Run
+from hsrgeo.engine.lazy import Run
 from hsrgeo.engine.series.cube import CubeReader
 from hsrgeo.engine.series.exported import ExportReader
 from hsrgeo.engine.series.frames import FrameReader
-from hsrgeo.engine.series.options import SeriesOptions
 from hsrgeo.engine.series.periods import Periods
 from hsrgeo.engine.series.reader import Numbers, Reader
+from hsrgeo.engine.series.series_options import SeriesOptions
 from hsrgeo.engine.series.summed import SumReader
 from hsrgeo.engine.series.table import RAIN_LAW
 from hsrgeo.engine.workers.scratch import scratch_folder

@@ -12,8 +12,8 @@ from typing import Literal
 from hsrgeo.cube.places import Places, Points, Polygons, as_points, read_points
 from hsrgeo.cube.polygons import read_polygons
 from hsrgeo.cube.weights import PointMethod, Weights
+from hsrgeo.engine.export_options import count_workers
 from hsrgeo.engine.factors import as_factors
-from hsrgeo.engine.options import count_workers
 from hsrgeo.engine.periods import check_period
 from hsrgeo.errors import OptionsError
 from hsrgeo.model.fields import Length, Step, Time
@@ -39,7 +39,7 @@ _METHOD = re.compile(r"nearest(?:-([1-9]\d{0,2}))?|bilinear")
 
 @dataclass(frozen=True, kw_only=True)
 class SeriesOptions:
-    """What `hsrgeo.engine.series.run.series` reads of its sources.
+    """What `hsrgeo.engine.series.series_run.series` reads of its sources.
 
     Args:
         points: CSV file with name, lon and lat, a file of the formats of `polygons`, or what was read of one, or the

@@ -12,9 +12,9 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal, Self
 
+from hsrgeo.engine.export.export_run import Export
 from hsrgeo.engine.export.removal import Removal, lies_below
-from hsrgeo.engine.export.run import Export
-from hsrgeo.engine.options import ExportOptions
+from hsrgeo.engine.export_options import ExportOptions
 from hsrgeo.engine.watch.decide import Journal, Mark, decide
 from hsrgeo.engine.watch.latest import update_latest
 from hsrgeo.engine.watch.status import as_status, write_status

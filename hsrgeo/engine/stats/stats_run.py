@@ -18,11 +18,11 @@ from hsrgeo.cube.opened import OpenCube, opened_cube
 from hsrgeo.engine.areas import clipped_window
 from hsrgeo.engine.axis import kind_of_sources
 from hsrgeo.engine.contents import refuse_registration
+from hsrgeo.engine.export_options import check_areas, count_workers
 from hsrgeo.engine.keywords import options_of, takes
+from hsrgeo.engine.lazy import Run
 from hsrgeo.engine.one_product import product_guard
-from hsrgeo.engine.options import check_areas, count_workers
-from hsrgeo.engine.run import Run
-from hsrgeo.engine.stats.options import StatsOptions
+from hsrgeo.engine.stats.stats_options import StatsOptions
 from hsrgeo.engine.workers.ahead import ahead
 from hsrgeo.engine.workers.memory import keep_freed_memory
 from hsrgeo.engine.workers.scratch import scratch_folder

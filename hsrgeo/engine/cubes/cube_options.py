@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from hsrgeo.cube.store import Layout
-from hsrgeo.engine.options import ExportOptions
+from hsrgeo.engine.export_options import ExportOptions
 from hsrgeo.errors import OptionsError
 from hsrgeo.model.layers import ALL
 from hsrgeo.model.times import FRAME_STEP

@@ -15,9 +15,9 @@ from pathlib import Path
 from hsrgeo.engine.export.ledger import Ledger
 from hsrgeo.engine.export.removal import Removal, lies_below
 from hsrgeo.engine.export.work import Task, leftovers, work
+from hsrgeo.engine.export_options import ExportOptions, check_areas
 from hsrgeo.engine.keywords import options_of, takes
-from hsrgeo.engine.options import ExportOptions, check_areas
-from hsrgeo.engine.run import Run
+from hsrgeo.engine.lazy import Run
 from hsrgeo.engine.workers.admission import Shared
 from hsrgeo.engine.workers.cluster import Cluster
 from hsrgeo.engine.workers.parallel import run_parallel, scan_for, seen_by

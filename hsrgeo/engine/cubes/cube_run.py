@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from hsrgeo.cube.extra import need
+from hsrgeo.engine.cubes.cube_options import CubeOptions
 from hsrgeo.engine.cubes.frames import Site
-from hsrgeo.engine.cubes.options import CubeOptions
 from hsrgeo.engine.cubes.stored import StoredSite
+from hsrgeo.engine.export_options import ExportOptions, check_areas
 from hsrgeo.engine.keywords import options_of, takes
+from hsrgeo.engine.lazy import Run
 from hsrgeo.engine.one_product import product_guard, refuse_products
-from hsrgeo.engine.options import ExportOptions, check_areas
-from hsrgeo.engine.run import Run
 from hsrgeo.engine.workers.parallel import in_batches, run_parallel
 from hsrgeo.outputs.lease import Lock
 from hsrgeo.outputs.lock import locked

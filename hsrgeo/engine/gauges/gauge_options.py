@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from hsrgeo.cube.places import Points, read_points
-from hsrgeo.engine.options import ExportOptions
+from hsrgeo.engine.export_options import ExportOptions
 from hsrgeo.engine.periods import PeriodLength, check_period
 from hsrgeo.engine.regions import Region
 from hsrgeo.errors import OptionsError
