@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import shutil
 import subprocess
 import zlib
@@ -346,6 +347,7 @@ WRONG = {
     "projection": (_attributes("where", projdef="+proj=nonsense"), "projdef"),
     "file in projection": (_attributes("where", projdef="+proj=laea +nadgrids=@/etc/passwd"), "projdef"),
     "init file": (_attributes("where", projdef="+init=/etc/passwd:4326"), "projdef"),
+    "slow to match": (_attributes("where", projdef="+proj=lcc " + "a" * 900 + "\xff"), "projdef"),
     "no projection": (_attributes("where", projdef=""), "projdef"),
     "no image": (lambda file: file.__delitem__("dataset1/data1"), "found none"),
     "no gain": (lambda file: file["dataset1/data1/what"].attrs.__delitem__("gain"), "gain: expected a number"),
@@ -378,6 +380,19 @@ def test_what_is_no_hdf5_says_what_it_is(tmp_path: Path, frame_file: bytes, fore
     for length in (9, 100, len(whole) // 2, len(whole) - 1):
         with pytest.raises(FrameError):
             read_odim(whole[:length], "x")
+
+
+def test_damage_is_an_error_and_nothing_else(frame: hsrgeo.Frame, tmp_path: Path) -> None:
+    whole = frame.crop(window=(400, 600, 8, 8)).to_odim(tmp_path / "x.h5").read_bytes()
+    for seed in range(40):
+        chance = random.Random(seed)  # noqa: S311 - no secret
+        damaged = bytearray(whole)
+        for _ in range(chance.choice((1, 4, 16))):
+            damaged[chance.randrange(len(damaged))] = chance.choice((0, 1, 127, 128, 255))
+        try:
+            read_odim(bytes(damaged), "x")
+        except FrameError as error:
+            assert str(error).isprintable()
 
 
 def test_a_file_that_is_too_large_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -32,9 +32,14 @@ _MOST_CELLS = 1 << 25
 """Of an image, and of a chunk: five times KMA's largest grid."""
 _MOST_TEXT = 1 << 16
 _MOST_GROUPS = 99
+_LONGEST_PROJDEF = 1000
+_PROJ_WORD = re.compile(r"\+?[A-Za-z_0-9]+(=[-+.,A-Za-z_0-9]*)?|(?i:epsg):[0-9]{4,6}")
+_PROJ_FILE = re.compile("init|grids|pipeline|step")
 _NEAR = 0.01
 """Cells: a corner that is given with six decimals lies closer than this to where it is."""
 _FILTERS = {1, 2, 3}  # deflate, shuffle, fletcher32: those that HDF5 always has; others may load a library
+_DAMAGE = (OSError, RuntimeError, LookupError, ValueError, TypeError, ArithmeticError, MemoryError, zlib.error)
+"""What h5py, numpy and zlib raise where a file is damaged."""
 _OBJECTS = {
     "PVOL": "polar volume",
     "SCAN": "polar scan",
@@ -94,7 +99,7 @@ def read_odim(data: bytes, name: str) -> list[OdimImage]:
     try:
         with h5py.File(io.BytesIO(data), "r") as file:
             return _Reader(h5py, file, name).images()
-    except (OSError, RuntimeError, KeyError, ValueError, TypeError, OverflowError, MemoryError) as error:
+    except _DAMAGE as error:
         raise FrameReadError("HDF5", "a sound file", printable(str(error) or type(error).__name__), name) from error
 
 
@@ -242,8 +247,9 @@ class _Reader:
         import pyproj  # noqa: PLC0415 - slow to import
 
         # Only what describes a projection: a definition can also name files and pipelines.
-        sound = re.fullmatch(r"(?i:epsg):[0-9]{4,6}|(\+?[A-Za-z_0-9]+(=[-+.,A-Za-z_0-9]*)?\s*)+", projdef[:1000])
-        if not sound or len(projdef) > 1000 or re.search(r"init|grids|pipeline|step", projdef):  # noqa: PLR2004
+        words = projdef.split() if len(projdef) <= _LONGEST_PROJDEF else []
+        sound = all(_PROJ_WORD.fullmatch(word) and not _PROJ_FILE.search(word) for word in words)
+        if not words or not sound:
             self._refuse("/where, projdef", "a PROJ string such as '+proj=lcc ...'", projdef[:200] or "nothing")
         try:
             crs = pyproj.CRS.from_user_input(projdef)
