@@ -1,18 +1,19 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 import pytest
 
 from hsrgeo.errors import OptionsError
-from hsrgeo.gis.classes import STYLED, classes_for, colours
 from hsrgeo.model.quantity import QUANTITIES, RAIN, RAIN_RATE, Quantity
+from hsrgeo.products.classes import classes_for, colours
 from hsrgeo.products.rain import KMA_LAW, Law
 
 REFLECTIVITY = QUANTITIES[1]
-BOTH = pytest.mark.parametrize("quantity", STYLED.values(), ids=STYLED)
+BOTH = pytest.mark.parametrize("quantity", [RAIN, REFLECTIVITY], ids=["rain", "reflectivity"])
 LAWS = [KMA_LAW, Law(300, 1.4), Law(1, 0.001), Law(1e-30, 1.6), Law(1e30, 1.6), Law(200, 50), Law(1e300, 1.6)]
 EVERY = np.arange(-(1 << 15), 1 << 15)
 RAIN_TABLE = """
@@ -110,9 +111,7 @@ def test_rain_as_kma_stores_it_has_the_same_classes() -> None:
     assert classes_for(RAIN_RATE) == classes_for(RAIN)
 
 
-@pytest.mark.parametrize("code", [code for code in QUANTITIES if code not in (1, 2, 5)])
-def test_other_quantities_have_no_classes(code: int) -> None:
-    with pytest.raises(OptionsError, match="rain, reflectivity"):
-        classes_for(QUANTITIES[code])
-    with pytest.raises(OptionsError, match="no colour classes"):
-        colours(np.zeros((2, 2), np.int16), QUANTITIES[code])
+def test_an_unknown_quantity_has_no_classes() -> None:
+    unknown = replace(REFLECTIVITY, name="values")
+    with pytest.raises(OptionsError, match=r"values has no colour classes: expected one of rain, reflectivity"):
+        colours(np.zeros((2, 2), np.int16), unknown)

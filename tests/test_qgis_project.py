@@ -26,14 +26,14 @@ from hsrgeo.engine.qgis import make_project, write_project
 from hsrgeo.engine.regions import Region
 from hsrgeo.engine.simulate import write_simulation
 from hsrgeo.errors import ManifestError, MissingExtraError, OptionsError, OutputExistsError
-from hsrgeo.gis.classes import DRY, NODATA, colours
-from hsrgeo.gis.pipes import grey_pipe
 from hsrgeo.gis.project import Beside, Series, is_own, project_bytes, project_xml, smallest_gap
 from hsrgeo.gis.styles import raster_pipe
 from hsrgeo.model.quantity import QUANTITIES, RAIN
 from hsrgeo.model.times import KST
 from hsrgeo.model.window import BBox
 from hsrgeo.outputs.names import PROJECT
+from hsrgeo.products.classes import DRY, NODATA, colours
+from hsrgeo.products.palettes import grey_palette
 from hsrgeo.products.rain import Law
 from hsrgeo.reading import open_frame
 from tests.conftest import NX, NY, MakeFile, frame_name, time_fields
@@ -434,16 +434,21 @@ def test_other_projections_keep_their_code_and_other_quantities_are_grey(exporte
     shutil.copy(path, tmp_path / "a.tif")
     (tmp_path / "b.tif").hardlink_to(tmp_path / "a.tif")
     lcc = open_frame(exported.sources[0]).grid
+    greys = raster_pipe(HEIGHT, grey_palette((100.0, 1300.0), 1), opaque=True)
     series = [
         Series(
             ("EPSG",),
             pyproj.CRS("EPSG:5179").to_wkt(),
             (9e5, 19e5, 10e5, 20e5),
-            grey_pipe(HEIGHT, None),
+            raster_pipe(HEIGHT, grey_palette(None, 1), opaque=True),
             [(FIRST, "a.tif")],
         ),
         Series(
-            ("LCC",), lcc.wkt2, lcc.bounds, grey_pipe(HEIGHT, (100.0, 9000.0)), [(FIRST + timedelta(hours=1), "b.tif")]
+            ("LCC",),
+            lcc.wkt2,
+            lcc.bounds,
+            greys,
+            [(FIRST + timedelta(hours=1), "b.tif")],
         ),
     ]
     (tmp_path / "two.qgz").write_bytes(project_bytes("높이", series))
@@ -454,17 +459,17 @@ view = p.viewSettings().defaultViewExtent()
 ls = sorted(p.mapLayers().values(), key=lambda l: l.name())
 r = [l.renderer() for l in ls]
 answer = dict(crs=p.crs().authid(), layers=[l.crs().authid() for l in ls], types=[x.type() for x in r], title=p.title(),
-              limits=[r[1].contrastEnhancement().minimumValue(), r[1].contrastEnhancement().maximumValue()],
-              alpha=[r[1].rasterTransparency().alphaValue(v, 255) for v in (-25000, -10001, -10000, 100)],
+              items=[[len(x.shader().rasterShaderFunction().colorRampItemList()) for x in r],
+                     [i.color.name() for i in r[1].shader().rasterShaderFunction().colorRampItemList()][2:]],
               step=p.timeSettings().timeStep(), view=[view.yMinimum(), view.yMaximum()])
 """
     record = qgis(script, tmp_path, str(tmp_path / "two.qgz"))
     assert record["crs"] == "EPSG:5179"
     assert record["layers"] == ["EPSG:5179", ""]
-    assert record["types"] == ["singlebandgray"] * 2
+    assert record["types"] == ["singlebandpseudocolor"] * 2
     assert record["title"] == "높이"
-    assert record["limits"] == [100, 9000]
-    assert record["alpha"] == [0, 0, 255, 255]
+    assert record["items"][0] == [3, 14]  # not observed, no echo, and one shade or twelve
+    assert (record["items"][1][0], record["items"][1][-1]) == ("#ebebeb", "#282828")  # 235 and 40
     assert record["step"] == 60
     assert record["view"][0] < 13e5  # metres north, in EPSG:5179: the south of KMA's grid lies there
     assert record["view"][1] > 25e5

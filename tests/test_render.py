@@ -20,11 +20,11 @@ from hsrgeo.cli.render import render as render_command
 from hsrgeo.engine.render import RenderOptions, render
 from hsrgeo.errors import ManifestError, MissingExtraError, OptionsError, SourceError
 from hsrgeo.gis import canvas, coast, fonts
-from hsrgeo.gis.classes import STYLED, classes_for
 from hsrgeo.gis.graticule import graticule, scale_bar
 from hsrgeo.gis.map import Plan, map_for, time_label
 from hsrgeo.model.grid import Grid, grids
 from hsrgeo.outputs.exported import read_exported
+from hsrgeo.products.classes import STYLED, classes_for
 from hsrgeo.products.rain import KMA_LAW, Law, rain_frame
 from tests.conftest import NX, NY, TIME, MakeFile, Pixels, frame_name
 
@@ -101,7 +101,7 @@ def test_colours_at_every_bound_are_those_of_the_classes(
     render(source, tmp_path / "x.png", options)
     (picture,) = rgb(tmp_path / "x.png")
     frame = hsrgeo.open_frame(source).crop(window=SEA)
-    sheet = map_for(Plan(frame.grid, options.quantity, width=width))
+    sheet = map_for(Plan(frame.grid, options.quantity or "rain", width=width))
     assert sheet.size == picture.shape[1::-1]
     rain = classes_for(STYLED["rain"])
     for (row, col), expected in wanted.items():
@@ -442,7 +442,8 @@ def test_a_cog_that_is_gone_or_damaged_is_no_data(hour: Path, tmp_path: Path) ->
         (["--out", "x.gif", "--bbox", "126", "36", "127", "37", "--window", "0", "0", "9", "9"], ["one area"]),
         (["--out", "x.gif", "--center", "126", "36"], ["center and size"]),
         (["--out", "x.gif", "--start", "yesterday"], ["yesterday"]),
-        (["--out", "x.gif", "--quantity", "height"], ["height"]),
+        (["--out", "x.gif", "--quantity", "height"], ["contains reflectivity: draw it with quantity reflectivity"]),
+        (["--out", "x.gif", "--palette", "height"], ["palette height is in m, and rain_rate is in mm/h"]),
     ],
 )
 def test_wrong_usage(
@@ -473,6 +474,21 @@ def test_the_command_tells_what_it_did(hour: Path, tmp_path: Path) -> None:
     assert call(tmp_path / "nowhere", "--out", tmp_path / "y.gif").exit_code == 2
 
 
+def test_heights_and_own_palettes_are_drawn(tmp_path: Path, make_file: MakeFile) -> None:
+    put(tmp_path / "high", make_file(spot(1250), num_data=1, data_codes=(2,)))
+    own = tmp_path / "own.txt"
+    own.write_text("undetect 1 2 3\nnodata 4 5 6\n-inf 7 8 9\n1250 255 0 127 128\n")
+    # 1250 m lies in 1000 to 1500 m; half transparent on white, 255 - (255 - 0) x 128 / 255 = 127, and 191 of 127
+    for palette, colour in ((None, (62, 73, 137)), (own, (255, 127, 191))):
+        for name in ("x.png", "x.gif", "x.webp"):
+            options = RenderOptions(window=SEA, palette=palette, width=400, jobs=1)
+            assert render(tmp_path / "high", tmp_path / name, options).frames == 1
+            picture = rgb(tmp_path / name)[0]
+            sheet = map_for(Plan(hsrgeo.open_frame(tmp_path / "high" / frame_name()).crop(window=SEA).grid, width=400))
+            x, y = sheet.pixel(25, 15)
+            assert tuple(picture[y, x].tolist()) == colour, (name, palette)
+
+
 def test_sources_that_do_not_go_together(tmp_path: Path, make_file: MakeFile) -> None:
     put(tmp_path / "two", make_file(spot(0), num_data=1))
     put(tmp_path / "two", make_file(spot(0), num_data=1, data_codes=(5,)), TIME, "HSP")
@@ -482,8 +498,8 @@ def test_sources_that_do_not_go_together(tmp_path: Path, make_file: MakeFile) ->
     with pytest.raises(OptionsError, match="contains rain_rate"):
         render(tmp_path / "two", tmp_path / "x.gif", RenderOptions(product="HSP", quantity="reflectivity"))
     put(tmp_path / "high", make_file(spot(0), num_data=1, data_codes=(2,)))
-    with pytest.raises(OptionsError, match="only rain and reflectivity have colours"):
-        render(tmp_path / "high", tmp_path / "x.gif")
+    with pytest.raises(OptionsError, match="contains height: only rain and reflectivity are drawn as rain"):
+        render(tmp_path / "high", tmp_path / "x.gif", RenderOptions(quantity="rain"))
     with pytest.raises(SourceError):
         render(tmp_path / "nowhere", tmp_path / "x.gif")
 

@@ -28,11 +28,11 @@ from typer.testing import CliRunner, Result
 from hsrgeo.cli.style import style
 from hsrgeo.errors import MissingExtraError, OptionsError
 from hsrgeo.formats.composite import decode
-from hsrgeo.gis.classes import STYLED, classes_for, colours
 from hsrgeo.gis.legend import draw_legend, png, svg
 from hsrgeo.gis.styles import class_label, drawn_classes, gdal, qml, raster_pipe, sld
 from hsrgeo.model.frame import Frame
 from hsrgeo.model.quantity import QUANTITIES, RAIN, RAIN_RATE, Quantity
+from hsrgeo.products.classes import STYLED, classes_for, colours
 from hsrgeo.products.rain import KMA_LAW, Law
 from tests import other_gdal
 from tests.conftest import frame_name
@@ -235,14 +235,14 @@ def test_sld_of_another_law_moves_the_bounds() -> None:
 
 
 @pytest.mark.parametrize("form", [raster_pipe, qml, sld, gdal, svg, draw_legend])
-def test_other_quantities_and_empty_laws_have_no_style(form: Callable[[Quantity, Law], object]) -> None:
-    with pytest.raises(OptionsError, match="count has no colour classes"):
-        form(QUANTITIES[4], KMA_LAW)
+def test_unknown_quantities_and_empty_laws_have_no_style(form: Callable[[Quantity, Law], object]) -> None:
+    with pytest.raises(OptionsError, match="values has no colour classes"):
+        form(replace(REFLECTIVITY, name="values"), KMA_LAW)
     with pytest.raises(OptionsError, match=r"Z = 1e\+100 R\^1\.6: no reflectivity that a file can store"):
         form(REFLECTIVITY, Law(1e100, 1.6))
 
 
-@pytest.mark.parametrize("quantity", STYLED.values(), ids=STYLED)
+@pytest.mark.parametrize("quantity", [RAIN, REFLECTIVITY], ids=["rain", "reflectivity"])
 def test_labels_meet(quantity: Quantity) -> None:
     labels = [class_label(one, quantity) for one in classes_for(quantity)]
     assert len(set(labels)) == len(labels)
@@ -270,7 +270,7 @@ def test_svg_has_every_colour_and_bound(quantity: Quantity) -> None:
     fills = [rect.get("fill") for rect in group.iter(f"{SVG}rect")]
     assert fills == ["#{:02x}{:02x}{:02x}".format(*one.rgb) for one in classes_for(quantity)[::-1]]
     every = 1 if quantity.is_rain else 2  # a bound needs a line of text
-    assert {one.label for one in classes_for(quantity)[::every]} <= set(texts(document))
+    assert {one.name or one.label for one in classes_for(quantity)[::every]} <= set(texts(document))
     assert quantity.unit in texts(document)
 
 
@@ -357,7 +357,10 @@ def test_command_takes_a_law_and_writes_a_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("args", "text"),
     [
-        (["height", "--as", "qml"], "'height' is not one of"),
+        (["values", "--as", "qml"], "'values' is not one of"),
+        (["rain", "--as", "qml", "--palette", "none.txt"], "palette none.txt: no such file"),
+        (["rain", "--as", "qml", "--palette", "height"], "palette height is in m, and rain_rate is in mm/h"),
+        (["reflectivity", "--as", "qml", "--palette", "rain", "--zr", "200", "1.6"], "give one of them"),
         (["rain", "--as", "css"], "'css' is not one of"),
         (["rain"], "Missing option '--as'"),
         (["reflectivity", "--as", "qml", "--zr", "200", "0"], "Z-R law 200 0: expected A and B"),

@@ -29,7 +29,6 @@ from hsrgeo.engine.stac import write_catalog
 from hsrgeo.engine.vrt import write_stacks
 from hsrgeo.errors import ManifestError, OptionsError
 from hsrgeo.formats.names import FrameName
-from hsrgeo.gis.classes import DRY, NODATA, classes_for
 from hsrgeo.gis.depth import TIMES, times_of
 from hsrgeo.gis.legend import svg
 from hsrgeo.gis.styles import class_label
@@ -37,6 +36,7 @@ from hsrgeo.model.quantity import DEPTH, RAIN
 from hsrgeo.model.times import KST
 from hsrgeo.outputs.stacks import stacks_of
 from hsrgeo.outputs.summed import is_summed
+from hsrgeo.products.classes import DRY, NODATA, classes_for
 from hsrgeo.reading import open_frame
 from hsrgeo.sources.gauge_rules import ReadingRules
 from hsrgeo.sources.select import Selection

@@ -29,9 +29,9 @@ from hsrgeo.cli import app
 from hsrgeo.engine.view.pages import INDEX_FILE, Page, ViewOptions, make_page
 from hsrgeo.engine.view.server import PageServer
 from hsrgeo.engine.view.written import save_page
-from hsrgeo.gis.classes import colours
 from hsrgeo.gis.view.files import bundled, page_files
 from hsrgeo.model.quantity import QUANTITIES
+from hsrgeo.products.classes import colours
 from tests.conftest import TIME, MakeFile, Pixels, frame_name
 
 CHROMIUM = shutil.which("chromium")

@@ -9,6 +9,7 @@ import os
 import shutil
 import struct
 import subprocess
+from dataclasses import replace
 from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -20,11 +21,12 @@ import rasterio
 from affine import Affine
 
 import hsrgeo
-from hsrgeo.gis.classes import colours
 from hsrgeo.gis.view.index import classes_json, grid_json, quantity_json, windows_of
 from hsrgeo.model.grid import Grid, grids
 from hsrgeo.model.quantity import DEPTH, QUANTITIES, RAIN, Quantity
 from hsrgeo.model.times import KST
+from hsrgeo.products.classes import colours
+from hsrgeo.products.palettes import grey_palette
 from hsrgeo.products.rain import KMA_LAW
 from hsrgeo.writers.cog import encode_cog
 from hsrgeo.writers.sum_cog import encode_sum_cog
@@ -193,15 +195,16 @@ def test_the_reader_in_node(make_file: MakeFile, tmp_path: Path) -> None:
 
 
 def test_a_depth_has_its_classes_and_other_quantities_shades_of_grey() -> None:
-    assert classes_json(DEPTH, None, times=10)[-1] | {"rgb": None} == {
+    assert classes_json(DEPTH, None, 10)[-1] | {"rgb": None} == {
         "first": 150_000, "last": 2**31 - 1, "rgb": None, "label": "1500",
     }  # fmt: skip
-    count = QUANTITIES[4]  # which has no classes
-    greys = classes_json(count, (100.0, 1300.0))
+    unknown = replace(QUANTITIES[4], name="values")
+    greys = classes_json(unknown, grey_palette((100.0, 1300.0), 1))
     assert [one["label"] for one in greys[:3]] == ["100", "200", "300"]
-    assert (greys[0]["first"], greys[0]["last"], greys[-1]["last"]) == (count.echo_from, 199, 32767)
+    assert (greys[0]["first"], greys[0]["last"], greys[-1]["last"]) == (unknown.echo_from, 199, 32767)
     assert all(before["last"] + 1 == after["first"] for before, after in pairwise(greys))
-    assert len(classes_json(count, (5.0, 5.0))) == len(classes_json(count, None)) == 1
+    assert len(classes_json(unknown, grey_palette((5.0, 5.0), 1))) == 1
+    assert len(classes_json(unknown, grey_palette(None, 1))) == 1
 
 
 def test_a_span_tells_its_gaps_and_no_span_is_made_up() -> None:

@@ -329,3 +329,11 @@ OutFolder = Annotated[
     str,
     typer.Option("--out", "-o", metavar="OUT", help="Output folder or s3:// URL for rasters and manifest.jsonl."),
 ]
+Palette = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE|NAME",
+        help="Colours: a text file as gdaldem color-relief has, or a palette of hsrgeo: rain, reflectivity, height, "
+        "station, count, hydrometeor, precipitation_type or temperature.",
+    ),
+]

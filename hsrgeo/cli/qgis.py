@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from hsrgeo.cli import options
 from hsrgeo.cli.common import answer, counted, honest_exit, say
 from hsrgeo.cli.left_out import tell_left_out
 
@@ -19,6 +20,7 @@ def qgis(
             metavar="A B", help="Colour reflectivity by rain classes through Z = A R^B instead of KMA's dBZ classes."
         ),
     ] = None,
+    palette: options.Palette = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a project that was changed in QGIS.")] = False,
 ) -> None:
     """Write OUT/hsrgeo.qgz: a QGIS project in which the frames of an export play as an animation.
@@ -31,7 +33,7 @@ def qgis(
         from hsrgeo.engine.qgis import make_project  # noqa: PLC0415 - only where it runs
         from hsrgeo.products.rain import Law  # noqa: PLC0415
 
-        project = make_project(out, law=None if zr is None else Law(*zr), overwrite=overwrite)
+        project = make_project(out, law=None if zr is None else Law(*zr), palette=palette, overwrite=overwrite)
         contents = project.contents
         answer(str(project.path))
         for note in project.notes:

@@ -19,6 +19,12 @@ class ShownChoice(StrEnum):
 
     rain = "rain"
     reflectivity = "reflectivity"
+    height = "height"
+    station = "station"
+    count_ = "count"
+    hydrometeor = "hydrometeor"
+    precipitation_type = "precipitation_type"
+    temperature = "temperature"
 
 
 _LOOK = "Look"
@@ -58,8 +64,13 @@ def render(
     center: options.Center = None,
     size: options.Size = None,
     quantity: Annotated[
-        ShownChoice, typer.Option(help="Draw rain rate in mm/h or reflectivity in dBZ.", rich_help_panel=_LOOK)
-    ] = ShownChoice.rain,
+        ShownChoice | None,
+        typer.Option(
+            help="Draw rain rate in mm/h, reflectivity in dBZ, or what else the frames hold. Default: rain where it "
+            "can be derived, else what they hold.",
+            rich_help_panel=_LOOK,
+        ),
+    ] = None,
     zr: Annotated[
         tuple[float, float] | None,
         typer.Option(
@@ -68,6 +79,7 @@ def render(
             rich_help_panel=_LOOK,
         ),
     ] = None,
+    palette: options.Palette = None,
     width: Annotated[
         int,
         typer.Option(
@@ -96,8 +108,9 @@ def render(
         from hsrgeo.model.times import parse_step  # noqa: PLC0415
 
         wanted = RenderOptions(
-            quantity=quantity.value,
+            quantity=None if quantity is None else quantity.value,
             zr=zr,
+            palette=palette,
             bbox=bbox,
             window=window,
             center=center,

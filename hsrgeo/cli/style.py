@@ -8,19 +8,27 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hsrgeo.cli import options
 from hsrgeo.cli.common import honest_exit
 from hsrgeo.errors import OptionsError, OutputError
 
 if TYPE_CHECKING:  # names in signatures of helpers only: Typer reads those of commands
     from hsrgeo.model.quantity import Quantity
-    from hsrgeo.products.rain import Law
+    from hsrgeo.products.classes import By
 
 
 class StyledChoice(StrEnum):
     """Quantities that have colour classes."""
 
     rain = "rain"
+    rain_depth = "rain_depth"
     reflectivity = "reflectivity"
+    height = "height"
+    station = "station"
+    count_ = "count"
+    hydrometeor = "hydrometeor"
+    precipitation_type = "precipitation_type"
+    temperature = "temperature"
 
 
 class StyleChoice(StrEnum):
@@ -34,7 +42,14 @@ class StyleChoice(StrEnum):
 
 
 def style(
-    quantity: Annotated[StyledChoice, typer.Argument(metavar="QUANTITY", help="Quantity: rain or reflectivity.")],
+    quantity: Annotated[
+        StyledChoice,
+        typer.Argument(
+            metavar="QUANTITY",
+            help="Quantity: rain, rain_depth, reflectivity, height, station, count, hydrometeor, precipitation_type or "
+            "temperature.",
+        ),
+    ],
     as_: Annotated[
         StyleChoice,
         typer.Option("--as", help="Style for QGIS, GeoServer or gdaldem, or a legend (png needs Pillow)."),
@@ -45,43 +60,51 @@ def style(
             metavar="A B", help="Colour reflectivity by rain classes through Z = A R^B instead of KMA's dBZ classes."
         ),
     ] = None,
+    palette: options.Palette = None,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", metavar="FILE", help="Output file (default: stdout).")
     ] = None,
 ) -> None:
-    """Print KMA's colours of rain or reflectivity as a style for another program, or as a legend.
+    """Print the colours of a quantity as a style for another program, or as a legend.
 
-    The classes are KMA's own, in mm/h or dBZ; no rain and not observed are transparent.
+    Rain and reflectivity have KMA's own classes, in mm/h or dBZ; no rain and not observed are transparent.
     """
     with honest_exit():
-        from hsrgeo.gis.classes import STYLED  # noqa: PLC0415 - commands import what they need when they run
+        from hsrgeo.model.quantity import DEPTH  # noqa: PLC0415
+        from hsrgeo.products.classes import STYLED  # noqa: PLC0415 - commands import what they need when they run
+        from hsrgeo.products.palettes import palette_of  # noqa: PLC0415
         from hsrgeo.products.rain import Law  # noqa: PLC0415
         from hsrgeo.writers.files import write_file  # noqa: PLC0415
 
-        law = None if zr is None else Law(*zr)
+        if zr is not None and palette is not None:
+            raise OptionsError("--zr and --palette both colour reflectivity: give one of them")
+        by: By = None if zr is None else Law(*zr)
+        if palette is not None:
+            by = palette_of(palette)
+        styled = DEPTH if quantity is StyledChoice.rain_depth else STYLED[quantity.value]
         if as_ is StyleChoice.png and out is None and sys.stdout.isatty():
             raise OptionsError("a PNG is nothing for a terminal: give --out FILE")
-        data = _made(as_, STYLED[quantity.value], law)
+        data = _made(as_, styled, by)
         if out is None:
             _pour(data)
         else:
             write_file(out, data)
 
 
-def _made(form: StyleChoice, quantity: "Quantity", law: "Law | None") -> bytes:
+def _made(form: StyleChoice, quantity: "Quantity", by: "By") -> bytes:
     from hsrgeo.gis import legend, styles  # noqa: PLC0415 - only where they run
 
     match form:
         case StyleChoice.qml:
-            return styles.qml(quantity, law).encode()
+            return styles.qml(quantity, by).encode()
         case StyleChoice.sld:
-            return styles.sld(quantity, law).encode()
+            return styles.sld(quantity, by).encode()
         case StyleChoice.gdal:
-            return styles.gdal(quantity, law).encode()
+            return styles.gdal(quantity, by).encode()
         case StyleChoice.svg:
-            return legend.svg(quantity, law).encode()
+            return legend.svg(quantity, by).encode()
         case StyleChoice.png:
-            return legend.png(quantity, law)
+            return legend.png(quantity, by)
 
 
 def _pour(data: bytes) -> None:

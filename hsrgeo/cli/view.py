@@ -43,6 +43,7 @@ def view(
             metavar="LENGTH", help="With --save: smallest cell size, such as 1km. Default: what plays smoothly."
         ),
     ] = None,
+    palette: options.Palette = None,
     lang: Annotated[
         LangChoice | None, typer.Option(help="Language of the page. Default: the browser's language.")
     ] = None,
@@ -74,7 +75,11 @@ def view(
         if overwrite and not write:
             raise OptionsError("--overwrite goes with --write")
         wanted = ViewOptions(
-            region=region, start=time_option(start), end=time_option(end), lang=None if lang is None else lang.value
+            region=region,
+            start=time_option(start),
+            end=time_option(end),
+            palette=palette,
+            lang=None if lang is None else lang.value,
         )
         page = make_page(local(out, "hsrgeo view"), wanted)
         for note in page.notes:

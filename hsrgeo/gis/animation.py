@@ -9,26 +9,28 @@ from __future__ import annotations
 import io
 import struct
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hsrgeo.errors import MissingExtraError
 from hsrgeo.gis.canvas import PALETTE, TRANSPARENT, WHITE, Indices, palette_bytes
+from hsrgeo.products.palettes import Rgb
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 Reel = Iterable[tuple[Indices, int]]
 """Pictures of one size, and how many ticks of 1/fps second each is shown."""
+Colours = Sequence[Rgb]
 _CHUNK_BYTES = 1 << 20
-_COLOURS = np.frombuffer(palette_bytes(), np.uint8).reshape(256, 3)
 
 
-def png(picture: Indices) -> bytes:
+def png(picture: Indices, palette: Colours = PALETTE) -> bytes:
     """Return the bytes of a PNG.
 
     Raises:
@@ -36,13 +38,13 @@ def png(picture: Indices) -> bytes:
     """
     packed = io.BytesIO()
     paletted = _image(picture)
-    paletted.putpalette([part for rgb in PALETTE for part in rgb])
+    paletted.putpalette([part for rgb in palette for part in rgb])
     paletted.save(packed, "PNG", optimize=True)
     return packed.getvalue()
 
 
-def gif(reel: Reel, fps: int) -> Iterator[bytes]:
-    """Yield the chunks of a GIF that begins again at its end, in `PALETTE` and nothing else.
+def gif(reel: Reel, fps: int, palette: Colours = PALETTE) -> Iterator[bytes]:
+    """Yield the chunks of a GIF that begins again at its end, in the palette and nothing else.
 
     Raises:
         MissingExtraError: Pillow is not installed.
@@ -52,7 +54,7 @@ def gif(reel: Reel, fps: int) -> Iterator[bytes]:
     for picture, ticks in reel:
         if before is None:
             height, width = picture.shape
-            yield b"GIF89a" + struct.pack("<HHBBB", width, height, 0xF7, WHITE, 0) + palette_bytes()
+            yield b"GIF89a" + struct.pack("<HHBBB", width, height, 0xF7, WHITE, 0) + palette_bytes(palette)
             yield b"\x21\xff\x0bNETSCAPE2.0\x03\x01\x00\x00\x00"
         left, top, part = _changed(before, picture, 1)
         packed = io.BytesIO()
@@ -65,13 +67,13 @@ def gif(reel: Reel, fps: int) -> Iterator[bytes]:
     yield b"\x3b"
 
 
-def webp(reel: Reel, fps: int) -> Iterator[bytes]:
+def webp(reel: Reel, fps: int, palette: Colours = PALETTE) -> Iterator[bytes]:
     """Yield the chunks of a lossless WebP that begins again at its end.
 
     Raises:
         MissingExtraError: Pillow is not installed.
     """
-    clock = _clock(fps, 1000)
+    clock, table = _clock(fps, 1000), _colours(palette)
     before: Indices | None = None
     # The format begins with its length, so the pictures wait on disk.
     with tempfile.TemporaryFile() as packed:
@@ -79,7 +81,7 @@ def webp(reel: Reel, fps: int) -> Iterator[bytes]:
             left, top, part = _changed(before, picture, 2)
             fields = (left // 2, top // 2, part.shape[1] - 1, part.shape[0] - 1, clock(ticks))
             frame = b"".join(field.to_bytes(3, "little") for field in fields) + b"\x00"  # blended, and left there
-            packed.write(_riff(b"ANMF", frame + _riff(b"VP8L", _webp_data(part))))
+            packed.write(_riff(b"ANMF", frame + _riff(b"VP8L", _webp_data(part, table))))
             before = picture
         if before is None:
             return
@@ -90,7 +92,7 @@ def webp(reel: Reel, fps: int) -> Iterator[bytes]:
         yield from iter(lambda: packed.read(_CHUNK_BYTES), b"")
 
 
-def mp4(reel: Reel, fps: int) -> Iterator[bytes]:
+def mp4(reel: Reel, fps: int, palette: Colours = PALETTE) -> Iterator[bytes]:
     """Yield the chunks of an MP4: H.264, yuv420p, even sides, its index first, as browsers want it.
 
     Colours are close, not exact: the format stores them at half the resolution.
@@ -99,7 +101,7 @@ def mp4(reel: Reel, fps: int) -> Iterator[bytes]:
         MissingExtraError: PyAV is not installed.
     """
     av = require_video()
-    pictures = iter(reel)
+    pictures, table = iter(reel), _colours(palette)
     first = next(pictures, None)
     if first is None:
         return
@@ -114,7 +116,7 @@ def mp4(reel: Reel, fps: int) -> Iterator[bytes]:
             stream.codec_context.colorspace, stream.codec_context.color_range = 1, 1  # BT.709, as players assume
             for picture, ticks in chain([first], pictures):
                 even = np.pad(picture, ((0, down), (0, across)), constant_values=WHITE)
-                rgb = av.VideoFrame.from_ndarray(_COLOURS[even], format="rgb24")
+                rgb = av.VideoFrame.from_ndarray(table[even], format="rgb24")
                 for _tick in range(ticks):
                     frame = rgb.reformat(format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG")
                     container.mux(stream.encode(frame))
@@ -134,6 +136,10 @@ def require_video() -> Any:  # noqa: ANN401 - a module that may not be there
     except ImportError as error:
         raise MissingExtraError("PyAV (av)", "render") from error
     return av
+
+
+def _colours(palette: Colours) -> NDArray[np.uint8]:
+    return np.frombuffer(palette_bytes(palette), np.uint8).reshape(256, 3)
 
 
 def _image(indices: Indices) -> Image:
@@ -191,9 +197,9 @@ def _after_blocks(packed: bytes, at: int) -> int:
     return at + 1
 
 
-def _webp_data(part: Indices) -> bytes:
+def _webp_data(part: Indices, table: NDArray[np.uint8]) -> bytes:
     """Return the chunk VP8L of a lossless WebP of one picture, without its head."""
-    rgba = np.dstack([_COLOURS[part], np.where(part == TRANSPARENT, 0, 255).astype(np.uint8)])
+    rgba = np.dstack([table[part], np.where(part == TRANSPARENT, 0, 255).astype(np.uint8)])
     rgba[part == TRANSPARENT] = 0
     packed = io.BytesIO()
     _image(rgba).save(packed, "WEBP", lossless=True, quality=30, method=2, exact=True)

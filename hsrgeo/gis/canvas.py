@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Literal
 
@@ -9,13 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsrgeo.errors import MissingExtraError
-from hsrgeo.gis.classes import DRY as DRY_RGB
-from hsrgeo.gis.classes import NODATA as NODATA_RGB
-from hsrgeo.gis.classes import STYLED, Rgb, classes_for
 from hsrgeo.gis.fonts import font_for, plain_font
+from hsrgeo.model.quantity import Quantity
+from hsrgeo.products.classes import DRY as DRY_RGB
+from hsrgeo.products.classes import NODATA as NODATA_RGB
+from hsrgeo.products.classes import STYLED, By, classes_for, dry_and_nodata, on_white
+from hsrgeo.products.palettes import Rgb
 
 Indices = NDArray[np.uint8]
-"""Numbers of colours in `PALETTE`, shape (rows, columns)."""
+"""Numbers of colours in a palette, shape (rows, columns)."""
 Ink = Literal["text", "alarm"]
 
 _INKS: dict[Ink, Rgb] = {"text": (34, 34, 34), "alarm": (196, 0, 26)}
@@ -34,7 +37,8 @@ TRANSPARENT = 255
 
 
 def _palette() -> tuple[Rgb, ...]:
-    classes = list(dict.fromkeys(one.rgb for quantity in STYLED.values() for one in classes_for(quantity)))
+    kma = (STYLED["rain"], STYLED["reflectivity"])
+    classes = list(dict.fromkeys(one.rgb for quantity in kma for one in classes_for(quantity)))
     ramps = [
         tuple(round(255 + (part - 255) * step / (_STEPS - 1)) for part in ink)
         for ink in _INKS.values()
@@ -44,7 +48,7 @@ def _palette() -> tuple[Rgb, ...]:
 
 
 PALETTE = _palette()
-"""Every colour of every picture: the classes, the map's, and the shades of letters."""
+"""Every colour of pictures in KMA's classes: those, the map's, and the shades of letters."""
 _CLASSES = len(PALETTE) - len(_MAP) - len(_INKS) * _STEPS
 DRY, NODATA, GRATICULE, COAST, BORDER = range(_CLASSES, _CLASSES + len(_MAP))
 _RAMPS = {ink: _CLASSES + len(_MAP) + order * _STEPS for order, ink in enumerate(_INKS)}
@@ -53,21 +57,34 @@ TEXT = WHITE + _STEPS - 1
 _LEAST_PX = 8  # of a font; smaller is no letter any more
 
 
-def palette_bytes() -> bytes:
+@lru_cache(maxsize=8)
+def palette_for(quantity: Quantity, by: By) -> tuple[Rgb, ...]:
+    """Return every colour of the pictures of a quantity, on white: `PALETTE`, and after it what that does not have.
+
+    Raises:
+        OptionsError: There is no class table for the quantity.
+    """
+    found = dict.fromkeys(on_white(one.rgba) for one in classes_for(quantity, by))
+    table = [*PALETTE, *(rgb for rgb in found if rgb not in PALETTE[:_CLASSES])]
+    table[DRY], table[NODATA] = map(on_white, dry_and_nodata(by, opaque=True))
+    return tuple(table)
+
+
+def palette_bytes(palette: Sequence[Rgb] = PALETTE) -> bytes:
     """Return 256 colours, three bytes each."""
-    return bytes(part for rgb in PALETTE for part in rgb).ljust(768, b"\xff")
+    return bytes(part for rgb in palette for part in rgb).ljust(768, b"\xff")
 
 
-def class_index(rgb: Rgb) -> int:
+def class_index(rgb: Rgb, palette: Sequence[Rgb] = PALETTE) -> int:
     """Return the index of a class's colour."""
-    return PALETTE.index(rgb)
+    return palette.index(rgb) if rgb in palette[:_CLASSES] else palette.index(rgb, len(PALETTE))
 
 
-def nearest_indices(rgb: NDArray[np.uint8]) -> Indices:
+def nearest_indices(rgb: NDArray[np.uint8], palette: Sequence[Rgb] = PALETTE) -> Indices:
     """Return the indices of the colours nearest to those of a picture, shape (rows, columns, 3); exact where exact."""
     flat = rgb.reshape(-1, 3)
     unique, inverse = np.unique(flat, axis=0, return_inverse=True)
-    distances = ((unique[:, None].astype(int) - np.array(PALETTE)[None]) ** 2).sum(axis=-1)
+    distances = ((unique[:, None].astype(int) - np.array(palette)[None]) ** 2).sum(axis=-1)
     nearest: Indices = distances.argmin(axis=1).astype(np.uint8)
     return nearest[inverse.reshape(-1)].reshape(rgb.shape[:2])
 

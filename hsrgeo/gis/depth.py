@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsrgeo.errors import OptionsError
-from hsrgeo.gis.classes import Rgb, classes_for
 from hsrgeo.model.quantity import RAIN
+from hsrgeo.products.classes import classes_for
+from hsrgeo.products.palettes import Rgb
 
 TIMES = (1, 2, 5, 10)
 """What the bounds may be multiplied by."""

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape
 
 from hsrgeo.errors import MissingExtraError, OptionsError
-from hsrgeo.gis.classes import Rgb, classes_for
 from hsrgeo.gis.styles import bound_text, drawn_classes, hex_colour
 from hsrgeo.model.quantity import Quantity
+from hsrgeo.products.classes import By, classes_for, on_white
+from hsrgeo.products.palettes import Rgb
 from hsrgeo.products.rain import Law
 
 if TYPE_CHECKING:
@@ -52,11 +53,11 @@ class _Layout:
     """Lower bounds, each at the bottom of its class."""
 
 
-def _layout(quantity: Quantity, law: Law | None, height_px: int, times: int = 1) -> _Layout:
+def _layout(quantity: Quantity, by: By, height_px: int, times: int = 1) -> _Layout:
     if not _LEAST_HEIGHT_PX <= height_px <= _LARGEST_HEIGHT_PX:
         raise OptionsError(f"legend of {height_px} pixels: expected {_LEAST_HEIGHT_PX} to {_LARGEST_HEIGHT_PX}")
-    drawn = drawn_classes(quantity, law, times)
-    lowest = classes_for(quantity, law, times)[0]  # of rain it is what is dry, which has a colour in KMA's table
+    drawn = drawn_classes(quantity, by, times)
+    lowest = classes_for(quantity, by, times)[0]  # of rain it is what is dry, which has a colour in KMA's table
     classes = ((lowest, *drawn) if lowest not in drawn else drawn)[::-1]
     font = round(min(max(height_px / 40, _LEAST_FONT_PX), _LARGEST_FONT_PX))
     margin = font
@@ -65,8 +66,9 @@ def _layout(quantity: Quantity, law: Law | None, height_px: int, times: int = 1)
     every = math.ceil(1.15 * font * len(classes) / (bottom - top))  # a bound needs a line of text
     labelled = [order for order in range(len(classes)) if (len(classes) - 1 - order) % every == 0]
 
-    columns = [("mm/h" if law or quantity.is_rain else quantity.unit, [one.label for one in classes])]
-    if law and not quantity.is_rain:
+    by_law = isinstance(by, Law) and not quantity.is_rain
+    columns = [("mm/h" if by_law else quantity.unit, [one.name or one.label for one in classes])]
+    if by_law:
         columns.insert(0, (quantity.unit, [bound_text(one.lower) if one.label != "0" else "" for one in classes]))
     left = margin
     right = left + 2 * font
@@ -75,7 +77,10 @@ def _layout(quantity: Quantity, law: Law | None, height_px: int, times: int = 1)
     for unit, texts in columns:
         x += round(_DIGIT * font * max(map(len, [unit, *texts])))
         heads.append(_Text(x, margin + round(0.6 * font), unit))
-        numbers += [_Text(x, edges[order + 1], texts[order]) for order in labelled]
+        numbers += [
+            _Text(x, sum(edges[order : order + 2]) // 2 if classes[order].name else edges[order + 1], texts[order])
+            for order in labelled
+        ]
         x += round(1.2 * font)
     return _Layout(
         width=x - round(1.2 * font) + margin,
@@ -83,18 +88,18 @@ def _layout(quantity: Quantity, law: Law | None, height_px: int, times: int = 1)
         font=font,
         left=left,
         right=right,
-        swatches=tuple((edges[order], edges[order + 1], one.rgb) for order, one in enumerate(classes)),
+        swatches=tuple((edges[order], edges[order + 1], on_white(one.rgba)) for order, one in enumerate(classes)),
         heads=tuple(heads),
         numbers=tuple(numbers),
     )
 
 
-def draw_legend(quantity: Quantity, law: Law | None = None, height_px: int = HEIGHT_PX, times: int = 1) -> Image:
+def draw_legend(quantity: Quantity, by: By = None, height_px: int = HEIGHT_PX, times: int = 1) -> Image:
     """Return a legend as an RGB picture on white: the classes as a bar, the highest on top, bounds beside it.
 
     Args:
         quantity: Rain rate, or reflectivity.
-        law: See `classes_for`; by a law the bounds are given in dBZ and in mm/h.
+        by: See `classes_for`; by a law the bounds are given in dBZ and in mm/h.
         height_px: Of the picture, 120 to 8192; the width follows. Where lines are too tight not every bound is shown.
         times: Of depth: see `classes_for`.
 
@@ -106,7 +111,7 @@ def draw_legend(quantity: Quantity, law: Law | None = None, height_px: int = HEI
         from PIL import Image, ImageDraw, ImageFont  # noqa: PLC0415 - of an extra
     except ImportError as error:
         raise MissingExtraError("Pillow", "render") from error
-    layout = _layout(quantity, law, height_px, times)
+    layout = _layout(quantity, by, height_px, times)
     picture = Image.new("RGB", (layout.width, layout.height), "white")
     draw = ImageDraw.Draw(picture)
     font = ImageFont.load_default(size=layout.font)
@@ -122,7 +127,7 @@ def draw_legend(quantity: Quantity, law: Law | None = None, height_px: int = HEI
     return picture
 
 
-def png(quantity: Quantity, law: Law | None = None, height_px: int = HEIGHT_PX) -> bytes:
+def png(quantity: Quantity, by: By = None, height_px: int = HEIGHT_PX) -> bytes:
     """Return the bytes of a PNG of `draw_legend`.
 
     Raises:
@@ -130,17 +135,17 @@ def png(quantity: Quantity, law: Law | None = None, height_px: int = HEIGHT_PX) 
         MissingExtraError: Pillow is not installed.
     """
     packed = io.BytesIO()
-    draw_legend(quantity, law, height_px).save(packed, "PNG", optimize=True)
+    draw_legend(quantity, by, height_px).save(packed, "PNG", optimize=True)
     return packed.getvalue()
 
 
-def svg(quantity: Quantity, law: Law | None = None, height_px: int = HEIGHT_PX, times: int = 1) -> str:
+def svg(quantity: Quantity, by: By = None, height_px: int = HEIGHT_PX, times: int = 1) -> str:
     """Return a legend as SVG, drawn as `draw_legend` does; its text is text.
 
     Raises:
         OptionsError: There is no class table for the quantity, or the height is not one.
     """
-    layout = _layout(quantity, law, height_px, times)
+    layout = _layout(quantity, by, height_px, times)
     width, height = layout.right - layout.left, layout.swatches[-1][1] - layout.swatches[0][0]
     tick = max(2, layout.font // 4)
     swatches = "\n".join(
@@ -158,7 +163,7 @@ def svg(quantity: Quantity, law: Law | None = None, height_px: int = HEIGHT_PX, 
 <?xml version="1.0" encoding="UTF-8"?>
 <svg xmlns="http://www.w3.org/2000/svg" width="{layout.width}" height="{layout.height}"
     viewBox="0 0 {layout.width} {layout.height}">
-  <title>{escape(_title(quantity, law))}</title>
+  <title>{escape(_title(quantity, by))}</title>
   <rect width="{layout.width}" height="{layout.height}" fill="#ffffff"/>
   <g shape-rendering="crispEdges">
 {swatches}
@@ -173,8 +178,8 @@ def svg(quantity: Quantity, law: Law | None = None, height_px: int = HEIGHT_PX, 
 """
 
 
-def _title(quantity: Quantity, law: Law | None) -> str:
+def _title(quantity: Quantity, by: By) -> str:
     if quantity.is_rain:
         return f"Rain rate [{quantity.unit}]"
-    by = f", and rain rate [mm/h] by {law}" if law else ""
-    return f"{quantity.name.replace('_', ' ').capitalize()} [{quantity.unit}]{by}"
+    name = quantity.name.replace("_", " ").capitalize() + (f" [{quantity.unit}]" if quantity.unit else "")
+    return name + (f", and rain rate [mm/h] by {by}" if isinstance(by, Law) else "")

@@ -1,7 +1,7 @@
 """One frame -> a picture for people: a coloured map with coast, graticule, legend, time and where it is from.
 
-A map's echo has the colours of `hsrgeo.gis.classes` and no other: cells are repeated or chosen, never blended, and the
-coast is drawn over them without shades.
+A map's echo has the colours of its palette and no other: cells are repeated or chosen, never blended, and the coast is
+drawn over them without shades.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import lru_cache
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +16,6 @@ from numpy.typing import NDArray
 from hsrgeo.errors import FrameError, OptionsError
 from hsrgeo.gis import canvas
 from hsrgeo.gis.canvas import Indices
-from hsrgeo.gis.classes import STYLED, colours
 from hsrgeo.gis.coast import CREDIT, lines
 from hsrgeo.gis.fonts import font_for
 from hsrgeo.gis.graticule import graticule, scale_bar
@@ -26,9 +24,9 @@ from hsrgeo.model.frame import Frame
 from hsrgeo.model.grid import Grid
 from hsrgeo.model.quantity import DEPTH, Quantity, clean_values
 from hsrgeo.model.times import KST
+from hsrgeo.products.classes import STYLED, By, Shown, classes_for, on_white
+from hsrgeo.products.palettes import Palette, Rgb
 from hsrgeo.products.rain import KMA_LAW, Law, rain_frame
-
-Shown = Literal["rain", "reflectivity"]
 
 LEAST_WIDTH, LARGEST_WIDTH = 320, 8192
 ATTRIBUTION = "Data: Korea Meteorological Administration (KOGL type 1)"
@@ -59,6 +57,8 @@ class Plan:
     product: str = "HSR"
     depth_times: int = 0
     """Of sums, drawn as rain: what the legend's bounds [mm] are KMA's numbers times; 0 of rates."""
+    palette: Palette | None = None
+    """Other colours than those that hsrgeo brings."""
     credit: str = ATTRIBUTION
     """Where the data are from; empty where that is not known."""
 
@@ -71,7 +71,17 @@ class Plan:
     @property
     def quantity(self) -> Quantity:
         """What is shown."""
-        return STYLED[self.shown]
+        return DEPTH if self.depth_times else STYLED[self.shown]
+
+    @property
+    def by(self) -> By:
+        """What gives the quantity its colours."""
+        return self.palette or self.law
+
+    @property
+    def colours(self) -> tuple[Rgb, ...]:
+        """Every colour of the pictures, see `hsrgeo.gis.canvas.palette_for`."""
+        return canvas.palette_for(self.quantity, self.by)
 
 
 class Map:
@@ -178,9 +188,9 @@ class Map:
         part = replace(frame, stored=frame.stored[self._rows[:, None], self._cols])
         if self.plan.shown == "rain":
             part = rain_frame(part, self.plan.law or KMA_LAW)
-        elif part.quantity != self.plan.quantity:
+        elif part.quantity.name != self.plan.quantity.name:
             raise FrameError("cannot be shown", self.plan.quantity.name, part.quantity.name, frame.name)
-        panel = _table(part.quantity, self.plan.law)[part.stored.view(np.uint16)]
+        panel = _table(part.quantity, self.plan.by, self.plan.colours)[part.stored.view(np.uint16)]
         times = self.map_width // len(self._cols)
         return np.repeat(np.repeat(panel, times, axis=0), times, axis=1) if times > 1 else panel
 
@@ -194,12 +204,12 @@ class Map:
 
     def _legend(self, height: int) -> Indices:
         plan = self.plan
-        quantity, times = (DEPTH, plan.depth_times) if plan.depth_times else (plan.quantity, 1)
-        return canvas.nearest_indices(np.asarray(draw_legend(quantity, plan.law, height, times)))
+        drawn = draw_legend(plan.quantity, plan.by, height, plan.depth_times or 1)
+        return canvas.nearest_indices(np.asarray(drawn), plan.colours)
 
     def _headline(self, room: int) -> tuple[str, int]:
         plan, size = self.plan, round(1.3 * self._font)
-        what = {"rain": "rain rate", "reflectivity": "reflectivity"}[plan.shown]
+        what = plan.quantity.name.replace("_", " ")
         by = f", {plan.law}" if plan.shown == "rain" and plan.law not in (None, KMA_LAW) else ""
         title = " ".join(plan.title.split())
         if title and font_for(title, size) is None:
@@ -308,13 +318,12 @@ def _chosen(cells: int, pixels: int) -> NDArray[np.intp]:
 
 
 @lru_cache(maxsize=8)
-def _table(quantity: Quantity, law: Law | None) -> Indices:
+def _table(quantity: Quantity, by: By, palette: tuple[Rgb, ...]) -> Indices:
     """Return the palette's index of every stored value, looked up by its bits."""
     stored = np.arange(1 << 16, dtype=np.uint16).view(np.int16)
     table = np.full(1 << 16, canvas.DRY, np.uint8)
     table[clean_values(stored, quantity) == quantity.nodata] = canvas.NODATA
-    rgba = colours(stored, quantity, law)
-    for red, green, blue, alpha in np.unique(rgba, axis=0).tolist():
-        if alpha:
-            table[(rgba == (red, green, blue, alpha)).all(axis=1)] = canvas.class_index((red, green, blue))
+    for one in classes_for(quantity, by):
+        if one.last >= one.first and one.alpha:
+            table[(stored >= one.first) & (stored <= one.last)] = canvas.class_index(on_white(one.rgba), palette)
     return table

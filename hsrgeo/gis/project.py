@@ -24,10 +24,10 @@ from xml.sax.saxutils import escape, quoteattr
 
 import pyproj
 
-from hsrgeo.gis.classes import Rgb
 from hsrgeo.gis.styles import qgis_colour
 from hsrgeo.model.epsg import code_of
 from hsrgeo.model.times import FRAME_STEP, KST, utc_text
+from hsrgeo.products.palettes import Rgb
 
 MARK = b"hsrgeo"
 """Comment of the zip file; QGIS drops it when it saves, so that a project that somebody worked on is known."""

@@ -9,13 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsrgeo.gis import plots
-from hsrgeo.gis.classes import NODATA, Rgb
 from hsrgeo.gis.coast import CREDIT, lines
 from hsrgeo.gis.depth import depth_classes, depth_colours
 from hsrgeo.gis.graticule import graticule, scale_bar
 from hsrgeo.gis.map import ATTRIBUTION
 from hsrgeo.gis.styles import hex_colour
 from hsrgeo.model.grid import Grid
+from hsrgeo.products.classes import NODATA
+from hsrgeo.products.palettes import Rgb
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

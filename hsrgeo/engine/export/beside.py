@@ -8,12 +8,12 @@ from contextlib import suppress
 from pathlib import Path
 
 from hsrgeo.errors import ManifestError
-from hsrgeo.gis.classes import CLASSED
 from hsrgeo.gis.project import is_own
 from hsrgeo.gis.view.files import MARK, OWN_INDEX, page_files
 from hsrgeo.outputs.kept_recipe import kept_recipe
 from hsrgeo.outputs.names import COAST, COLLECTION, ITEMS, PAGE, PAGE_FOLDER, PARQUET, PROJECT
 from hsrgeo.outputs.recipe import recipe_from_json
+from hsrgeo.products.classes import CLASSED
 from hsrgeo.sources.texts import read_regular
 from hsrgeo.writers.tags import LICENCE
 

@@ -8,17 +8,29 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Literal, get_args
 
+from hsrgeo.engine.colours import chosen, colours_of
 from hsrgeo.errors import MissingExtraError, OptionsError
 from hsrgeo.gis.coast import CREDIT
 from hsrgeo.gis.depth import times_of
 from hsrgeo.gis.map import ATTRIBUTION
 from hsrgeo.gis.view.files import json_bytes, page_files
-from hsrgeo.gis.view.index import SCHEMA, Json, classes_json, frames_json, grid_json, quantity_json, windows_of
+from hsrgeo.gis.view.index import (
+    SCHEMA,
+    Json,
+    classes_json,
+    codes_json,
+    frames_json,
+    grid_json,
+    quantity_json,
+    windows_of,
+)
 from hsrgeo.model.fields import Time
 from hsrgeo.model.grid import Grid
 from hsrgeo.model.times import FRAME_STEP, export_step, usual_step
 from hsrgeo.outputs.names import PAGE_FOLDER
 from hsrgeo.outputs.stacks import Stack, Stacks, stacks_of
+from hsrgeo.products.classes import By
+from hsrgeo.products.palettes import Palette
 from hsrgeo.products.rain import KMA_LAW, parse_law
 
 Language = Literal["ko", "en"]
@@ -41,6 +53,8 @@ class ViewOptions:
     """First time shown: aware, or a text such as ``2022-06-09 11:15`` (KST)."""
     end: Time = Time(None)
     """First time no longer shown, likewise."""
+    palette: Palette | str | Path | None = None
+    """Other colours: a name of `hsrgeo.products.palettes.NAMES`, or a file; for what is in its unit."""
     lang: Language | None = None
     """Language of the page; None is what the browser asks for."""
 
@@ -84,6 +98,7 @@ def make_page(out: Path, options: ViewOptions) -> Page:
     if not stacks:
         raise OptionsError(f"{out} has no frame within the times: it has {_span(found.stacks)}")
     contents = replace(found, stacks=stacks)
+    by = chosen(None, options.palette, stacks, out)
     notes = [note for stack in contents.stacks for note in _unnamed(stack)]
     files: dict[str, bytes] = {}
     grids: dict[str, Json] = {}
@@ -102,7 +117,7 @@ def make_page(out: Path, options: ViewOptions) -> Page:
             path = f"{PAGE_FOLDER}/frames-{number}-{span.replace('-', '')}.json"
             files[path] = json_bytes(frames_json(window))
             listed.append({"span": span, "path": path, "frames": sum(one is not None for _time, one in window)})
-        views.append(_view(stack, grids[key]["path"], listed))
+        views.append(_view(stack, colours_of(stack, by), grids[key]["path"], listed))
     files[INDEX_FILE] = json_bytes(
         {
             "schema": SCHEMA,
@@ -160,14 +175,15 @@ def _step(stack: Stack) -> timedelta:
     return usual_step(times) or stack.length or FRAME_STEP
 
 
-def _view(stack: Stack, grid: str, windows: list[Json]) -> Json:
+def _view(stack: Stack, by: By, grid: str, windows: list[Json]) -> Json:
     known = stack.quantity.name == "reflectivity"
     law = KMA_LAW if known else parse_law(stack.glance.tags.get("RAIN_LAW", ""))
     return {
         "region": stack.region,
         "product": stack.product,
         "quantity": quantity_json(stack.quantity, law),
-        "classes": classes_json(stack.quantity, stack.limits, times_of(stack.duration)),
+        "classes": classes_json(stack.quantity, by, times_of(stack.duration)),
+        **codes_json(by),
         "grid": grid,
         "step_s": round(_step(stack).total_seconds()),
         "length_s": None if stack.length is None else round(stack.length.total_seconds()),

@@ -13,12 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsrgeo.errors import ProjectionError
-from hsrgeo.gis.classes import CLASSED, Rgb, classes_for
 from hsrgeo.gis.coast import Kind, lines
 from hsrgeo.gis.graticule import graticule, scale_bar
 from hsrgeo.model.grid import Grid
 from hsrgeo.model.quantity import Quantity
 from hsrgeo.model.times import KST
+from hsrgeo.products.classes import By, classes_for
+from hsrgeo.products.palettes import Palette
 from hsrgeo.products.rain import Law
 
 Json = dict[str, Any]
@@ -31,8 +32,7 @@ _M_PER_DEGREE = 111_320.0
 _MICRO = 1e6  # control points are stored in millionths of a degree: 0.1 m
 _TENTHS = 10  # lines are stored in tenths of a cell
 _THINNED = 4  # every fourth point of a meridian, of 129
-_GREYS = 12
-_LARGEST_GREY, _SMALLEST_GREY = 235, 40
+_OPAQUE = 255
 
 
 def grid_json(grid: Grid, *, coast: bool) -> Json:
@@ -125,38 +125,31 @@ def quantity_json(quantity: Quantity, law: Law | None) -> Json:
     }
 
 
-def classes_json(quantity: Quantity, limits: tuple[float, float] | None, times: int = 1) -> list[Json]:
-    """Return the classes of colours from low to high: KMA's, or shades of grey where the quantity has none.
+def classes_json(quantity: Quantity, by: By, times: int = 1) -> list[Json]:
+    """Return the classes of colours from low to high, those that a stored value can be in.
 
     Args:
         quantity: What is shown.
-        limits: Lowest and highest physical value, for shades of grey; None where nothing is known.
+        by: What gives it its colours.
         times: See `hsrgeo.gis.depth`.
     """
-    if quantity.name in CLASSED:
-        return [
-            {"first": one.first, "last": one.last, "rgb": one.rgb, "label": one.label}
-            for one in classes_for(quantity, times=times)
-            if one.last >= one.first
-        ]
-    low, high = (round(end * quantity.scale) + quantity.minus for end in limits or (0.0, 1.0))
-    low = max(low, quantity.echo_from)
-    firsts = sorted({low + (high - low) * order // _GREYS for order in range(_GREYS)}) if high > low else [low]
-    ends = [*(first - 1 for first in firsts[1:]), max(high, firsts[-1], np.iinfo(np.int16).max)]
     return [
         {
-            "first": quantity.echo_from if order == 0 else first,
-            "last": int(last),
-            "rgb": _grey(order, len(firsts)),
-            "label": f"{(first - quantity.minus) / quantity.scale:g}",
+            "first": one.first,
+            "last": one.last,
+            "rgb": one.rgb,
+            **({"alpha": one.alpha} if one.alpha < _OPAQUE else {}),
+            "label": one.name or one.label,
         }
-        for order, (first, last) in enumerate(zip(firsts, ends, strict=True))
+        for one in classes_for(quantity, by, times)
+        if one.last >= one.first
     ]
 
 
-def _grey(order: int, count: int) -> Rgb:
-    shade = _LARGEST_GREY - (_LARGEST_GREY - _SMALLEST_GREY) * order // max(count - 1, 1)
-    return shade, shade, shade
+def codes_json(by: By) -> Json:
+    """Return the colours that a palette has of what holds nothing and of what was not observed."""
+    found = (by.undetect, by.nodata) if isinstance(by, Palette) else (None, None)
+    return {word: rgba for word, rgba in zip(("dry", "unknown"), found, strict=True) if rgba}
 
 
 def windows_of(frames: Sequence[tuple[datetime, str]], step: timedelta) -> dict[str, list[tuple[datetime, str | None]]]:

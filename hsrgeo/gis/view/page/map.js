@@ -16,7 +16,7 @@ export class Chart {
 
   show(view, grid, place) {
     Object.assign(this, { grid, place });
-    this.paint = painter(view.quantity, view.classes, { unseen: UNSEEN, dry: DRY });
+    this.paint = painter(view.quantity, view.classes, { unseen: view.unknown ?? UNSEEN, dry: view.dry ?? DRY });
     const net = grid.graticule.map((tick) => ({ ...tick, points: unpacked(tick.line) }));
     this.paths = { coast: pathOf((grid.coast ?? []).map(unpacked)), border: pathOf((grid.border ?? []).map(unpacked)), net: pathOf(net.map((tick) => tick.points)) };
     this.net = net;

@@ -44,8 +44,8 @@ export function painter(quantity, classes, { unseen, dry }) {
   const most = Math.max(...classes.map((one) => one.first), quantity.echo_from); // all above is of the last class
   const table = new Uint32Array(most - LEAST + 1).fill(packed(unseen));
   table.fill(packed(dry), Math.max(quantity.undetect - LEAST, 0));
-  for (const { first, last, rgb } of classes) {
-    if (last >= first) table.fill(packed([...rgb, 255]), first - LEAST, Math.min(last, most) - LEAST + 1);
+  for (const { first, last, rgb, alpha = 255 } of classes) {
+    if (last >= first) table.fill(packed([...rgb, alpha]), first - LEAST, Math.min(last, most) - LEAST + 1);
   }
   return (data, pixels) => {
     for (let order = 0; order < data.length; order++) {
