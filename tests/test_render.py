@@ -19,12 +19,14 @@ import hsrgeo
 from hsrgeo.cli.render import render as render_command
 from hsrgeo.engine.render import RenderOptions, render
 from hsrgeo.errors import ManifestError, MissingExtraError, OptionsError, SourceError
+from hsrgeo.formats.composite import decode
 from hsrgeo.gis import canvas, coast, fonts
 from hsrgeo.gis.graticule import graticule, scale_bar
 from hsrgeo.gis.map import Plan, map_for, time_label
 from hsrgeo.model.grid import Grid, grids
 from hsrgeo.outputs.exported import read_exported
 from hsrgeo.products.classes import STYLED, classes_for
+from hsrgeo.products.palettes import palette_of
 from hsrgeo.products.rain import KMA_LAW, Law, rain_frame
 from tests.conftest import NX, NY, TIME, MakeFile, Pixels, frame_name
 
@@ -476,6 +478,7 @@ def test_the_command_tells_what_it_did(hour: Path, tmp_path: Path) -> None:
 
 def test_heights_and_own_palettes_are_drawn(tmp_path: Path, make_file: MakeFile) -> None:
     put(tmp_path / "high", make_file(spot(1250), num_data=1, data_codes=(2,)))
+    frame = decode((tmp_path / "high" / frame_name()).read_bytes(), frame_name())
     own = tmp_path / "own.txt"
     own.write_text("undetect 1 2 3\nnodata 4 5 6\n-inf 7 8 9\n1250 255 0 127 128\n")
     # 1250 m lies in 1000 to 1500 m; half transparent on white, 255 - (255 - 0) x 128 / 255 = 127, and 191 of 127
@@ -484,7 +487,8 @@ def test_heights_and_own_palettes_are_drawn(tmp_path: Path, make_file: MakeFile)
             options = RenderOptions(window=SEA, palette=palette, width=400, jobs=1)
             assert render(tmp_path / "high", tmp_path / name, options).frames == 1
             picture = rgb(tmp_path / name)[0]
-            sheet = map_for(Plan(hsrgeo.open_frame(tmp_path / "high" / frame_name()).crop(window=SEA).grid, width=400))
+            chosen = None if palette is None else palette_of(palette)
+            sheet = map_for(Plan(frame.crop(window=SEA).grid, "height", width=400, palette=chosen))
             x, y = sheet.pixel(25, 15)
             assert tuple(picture[y, x].tolist()) == colour, (name, palette)
 
