@@ -602,7 +602,13 @@ def test_offsets_are_a_mapping_whether_packed_or_not() -> None:
 def test_every_option_is_one_that_this_version_knows(tmp_path: Path) -> None:
     bias = Factors("bias.csv", "", (Factor(0, 3600, 1.5),))
     everything = ExportOptions(
-        quantity="rain", crs="EPSG:5179", resolution=500.0, registration="corner", sidecars=False, bias=bias
+        quantity="rain",
+        crs="EPSG:5179",
+        resolution=500.0,
+        registration="corner",
+        sidecars=False,
+        bias=bias,
+        min_wet=0.05,
     ).recipe
     assert everything.as_json().keys() == KEYS
     keep_recipe(tmp_path, everything)

@@ -41,6 +41,15 @@ def export(
     compress: options.Compress = options.CompressChoice.deflate,
     values: options.CogValues = options.ValuesChoice.clean,
     no_sidecars: options.NoSidecars = False,
+    min_wet: Annotated[
+        float,
+        typer.Option(
+            metavar="SHARE",
+            help="Write only areas where at least this share (0 to 1) of the observed cells has echo, or rain with "
+            "--quantity rain. Other frames are listed as dry.",
+            rich_help_panel=options.WRITE,
+        ),
+    ] = 0.0,
     qgis: Annotated[
         bool,
         typer.Option(

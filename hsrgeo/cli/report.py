@@ -98,6 +98,7 @@ class Report:
             "planned": "would be written",
             "ok": "written",
             "skipped": "there already",
+            "dry": "dry",
             "duplicate": "duplicate",
             "failed": "failed",
         }
@@ -118,7 +119,7 @@ class Report:
             "out": str(self._out),
             "manifest": None if self._dry_run else str(self._out / MANIFEST),
             "frames": run.counts.total(),
-            **{status: run.counts[status] for status in ("ok", "skipped", "failed", "duplicate", "planned")},
+            **{status: run.counts[status] for status in ("ok", "skipped", "dry", "failed", "duplicate", "planned")},
             "unselected": run.tally.unselected,
             "passed_over": dict(run.tally.passed_over),
             "bytes": run.written_bytes,

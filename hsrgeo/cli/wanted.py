@@ -12,7 +12,7 @@ _AS_GIVEN = (
     *("bbox", "window", "center", "size", "regions", "regions_field", "regions_encoding"),
     *("product", "kind", "max_rate", "bias", "crs", "resolution", "block", "max_height", "undetect", "jobs"),
 )
-_IF_GIVEN = ("dask", "overwrite", "fail_fast", "dry_run")
+_IF_GIVEN = ("dask", "min_wet", "overwrite", "fail_fast", "dry_run")
 
 
 def export_options(given: Mapping[str, Any]) -> "ExportOptions":

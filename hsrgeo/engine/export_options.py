@@ -73,6 +73,8 @@ class ExportOptions:
             grid.
         resolution: Side of a cell in units of `crs`; None is the frames' own, or what comes nearest to it.
         resampling: How cells of `crs` are made; nearest copies values as they are.
+        min_wet: Share of the observed cells, 0 to 1, that must have echo, or rain for `quantity` rain; areas with less
+            get no file, and a frame of which no area has that much is ``dry``.
         sidecars: Write a world file, .prj and .aux.xml beside each PNG; without them a PNG has no place and no tags.
         block: Block of the file: a number from 1, or what it holds, such as ``height`` or ``station``; ``all`` writes
             one file a block, ``NAME.height.tif`` and so on.
@@ -118,6 +120,7 @@ class ExportOptions:
     resolution: float | None = None
     resampling: Resampling = "nearest"
     sidecars: bool = True
+    min_wet: float = 0.0
     block: int | str = 1
     max_height: float | None = None
     stations: Sequence[str] = ()
@@ -172,6 +175,7 @@ class ExportOptions:
             sidecars=self.sidecars,
             factors=self._factors(),
             undetect=self.undetect,
+            min_wet=self._share(),
         )
         object.__setattr__(self, "selection", selection)
         object.__setattr__(self, "recipe", recipe)
@@ -209,6 +213,11 @@ class ExportOptions:
         if self.quantity != "rain" and law != KMA_LAW:
             raise OptionsError("zr is a law for rain: give quantity rain too")
         return law
+
+    def _share(self) -> float:
+        if not 0 <= self.min_wet <= 1:
+            raise OptionsError(f"min_wet {self.min_wet:g}: expected a share from 0 to 1")
+        return self.min_wet
 
     def _factors(self) -> Factors | None:
         if self.bias is None:

@@ -100,13 +100,15 @@ class OutputFolder:
             if line.status == "failed":
                 yield Exported(self.out, line.frame_name, line.label, line.error or HsrGeoError(line.label))
             elif line.status == "ok" and line.frame_name is not None:
-                yield self._exported(self.cog(line.frame_name, region or regions[0]), line.frame_name, line.label)
+                yield from self._exported(self.cog(line.frame_name, region or regions[0]), line, line.frame_name)
 
-    def _exported(self, cog: str, frame_name: FrameName, label: str) -> Exported:
+    def _exported(self, cog: str, line: Outcome, frame_name: FrameName) -> Iterator[Exported]:
+        if self.recipe.min_wet and all(output.path != cog for output in line.outputs):
+            return  # the region is dry
         try:
-            return Exported(output_below(self.out, cog), frame_name, label)
+            yield Exported(output_below(self.out, cog), frame_name, line.label)
         except ReadbackError as error:
-            return Exported(self.out / cog, frame_name, label, error)
+            yield Exported(self.out / cog, frame_name, line.label, error)
 
 
 def exported_frames(

@@ -221,8 +221,9 @@ class Manifest:
         is_next = self._last_order is None or order > self._last_order
         self._in_order = self._in_order and is_next and outcome.status != "duplicate"  # whose winner may change
         self._last_order = order
-        if outcome.status == "ok" and (key := self.key(outcome)):
+        if outcome.status in ("ok", "dry") and (key := self.key(outcome)):
             self._kept[hash(key)] = offset
+        if outcome.status == "ok" and key:
             self._paths[hash(first_path_of(outcome))] = offset
             self.folders.update(output.path.rpartition("/")[0] for output in outcome.outputs)
 

@@ -16,7 +16,7 @@ from hsrgeo.model.rank import Rank, rank_of
 from hsrgeo.model.times import existing, kst_text, utc_text
 from hsrgeo.sources.found import Found
 
-Status = Literal["ok", "skipped", "failed", "duplicate", "planned"]
+Status = Literal["ok", "skipped", "failed", "duplicate", "planned", "dry"]
 
 Key = tuple[str, datetime]
 """Product and time to the minute: what one output stands for."""

@@ -59,6 +59,15 @@ class Recipe:
     """That rain is multiplied by."""
     undetect: float | None = None
     """In physical values, see `hsrgeo.writers.rasters.Settings`."""
+    min_wet: float = 0.0
+    """Share of the observed cells with echo, or rain, below which a cut is dry and gets no file."""
+
+    def is_dry(self, part: Frame) -> bool:
+        """Tell whether a cut of a frame gets no file, as one that no radar saw; None is dry where all are wanted."""
+        if not self.min_wet:
+            return False
+        observed = part.cells.echo + part.cells.undetect
+        return part.cells.echo < self.min_wet * max(observed, 1)
 
     @property
     def suffixes(self) -> tuple[str, ...]:
@@ -121,6 +130,7 @@ class Recipe:
         registered = {"registration": self.registration} if self.registration != "point" else {}
         sidecars = {} if self.sidecars else {"sidecars": False}
         undetect = {} if self.undetect is None else {"undetect": str(self.undetect)}  # NaN is no JSON
+        wet = {"min_wet": self.min_wet} if self.min_wet else {}
         return {
             "cuts": [{"region": cut.region, **_area_json(cut.area)} for cut in self.cuts],
             "formats": list(self.formats),
@@ -134,6 +144,7 @@ class Recipe:
             **registered,
             **sidecars,
             **undetect,
+            **wet,
         }
 
     def cut_frame(self, frame: Frame, cut: Cut) -> Frame:
@@ -145,7 +156,7 @@ class Recipe:
 KEYS = frozenset(
     (
         *("cuts", "formats", "compress", "values", "name", "block"),
-        *("quantity", "zr", "bias", "target", "registration", "sidecars", "undetect"),
+        *("quantity", "zr", "bias", "target", "registration", "sidecars", "undetect", "min_wet"),
     )
 )
 """Of `Recipe.as_json`."""
@@ -184,6 +195,7 @@ def recipe_from_json(kept: Mapping[str, Any]) -> Recipe:
             sidecars=kept.get("sidecars", True),
             factors=factors_from_json(kept["bias"]) if "bias" in kept else None,
             undetect=float(kept["undetect"]) if "undetect" in kept else None,
+            min_wet=float(kept.get("min_wet", 0)),
         )
         _check_read(recipe)
     except (KeyError, TypeError, IndexError, AttributeError, OverflowError, HsrGeoError) as error:
@@ -209,6 +221,7 @@ def _check_read(recipe: Recipe) -> None:
         and recipe.formats
         and recipe.cuts
         and recipe.sidecars in (True, False)
+        and 0 <= recipe.min_wet <= 1
         and not wide_fields(recipe.name)
     )
     if not sound:

@@ -41,14 +41,18 @@ def read_manifest(out: str | Path) -> list[dict[str, Any]]:
             frame_name = outcome.frame_name
             if outcome.status != "ok" or frame_name is None:
                 continue
+            written = {output.path for output in outcome.outputs}
             for cut in recipe.cuts:
+                path = recipe.stem(frame_name, cut.region) + recipe.suffixes[0]
+                if path not in written:  # dry
+                    continue
                 found = outcome.statistics.get(cut.region)
                 row = {
                     "time": frame_name.time,
                     "product": frame_name.product,
                     "kind": frame_name.kind,
                     "region": cut.region,
-                    "path": str(folder / (recipe.stem(frame_name, cut.region) + recipe.suffixes[0])),
+                    "path": str(folder / path),
                     "source": outcome.label,
                 }
                 rows.append(row | (dataclasses.asdict(found) if found else unknown))

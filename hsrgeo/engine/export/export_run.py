@@ -43,7 +43,7 @@ _BATCH_ENTRIES = 256
 # ^ tasks, and tasks with outcomes known before, that go to a worker at a time
 _GATHERED, _GATHERED_S = 64, 1.0
 # ^ so many frames, or those of so many seconds, are flushed to disk together
-_THERE: tuple[Status | None, ...] = ("ok", "skipped")
+_THERE: tuple[Status | None, ...] = ("ok", "skipped", "dry")
 _MOST_IN_VAIN = 10
 # ^ frames in a row that find no room before a run gives up; fewer, and a moment without room would end it
 

@@ -108,7 +108,7 @@ class Ledger:
             if known and self._stands(known, kept):
                 if known.status == "duplicate":
                     self._passed.setdefault(key, []).append(known)
-                return known.skipped()
+                return known if known.status == "dry" else known.skipped()
             if kept and not self._overwrite and self._is_known_by_another_path(kept, outcome, stamp):
                 return kept.skipped()
             mine = kept is not None and kept.label == outcome.label
@@ -150,6 +150,8 @@ class Ledger:
             return [outcome]
         key = self._manifest.key(outcome)
         contest = self._contests.get(key) if key else None
+        if outcome.status == "dry" and (contest is None or outcome.label not in contest.labels):
+            return [outcome]  # as an earlier run found it
         if key is None or contest is None or outcome.label not in contest.labels:
             self._manifest.append(outcome)  # known to be broken before it became a task
             return [outcome]
@@ -218,6 +220,8 @@ class Ledger:
         if outcome.status == "failed":
             self._lost_first.add(key)
             self._retire_before(outcome, contest)
+        else:
+            self._retire_dry(outcome, contest)
         self._manifest.append(outcome)
         return [outcome, *(done for rival in contest.waiting for done in self._challenge(rival, key, contest))]
 
@@ -253,6 +257,7 @@ class Ledger:
             self._manifest.append(failed)
             return [failed]
         if kept is None:
+            self._retire_dry(rival, contest)
             self._manifest.append(rival)
             self._moves[key] = rival
             return [rival]
@@ -289,8 +294,12 @@ class Ledger:
             rival.frame_name and self._manifest.owner(self._recipe.first_path(rival.frame_name)) == key
         ):
             return None
+        kept = self._manifest.kept(key)
+        own = {output.path for output in kept.outputs} if kept else set()  # where some regions are dry, not the first
         try:
             for output in rival.outputs:
+                if output.path in own:
+                    continue
                 if self._on_disk and not os.path.lexists(f"{self._manifest.out}/{output.path}"):  # nearly always
                     continue
                 target = self._manifest.out / output.path
@@ -322,6 +331,11 @@ class Ledger:
         self._retire(before.outputs, but=kept.outputs if kept else ())
         contest.retired = True
 
+    def _retire_dry(self, outcome: Outcome, contest: _Contest) -> None:
+        """Remove what an earlier run made of the same frame where it is dry now: the file has another content."""
+        if contest.before is not None and contest.before.label == outcome.label:
+            self._retire(contest.before.outputs, but=outcome.outputs)
+
     def _retire(self, outputs: Sequence[Output], but: Sequence[Output]) -> None:
         """Remove files that no longer stand for a product and time; a better frame's may have the same paths."""
         stay = {output.path for output in but}
@@ -339,7 +353,7 @@ class Ledger:
         return bool(known.outputs) and self._manifest.owner(first_path_of(known)) == key
 
     def _stands(self, before: Outcome, kept: Outcome | None) -> bool:
-        if kept is None or before.status not in ("ok", "duplicate"):
+        if kept is None or before.status not in ("ok", "dry", "duplicate"):
             return False
         if before.status == "duplicate":  # unless this run kept something worse
             return not self._manifest.is_new(kept) or kept.standing >= before.standing

@@ -20,7 +20,7 @@ from hsrgeo.errors import HsrGeoError, WriteError, as_value, refused
 from hsrgeo.formats.names import FrameName
 from hsrgeo.model.frame import Frame
 from hsrgeo.model.quantity import Statistics
-from hsrgeo.outputs.outcome import Outcome, Output, with_header
+from hsrgeo.outputs.outcome import Outcome, Output, Status, with_header
 from hsrgeo.outputs.recipe import Recipe
 from hsrgeo.reading import blocks_found
 from hsrgeo.sources.found import Found
@@ -80,7 +80,8 @@ def export_frame(task: Task, out: Place, recipe: Recipe) -> Outcome:
             files_of(frames, frame_name, recipe, noted)
         )  # all or none: an area that does not fit writes nothing
         outputs = _all_written(task, outcome.label, out, files)
-        outcome = dataclasses.replace(outcome, outputs=outputs, statistics=noted)
+        status: Status = "ok" if files else "dry"
+        outcome = dataclasses.replace(outcome, status=status, outputs=outputs, statistics=noted)
     except HsrGeoError as error:
         outcome = dataclasses.replace(outcome, status="failed", error=error)
     except OSError as error:
@@ -104,16 +105,18 @@ def files_of(
         noted: Gets the statistics of each region.
     """
     for cut in recipe.cuts:
-        stem = recipe.stem(frame_name, cut.region)
-        for block, part in recipe.parts(frames, cut):
+        stem, dry = recipe.stem(frame_name, cut.region), False
+        for number, (block, part) in enumerate(recipe.parts(frames, cut)):
+            if number == 0:
+                dry = recipe.is_dry(part)
+                if noted is not None:
+                    noted[cut.region] = part.statistics
             files: dict[str, bytes] = {}
             for name, raster in RASTERS.items():
-                if name in recipe.formats:
+                if name in recipe.formats and not dry:
                     files |= raster.encode(part, recipe)
             for suffix, data in files.items():
                 yield f"{stem}{block}{suffix}", data
-            if noted is not None:
-                noted.setdefault(cut.region, part.statistics)
 
 
 def staged_beside(path: str, label: str) -> str:

@@ -54,8 +54,10 @@ def compare_outputs(
     """
     listed = {output.path: output for output in outputs}
     for cut in recipe.cuts:
-        for block, part in recipe.parts(frames, cut):
-            for suffix in recipe.suffixes:
+        dry = False
+        for number, (block, part) in enumerate(recipe.parts(frames, cut)):
+            dry = recipe.is_dry(part) if number == 0 else dry
+            for suffix in () if dry else recipe.suffixes:
                 path = recipe.stem(frame_name, cut.region) + block + suffix
                 output = listed.pop(path, None)
                 for finding in _compare_file(out, path, output, part, recipe):
