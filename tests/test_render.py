@@ -477,7 +477,8 @@ def test_the_command_tells_what_it_did(hour: Path, tmp_path: Path) -> None:
 
 
 def test_heights_and_own_palettes_are_drawn(tmp_path: Path, make_file: MakeFile) -> None:
-    put(tmp_path / "high", make_file(spot(1250), num_data=1, data_codes=(2,)))
+    heights = np.where(spot(0) == 3000, np.int16(1250), spot(0))
+    put(tmp_path / "high", make_file(heights, num_data=1, data_codes=(2,)))
     frame = decode((tmp_path / "high" / frame_name()).read_bytes(), frame_name())
     own = tmp_path / "own.txt"
     own.write_text("undetect 1 2 3\nnodata 4 5 6\n-inf 7 8 9\n1250 255 0 127 128\n")
