@@ -21,6 +21,7 @@ from hsrgeo.engine.watch.status import read_status
 from hsrgeo.engine.watch.watch_run import Watch
 from hsrgeo.errors import HsrGeoWarning, LockError, SourceError
 from tests.conftest import TIME, frame_name
+from tests.fuzz import live
 from tests.watched import OPTIONS, SETTLE_S, World, content, happen, latest_time
 
 
@@ -106,6 +107,24 @@ def test_keep_removes_only_what_the_watch_has_made(tmp_path: Path) -> None:
         world.put(5, 1, "whole")  # too late
         world.round()
         assert not list(world.out.glob("*/*/202206091120.*"))
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_a_reader_sees_only_whole_files_and_never_goes_back_in_time(seed: int) -> None:
+    rounds, _frames = live.reader(12, seed)
+    assert rounds > 0
+
+
+def test_nothing_grows_from_day_to_day() -> None:
+    # Three days of twelve frames, of which a quarter of a day stays: the newest frame and three before it, so 4 COGs,
+    # and latest.tif, latest.json, manifest.jsonl, options.json, status.json and the lock of that.
+    first, *later = live.days(3, 1, day=12)
+    assert first["files"] == 4 + 6
+    for day in later:
+        assert {name: day[name] for name in ("files", "open_files")} == {
+            name: first[name] for name in ("files", "open_files")
+        }
+        assert day["manifest_bytes"] < 1.1 * first["manifest_bytes"]
 
 
 def test_an_outage_of_the_source_ends_nothing(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from typing import Protocol, Self
 from hsrgeo.errors import ManifestError
 from hsrgeo.outputs.bucket import BucketJournal, manifest_objects
 from hsrgeo.outputs.lock import locked
-from hsrgeo.outputs.names import MANIFEST, OPTIONS
+from hsrgeo.outputs.names import MANIFEST, OPTIONS, UNFINISHED
 from hsrgeo.sources.remote import Place, RemotePath
 from hsrgeo.sources.texts import open_file
 from hsrgeo.writers.disk import flush
@@ -120,7 +120,7 @@ class _DiskJournal:
             OSError: It is no regular file.
             WriteError: The disk refused.
         """
-        for name in (MANIFEST, OPTIONS):
+        for name in (MANIFEST, OPTIONS, UNFINISHED):
             remove_parts(self.path.with_name(name))
         if self.path.is_symlink() or (self.path.exists() and self.path.stat().st_nlink > 1):
             with open_file(self.path) as file:

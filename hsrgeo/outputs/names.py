@@ -6,6 +6,8 @@ MANIFEST = "manifest.jsonl"
 """A line a frame: what became of it, and its files."""
 OPTIONS = "options.json"
 """The recipe of the outputs."""
+UNFINISHED = "unfinished.jsonl"
+"""While a run goes on, and after a kill: the files that it moves or removes, before or after the lines on them."""
 COLLECTION = "collection.json"
 """Of `hsrgeo stac`."""
 ITEMS, PARQUET = "items", "items.parquet"
@@ -22,4 +24,6 @@ STATUS = "status.json"
 """Of `hsrgeo watch`: what came of its last round."""
 LATEST = "latest"
 """Likewise: the newest frame, ``latest.tif`` and so on, and ``latest.json``, which tells of it."""
-NAMES = frozenset((MANIFEST, OPTIONS, COLLECTION, ITEMS, PARQUET, PROJECT, COAST, STACK, PAGE, PAGE_FOLDER, STATUS))
+NAMES = frozenset(
+    (MANIFEST, OPTIONS, UNFINISHED, COLLECTION, ITEMS, PARQUET, PROJECT, COAST, STACK, PAGE, PAGE_FOLDER, STATUS)
+)

@@ -137,7 +137,7 @@ def to_json(outcome: Outcome) -> dict[str, Any]:
         "time": kst_text(frame_name.time) if frame_name else None,
         "time_utc": utc_text(frame_name.time) if frame_name else None,
         "status": outcome.status,
-        "outputs": [{"path": o.path, "bytes": o.bytes, "crc32": f"{o.crc32:08x}"} for o in outcome.outputs],
+        "outputs": [output_json(output) for output in outcome.outputs],
         "error": _error_json(outcome.error) if outcome.error else None,
         "seconds": round(outcome.seconds, 4),
         "stations": outcome.stations,
@@ -174,7 +174,7 @@ def from_json(line: dict[str, Any]) -> Outcome:
         member=member,
         frame_name=frame_name,
         status=_status(line["status"]),
-        outputs=tuple([_output(one) for one in line["outputs"]]),
+        outputs=tuple([output_from_json(one) for one in line["outputs"]]),
         error=HsrGeoError(_text(line["error"]["message"])) if line["error"] else None,
         seconds=_seconds(line["seconds"]),
         stations=_count(line["stations"]),
@@ -187,6 +187,24 @@ def from_json(line: dict[str, Any]) -> Outcome:
     )
 
 
+def output_json(output: Output) -> dict[str, Any]:
+    """Return a file as a line has it."""
+    return {"path": output.path, "bytes": output.bytes, "crc32": f"{output.crc32:08x}"}
+
+
+def output_from_json(value: dict[str, Any]) -> Output:
+    """Return what `output_json` wrote.
+
+    Raises:
+        KeyError, TypeError, ValueError: It is no such thing.
+    """
+    path = value["path"]
+    # Outputs are removed and replaced by what the manifest tells: it must not tell of files elsewhere.
+    if path.startswith("/") or ".." in path.split("/") or "\0" in path or not path.strip("./"):
+        raise ValueError(f"{path!r} lies outside")
+    return Output(path, _count(value["bytes"]), _crc32(value["crc32"]))
+
+
 def _check_texts(*values: object) -> None:
     for value in values:
         if not isinstance(value, str):
@@ -196,14 +214,6 @@ def _check_texts(*values: object) -> None:
 def _text(value: object) -> str:
     _check_texts(value)
     return cast("str", value)
-
-
-def _output(value: dict[str, Any]) -> Output:
-    path = value["path"]
-    # Outputs are removed and replaced by what the manifest tells: it must not tell of files elsewhere.
-    if path.startswith("/") or ".." in path.split("/") or "\0" in path or not path.strip("./"):
-        raise ValueError(f"{path!r} lies outside")
-    return Output(path, _count(value["bytes"]), _crc32(value["crc32"]))
 
 
 _STATUSES = get_args(Status)

@@ -10,17 +10,20 @@ from __future__ import annotations
 import argparse
 import json
 import multiprocessing
+import os
 import random
 import resource
 import tempfile
 import time
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from multiprocessing.synchronize import Event
 from pathlib import Path
 
 import rasterio
 
-from tests.watched import World, happen, held
+from tests.watched import OPTIONS, World, happen, held
 
 _STEP = 5
 
@@ -37,9 +40,13 @@ def histories(count: int, seed: int) -> None:
 
 
 def reader(count: int, seed: int) -> tuple[int, int]:
-    """Let so many frames arrive while another process reads; return its rounds and the frames in OUT."""
+    """Let so many frames arrive while another process reads; return its rounds and the frames in OUT.
+
+    With an odd seed all frames stay; with an even one those of the last hour.
+    """
     chance, stop = random.Random(seed), multiprocessing.Event()  # noqa: S311 - arrivals
-    with tempfile.TemporaryDirectory() as work, World(Path(work)) as world:
+    keep = None if seed % 2 else timedelta(hours=1)
+    with tempfile.TemporaryDirectory() as work, World(Path(work), keep) as world:
         results: multiprocessing.Queue[int | str] = multiprocessing.Queue()
         process = multiprocessing.Process(target=_read, args=(world.out, stop, results))
         process.start()
@@ -65,20 +72,26 @@ def _read(out: Path, stop: Event, results: multiprocessing.Queue[int | str]) -> 
             seen = [record["time_utc"], *_opened(out / "latest.tif")]
             assert before <= seen[0] <= seen[1], (before, seen)  # the COG is replaced first
             before = seen[0]
-            paths = [
-                output["path"]
-                for line in map(json.loads, (out / "manifest.jsonl").read_bytes().splitlines(keepends=True)[:-1])
-                for output in line["outputs"]
-                if output["path"].endswith(".tif")
-            ]
-            if paths:
+            if paths := _named(out):
                 path = chance.choice(paths)
-                time_utc = datetime.fromisoformat(_opened(out / path)[0]).astimezone(UTC) + timedelta(hours=9)
-                assert f"{time_utc:%Y%m%d%H%M}" in path
+                try:
+                    time_utc = datetime.fromisoformat(_opened(out / path)[0]).astimezone(UTC) + timedelta(hours=9)
+                    assert f"{time_utc:%Y%m%d%H%M}" in path
+                except rasterio.RasterioIOError:
+                    assert path not in _named(out)  # it went since: the lines say so first
             rounds += 1
         results.put(rounds)
     except Exception as error:  # noqa: BLE001 - told in the other process
         results.put(repr(error))
+
+
+def _named(out: Path) -> list[str]:
+    """Return the COGs that the manifest names: of each frame the last line counts."""
+    text = (out / "manifest.jsonl").read_bytes()
+    lines = map(json.loads, text[: text.rfind(b"\n") + 1].splitlines())
+    last = {(line["source"], line["member"]): line for line in lines}
+    outputs = (output["path"] for line in last.values() if line["status"] == "ok" for output in line["outputs"])
+    return [path for path in outputs if path.endswith(".tif")]
 
 
 def _opened(path: Path) -> list[str]:
@@ -87,21 +100,32 @@ def _opened(path: Path) -> list[str]:
         return [file.tags()["TIME_START_UTC"]]
 
 
-def days(count: int, seed: int) -> list[dict[str, int]]:
-    """Simulate so many days with a window of 48 hours, and return what is there after each."""
+def days(count: int, seed: int, day: int = 288) -> list[dict[str, int]]:
+    """Simulate so many days with a window of a quarter of a day, and return what is there after each.
+
+    Args:
+        count: Days.
+        seed: Of the arrivals.
+        day: Frames of a day.
+    """
     chance, after = random.Random(seed), []  # noqa: S311 - arrivals
-    with tempfile.TemporaryDirectory() as work, World(Path(work), timedelta(hours=48)) as world:
-        for number in range(count * 288):
+    options = replace(OPTIONS, formats=("cog",), sync=False)
+    with tempfile.TemporaryDirectory() as work, World(Path(work), timedelta(minutes=_STEP * day / 4), options) as world:
+        for number in range(count * day):
             world.put(_STEP * number, chance.randint(1, 3), "whole")
-            for old in sorted(world.source.iterdir())[: -3 * 288]:
+            for old in sorted(world.source.iterdir())[: -day // 2]:
                 old.unlink()
             world.now += 300
             world.round()
-            if number % 288 == 287:
+            if number % day == day - 1:
+                tracked = json.loads((world.out / "status.json").read_bytes())["total"]
+                assert tracked["ok"] == number + 1, tracked
                 after.append(
                     {
                         "files": sum(path.is_file() for path in world.out.rglob("*")),
+                        "folders": sum(path.is_dir() for path in world.out.rglob("*")),
                         "manifest_bytes": (world.out / "manifest.jsonl").stat().st_size,
+                        "open_files": len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else 0,  # noqa: PTH112, PTH208
                         "memory_kb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,
                     }
                 )
@@ -116,7 +140,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
     begun = time.monotonic()
-    done = {"histories": histories, "reader": reader, "days": days}[given.which](given.count, given.seed)
+    tasks: dict[str, Callable[[int, int], object]] = {"histories": histories, "reader": reader, "days": days}
+    done = tasks[given.which](given.count, given.seed)
     print(f"{given.count} {given.which} in {time.monotonic() - begun:.0f} s: {done or 'no difference'}")
 
 

@@ -4,11 +4,12 @@ The first frame of a product and time takes its place when it is done. Any other
 and when both are done the better one is kept, so that the order of reading never decides.
 
 A run may be killed, or the power cut, between any two steps here, so their order matters. On a disk every file is
-written under a staged name, and is on disk before anything tells of it. Files of the first frame are moved before their
-manifest line: the same frame is first again the next time, and finds its own bytes. Those of any other are moved after
-their line, when that is on disk: as long as one is still there, the line does not stand. In a bucket, where moving is
-copying, the first frame is written in place. Where sources change between runs (`hsrgeo.engine.watch`), the frame that
-comes next may be another one, and no frame is the first.
+written under a staged name, and is on disk before anything tells of it. New files are moved before their manifest line,
+and files that go are removed after it: no line names a file that is not there, and what a killed run leaves without a
+line is found again (`hsrgeo.engine.export.unfinished`). Files that replace others are moved after their line, when that
+is on disk: as long as one is still staged, the line does not stand. In a bucket, where moving is copying, the first
+frame is written in place; but not where sources change between runs (`hsrgeo.engine.watch`): then the frame that comes
+next may be another one, and no frame is the first.
 """
 
 from __future__ import annotations
@@ -16,22 +17,23 @@ from __future__ import annotations
 import dataclasses
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hsrgeo.engine.export.presence import Presence
-from hsrgeo.engine.export.removal import Removal, lies_below
+from hsrgeo.engine.export.presence import Presence, was_named
+from hsrgeo.engine.export.removal import down_to, lies_below
 from hsrgeo.engine.export.stamps import stamp_of
+from hsrgeo.engine.export.unfinished import Unfinished
 from hsrgeo.engine.export.work import Task, leftovers, staged_beside
 from hsrgeo.errors import FrameError, OutputError, OutputExistsError, ReadbackError, SourceError, WriteError
 from hsrgeo.outputs.manifest import Manifest, first_path_of
 from hsrgeo.outputs.outcome import Key, Outcome, Output, key_of, of_found
 from hsrgeo.outputs.recipe import Recipe
 from hsrgeo.sources.found import Found
-from hsrgeo.sources.remote import Place, is_remote
+from hsrgeo.sources.remote import Place
 from hsrgeo.writers.disk import STAGED, flush
 from hsrgeo.writers.files import move_file, remove_file, there_already
 
@@ -76,7 +78,9 @@ class Ledger:
         self._on_disk = isinstance(manifest.out, Path)
         self._sync = sync and self._on_disk
         self._presence = Presence(manifest.out)
-        self._removal = Removal(manifest.out)
+        self._unfinished = Unfinished(manifest, sync=self._sync)
+        if self._on_disk or changing:
+            self._unfinished.recover()
         self._lock = threading.Lock()
         self._contests: dict[Key, _Contest] = {}
         self._paths: dict[str, Key] = {}  # first path -> product and time, under way or without an output
@@ -137,13 +141,25 @@ class Ledger:
         if self._sync and (written := [path for one in done if one.status == "ok" for path in self._staged(one)]):
             flush(written)
         with self._lock:
+            if self._on_disk or self._changing:
+                self._unfinished.note(output for outcome in done for output in self._touched(outcome))
             settled = [certain for outcome in done for certain in self._settle_one(outcome)]
             if self._moves:
                 self._manifest.sync()
             for rival in self._moves.values():
                 self._move_in_place(rival)
             self._moves.clear()
+            self._unfinished.remove()
             return settled
+
+    def _touched(self, outcome: Outcome) -> Iterator[Output]:
+        """Yield the files that may be moved or removed when a frame is settled."""
+        key = self._manifest.key(outcome)
+        contest = self._contests.get(key) if key else None
+        if key is None or contest is None or outcome.status in ("skipped", "planned"):
+            return
+        for one in (outcome, contest.before, self._manifest.kept(key), *contest.waiting):
+            yield from one.outputs if one else ()
 
     def _settle_one(self, outcome: Outcome) -> list[Outcome]:
         if outcome.status in ("skipped", "planned"):
@@ -191,9 +207,9 @@ class Ledger:
             for path in left:
                 with suppress(OSError):
                     path.unlink(missing_ok=True)
-            self._removal.tell()
+            self._unfinished.clear()
             if self._sync and isinstance(out, Path) and not self._manifest.in_order:  # else an earlier run did so
-                flush({out.parent, *(one for name in self._manifest.folders for one in _down_to(out / name, out))})
+                flush({out.parent, *(one for name in self._manifest.folders for one in down_to(out / name, out))})
             self._manifest.put_in_order()
 
     def _not_moved(self) -> set[Place]:
@@ -256,6 +272,10 @@ class Ledger:
             failed = dataclasses.replace(rival, status="failed", outputs=(), error=error)
             self._manifest.append(failed)
             return [failed]
+        if kept is None and (contest.before is None or contest.retired):  # no line names the files
+            placed = self._placed(rival, key)
+            self._manifest.append(placed)
+            return [placed]
         if kept is None:
             self._retire_dry(rival, contest)
             self._manifest.append(rival)
@@ -314,6 +334,7 @@ class Ledger:
     def _move_in_place(self, outcome: Outcome) -> None:
         for output, staged in zip(outcome.outputs, self._staged(outcome), strict=True):
             move_file(staged, self._manifest.out / output.path)
+        self._unfinished.replaced(outcome.outputs)
 
     def _discard(self, outcome: Outcome) -> None:
         for staged in self._staged(outcome):
@@ -337,11 +358,9 @@ class Ledger:
             self._retire(contest.before.outputs, but=outcome.outputs)
 
     def _retire(self, outputs: Sequence[Output], but: Sequence[Output]) -> None:
-        """Remove files that no longer stand for a product and time; a better frame's may have the same paths."""
+        """Have files removed that no longer stand for a product and time; a better frame's may have the same paths."""
         stay = {output.path for output in but}
-        for output in outputs:
-            if output.path not in stay:
-                self._removal.remove(output)
+        self._unfinished.retire(output for output in outputs if output.path not in stay)
 
     def _known(self, label: str, stamp: str) -> Outcome | None:
         """Return the latest word on a frame, where it is about the same bytes and counts."""
@@ -366,15 +385,8 @@ class Ledger:
         """
         if kept.stamp != stamp or kept.label == outcome.label:
             return False
-        same = (kept.member, kept.name) == (outcome.member, outcome.name) and _was_named(outcome.source, kept.source)
+        same = (kept.member, kept.name) == (outcome.member, outcome.name) and was_named(outcome.source, kept.source)
         return same and not self._manifest.is_new(kept) and self._stands(kept, kept)
-
-
-def _down_to(folder: Path, out: Path) -> list[Path]:
-    """Return a folder and those between it and OUT; none where it was never made."""
-    if not folder.is_dir():
-        return []
-    return [folder, *(parent for parent in folder.parents if parent.is_relative_to(out))]
 
 
 def _clash(path: str, owner: Key) -> OutputExistsError:
@@ -385,10 +397,3 @@ def _clash(path: str, owner: Key) -> OutputExistsError:
         f"is already used by {product} of {time:%Y-%m-%d %H:%M} KST; choose with --product, "
         "or give each its own path with --name",
     )
-
-
-def _was_named(now: str, before: str) -> bool:
-    """Tell whether a path may have had another name before: that names the same file, or nothing any more."""
-    if is_remote(now) or is_remote(before):
-        return False
-    return os.path.realpath(now) == os.path.realpath(before) or not os.path.exists(before)  # noqa: PTH110 - see `expand`

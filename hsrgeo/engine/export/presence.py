@@ -7,7 +7,7 @@ from contextlib import suppress
 
 from hsrgeo.engine.export.work import staged_beside
 from hsrgeo.outputs.outcome import Output
-from hsrgeo.sources.remote import Place, RemotePath
+from hsrgeo.sources.remote import Place, RemotePath, is_remote
 from hsrgeo.writers.disk import STAGED
 from hsrgeo.writers.files import names_in
 from hsrgeo.writers.png import is_edited_sidecar
@@ -74,6 +74,13 @@ class Presence:
             with suppress(OSError):
                 self._listed[folder] = {file.name: file.stat().size for file in target.parent.below(deep=False)}
         return self._listed.get(folder, {}).get(name)
+
+
+def was_named(now: str, before: str) -> bool:
+    """Tell whether a path may have had another name before: that names the same file, or nothing any more."""
+    if is_remote(now) or is_remote(before):
+        return False
+    return os.path.realpath(now) == os.path.realpath(before) or not os.path.exists(before)  # noqa: PTH110 - see `expand`
 
 
 _LISTED = 64

@@ -84,6 +84,13 @@ def lies_below(path: Path, out: Place) -> bool:
     return os.path.realpath(path) == os.path.join(os.path.realpath(str(out)), path.relative_to(str(out)))  # noqa: PTH118
 
 
+def down_to(folder: Path, out: Path) -> list[Path]:
+    """Return a folder and those between it and OUT; none where it was never made."""
+    if not folder.is_dir():
+        return []
+    return [folder, *(parent for parent in folder.parents if parent.is_relative_to(out))]
+
+
 def _crc32(path: Place) -> int:
     crc32 = 0
     with closing(open_file(path) if isinstance(path, Path) else path.open("rb")) as file:

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 from hsrgeo.engine.export.export_run import Export
-from hsrgeo.engine.export.removal import Removal, lies_below
+from hsrgeo.engine.export.removal import lies_below
+from hsrgeo.engine.export.unfinished import Unfinished
 from hsrgeo.engine.export_options import ExportOptions
 from hsrgeo.engine.watch.decide import Journal, Mark, decide
 from hsrgeo.engine.watch.latest import update_latest
@@ -239,25 +240,26 @@ class Watch:
                         self.newest[line.frame_name.product] = line
 
     def _drop(self, done: Round) -> None:
-        """Remove what lies before the window: the files that the manifest tells of, then their lines."""
+        """Remove what lies before the window: lines of the manifest, then the files that they named."""
         start = self._start({})
         if start is None:
             return
         with Manifest(self.out, by_kind=self._by_kind, sync=self._options.sync) as manifest:
-            removal, folders = Removal(self.out), set[str]()
-            for line in list(manifest):
-                if line.frame_name is None or line.frame_name.time >= start:
-                    continue
-                for output in line.outputs:
-                    removal.remove(output)
-                    folders.add(output.path.rpartition("/")[0])
+            old = [line for line in manifest if line.frame_name is not None and line.frame_name.time < start]
+            if not old:
+                return
+            outputs = [output for line in old for output in line.outputs]
+            unfinished = Unfinished(manifest, sync=self._options.sync)
+            unfinished.note(outputs)
+            unfinished.retire(outputs)
+            for line in old:
                 manifest.forget(line)
                 done.counts["removed"] += line.status == "ok"
-            removal.tell()
-            if not manifest.in_order:
-                manifest.put_in_order()
+            manifest.put_in_order()
+            unfinished.remove()
+            unfinished.clear()
         if isinstance(self.out, Path):
-            for folder in folders:
+            for folder in {output.path.rpartition("/")[0] for output in outputs}:
                 _remove_empty(self.out / folder, self.out)
 
     @property
