@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from hsrgeo.engine.accumulate.sum_run import accumulate
     from hsrgeo.engine.cubes.cube_options import CubeOptions
     from hsrgeo.engine.cubes.cube_run import make_cube
+    from hsrgeo.engine.events import EventsOptions, EventTable, events
     from hsrgeo.engine.export.export_run import Export, export
     from hsrgeo.engine.export_options import ExportOptions
     from hsrgeo.engine.fetch import Fetch, Fetched, FetchOptions, fetch
@@ -107,6 +108,8 @@ _HOMES = {
     "CubeOptions": "hsrgeo.engine.cubes.cube_options",
     "DeflateStreamError": "hsrgeo.errors",
     "EmptyFileError": "hsrgeo.errors",
+    "EventTable": "hsrgeo.engine.events",
+    "EventsOptions": "hsrgeo.engine.events",
     "Export": "hsrgeo.engine.export.export_run",
     "ExportOptions": "hsrgeo.engine.export_options",
     "Fetch": "hsrgeo.engine.fetch",
@@ -166,6 +169,7 @@ _HOMES = {
     "WriteError": "hsrgeo.errors",
     "accumulate": "hsrgeo.engine.accumulate.sum_run",
     "as_target": "hsrgeo.products.warp",
+    "events": "hsrgeo.engine.events",
     "export": "hsrgeo.engine.export.export_run",
     "fetch": "hsrgeo.engine.fetch",
     "fetch_readings": "hsrgeo.engine.fetch_gauges",
@@ -212,6 +216,8 @@ __all__ = [  # without `open`: `from hsrgeo import *` leaves Python's own alone
     "CubeOptions",
     "DeflateStreamError",
     "EmptyFileError",
+    "EventTable",
+    "EventsOptions",
     "Export",
     "ExportOptions",
     "Fetch",
@@ -271,6 +277,7 @@ __all__ = [  # without `open`: `from hsrgeo import *` leaves Python's own alone
     "__version__",
     "accumulate",
     "as_target",
+    "events",
     "export",
     "fetch",
     "fetch_readings",

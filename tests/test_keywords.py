@@ -19,6 +19,7 @@ from tests.conftest import TIME, frame_name
 OPTIONS = (
     hsrgeo.AccumulateOptions,
     hsrgeo.CubeOptions,
+    hsrgeo.EventsOptions,
     hsrgeo.ExportOptions,
     hsrgeo.FetchOptions,
     hsrgeo.GaugeBiasOptions,
@@ -60,6 +61,7 @@ def test_help_explains_every_option(kind: type) -> None:
         (hsrgeo.series, {"points", "period"}),
         (hsrgeo.accumulate, {"period", "rolling"}),
         (hsrgeo.stats, {"thresholds", "bbox", "polygons"}),
+        (hsrgeo.events, {"dry", "rules"}),
         (hsrgeo.render, {"fps", "width"}),
         (hsrgeo.gauge_fields, {"gauges", "method", "step", "encoding"}),
         (hsrgeo.gauge_bias, {"min_pairs", "step"}),

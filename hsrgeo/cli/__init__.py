@@ -10,6 +10,7 @@ from hsrgeo.cli.accumulate import accumulate
 from hsrgeo.cli.commands import Command, Commands
 from hsrgeo.cli.common import say
 from hsrgeo.cli.cube import cube
+from hsrgeo.cli.events import events
 from hsrgeo.cli.export import export
 from hsrgeo.cli.extract import extract
 from hsrgeo.cli.fetch import fetch
@@ -41,7 +42,7 @@ app = typer.Typer(
 )
 _MAIN = (export, info, verify)
 _GIS = (view, qgis, render, style, vrt, stac)
-_NUMBERS = (cube, series, accumulate, stats)
+_NUMBERS = (cube, series, accumulate, stats, events)
 _BESIDE = (grids, sites, extract, simulate)
 for title, commands in (("Export", _MAIN), ("Maps", _GIS), ("Numbers", _NUMBERS), ("Utilities", _BESIDE)):
     for command in commands:

@@ -38,15 +38,20 @@ _Rows = dict[str, dict[datetime, tuple[float, float]]]
 
 
 def read_series(
-    path: Path, names: Sequence[str] = (), start: datetime | None = None, end: datetime | None = None
+    path: Path,
+    names: Sequence[str] = (),
+    start: datetime | None = None,
+    end: datetime | None = None,
+    most: int | None = MOST_PLACES,
 ) -> tuple[list[PlaceSeries], list[str]]:
     """Return the series of places, all on one time axis, and notes.
 
     Args:
         path: ``.csv`` or ``.parquet`` as `hsrgeo series` writes it; columns that it does not know are passed over.
-        names: Of the places wanted, in the order wanted; empty for all, at most `MOST_PLACES`.
+        names: Of the places wanted, in the order wanted; empty for all.
         start: First time wanted, aware; None is the first of the table.
         end: First time no longer wanted, aware; None is after the last of the table.
+        most: Places that there may be; None for any number.
 
     Raises:
         SourceError: The table is not there, not a series of rain, or damaged.
@@ -54,14 +59,14 @@ def read_series(
         MissingExtraError: pyarrow is not installed.
     """
     rows: _Rows = {name: {} for name in names}
-    if len(rows) > MOST_PLACES:
-        raise OptionsError(f"{len(rows)} places: at most {MOST_PLACES} in one plot")
+    if most is not None and len(rows) > most:
+        raise OptionsError(f"{len(rows)} places: at most {most} in one plot")
     there: dict[str, None] = {}
     lengths: set[float] = set()
     for time, name, rate, coverage, minutes in series_lines(path, (MINUTES,)):
         there.setdefault(name)
-        if not names and len(there) > MOST_PLACES:
-            raise OptionsError(f"{path}: more than {MOST_PLACES} places: choose with --name, of {_listed(there)}")
+        if most is not None and not names and len(there) > most:
+            raise OptionsError(f"{path}: more than {most} places: choose with --name, of {_listed(there)}")
         wanted = (start is None or time >= start) and (end is None or time < end)
         if not wanted or (names and name not in rows):
             continue
@@ -94,7 +99,7 @@ def _on_one_axis(
     finish = kept[-1] + step if end is None else max(ceil_step(end, step), kept[-1] + step)
     count = (finish - begin) // step
     if count > _MOST_SLOTS:
-        raise OptionsError(f"{path}: {begin:%Y-%m-%d} to {finish:%Y-%m-%d} in steps of {step} is too long for a plot")
+        raise OptionsError(f"{path}: {begin:%Y-%m-%d} to {finish:%Y-%m-%d} in steps of {step} is too long")
     made = []
     for name, of_place in rows.items():
         rates, coverage = np.full(count, np.nan), np.zeros(count)
