@@ -38,6 +38,7 @@ def export(
     resampling: options.Resampling = options.ResamplingChoice.nearest,
     format_: options.Formats = None,
     undetect: options.Undetect = None,
+    palette: options.Palette = None,
     compress: options.Compress = options.CompressChoice.deflate,
     values: options.CogValues = options.ValuesChoice.clean,
     no_sidecars: options.NoSidecars = False,

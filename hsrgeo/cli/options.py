@@ -55,6 +55,8 @@ class FormatChoice(StrEnum):
     odim = "odim"
     float32 = "float32"
     asc = "asc"
+    rgba = "rgba"
+    rgba_png = "rgba-png"
     mask = "mask"
 
 
@@ -283,7 +285,8 @@ Formats = Annotated[
     typer.Option(
         "--format",
         help="Output format. Repeatable; default cog and png. odim: ODIM HDF5 (.h5). float32: COG of "
-        "physical values, NaN where not observed. asc: ESRI ASCII grid. mask: a PNG beside each PNG, 255 where "
+        "physical values, NaN where not observed. asc: ESRI ASCII grid. rgba: COG in colours, "
+        "transparent where dry. rgba-png: the same as a PNG with its place. mask: a PNG beside each PNG, 255 where "
         "observed.",
         rich_help_panel=WRITE,
     ),

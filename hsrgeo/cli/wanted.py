@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 _AS_GIVEN = (
     *("bbox", "window", "center", "size", "regions", "regions_field", "regions_encoding"),
-    *("product", "kind", "max_rate", "bias", "crs", "resolution", "block", "max_height", "undetect", "jobs"),
+    *("product", "kind", "max_rate", "bias", "crs", "resolution", "block", "max_height", "undetect", "palette", "jobs"),
 )
 _IF_GIVEN = ("dask", "min_wet", "overwrite", "fail_fast", "dry_run")
 

@@ -97,6 +97,7 @@ def watch(
     resampling: options.Resampling = options.ResamplingChoice.nearest,
     format_: options.Formats = None,
     undetect: options.Undetect = None,
+    palette: options.Palette = None,
     compress: options.Compress = options.CompressChoice.deflate,
     values: options.CogValues = options.ValuesChoice.clean,
     no_sidecars: options.NoSidecars = False,

@@ -28,6 +28,7 @@ from hsrgeo.model.window import BBox, Window, as_area
 from hsrgeo.outputs.recipe import DEFAULT_NAME, Cut, Recipe, parts_kinds, wide_fields
 from hsrgeo.products.factors import Factors
 from hsrgeo.products.making import Content, Values
+from hsrgeo.products.palettes import Palette, palette_of
 from hsrgeo.products.rain import KMA_LAW, Law, as_law
 from hsrgeo.products.warp import Resampling, Target, as_target, forget_warps, warp_for
 from hsrgeo.sources.select import Selection
@@ -57,10 +58,12 @@ class ExportOptions:
         kind: Only this kind, such as PUB. Where it is None, the first of PUB, EXT, KMA and QCD counts of files of one
             product and time, unless `name` has ``{kind}``.
         formats: ``cog``, ``png``, ``odim`` (ODIM HDF5), ``float32`` (COG of physical values, NaN where not observed)
-            and ``asc`` (ESRI ASCII grid), one or several; with ``png`` also ``mask``: a PNG ``NAME.mask.png`` of 255
+            ``asc`` (ESRI ASCII grid), ``rgba`` (COG in colours) and
+            ``rgba-png`` (the same as a PNG), one or several; with ``png`` also ``mask``: a PNG ``NAME.mask.png`` of 255
             where a cell was observed and 0 where it was not, which reflectivity as a PNG cannot tell from no echo.
         undetect: What float32 and asc have in cells that were observed and hold nothing; None is 0 of rain and -250
             dBZ of reflectivity.
+        palette: Colours of rgba and rgba-png: a name of `hsrgeo.products.palettes.NAMES`, or a file.
         compress: Of COGs.
         values: Of COGs: clean has nodata, undetect and echo only, raw is bit for bit as stored.
         name: Path below OUT without suffix; fields time (KST), utc, product, kind, region.
@@ -109,6 +112,7 @@ class ExportOptions:
     kind: str | None = None
     formats: Format | Sequence[Format] = ("cog", "png")
     undetect: float | None = None
+    palette: Palette | str | Path | None = None
     compress: Compression = "deflate"
     values: Values = "clean"
     name: str = DEFAULT_NAME
@@ -175,6 +179,7 @@ class ExportOptions:
             sidecars=self.sidecars,
             factors=self._factors(),
             undetect=self.undetect,
+            palette=None if self.palette is None else palette_of(self.palette),
             min_wet=self._share(),
         )
         object.__setattr__(self, "selection", selection)
@@ -182,7 +187,7 @@ class ExportOptions:
 
     def _check_formats(self, formats: Sequence[Format]) -> None:
         if not formats:
-            raise OptionsError("formats: expected one or more of cog, png, odim, float32 and asc")
+            raise OptionsError("formats: expected one or more of cog, png, odim, float32, asc, rgba and rgba-png")
         if "odim" in formats and self.block == ALL:
             raise OptionsError("odim has no quantity for every block: give block height, or the main one")
         if "odim" in formats and self.values == "raw":
@@ -191,7 +196,9 @@ class ExportOptions:
             raise OptionsError("undetect is a number or nan, for formats float32 and asc")
         if "mask" in formats and "png" not in formats:
             raise OptionsError("mask goes beside PNGs: give format png too, because a COG marks nodata itself")
-        if not self.sidecars and not {"png", "asc"} & set(formats):
+        if self.palette is not None and not {"rgba", "rgba-png"} & set(formats):
+            raise OptionsError("palette is for formats rgba and rgba-png: others hold values, not colours")
+        if not self.sidecars and not {"png", "asc", "rgba-png"} & set(formats):
             raise OptionsError("no sidecars goes with PNGs and ASCII grids, and formats has none")
 
     @property

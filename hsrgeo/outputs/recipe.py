@@ -19,6 +19,7 @@ from hsrgeo.model.times import KST
 from hsrgeo.model.window import Area, BBox, Center, Window
 from hsrgeo.products.factors import Factors, factors_from_json
 from hsrgeo.products.making import Content, Making, Values
+from hsrgeo.products.palettes import Palette, parse_palette
 from hsrgeo.products.rain import KMA_LAW, Law
 from hsrgeo.products.warp import Resampling, Target
 from hsrgeo.writers.rasters import FORMATS, RASTERS, Compression, Format
@@ -57,6 +58,8 @@ class Recipe:
     """Whether a PNG has its place and tags in files beside it."""
     factors: Factors | None = None
     """That rain is multiplied by."""
+    palette: Palette | None = None
+    """Of pictures in colours, likewise."""
     undetect: float | None = None
     """In physical values, see `hsrgeo.writers.rasters.Settings`."""
     min_wet: float = 0.0
@@ -144,6 +147,7 @@ class Recipe:
             **registered,
             **sidecars,
             **undetect,
+            **({"palette": self.palette.text} if self.palette else {}),
             **wet,
         }
 
@@ -156,7 +160,7 @@ class Recipe:
 KEYS = frozenset(
     (
         *("cuts", "formats", "compress", "values", "name", "block"),
-        *("quantity", "zr", "bias", "target", "registration", "sidecars", "undetect", "min_wet"),
+        *("quantity", "zr", "bias", "target", "registration", "sidecars", "undetect", "palette", "min_wet"),
     )
 )
 """Of `Recipe.as_json`."""
@@ -194,6 +198,7 @@ def recipe_from_json(kept: Mapping[str, Any]) -> Recipe:
             registration=kept.get("registration", "point"),
             sidecars=kept.get("sidecars", True),
             factors=factors_from_json(kept["bias"]) if "bias" in kept else None,
+            palette=parse_palette(kept["palette"], "of this export") if "palette" in kept else None,
             undetect=float(kept["undetect"]) if "undetect" in kept else None,
             min_wet=float(kept.get("min_wet", 0)),
         )

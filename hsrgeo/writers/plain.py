@@ -38,9 +38,13 @@ def plain_values(frame: Frame, undetect: float | None) -> NDArray[np.float32]:
 def plain_tags(frame: Frame, undetect: float | None) -> dict[str, str]:
     """Return the tags of a frame's COG, but for the codes that these values do not have."""
     nothing = frame.quantity.undetect_value if undetect is None else undetect
+    return {**code_free_tags(frame), "VALUES": "physical", "UNDETECT_VALUE": f"{nothing:g}"}
+
+
+def code_free_tags(frame: Frame) -> dict[str, str]:
+    """Return the tags of a frame's COG, but for those of the codes."""
     tags = frame_tags(frame)
-    kept = {name: value for name, value in tags.items() if not name.startswith(_CODE_TAGS) or name in _TIFF_TAGS}
-    return {**kept, "VALUES": "physical", "UNDETECT_VALUE": f"{nothing:g}"}
+    return {name: value for name, value in tags.items() if not name.startswith(_CODE_TAGS) or name in _TIFF_TAGS}
 
 
 _TIFF_TAGS = ("TIFFTAG_DATETIME", "TIFFTAG_IMAGEDESCRIPTION", "TIFFTAG_COPYRIGHT", "TIFFTAG_SOFTWARE")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from xml.sax.saxutils import escape
@@ -62,6 +63,16 @@ def encode_png(frame: Frame) -> bytes:
     return _SIGNATURE + _chunk(b"IHDR", head) + _chunk(b"IDAT", packed) + _chunk(b"IEND", b"")
 
 
+def encode_png_of(rgba: NDArray[np.uint8]) -> bytes:
+    """Return a PNG of red, green, blue and alpha, shape (rows, columns, 4)."""
+    height, width, _bands = rgba.shape
+    rows = np.zeros((height, 1 + 4 * width), np.uint8)  # the first of each row is its filter: none
+    rows[:, 1:] = rgba.reshape(height, -1)
+    head = struct.pack(">IIBBBBB", width, height, 8, 6, 0, 0, 0)  # 6: red, green, blue and alpha (PNG, section 11.2.1)
+    packed = zlib_ng.compress(rows.data, _LEVEL)
+    return _SIGNATURE + _chunk(b"IHDR", head) + _chunk(b"IDAT", packed) + _chunk(b"IEND", b"")
+
+
 def encode_mask(frame: Frame) -> bytes:
     """Return an 8-bit grey PNG: 255 where a cell was observed, also where it is dry, and 0 where it was not."""
     height, width = frame.stored.shape
@@ -95,14 +106,7 @@ def aux_xml(frame: Frame) -> bytes:
     # 0 stands for nodata alone where the lowest value is above the floor, as in rain: else it is low echo too.
     hole = "    <NoDataValue>0</NoDataValue>\n" if quantity.undetect > PNG_FLOOR > quantity.nodata else ""
     scale, zero = quantity.gain, quantity.offset + PNG_FLOOR * quantity.gain
-    items = "".join(f'    <MDI key="{key}">{escape(value)}</MDI>\n' for key, value in png_tags(frame).items())
-    t = frame.grid.transform
-    wkt, axes = _gdal_wkt(frame.grid.wkt2)
-    return (
-        "<PAMDataset>\n"
-        f'  <SRS dataAxisToSRSAxisMapping="{axes}">{escape(wkt)}</SRS>\n'
-        f"  <GeoTransform>{t.c:.15g}, {t.a:.15g}, {t.b:.15g}, {t.f:.15g}, {t.d:.15g}, {t.e:.15g}</GeoTransform>\n"
-        f"  <Metadata>\n{items}  </Metadata>\n"
+    band = (
         '  <PAMRasterBand band="1">\n'
         f"    <Description>{quantity.name}</Description>\n"
         f"{hole}"
@@ -110,6 +114,21 @@ def aux_xml(frame: Frame) -> bytes:
         f"    <Offset>{zero:.10g}</Offset>\n"
         f"    <Scale>{scale:.10g}</Scale>\n"
         "  </PAMRasterBand>\n"
+    )
+    return place_xml(frame.grid, png_tags(frame), band)
+
+
+def place_xml(grid: Grid, tags: Mapping[str, str], bands: str = "") -> bytes:
+    """Return GDAL's sidecar with the CRS, the place and tags of a picture; see `aux_xml`."""
+    items = "".join(f'    <MDI key="{key}">{escape(value)}</MDI>\n' for key, value in tags.items())
+    t = grid.transform
+    wkt, axes = _gdal_wkt(grid.wkt2)
+    return (
+        "<PAMDataset>\n"
+        f'  <SRS dataAxisToSRSAxisMapping="{axes}">{escape(wkt)}</SRS>\n'
+        f"  <GeoTransform>{t.c:.15g}, {t.a:.15g}, {t.b:.15g}, {t.f:.15g}, {t.d:.15g}, {t.e:.15g}</GeoTransform>\n"
+        f"  <Metadata>\n{items}  </Metadata>\n"
+        f"{bands}"
         "</PAMDataset>\n"
     ).encode()
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Literal, Protocol, get_args
 
 from hsrgeo.model.frame import Frame
+from hsrgeo.products.palettes import Palette
 
-Format = Literal["cog", "png", "odim", "float32", "asc", "mask"]
+Format = Literal["cog", "png", "odim", "float32", "asc", "rgba", "rgba-png", "mask"]
 Compression = Literal["deflate", "zstd", "none"]
 
 
@@ -26,6 +27,10 @@ class Settings(Protocol):
     @property
     def undetect(self) -> float | None:
         """In physical values, of cells that were observed and hold nothing; None is `Quantity.undetect_value`."""
+
+    @property
+    def palette(self) -> Palette | None:
+        """Of pictures in colours; None is what hsrgeo brings for the quantity."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +79,19 @@ def _asc(frame: Frame, settings: Settings) -> dict[str, bytes]:
     return files if settings.sidecars else {".asc": files[".asc"]}
 
 
+def _rgba(frame: Frame, settings: Settings) -> dict[str, bytes]:
+    from hsrgeo.writers.rgba import encode_rgba  # noqa: PLC0415
+
+    return {".rgba.tif": encode_rgba(frame, compress=settings.compress, palette=settings.palette)}
+
+
+def _rgba_png(frame: Frame, settings: Settings) -> dict[str, bytes]:
+    from hsrgeo.writers.rgba import encode_rgba_png  # noqa: PLC0415
+
+    files = encode_rgba_png(frame, settings.palette)
+    return files if settings.sidecars else {".rgba.png": files[".rgba.png"]}
+
+
 def _mask(frame: Frame, _settings: Settings) -> dict[str, bytes]:
     from hsrgeo.writers.png import encode_mask  # noqa: PLC0415
 
@@ -86,6 +104,8 @@ RASTERS: dict[Format, Raster] = {
     "odim": Raster((".h5",), _odim),
     "float32": Raster((".float32.tif",), _float32),
     "asc": Raster((".asc", ".prj"), _asc),
+    "rgba": Raster((".rgba.tif",), _rgba),
+    "rgba-png": Raster((".rgba.png", ".rgba.pgw", ".rgba.png.aux.xml"), _rgba_png),
     "mask": Raster((".mask.png",), _mask, beside=True),
 }
 """By name, in the order in which the files of a frame are written."""

@@ -27,11 +27,13 @@ from hsrgeo.model.frame import Frame
 from hsrgeo.model.quantity import Quantity
 from hsrgeo.outputs.outcome import Output
 from hsrgeo.outputs.recipe import Recipe
+from hsrgeo.products.classes import colours
 from hsrgeo.sources.texts import open_file
 from hsrgeo.writers.environment import output_below
 from hsrgeo.writers.plain import plain_tags
 from hsrgeo.writers.png import is_edited_sidecar
 from hsrgeo.writers.readback import Picture, read_picture
+from hsrgeo.writers.rgba import read_rgba, rgba_tags
 from hsrgeo.writers.tags import frame_tags, imagery_tags, png_tags, statistics_tags
 
 _PNG_FLOOR = -1000  # KMA composite format, section 6: max(stored, -1000) + 1000
@@ -192,9 +194,30 @@ def _compare_physical(part: Frame, found: NDArray[np.float32], recipe: Recipe) -
     yield from _compare_pixels("pixels", *(np.where(np.isnan(one), -np.inf, one) for one in (expected, found)))
 
 
+def _compare_rgba(path: Path, _data: bytes, part: Frame, recipe: Recipe) -> Findings:
+    picture, is_png = read_picture(path), path.suffix == ".png"
+    yield from differ("format", "PNG" if is_png else "GTiff", picture.driver)
+    yield from differ("bands", 4, picture.bands)
+    palette = recipe.palette
+    fits = palette is None or part.block == 1 or palette.unit in ("", part.quantity.unit)
+    expected = colours(part.stored, part.quantity, palette if fits else None)
+    yield from _compare_pixels(
+        "pixels", *(np.ascontiguousarray(one).view("<u4")[..., 0] for one in (expected, read_rgba(path)))
+    )
+    if is_png and not recipe.sidecars:
+        return
+    yield from _compare_place(picture, part)
+    tags = png_tags(part) if is_png else rgba_tags(part) | {"AREA_OR_POINT": "Area"}
+    yield from _compare_tags("tag", tags, picture.tags)
+
+
 _BY_SUFFIX: dict[str, Callable[[Path, bytes, Frame, Recipe], Findings]] = {
     ".float32.tif": _compare_float,
     ".asc": _compare_asc,
+    ".rgba.tif": _compare_rgba,
+    ".rgba.png": _compare_rgba,
+    ".rgba.pgw": lambda _path, data, part, _recipe: _compare_world_file(data, part),
+    ".rgba.png.aux.xml": lambda _path, data, part, _recipe: _compare_aux(data, part),
     ".tif": _compare_cog,
     ".h5": _compare_odim,
     ".mask.png": _compare_mask,
