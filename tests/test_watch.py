@@ -183,5 +183,6 @@ def test_a_unit_holds_the_arguments_as_they_are() -> None:
     line = next(row for row in text.splitlines() if row.startswith("ExecStart=")).partition("=")[2]
     assert code == 0
     assert "OnCalendar" in text
-    assert [word.replace("$$", "$") for word in shlex.split(line.replace("%%", "%"))[1:]] == ["watch", *given, "--once"]
+    words = [word.replace("$$", "$") for word in shlex.split(line.replace("%%", "%"))]
+    assert words[words.index("watch") :] == ["watch", *given, "--once"]
     assert _run("watch", "unit", "--", "in", "--uot", "live")[0] == 2

@@ -120,6 +120,7 @@ def watch(
     """
     given = dict(locals())
     with honest_exit(goes_on=True):
+        from hsrgeo.engine.watch.notify import notify  # noqa: PLC0415
         from hsrgeo.engine.watch.watch_run import Watch  # noqa: PLC0415 - commands import what they need when they run
         from hsrgeo.errors import OptionsError  # noqa: PLC0415
         from hsrgeo.model.times import parse_length  # noqa: PLC0415
@@ -147,7 +148,9 @@ def watch(
                     raise done.error
                 raise typer.Exit(Status.BROKEN if done.counts["failed"] else Status.DONE)
             before = ""
+            notify("READY=1")
             for done in watched.rounds(poll):
+                notify("WATCHDOG=1", f"STATUS={done.error or _latest(watched)}")
                 error = str(done.error or "")
                 _tell(watched, done, metrics, quiet=quiet, error=error != before)  # an outage is reported once
                 before = error
@@ -173,7 +176,6 @@ def _fetching(store: str, product: str, host: str) -> Callable[[], object]:
 
 def _tell(watched: "Watch", done: "Round", metrics: Path | None, *, quiet: bool, error: bool) -> None:
     from hsrgeo.engine.watch.status import as_status, prometheus  # noqa: PLC0415 - only where it runs
-    from hsrgeo.model.times import KST  # noqa: PLC0415
     from hsrgeo.writers.files import write_file  # noqa: PLC0415
 
     if metrics is not None:
@@ -191,12 +193,18 @@ def _tell(watched: "Watch", done: "Round", metrics: Path | None, *, quiet: bool,
     parts = [f"{done.counts[name]:,} {word}" for name, word in _WORDS.items() if done.counts[name]]  # type: ignore[index]
     parts += [f"{done.waiting:,} still written"] if done.waiting else []
     if parts:
-        times = [
-            f"{product} of {line.frame_name.time.astimezone(KST):%Y-%m-%d %H:%M} KST"
-            for product, line in sorted(watched.newest.items())
-            if line.frame_name
-        ]
-        say(f"{', '.join(parts)}; latest: {', '.join(times) or 'none'}")
+        say(f"{', '.join(parts)}; {_latest(watched)}")
+
+
+def _latest(watched: "Watch") -> str:
+    from hsrgeo.model.times import KST  # noqa: PLC0415 - only where it runs
+
+    times = [
+        f"{product} of {line.frame_name.time.astimezone(KST):%Y-%m-%d %H:%M} KST"
+        for product, line in sorted(watched.newest.items())
+        if line.frame_name
+    ]
+    return f"latest: {', '.join(times) or 'none'}"
 
 
 def status(
@@ -246,8 +254,9 @@ def unit(
     root = context.find_root().command
     root.get_command(context, "watch").make_context("watch", list(arguments))  # type: ignore[attr-defined] # refuses slips
     with honest_exit():
-        program = shutil.which("hsrgeo") or sys.argv[0]
-        command = [os.path.abspath(program), "watch", *arguments]  # noqa: PTH100 - a link stays one
+        program = shutil.which("hsrgeo")
+        command = [os.path.abspath(program)] if program else [sys.executable, "-m", "hsrgeo"]  # noqa: PTH100 - a link stays one
+        command += ["watch", *arguments]
         command += ["--once"] if timer and "--once" not in arguments else []
         answer(*_unit(command, os.getcwd(), timer=timer))  # noqa: PTH109 - a text
 
@@ -260,7 +269,7 @@ def _unit(command: Iterable[str], folder: str, *, timer: bool) -> list[str]:
         "After=network-online.target",
         "",
         "[Service]",
-        f"Type={'oneshot' if timer else 'exec'}",
+        *(["Type=oneshot"] if timer else ["Type=notify", "WatchdogSec=15min"]),
         f"WorkingDirectory={folder.replace('%', '%%')}",
         f"ExecStart={' '.join(map(_quoted, command))}",
         "# with --fetch: LoadCredential=kma-apihub-key:/etc/hsrgeo/key",

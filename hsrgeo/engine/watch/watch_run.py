@@ -18,6 +18,7 @@ from hsrgeo.engine.export.unfinished import Unfinished
 from hsrgeo.engine.export_options import ExportOptions
 from hsrgeo.engine.watch.decide import Journal, Mark, decide
 from hsrgeo.engine.watch.latest import update_latest
+from hsrgeo.engine.watch.notify import notify
 from hsrgeo.engine.watch.status import as_status, write_status
 from hsrgeo.errors import FrameError, FrameNameError, HsrGeoError, HubError, OptionsError
 from hsrgeo.formats.names import FrameName, claims_frame, parse_name
@@ -191,6 +192,7 @@ class Watch:
             broken: dict[str, str] = {}
             again = False
             for outcome in run:
+                notify("WATCHDOG=1")  # a long round is no round that hangs
                 again |= outcome.status == "failed" and outcome.was is not None
                 self._note(outcome, broken, done)
             done.notes += [note for note in dict.fromkeys(run.notes) if note not in self._noted]
