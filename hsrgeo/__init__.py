@@ -96,7 +96,7 @@ if TYPE_CHECKING:
     from hsrgeo.reading import iter_frames, open_frame
     from hsrgeo.sources.gauge_rules import ReadingRules
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _HOMES = {
     "AccumulateOptions": "hsrgeo.engine.accumulate.sum_options",
