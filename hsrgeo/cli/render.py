@@ -67,7 +67,7 @@ def render(
         ShownChoice | None,
         typer.Option(
             help="Draw rain rate in mm/h, reflectivity in dBZ, or what else the frames hold. Default: rain where it "
-            "can be derived, else what they hold.",
+            "can be derived, else the frames' own.",
             rich_help_panel=_LOOK,
         ),
     ] = None,

@@ -195,7 +195,7 @@ def _is_ramp(words: list[str]) -> bool:
 
 def _value(word: str) -> float:
     if word.endswith("%"):
-        raise ValueError("expected a value; a share of what a file holds gives every frame other colours")
+        raise ValueError("expected a value; percentages would give every frame other colours")
     try:
         value = float(word)
     except ValueError:
