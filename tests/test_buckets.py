@@ -23,10 +23,12 @@ from typer.testing import CliRunner
 import hsrgeo
 from hsrgeo.cli import app
 from hsrgeo.engine.export_options import ExportOptions
+from hsrgeo.engine.watch.watch_run import Watch
 from hsrgeo.errors import HsrGeoError, ManifestError, SourceError, WriteError
 from hsrgeo.outputs.names import MANIFEST
 from hsrgeo.sources import buckets, remote
 from hsrgeo.sources.remote import RemotePath
+from tests import watched
 from tests.conftest import TIME, frame_name, make_tar
 from tests.faults import STEP, every_fault
 from tests.s3 import Proxy, Spoiling, s3_server
@@ -358,3 +360,24 @@ def test_frames_of_a_bucket_open_as_one_dataset(url: str, frames: Path) -> None:
     here = hsrgeo.open(frames)
     assert opened.sizes["time"] == FRAMES - 2
     assert opened.reflectivity.equals(here.reflectivity)
+
+
+def test_a_watch_keeps_a_bucket_as_it_keeps_a_disk(url: str, tmp_path: Path) -> None:
+    (source := tmp_path / "in").mkdir()
+    out, now = RemotePath(f"{url}/live"), [1.7e9]
+    options = dataclasses.replace(watched.OPTIONS, sync=False)
+    keep = timedelta(minutes=10)
+    with Watch(source, out, options, keep=keep, settle_s=600, clock=lambda: now[0]) as watch:
+        for minute, stations in ((0, 1), (0, 2), (5, 1), (15, 1)):  # new, better, new, and the first is too old
+            path = source / frame_name(TIME + timedelta(minutes=minute))
+            path.write_bytes(watched.content(minute, stations, "whole"))
+            os.utime(path, (now[0], now[0]))
+            assert watch.round().error is None
+            now[0] += 30
+    list(hsrgeo.export(source, tmp_path / "out", options, start=TIME + timedelta(minutes=5)))
+    wanted = {path: data for path, data in tree(tmp_path / "out", source).items() if path != "options.json"}
+    found = tree(str(out), source)
+    assert {path: data for path, data in found.items() if path in wanted} == wanted
+    assert json.loads(found["latest.json"])["time"] == "2022-06-09T11:30:00+09:00"
+    assert found["latest.tif"] == wanted["202206/09/202206091130.tif"]
+    assert not [path for path in found if path.endswith(("1115.tif", "1115.png")) or "unfinished" in path]
