@@ -79,7 +79,7 @@ def test_a_ramp_has_the_colours_between() -> None:
         ("5 1 2 3 x", "from 0 to 255"),
         ("5 \N{ARABIC-INDIC DIGIT ONE} 2 3", "from 0 to 255"),
         ("5 pinkish", "or a colour's name"),
-        ("50% 1 2 3", "gives every frame other colours"),
+        ("50% 1 2 3", "percentages would give every frame other colours"),
         ("nan 1 2 3", "expected a number, nodata or undetect first"),
         ("inf 1 2 3", "expected a number"),
         ("\x1b[31mx 1 2 3", "expected a number"),

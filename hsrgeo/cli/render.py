@@ -66,8 +66,8 @@ def render(
     quantity: Annotated[
         ShownChoice | None,
         typer.Option(
-            help="Draw rain rate in mm/h, reflectivity in dBZ, or what else the frames hold. Default: rain where it "
-            "can be derived, else the frames' own.",
+            help="Draw rain rate in mm/h, reflectivity in dBZ, or the frames' own quantity. Default: rain "
+            "where it can be derived, else the frames' own.",
             rich_help_panel=_LOOK,
         ),
     ] = None,

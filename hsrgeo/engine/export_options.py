@@ -197,7 +197,7 @@ class ExportOptions:
         if "mask" in formats and "png" not in formats:
             raise OptionsError("mask goes beside PNGs: give format png too, because a COG marks nodata itself")
         if self.palette is not None and not {"rgba", "rgba-png"} & set(formats):
-            raise OptionsError("palette is for formats rgba and rgba-png: others hold values, not colours")
+            raise OptionsError("palette is for formats rgba and rgba-png: other formats have values, not colours")
         if not self.sidecars and not {"png", "asc", "rgba-png"} & set(formats):
             raise OptionsError("no sidecars goes with PNGs and ASCII grids, and formats has none")
 
