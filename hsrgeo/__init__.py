@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from hsrgeo.engine.stats.stats_options import StatsOptions
     from hsrgeo.engine.stats.stats_run import stats
     from hsrgeo.engine.verify.verify_run import verify
+    from hsrgeo.engine.view.notebook import view
     from hsrgeo.engine.view.written import save_view, write_view
     from hsrgeo.engine.vrt import write_raw_vrts, write_stacks
     from hsrgeo.errors import (
@@ -199,6 +200,7 @@ _HOMES = {
     "warp_frame": "hsrgeo.products.warp",
     "write_catalog": "hsrgeo.engine.stac",
     "write_project": "hsrgeo.engine.qgis",
+    "view": "hsrgeo.engine.view.notebook",
     "write_raw_vrts": "hsrgeo.engine.vrt",
     "write_stacks": "hsrgeo.engine.vrt",
     "write_view": "hsrgeo.engine.view.written",
@@ -303,6 +305,7 @@ __all__ = [  # without `open`: `from hsrgeo import *` leaves Python's own alone
     "stats",
     "thiessen_polygons",
     "verify",
+    "view",
     "warp_frame",
     "write_catalog",
     "write_project",

@@ -38,7 +38,7 @@ FLOORS = [
     {"events", "gauges", "plot"},
 ]
 # ^ of the largest room, hsrgeo/engine
-DOORS = {("model/frame.py", "writers"), ("model/frame.py", "cube")}
+DOORS = {("model/frame.py", "writers"), ("model/frame.py", "cube"), ("model/frame.py", "gis")}
 # ^ the arrows that point down: a frame knows how to save and to show itself, and imports that only when asked to
 
 

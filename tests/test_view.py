@@ -229,8 +229,8 @@ def browser() -> Iterator[Any]:
 class Shown:
     """A page in the browser, and what it asked for and complained of."""
 
-    def __init__(self, browser: Any, url: str, wanted: str = "", width: int = 900) -> None:
-        self.context = browser.new_context(viewport={"width": width, "height": 700}, locale="en-US")
+    def __init__(self, browser: Any, url: str, wanted: str = "", width: int = 900, **kind: bool) -> None:
+        self.context = browser.new_context(viewport={"width": width, "height": 700}, locale="en-US", **kind)
         self.page = self.context.new_page()
         self.asked: list[str] = []
         self.complaints: list[str] = []
@@ -434,3 +434,73 @@ def test_it_works_without_range_requests_and_from_one_file(browser: Any, out: Pa
                 assert all(asked.startswith((address.partition("#")[0], "data:")) for asked in one.asked)
             finally:
                 one.close()
+
+
+@pytest.mark.slow
+@browser_test
+def test_the_widget_of_a_notebook_shows_the_page(browser: Any, out: Path) -> None:
+    """A host as small as can be: a model of traits, and the module that anywidget would run."""
+    pytest.importorskip("anywidget")
+    widget = hsrgeo.view(out, region="middle", height=420)
+    state = widget.get_state()
+    assert state["height"] == 420
+    assert state["page"].startswith("<!doctype html>")
+    assert hsrgeo.view(out, region="corner").page != state["page"]
+    context = browser.new_context(viewport={"width": 900, "height": 700}, locale="en-US")
+    host, complaints = context.new_page(), []
+    host.on("pageerror", lambda error: complaints.append(str(error)))
+    host.on("console", lambda message: complaints.append(message.text))
+    host.set_content("<main></main>")
+    host.evaluate(
+        """async ({ script, traits }) => {
+          const url = URL.createObjectURL(new Blob([script], { type: "text/javascript" }));
+          const { default: widget } = await import(url);
+          const heard = {};
+          const model = { get: (name) => traits[name], on: (name, act) => (heard[name] = act) };
+          globalThis.away = widget.render({ model, el: document.querySelector("main") });
+          traits.height = 300;
+          heard["change:height"]();
+        }""",
+        {"script": state["_esm"], "traits": {"page": state["page"], "height": state["height"]}},
+    )
+    assert host.evaluate("document.querySelector('iframe').clientHeight") == 300
+    frame = host.query_selector("iframe").content_frame()
+    frame.wait_for_function("!!globalThis.hsrgeo")
+    assert frame.evaluate("document.getElementById('time').textContent") == "2022-06-09 (Thu) 11:40 KST"
+    assert frame.evaluate("hsrgeo.frames().picture(0).then((one) => one.width === hsrgeo.map.grid.width)")
+    host.evaluate("away()")
+    context.close()
+    assert complaints == []
+
+
+@pytest.mark.slow
+@browser_test
+def test_fingers_drag_pinch_and_tap(browser: Any, served: str) -> None:
+    one = Shown(browser, served, width=400, has_touch=True, is_mobile=True)
+    one.ready()
+    fingers = one.context.new_cdp_session(one.page)
+
+    def touch(kind: str, *points: tuple[int, int]) -> None:
+        listed = [{"x": x, "y": y, "id": order} for order, (x, y) in enumerate(points)]
+        fingers.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": listed})
+
+    def place() -> Any:
+        return one.page.evaluate("[hsrgeo.map.x, hsrgeo.map.y, hsrgeo.map.scale]")
+
+    x, y, scale = place()
+    touch("touchStart", (200, 300))
+    touch("touchMove", (230, 320))
+    touch("touchMove", (260, 340))
+    touch("touchEnd")
+    # 60 pixels east and 40 south: the middle moves by as many cells the other way
+    assert place() == pytest.approx([x - 60 / scale, y - 40 / scale, scale])
+    touch("touchStart", (150, 300))
+    touch("touchStart", (150, 300), (250, 300))
+    touch("touchMove", (100, 300), (300, 300))
+    touch("touchEnd")
+    assert place()[2] == pytest.approx(2 * scale)  # the fingers are 200 apart, and were 100
+    assert one.page.evaluate("document.getElementById('series').hidden")
+    touch("touchStart", (200, 300))
+    touch("touchEnd")
+    one.until("!document.getElementById('series').hidden")
+    one.close()

@@ -78,6 +78,18 @@ class Frame:
         size = f"{self.grid.width} x {self.grid.height} of {self.grid.name}"
         return f"<Frame {self.product} {self.time:%Y-%m-%d %H:%M} KST, {self.quantity.name}, {size}, {self.name!r}>"
 
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: what the frame is and, with the extra ``render``, a small map."""
+        from hsrgeo.gis.shown import frame_html  # noqa: PLC0415 - as in to_cog
+
+        return frame_html(self)
+
+    def _repr_png_(self) -> bytes | None:
+        """Return the small map that a notebook shows; None without the extra ``render``."""
+        from hsrgeo.gis.shown import frame_png  # noqa: PLC0415 - as in to_cog
+
+        return frame_png(self)
+
     @cached_property
     def raw(self) -> NDArray[np.int16]:
         """Integers as stored or, after `clean`, cleaned; shape and order as `stored`."""

@@ -134,6 +134,17 @@ def save_page(page: Page, file: str | Path, detail: str | None = None) -> Saved:
     path = local(file, "hsrgeo view --save")
     if path.suffix.lower() not in (".html", ".htm"):
         raise OptionsError(f"{path}: expected a name that ends in .html")
+    data, damaged = saved_bytes(page, detail)
+    write_file(path, data)
+    return Saved(path, len(data), page, damaged)
+
+
+def saved_bytes(page: Page, detail: str | None = None) -> tuple[bytes, tuple[ReadbackError, ...]]:
+    """Return a page as one file, and the COGs that are there and cannot be used.
+
+    Raises:
+        OptionsError: The detail is no length.
+    """
     smallest_m = _metres(detail) if detail is not None else None
     heads: dict[str, bytes] = {}
     damaged = []
@@ -145,9 +156,7 @@ def save_page(page: Page, file: str | Path, detail: str | None = None) -> Saved:
                     heads[cog] = first_bytes(output_below(page.out, cog), most)
                 except ReadbackError as error:
                     damaged.append(error)
-    data = one_file(page.index, heads)
-    write_file(path, data)
-    return Saved(path, len(data), page, tuple(damaged))
+    return one_file(page.index, heads), tuple(damaged)
 
 
 def _metres(detail: str) -> float:
