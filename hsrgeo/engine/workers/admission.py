@@ -14,10 +14,7 @@ from uuid import uuid4
 
 import hsrgeo
 from hsrgeo.errors import ClusterError
-from hsrgeo.formats.composite import decode
 from hsrgeo.sources.remote import Place
-from hsrgeo.writers.cog import encode_cog
-from hsrgeo.writers.png import encode_png
 
 _TRIES = 5
 _PAUSE_S = 1.0
@@ -97,8 +94,12 @@ _PROBING = threading.Lock()
 
 @cache
 def _probed() -> str:
-    from hsrgeo.model.grid import grids  # noqa: PLC0415 - only a cluster needs a frame that is made up
+    # Only a run on a cluster makes up a frame and packs it.
+    from hsrgeo.formats.composite import decode  # noqa: PLC0415
+    from hsrgeo.model.grid import grids  # noqa: PLC0415
     from hsrgeo.products.synthetic import Scene, synthetic_bytes  # noqa: PLC0415
+    from hsrgeo.writers.cog import encode_cog  # noqa: PLC0415
+    from hsrgeo.writers.png import encode_png  # noqa: PLC0415
 
     data = synthetic_bytes(datetime(2022, 6, 9, tzinfo=UTC), Scene(grid=grids()["kma-hb-1km"], rain="heavy"), level=1)
     frame = decode(data, "probe").crop(window=(384, 512, 320, 320))
