@@ -609,7 +609,8 @@ def test_every_option_is_one_that_this_version_knows(tmp_path: Path) -> None:
         sidecars=False,
         bias=bias,
         min_wet=0.05,
-        formats=("asc", "png"),
+        formats=("asc", "png", "rgba"),
+        palette="rain",
         undetect=-999,
     ).recipe
     assert everything.as_json().keys() == KEYS
