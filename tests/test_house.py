@@ -31,7 +31,7 @@ FLOORS = [
     {"lazy", "workers"},
     {"export_options"},
     {"cubes", "export", "extract", "fetch", "fetch_gauges", "inspect", "simulate", "sites"},
-    {"axis", "colours", "contents", "verify", "watch"},
+    {"axis", "colours", "contents", "masks", "verify", "watch"},
     {"drawn_sums", "periods"},
     {"drawn", "qgis", "series", "stac", "stats", "view", "vrt"},
     {"accumulate", "render"},

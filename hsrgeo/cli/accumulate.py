@@ -1,5 +1,7 @@
 """`hsrgeo accumulate`."""
 
+from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -8,6 +10,15 @@ from hsrgeo.cli import options
 from hsrgeo.cli.common import Status, answer_json, counted, honest_exit, time_option
 
 _SUM = "Sum"
+
+
+class StatChoice(StrEnum):
+    """What band 1 shows."""
+
+    sum = "sum"
+    max = "max"
+    mean = "mean"
+    frequency = "frequency"
 
 
 def accumulate(
@@ -38,6 +49,26 @@ def accumulate(
             rich_help_panel=_SUM,
         ),
     ] = 0.0,
+    stat: Annotated[
+        StatChoice,
+        typer.Option(
+            help="sum: depth in mm. max, mean: highest and mean rate in mm/h. frequency: share of frames in % with at "
+            "least --wet-from, which shows clutter and blocked sectors.",
+            rich_help_panel=_SUM,
+        ),
+    ] = StatChoice.sum,
+    wet_from: Annotated[
+        float,
+        typer.Option(metavar="RATE", help="Rain rate in mm/h from which a frame is wet.", rich_help_panel=_SUM),
+    ] = 0.1,
+    mask: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Make cells nodata where this GeoTIFF is 0 or nodata, or outside the polygons of this file.",
+            rich_help_panel=_SUM,
+        ),
+    ] = None,
     rolling: Annotated[
         list[str] | None,
         typer.Option(
@@ -103,6 +134,9 @@ def accumulate(
         wanted = AccumulateOptions(
             period="event" if period.strip().lower() == "event" else parse_step(period),
             min_coverage=min_coverage,
+            stat=stat.value,
+            wet_from=wet_from,
+            mask=mask,
             rolling=[parse_length(length) for length in rolling or ()],
             bbox=bbox,
             window=window,

@@ -66,6 +66,24 @@ def sum_table(quantity: Quantity, law: Law, step_h: float, unit_mm: float, facto
     return depth + (seen.astype(np.uint64) << np.uint64(_DEPTH_BITS))
 
 
+@lru_cache(maxsize=8)
+def wet_table(quantity: Quantity, law: Law, from_mm_h: float, factor: float = 1.0) -> NDArray[np.uint64]:
+    """Return what each stored value adds to a `RunningSum` of frames with rain: 1 from a rate on, else 0.
+
+    Args:
+        quantity: See `sum_table`.
+        law: Likewise.
+        from_mm_h: The rate.
+        factor: Likewise.
+
+    Raises:
+        FrameError: The quantity is neither reflectivity nor rain rate.
+    """
+    rates = rate_table(quantity, law, factor)
+    seen = (~np.isnan(rates)).astype(np.uint64)
+    return (rates >= from_mm_h).astype(np.uint64) + (seen << np.uint64(_DEPTH_BITS))
+
+
 class RunningSum:
     """Depth and frames of one period, cell by cell.
 
@@ -126,10 +144,13 @@ class RunningSum:
             cols = slice(col * BLOCK_SIDE, (col + 1) * BLOCK_SIDE)
             if lowest == highs[row, col]:  # most of a frame is one code from end to end
                 if addend := table[int(lowest) & 0xFFFF]:
-                    self._sums[rows, cols] += addend
+                    self._combine(self._sums[rows, cols], addend)
             else:
-                self._sums[rows, cols] += table.take(stored[rows, cols].view(np.uint16))
+                self._combine(self._sums[rows, cols], table.take(stored[rows, cols].view(np.uint16)))
         self.used += 1
+
+    def _combine(self, sums: NDArray[np.uint64], more: NDArray[np.uint64] | np.uint64) -> None:
+        sums += more
 
     def save(self, path: Path) -> None:
         """Put the sums into a file, where memory is short; `restore` takes them back.
@@ -148,3 +169,13 @@ class RunningSum:
     def restore(self, path: Path) -> None:
         """Take back what `save` put away."""
         self._sums = np.load(path)
+
+
+class RunningMaximum(RunningSum):
+    """The highest depth of any one frame, in place of the sum."""
+
+    def _combine(self, sums: NDArray[np.uint64], more: NDArray[np.uint64] | np.uint64) -> None:
+        highest = np.maximum(sums & DEPTH_MASK, more & DEPTH_MASK)
+        sums += more & ~DEPTH_MASK
+        sums &= ~DEPTH_MASK
+        sums |= highest

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
+from typing import get_args
 
+from hsrgeo.engine.accumulate.shown import Stat
 from hsrgeo.engine.export_options import ExportOptions
+from hsrgeo.engine.masks import Mask, read_mask
 from hsrgeo.engine.periods import check_period
 from hsrgeo.engine.regions import Region
 from hsrgeo.errors import OptionsError
@@ -33,6 +37,11 @@ class AccumulateOptions:
             sum.
         min_coverage: Share of the expected frames, 0 to 1, below which a cell is nodata. A cell that no frame observed
             always is.
+        stat: ``sum`` is the depth [mm]; of the frames in which a cell was observed ``mean`` is the mean rate and
+            ``max`` the highest one [mm/h], and ``frequency`` the share [%] with at least `wet_from`.
+        wet_from: Rate [mm/h] from which a frame counts as wet, for ``frequency``.
+        mask: A raster of the frames' grid, or polygons: cells that the raster has as 0 or nodata, or of which less
+            than half lies in the polygons, become nodata. Not with `rolling`.
         rolling: Window lengths, whole steps up to a day: also write the highest depth of any such window of the whole
             run, and when it ended. Windows with fewer frames than `min_coverage` do not count.
         bbox: Areas are as those of `ExportOptions`; of an exported folder a window counts its own cells.
@@ -67,6 +76,9 @@ class AccumulateOptions:
 
     period: Length[timedelta] = Length(_HOUR)
     min_coverage: float = 0.0
+    stat: Stat = "sum"
+    wet_from: float = 0.1
+    mask: str | Path | None = None
     rolling: Steps = Steps(())
     bbox: BBox | tuple[float, float, float, float] | None = None
     window: Window | tuple[int, int, int, int] | None = None
@@ -92,10 +104,19 @@ class AccumulateOptions:
     jobs: int = -1
     export: ExportOptions = field(init=False)
     """The same areas, times and law, checked."""
+    cells: Mask | None = field(init=False)
+    """The mask, read."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.min_coverage <= 1:
             raise OptionsError(f"min_coverage {self.min_coverage:g}: expected a share from 0 to 1")
+        if self.stat not in get_args(Stat):
+            raise OptionsError(f"stat {self.stat!r}: expected one of {', '.join(get_args(Stat))}")
+        if self.rolling and (self.stat != "sum" or self.mask is not None):
+            raise OptionsError("rolling is of sums: it does not go with stat and mask")
+        if not 0 <= self.wet_from < math.inf:
+            raise OptionsError(f"wet_from {self.wet_from:g}: expected a rate of 0 mm/h or more")
+        object.__setattr__(self, "cells", None if self.mask is None else read_mask(self.mask))
         shared = {entry.name: getattr(self, entry.name) for entry in dataclasses.fields(self) if entry.name in _SHARED}
         if self.bias is not None and self.rolling:
             raise OptionsError("rolling does not go with bias: a window would mix the factors of several periods")

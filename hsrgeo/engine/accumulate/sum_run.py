@@ -20,7 +20,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from hsrgeo.engine.accumulate.rolling import RollingRun
+from hsrgeo.engine.accumulate.shown import SHOWN, number_of
 from hsrgeo.engine.accumulate.sources import SumSource, sum_source
 from hsrgeo.engine.accumulate.sum_options import AccumulateOptions
 from hsrgeo.engine.accumulate.sums import Candidates, OpenSums, sum_tags, write_sum
@@ -29,6 +33,7 @@ from hsrgeo.engine.axis import SUMS, frame_length_of, refuse_other_outputs
 from hsrgeo.engine.export_options import check_areas
 from hsrgeo.engine.keywords import options_of, takes
 from hsrgeo.engine.lazy import Run
+from hsrgeo.engine.masks import Mask
 from hsrgeo.engine.one_product import product_guard
 from hsrgeo.engine.periods import Period, fewest_of, period_name, periods_of, starts_between
 from hsrgeo.engine.workers.ahead import ahead
@@ -45,11 +50,14 @@ from hsrgeo.outputs.outcome import Outcome, Status, of_found
 from hsrgeo.outputs.recipe import Cut
 from hsrgeo.products.factors import Factor
 from hsrgeo.products.rain import Law, law_text
-from hsrgeo.products.sums import RunningSum, depth_unit_mm, sum_table
+from hsrgeo.products.sums import RunningMaximum, RunningSum, depth_unit_mm, sum_table, wet_table
 from hsrgeo.sources.found import Found, Tally
 from hsrgeo.sources.remote import Place, listed_sources, target
-from hsrgeo.writers.sum_cog import DEPTH_STEP_MM, NODATA, encode_sum_cog
+from hsrgeo.writers.files import write_file
+from hsrgeo.writers.sum_cog import DEPTH_STEP_MM, NODATA, Band, encode_bands, encode_sum_cog
 
+STEP = 0.01
+"""What one stored unit of a rate [mm/h] or of a share [%] stands for."""
 _HOUR = timedelta(hours=1)
 _SHOWN = 10
 
@@ -61,6 +69,8 @@ class _Area:
     region: str
     window: Window
     grid: Grid
+    mask: NDArray[np.bool_] | None
+    """Cells that count; None is all."""
 
 
 class Accumulation(Run):
@@ -123,7 +133,8 @@ class Accumulation(Run):
             scratch_folder() as folder,
             ThreadPoolExecutor(workers) as pool,
         ):
-            sums, writes = OpenSums(folder), deque[Future[Place]]()
+            made = RunningMaximum if options.stat == "max" else RunningSum
+            sums, writes = OpenSums(folder, made=made), deque[Future[Place]]()
             if options.rolling:
                 span = next(iter(periods_of(times, "event", options.step, options.start, options.end).values()))
                 self._rolling = RollingRun(folder, span, options.rolling, options.law, options.min_coverage)
@@ -224,7 +235,8 @@ class Accumulation(Run):
             self._factors.refuse_law(_law_of(frame, self._options.law))
         try:
             if self._grid is None:
-                self._areas = [_area(frame.grid, cut) for cut in self._options.export.recipe.cuts]
+                cuts = self._options.export.recipe.cuts
+                self._areas = [_area(frame.grid, cut, self._options.cells) for cut in cuts]
                 self._grid, self._first, self._home = frame.grid, frame.crop(window=(0, 0, 1, 1)), frame.window
             if frame.grid != self._grid:
                 expected, other = (f"{g.width} x {g.height} of {g.name}" for g in (self._grid, frame.grid))
@@ -233,11 +245,12 @@ class Accumulation(Run):
                 self._rolling.check(frame)
             step_h = period.step / _HOUR
             unit_mm = depth_unit_mm(period.expected, step_h)
-            factor = self._factors.value(frame.time) if self._factors is not None else 1.0
-            table = sum_table(frame.quantity, self._options.law, step_h, unit_mm, factor)
+            table = self._table(frame, step_h, unit_mm)
             for number, area in enumerate(self._areas):
                 shape = area.grid.height, area.grid.width
                 sums.get((period.start, number), shape, unit_mm).add(frame.stored[area.window.slices], table)
+        except OptionsError:  # a mask of another grid
+            raise
         except HsrGeoError as error:
             return error
         if self._factors is not None:
@@ -245,6 +258,14 @@ class Accumulation(Run):
             self._without_factor += found is None
             self._found_factors.setdefault(period.start, []).append(found)
         return None
+
+    def _table(self, frame: Frame, step_h: float, unit_mm: float) -> NDArray[np.uint64]:
+        """Return what each stored value of a frame adds."""
+        law = self._options.law
+        factor = self._factors.value(frame.time) if self._factors is not None else 1.0
+        if self._options.stat == "frequency":
+            return wet_table(frame.quantity, law, self._options.wet_from, factor)
+        return sum_table(frame.quantity, law, step_h, unit_mm, factor)
 
     def _keep(self, frame: Frame | None) -> None:
         """Keep a frame for the rolling maxima; a disk that refuses ends the run, for it is no frame's fault."""
@@ -274,11 +295,16 @@ class Accumulation(Run):
             self.short += number == 0 and total.used < period.expected
             frame = self._like_first(area)
             law = _law_of(frame, self._options.law)
-            tags = sum_tags(period, total.used, frame, law, self._options.min_coverage)
+            options, shown = self._options, SHOWN[self._options.stat]
+            tags = sum_tags(period, total.used, frame, law, options.min_coverage, shown)
+            if options.stat == "frequency":
+                tags["WET_FROM_MM_H"] = f"{options.wet_from:g}"
+            if options.cells is not None:
+                tags["MASK"] = options.cells.name
             if self._factors is not None and factors:
                 tags |= self._factors.tags(factors)
-            path = self._out / period.path(area.region)
-            writes.append(pool.submit(_written, path, area.grid, total, period, tags, self._options.min_coverage))
+            path = self._out / period.path(area.region, shown.file)
+            writes.append(pool.submit(_written, path, area, total, period, tags, options))
             while len(writes) > self._options.export.workers:  # each holds a sum in memory
                 self.written.append(writes.popleft().result())
 
@@ -324,9 +350,10 @@ def _check_areas(grid: Grid, cuts: Sequence[Cut]) -> list[str]:
     return [note for cut in cuts for note in asked_window(grid, cut.area)[1]]
 
 
-def _area(grid: Grid, cut: Cut) -> _Area:
+def _area(grid: Grid, cut: Cut, mask: Mask | None) -> _Area:
     window, _clipped = clipped_window(grid, cut.area)  # noted before
-    return _Area(cut.region, window, grid.crop(window))
+    part = grid.crop(window)
+    return _Area(cut.region, window, part, None if mask is None else mask.on(part))
 
 
 def _chosen(found: Iterable[Found], wanted: dict[str, datetime], losers: dict[str, str]) -> Generator[Found]:
@@ -349,10 +376,24 @@ def _decoded(source: SumSource, found: Found) -> tuple[Found, Frame | None, HsrG
 
 
 def _written(
-    path: Place, grid: Grid, total: RunningSum, period: Period, tags: dict[str, str], min_coverage: float
+    path: Place,
+    area: _Area,
+    total: RunningSum,
+    period: Period,
+    tags: dict[str, str],
+    options: AccumulateOptions,
 ) -> Place:
-    fewest = fewest_of(min_coverage, period.expected)
-    depth, frames = total.packed(DEPTH_STEP_MM, fewest, NODATA)
-    data = encode_sum_cog(grid, depth, frames, tags, utc_text(period.start))
-    write_sum(path, data, period.end - period.start)
+    fewest = fewest_of(options.min_coverage, period.expected)
+    values, frames = total.packed(DEPTH_STEP_MM, fewest, NODATA) if options.stat == "sum" else (None, total.frames)
+    if values is None:
+        shown = np.rint(number_of(total, options.stat, period.step) / STEP).astype(np.int32)
+        values = np.where(frames >= max(fewest, 1), shown, np.int32(NODATA))
+    if area.mask is not None:
+        values[~area.mask], frames[~area.mask] = NODATA, 0
+    if options.stat == "sum":
+        data = encode_sum_cog(area.grid, values, frames, tags, utc_text(period.start))
+        write_sum(path, data, period.end - period.start)
+    else:
+        bands = Band(tags["QUANTITY"], values, STEP, tags["UNIT"]), Band("frames", frames)
+        write_file(path, encode_bands(area.grid, bands, tags, utc_text(period.start)))
     return path

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path, PurePosixPath
 
 from hsrgeo.cube.axis import stored_crc32
+from hsrgeo.engine.accumulate.shown import SUM, Shown
 from hsrgeo.engine.periods import Period
 from hsrgeo.errors import HsrGeoError
 from hsrgeo.formats.composite import peek_header
@@ -73,9 +74,11 @@ class OpenSums:
     Args:
         folder: For the ones that wait.
         most_bytes: That stay in memory.
+        made: What a new one is.
     """
 
-    def __init__(self, folder: Path, most_bytes: int = _OPEN_BYTES) -> None:
+    def __init__(self, folder: Path, most_bytes: int = _OPEN_BYTES, made: type[RunningSum] = RunningSum) -> None:
+        self._made = made
         self._folder = folder
         self._most = most_bytes
         self._bytes = 0
@@ -85,7 +88,7 @@ class OpenSums:
     def get(self, key: Key, shape: tuple[int, int], unit_mm: float) -> RunningSum:
         """Return the sum of a period and area; a new one where there is none."""
         if key not in self._here:
-            total = self._restored(key) if key in self._away else RunningSum(shape, unit_mm)
+            total = self._restored(key) if key in self._away else self._made(shape, unit_mm)
             self._here[key] = total
             self._bytes += total.nbytes
             while self._bytes > self._most and len(self._here) > 1:
@@ -155,7 +158,9 @@ def period_tags(what: str, period: Period, named: Mapping[str, str]) -> dict[str
     }
 
 
-def sum_tags(period: Period, used: int, frame: Frame, law: str, min_coverage: float) -> dict[str, str]:
+def sum_tags(
+    period: Period, used: int, frame: Frame, law: str, min_coverage: float, shown: Shown = SUM
+) -> dict[str, str]:
     """Return the tags of a sum's file.
 
     Args:
@@ -164,16 +169,17 @@ def sum_tags(period: Period, used: int, frame: Frame, law: str, min_coverage: fl
         frame: One of its frames, cut to the area.
         law: How rain followed from reflectivity.
         min_coverage: Share of the expected frames below which a cell is nodata.
+        shown: What band 1 has.
     """
     minutes = period.step // timedelta(minutes=1)
     made_up = "SYNTHETIC " if frame.header.synthetic else ""
-    named = {"PRODUCT": frame.product, "QUANTITY": "rain_depth", "UNIT": "mm"}
+    named = {"PRODUCT": frame.product, "QUANTITY": shown.name, "UNIT": shown.unit}
     tags = {
-        **period_tags(f"{made_up}KMA {frame.product} composites, rain_depth (mm)", period, named),
+        **period_tags(f"{made_up}KMA {frame.product} composites, {shown.name} ({shown.unit})", period, named),
         "FRAMES_USED": str(used),
         "FRAMES_EXPECTED": str(period.expected),
         "FRAME_STEP_MINUTES": str(minutes),
-        "SUM_RULE": f"rate x {minutes} min over the frames from start on and before end; gaps are not filled",
+        "SUM_RULE": shown.rule.format(minutes=minutes),
         "MIN_COVERAGE": f"{min_coverage:g}",
         "RAIN_LAW": law,
         "BIAS_SOURCE": dict(frame.derived).get("BIAS_SOURCE", ""),
