@@ -277,7 +277,7 @@ def test_sums_are_drawn_in_classes_of_depth(sums: Path, tmp_path: Path) -> None:
         film.seek(1)
         assert film.convert("RGB").getpixel((film.width // 2, film.height // 4)) == (0, 155, 245)  # 0.1 to 0.5 mm
     for options in ({"quantity": "reflectivity"}, {"zr": (300, 1.4)}):
-        with pytest.raises(OptionsError, match="quantity and zr are for frames"):
+        with pytest.raises(OptionsError, match="quantity, zr and palette are for frames"):
             render(sums, tmp_path / "b.gif", **options)
     with pytest.raises(OptionsError, match="give no other source"):
         render([sums, sums], tmp_path / "b.gif")
