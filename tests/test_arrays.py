@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -118,3 +118,25 @@ def test_another_projection_has_no_container(like: hsrgeo.Frame, tmp_path: Path)
         hsrgeo.frame(warped.physical(), warped).to_bin(tmp_path / "x.bin.gz")
     with pytest.raises(OptionsError, match=r"ends in \.gz"):
         like.to_bin(tmp_path / "x.tif")
+
+
+def test_an_xarray_array_keeps_its_own_time_quantity_and_undetect(like: hsrgeo.Frame, tmp_path: Path) -> None:
+    later = hsrgeo.frame(like.physical(), like=like, time=like.time + timedelta(minutes=10))
+    folder = tmp_path / "in"
+    folder.mkdir()
+    later.to_bin(folder)
+    opened = hsrgeo.open(folder).reflectivity[0]
+    again = hsrgeo.frame(opened, like=like)
+    assert (again.time, again.quantity.name) == (later.time, "reflectivity")
+    assert np.array_equal(again.raw, later.raw)  # -250 dBZ is no echo again
+    rain = hsrgeo.open(folder, quantity="rain").rain_rate[0]
+    assert hsrgeo.frame(rain, like=like).quantity.unit == "mm/h"  # though like is of dBZ
+
+
+def test_an_xarray_array_of_other_cells_is_refused(like: hsrgeo.Frame) -> None:
+    cells = like.to_xarray()
+    values = cells if hasattr(cells, "coords") and not hasattr(cells, "data_vars") else cells.reflectivity
+    values = values.squeeze()
+    for wrong in (values.sortby("y"), values.assign_coords(x=values.x + 500)):
+        with pytest.raises(hsrgeo.OptionsError, match="the cells of `like` in their order"):
+            hsrgeo.frame(wrong, like=like)

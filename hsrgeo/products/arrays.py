@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -45,9 +46,18 @@ def frame(
         undetect: Values from here down were observed and hold nothing; None is minus infinity, and 0 for rain, of
             which no value may be below 0.
 
+    Of an xarray array, time, quantity and undetect are its own unless they are given here, and its coordinates must be
+    those of `like`.
+
     Raises:
-        OptionsError: Another shape, no real numbers, values that do not fit, or a time or quantity that cannot be.
+        OptionsError: Another shape or place, no real numbers, values that do not fit, or a time or quantity that cannot
+            be.
     """
+    if hasattr(array, "coords") and hasattr(array, "attrs"):
+        _check_place(array.coords, like)
+        quantity = quantity or array.attrs.get("quantity")
+        undetect = array.attrs.get("undetect_value") if undetect is None else undetect
+        time = _own_time(array.coords) if time is None else time
     code, packing = _packing(quantity or like.quantity.name)
     stored = _packed(_values(array, like.shape), packing, undetect)
     stored.flags.writeable = False
@@ -79,6 +89,35 @@ def frame(
         derived=(),
         notes=(),
     )
+
+
+def _check_place(coords: Mapping[str, Any], like: Frame) -> None:
+    """Refuse an xarray array whose cells are not those of a frame, or in another order.
+
+    Raises:
+        OptionsError: They are not.
+    """
+    (height, width), place = like.shape, like.grid.transform
+    wanted = {
+        "y": place.f + (np.arange(height) + 0.5) * place.e,
+        "x": place.c + (np.arange(width) + 0.5) * place.a,
+    }
+    for name, centres in wanted.items():
+        if name in coords:
+            own = np.asarray(coords[name], np.float64)
+            if own.shape != centres.shape or np.abs(own - centres).max() > abs(place.a) / 100:
+                raise OptionsError(
+                    f"array with {name} from {own.flat[0]:g} to {own.flat[-1]:g}: expected {centres[0]:g} to "
+                    f"{centres[-1]:g}, the cells of `like` in their order (north first); crop or sort one of them"
+                )
+
+
+def _own_time(coords: Mapping[str, Any]) -> datetime | None:
+    """Return the time of an xarray array of one time, whose times are UTC; None where it has none."""
+    if "time" not in coords or coords["time"].ndim:
+        return None
+    moment: datetime = np.asarray(coords["time"]).astype("datetime64[s]").item()
+    return moment.replace(tzinfo=UTC)
 
 
 def _packing(name: str) -> tuple[int, Quantity]:

@@ -100,7 +100,7 @@ function writeWords() {
   const made = document.createElement("b");
   made.textContent = one.synthetic ? `${words.made} · ` : "";
   $("credit").replaceChildren(made, [index.attribution, index.credit].filter(Boolean).join(". "));
-  $("note").textContent = bytes.whole ? "" : words.few;
+  $("note").textContent = "";
 }
 
 function row(rgb, text, kind, fill) {
@@ -134,7 +134,7 @@ async function show(order) {
   $("utc").textContent = `${length ? `→ ${timeText(time + length)} KST · ` : ""}${timeText(time, null, 0)} UTC`;
   $("slide").value = order;
   $("slide").setAttribute("aria-valuetext", $("time").textContent);
-  $("note").textContent = problem || (bytes.whole ? "" : words.few);
+  $("note").textContent = problem || (frames.coarse ? words.few : "");
   map.draw(shown);
   if (!pending) lines();
   probe();

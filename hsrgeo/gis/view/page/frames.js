@@ -32,8 +32,10 @@ export class Frames {
     const source = this.bytes.cog(path);
     const cog = await new Cog(source).open(this.guess);
     if (!this.bytes.whole) {
+      const [finest] = cog.levels;
       cog.levels = cog.levels.filter((level) => level.end <= source.size);
       if (!cog.levels.length) throw new Error(`${path} is not in this file`);
+      this.coarse ||= cog.levels[0] !== finest;
     }
     const end = cog.levels[playing(cog)].end;
     await cog.readTo(end);
