@@ -163,7 +163,7 @@ def from_json(line: dict[str, Any]) -> Outcome:
     source, member, stamp, crc32 = line["source"], line["member"], line["stamp"], line["crc32"]
     winner, notes = line.get("duplicate_of", ""), line.get("notes", ())
     created = line["created_utc"] or ""
-    _check_texts(source, member or "", stamp, created, winner, *notes)
+    _check_texts(source, "" if member is None else member, stamp, created, winner, *notes)
     frame_name = None
     if line["time"] is not None:
         product, kind = line["product"], line["kind"]
