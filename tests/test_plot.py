@@ -193,7 +193,7 @@ def test_what_cannot_be_asked_of_a_table(rain: Path, tmp_path: Path) -> None:
         (rain, out, {"bar": timedelta(minutes=2)}, OptionsError, "multiple of the table's step"),
         (rain, out, {"end": NOON + timedelta(days=99_999)}, OptionsError, "too long"),
         (tmp_path / "no.csv", out, {}, SourceError, "no such file"),
-        (tmp_path / "a.txt", out, {}, OptionsError, "ends in .csv or .parquet"),
+        (tmp_path / "a.txt", out, {}, OptionsError, "is read from .csv or .parquet"),
         (tmp_path / "a.parquet", out, {}, SourceError, "cannot be read as a series"),
     ]
     for name in ("a.txt", "a.parquet"):

@@ -298,7 +298,7 @@ def _one_only(entries: Iterator[Entry], path: Path) -> list[Entry]:
     if len(times) > 1:
         raise OptionsError(
             f"{path.name}: a PNG shows one frame, and there are {len(times):,} from {time_label(min(times))} to "
-            f"{time_label(max(times))}: choose with start and end, or write .gif, .webp or .mp4"
+            f"{time_label(max(times))}: choose with --start and --end, or write .gif, .webp or .mp4"
         )
     return kept
 

@@ -84,7 +84,10 @@ class OutputFolder:
     ) -> Iterator[Exported]:
         """Yield the wanted frames, by time, and those that could not be exported; see `exported_frames`."""
         if "cog" not in self.recipe.formats:
-            raise OptionsError(f"{self.out} contains PNGs only, which do not separate nodata from no echo: export COGs")
+            raise OptionsError(
+                f"{self.out} contains no COGs: export COGs too (PNGs do not separate nodata from no echo; "
+                "an ODIM file is opened by its own path)"
+            )
         regions = self.regions
         if region and region not in regions:
             raise OptionsError(f"region {region!r}: {self.out} has {', '.join(filter(None, regions)) or 'no regions'}")

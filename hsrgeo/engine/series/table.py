@@ -142,7 +142,9 @@ def series_lines(path: Path, more: Sequence[str] = ()) -> Iterator[_Line]:
         case ".parquet":
             return _of_parquet(path, more)
         case other:
-            raise OptionsError(f"{path}: a table of hsrgeo series ends in .csv or .parquet, not in {other!r}")
+            raise OptionsError(
+                f"{path}: a table of hsrgeo series is read from .csv or .parquet, not {other!r}: write it as one"
+            )
 
 
 def law_of(path: Path) -> str:
