@@ -92,10 +92,7 @@ def accumulate(
     frame_step: options.FrameStep = None,
     product: options.Product = None,
     kind: options.Kind = None,
-    region: Annotated[
-        str,
-        typer.Option(metavar="NAME", help="Region to read, if the export has several.", rich_help_panel=options.CHOOSE),
-    ] = "",
+    region: options.Region = "",
     block: options.Block = "1",
     max_height: options.MaxHeight = None,
     stations: options.Stations = None,
@@ -107,12 +104,7 @@ def accumulate(
     regions: options.Regions = None,
     regions_field: options.RegionsField = None,
     regions_encoding: options.RegionsEncoding = None,
-    jobs: Annotated[
-        int,
-        typer.Option(
-            "--jobs", "-j", metavar="N", help="Number of threads; -1 uses all cores.", rich_help_panel=options.RUN
-        ),
-    ] = -1,
+    jobs: options.Threads = -1,
     quiet: options.Quiet = False,
     json_: options.Json = False,
 ) -> None:

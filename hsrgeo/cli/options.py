@@ -247,6 +247,12 @@ Resampling = Annotated[
 Jobs = Annotated[
     int, typer.Option("--jobs", "-j", metavar="N", help="Number of processes; -1 uses all cores.", rich_help_panel=RUN)
 ]
+Threads = Annotated[
+    int, typer.Option("--jobs", "-j", metavar="N", help="Number of threads; -1 uses all cores.", rich_help_panel=RUN)
+]
+Region = Annotated[
+    str, typer.Option(metavar="NAME", help="Region to read, if the export has several.", rich_help_panel=CHOOSE)
+]
 Dask = Annotated[
     str | None,
     typer.Option(

@@ -55,10 +55,7 @@ def render(
     ] = None,
     product: options.Product = None,
     kind: options.Kind = None,
-    region: Annotated[
-        str,
-        typer.Option(metavar="NAME", help="Region to read, if the export has several.", rich_help_panel=options.CHOOSE),
-    ] = "",
+    region: options.Region = "",
     bbox: options.Bbox = None,
     window: options.Window = None,
     center: options.Center = None,

@@ -135,10 +135,7 @@ def series(
     ] = False,
     product: options.Product = None,
     kind: options.Kind = None,
-    region: Annotated[
-        str,
-        typer.Option(metavar="NAME", help="Region to read, if the export has several.", rich_help_panel=options.CHOOSE),
-    ] = "",
+    region: options.Region = "",
     block: options.Block = "1",
     max_height: options.MaxHeight = None,
     stations: options.Stations = None,

@@ -55,10 +55,7 @@ def stats(
     every: options.Every = None,
     product: options.Product = None,
     kind: options.Kind = None,
-    region: Annotated[
-        str,
-        typer.Option(metavar="NAME", help="Region to read, if the export has several.", rich_help_panel=options.CHOOSE),
-    ] = "",
+    region: options.Region = "",
     block: options.Block = "1",
     max_height: options.MaxHeight = None,
     stations: options.Stations = None,
@@ -89,12 +86,7 @@ def stats(
     quantity: options.Quantity = options.QuantityChoice.stored,
     zr: options.Zr = (200.0, 1.6),
     max_rate: options.MaxRate = None,
-    jobs: Annotated[
-        int,
-        typer.Option(
-            "--jobs", "-j", metavar="N", help="Number of threads; -1 uses all cores.", rich_help_panel=options.RUN
-        ),
-    ] = -1,
+    jobs: options.Threads = -1,
     quiet: options.Quiet = False,
     json_: options.Json = False,
 ) -> None:

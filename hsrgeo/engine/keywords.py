@@ -65,6 +65,12 @@ def takes(kind: type, *parts: type) -> Callable[[F], F]:
     return decorate
 
 
+def shared_with(kind: type, options: object) -> dict[str, Any]:
+    """Return the fields of options that another class of options has too, as keywords for that."""
+    known = {*_names(kind)}
+    return {name: getattr(options, name) for name in _names(type(options)) if name in known}
+
+
 def _needed(kind: type) -> list[str]:
     return [one.name for one in inspect.signature(kind).parameters.values() if one.default is one.empty]
 

@@ -144,12 +144,7 @@ def field(
         float | None,
         typer.Option(metavar="SIDE", help="Cell size in units of --crs.", rich_help_panel=options.AREA),
     ] = None,
-    jobs: Annotated[
-        int,
-        typer.Option(
-            "--jobs", "-j", metavar="N", help="Number of threads; -1 uses all cores.", rich_help_panel=options.RUN
-        ),
-    ] = -1,
+    jobs: options.Threads = -1,
     quiet: options.Quiet = False,
     json_: options.Json = False,
 ) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ from typing import get_args
 
 from hsrgeo.engine.accumulate.shown import Stat
 from hsrgeo.engine.export_options import ExportOptions
+from hsrgeo.engine.keywords import shared_with
 from hsrgeo.engine.masks import Mask, read_mask
 from hsrgeo.engine.periods import check_period
 from hsrgeo.engine.regions import Region
@@ -117,11 +117,10 @@ class AccumulateOptions:
         if not 0 <= self.wet_from < math.inf:
             raise OptionsError(f"wet_from {self.wet_from:g}: expected a rate of 0 mm/h or more")
         object.__setattr__(self, "cells", None if self.mask is None else read_mask(self.mask))
-        shared = {entry.name: getattr(self, entry.name) for entry in dataclasses.fields(self) if entry.name in _SHARED}
         if self.bias is not None and self.rolling:
             raise OptionsError("rolling does not go with bias: a window would mix the factors of several periods")
         as_block(self.block)  # one: the rain
-        object.__setattr__(self, "export", ExportOptions(**shared, quantity="rain"))
+        object.__setattr__(self, "export", ExportOptions(**shared_with(ExportOptions, self), quantity="rain"))
         object.__setattr__(self, "bias", self.export.bias)
         if self.frame_step is not None:
             refuse_uneven(f"frame_step {self.frame_step}", self.frame_step)
@@ -151,10 +150,3 @@ class AccumulateOptions:
     def law(self) -> Law:
         """How rain follows from reflectivity."""
         return self.export.recipe.law
-
-
-_SHARED = {
-    *("bbox", "window", "center", "size", "regions", "regions_field", "regions_encoding"),
-    *("start", "end", "every", "product", "kind", "zr", "max_rate", "bias", "registration", "jobs"),
-    *("block", "max_height", "stations"),
-}

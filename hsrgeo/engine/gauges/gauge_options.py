@@ -12,6 +12,7 @@ from typing import Literal, get_args
 
 from hsrgeo.cube.places import Points, read_points
 from hsrgeo.engine.export_options import ExportOptions
+from hsrgeo.engine.keywords import shared_with
 from hsrgeo.engine.periods import PeriodLength, check_period
 from hsrgeo.engine.regions import Region
 from hsrgeo.errors import OptionsError
@@ -27,7 +28,6 @@ from hsrgeo.sources.gauge_rules import ReadingRules
 Method = Literal["thiessen", "idw", "kriging"]
 
 _POWER, _NEIGHBOURS = 2.0, 12
-_AREA = ("bbox", "window", "center", "size", "regions", "crs", "resolution", "jobs")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,7 +109,7 @@ class GaugeFieldOptions:
         if self.min_gauges is not None and self.min_gauges < self._least:
             raise OptionsError(f"min_gauges {self.min_gauges}: {self.method} needs {self._least}")
         self._check_at()
-        object.__setattr__(self, "export", ExportOptions(**{name: getattr(self, name) for name in _AREA}))
+        object.__setattr__(self, "export", ExportOptions(**shared_with(ExportOptions, self)))
         given = self.gauges
         points = (
             given

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 from hsrgeo.cube.places import Polygons
 from hsrgeo.cube.polygons import read_polygons
 from hsrgeo.engine.export_options import ExportOptions
+from hsrgeo.engine.keywords import shared_with
 from hsrgeo.engine.regions import Region
 from hsrgeo.errors import OptionsError
 from hsrgeo.model.fields import Step, Time
@@ -101,9 +101,7 @@ class StatsOptions:
 
     def __post_init__(self) -> None:
         as_block(self.block)  # one, not all
-        names = {one.name for one in dataclasses.fields(ExportOptions)}
-        shared = {one.name: getattr(self, one.name) for one in dataclasses.fields(self) if one.init}
-        export = ExportOptions(**{name: value for name, value in shared.items() if name in names})
+        export = ExportOptions(**shared_with(ExportOptions, self))
         if self.polygons is not None and any(cut.area is not None for cut in export.recipe.cuts):
             raise OptionsError("polygons are areas themselves: give them without bbox, window, center and regions")
         if self.polygons is None and (self.name_field is not None or self.encoding is not None):

@@ -205,9 +205,7 @@ def _choose(grid: Grid, options: StatsOptions) -> list[_Chosen]:
             raise OptionsError(str(error)) from error
         return [_Chosen(*window.slices) for window in windows]
     whole, window = home_of(grid)
-    weights = options.places.weights(whole)
-    if window != whole.window:
-        weights = weights.cut(whole.width, window)
+    weights = options.places.weights(whole).cut(whole.width, window)
     chosen: list[_Chosen] = []
     for first, end in zip(weights.starts, weights.starts[1:], strict=False):
         cells = weights.cells[first:end][weights.shares[first:end] >= _HALF]

@@ -1,4 +1,4 @@
-"""What systemd is told of a service (sd_notify(3)): a datagram to the socket that it names."""
+"""What a service reports to systemd (sd_notify(3)): a datagram to the socket that it names."""
 
 from __future__ import annotations
 

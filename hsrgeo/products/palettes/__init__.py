@@ -188,7 +188,7 @@ def _code(word: str, comment: str) -> str | None:
 
 def _is_ramp(words: list[str]) -> bool:
     if [word.upper() for word in words[1:]] != ["INTERPOLATED"]:
-        # QGIS's discrete colours hold up to their value, those of all others from it.
+        # QGIS's discrete colours apply up to their value, those of all others from it on.
         raise ValueError("expected INTERPOLATION:INTERPOLATED, the only kind of QGIS's that is known here")
     return True
 
