@@ -54,7 +54,7 @@ class Moment:
     """As it is on disk."""
 
     def disk(self, chance: random.Random, way: str) -> dict[str, bytes]:
-        """Return what may be left after a cut here; but locks, which a run waits for (tests/test_lock.py).
+        """Return what may be left after a cut here; but locks, which a run waits for (tests/outputs/test_lock.py).
 
         Args:
             chance: Decides.

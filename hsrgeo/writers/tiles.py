@@ -29,13 +29,13 @@ _ZSTD_LEVEL = 1
 _BEST_DEFLATE, _QUICK_DEFLATE = 12, 9
 _CODES = (-30000, -25000)  # nodata and undetect
 # ^ Levels of libdeflate. A tile of 256 cells a side that holds one of the codes packs to the same bytes by both, by the
-#   second in a thirtieth of the time: the first frame of a process needs eight of them (tests/test_cog.py).
+#   second in a thirtieth of the time: the first frame of a process needs eight of them (tests/writers/test_cog.py).
 
 
 def overview(pixels: NDArray[np.int16], height: int, width: int) -> NDArray[np.int16]:
     """Return an overview by GDAL's rule for NEAREST: the cell at int(0.5 + i * ratio) of the full resolution.
 
-    The rule was read off GDAL 3.10's output, and gives its first overview for every size (tests/test_cog.py). GDAL
+    The rule was read off GDAL 3.10's output, and gives its first overview for every size (`tests/writers`). GDAL
     takes each further one from the one before, which is the same where sizes halve evenly, as those of whole frames
     do, and up to a few cells off its place otherwise; here all are taken from the full resolution. The picks are
     evenly spaced but for a few jumps, so that each stretch between jumps is copied as one strided slice.

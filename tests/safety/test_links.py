@@ -176,7 +176,7 @@ def test_extract_writes_into_a_folder_that_the_user_names_by_a_link(tmp_path: Pa
 @pytest.fixture(scope="module")
 def exported_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("exported") / "out"
-    frames = Path(__file__).parents[1] / "examples" / "frames"
+    frames = Path(__file__).parents[2] / "examples" / "frames"
     options = ExportOptions(window=(500, 600, 32, 32), jobs=1, end=hsrgeo.parse_time("202206090625"))
     assert [one.status for one in hsrgeo.export(frames, out, options)] == ["ok", "ok"]
     return out
@@ -184,7 +184,7 @@ def exported_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 COMMANDS = {
     "render": ["render", "OUT", "--out", "OUT.png", "--start", "202206090620"],
-    "verify": ["verify", "OUT", "--against", str(Path(__file__).parents[1] / "examples" / "frames")],
+    "verify": ["verify", "OUT", "--against", str(Path(__file__).parents[2] / "examples" / "frames")],
     "series": ["series", "OUT", "--points", "OUT.points.csv", "--out", "OUT.csv", "--jobs", "1"],
     "vrt": ["vrt", "OUT"],
     "qgis": ["qgis", "OUT"],

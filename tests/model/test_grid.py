@@ -34,7 +34,7 @@ SPHERE_M = 6371008.77
 
 
 def _files() -> dict[str, Path]:
-    return {path.stem: path for path in sorted((Path(__file__).parents[1] / "projections").glob("*.toml"))}
+    return {path.stem: path for path in sorted((Path(__file__).parents[2] / "projections").glob("*.toml"))}
 
 
 # -- the catalogue ----------------------------------------------------------------------------------------------------

@@ -1,13 +1,13 @@
-// Run by tests/test_view_reader.py with `node --test`: cases.json has files and what rasterio reads in them.
+// Run by tests/gis/test_view_reader.py with `node --test`: cases.json has files and what rasterio reads in them.
 
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 
-import { Place } from "../../hsrgeo/gis/view/page/place.js";
-import { Cog, CogError, MoreBytes, parseHead } from "../../hsrgeo/gis/view/page/reader.js";
-import { both, kindOf, painter } from "../../hsrgeo/gis/view/page/values.js";
+import { Place } from "../../../hsrgeo/gis/view/page/place.js";
+import { Cog, CogError, MoreBytes, parseHead } from "../../../hsrgeo/gis/view/page/reader.js";
+import { both, kindOf, painter } from "../../../hsrgeo/gis/view/page/values.js";
 
 const { files, refused, places, quantities } = JSON.parse(readFileSync(process.env.HSRGEO_CASES));
 

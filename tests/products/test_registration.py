@@ -15,7 +15,7 @@ from hsrgeo.cli import app
 from hsrgeo.model.grid import MAIN_GRID, Registration, grid_for, grids, grids_by
 from hsrgeo.outputs.recipe import recipe_from_json
 
-FRAMES = Path(__file__).parents[1] / "examples/frames"
+FRAMES = Path(__file__).parents[2] / "examples/frames"
 FRAME = FRAMES / "RDR_CMP_HSR_PUB_202206090615.bin.gz"
 SEOUL = (126.7, 37.4, 127.2, 37.7)
 KMA = pyproj.Transformer.from_crs(

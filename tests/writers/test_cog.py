@@ -38,7 +38,7 @@ from tests.conftest import NX, NY, MakeFile, Pixels, frame_name
 from tests.other_gdal import gdal_lonlat, gdal_pixels, gdal_reads, gdalinfo, needs_gdal
 
 COMPRESSIONS: tuple[Compression, ...] = get_args(Compression)
-PROJECTIONS = Path(__file__).resolve().parents[1] / "projections"
+PROJECTIONS = Path(__file__).resolve().parents[2] / "projections"
 GEOD = pyproj.Geod(ellps="WGS84")
 
 CROPS = [

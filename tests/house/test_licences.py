@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 _PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 _DECLARED = [*_PROJECT["dependencies"], *(one for extra in _PROJECT["optional-dependencies"].values() for one in extra)]
 NAMES = sorted({match[0] for one in _DECLARED if (match := re.match(r"[\w.-]+", one)) and match[0] != "hsrgeo"})

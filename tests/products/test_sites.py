@@ -140,7 +140,7 @@ def test_nothing_observed_tells_nothing() -> None:
 
 def test_circles_drawn_on_the_map_are_not_taken_for_radars() -> None:
     """`hsrgeo simulate` draws such: as the scale changes, on the ground each is a circle with another middle."""
-    frame = Path(__file__).parents[1] / "examples/frames/RDR_CMP_HSR_PUB_202206090615.bin.gz"
+    frame = Path(__file__).parents[2] / "examples/frames/RDR_CMP_HSR_PUB_202206090615.bin.gz"
     judged = site_offset(frame, jobs=1).judgement
     assert judged.registration is None
     assert "circles on the map, not on the ground" in judged.reason

@@ -181,8 +181,8 @@ def test_the_reader_in_node(make_file: MakeFile, tmp_path: Path) -> None:
     path = tmp_path / "cases.json"
     path.write_text(json.dumps(cases), encoding="utf-8")
     done = subprocess.run(
-        [str(NODE), "--test", "tests/view"],
-        cwd=Path(__file__).parents[1],
+        [str(NODE), "--test", "tests/gis/view"],
+        cwd=Path(__file__).parents[2],
         env={**os.environ, "HSRGEO_CASES": str(path)},
         capture_output=True,
         text=True,

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
 KOREAN = ".ko.md"
 GUIDES = sorted(path for path in (EXAMPLES / "guide").glob("*.md") if not path.name.endswith(KOREAN))

@@ -37,7 +37,7 @@ from tests.conftest import TIME, MakeFile, frame_name, hear_signals, make_tar
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="mounts, limits and signals of Linux")
 
-HOLDING = str(Path(__file__).parent / "holding")
+HOLDING = str(Path(__file__).parents[1] / "holding")
 FRAMES = 24
 STEP = timedelta(minutes=5)
 NAMES = [frame_name(TIME + n * STEP) for n in range(FRAMES)]

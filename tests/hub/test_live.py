@@ -1,4 +1,4 @@
-"""A few calls of KMA's API hub, for whoever has a key: `pytest -m live tests/test_live.py -s`.
+"""A few calls of KMA's API hub, for whoever has a key: `pytest -m live tests/hub/test_live.py -s`.
 
 They pin down what is only read about: that the service still answers so. Some twenty calls, two seconds apart.
 """

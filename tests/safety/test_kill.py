@@ -2,7 +2,7 @@
 
 The default is small. The whole proof, with frames of the 500 m grid made of the sample frames, takes minutes:
 
-    HSRGEO_KILL_FRAMES=300 HSRGEO_KILL_RUNS=10 HSRGEO_KILL_GRID=500m pytest tests/test_kill.py -s
+    HSRGEO_KILL_FRAMES=300 HSRGEO_KILL_RUNS=10 HSRGEO_KILL_GRID=500m pytest tests/safety/test_kill.py -s
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from hsrgeo.engine.export_options import ExportOptions
 from hsrgeo.engine.verify.verify_run import verify
 from hsrgeo.errors import ManifestError, OptionsError
 from tests.conftest import MakeFile, frame_name
-from tests.test_render import blank
+from tests.gis.test_render import blank
 
 WINDOW = (440, 700, 20, 16)
 

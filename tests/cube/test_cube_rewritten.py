@@ -14,7 +14,7 @@ from hsrgeo.engine.export_options import ExportOptions
 
 xr = pytest.importorskip("xarray")
 pytest.importorskip("zarr")
-FRAMES = Path(__file__).parents[1] / "examples" / "frames"
+FRAMES = Path(__file__).parents[2] / "examples" / "frames"
 
 
 @pytest.fixture(scope="module")

@@ -24,7 +24,7 @@ RUNS = 6
 @pytest.mark.skipif(not (shutil.which("gcc") or shutil.which("cc")), reason="needs a C compiler")
 def test_a_disk_that_fails_is_no_bug_and_heals(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "tests.fuzz.disk", "--runs", str(RUNS), "--seed", "11", "--keep", str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[1])
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[2])
     assert done.returncode == 0, done.stdout + done.stderr
     failed = re.search(rf"^{RUNS} runs, exit statuses (.*); calls that failed: (.*)$", done.stdout, re.MULTILINE)
     assert failed, done.stdout

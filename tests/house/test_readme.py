@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from hsrgeo.cli import app
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 HSRGEO = re.findall(r"`hsrgeo ([a-z]+) ([^`]+)`", README)

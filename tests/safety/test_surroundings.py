@@ -22,7 +22,7 @@ from hsrgeo.errors import ReadbackError
 from hsrgeo.writers import cog
 from hsrgeo.writers.environment import opened_raster, own_gdal
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PROGRAM = ROOT / "tests" / "surroundings.py"
 FRAME = ROOT / "examples" / "frames" / "RDR_CMP_HSR_PUB_202206090615.bin.gz"
 KNOWN = (

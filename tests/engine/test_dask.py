@@ -42,7 +42,7 @@ Client = pytest.importorskip("distributed").Client
 
 STEP = timedelta(minutes=5)
 PATIENCE_S = 240
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 # A cluster.

@@ -17,7 +17,7 @@ from hsrgeo.cube.polygons import read_polygons
 from hsrgeo.errors import OptionsError, SourceError
 from hsrgeo.outputs.catalogs import catalog_frames
 
-FRAMES = Path(__file__).parents[1] / "examples" / "frames"
+FRAMES = Path(__file__).parents[2] / "examples" / "frames"
 
 
 class Touch:

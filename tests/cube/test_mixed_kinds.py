@@ -18,7 +18,7 @@ from hsrgeo.formats.names import FrameName
 from hsrgeo.model.rank import Rank
 from hsrgeo.outputs.outcome import Outcome
 from tests.conftest import TIME, make_tar
-from tests.test_verify import composite, name_of
+from tests.engine.test_verify import composite, name_of
 
 PUB, EXT = name_of(TIME), name_of(TIME, "EXT")
 FRAMES = {PUB: composite(seed=1, stations=2), EXT: composite(seed=2, stations=9)}

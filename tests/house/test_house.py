@@ -10,7 +10,7 @@ import pytest
 import hsrgeo
 from hsrgeo import errors
 
-PACKAGE = Path(__file__).parents[1] / "hsrgeo"
+PACKAGE = Path(__file__).parents[2] / "hsrgeo"
 ROOMS = [
     "errors",
     "model",
