@@ -4,8 +4,7 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -64,7 +63,9 @@ def watch(
     fetch: Annotated[
         bool,
         typer.Option(
-            "--fetch", help="Before each round fetch the frames of the last hour from KMA.", rich_help_panel=_WATCH
+            "--fetch",
+            help="Before each round fetch from KMA what is missing of the last hour, and frames that lack radars.",
+            rich_help_panel=_WATCH,
         ),
     ] = False,
     store: Annotated[
@@ -120,6 +121,7 @@ def watch(
     """
     given = dict(locals())
     with honest_exit(goes_on=True):
+        from hsrgeo.engine.watch.last_hour import LastHour  # noqa: PLC0415
         from hsrgeo.engine.watch.notify import notify  # noqa: PLC0415
         from hsrgeo.engine.watch.watch_run import Watch  # noqa: PLC0415 - commands import what they need when they run
         from hsrgeo.errors import OptionsError  # noqa: PLC0415
@@ -138,7 +140,7 @@ def watch(
             export_options(given),
             keep=parse_length(keep) if keep is not None else None,
             settle_s=settle,
-            before=_fetching(store, product or "HSR", host) if store is not None else lambda: None,
+            before=LastHour(store, product or "HSR", host) if store is not None else tuple,
         )
         with watched:
             if once:
@@ -154,24 +156,6 @@ def watch(
                 error = str(done.error or "")
                 _tell(watched, done, metrics, quiet=quiet, error=error != before)  # an outage is reported once
                 before = error
-
-
-def _fetching(store: str, product: str, host: str) -> Callable[[], object]:
-    from hsrgeo.engine.fetch import FetchOptions, fetch  # noqa: PLC0415 - only where it is asked for
-    from hsrgeo.errors import HubError  # noqa: PLC0415
-    from hsrgeo.sources.remote import target  # noqa: PLC0415
-
-    folder = target(store)
-    if isinstance(folder, Path):
-        with suppress(OSError):  # reported where the frames are written
-            folder.mkdir(parents=True, exist_ok=True)
-
-    def fetch_hour() -> None:
-        errors = [one.error for one in fetch(store, FetchOptions(last="1h", product=product, host=host)) if one.error]
-        if errors:
-            raise errors[-1] if isinstance(errors[-1], HubError) else HubError(str(errors[-1]))
-
-    return fetch_hour
 
 
 def _tell(watched: "Watch", done: "Round", metrics: Path | None, *, quiet: bool, error: bool) -> None:

@@ -77,7 +77,7 @@ class Watch:
         options: As for `hsrgeo.export`.
         keep: Only times up to so long before the newest frame; older outputs are removed.
         settle_s: A file that was changed less than so many seconds ago is taken only if it is a whole frame.
-        before: Called at the beginning of each round, as to fetch frames.
+        before: Called at the beginning of each round, as to fetch frames; returns what a user should know.
         clock: Seconds since 1970.
 
     Raises:
@@ -93,7 +93,7 @@ class Watch:
         *,
         keep: timedelta | None = None,
         settle_s: float = SETTLE_S,
-        before: Callable[[], object] = lambda: None,
+        before: Callable[[], Sequence[str]] = tuple,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.out = target(out)
@@ -146,7 +146,7 @@ class Watch:
         done = Round(self._clock())
         try:
             try:
-                self._before()
+                self._tell(done, self._before())
             finally:  # a service that does not answer is no reason to leave out what is there
                 self._round(done)
         except HsrGeoError as error:
@@ -195,13 +195,16 @@ class Watch:
                 notify("WATCHDOG=1")  # a long round is no round that hangs
                 again |= outcome.status == "failed" and outcome.was is not None
                 self._note(outcome, broken, done)
-            done.notes += [note for note in dict.fromkeys(run.notes) if note not in self._noted]
-            self._noted.update(run.notes)
+            self._tell(done, run.notes)
             self._broken = broken
             self._find_newest()
             moved = self._start(frame_names)
             if not again and (start is None or moved is None or moved >= start):
                 return
+
+    def _tell(self, done: Round, notes: Sequence[str]) -> None:
+        done.notes += [note for note in dict.fromkeys(notes) if note not in self._noted]
+        self._noted.update(notes)
 
     def _note(self, outcome: Outcome, broken: dict[str, str], done: Round) -> None:
         if outcome.status == "failed":
