@@ -18,6 +18,7 @@ import pytest
 from hsrgeo.engine.export import ledger
 from hsrgeo.engine.export.export_run import export
 from hsrgeo.engine.export_options import ExportOptions
+from hsrgeo.engine.watch.shown import Shown
 from hsrgeo.engine.watch.watch_run import Watch
 from hsrgeo.writers.files import move_file
 from tests.conftest import TIME, MakeFile, frame_name, time_fields
@@ -42,11 +43,14 @@ def content(minute: int, stations: int, what: str) -> bytes:
 class World:
     """A folder in which frames arrive, and a watch on it, with a clock of its own; use it in a ``with`` statement."""
 
-    def __init__(self, work: Path, keep: timedelta | None = None, options: ExportOptions = OPTIONS) -> None:
+    def __init__(
+        self, work: Path, keep: timedelta | None = None, options: ExportOptions = OPTIONS, *, view: bool = False
+    ) -> None:
         self.source, self.out, self._work = work / "in", work / "out", work
         self.source.mkdir()
         self.now = 1.7e9
         self._keep, self._options = keep, options
+        self._after = Shown(self.out, options.recipe, view=True) if view else tuple
         self.latest = float("-inf")
 
     def __enter__(self) -> Self:
@@ -57,7 +61,15 @@ class World:
         self.watch.__exit__(*exc)
 
     def _new(self) -> Watch:
-        return Watch(self.source, self.out, self._options, keep=self._keep, settle_s=SETTLE_S, clock=lambda: self.now)
+        return Watch(
+            self.source,
+            self.out,
+            self._options,
+            keep=self._keep,
+            settle_s=SETTLE_S,
+            after=self._after,
+            clock=lambda: self.now,
+        )
 
     def put(self, minute: int, stations: int, what: str, place: str = "", kind: str = "PUB") -> None:
         """Write a file, as slowly as a copy does: its time of change is now."""

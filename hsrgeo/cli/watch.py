@@ -15,7 +15,10 @@ from hsrgeo.cli.common import Status, answer, answer_json, honest_exit, say
 from hsrgeo.cli.wanted import export_options
 
 if TYPE_CHECKING:
+    from hsrgeo.engine.export_options import ExportOptions
+    from hsrgeo.engine.watch.shown import Shown
     from hsrgeo.engine.watch.watch_run import Round, Watch
+    from hsrgeo.products.rain import Law
 
 _WATCH = "Watch"
 _SHOWN = 10  # broken frames of a round
@@ -74,6 +77,22 @@ def watch(
             metavar="FOLDER", help="Folder for fetched frames; followed like a source.", rich_help_panel=_WATCH
         ),
     ] = None,
+    qgis: Annotated[
+        bool,
+        typer.Option(
+            "--qgis",
+            help="Also write OUT/latest.qgz once, a QGIS project that follows latest.tif.",
+            rich_help_panel=_WATCH,
+        ),
+    ] = False,
+    view: Annotated[
+        bool,
+        typer.Option(
+            "--view",
+            help="Also keep OUT/index.html and OUT/view/ current, as hsrgeo view --write writes them.",
+            rich_help_panel=_WATCH,
+        ),
+    ] = False,
     host: Annotated[str, typer.Option(metavar="NAME", help="Host for --fetch.", rich_help_panel=_WATCH)] = (
         "apihub.kma.go.kr"
     ),
@@ -126,6 +145,7 @@ def watch(
         from hsrgeo.engine.watch.watch_run import Watch  # noqa: PLC0415 - commands import what they need when they run
         from hsrgeo.errors import OptionsError  # noqa: PLC0415
         from hsrgeo.model.times import parse_length  # noqa: PLC0415
+        from hsrgeo.products.rain import Law  # noqa: PLC0415
 
         if fetch != (store is not None):
             raise OptionsError("--fetch and --store go together: --store is the folder for what is fetched")
@@ -134,13 +154,16 @@ def watch(
         listed = [*(sources or ()), *([store] if store is not None else ())]
         if not listed:
             raise OptionsError("no SOURCE: name a folder, or use --fetch --store FOLDER")
+        wanted = export_options(given)
+        law = Law(*zr) if zr is not None and qgis and quantity is options.QuantityChoice.stored else None
         watched = Watch(
             listed,
             out,
-            export_options(given),
+            wanted,
             keep=parse_length(keep) if keep is not None else None,
             settle_s=settle,
             before=LastHour(store, product or "HSR", host) if store is not None else tuple,
+            after=_showing(out, wanted, qgis=qgis, view=view, law=law) if qgis or view else tuple,
         )
         with watched:
             if once:
@@ -156,6 +179,12 @@ def watch(
                 error = str(done.error or "")
                 _tell(watched, done, metrics, quiet=quiet, error=error != before)  # an outage is reported once
                 before = error
+
+
+def _showing(out: str, wanted: "ExportOptions", *, qgis: bool, view: bool, law: "Law | None") -> "Shown":
+    from hsrgeo.engine.watch.shown import Shown  # noqa: PLC0415 - takes a moment
+
+    return Shown(out, wanted.recipe, qgis=qgis, view=view, law=law)
 
 
 def _tell(watched: "Watch", done: "Round", metrics: Path | None, *, quiet: bool, error: bool) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hsrgeo.engine.colours import chosen, colours_of
@@ -13,7 +14,7 @@ from hsrgeo.gis.project import Beside, Series, is_own, project_bytes
 from hsrgeo.gis.styles import raster_pipe
 from hsrgeo.model.grid import Grid
 from hsrgeo.model.times import KST
-from hsrgeo.outputs.names import COAST, PROJECT
+from hsrgeo.outputs.names import COAST, LATEST_PROJECT, PROJECT
 from hsrgeo.outputs.stacks import Stack, Stacks, stacks_of
 from hsrgeo.products.classes import By
 from hsrgeo.products.palettes import Palette
@@ -74,12 +75,38 @@ def make_project(
     path = out / PROJECT
     if not overwrite:
         _refuse_others(path)
-    coast, notes = _write_coast(out, contents)
+    return _write(path, contents, _title(contents), [_series(stack, contents, by) for stack in contents.stacks])
+
+
+def make_latest_project(out: Path, path_of: Callable[[Stack], str], law: Law | None = None) -> Project:
+    """Write ``OUT/latest.qgz``: a layer of the newest frame of each region and product, which QGIS reads again.
+
+    Args:
+        out: The output folder of an export.
+        path_of: Returns the path below OUT of the COG that is replaced by the newest frame of a stack.
+        law: See `write_project`.
+
+    Raises:
+        ManifestError, OptionsError, ReadbackError, WriteError: See `write_project`.
+    """
+    contents = stacks_of(out)
+    by = chosen(law, None, contents.stacks, out)
+    layers = {}
+    for stack in contents.stacks:
+        series = _series(stack, contents, by)
+        path = path_of(stack)
+        layers[path] = replace(series, frames=((series.frames[-1][0], path),), reload_s=_RELOAD_S)
+    return _write(out / LATEST_PROJECT, contents, f"{_products(contents)}: the newest frame", list(layers.values()))
+
+
+_RELOAD_S = 30
+
+
+def _write(path: Path, contents: Stacks, title: str, series: list[Series]) -> Project:
+    coast, notes = _write_coast(path.parent, contents)
     made_up = any(stack.glance.tags.get("SYNTHETIC") == "yes" for stack in contents.stacks)
     beside = Beside(coast, CREDIT if coast else "", "SYNTHETIC" if made_up else "")
-    write_file(
-        path, project_bytes(_title(contents), [_series(stack, contents, by) for stack in contents.stacks], beside)
-    )
+    write_file(path, project_bytes(title, series, beside))
     return Project(path, contents, notes)
 
 
@@ -132,8 +159,11 @@ def _groups(stack: Stack, contents: Stacks) -> tuple[str, ...]:
 
 
 def _title(contents: Stacks) -> str:
-    products = ", ".join(dict.fromkeys(stack.product for stack in contents.stacks))
     times = [time.astimezone(KST) for stack in contents.stacks for time, _path in (stack.frames[0], stack.frames[-1])]
     first, last = min(times), max(times)
+    return f"{_products(contents)} {first:%Y-%m-%d %H:%M} - {last:%Y-%m-%d %H:%M} KST"
+
+
+def _products(contents: Stacks) -> str:
     known = all("LICENCE" in stack.glance.tags for stack in contents.stacks)
-    return f"{'KMA ' if known else ''}{products} {first:%Y-%m-%d %H:%M} - {last:%Y-%m-%d %H:%M} KST"
+    return f"{'KMA ' if known else ''}{', '.join(dict.fromkeys(stack.product for stack in contents.stacks))}"

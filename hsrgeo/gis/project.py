@@ -20,6 +20,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import groupby, pairwise
+from pathlib import PurePosixPath
 from xml.sax.saxutils import escape, quoteattr
 
 import pyproj
@@ -33,7 +34,7 @@ MARK = b"hsrgeo"
 """Comment of the zip file; QGIS drops it when it saves, so that a project that somebody worked on is known."""
 
 _SECOND = timedelta(seconds=1)
-_ANIMATED = 1  # QgsTemporalNavigationObject.Animated
+_OFF, _ANIMATED = 0, 1  # QgsTemporalNavigationObject.NavigationOff, Animated
 _FRAMES_PER_S = 4
 _ZIP_TIME = (1980, 1, 1, 0, 0, 0)  # the first that a zip file can say: no time of writing, same input, same bytes
 _MARGIN = 0.02  # of the width, around everything
@@ -59,6 +60,8 @@ class Series:
     """Of the data; empty where they are not known."""
     shown: bool = True
     """Whether its group is switched on."""
+    reload_s: int = 0
+    """Of files that are replaced: seconds after which QGIS reads them again, and no time is said; 0 for frames."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +121,8 @@ def project_xml(title: str, series: Sequence[Series], beside: Beside) -> str:
         layers = f"{_coast_xml(beside)}\n{layers}"
     rights = dict.fromkeys(one.rights for one in series if one.rights)
     minutes = step / timedelta(minutes=1)
+    has_times = not any(one.reload_s for one in series)
+    label = _time_text(beside.mark, periods=bool(lengths)) if has_times else beside.mark
     return f"""\
 <!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>
 <qgis version="3.22.0" projectname={quoteattr(title)}>
@@ -143,18 +148,18 @@ def project_xml(title: str, series: Sequence[Series], beside: Beside) -> str:
 <TemporalControllerWidget>
 <StartDateTime type="QString">{span[0]}</StartDateTime>
 <EndDateTime type="QString">{span[1]}</EndDateTime>
-<NavigationMode type="int">{_ANIMATED}</NavigationMode>
+<NavigationMode type="int">{_ANIMATED if has_times else _OFF}</NavigationMode>
 </TemporalControllerWidget>
 <TitleLabel>
-<Enabled type="bool">true</Enabled>
-<Label type="QString">{escape(_time_text(beside.mark, periods=bool(lengths)))}</Label>
+<Enabled type="bool">{str(bool(label)).lower()}</Enabled>
+<Label type="QString">{escape(label)}</Label>
 <Placement type="int">{_TOP_LEFT}</Placement>
 <BackgroundColor type="QString">{_PAPER}</BackgroundColor>
 </TitleLabel>
 </properties>
 <projectMetadata>
 <title>{escape(title)}</title>
-<abstract>{escape(chr(10).join((*rights, _CLOCK)))}</abstract>
+<abstract>{escape(chr(10).join((*rights, _CLOCK if has_times else _RELOADED)))}</abstract>
 </projectMetadata>
 <ProjectViewSettings UseProjectScales="0">
 <DefaultViewExtent xmin="{extent[0]:.10g}" ymin="{extent[1]:.10g}" xmax="{extent[2]:.10g}" ymax="{extent[3]:.10g}">\
@@ -185,6 +190,7 @@ def _time_text(mark: str, *, periods: bool) -> str:
 _DATE = "format_date({}, 'yyyy-MM-dd HH:mm')"
 _TO_KST = "to_interval('9 hours')"
 _CLOCK = "QGIS's temporal controller shows UTC. Names of layers and the time on the map are KST, which is UTC + 9 h."
+_RELOADED = "QGIS 3.34 and newer reads the layer again by itself; in an older one press F5."
 _PAPER = "255,255,255,210"
 _TOP_LEFT = 1  # QgsDecorationItem.Placement
 
@@ -207,12 +213,13 @@ def _tree_xml(series: Sequence[Series], coast: str) -> str:
         opened = one.groups
         for day, frames in groupby(one.frames, key=lambda frame: f"{frame[0].astimezone(KST):%Y-%m-%d}"):
             listed = list(frames)
-            lines.append(_group_start(day, expanded=listed[0][1] == first))
-            lines += [
-                _leaf(_layer_id(path), _layer_name(time, one.length), path, "gdal", expanded=path == first)
+            leaves = [
+                _leaf(_layer_id(path), _layer_name(one, time, path), path, "gdal", expanded=path == first)
                 for time, path in listed
             ]
-            lines.append("</layer-tree-group>")
+            if not one.reload_s:
+                leaves = [_group_start(day, expanded=listed[0][1] == first), *leaves, "</layer-tree-group>"]
+            lines += leaves
     lines += ["</layer-tree-group>"] * len(opened)
     return "\n".join(lines)
 
@@ -229,8 +236,10 @@ def _leaf(layer: str, name: str, path: str, provider: str, *, expanded: bool) ->
     )
 
 
-def _layer_name(time: datetime, length: timedelta | None) -> str:
-    start = time.astimezone(KST)
+def _layer_name(one: Series, time: datetime, path: str) -> str:
+    start, length = time.astimezone(KST), one.length
+    if one.reload_s:
+        return PurePosixPath(path).stem  # latest
     if length is None:
         return f"{start:%Y-%m-%d %H:%M} KST"  # QGIS's own clock shows UTC
     end = start + length
@@ -246,12 +255,15 @@ def _layer_xml(one: Series, crs_xml: str, time: datetime, path: str, step: timed
     # A second inside at both ends. QGIS takes both for part of the range, and 3.22 also the end of what is asked for:
     # 06:05 <= t < 06:10 would show the frames of 06:00 and 06:10 too (qgis/QGIS#53079).
     start, end = utc_text(time + _SECOND), utc_text(time + step - _SECOND)
+    has_time = not one.reload_s
+    # The words are those of QGIS 3.34, QgsMapLayer::readLayerXml.
+    again = "" if has_time else f' autoRefreshMode="ReloadData" autoRefreshTime="{1000 * one.reload_s}"'
     return f"""\
-<maplayer type="raster" styleCategories="AllStyleCategories" hasScaleBasedVisibilityFlag="0">
+<maplayer type="raster" styleCategories="AllStyleCategories" hasScaleBasedVisibilityFlag="0"{again}>
 <extent>{_corners(one.bounds)}</extent>
 <id>{_layer_id(path)}</id>
 <datasource>{escape("./" + path)}</datasource>
-<layername>{_layer_name(time, one.length)}</layername>
+<layername>{_layer_name(one, time, path)}</layername>
 <attribution>{escape(one.rights)}</attribution>
 <srs>{crs_xml}</srs>
 <resourceMetadata><type>dataset</type><rights>{escape(one.rights)}</rights></resourceMetadata>
@@ -259,7 +271,8 @@ def _layer_xml(one: Series, crs_xml: str, time: datetime, path: str, step: timed
 <noData><noDataList bandNo="1" useSrcNoData="1"/></noData>
 <map-layer-style-manager current="default"><map-layer-style name="default"/></map-layer-style-manager>
 <flags><Identifiable>1</Identifiable><Removable>1</Removable><Searchable>1</Searchable></flags>
-<temporal enabled="1" mode="0" fetchMode="0"><fixedRange><start>{start}</start><end>{end}</end></fixedRange></temporal>
+<temporal enabled="{has_time:d}" mode="0" fetchMode="0">\
+<fixedRange><start>{start}</start><end>{end}</end></fixedRange></temporal>
 {one.pipe}
 <blendMode>0</blendMode>
 </maplayer>"""

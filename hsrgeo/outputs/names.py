@@ -24,6 +24,8 @@ STATUS = "status.json"
 """Of `hsrgeo watch`: what came of its last round."""
 LATEST = "latest"
 """Likewise: the newest frame, ``latest.tif`` and so on, and ``latest.json``, which tells of it."""
+LATEST_PROJECT = "latest.qgz"
+"""Likewise: a QGIS project of it."""
 NAMES = frozenset(
     (MANIFEST, OPTIONS, UNFINISHED, COLLECTION, ITEMS, PARQUET, PROJECT, COAST, STACK, PAGE, PAGE_FOLDER, STATUS)
 )

@@ -1,8 +1,9 @@
 """`hsrgeo watch` for a long time: `python -m tests.fuzz.live histories|reader|days [--count N] [--seed 1]`.
 
 ``histories`` compares the outputs of random arrivals, kills and clock jumps with those of one export. ``reader`` opens
-``latest.json``, ``latest.tif`` and a random COG of the manifest in a loop while frames arrive. ``days`` simulates days
-of a frame every five minutes, and prints memory, files and bytes of the manifest after each: they must not grow.
+``latest.json``, ``latest.tif``, and a random COG of the manifest or of the page's index in a loop while frames arrive.
+``days`` simulates days of a frame every five minutes, and prints memory, files and bytes of the manifest after each:
+they must not grow.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from pathlib import Path
 
 import rasterio
 
+from hsrgeo.model.times import KST
 from tests.watched import OPTIONS, World, happen, held
 
 _STEP = 5
@@ -46,7 +48,7 @@ def reader(count: int, seed: int) -> tuple[int, int]:
     """
     chance, stop = random.Random(seed), multiprocessing.Event()  # noqa: S311 - arrivals
     keep = None if seed % 2 else timedelta(hours=1)
-    with tempfile.TemporaryDirectory() as work, World(Path(work), keep) as world:
+    with tempfile.TemporaryDirectory() as work, World(Path(work), keep, view=True) as world:
         results: multiprocessing.Queue[int | str] = multiprocessing.Queue()
         process = multiprocessing.Process(target=_read, args=(world.out, stop, results))
         process.start()
@@ -72,7 +74,8 @@ def _read(out: Path, stop: Event, results: multiprocessing.Queue[int | str]) -> 
             seen = [record["time_utc"], *_opened(out / "latest.tif")]
             assert before <= seen[0] <= seen[1], (before, seen)  # the COG is replaced first
             before = seen[0]
-            if paths := _named(out):
+            named = chance.choice((_named, _indexed))
+            if paths := named(out):
                 path = chance.choice(paths)
                 try:
                     time_utc = datetime.fromisoformat(_opened(out / path)[0]).astimezone(UTC) + timedelta(hours=9)
@@ -92,6 +95,25 @@ def _named(out: Path) -> list[str]:
     last = {(line["source"], line["member"]): line for line in lines}
     outputs = (output["path"] for line in last.values() if line["status"] == "ok" for output in line["outputs"])
     return [path for path in outputs if path.endswith(".tif")]
+
+
+def _indexed(out: Path) -> list[str]:
+    """Return the COGs that the page shows; each has its time in its name."""
+    try:
+        index = json.loads((out / "view" / "view.json").read_bytes())
+    except FileNotFoundError:
+        return []  # the first round is under way
+    found = []
+    for window in index["views"][0]["windows"]:
+        try:
+            frames = json.loads((out / window["path"]).read_bytes())["frames"]
+        except FileNotFoundError:
+            return _indexed(out)  # its day went: another index is there
+        for seconds, path, *_more in frames:
+            if path is not None:
+                assert f"{datetime.fromtimestamp(seconds, KST):%Y%m%d%H%M}" in path
+                found.append(path)
+    return found
 
 
 def _opened(path: Path) -> list[str]:

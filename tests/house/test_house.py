@@ -31,10 +31,10 @@ FLOORS = [
     {"lazy", "workers"},
     {"export_options"},
     {"cubes", "export", "extract", "fetch", "fetch_gauges", "inspect", "simulate", "sites"},
-    {"axis", "colours", "contents", "masks", "verify", "watch"},
+    {"axis", "colours", "contents", "masks", "verify"},
     {"drawn_sums", "periods"},
     {"drawn", "qgis", "series", "stac", "stats", "view", "vrt"},
-    {"accumulate", "render"},
+    {"accumulate", "render", "watch"},
     {"events", "gauges", "plot"},
 ]
 # ^ of the largest room, hsrgeo/engine

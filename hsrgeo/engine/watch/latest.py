@@ -36,7 +36,7 @@ def update_latest(out: Place, recipe: Recipe, line: Outcome, *, sync: bool = Tru
     frame_name = line.frame_name
     if frame_name is None:
         return False
-    name = f"{LATEST}-{frame_name.product}" if "{product" in recipe.name else LATEST
+    name = latest_name(recipe, frame_name.product)
     changed = False
     for cut in recipe.cuts:
         stem = recipe.stem(frame_name, cut.region)
@@ -74,6 +74,11 @@ def update_latest(out: Place, recipe: Recipe, line: Outcome, *, sync: bool = Tru
         write_json(folder / f"{name}.json", news, sync=sync)
         changed = True
     return changed
+
+
+def latest_name(recipe: Recipe, product: str) -> str:
+    """Return the name of the copies of a product's newest frame, without an ending."""
+    return f"{LATEST}-{product}" if "{product" in recipe.name else LATEST
 
 
 def read_json(path: Place) -> dict[str, Any]:

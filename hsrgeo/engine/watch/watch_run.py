@@ -78,6 +78,7 @@ class Watch:
         keep: Only times up to so long before the newest frame; older outputs are removed.
         settle_s: A file that was changed less than so many seconds ago is taken only if it is a whole frame.
         before: Called at the beginning of each round, as to fetch frames; returns what a user should know.
+        after: Likewise, once OUT has changed and holds a frame: as to show it.
         clock: Seconds since 1970.
 
     Raises:
@@ -94,6 +95,7 @@ class Watch:
         keep: timedelta | None = None,
         settle_s: float = SETTLE_S,
         before: Callable[[], Sequence[str]] = tuple,
+        after: Callable[[], Sequence[str]] = tuple,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.out = target(out)
@@ -109,7 +111,8 @@ class Watch:
             raise OptionsError(f"keep {keep}: must be longer than nothing")
         if not settle_s >= 0:
             raise OptionsError(f"settle {settle_s:g}: expected 0 seconds or more")
-        self._keep, self._settle_s, self._before, self._clock = keep, settle_s, before, clock
+        self._keep, self._settle_s, self._clock = keep, settle_s, clock
+        self._before, self._after = before, after
         self._journal = Journal()
         self._exported: dict[str, Mark] | None = None  # files as the last run took them; None: run again
         self._begun = False
@@ -181,6 +184,8 @@ class Watch:
             self._drop(done)
         for line in self.newest.values():
             update_latest(self.out, self._options.recipe, line, sync=self._options.sync)
+        if self.newest:
+            self._tell(done, self._after())
         self._exported = None if self._retry else now
 
     def _export(self, files: Listing, done: Round) -> None:
