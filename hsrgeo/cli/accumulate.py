@@ -1,7 +1,6 @@
 """`hsrgeo accumulate`."""
 
 from enum import StrEnum
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -61,14 +60,10 @@ def accumulate(
         float,
         typer.Option(metavar="RATE", help="Rain rate in mm/h from which a frame is wet.", rich_help_panel=_SUM),
     ] = 0.1,
-    mask: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="Make cells nodata where this GeoTIFF is 0 or nodata, or outside the polygons of this file.",
-            rich_help_panel=_SUM,
-        ),
-    ] = None,
+    mask: options.Mask = None,
+    min_dbz: options.MinDbz = None,
+    despeckle: options.Despeckle = 0,
+    smooth: options.Smooth = 0.0,
     rolling: Annotated[
         list[str] | None,
         typer.Option(
@@ -129,6 +124,9 @@ def accumulate(
             stat=stat.value,
             wet_from=wet_from,
             mask=mask,
+            min_dbz=min_dbz,
+            despeckle=despeckle,
+            smooth=smooth,
             rolling=[parse_length(length) for length in rolling or ()],
             bbox=bbox,
             window=window,

@@ -29,6 +29,10 @@ def export(
     regions: options.Regions = None,
     regions_field: options.RegionsField = None,
     regions_encoding: options.RegionsEncoding = None,
+    mask: options.Mask = None,
+    min_dbz: options.MinDbz = None,
+    despeckle: options.Despeckle = 0,
+    smooth: options.Smooth = 0.0,
     quantity: options.Quantity = options.QuantityChoice.stored,
     zr: options.ZrOrClasses = None,
     max_rate: options.MaxRate = None,
@@ -42,15 +46,7 @@ def export(
     compress: options.Compress = options.CompressChoice.deflate,
     values: options.CogValues = options.ValuesChoice.clean,
     no_sidecars: options.NoSidecars = False,
-    min_wet: Annotated[
-        float,
-        typer.Option(
-            metavar="SHARE",
-            help="Write only areas where at least this share (0 to 1) of the observed cells has echo, or rain with "
-            "--quantity rain. Other frames are listed as dry.",
-            rich_help_panel=options.WRITE,
-        ),
-    ] = 0.0,
+    min_wet: options.MinWet = 0.0,
     qgis: Annotated[
         bool,
         typer.Option(

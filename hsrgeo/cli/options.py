@@ -8,6 +8,7 @@ import typer
 
 CHOOSE = "Choose frames"
 AREA = "Choose an area (at most one)"
+MASK = "Mask and clean"
 PRODUCT = "Rain and projection"
 PLACE = "Place"
 WRITE = "Write"
@@ -203,6 +204,47 @@ RegionsField = Annotated[
 RegionsEncoding = Annotated[
     str | None,
     typer.Option(metavar="NAME", help="Encoding of --regions if not UTF-8, such as cp949.", rich_help_panel=AREA),
+]
+Mask = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Cells that count: a GeoTIFF on the same grid (not 0, not nodata), or polygons of which half a cell lies "
+        "inside. The others become nodata.",
+        rich_help_panel=MASK,
+    ),
+]
+MinDbz = Annotated[
+    float | None,
+    typer.Option(
+        "--min-dbz", metavar="DBZ", help="Turn weaker reflectivity into no echo. Frames only.", rich_help_panel=MASK
+    ),
+]
+Despeckle = Annotated[
+    int,
+    typer.Option(
+        metavar="N",
+        help="Turn groups of fewer than N touching cells into no echo. Frames only; needs pip install 'hsrgeo[clean]'.",
+        rich_help_panel=MASK,
+    ),
+]
+Smooth = Annotated[
+    float,
+    typer.Option(
+        metavar="CELLS",
+        help="Gaussian mean of the echo with this standard deviation, in linear units, over observed cells. Frames "
+        "only; needs pip install 'hsrgeo[clean]'.",
+        rich_help_panel=MASK,
+    ),
+]
+MinWet = Annotated[
+    float,
+    typer.Option(
+        metavar="SHARE",
+        help="Write only areas where at least this share (0 to 1) of the observed cells has echo, or rain with "
+        "--quantity rain. Other frames are listed as dry.",
+        rich_help_panel=WRITE,
+    ),
 ]
 Quantity = Annotated[
     QuantityChoice,

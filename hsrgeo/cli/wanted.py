@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 _AS_GIVEN = (
     *("bbox", "window", "center", "size", "regions", "regions_field", "regions_encoding"),
     *("product", "kind", "max_rate", "bias", "crs", "resolution", "block", "max_height", "undetect", "palette", "jobs"),
+    *("mask", "min_dbz", "despeckle", "smooth"),
 )
 _IF_GIVEN = ("dask", "min_wet", "overwrite", "fail_fast", "dry_run")
 

@@ -25,7 +25,9 @@ from hsrgeo.formats.composite import decode, peek_header, unpack
 from hsrgeo.model.frame import Frame
 from hsrgeo.model.layers import block_from_json
 from hsrgeo.model.window import Area, as_bbox, as_center, as_window
+from hsrgeo.products.cleaning import cleaning_from_json
 from hsrgeo.products.making import Making
+from hsrgeo.products.masks import mask_from_json
 from hsrgeo.products.rain import KMA_LAW, Law
 from hsrgeo.products.warp import Target
 
@@ -151,11 +153,13 @@ def making_of(shape: Shape) -> Making:
         target=Target(**recipe["target"]) if "target" in recipe else None,
         block=block_from_json(recipe["block"]),
         registration=recipe.get("registration", "point"),
+        mask=mask_from_json(recipe["mask"]) if "mask" in recipe else None,
+        cleaning=cleaning_from_json(recipe["cleaning"]) if "cleaning" in recipe else None,
     )
 
 
-_DECIDES = frozenset({"cuts", "values", "block", "quantity", "zr", "target", "registration"})
-_DECIDES_NO_VALUE = frozenset({"step_minutes", "layout", "format"})
+_DECIDES = frozenset({"cuts", "values", "block", "quantity", "zr", "target", "registration", "mask", "cleaning"})
+_DECIDES_NO_VALUE = frozenset({"step_minutes", "layout", "format", "min_wet"})
 _OF_A_CUT = frozenset({"region", "bbox", "window", "center", "size"})
 
 

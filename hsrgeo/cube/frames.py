@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from hsrgeo.cube.opening import View
 
+_OF_ONE_FRAME = ("source_file", "source_crc32", "station_count", "stations")
 _SHOWN = 3  # broken frames in a warning
 _HEADER_BYTES = 1 << 16  # packed, of a file: enough to unpack its header
 _MOST_HELD_BYTES = 2 << 30  # packed frames of compressed archives, in memory
@@ -94,8 +95,8 @@ def open_frames(sources: list[str | Path], making: Making, view: View) -> xr.Dat
         strict=False,
     )
     dataset.attrs = frame_attrs(made)
-    for name in ("source_file", "source_crc32", "station_count", "stations", "count_clipped"):
-        dataset.attrs.pop(name, None)  # of one frame only
+    for name in [name for name in dataset.attrs if name in _OF_ONE_FRAME or str(name).startswith("count_")]:
+        del dataset.attrs[name]
     decoded = single(xr.decode_cf(dataset))
     if view.chunks is None:
         return decoded
@@ -114,7 +115,7 @@ def open_blocks(sources: list[str | Path], making: Making, view: View) -> xr.Dat
     for number in range(1, blocks + 1):
         block = replace(making.block, block=number) if isinstance(making.block, MaskedBlock) else number
         # Only the first is rain or reflectivity: of a height nothing is made.
-        one = making if number == 1 else replace(making, quantity="stored", factors=None)
+        one = making if number == 1 else replace(making, quantity="stored", factors=None, cleaning=None)
         opened.append(open_frames(sources, replace(one, block=block), view))
     return xr.merge(opened, join="outer", compat="override", combine_attrs="override")
 

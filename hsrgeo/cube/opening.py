@@ -17,7 +17,9 @@ from hsrgeo.model.grid import Registration
 from hsrgeo.model.layers import ALL, MaskedBlock, as_block
 from hsrgeo.model.times import refuse_uneven
 from hsrgeo.model.window import Area, BBox, Window, as_area
+from hsrgeo.products.cleaning import cleaning_of
 from hsrgeo.products.making import Content, Making, Values
+from hsrgeo.products.masks import Mask
 from hsrgeo.products.rain import KMA_LAW, Law, as_law
 from hsrgeo.products.warp import Resampling, as_target
 from hsrgeo.sources.remote import is_remote, listed_sources, local
@@ -78,6 +80,10 @@ def open(  # noqa: A001, PLR0913 - `hsrgeo.open` is its name; every option has a
     max_height: float | None = None,
     stations: Sequence[str] = (),
     registration: Registration = "point",
+    mask: str | Path | Mask | None = None,
+    min_dbz: float | None = None,
+    despeckle: int = 0,
+    smooth: float = 0.0,
     undetect: str | float = "code",
     lonlat: bool = False,
     chunks: Any = "auto",  # noqa: ANN401 - xarray's own
@@ -109,7 +115,7 @@ def open(  # noqa: A001, PLR0913 - `hsrgeo.open` is its name; every option has a
         window: (col_off, row_off, width, height) in cells of the source, row 0 is the north row.
         center: (lon, lat) [degrees], with `size`.
         size: Cells along each side of the square around `center`.
-        quantity: ``stored``, or ``rain`` for the rain rate; of frames only, as all that follow up to `registration`.
+        quantity: ``stored``, or ``rain`` for the rain rate; of frames only, as all that follow up to `smooth`.
         zr: A and B of Z = A R^B, for rain.
         values: ``clean`` or ``raw``.
         crs: Another projection, as in `ExportOptions`.
@@ -119,6 +125,10 @@ def open(  # noqa: A001, PLR0913 - `hsrgeo.open` is its name; every option has a
         max_height: Cells that the beam saw from higher above the sea [m] are NaN, by the block of heights.
         stations: Cells of other radars than these, such as ``KWK``, are NaN, by the block of stations.
         registration: What KMA's points are, as in `ExportOptions`.
+        mask: A raster of the frames' grid, or polygons, as in `ExportOptions`: cells outside are NaN.
+        min_dbz: Echo below this becomes no echo, as in `ExportOptions`, like the next two.
+        despeckle: Groups of fewer cells with echo become no echo.
+        smooth: Standard deviation [cells] of a Gaussian mean of the echo.
         undetect: ``code`` keeps the stored value (-250 dBZ; 0 mm/h), ``nan`` makes it NaN, a number is that value.
         lonlat: With 2-D longitude and latitude.
         chunks: As for `xarray.Dataset.chunk`; ``auto`` is that many times as make 128 MiB, a day of frames
@@ -155,11 +165,24 @@ def open(  # noqa: A001, PLR0913 - `hsrgeo.open` is its name; every option has a
         region=region,
         check=check,
     )
+    kinds = {_kind(source) for source in listed}
+    if mask is not None and kinds != {"frames"}:
+        raise OptionsError(_DECIDED)
     law = as_law(zr)
     target = as_target(crs, resolution, resampling) if crs is not None else None
     chosen = as_block(block, max_height, stations, every=True)
-    making = Making(view.area, quantity, law, values, target, chosen, registration)
-    kinds = {_kind(source) for source in listed}
+    cleaning = cleaning_of(min_dbz, despeckle, smooth)
+    making = Making(
+        view.area,
+        quantity,
+        law,
+        values,
+        target,
+        chosen,
+        registration,
+        mask=_mask(mask, registration, view.area),
+        cleaning=cleaning,
+    )
     if kinds == {"frames"}:
         from hsrgeo.cube.frames import open_blocks, open_frames  # noqa: PLC0415
 
@@ -170,6 +193,14 @@ def open(  # noqa: A001, PLR0913 - `hsrgeo.open` is its name; every option has a
     return _open_made(kinds, listed, making, view)
 
 
+def _mask(wanted: str | Path | Mask | None, registration: Registration, area: Area | None) -> Mask | None:
+    if wanted is None:
+        return None
+    from hsrgeo.cube.masks import mask_of  # noqa: PLC0415 - loads GDAL
+
+    return mask_of(wanted, registration, [area])
+
+
 def _open_made(kinds: set[str], listed: list[str | Path], making: Making, view: View) -> xr.Dataset:
     """Open what is no frames of KMA's."""
     if len(listed) != 1 and kinds != {"odim"}:
@@ -177,10 +208,7 @@ def _open_made(kinds: set[str], listed: list[str | Path], making: Making, view: 
             "a cube, an exported folder or ODIM files are opened on their own, not together with other sources"
         )
     if replace(making, area=None) != Making():
-        raise OptionsError(
-            "quantity, zr, values, crs, block and registration are decided when a cube, an export or an ODIM file is "
-            "made: give them there"
-        )
+        raise OptionsError(_DECIDED)
     if kinds == {"odim"}:
         from hsrgeo.cube.odim import open_odim  # noqa: PLC0415
 
@@ -194,6 +222,12 @@ def _open_made(kinds: set[str], listed: list[str | Path], making: Making, view: 
 
     opened = stored.open_cube if kinds == {"cube"} else stored.open_export
     return opened(Path(listed[0]), view)
+
+
+_DECIDED = (
+    "quantity, zr, values, crs, block, registration, mask and cleaning are decided when a cube, an export or an ODIM "
+    "file is made: give them there"
+)
 
 
 def _kind(source: str | Path) -> str:

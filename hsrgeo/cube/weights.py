@@ -8,7 +8,7 @@ sums are the shares, holes and islands included, and no cell is ever intersected
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -67,14 +67,26 @@ class Weights:
         rows, cols = np.divmod(self.cells, width)
         rows, cols = rows - window.row_off, cols - window.col_off
         inside = (rows >= 0) & (rows < window.height) & (cols >= 0) & (cols < window.width)
-        kept_before = np.concatenate([[0], np.cumsum(inside)]).astype(np.int64)
-        return Weights(
-            rows[inside] * window.width + cols[inside],
-            self.shares[inside],
-            kept_before[self.starts],
-            self.totals,
-            self.areas_m2,
-        )
+        return replace(self, cells=rows * window.width + cols).only(inside)
+
+    def only(self, wanted: NDArray[np.bool_]) -> Weights:
+        """Return the weights of some of the cells; the others are left out, and the totals stay.
+
+        Args:
+            wanted: Which, shape as `cells`.
+        """
+        kept_before = np.concatenate([[0], np.cumsum(wanted)]).astype(np.int64)
+        return Weights(self.cells[wanted], self.shares[wanted], kept_before[self.starts], self.totals, self.areas_m2)
+
+    def span(self, width: int) -> Window:
+        """Return the smallest window that has all cells.
+
+        Args:
+            width: Columns of the grid that these weights are for.
+        """
+        rows, cols = np.divmod(self.cells, width)
+        left, top = int(cols.min()), int(rows.min())
+        return Window(left, top, int(cols.max()) - left + 1, int(rows.max()) - top + 1)
 
     def part(self, places: slice) -> Weights:
         """Return the weights of some of the places."""

@@ -3,38 +3,36 @@
 from __future__ import annotations
 
 import math
-import string
 import warnings
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from pathlib import Path
 from typing import get_args
 
 from hsrgeo.engine.areas import clipped_window
 from hsrgeo.engine.factors import as_factors, notes_on_factors
+from hsrgeo.engine.name_template import check_name
 from hsrgeo.engine.regions import Region, read_regions, refuse_shared_folders
 from hsrgeo.engine.workers.cluster import WAIT_S, Cluster
 from hsrgeo.engine.workers.cores import ALL_CORES, usable_cores
 from hsrgeo.errors import ClippedWarning, GridError, OptionsError, ProjectionError, WindowError
-from hsrgeo.formats.names import FrameName
 from hsrgeo.model.checks import refuse_fractions
 from hsrgeo.model.fields import Step, Time, Times
 from hsrgeo.model.grid import Grid, Registration, grids_by
 from hsrgeo.model.layers import ALL, as_block
-from hsrgeo.model.times import KST, refuse_uneven
+from hsrgeo.model.times import refuse_uneven
 from hsrgeo.model.window import BBox, Window, as_area
-from hsrgeo.outputs.recipe import DEFAULT_NAME, Cut, Recipe, parts_kinds, wide_fields
+from hsrgeo.outputs.recipe import DEFAULT_NAME, Cut, Recipe, parts_kinds
+from hsrgeo.products.cleaning import Cleaning, cleaning_of
 from hsrgeo.products.factors import Factors
 from hsrgeo.products.making import Content, Values
+from hsrgeo.products.masks import Mask
 from hsrgeo.products.palettes import Palette, palette_of
 from hsrgeo.products.rain import KMA_LAW, Law, as_law
 from hsrgeo.products.warp import Resampling, Target, as_target, forget_warps, warp_for
 from hsrgeo.sources.select import Selection
 from hsrgeo.writers.rasters import Compression, Format
-
-_NAME_FIELDS = ("time", "utc", "product", "kind", "region")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +77,11 @@ class ExportOptions:
         min_wet: Share of the observed cells, 0 to 1, that must have echo, or rain for `quantity` rain; areas with less
             get no file, and a frame of which no area has that much is ``dry``.
         sidecars: Write a world file, .prj and .aux.xml beside each PNG; without them a PNG has no place and no tags.
+        mask: A raster of the frames' grid, or polygons: cells that the raster has as 0 or nodata, or of which less than
+            half lies in the polygons, become nodata.
+        min_dbz: Echo below this becomes no echo; see `hsrgeo.products.cleaning.Cleaning` for these three.
+        despeckle: Groups of fewer cells with echo become no echo.
+        smooth: Standard deviation [cells] of a Gaussian mean of the echo, in linear units.
         block: Block of the file: a number from 1, or what it holds, such as ``height`` or ``station``; ``all`` writes
             one file a block, ``NAME.height.tif`` and so on.
         max_height: Cells that the beam saw from higher above the sea [m] become nodata, by the block of heights.
@@ -125,6 +128,10 @@ class ExportOptions:
     resampling: Resampling = "nearest"
     sidecars: bool = True
     min_wet: float = 0.0
+    mask: str | Path | Mask | None = None
+    min_dbz: float | None = None
+    despeckle: int = 0
+    smooth: float = 0.0
     block: int | str = 1
     max_height: float | None = None
     stations: Sequence[str] = ()
@@ -160,13 +167,14 @@ class ExportOptions:
         formats = tuple(sorted(formats, key="mask".__eq__))  # last: the first file names a frame
         if self.every is not None:
             refuse_uneven(f"every {self.every}", self.every)
-        _check_name(self.name)
+        check_name(self.name)
         one_kind = not parts_kinds(self.name)
         selection = Selection(
             self.start, self.end, self.every, self.product, self.kind, one_kind=one_kind, times=self.times
         )
+        cuts = self._cuts()
         recipe = Recipe(
-            self._cuts(),
+            cuts,
             formats,
             self.compress,
             self.values,
@@ -181,6 +189,8 @@ class ExportOptions:
             undetect=self.undetect,
             palette=None if self.palette is None else palette_of(self.palette),
             min_wet=self._share(),
+            mask=self._mask(cuts),
+            cleaning=self._cleaning(),
         )
         object.__setattr__(self, "selection", selection)
         object.__setattr__(self, "recipe", recipe)
@@ -225,6 +235,21 @@ class ExportOptions:
         if not 0 <= self.min_wet <= 1:
             raise OptionsError(f"min_wet {self.min_wet:g}: expected a share from 0 to 1")
         return self.min_wet
+
+    def _mask(self, cuts: Sequence[Cut]) -> Mask | None:
+        if self.mask is None:
+            return None
+        from hsrgeo.cube.masks import mask_of  # noqa: PLC0415 - a run without a mask needs none of it
+
+        mask = mask_of(self.mask, self.registration, [cut.area for cut in cuts])
+        object.__setattr__(self, "mask", mask)  # read once, as the factors
+        return mask
+
+    def _cleaning(self) -> Cleaning | None:
+        cleaning = cleaning_of(self.min_dbz, self.despeckle, self.smooth)
+        if cleaning and self.values == "raw":
+            raise OptionsError("values raw are those of the frames as stored: not with min_dbz, despeckle or smooth")
+        return cleaning
 
     def _factors(self) -> Factors | None:
         if self.bias is None:
@@ -302,41 +327,6 @@ def _check_target(cuts: Sequence[Cut], target: Target, grid: Grid) -> None:
             except ProjectionError as error:
                 raise OptionsError(str(error)) from error
     forget_warps()  # the map of a whole frame is large, and workers make their own
-
-
-def _check_name(template: str) -> None:  # noqa: C901 - a list of what may be wrong
-    hint = f"name {template!r}: use {{time:%Y%m%d%H%M}}, {{utc:...}}, {{product}}, {{kind}} and {{region}}"
-    try:
-        fields = [field for field in string.Formatter().parse(template) if field[1] is not None]
-        if unknown := [name for _text, name, _spec, _conversion in fields if name not in _NAME_FIELDS]:
-            raise OptionsError(f"{hint}; {unknown[0]!r} is not known")
-        if any(conversion or "{" in (spec or "") for _text, _name, spec, conversion in fields):
-            raise OptionsError(f"{hint}; no conversion such as !r, and no field within a field")
-        if wide_fields(template):
-            raise OptionsError(f"{hint}; no field wider than 999 letters")
-        if not {"time", "utc"} & {name for _text, name, _spec, _conversion in fields}:
-            raise OptionsError(f"{hint}; without a time all frames would share one file")
-        recipe = Recipe((), (), "none", "raw", template, 1)
-        paths = [recipe.stem(frame_name, region) for frame_name in _PROBES for region in ("", "region")]
-    except (ValueError, IndexError, KeyError) as error:
-        raise OptionsError(f"{hint}: {error}") from error
-    for path in paths:
-        parts = path.split("/")
-        if template.startswith("/") or ".." in parts or "\\" in path:
-            raise OptionsError(f"{hint}; the path must stay inside OUT")
-        if template.endswith("/") or not path or parts[-1].startswith("."):
-            raise OptionsError(f"{hint}; the last part must be a visible file name")
-        if bad := sorted({letter for letter in path if letter in _FORBIDDEN or not letter.isprintable()}):
-            raise OptionsError(f"{hint}; it makes {path!r}, and not every system takes {' '.join(map(repr, bad))}")
-        if max(len(part.encode("utf-8", "replace")) for part in parts) > _LONGEST_PART_BYTES:
-            raise OptionsError(f"{hint}; a part of the path is longer than {_LONGEST_PART_BYTES} bytes")
-
-
-_PROBES = tuple(FrameName("HSR", kind, datetime(2022, 6, 9, 11, 15, tzinfo=KST)) for kind in ("PUB", ""))
-# ^ the kind is unknown where a file's own name does not tell
-_FORBIDDEN = set(':*?"<>|')  # Windows refuses these, and opens "a:b" as something else
-_LONGEST_PART_BYTES = 200
-# ^ file systems take 255, of which the temporary name beside a target needs some
 
 
 def workers_for(jobs: int, dask: str | None, wait_s: float | None = None) -> int | Cluster:

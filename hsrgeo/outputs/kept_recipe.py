@@ -121,6 +121,8 @@ def _in_short(value: object) -> str:
     text = json_line(value)
     if isinstance(value, dict) and "rows" in value:  # factors of a bias
         return f"{len(value['rows'])} of {value.get('source')} (CRC-32 {zlib.crc32(text.encode()):08x})"
+    if isinstance(value, dict) and "parts" in value:  # a mask
+        return f"{value.get('name')} (CRC-32 {zlib.crc32(text.encode()):08x})"
     if len(text) <= _SHORT:
         return text
     return f"{len(value)} of them" if isinstance(value, list) and len(value) > 1 else f"{text[:_SHORT]}..."

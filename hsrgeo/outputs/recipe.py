@@ -17,8 +17,10 @@ from hsrgeo.model.grid import Registration
 from hsrgeo.model.layers import ALL, BLOCK_NAMES, Block, block_from_json, block_to_json
 from hsrgeo.model.times import KST
 from hsrgeo.model.window import Area, BBox, Center, Window
+from hsrgeo.products.cleaning import Cleaning, cleaning_from_json
 from hsrgeo.products.factors import Factors, factors_from_json
 from hsrgeo.products.making import Content, Making, Values
+from hsrgeo.products.masks import Mask, mask_from_json
 from hsrgeo.products.palettes import Palette, parse_palette
 from hsrgeo.products.rain import KMA_LAW, Law
 from hsrgeo.products.warp import Resampling, Target
@@ -64,6 +66,10 @@ class Recipe:
     """In physical values, see `hsrgeo.writers.rasters.Settings`."""
     min_wet: float = 0.0
     """Share of the observed cells with echo, or rain, below which a cut is dry and gets no file."""
+    mask: Mask | None = None
+    """Cells that do not count become nodata."""
+    cleaning: Cleaning | None = None
+    """Of the echo."""
 
     def is_dry(self, part: Frame) -> bool:
         """Tell whether a cut of a frame gets no file, as one that no radar saw; None is dry where all are wanted."""
@@ -91,7 +97,7 @@ class Recipe:
             HsrGeoError: See `Making.of`.
         """
         yield "", self.cut_frame(frames[0], cut)
-        beside = dataclasses.replace(self, quantity="stored", factors=None)  # no height becomes rain
+        beside = dataclasses.replace(self, quantity="stored", factors=None, cleaning=None)  # a height has no echo
         for frame in frames[1:]:
             yield f".{frame.quantity.name}", beside.cut_frame(frame, cut)
 
@@ -149,11 +155,23 @@ class Recipe:
             **undetect,
             **({"palette": self.palette.text} if self.palette else {}),
             **wet,
+            **({"mask": self.mask.as_json()} if self.mask else {}),
+            **({"cleaning": self.cleaning.as_json()} if self.cleaning else {}),
         }
 
     def cut_frame(self, frame: Frame, cut: Cut) -> Frame:
         """Return what an output shows of a frame; for the errors see `Making.of`."""
-        making = Making(cut.area, self.quantity, self.law, self.values, self.target, self.block, factors=self.factors)
+        making = Making(
+            cut.area,
+            self.quantity,
+            self.law,
+            self.values,
+            self.target,
+            self.block,
+            factors=self.factors,
+            mask=self.mask,
+            cleaning=self.cleaning,
+        )
         return making.of(frame)
 
 
@@ -161,6 +179,7 @@ KEYS = frozenset(
     (
         *("cuts", "formats", "compress", "values", "name", "block"),
         *("quantity", "zr", "bias", "target", "registration", "sidecars", "undetect", "palette", "min_wet"),
+        *("mask", "cleaning"),
     )
 )
 """Of `Recipe.as_json`."""
@@ -201,6 +220,8 @@ def recipe_from_json(kept: Mapping[str, Any]) -> Recipe:
             palette=parse_palette(kept["palette"], "of this export") if "palette" in kept else None,
             undetect=float(kept["undetect"]) if "undetect" in kept else None,
             min_wet=float(kept.get("min_wet", 0)),
+            mask=mask_from_json(kept["mask"]) if "mask" in kept else None,
+            cleaning=cleaning_from_json(kept["cleaning"]) if "cleaning" in kept else None,
         )
         _check_read(recipe)
     except (KeyError, TypeError, IndexError, AttributeError, OverflowError, HsrGeoError) as error:

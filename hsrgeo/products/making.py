@@ -12,7 +12,9 @@ from hsrgeo.model.frame import Frame
 from hsrgeo.model.grid import Grid, Registration
 from hsrgeo.model.layers import Block, as_block
 from hsrgeo.model.window import Area, Window
+from hsrgeo.products.cleaning import Cleaning
 from hsrgeo.products.factors import Factors
+from hsrgeo.products.masks import Mask
 from hsrgeo.products.rain import KMA_LAW, Law, rain_frame
 from hsrgeo.products.warp import Target, Warp, warp_for
 
@@ -38,6 +40,10 @@ class Making:
     """Of the frames as they are read, as `block` is."""
     factors: Factors | None = None
     """That rain is multiplied by."""
+    mask: Mask | None = None
+    """Cells that do not count become nodata."""
+    cleaning: Cleaning | None = None
+    """Of the echo, before anything else is made of it."""
 
     def __post_init__(self) -> None:
         for name, given, known in (
@@ -54,11 +60,17 @@ class Making:
 
         Raises:
             WindowError: The area does not fit the frame's grid.
-            FrameError: What it holds cannot be made rain, or cannot be averaged.
+            OptionsError: The mask does not cover the area.
+            FrameError: What it holds cannot be made rain, or cannot be averaged or cleaned.
         """
         warp = _warp(frame.grid, self.area, self.target) if self.target else None
         window = warp.window if warp else _window(frame.grid, self.area)
-        part = frame if window == frame.grid.window else frame.crop(window=window)
+        if self.cleaning:
+            part = self.cleaning.of(frame, window)
+        else:
+            part = frame if window == frame.grid.window else frame.crop(window=window)
+        if self.mask:
+            part = self.mask.applied(part)
         if self.quantity == "rain":
             part = self.factors.adjusted(part, self.law) if self.factors else rain_frame(part, self.law)
         if self.values == "clean":

@@ -27,11 +27,11 @@ ROOMS = [
     "cli",
 ]
 FLOORS = [
-    {"areas", "factors", "keywords", "one_product", "regions"},
+    {"areas", "factors", "keywords", "name_template", "one_product", "regions"},
     {"lazy", "workers"},
     {"export_options"},
     {"cubes", "export", "extract", "fetch", "fetch_gauges", "inspect", "simulate", "sites"},
-    {"axis", "colours", "contents", "masks", "verify"},
+    {"axis", "colours", "contents", "verify"},
     {"drawn_sums", "periods"},
     {"drawn", "qgis", "series", "stac", "stats", "view", "vrt"},
     {"accumulate", "render", "watch"},

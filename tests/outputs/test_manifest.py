@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, get_args
 from unittest.mock import patch
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -25,6 +26,7 @@ from hsrgeo.engine.export_options import ExportOptions
 from hsrgeo.engine.regions import Region
 from hsrgeo.errors import ChecksumError, HsrGeoError, HsrGeoWarning, ManifestError, SourceError, WriteError
 from hsrgeo.formats.names import FrameName
+from hsrgeo.model.grid import grids_by
 from hsrgeo.model.times import KST
 from hsrgeo.model.window import BBox
 from hsrgeo.outputs.kept_recipe import keep_recipe, kept_recipe, refuse_other_recipe
@@ -34,6 +36,7 @@ from hsrgeo.outputs.offsets import Offsets
 from hsrgeo.outputs.outcome import Outcome, Output, Status, from_json, to_json
 from hsrgeo.outputs.recipe import KEYS
 from hsrgeo.products.factors import Factor, Factors
+from hsrgeo.products.masks import Mask, mask_part
 from hsrgeo.sources import texts
 
 TIME = datetime(2022, 6, 9, 11, 15, tzinfo=KST)
@@ -612,6 +615,8 @@ def test_every_option_is_one_that_this_version_knows(tmp_path: Path) -> None:
         formats=("asc", "png", "rgba"),
         palette="rain",
         undetect=-999,
+        mask=Mask("a", tuple(mask_part(grid, np.ones((grid.height, grid.width), bool)) for grid in grids_by("corner"))),
+        min_dbz=5,
     ).recipe
     assert everything.as_json().keys() == KEYS
     keep_recipe(tmp_path, everything)

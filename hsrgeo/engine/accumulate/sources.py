@@ -62,7 +62,9 @@ class FrameSource(SumSource):
 
     def open(self, found: Found) -> Frame:
         """Unpack a frame."""
-        return decode_found(found, self._options.export.recipe.block, self._options.registration)
+        recipe = self._options.export.recipe
+        frame = decode_found(found, recipe.block, self._options.registration)
+        return recipe.cleaning.of(frame) if recipe.cleaning else frame
 
 
 class ExportSource(SumSource):
@@ -80,6 +82,8 @@ class ExportSource(SumSource):
             raise OptionsError(
                 "block, max_height and stations are for frames: what an export contains was fixed when it was made"
             )
+        if options.export.recipe.cleaning is not None:
+            raise OptionsError("min_dbz, despeckle and smooth are for frames: give them where the export is made")
         refuse_registration(options.registration)
         self._source, self._options = source, options
         self._lock = Lock()

@@ -9,10 +9,10 @@ from datetime import timedelta
 from pathlib import Path
 from typing import get_args
 
+from hsrgeo.cube.masks import MaskFile, read_mask
 from hsrgeo.engine.accumulate.shown import Stat
 from hsrgeo.engine.export_options import ExportOptions
 from hsrgeo.engine.keywords import shared_with
-from hsrgeo.engine.masks import Mask, read_mask
 from hsrgeo.engine.periods import check_period
 from hsrgeo.engine.regions import Region
 from hsrgeo.errors import OptionsError
@@ -42,6 +42,9 @@ class AccumulateOptions:
         wet_from: Rate [mm/h] from which a frame counts as wet, for ``frequency``.
         mask: A raster of the frames' grid, or polygons: cells that the raster has as 0 or nodata, or of which less
             than half lies in the polygons, become nodata. Not with `rolling`.
+        min_dbz: As that of `ExportOptions`; of frames only, as the next two.
+        despeckle: As that of `ExportOptions`.
+        smooth: As that of `ExportOptions`.
         rolling: Window lengths, whole steps up to a day: also write the highest depth of any such window of the whole
             run, and when it ended. Windows with fewer frames than `min_coverage` do not count.
         bbox: Areas are as those of `ExportOptions`; of an exported folder a window counts its own cells.
@@ -79,6 +82,9 @@ class AccumulateOptions:
     stat: Stat = "sum"
     wet_from: float = 0.1
     mask: str | Path | None = None
+    min_dbz: float | None = None
+    despeckle: int = 0
+    smooth: float = 0.0
     rolling: Steps = Steps(())
     bbox: BBox | tuple[float, float, float, float] | None = None
     window: Window | tuple[int, int, int, int] | None = None
@@ -104,7 +110,7 @@ class AccumulateOptions:
     jobs: int = -1
     export: ExportOptions = field(init=False)
     """The same areas, times and law, checked."""
-    cells: Mask | None = field(init=False)
+    cells: MaskFile | None = field(init=False)
     """The mask, read."""
 
     def __post_init__(self) -> None:
@@ -120,7 +126,9 @@ class AccumulateOptions:
         if self.bias is not None and self.rolling:
             raise OptionsError("rolling does not go with bias: a window would mix the factors of several periods")
         as_block(self.block)  # one: the rain
-        object.__setattr__(self, "export", ExportOptions(**shared_with(ExportOptions, self), quantity="rain"))
+        object.__setattr__(
+            self, "export", ExportOptions(**shared_with(ExportOptions, self) | {"mask": None}, quantity="rain")
+        )
         object.__setattr__(self, "bias", self.export.bias)
         if self.frame_step is not None:
             refuse_uneven(f"frame_step {self.frame_step}", self.frame_step)
@@ -130,6 +138,16 @@ class AccumulateOptions:
                 raise OptionsError(
                     f"rolling {length_text(length)}: must be whole steps of {length_text(self.step)} long, 24h at most"
                 )
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """What of these options a file says beside what `sum_tags` has."""
+        cleaning = self.export.recipe.cleaning
+        return {
+            **({"WET_FROM_MM_H": f"{self.wet_from:g}"} if self.stat == "frequency" else {}),
+            **({"MASK": self.cells.name} if self.cells is not None else {}),
+            **(cleaning.tags if cleaning else {}),
+        }
 
     @property
     def step(self) -> timedelta:

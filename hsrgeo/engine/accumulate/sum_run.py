@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hsrgeo.cube.masks import MaskFile
 from hsrgeo.engine.accumulate.rolling import RollingRun
 from hsrgeo.engine.accumulate.shown import SHOWN, number_of
 from hsrgeo.engine.accumulate.sources import SumSource, sum_source
@@ -33,7 +34,6 @@ from hsrgeo.engine.axis import SUMS, frame_length_of, refuse_other_outputs
 from hsrgeo.engine.export_options import check_areas
 from hsrgeo.engine.keywords import options_of, takes
 from hsrgeo.engine.lazy import Run
-from hsrgeo.engine.masks import Mask
 from hsrgeo.engine.one_product import product_guard
 from hsrgeo.engine.periods import Period, fewest_of, period_name, periods_of, starts_between
 from hsrgeo.engine.workers.ahead import ahead
@@ -296,11 +296,7 @@ class Accumulation(Run):
             frame = self._like_first(area)
             law = _law_of(frame, self._options.law)
             options, shown = self._options, SHOWN[self._options.stat]
-            tags = sum_tags(period, total.used, frame, law, options.min_coverage, shown)
-            if options.stat == "frequency":
-                tags["WET_FROM_MM_H"] = f"{options.wet_from:g}"
-            if options.cells is not None:
-                tags["MASK"] = options.cells.name
+            tags = sum_tags(period, total.used, frame, law, options.min_coverage, shown) | options.tags
             if self._factors is not None and factors:
                 tags |= self._factors.tags(factors)
             path = self._out / period.path(area.region, shown.file)
@@ -350,7 +346,7 @@ def _check_areas(grid: Grid, cuts: Sequence[Cut]) -> list[str]:
     return [note for cut in cuts for note in asked_window(grid, cut.area)[1]]
 
 
-def _area(grid: Grid, cut: Cut, mask: Mask | None) -> _Area:
+def _area(grid: Grid, cut: Cut, mask: MaskFile | None) -> _Area:
     window, _clipped = clipped_window(grid, cut.area)  # noted before
     part = grid.crop(window)
     return _Area(cut.region, window, part, None if mask is None else mask.on(part))

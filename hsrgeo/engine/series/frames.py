@@ -103,6 +103,7 @@ def _sampled(found: Found, job: Sampling, block: Block, registration: Registrati
 
 def _numbers(frame: Frame, job: Sampling, found: Found) -> Numbers:
     try:
+        frame = job.cleaning.of(frame) if job.cleaning else frame
         table = table_for(frame.quantity, job, frame.time)
     except FrameError as error:
         raise error.at(found.source, found.member) from None

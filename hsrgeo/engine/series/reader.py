@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from hsrgeo.cube.places import Polygons
+from hsrgeo.cube.masks import MaskFile
+from hsrgeo.cube.places import Places, Polygons
 from hsrgeo.cube.weights import Weights
 from hsrgeo.engine.contents import notes_on_bias, notes_on_contents, refuse_registration
 from hsrgeo.engine.factors import notes_on_factors
@@ -21,6 +22,7 @@ from hsrgeo.model.grid import Grid, grids
 from hsrgeo.model.home import home_of
 from hsrgeo.model.quantity import Quantity
 from hsrgeo.outputs.outcome import Outcome
+from hsrgeo.products.cleaning import Cleaning
 from hsrgeo.products.factors import Factors
 from hsrgeo.products.rain import Law, law_text
 from hsrgeo.products.rates import rate_table, stored_table
@@ -103,14 +105,27 @@ class Reader(ABC):
         if window != whole.window:
             weights = weights.cut(whole.width, window)
             where = f"what is there of the grid {grid.name}, its window {window}"
-        kind = "polygon" if isinstance(self.options.places, Polygons) else "point"
+        kind = _kind_of(self.options.places)
         names, within = self.options.places.names, weights.within
         if outside := [name for name, share in zip(names, within, strict=True) if share == 0]:
             raise OptionsError(f"{_listed(kind, outside)} entirely outside {where}")
         if partly := [name for name, share in zip(names, within, strict=True) if share < _WHOLE]:
             self.notes.append(f"{_listed(kind, partly)} partly outside {where}; that part counts as not observed")
         self.areas_m2 = weights.areas_m2
-        return weights
+        return weights if self.options.cells is None else self._masked(weights, grid, self.options.cells)
+
+    def _masked(self, weights: Weights, grid: Grid, mask: MaskFile) -> Weights:
+        """Return the weights of the cells that count in a mask."""
+        window = weights.span(grid.width)
+        rows, cols = np.divmod(weights.cells, grid.width)
+        counts = mask.on(grid.crop(window))[rows - window.row_off, cols - window.col_off]
+        masked = weights.only(counts)
+        kind, names = _kind_of(self.options.places), self.options.places.names
+        if outside := [name for name, share in zip(names, masked.within, strict=True) if share == 0]:
+            raise OptionsError(f"{_listed(kind, outside)} entirely outside the mask {mask.name}")
+        if not counts.all():
+            self.notes.append(f"cells outside the mask {mask.name} count as not observed")
+        return masked
 
 
 class OutputReader(Reader):
@@ -132,6 +147,8 @@ class OutputReader(Reader):
                 "block, max_height and stations are for frames: what a cube or an export contains was fixed when it "
                 "was made"
             )
+        if options.cleaning is not None:
+            raise OptionsError("min_dbz, despeckle and smooth are for frames: give them where an export is made")
         refuse_registration(options.registration)
 
     def check_held(self, quantity: Quantity, grid: Grid, law: str, bias: str = "") -> None:
@@ -161,11 +178,12 @@ class Sampling:
     law: Law
     wet_from: float
     factors: Factors | None
+    cleaning: Cleaning | None
 
 
 def sampling_of(options: SeriesOptions, weights: Path, grid: Grid) -> Sampling:
     """Return the part of the options that workers need."""
-    return Sampling(weights, grid, options.quantity, options.law, options.wet_from, options.factors)
+    return Sampling(weights, grid, options.quantity, options.law, options.wet_from, options.factors, options.cleaning)
 
 
 def table_for(quantity: Quantity, wanted: Sampling | SeriesOptions, time: datetime | None) -> NDArray[np.float64]:
@@ -191,6 +209,10 @@ def other_grid(expected: Grid, found: Grid, source: str, member: str | None = No
     """Return the error of a frame that lies elsewhere than the first."""
     ours, theirs = (f"{grid.width} x {grid.height} of {grid.name}" for grid in (expected, found))
     return FrameError("another grid", f"{ours}, as the first frame", theirs, source, member)
+
+
+def _kind_of(places: Places) -> str:
+    return "polygon" if isinstance(places, Polygons) else "point"
 
 
 def _listed(kind: str, names: Sequence[str]) -> str:

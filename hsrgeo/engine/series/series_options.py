@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from hsrgeo.cube.masks import MaskFile, read_mask
 from hsrgeo.cube.places import Places, Points, Polygons, as_points, read_points
 from hsrgeo.cube.polygons import read_polygons
 from hsrgeo.cube.weights import PointMethod, Weights
@@ -20,6 +21,7 @@ from hsrgeo.model.fields import Length, Step, Time
 from hsrgeo.model.grid import Grid, Registration, grids_by
 from hsrgeo.model.layers import Block, as_block
 from hsrgeo.model.times import FRAME_STEP, refuse_uneven
+from hsrgeo.products.cleaning import Cleaning, cleaning_of
 from hsrgeo.products.factors import Factors
 from hsrgeo.products.rain import KMA_LAW, Law, as_law
 from hsrgeo.sources.select import Selection
@@ -58,6 +60,11 @@ class SeriesOptions:
             lies in, and stays as it is where there is none.
         method: Of points: ``nearest`` cell, the mean of the ``nearest-K`` cells, or ``bilinear`` between four.
         wet_from: Rain rate [mm/h] from which a cell counts as wet.
+        mask: A raster of the frames' grid, or polygons, as that of `ExportOptions`: cells outside count as not
+            observed.
+        min_dbz: As that of `ExportOptions`; of frames only, as the next two.
+        despeckle: As that of `ExportOptions`.
+        smooth: As that of `ExportOptions`.
         start: First time wanted: aware, or a text such as ``2022-06-09 11:15`` (KST); the table begins there, whether
             or not there is a frame.
         end: First time no longer wanted, likewise; the table goes on until there.
@@ -94,6 +101,10 @@ class SeriesOptions:
     bias: str | Path | Factors | None = None
     method: str = "nearest"
     wet_from: float = 0.1
+    mask: str | Path | None = None
+    min_dbz: float | None = None
+    despeckle: int = 0
+    smooth: float = 0.0
     start: Time = Time(None)
     end: Time = Time(None)
     every: Step[None] = Step(None)
@@ -114,6 +125,9 @@ class SeriesOptions:
     law: Law = field(init=False)
     factors: Factors | None = field(init=False)
     """That rain is multiplied by."""
+    cells: MaskFile | None = field(init=False)
+    """The mask, read."""
+    cleaning: Cleaning | None = field(init=False)
 
     def __post_init__(self) -> None:
         count_workers(self.jobs)
@@ -141,6 +155,8 @@ class SeriesOptions:
         object.__setattr__(self, "factors", None if self.bias is None else as_factors(self.bias))
         object.__setattr__(self, "bias", self.factors)
         object.__setattr__(self, "places", self._places())
+        object.__setattr__(self, "cells", None if self.mask is None else read_mask(self.mask))
+        object.__setattr__(self, "cleaning", cleaning_of(self.min_dbz, self.despeckle, self.smooth))
 
     def _check_times(self) -> None:
         if self.every is not None:
