@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from hsrgeo.cube.backend import missing_variable
 from hsrgeo.cube.cf import coordinates, time_variable, times_of, values_attrs
 from hsrgeo.cube.extra import need
+from hsrgeo.cube.geozarr import geozarr_attrs
 from hsrgeo.cube.store import SERIES_SIDE, Layout, Shape, read_band
 from hsrgeo.cube.stored import packed_cube, values_name
 from hsrgeo.cube.whole import lost, whole_store
@@ -195,6 +196,7 @@ def _done(plan: Plan, block: int, band: int) -> Path:
 
 def _write_template(plan: Plan, layout: Layout) -> None:
     dataset = template(plan, layout)
+    dataset.attrs = {**geozarr_attrs(plan.shape.grid), **dataset.attrs}
     height, width = plan.shape.grid.height, plan.shape.grid.width
     values: dict[str, Any] = {"chunks": (1, height, width)}
     if layout == "series":

@@ -20,6 +20,7 @@ from hsrgeo.cube.cf import times_of
 from hsrgeo.cube.codec import making_of, meant_frame
 from hsrgeo.cube.codecs import METADATA, refuse_unknown_codecs
 from hsrgeo.cube.extra import need
+from hsrgeo.cube.geozarr import without_geozarr
 from hsrgeo.cube.reference import FILE, Span
 from hsrgeo.cube.single import single, times_in_chunk
 from hsrgeo.cube.store import Shape, shape_from_json
@@ -79,7 +80,7 @@ def open_reference(path: Path, view: View) -> xr.Dataset:
     dataset = dataset.assign_coords(
         {name: kept[name].variable for name in ("station_count", "created", "source_crc32")}
     )
-    dataset.attrs = dict(kept.attrs)
+    dataset.attrs = without_geozarr(kept.attrs)
     if view.area is not None:
         rows, cols = shape.grid.window_for(view.area).slices
         dataset = dataset.isel(y=rows, x=cols)

@@ -15,6 +15,7 @@ from hsrgeo.cube.axis import missing_between
 from hsrgeo.cube.backend import missing_variable, packed_dataset, packed_undetect
 from hsrgeo.cube.cf import dataset_attrs, grid_of, physical, quantity_of, times_of
 from hsrgeo.cube.extra import need
+from hsrgeo.cube.geozarr import without_geozarr
 from hsrgeo.cube.single import single, times_in_chunk
 from hsrgeo.cube.store import Layout
 from hsrgeo.errors import ManifestError, OptionsError, ReadbackError, SourceError
@@ -40,6 +41,7 @@ def open_cube(path: Path, view: View) -> xr.Dataset:
         OptionsError: It has no such layout or product.
     """
     dataset = packed_cube(path, view.layout)
+    dataset.attrs = without_geozarr(dataset.attrs)
     name = values_name(dataset, path)
     quantity = quantity_of(dataset[name].attrs)
     dataset = dataset.rename({name: quantity.name})

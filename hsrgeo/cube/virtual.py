@@ -20,6 +20,7 @@ import zarr
 
 from hsrgeo.cube.build import Plan, template
 from hsrgeo.cube.codec import DegreesCodec, FrameCodec, pack_crc32
+from hsrgeo.cube.geozarr import geozarr_attrs
 from hsrgeo.cube.reference import Reference, Span, write_json, write_parquet
 from hsrgeo.errors import refused
 from hsrgeo.writers.folders import remove, replace_folder
@@ -57,6 +58,7 @@ def _store(plan: Plan) -> dict[str, bytes]:
     shape = plan.shape
     size = (shape.grid.height, shape.grid.width)
     dataset = template(plan, "map")
+    dataset.attrs = {**geozarr_attrs(shape.grid), **dataset.attrs}
     codec = FrameCodec(shape.as_json(), pack_crc32([slot.rank.crc32 for slot in plan.slots]))
     encoding: dict[str, Any] = {
         str(name): {**variable.encoding, "compressors": None} for name, variable in dataset.variables.items()
