@@ -11,13 +11,13 @@ import errno
 import json
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, Self
+from typing import Any, BinaryIO, Self, TypeVar
 
 from hsrgeo.errors import ManifestError, refused
 from hsrgeo.model.texts import json_line
@@ -25,10 +25,12 @@ from hsrgeo.outputs.journal import journal
 from hsrgeo.outputs.names import MANIFEST
 from hsrgeo.outputs.offsets import Offsets
 from hsrgeo.outputs.outcome import Key, Outcome, from_json, key_of, to_json
+from hsrgeo.outputs.usual_lines import Entry, entry_of, first_path_of, usual_entry, usual_outcome
 from hsrgeo.sources.remote import Place
 from hsrgeo.sources.texts import DamagedLines, whole_lines
 from hsrgeo.writers.files import write_chunks
-from hsrgeo.writers.rasters import PICTURES
+
+_Said = TypeVar("_Said")
 
 
 class Manifest:
@@ -125,7 +127,7 @@ class Manifest:
         if written != sum(map(len, lines)):
             raise refused(str(self.out / MANIFEST), OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
         for outcome, line in zip(outcomes, lines, strict=True):
-            self._index(outcome, offset)
+            self._index(entry_of(outcome), offset)
             offset += len(line)
         self._journal.added(b"".join(lines))
 
@@ -206,26 +208,28 @@ class Manifest:
         """Read every whole line, and return where the last one ends."""
         offset = count = 0
         self._in_order, self._last_order, self._latest = True, None, None
-        for size, outcome in _whole_outcomes(self._path, self.out / MANIFEST):
-            if outcome is not None:
-                self._index(outcome, offset)
+        for size, entry in _whole_lines(self._path, self.out / MANIFEST, _entry):
+            if entry is not None:
+                self._index(entry, offset)
             offset += size
             count += 1
         whole = offset == self._path.stat().st_size  # no line was being written when a run was killed
         self._in_order = self._in_order and whole and count == len(self._frames)  # each line counts
         return offset
 
-    def _index(self, outcome: Outcome, offset: int) -> None:
-        self._frames[hash(outcome.label)] = offset
-        order = _seconds(outcome), *_order(outcome)
+    def _index(self, entry: Entry, offset: int) -> None:
+        label, frame_name, status, paths = entry
+        self._frames[hash(label)] = offset
+        order = (frame_name.time.timestamp(), frame_name.product, label) if frame_name else (math.inf, "", label)
         is_next = self._last_order is None or order > self._last_order
-        self._in_order = self._in_order and is_next and outcome.status != "duplicate"  # whose winner may change
+        self._in_order = self._in_order and is_next and status != "duplicate"  # whose winner may change
         self._last_order = order
-        if outcome.status in ("ok", "dry") and (key := self.key(outcome)):
-            self._kept[hash(key)] = offset
-        if outcome.status == "ok" and key:
-            self._paths[hash(first_path_of(outcome))] = offset
-            self.folders.update(output.path.rpartition("/")[0] for output in outcome.outputs)
+        if status not in ("ok", "dry") or frame_name is None:
+            return
+        self._kept[hash(key_of(frame_name, by_kind=self.by_kind))] = offset
+        if status == "ok":
+            self._paths[hash(entry.first_path)] = offset
+            self.folders.update([path.rpartition("/")[0] for path in paths])
 
     def _checked(self, offset: int | None, same: Any) -> Outcome | None:  # noqa: ANN401 - a predicate
         line = None if offset is None else self._at(offset)
@@ -260,10 +264,18 @@ def _decode(line: bytes) -> Outcome:
     Raises:
         ValueError: It is damaged.
     """
+    outcome = usual_outcome(line)
+    if outcome is not None:
+        return outcome
     try:
         return from_json(json.loads(line.decode("utf-8-sig")))  # of bytes json guesses the encoding first
     except (AttributeError, KeyError, TypeError, RecursionError) as error:
         raise ValueError(repr(error)) from error
+
+
+def _entry(line: bytes) -> Entry:
+    """Return what is kept in mind of a line; see `_decode`."""
+    return usual_entry(line) or entry_of(_decode(line))
 
 
 def latest_lines(out: Path) -> list[Outcome]:
@@ -274,32 +286,29 @@ def latest_lines(out: Path) -> list[Outcome]:
     """
     path = out / MANIFEST
     try:
-        return list({line.label: line for _size, line in _whole_outcomes(path, path) if line is not None}.values())
+        lines = _whole_lines(path, path, _decode)
+        return list({line.label: line for _size, line in lines if line is not None}.values())
     except OSError as error:
         raise ManifestError(str(path), f"cannot be opened: {error.strerror or error}") from error
 
 
-def _whole_outcomes(path: Path, name: Place) -> Iterator[tuple[int, Outcome | None]]:
+def _whole_lines(path: Path, name: Place, read: Callable[[bytes], _Said]) -> Iterator[tuple[int, _Said | None]]:
     """Yield the size in bytes of each whole line and what it says, None of a damaged one; warn of these at the end.
 
     Args:
         path: The file.
         name: What the warning names: in a bucket the file is a copy of the manifest.
+        read: Reads a line; a ValueError of it is a damaged line.
     """
     damaged = DamagedLines(name)
     for number, line in enumerate(whole_lines(path), 1):
-        outcome = None
+        said = None
         try:
-            outcome = _decode(line)
+            said = read(line)
         except ValueError as error:
             damaged.note(number, error)
-        yield len(line), outcome
+        yield len(line), said
     damaged.tell()
-
-
-def first_path_of(outcome: Outcome) -> str:
-    """Return the path of the first picture, as `Recipe.first_path` gives it: what lies beside a PNG comes before it."""
-    return next((output.path for output in outcome.outputs if output.path.endswith(PICTURES)), "")
 
 
 def _seconds(outcome: Outcome) -> float:

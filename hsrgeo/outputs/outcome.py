@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import datetime
 from operator import attrgetter
-from typing import Any, Literal, cast, get_args
+from typing import Any, Literal, NamedTuple, cast, get_args
 
 from hsrgeo.errors import FrameError, HsrGeoError, as_value, label_of
 from hsrgeo.formats.names import FrameName, basename, preference
@@ -35,8 +35,7 @@ def key_of(frame_name: FrameName, *, by_kind: bool = False) -> Key:
     return f"{frame_name.product} {frame_name.kind}".strip() if by_kind else frame_name.product, frame_name.time
 
 
-@dataclass(frozen=True, slots=True)
-class Output:
+class Output(NamedTuple):
     """A file that was written."""
 
     path: str

@@ -29,9 +29,10 @@ from hsrgeo.engine.export.stamps import stamp_of
 from hsrgeo.engine.export.unfinished import Unfinished
 from hsrgeo.engine.export.work import Task, leftovers, staged_beside
 from hsrgeo.errors import FrameError, OutputError, OutputExistsError, ReadbackError, SourceError, WriteError
-from hsrgeo.outputs.manifest import Manifest, first_path_of
+from hsrgeo.outputs.manifest import Manifest
 from hsrgeo.outputs.outcome import Key, Outcome, Output, key_of, of_found
 from hsrgeo.outputs.recipe import Recipe
+from hsrgeo.outputs.usual_lines import first_path_of
 from hsrgeo.sources.found import Found
 from hsrgeo.sources.remote import Place
 from hsrgeo.writers.disk import STAGED, flush
