@@ -49,7 +49,7 @@ class Entry(NamedTuple):
 
     @property
     def first_path(self) -> str:
-        """See `first_path_of`."""
+        """Path of the first picture, as `Recipe.first_path` gives it: what lies beside a PNG comes before it."""
         return next((path for path in self.paths if path.endswith(PICTURES)), "")
 
 
@@ -59,8 +59,8 @@ def entry_of(outcome: Outcome) -> Entry:
 
 
 def first_path_of(outcome: Outcome) -> str:
-    """Return the path of the first picture, as `Recipe.first_path` gives it: what lies beside a PNG comes before it."""
-    return entry_of(outcome).first_path
+    """Return the path of the first picture; see `Entry.first_path`."""
+    return next((output.path for output in outcome.outputs if output.path.endswith(PICTURES)), "")
 
 
 def usual_entry(line: bytes) -> Entry | None:
