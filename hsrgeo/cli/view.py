@@ -13,6 +13,7 @@ from hsrgeo.cli.common import Status, answer, counted, honest_exit, say, time_op
 from hsrgeo.cli.left_out import tell_left_out
 
 if TYPE_CHECKING:  # names in signatures of helpers only: Typer reads those of commands
+    from hsrgeo.engine.view.growing import Growing
     from hsrgeo.engine.view.pages import Page
 
 
@@ -59,10 +60,12 @@ def view(
 
     The page is served on this machine alone (127.0.0.1) until Ctrl-C, and asks no other machine for
     anything. Frames are drawn in their own grid, in KMA's colours; what was not observed differs from
-    what had no echo. --write makes the same page for any web server, --save one file for a mail.
+    what had no echo. New frames appear by themselves while the folder grows. --write makes the same
+    page for any web server, --save one file for a mail.
     """
     with honest_exit():
-        from hsrgeo.engine.view.pages import ViewOptions, make_page  # noqa: PLC0415 - only where it runs
+        from hsrgeo.engine.view.growing import Growing  # noqa: PLC0415 - only where it runs
+        from hsrgeo.engine.view.pages import ViewOptions, make_page  # noqa: PLC0415
         from hsrgeo.errors import OptionsError  # noqa: PLC0415
         from hsrgeo.sources.remote import local  # noqa: PLC0415
 
@@ -81,14 +84,16 @@ def view(
             palette=palette,
             lang=None if lang is None else lang.value,
         )
-        page = make_page(local(out, "hsrgeo view"), wanted)
+        folder = local(out, "hsrgeo view")
+        growing = None if write or save is not None else Growing(folder, wanted)
+        page = growing.page() if growing else make_page(folder, wanted)
         for note in page.notes:
             say(f"note: {note}")
         if save is not None:
             raise typer.Exit(_save(page, save, detail))
-        if write:
+        if growing is None:
             raise typer.Exit(_write(page, overwrite=overwrite))
-        _serve(page, port, show=not no_open)
+        _serve(growing, port, show=not no_open)
 
 
 def _write(page: "Page", *, overwrite: bool) -> Status:
@@ -109,15 +114,14 @@ def _save(page: "Page", file: Path, detail: str | None) -> Status:
     return tell_left_out(made, (*page.contents.damaged, *saved.damaged), page.contents.missing)
 
 
-def _serve(page: "Page", port: int | None, *, show: bool) -> None:
+def _serve(growing: "Growing", port: int | None, *, show: bool) -> None:
     from hsrgeo.engine.view.server import PageServer  # noqa: PLC0415 - only where it runs
 
-    with PageServer(page, port) as server:
+    with PageServer(growing.page, port) as server:
+        contents = server.page.contents
         answer(server.url)
         sys.stdout.flush()  # a script waits for it
-        tell_left_out(
-            f"{counted(page.contents.frames, 'frame')}; Ctrl-C ends", page.contents.damaged, page.contents.missing
-        )
+        tell_left_out(f"{counted(contents.frames, 'frame')}; Ctrl-C ends", contents.damaged, contents.missing)
         if show and _has_screen():
             import webbrowser  # noqa: PLC0415 - takes a moment
 

@@ -73,7 +73,7 @@ def sums_of(out: Path, selection: Selection, region: str) -> Sums:
     notes = []
     if maxima := len(files) - len(sums):
         notes.append(f"rolling maxima are not sums of a period and are ignored: {maxima:,}")
-    if gaps := sum(int(one.tags.get("FRAMES_USED", 0)) < one.expected for one in wanted):
+    if gaps := sum(one.used < one.expected for one in wanted):
         notes.append(f"sums that lack frames: {gaps:,}; hsrgeo plot sum hatches where")
     known = "LICENCE" in first.tags
     return Sums(

@@ -147,6 +147,7 @@ def _series(stack: Stack, contents: Stacks, by: By) -> Series:
         bounds=seen.bounds,
         pipe=raster_pipe(stack.quantity, colours_of(stack, by), times_of(stack.duration), opaque=True),
         frames=stack.frames,
+        lacking=stack.lacking,
         length=stack.length,
         rights=seen.tags.get("LICENCE", ""),
         shown=stack.product == first,

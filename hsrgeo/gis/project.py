@@ -16,8 +16,8 @@ import hashlib
 import io
 import math
 import zipfile
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import groupby, pairwise
 from pathlib import PurePosixPath
@@ -54,6 +54,8 @@ class Series:
     """How it is drawn: QGIS's ``<pipe>`` element."""
     frames: Sequence[tuple[datetime, str]]
     """Times and paths below the project's folder, with forward slashes, in order of time."""
+    lacking: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    """Frames summed and frames expected, by path, of sums that lack some: names of layers tell them."""
     length: timedelta | None = None
     """How long each is shown; None is the smallest time between two of all series."""
     rights: str = ""
@@ -237,13 +239,14 @@ def _leaf(layer: str, name: str, path: str, provider: str, *, expanded: bool) ->
 
 
 def _layer_name(one: Series, time: datetime, path: str) -> str:
-    start, length = time.astimezone(KST), one.length
+    start = time.astimezone(KST)
     if one.reload_s:
         return PurePosixPath(path).stem  # latest
-    if length is None:
+    if one.length is None:
         return f"{start:%Y-%m-%d %H:%M} KST"  # QGIS's own clock shows UTC
-    end = start + length
-    return f"{start:%Y-%m-%d %H:%M} - {end:{'%H:%M' if end.date() == start.date() else '%Y-%m-%d %H:%M'}} KST"
+    end = start + one.length
+    lacks = " ({} of {} frames)".format(*one.lacking[path]) if path in one.lacking else ""
+    return f"{start:%Y-%m-%d %H:%M} - {end:{'%H:%M' if end.date() == start.date() else '%Y-%m-%d %H:%M'}} KST{lacks}"
 
 
 def _layer_id(path: str) -> str:

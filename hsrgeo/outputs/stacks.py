@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -36,6 +36,10 @@ class Stack:
     """Times and paths below OUT, with forward slashes, in order of time."""
     statistics: tuple[dict[str, str], ...]
     """GDAL's statistics of each, in stored units; empty where there is no echo."""
+    crc32s: dict[str, int]
+    """CRC-32 of the first bytes of each, by path: another one where the file was replaced."""
+    lacking: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """Frames that were summed and frames expected, by path, of sums that lack some."""
     length: timedelta | None = None
     """Period of each sum; None of frames."""
     duration: timedelta | None = None
@@ -130,6 +134,8 @@ def _stack_of_sums(out: Path, group: list[tuple[Summed, Signature]]) -> Stack:
         limits=None,
         frames=tuple((one.time, one.path) for one, _glance in group),
         statistics=tuple({} for _one in group),
+        crc32s={one.path: glance.crc32 for one, glance in group},
+        lacking={one.path: (one.used, one.expected) for one, _glance in group if one.used < one.expected},
         length=first.length,
         duration=first.duration,
     )
@@ -162,6 +168,7 @@ def _stack(out: Path, region: str, product: str, group: list[tuple[datetime, str
         limits=_limits(seen, [glance.statistics for _time, _path, glance in group]),
         frames=tuple((time, path) for time, path, _glance in group),
         statistics=tuple(glance.statistics for _time, _path, glance in group),
+        crc32s={path: glance.crc32 for _time, path, glance in group},
     )
 
 

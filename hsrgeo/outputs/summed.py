@@ -41,6 +41,11 @@ class Summed:
     tags: dict[str, str]
 
     @property
+    def used(self) -> int:
+        """Frames that were summed."""
+        return int(self.tags.get("FRAMES_USED", 0))
+
+    @property
     def expected(self) -> int:
         """Frames of the period without gaps; 0 where band 2 does not count frames."""
         return int(self.tags.get("FRAMES_EXPECTED", 0)) if "DURATION" not in self.tags else 0

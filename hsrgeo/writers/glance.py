@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import struct
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from html import unescape
@@ -34,6 +35,8 @@ class Signature:
 
     key: int
     """The same for files of the same place, packing and quantity."""
+    crc32: int
+    """Of these bytes, which hold tags and sizes of tiles: another file of this name has another one."""
     statistics: dict[str, str]
     """GDAL's statistics of echo, in stored units; empty where there is no echo."""
 
@@ -76,13 +79,13 @@ def signature(path: Path) -> Signature:
     Raises:
         ReadbackError: It cannot be read, or is no TIFF as hsrgeo writes it.
     """
-    ifd, items = _head(path)
+    ifd, items, crc32 = _head(path)
     place = tuple((entry.tag, entry.value) for entry in ifd.entries if entry.tag in _PLACE)
     packing = [items.get(name) for name in _PACKING]
     if items.get("QUANTITY") == "station":  # its values are places in the list, which another frame may have another of
         packing.append(items.get("STATIONS"))
     statistics = {name: value for name, value in items.items() if name.startswith("STATISTICS_")}
-    return Signature(hash((place, *packing)), statistics)
+    return Signature(hash((place, *packing)), crc32, statistics)
 
 
 def labels(path: Path) -> dict[str, str]:
@@ -114,9 +117,9 @@ def first_bytes(path: Path, most_cells: float) -> bytes:
         raise ReadbackError(str(path), f"is not a COG written by hsrgeo: {error}") from error
 
 
-def _head(path: Path) -> tuple[Ifd, dict[str, str]]:
+def _head(path: Path) -> tuple[Ifd, dict[str, str], int]:
     try:
-        ifd = _first_ifd(path)
+        ifd, crc32 = _first_ifd(path)
         # Twice: `writers.cog` escapes twice, as GDAL does.
         items = {name: unescape(unescape(value)) for name, value in _ITEM.findall(ifd.text(GDAL_METADATA))}
         _check_numbers(items)
@@ -124,7 +127,7 @@ def _head(path: Path) -> tuple[Ifd, dict[str, str]]:
         raise ReadbackError(str(path), f"cannot be read: {error.strerror or error}") from error
     except (ValueError, KeyError, struct.error) as error:
         raise ReadbackError(str(path), f"is not a COG written by hsrgeo: {error}") from error
-    return ifd, items
+    return ifd, items, crc32
 
 
 def _check_numbers(items: Mapping[str, str]) -> None:
@@ -135,13 +138,14 @@ def _check_numbers(items: Mapping[str, str]) -> None:
             float(value)
 
 
-def _first_ifd(path: Path) -> Ifd:
+def _first_ifd(path: Path) -> tuple[Ifd, int]:
     with open_file(path) as file:
         head = file.read(_HEAD_BYTES)
+        crc32 = zlib.crc32(head)
         try:
-            return take_apart(head).ifds[0]
+            return take_apart(head).ifds[0], crc32
         except struct.error:  # an IFD lies farther back: another program has edited the file
-            return take_apart(head + file.read()).ifds[0]
+            return take_apart(head + file.read()).ifds[0], crc32
 
 
 def glance(path: Path) -> Glance:

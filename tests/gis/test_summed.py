@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import shutil
 import zipfile
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,6 +28,8 @@ from hsrgeo.engine.render import render
 from hsrgeo.engine.series.series_options import SeriesOptions
 from hsrgeo.engine.series.series_run import series
 from hsrgeo.engine.stac import write_catalog
+from hsrgeo.engine.view.pages import ViewOptions, make_page
+from hsrgeo.engine.view.server import PageServer
 from hsrgeo.engine.vrt import write_stacks
 from hsrgeo.errors import ManifestError, OptionsError
 from hsrgeo.formats.names import FrameName
@@ -42,6 +46,7 @@ from hsrgeo.sources.gauge_rules import ReadingRules
 from hsrgeo.sources.select import Selection
 from hsrgeo.writers.sum_cog import encode_sum_cog
 from hsrgeo.writers.sum_readback import read_sum
+from tests.browser import Shown, browser_test, serving
 from tests.conftest import NX, NY, MakeFile, frame_name
 from tests.qgis import needs_qgis, qgis
 
@@ -183,10 +188,40 @@ def test_a_project_of_sums_shows_each_for_its_period(sums: Path, tmp_path: Path)
     pseudo = [True, "singlebandpseudocolor"]
     first, second = (f"2022-06-09 {hour}:00 - {hour + 1}:00 KST" for hour in (11, 12))
     assert record["rain_1h_202206091100.tif"] == [*pseudo, first, True, "2022-06-09T02:00:01Z", "2022-06-09T02:59:59Z"]
+    second += " (1 of 12 frames)"
     assert record["rain_1h_202206091200.tif"] == [*pseudo, second, True, "2022-06-09T03:00:01Z", "2022-06-09T03:59:59Z"]
     (maxima,) = [layer for name, layer in record.items() if name.startswith("rain_max_30min")]
     assert maxima[2:4] == ["2022-06-09 11:00 - 12:05 KST", False]  # of the whole run: it would hide the sums
     assert len(record) == 3
+
+
+def test_a_project_of_sums_says_which_lack_frames(sums: Path) -> None:
+    with zipfile.ZipFile(write_project(sums)) as archive:
+        text = archive.read("hsrgeo.qgs").decode()
+    assert re.findall(r"<layername>2022-06-09 1[12]:00 - 1[23]:00 KST(.*)</layername>", text) == [
+        "",
+        " (1 of 12 frames)",
+    ]
+    assert re.findall(r' name="2022-06-09 1[12]:00 - 1[23]:00 KST([^"]*)"', text) == ["", " (1 of 12 frames)"]
+
+
+@pytest.mark.slow
+@browser_test
+def test_the_page_of_sums_says_which_lack_frames(sums: Path, browser: Any) -> None:
+    with PageServer(make_page(sums, ViewOptions()), 0) as server, serving(server) as url:
+        one = Shown(browser, url, "lang=en&t=2022-06-09T12:00")
+        assert one.text("note") == "Sum of 1 of 12 frames: rain of the others is missing."
+        one.page.keyboard.press("ArrowLeft")
+        one.until("document.getElementById('note').textContent === ''")
+        one.page.keyboard.press("ArrowRight")
+        one.until("hsrgeo.state.at === 1")
+        one.page.evaluate("document.getElementById('lang').click()")
+        one.until("document.documentElement.lang === 'ko'")
+        one.until(
+            "hsrgeo.state.at === 1 && document.getElementById('note').textContent.startsWith('프레임 12개 중 1개의 합')"
+        )
+        assert one.complaints == []
+        one.close()
 
 
 def test_a_project_of_gauge_fields_does_not_say_that_they_are_kmas(fields: Path) -> None:

@@ -9,10 +9,7 @@ import math
 import os
 import re
 import shutil
-import threading
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, timedelta
 from functools import partial
@@ -32,12 +29,11 @@ from hsrgeo.engine.view.written import save_page
 from hsrgeo.gis.view.files import bundled, page_files
 from hsrgeo.model.quantity import QUANTITIES
 from hsrgeo.products.classes import colours
+from tests.browser import Shown, browser_test, serving
 from tests.conftest import TIME, MakeFile, Pixels, frame_name
 
-CHROMIUM = shutil.which("chromium")
 EVIL = "</script><img src=x onerror=alert(1)>"
 FRAMES = 6
-browser_test = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
 
 
 @pytest.fixture(scope="module")
@@ -65,21 +61,9 @@ def _box(grid: hsrgeo.Grid, col: int, row: int, width: int, height: int) -> str:
     return f"{lon[0]},{lat[0]},{lon[1]},{lat[1]}"
 
 
-@contextmanager
-def _serving(server: ThreadingHTTPServer) -> Iterator[str]:
-    thread = threading.Thread(target=partial(server.serve_forever, 0.02), daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}/"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
-
-
 @pytest.fixture(scope="module")
 def served(out: Path) -> Iterator[str]:
-    with PageServer(_evil(make_page(out, ViewOptions())), 0) as server, _serving(server) as url:
+    with PageServer(_evil(make_page(out, ViewOptions())), 0) as server, serving(server) as url:
         yield url
 
 
@@ -172,7 +156,7 @@ def test_a_link_out_of_the_folder_is_not_followed(out: Path, tmp_path: Path) -> 
     secret.write_bytes(cog.read_bytes())
     cog.unlink()
     cog.symlink_to(secret)
-    with PageServer(page, 0) as server, _serving(server) as url:
+    with PageServer(page, 0) as server, serving(server) as url:
         assert _ask(url, "/" + cog.relative_to(copy).as_posix())[0] == 404
         cog.unlink()
         os.mkfifo(cog)
@@ -190,7 +174,7 @@ def test_writing_twice_gives_the_same_bytes_and_spares_a_strangers_page(out: Pat
     shutil.copytree(out, copy)
     index = hsrgeo.write_view(copy)
     first = {path: path.read_bytes() for path in [index, *sorted((copy / "view").rglob("*.js*"))]}
-    assert len(first) == 1 + 9 + 1 + 2 + 1 + 2  # index.html; scripts; fzstd; grids; view.json; frames of two regions
+    assert len(first) == 1 + 12 + 1 + 2 + 1 + 2  # index.html; scripts; fzstd; grids; view.json; frames of two regions
     (copy / "view" / "frames-7-20220609.json").write_text("old")
     hsrgeo.write_view(copy)
     assert {path: path.read_bytes() for path in [index, *sorted((copy / "view").rglob("*.js*"))]} == first
@@ -215,46 +199,6 @@ def test_wrong_usage_is_told(out: Path, tmp_path: Path) -> None:
     assert ends("--save", str(tmp_path / "a.txt"))[0] == 2
     assert ends("--save", str(tmp_path / "a.html"), "--detail", "many")[0] == 2
     assert ends("--save", str(tmp_path / "a.html"), "--region", "middle")[0] == 0
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    playwright = pytest.importorskip("playwright.sync_api")
-    with playwright.sync_playwright() as programs:
-        one = programs.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
-        yield one
-        one.close()
-
-
-class Shown:
-    """A page in the browser, and what it asked for and complained of."""
-
-    def __init__(self, browser: Any, url: str, wanted: str = "", width: int = 900, **kind: bool) -> None:
-        self.context = browser.new_context(viewport={"width": width, "height": 700}, locale="en-US", **kind)
-        self.page = self.context.new_page()
-        self.asked: list[str] = []
-        self.complaints: list[str] = []
-        self.page.on("request", lambda request: self.asked.append(request.url))
-        self.page.on("console", lambda message: self.complaints.append(message.text))
-        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        self.page.on("dialog", lambda dialog: self.complaints.append(dialog.message))
-        self.page.goto(f"{url}#v=middle/HSR/reflectivity&{wanted}")
-        self.until("!!globalThis.hsrgeo")
-
-    def until(self, condition: str) -> None:
-        end = time.monotonic() + 30
-        while not self.page.evaluate(condition):
-            assert time.monotonic() < end, (condition, self.complaints, self.text("note"))
-            time.sleep(0.01)
-
-    def ready(self) -> None:
-        self.until("hsrgeo.frames().ready.size === hsrgeo.frames().paths.filter((path) => path).length")
-
-    def text(self, name: str) -> str:
-        return str(self.page.evaluate("(name) => document.getElementById(name).textContent", name))
-
-    def close(self) -> None:
-        self.context.close()
 
 
 @pytest.fixture(scope="module")
@@ -376,7 +320,7 @@ def _same_numbers(shown: Shown, cell: list[int], column: str, record: dict[str, 
 @pytest.mark.slow
 @browser_test
 def test_a_link_gives_the_same_picture_in_korean_and_a_strangers_name_is_text(browser: Any, served: str) -> None:
-    one = Shown(browser, served, "t=2022-06-09T11:20&lang=ko")
+    one = Shown(browser, served, "v=middle/HSR/reflectivity&t=2022-06-09T11:20&lang=ko")
     try:
         assert one.text("time") == "2022-06-09 (목) 11:20 KST"
         assert one.text("what") == "middle · HSR · 반사도"
@@ -423,7 +367,7 @@ def test_it_works_without_range_requests_and_from_one_file(browser: Any, out: Pa
 
     saved = save_page(_evil(make_page(copy, ViewOptions())), tmp_path / "day.html").path
     plain = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(copy)))
-    with _serving(plain) as url:
+    with serving(plain) as url:
         for address in (url, saved.as_uri()):
             one = Shown(browser, address)
             try:

@@ -191,7 +191,7 @@ def test_the_reader_in_node(make_file: MakeFile, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout
     assert "# fail 0" in done.stdout
     passed = int(done.stdout.partition("# pass ")[2].split()[0])
-    assert passed == len(files) + len(cases["refused"]) + 4
+    assert passed == len(files) + len(cases["refused"]) + 5
 
 
 def test_a_depth_has_its_classes_and_other_quantities_shades_of_grey() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -27,7 +28,7 @@ from hsrgeo.gis.view.index import (
 from hsrgeo.model.fields import Time
 from hsrgeo.model.grid import Grid
 from hsrgeo.model.times import FRAME_STEP, export_step, usual_step
-from hsrgeo.outputs.names import PAGE_FOLDER
+from hsrgeo.outputs.names import PAGE_FOLDER, STATUS
 from hsrgeo.outputs.stacks import Stack, Stacks, stacks_of
 from hsrgeo.products.classes import By
 from hsrgeo.products.palettes import Palette
@@ -36,7 +37,9 @@ from hsrgeo.products.rain import KMA_LAW, parse_law
 Language = Literal["ko", "en"]
 
 INDEX_FILE = f"{PAGE_FOLDER}/view.json"
-"""What the page asks for first."""
+"""What the page asks for first, and a page of a folder that grows again and again: it is replaced in one step."""
+POLL_S = 30
+"""From one such question to the next: a tenth of the time between two frames."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,8 +86,14 @@ class Page:
         return {path: data for path, data in self.files.items() if path not in page_files()}
 
 
-def make_page(out: Path, options: ViewOptions) -> Page:
+def make_page(out: Path, options: ViewOptions, *, grows: bool = False) -> Page:
     """Look through an output folder and return its page.
+
+    Args:
+        out: The output folder of an export, sums or fields.
+        options: What is shown.
+        grows: Whether the page asks again and again for what is new; it does so anyway where a watch follows the
+            folder and no end was asked for.
 
     Raises:
         ManifestError: The folder is not the OUT of an export, sums or fields, its manifest is damaged, or no COG is
@@ -104,6 +113,7 @@ def make_page(out: Path, options: ViewOptions) -> Page:
     grids: dict[str, Json] = {}
     coast = _has_coast(contents.stacks[0], notes)
     views = []
+    watched = any((out / name).exists() for name in (STATUS, f"{STATUS}.lock"))
     for number, stack in enumerate(contents.stacks):
         grid = _grid(stack)
         key = f"{grid.wkt2} {grid.transform} {grid.width} {grid.height}"
@@ -115,8 +125,9 @@ def make_page(out: Path, options: ViewOptions) -> Page:
         listed = []
         for span, window in windows.items():
             path = f"{PAGE_FOLDER}/frames-{number}-{span.replace('-', '')}.json"
-            files[path] = json_bytes(frames_json(window))
-            listed.append({"span": span, "path": path, "frames": sum(one is not None for _time, one in window)})
+            files[path] = json_bytes(frames_json(window, stack.crc32s, stack.lacking))
+            there = sum(one is not None for _time, one in window)
+            listed.append({"span": span, "path": path, "frames": there, "crc32": zlib.crc32(files[path])})
         views.append(_view(stack, colours_of(stack, by), grids[key]["path"], listed))
     files[INDEX_FILE] = json_bytes(
         {
@@ -124,6 +135,8 @@ def make_page(out: Path, options: ViewOptions) -> Page:
             "lang": options.lang,
             "attribution": ATTRIBUTION,
             "credit": CREDIT if coast else "",
+            "poll_s": POLL_S if options.end is None and (watched or grows) else None,
+            "watched": options.end is None and watched,
             "views": views,
         }
     )
@@ -188,5 +201,6 @@ def _view(stack: Stack, by: By, grid: str, windows: list[Json]) -> Json:
         "step_s": round(_step(stack).total_seconds()),
         "length_s": None if stack.length is None else round(stack.length.total_seconds()),
         "synthetic": stack.glance.tags.get("SYNTHETIC") == "yes",
+        "newest_s": round(stack.frames[-1][0].timestamp()),
         "windows": windows,
     }

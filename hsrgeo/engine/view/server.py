@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable
 from contextlib import closing
 from hashlib import sha256
 from http import HTTPStatus
@@ -14,7 +15,7 @@ from socketserver import TCPServer
 from typing import BinaryIO, cast
 from urllib.parse import unquote
 
-from hsrgeo.engine.view.pages import Page
+from hsrgeo.engine.view.pages import INDEX_FILE, Page
 from hsrgeo.errors import OptionsError
 from hsrgeo.outputs.names import PAGE
 from hsrgeo.sources.texts import open_file
@@ -47,7 +48,7 @@ class PageServer(ThreadingHTTPServer):
     """Serves a page: use it in a ``with`` statement and call `serve_forever`.
 
     Args:
-        page: What to serve.
+        page: What to serve; or a function that gives it, which is called where the page's index is asked for.
         port: On the loopback; 0 is any free one, None `PORT` or the next free one.
 
     Raises:
@@ -56,8 +57,9 @@ class PageServer(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, page: Page, port: int | None = None) -> None:
-        self.page = page
+    def __init__(self, page: Page | Callable[[], Page], port: int | None = None) -> None:
+        self._now = page if callable(page) else lambda: page
+        self.page = self._now()
         ports = range(PORT, PORT + _MORE_PORTS) if port is None else [port]
         for one in ports:
             try:
@@ -75,6 +77,10 @@ class PageServer(ThreadingHTTPServer):
     def url(self) -> str:
         """Address of the page."""
         return f"http://{LOOPBACK}:{self.server_port}/"
+
+    def renew(self) -> None:
+        """Look for what is new."""
+        self.page = self._now()
 
     def server_bind(self) -> None:
         """Take the port. The parent would ask a name server what this machine is called."""
@@ -114,8 +120,11 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(HTTPStatus.FORBIDDEN)
             return
         try:
-            found = _found(server.page, self.path)
-        except OSError:
+            path = unquote(self.path.partition("?")[0].partition("#")[0], errors="strict").removeprefix("/") or PAGE
+            if path == INDEX_FILE:
+                server.renew()
+            found = _found(server.page, path)
+        except (OSError, UnicodeDecodeError):
             found = None
         if found is None:
             self._send(HTTPStatus.NOT_FOUND)
@@ -168,16 +177,12 @@ class _Handler(BaseHTTPRequestHandler):
             start += len(block)
 
 
-def _found(page: Page, target: str) -> tuple[BinaryIO, int, str, str] | None:
+def _found(page: Page, path: str) -> tuple[BinaryIO, int, str, str] | None:
     """Return a file that the page names, its size, ETag and type; None for any other target.
 
     Raises:
         OSError: It cannot be read.
     """
-    try:
-        path = unquote(target.partition("?")[0].partition("#")[0], errors="strict").removeprefix("/") or PAGE
-    except UnicodeDecodeError:
-        return None
     kind = _TYPES.get(Path(path).suffix, "application/octet-stream")
     data = page.files.get(path)
     if data is not None:

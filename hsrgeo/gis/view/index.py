@@ -5,7 +5,7 @@ All of it is JSON. Places are cells from a grid's north-west corner; the page pr
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -180,6 +180,20 @@ def windows_of(frames: Sequence[tuple[datetime, str]], step: timedelta) -> dict[
     return windows
 
 
-def frames_json(window: Sequence[tuple[datetime, str | None]]) -> Json:
-    """Return the frames of a span: seconds since 1970 UTC, and the path below the folder or null."""
-    return {"frames": [[round(time.astimezone(UTC).timestamp()), path] for time, path in window]}
+def frames_json(
+    window: Sequence[tuple[datetime, str | None]],
+    crc32s: Mapping[str, int],
+    lacking: Mapping[str, tuple[int, int]],
+) -> Json:
+    """Return the frames of a span: for each the time in seconds since 1970 UTC, the path below the folder, and more.
+
+    Args:
+        window: Times and paths, None for the path of a gap.
+        crc32s: By path, CRC-32 of the first bytes: another one where the file was replaced.
+        lacking: By path, frames that were summed and frames expected, of sums that lack some.
+    """
+    listed = []
+    for time, path in window:
+        more = [] if path is None else [crc32s[path], *lacking.get(path, ())]
+        listed.append([round(time.astimezone(UTC).timestamp()), path, *more])
+    return {"frames": listed}

@@ -5,6 +5,7 @@ import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 
+import { listOf, periodsOf } from "../../../hsrgeo/gis/view/page/frames.js";
 import { Place } from "../../../hsrgeo/gis/view/page/place.js";
 import { Cog, CogError, MoreBytes, parseHead } from "../../../hsrgeo/gis/view/page/reader.js";
 import { both, kindOf, painter } from "../../../hsrgeo/gis/view/page/values.js";
@@ -97,4 +98,16 @@ test("kinds, numbers and colours of stored values equal Python's", () => {
       assert.deepEqual([...new Uint8Array(pixels.buffer)], rgba);
     }
   }
+});
+
+test("a folder that is watched has one period more: the last day, over midnight", async () => {
+  const hour = 3600, noon = 12 * hour, every = (from, to) => Array.from({ length: (to - from) / hour }, (_, order) => [from + order * hour, `${from + order * hour}.tif`, 1]);
+  const lists = { a: every(noon, 24 * hour), b: every(24 * hour, 48 * hour), c: every(48 * hour, 51 * hour) };
+  const bytes = { json: async (path) => ({ frames: lists[path] }) }, view = { windows: Object.keys(lists).map((path) => ({ span: path, path })) };
+  assert.deepEqual(periodsOf(view, false).map(({ name }) => name), ["a", "b", "c"]);
+  const periods = periodsOf(view, true);
+  assert.deepEqual(periods.map(({ name }) => name), ["a", "b", "c", ""]);
+  assert.deepEqual(await listOf(bytes, periods[0]), lists.a);
+  const last = await listOf(bytes, periods[3]); // of 27 hours in two days, those later than 24 before the newest, which is of 50
+  assert.deepEqual([last.length, last[0][0], last.at(-1)[0]], [24, 27 * hour, 50 * hour]);
 });

@@ -1,29 +1,30 @@
 // The page: what is chosen, what is shown, and what a reader does with pointer and keys.
 
-import { Frames } from "./frames.js";
+import { Frames, listOf, periodsOf } from "./frames.js";
+import { listen } from "./gestures.js";
+import { legend, textOf } from "./legend.js";
+import { badge, follow } from "./live.js";
 import { Chart } from "./map.js";
 import { Place } from "./place.js";
 import { chart, csv } from "./series.js";
 import { bytesOf } from "./source.js";
-import { both, kindOf, physical, isRain, UNSEEN, DRY } from "./values.js";
 import { citiesIn, timeText, wordsOf } from "./words.js";
 
-const SCHEMA = 1, LOOP_STOP_MS = 1000, REST_MS = 120;
+const SCHEMA = 1, INDEX = "view/view.json", LOOP_STOP_MS = 1000, REST_MS = 120;
 const $ = (id) => document.getElementById(id);
 const bytes = bytesOf();
 const map = new Chart($("map"), $("echo"), $("lines"));
 const state = { view: 0, span: 0, at: 0, playing: false, lang: "en" };
-let index, frames, place, words, shown = [], generation = 0, series = null, pending = false;
+let index, frames, place, words, shown = [], generation = 0, series = null, pending = false, loaded = "";
 
 const view = () => index.views[state.view];
 const hash = () => new URLSearchParams(location.hash.slice(1));
 
 async function start() {
-  index = await bytes.json("view/view.json");
+  index = await bytes.json(INDEX);
   const asked = hash();
   speak(asked.get("lang") ?? new URLSearchParams(location.search).get("lang") ?? index.lang ?? (navigator.language.startsWith("ko") ? "ko" : "en"));
   if (index.schema !== SCHEMA) throw new Error(words.schema);
-  $("view").replaceChildren(...index.views.map((one, order) => new Option(label(one), order)));
   $("opacity").value = Math.min(Math.max(Number(asked.get("o") ?? 1) * 100, 20), 100) || 100;
   map.opacity = $("opacity").value / 100;
   const chosen = index.views.findIndex((one) => nameOf(one) === asked.get("v"));
@@ -31,10 +32,12 @@ async function start() {
   const point = asked.get("p")?.split(",").map(Number);
   if (point?.length === 2 && point.every(Number.isFinite)) await click(place.cell(...point));
   if (asked.get("play") === "1") play(true);
+  if (index.poll_s && bytes.whole) follow(() => bytes.json(INDEX), index, index.poll_s, renew);
   globalThis.hsrgeo = { state, map, frames: () => frames, place: () => place, click, csv: table }; // for scripts and tests
 }
 
 const nameOf = (one) => [one.region, one.product, one.quantity.name].filter(Boolean).join("/");
+const periods = () => periodsOf(view(), index.watched);
 const label = (one) => [one.region, one.product, words.quantity[one.quantity.name] ?? one.quantity.name].filter(Boolean).join(" · ");
 
 function speak(lang) {
@@ -46,6 +49,7 @@ function speak(lang) {
   $("slide").setAttribute("aria-label", words.time);
   $("speedword").textContent = words.speed;
   $("opacityword").textContent = words.opacity;
+  $("live").title = words.newest;
 }
 
 /** Show a view: one region and quantity, at a time or at its newest. */
@@ -53,8 +57,8 @@ async function choose(number, time, asked) {
   state.view = number;
   const one = view(), seconds = time && time !== "latest" ? Date.parse(`${time}:00+09:00`) / 1000 : NaN;
   const text = Number.isFinite(seconds) ? timeText(seconds) : "";
-  const found = one.windows.findIndex((window) => text.startsWith(window.span)), span = found < 0 ? one.windows.length - 1 : found;
-  const loading = bytes.json(one.windows[span].path), grid = await bytes.json(one.grid);
+  const found = text ? one.windows.findIndex((window) => text.startsWith(window.span)) : -1, span = found < 0 ? periods().length - 1 : found;
+  const loading = listOf(bytes, periods()[span]), grid = await bytes.json(one.grid);
   if (state.view !== number) return;
   place = new Place(grid);
   map.show(one, grid, place);
@@ -65,54 +69,81 @@ async function choose(number, time, asked) {
     [map.x, map.y] = cell;
     map.scale = Math.min(Math.max(grid.cell_m / metres, 0.02), 64);
   }
-  $("view").value = number;
-  $("view").hidden = index.views.length === 1;
-  $("span").replaceChildren(...one.windows.map((window, order) => new Option(window.span, order)));
-  $("span").hidden = one.windows.length === 1;
+  state.span = span;
   writeWords();
   await load(span, seconds, loading);
 }
 
-async function load(span, seconds, loading = bytes.json(view().windows[span].path)) {
+async function load(span, seconds, loading = listOf(bytes, periods()[span])) {
   const mine = ++generation;
   play(false);
   closeSeries();
   state.span = span;
   $("span").value = span;
-  const { frames: listed } = await loading;
+  loaded = crcsOf(periods()[span]);
+  const listed = await loading;
   if (mine !== generation) return;
   frames = new Frames(bytes, listed);
   const exact = frames.times.indexOf(seconds);
-  state.at = exact >= 0 ? exact : frames.paths.findLastIndex((path) => path !== null);
+  state.at = exact >= 0 ? exact : frames.newest;
   $("slide").max = listed.length - 1;
   await show(state.at);
   frames.fetchAll(state.at, () => mine !== generation, bar);
 }
 
+/** Take a newer index; the newest frame is shown where the newest was. Return whether it was taken. */
+async function renew(next) {
+  if (next.schema !== SCHEMA) throw new Error($("note").textContent = words.schema);
+  const mine = generation, before = view(), { name } = periods()[state.span], newest = !state.playing && atNewest(), time = frames.times[state.at];
+  const number = next.views.findIndex((one) => nameOf(one) === nameOf(before));
+  index = next;
+  state.view = Math.max(number, 0);
+  const one = view(), span = periods().findIndex((each) => each.name === name), last = periods().length - 1;
+  if (number < 0 || one.grid !== before.grid) return choose(state.view, newest ? null : timeText(time).replace(" ", "T")).then(() => true);
+  map.show(one, map.grid, place);
+  state.span = Math.max(span, 0);
+  writeWords();
+  if (span < 0) return load(last).then(() => true);
+  const period = periods()[span], same = crcsOf(period) === loaded, listed = same ? null : await listOf(bytes, period);
+  if (mine !== generation) return false;
+  const keys = () => frames.paths.map((path) => `${path} ${frames.crcs.get(path)}`), known = new Map(keys().map((key, order) => [key, series?.values[order]]));
+  if (listed) frames.list(listed);
+  if (newest && frames.times[frames.newest] !== one.newest_s) return load(last).then(() => true); // a day has begun
+  if (same) return true;
+  loaded = crcsOf(period);
+  if (series) series.values = keys().map((key) => known.get(key));
+  $("slide").max = listed.length - 1;
+  const kept = frames.times.findIndex((at) => at >= time);
+  state.at = newest || kept < 0 ? frames.newest : kept;
+  if (!state.playing) await show(state.at);
+  frames.fetchAll(state.at, () => mine !== generation, bar);
+  bar();
+  if (series) readSeries(series);
+  return true;
+}
+
+const crcsOf = ({ parts }) => parts.map((part) => part.crc32).join();
+const atNewest = () => frames.times[state.at] === view().newest_s;
+
 function writeWords() {
-  const one = view(), unit = one.quantity.unit;
+  const one = view();
+  $("view").replaceChildren(...index.views.map((each, order) => new Option(label(each), order)));
+  $("view").value = state.view;
+  $("view").hidden = index.views.length === 1;
+  $("span").replaceChildren(...periods().map(({ name }, order) => new Option(name || words.lastday, order)));
+  $("span").value = state.span;
+  $("span").hidden = periods().length === 1;
+  $("live").hidden = !index.watched || !bytes.whole;
+  writeAge();
   $("what").textContent = label(one);
   document.title = `${label(one)} · hsrgeo`;
-  const rows = [...one.classes].reverse().map((each, order) => row(each.rgb, each.label, order % 4 !== 0 ? "few" : ""));
-  const head = document.createElement("b");
-  head.textContent = unit || words.quantity[one.quantity.name] || one.quantity.name;
-  $("legend").replaceChildren(head, ...rows, row(null, isRain(one.quantity) ? words.norain : words.dry, "apart", "dry"), row(null, words.unseen, "apart", "unseen"));
+  $("legend").replaceChildren(...legend(one, words));
   const made = document.createElement("b");
   made.textContent = one.synthetic ? `${words.made} · ` : "";
   $("credit").replaceChildren(made, [index.attribution, index.credit].filter(Boolean).join(". "));
-  $("note").textContent = "";
 }
 
-function row(rgb, text, kind, fill) {
-  const line = document.createElement("div"), swatch = document.createElement("i"), words = document.createElement("span");
-  line.className = `row ${kind}`;
-  if (rgb) swatch.style.background = `rgb(${rgb})`;
-  if (fill) swatch.className = fill;
-  words.textContent = text;
-  if (kind === "few") words.className = "few";
-  line.append(swatch, words);
-  return line;
-}
+const writeAge = badge($("live"), () => view().newest_s, () => words);
 
 /** Show a frame; the map keeps the one before until this one is there. */
 async function show(order) {
@@ -134,7 +165,8 @@ async function show(order) {
   $("utc").textContent = `${length ? `→ ${timeText(time + length)} KST · ` : ""}${timeText(time, null, 0)} UTC`;
   $("slide").value = order;
   $("slide").setAttribute("aria-valuetext", $("time").textContent);
-  $("note").textContent = problem || (frames.coarse ? words.few : "");
+  const lacks = frames.counts[order];
+  $("note").textContent = problem || (lacks ? words.lacks(...lacks) : frames.coarse ? words.few : "");
   map.draw(shown);
   if (!pending) lines();
   probe();
@@ -149,7 +181,7 @@ function bar() {
   canvas.width = count;
   canvas.height = 1;
   frames.paths.forEach((path, order) => {
-    context.fillStyle = path === null ? "#e8590c" : frames.ready.has(order) ? "#8fb4ee" : "#dfe4ea";
+    context.fillStyle = path === null ? "#e8590c" : frames.ready.has(path) ? "#8fb4ee" : "#dfe4ea";
     context.fillRect(order, 0, 1, 1);
   });
 }
@@ -172,7 +204,7 @@ function rest() {
 function remember() {
   const now = new URLSearchParams(), [lon, lat] = place.lonlat(map.x, map.y);
   if (index.views.length > 1) now.set("v", nameOf(view()));
-  now.set("t", timeText(frames.times[state.at]).replace(" ", "T"));
+  now.set("t", index.poll_s && atNewest() ? "latest" : timeText(frames.times[state.at]).replace(" ", "T"));
   now.set("c", `${lon.toFixed(4)},${lat.toFixed(4)}`);
   now.set("z", (map.grid.cell_m / map.scale).toFixed(1));
   if (map.opacity < 1) now.set("o", map.opacity);
@@ -219,19 +251,6 @@ async function play(on) {
 
 /* The value under the pointer. */
 let pointer = null, probing = 0;
-function told(stored) {
-  const { quantity } = view();
-  if (stored === null) return words.gap;
-  const kind = kindOf(stored, quantity);
-  if (kind === UNSEEN) return words.unseen;
-  if (kind === DRY) return isRain(quantity) ? `0 ${quantity.unit}` : words.dry;
-  const { dbz, rate } = both(stored, quantity);
-  const mm = rate === null ? null : `${rate < 10 ? rate.toFixed(2) : rate.toFixed(1)} mm/h`;
-  if (quantity.unit === "dBZ") return `${dbz.toFixed(2)} dBZ · ${mm}`;
-  if (quantity.unit === "mm/h") return dbz === null ? mm : `${mm} · ${dbz.toFixed(1)} dBZ`;
-  return `${physical(stored, quantity)} ${quantity.unit}`;
-}
-
 async function probe() {
   const box = $("probe"), cell = pointer && map.toCell(...pointer), { width, height } = map.grid;
   const inside = cell && cell[0] >= 0 && cell[1] >= 0 && cell[0] < width && cell[1] < height;
@@ -249,36 +268,41 @@ async function probe() {
   const picture = shown[0];
   if (picture) {
     const col = Math.min(Math.floor(cell[0] / picture.across), picture.width - 1), line = Math.min(Math.floor(cell[1] / picture.down), picture.height - 1);
-    write(told(picture.data[line * picture.width + col]), true);
+    write(textOf(picture.data[line * picture.width + col], view().quantity, words), true);
   } else write(words.gap, false);
   await new Promise((done) => setTimeout(done, state.playing ? 0 : REST_MS));
   if (mine !== probing || (state.playing && picture && picture.across > 1)) return;
   const value = await frames.value(order, Math.floor(cell[0]), Math.floor(cell[1]), width).catch(() => undefined);
-  if (mine === probing && order === state.at && value !== undefined && pointer) write(told(value), false);
+  if (mine === probing && order === state.at && value !== undefined && pointer) write(textOf(value, view().quantity, words), false);
 }
 
 /* The series of a place. */
 async function click(cell) {
   if (!cell || cell[0] < 0 || cell[1] < 0 || cell[0] >= map.grid.width || cell[1] >= map.grid.height) return;
   const [lon, lat] = place.lonlat(...cell), [col, line] = cell.map(Math.floor);
-  const mine = { lon, lat, values: frames.times.map(() => null), frames, done: false };
-  series = mine;
+  series = { lon, lat, col, line, values: frames.times.map(() => undefined), done: false };
   map.marked = [col + 0.5, line + 0.5];
   lines();
+  await readSeries(series);
+}
+
+/** Read what is not known yet of a series. */
+async function readSeries(mine) {
+  const { values } = mine; // another list where frames came
+  mine.done = false;
   drawSeries();
   let next = 0;
   const work = async () => {
-    while (next < mine.values.length && series === mine) {
+    while (next < values.length && series === mine && values === mine.values) {
       const order = next++;
-      mine.values[order] = await mine.frames.value(order, col, line, map.grid.width).catch(() => null);
+      values[order] ??= await frames.value(order, mine.col, mine.line, map.grid.width).catch(() => null);
     }
   };
   await Promise.all(Array.from({ length: 6 }, work));
+  if (series !== mine || values !== mine.values) return;
   mine.done = true;
-  if (series === mine) {
-    drawSeries();
-    rest();
-  }
+  drawSeries();
+  rest();
 }
 
 function drawSeries() {
@@ -287,11 +311,12 @@ function drawSeries() {
   const button = (text, name, act) => Object.assign(document.createElement("button"), { textContent: text, ariaLabel: name, onclick: act });
   title.textContent = `${series.lat.toFixed(4)}°N ${series.lon.toFixed(4)}°E · ${quantity.unit === "dBZ" ? "mm/h" : quantity.unit}${series.done ? "" : ` · ${words.reading}…`}`;
   head.append(title, button("CSV", "CSV", download), button("×", words.close, closeSeries));
-  box.replaceChildren(head, chart(frames.times, series.values, quantity, state.at));
+  box.replaceChildren(head, chart(frames.times, seen(), quantity, state.at));
   box.hidden = false;
 }
 
-const table = () => csv(frames.times, series.values, view().quantity, series.lon, series.lat);
+const seen = () => series.values.map((stored) => stored ?? null);
+const table = () => csv(frames.times, seen(), view().quantity, series.lon, series.lat);
 
 function download() {
   const text = table();
@@ -310,47 +335,18 @@ function closeSeries() {
 }
 
 /* Pointer, wheel, touch and keys. */
-const touches = new Map();
-let dragged = 0;
-$("map").addEventListener("pointerdown", (event) => {
-  $("map").setPointerCapture(event.pointerId);
-  touches.set(event.pointerId, [event.clientX, event.clientY]);
-  if (touches.size === 1) dragged = 0;
+listen($("map"), map, {
+  moved,
+  click,
+  pointed(x, y) {
+    pointer = [x, y];
+    if (map.grid && frames) probe();
+  },
+  left() {
+    pointer = null;
+    $("probe").hidden = true;
+  },
 });
-$("map").addEventListener("pointermove", (event) => {
-  const before = touches.get(event.pointerId), now = [event.clientX, event.clientY];
-  pointer = now;
-  if (before) {
-    const apart = () => { const [a, b] = [...touches.values()]; return Math.hypot(a[0] - b[0], a[1] - b[1]); };
-    const old = touches.size === 2 ? apart() : 0;
-    touches.set(event.pointerId, now);
-    dragged += Math.hypot(now[0] - before[0], now[1] - before[1]);
-    map.x -= (now[0] - before[0]) / touches.size / map.scale;
-    map.y -= (now[1] - before[1]) / touches.size / map.scale;
-    if (old) {
-      const [a, b] = [...touches.values()];
-      map.zoom(apart() / old, (a[0] + b[0]) / 2, (a[1] + b[1]) / 2);
-    }
-    moved();
-  }
-  if (map.grid && frames) probe();
-});
-for (const kind of ["pointerup", "pointercancel"]) {
-  $("map").addEventListener(kind, (event) => {
-    const single = touches.size === 1;
-    touches.delete(event.pointerId);
-    if (kind === "pointerup" && single && dragged < 5) click(map.toCell(event.clientX, event.clientY));
-  });
-}
-$("map").addEventListener("pointerleave", () => {
-  pointer = null;
-  $("probe").hidden = true;
-});
-$("map").addEventListener("wheel", (event) => {
-  event.preventDefault();
-  map.zoom(2 ** (-event.deltaY / 300), event.clientX, event.clientY);
-  moved();
-}, { passive: false });
 const zoom = (times) => {
   map.zoom(times, innerWidth / 2, innerHeight / 2);
   moved();
@@ -368,6 +364,7 @@ $("slide").oninput = () => {
   play(false);
   show(Number($("slide").value));
 };
+$("live").onclick = () => load(periods().length - 1);
 $("view").onchange = () => choose(Number($("view").value), timeText(frames.times[state.at]).replace(" ", "T"));
 $("span").onchange = () => load(Number($("span").value));
 $("opacity").oninput = () => {
@@ -376,7 +373,6 @@ $("opacity").oninput = () => {
 };
 $("lang").onclick = () => {
   speak(state.lang === "ko" ? "en" : "ko");
-  [...$("view").options].forEach((option, order) => (option.textContent = label(index.views[order])));
   writeWords();
   show(state.at);
 };

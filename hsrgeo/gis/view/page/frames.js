@@ -4,28 +4,55 @@ import { Cog } from "./reader.js";
 import { Replaced } from "./source.js";
 
 export const MOST_CELLS = 600_000; // of a level that plays smoothly
+const DAY_S = 86_400;
 const FETCHES = 6, DECODED = 24, MOST_TILES = 40;
 
-/** Frames of one period. `listed` are [seconds, path or null]. */
+/** Return the periods of a view that are loaded at once; of a folder that is watched the last is one day, over midnight. */
+export function periodsOf({ windows }, watched) {
+  const each = windows.map((window) => ({ name: window.span, parts: [window] }));
+  return watched && each.length > 1 ? [...each, { name: "", parts: windows.slice(-2) }] : each;
+}
+
+/** Return the list of frames of a period, for `Frames`. */
+export async function listOf(bytes, { parts }) {
+  const listed = (await Promise.all(parts.map((part) => bytes.json(part.path)))).flatMap((part) => part.frames);
+  return parts.length > 1 ? listed.filter(([time]) => time > listed.at(-1)[0] - DAY_S) : listed;
+}
+
+/** Frames of one period. `listed` are [seconds, path or null, CRC-32 of its first bytes]. */
 export class Frames {
   constructor(bytes, listed) {
     this.bytes = bytes;
-    this.times = listed.map(([time]) => time);
-    this.paths = listed.map(([, path]) => path);
+    this.crcs = new Map(); // path -> CRC-32
     this.cogs = new Map(); // path -> promise of a Cog with the level that plays
     this.decoded = new Map(); // what is decoded, the latest last
     this.guess = undefined;
-    this.ready = new Set();
+    this.ready = new Set(); // paths
+    this.list(listed);
   }
 
-  cog(order) {
-    const path = this.paths[order];
+  /** Take a newer list: what left or was replaced is forgotten, all else stays at hand. */
+  list(listed) {
+    const crcs = new Map(listed.map(([, path, crc]) => [path, crc]));
+    for (const [path, crc] of this.crcs) if (crcs.get(path) !== crc) this.forget(path);
+    this.crcs = crcs;
+    this.times = listed.map(([time]) => time);
+    this.paths = listed.map(([, path]) => path);
+    this.counts = listed.map(([, , , used, expected]) => (expected ? [used, expected] : null)); // of a sum that lacks frames
+  }
+
+  cog(path) {
     if (!this.cogs.has(path)) {
-      const cog = this.fetched(path);
-      cog.then(() => this.ready.add(order), () => this.cogs.delete(path));
+      const cog = this.fetched(path), mine = () => this.cogs.get(path) === cog;
       this.cogs.set(path, cog);
+      cog.then(() => mine() && this.ready.add(path), () => mine() && this.cogs.delete(path));
     }
     return this.cogs.get(path);
+  }
+
+  /** Return the place of the newest frame that is there. */
+  get newest() {
+    return this.paths.findLastIndex((path) => path !== null);
   }
 
   async fetched(path) {
@@ -45,23 +72,25 @@ export class Frames {
 
   /** Run something with a frame; once more where its file was replaced meanwhile. */
   async with(order, use) {
+    const path = this.paths[order];
     try {
-      return await use(await this.cog(order));
+      return await use(await this.cog(path), path);
     } catch (error) {
       if (!(error instanceof Replaced)) throw error;
-      this.forget(this.paths[order]);
-      return use(await this.cog(order));
+      this.forget(path);
+      return use(await this.cog(path), path);
     }
   }
 
   forget(path) {
     this.cogs.delete(path);
+    this.ready.delete(path);
     for (const key of [...this.decoded.keys()]) if (key.startsWith(`${path} `)) this.decoded.delete(key);
   }
 
   /** Return values of the level that plays, whole; or of the part of a finer one, `{ scale, box }` in cells. */
   picture(order, fine = null) {
-    return this.with(order, async (cog) => {
+    return this.with(order, async (cog, path) => {
       let number = playing(cog), part = null;
       if (fine) {
         const best = cog.levels.findLastIndex((level) => cog.levels[0].width / level.width * fine.scale <= 1.5);
@@ -72,7 +101,7 @@ export class Frames {
       }
       const level = cog.levels[number];
       part ??= [0, 0, level.across, level.down];
-      const key = `${this.paths[order]} ${number} ${part}`;
+      const key = `${path} ${number} ${part}`;
       let picture = this.decoded.get(key);
       if (!picture) {
         const values = await cog.tiles(number, part);
@@ -96,11 +125,12 @@ export class Frames {
 
   /** Fetch all frames, some at a time, from one on. `stopped()` tells whether to go on; `step()` hears of each. */
   async fetchAll(from, stopped, step) {
-    const orders = this.paths.map((_, order) => (from - order + this.paths.length) % this.paths.length).filter((order) => this.paths[order] !== null);
+    const count = this.paths.length, wanted = this.paths.map((_, order) => this.paths[(from - order + count) % count]).filter((path) => path !== null);
     let next = 0;
     const work = async () => {
-      while (next < orders.length && !stopped()) {
-        await this.cog(orders[next++]).catch(() => {});
+      while (next < wanted.length && !stopped()) {
+        const path = wanted[next++];
+        if (this.crcs.has(path)) await this.cog(path).catch(() => {});
         step();
       }
     };

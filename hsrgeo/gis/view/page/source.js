@@ -41,7 +41,7 @@ class Remote {
 
   async read(start, end) {
     if (!this.file) {
-      const answer = await fetch(url(this.path), { headers: { Range: `bytes=${start}-${end - 1}` } });
+      const answer = await fetch(url(this.path), { cache: "no-cache", headers: { Range: `bytes=${start}-${end - 1}` } });
       if (answer.status === 416) return new Uint8Array(0);
       if (!answer.ok) throw new Error(`${this.path}: ${answer.status}`);
       const tag = answer.headers.get("ETag") ?? answer.headers.get("Last-Modified");

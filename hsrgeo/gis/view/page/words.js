@@ -7,7 +7,9 @@ const WORDS = {
     back: "One frame back", on: "One frame on", in: "Zoom in", out: "Zoom out", fit: "Show all", speed: "Frames/s", opacity: "Opacity", other: "한국어",
     time: "Time", view: "Region and quantity", span: "Period", close: "Close", reading: "reading", made: "Simulated: nothing was observed",
     few: "This file holds overviews only: values are those of larger cells.", map: "Map: arrows step, space plays, plus and minus zoom",
-    schema: "This page is older or newer than its data: run hsrgeo view --write again.", days: ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"],
+    schema: "This page is older or newer than its data: run hsrgeo view --write again.",
+    live: "LIVE", ago: [" min ago", " h ago", " days ago"], newest: "To the newest frame", lastday: "last 24 h",
+    lacks: (used, expected) => `Sum of ${used} of ${expected} frames: rain of the others is missing.`, days: ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"],
   },
   ko: {
     quantity: { reflectivity: "반사도", rain_rate: "강우강도", rain_depth: "누적 강우량", rain_depth_max: "최대 강우량" },
@@ -15,7 +17,9 @@ const WORDS = {
     back: "이전 시각", on: "다음 시각", in: "확대", out: "축소", fit: "전체 보기", speed: "초당 장수", opacity: "불투명도", other: "English",
     time: "시각", view: "영역과 변수", span: "기간", close: "닫기", reading: "읽는 중", made: "모의 자료: 실제 관측이 아님",
     few: "이 파일에는 축소 자료만 있어 값은 더 큰 격자의 값입니다.", map: "지도: 화살표로 이동, 스페이스로 재생, + −로 확대와 축소",
-    schema: "페이지와 자료의 판이 다릅니다. hsrgeo view --write를 다시 실행하세요.", days: ["일", "월", "화", "수", "목", "금", "토"],
+    schema: "페이지와 자료의 판이 다릅니다. hsrgeo view --write를 다시 실행하세요.",
+    live: "실시간", ago: ["분 전", "시간 전", "일 전"], newest: "최신 프레임으로", lastday: "최근 24시간",
+    lacks: (used, expected) => `프레임 ${expected}개 중 ${used}개의 합: 나머지 시각의 비는 빠져 있습니다.`, days: ["일", "월", "화", "수", "목", "금", "토"],
   },
 };
 const CITIES = [ // longitude, latitude, Korean, English: city halls to a hundredth of a degree, the first are the largest
