@@ -57,6 +57,7 @@ def cube(
             rich_help_panel=options.WRITE,
         ),
     ] = LayoutChoice.map,
+    min_wet: options.MinWet = 0.0,
     virtual: Annotated[
         bool,
         typer.Option(
@@ -133,6 +134,7 @@ def cube(
             min_dbz=min_dbz,
             despeckle=despeckle,
             smooth=smooth,
+            min_wet=min_wet,
             values=values.value,
             quantity=quantity.value,
             zr=zr,

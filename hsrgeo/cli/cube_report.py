@@ -33,20 +33,24 @@ def follow(run: Cube, out: Path, *, quiet: bool, json: bool) -> None:
         numbers = {
             "added": counts["ok"],
             "there already": counts["skipped"],
+            "dry": counts["dry"],
             "duplicate": counts["duplicate"],
             "failed": counts["failed"],
         }
         summary = ", ".join(f"{number:,} {word}" for word, number in numbers.items() if number)
         say(f"{counted(total, 'frame')}: {summary} ({seconds:.1f} s, {total / seconds:,.0f} frames/s)")
-        say(f"{out}: {counted(run.built, 'time')}, {run.missing:,} missing" if run.built else f"{out} is not written")
+        dry = f", {run.dry:,} dry" if run.dry else ""
+        there = f"{out}: {counted(run.built, 'time')}{dry}, {run.missing:,} missing"
+        say(there if run.built else f"{out} is not written")
     if json:
         answer_json(
             {
                 "out": str(out),
                 "frames": total,
-                **{status: counts[status] for status in ("ok", "skipped", "failed", "duplicate")},
+                **{status: counts[status] for status in ("ok", "skipped", "dry", "failed", "duplicate")},
                 "times": run.built,
                 "missing": run.missing,
+                "times_dry": run.dry,
                 "seconds": round(seconds, 3),
                 "notes": run.notes,
                 "errors": broken.as_json(),

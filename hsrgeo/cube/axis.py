@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
 from hsrgeo.formats import gzipped
@@ -20,17 +20,18 @@ _LEAST_GZIP_BYTES = 18
 
 
 def missing_between(
-    times: Sequence[datetime], step: timedelta | None = None, also: Iterable[datetime] = ()
+    times: Iterable[datetime], step: timedelta | None = None, also: Iterable[datetime] = ()
 ) -> list[datetime]:
     """Return the times that should be there and are not, in order, in UTC.
 
     Args:
-        times: What is there, increasing.
+        times: What is there.
         step: Every so often after midnight KST there should be one, from the first to the last; five minutes where
             None.
         also: More times that should be there, such as those of broken frames.
     """
     there = {time.astimezone(UTC) for time in times}
+    times = sorted(there)
     missing = {time.astimezone(UTC) for time in also} - there
     if times:
         local, every = times[0].astimezone(KST), step or FRAME_STEP

@@ -127,6 +127,7 @@ def packed_dataset(  # noqa: PLR0913 - what an array is made of
     undetect: Undetect = "code",
     lonlat: bool = False,
     missing: Iterable[datetime] = (),
+    dry: Iterable[datetime] = (),
     strict: bool = True,
 ) -> xr.Dataset:
     """Return a dataset of packed values that are read when they are asked for; `xarray.decode_cf` unpacks it.
@@ -140,6 +141,7 @@ def packed_dataset(  # noqa: PLR0913 - what an array is made of
         undetect: See `HsrGeoBackend.open_dataset`.
         lonlat: With 2-D longitude and latitude.
         missing: Times that should be there and are not.
+        dry: Times of frames that were left out for they are dry.
         strict: See `Stack`.
 
     Raises:
@@ -156,15 +158,23 @@ def packed_dataset(  # noqa: PLR0913 - what an array is made of
     stack = Stack(layers, (grid.height, grid.width), quantity.nodata, code=code, strict=strict)
     data = xr.Variable(("time", "y", "x"), indexing.LazilyIndexedArray(stack), attrs)
     coords: Mapping[str, Any] = coordinates(grid, times, lonlat=lonlat)
-    if missed := sorted(missing):
-        coords = {**coords, "missing_times": missing_variable(missed)}
+    for name, absent in zip(ABSENT, (sorted(missing), sorted(dry)), strict=True):
+        if absent:
+            coords = {**coords, name: missing_variable(absent, name)}
     return xr.Dataset({quantity.name: data}, coords)
 
 
-def missing_variable(missing: Iterable[datetime]) -> xr.Variable:
-    """Return the coordinate of times that should be there and are not."""
-    variable: xr.Variable = time_variable("missing_times", minutes(missing), "", "times without a usable frame (UTC)")
+def missing_variable(missing: Iterable[datetime], name: str = "missing_times") -> xr.Variable:
+    """Return the coordinate of times that should be there and are not, or that were left out as dry."""
+    variable: xr.Variable = time_variable(name, minutes(missing), "", ABSENT[name])
     return variable
+
+
+ABSENT = {
+    "missing_times": "times without a usable frame (UTC)",
+    "dry_times": "times of frames with too little echo or rain to be here (UTC)",
+}
+"""Coordinates of times without values."""
 
 
 def packed_undetect(quantity: Quantity, undetect: Undetect) -> int:

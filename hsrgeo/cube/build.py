@@ -25,7 +25,7 @@ import zarr
 from numpy.typing import NDArray
 
 from hsrgeo.cube.backend import missing_variable
-from hsrgeo.cube.cf import coordinates, time_variable, times_of, values_attrs
+from hsrgeo.cube.cf import absent_times, coordinates, time_variable, times_of, values_attrs
 from hsrgeo.cube.extra import need
 from hsrgeo.cube.geozarr import geozarr_attrs
 from hsrgeo.cube.store import SERIES_SIDE, Layout, Shape, read_band
@@ -60,6 +60,8 @@ class Plan:
     slots: tuple[Slot, ...]
     """By time."""
     missing: tuple[datetime, ...]
+    dry: tuple[datetime, ...]
+    """Times of frames that were left out."""
     attrs: Mapping[str, Any]
     """More global attributes."""
     layouts: tuple[Layout, ...]
@@ -71,7 +73,8 @@ class Plan:
     def digest(self) -> str:
         """Return what tells this plan from any other."""
         slots = [(str(slot.time), slot.rank, slot.old, slot.stem) for slot in self.slots]
-        parts = [self.shape.as_json(), slots, [str(time) for time in self.missing], dict(self.attrs), self.layouts]
+        absent = [[str(time) for time in times] for times in (self.missing, self.dry)]
+        parts = [self.shape.as_json(), slots, absent, dict(self.attrs), self.layouts]
         return hashlib.sha256(json.dumps([*parts, self.zarr_format]).encode()).hexdigest()
 
     def group(self, store: Path, layout: Layout) -> Path:
@@ -90,6 +93,7 @@ class Kept:
     times: list[datetime] = field(default_factory=list)
     ranks: list[Rank] = field(default_factory=list)
     missing: list[datetime] = field(default_factory=list)
+    dry: list[datetime] = field(default_factory=list)
     recipe: dict[str, Any] = field(default_factory=dict)
     shape: dict[str, Any] = field(default_factory=dict)
     attrs: dict[str, Any] = field(default_factory=dict)
@@ -115,7 +119,8 @@ def kept_in(out: Path) -> Kept:
                         dataset["station_count"].values, created, dataset["source_crc32"].values, strict=True
                     )
                 ],
-                missing=times_of(dataset["missing_times"].values) if "missing_times" in dataset.variables else [],
+                missing=absent_times(dataset, "missing_times"),
+                dry=absent_times(dataset, "dry_times"),
                 recipe=json.loads(dataset.attrs["hsrgeo_recipe"]),
                 shape=json.loads(dataset.attrs["hsrgeo_shape"]),
                 attrs=json.loads(dataset.attrs.get("hsrgeo_attrs", "{}")),
@@ -139,6 +144,9 @@ def template(plan: Plan, layout: Layout) -> xr.Dataset:
     gaps = {}
     if plan.missing:
         coords["missing_times"] = missing_variable(plan.missing)
+    if plan.dry:
+        coords["dry_times"] = missing_variable(plan.dry, "dry_times")
+    elif plan.missing:
         # mlcast's word for: all times from here on are on the step, those that are missing counted in. UTC, no zone.
         gaps["consistent_timestep_start"] = times[0].replace(tzinfo=None).isoformat()
     size = (len(times), shape.grid.height, shape.grid.width)

@@ -53,6 +53,11 @@ def times_of(packed: Iterable[int]) -> list[datetime]:
     return [datetime.fromtimestamp(int(minute) * 60, UTC) for minute in packed]
 
 
+def absent_times(dataset: Any, name: str) -> list[datetime]:  # noqa: ANN401 - of xarray
+    """Return the times of a coordinate such as ``missing_times``, packed; none where there is no such coordinate."""
+    return times_of(dataset[name].values) if name in dataset.variables else []
+
+
 def values_attrs(quantity: Quantity, *, cleaned: bool) -> dict[str, Any]:
     """Return the attributes of packed values."""
     standard, unit, long_name = _STANDARD.get(quantity.name, ("", "1", quantity.name.replace("_", " ")))

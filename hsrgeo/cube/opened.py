@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hsrgeo.cube.cf import grid_of, quantity_of, times_of
+from hsrgeo.cube.cf import absent_times, grid_of, quantity_of, times_of
 from hsrgeo.cube.extra import need
 from hsrgeo.cube.shards import Shards, shards_of
 from hsrgeo.errors import OptionsError, SourceError
@@ -36,9 +36,11 @@ class OpenCube:
     times: tuple[datetime, ...]
     """UTC, increasing."""
     missing: tuple[datetime, ...]
-    """Times that should be there and are not."""
+    """Times that have no values: those that should be there and are not, and those that were left out as dry."""
     step: timedelta
     """Every so often there should be a time."""
+    min_wet: float
+    """See `ExportOptions.min_wet`."""
     law: str
     """How rain followed from reflectivity, where the cube holds rain; else empty."""
     synthetic: bool
@@ -92,7 +94,7 @@ def _opened(path: Path, dataset: Any, values: Any, shards: Shards | None) -> Ope
     try:
         recipe = json.loads(dataset.attrs.get("hsrgeo_recipe", "{}"))
         quantity = quantity_of(values.attrs)
-        missing = times_of(dataset["missing_times"].values) if "missing_times" in dataset.variables else []
+        missing = absent_times(dataset, "missing_times") + absent_times(dataset, "dry_times")
         return OpenCube(
             path=path,
             layout=str(dataset.attrs["layout"]),
@@ -102,6 +104,7 @@ def _opened(path: Path, dataset: Any, values: Any, shards: Shards | None) -> Ope
             times=tuple(times_of(dataset["time"].values)),
             missing=tuple(missing),
             step=_step(recipe),
+            min_wet=float(recipe.get("min_wet", 0)),
             law=str(Law(*recipe["zr"])) if "zr" in recipe else "",
             synthetic=str(dataset.attrs.get("title", "")).startswith("SYNTHETIC"),
             chunk=values.encoding.get("chunks") or values.encoding.get("chunksizes") or values.shape,

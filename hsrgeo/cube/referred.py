@@ -15,8 +15,8 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from hsrgeo.cube import reference
-from hsrgeo.cube.backend import packed_dataset
-from hsrgeo.cube.cf import times_of
+from hsrgeo.cube.backend import ABSENT, packed_dataset
+from hsrgeo.cube.cf import absent_times, times_of
 from hsrgeo.cube.codec import making_of, meant_frame
 from hsrgeo.cube.codecs import METADATA, refuse_unknown_codecs
 from hsrgeo.cube.extra import need
@@ -58,7 +58,10 @@ def open_reference(path: Path, view: View) -> xr.Dataset:
     if not wanted:
         raise SourceError(str(path), "contains none of the requested times")
     kept = kept.isel(time=wanted)
-    missing = times_of(kept["missing_times"].values) if "missing_times" in kept.variables else []
+    missing, dry = (
+        [time for time in absent_times(kept, name) if view.selection.wants(FrameName(product, "", time))]
+        for name in ABSENT
+    )
     making = making_of(shape)
     layers = [
         ReferredLayer(spans[order], shape, making, crc32)
@@ -74,7 +77,8 @@ def open_reference(path: Path, view: View) -> xr.Dataset:
         values="clean" if shape.cleaned else "raw",
         undetect=view.undetect,
         lonlat=view.lonlat,
-        missing=[time for time in missing if view.selection.wants(FrameName(product, "", time))],
+        missing=missing,
+        dry=dry,
         strict=True,
     )
     dataset = dataset.assign_coords(

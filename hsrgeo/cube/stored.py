@@ -12,8 +12,8 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from hsrgeo.cube.axis import missing_between
-from hsrgeo.cube.backend import missing_variable, packed_dataset, packed_undetect
-from hsrgeo.cube.cf import dataset_attrs, grid_of, physical, quantity_of, times_of
+from hsrgeo.cube.backend import ABSENT, missing_variable, packed_dataset, packed_undetect
+from hsrgeo.cube.cf import absent_times, dataset_attrs, grid_of, physical, quantity_of, times_of
 from hsrgeo.cube.extra import need
 from hsrgeo.cube.geozarr import without_geozarr
 from hsrgeo.cube.single import single, times_in_chunk
@@ -143,11 +143,11 @@ def _selected(dataset: xr.Dataset, view: View, product: str, path: Path) -> xr.D
     if len(kept) != len(minutes):
         whole = kept and len(kept) == kept[-1] - kept[0] + 1
         dataset = dataset.isel(time=slice(kept[0], kept[-1] + 1) if whole else kept)
-    if "missing_times" in dataset.variables:
-        missing = times_of(dataset["missing_times"].values)
-        dataset = dataset.drop_vars("missing_times")
-        if wanted := [time for time in missing if wants(FrameName(product, "", time))]:
-            dataset = dataset.assign_coords(missing_times=missing_variable(wanted))
+    for name in ABSENT:
+        if absent := absent_times(dataset, name):
+            dataset = dataset.drop_vars(name)
+            if wanted := [time for time in absent if wants(FrameName(product, "", time))]:
+                dataset = dataset.assign_coords({name: missing_variable(wanted, name)})
     if view.area is not None:
         rows, cols = grid_of(dataset).window_for(view.area).slices
         dataset = dataset.isel(y=rows, x=cols)
@@ -175,7 +175,7 @@ def open_export(out: Path, view: View) -> xr.Dataset:
         SourceError: The manifest or catalogue cannot be read, or there is no COG.
         OptionsError: Several products or regions, and none chosen.
     """
-    paths, failed, products, every_time = _listed(out, view)
+    paths, failed, products, every_time, dry = _listed(out, view)
     if len(products) > 1:
         raise OptionsError(f"{out} contains {', '.join(sorted(products))}: choose a product")
     if not paths:
@@ -198,7 +198,8 @@ def open_export(out: Path, view: View) -> xr.Dataset:
         values="raw" if facts.tags.get("VALUES") == "raw" else "clean",
         undetect=view.undetect,
         lonlat=view.lonlat,
-        missing=missing_between(times, view.step or export_step(every_time), failed),
+        missing=missing_between([*times, *dry], view.step or export_step(every_time), failed),
+        dry=dry,
         strict=False,
     ).isel(y=rows, x=cols)
     dataset.attrs = dataset_attrs(products.pop(), quantity, synthetic="SYNTHETIC" in facts.tags)
@@ -210,8 +211,9 @@ def open_export(out: Path, view: View) -> xr.Dataset:
     )
 
 
-_Listing = tuple[dict[datetime, Path], set[datetime], set[str], set[datetime]]
-"""Paths by time (UTC), times of broken frames, products; all times of the product, wanted or not."""
+_Listing = tuple[dict[datetime, Path], set[datetime], set[str], set[datetime], list[datetime]]
+"""Paths by time (UTC), times of broken frames, products; all times of the product, wanted or not; times left out as
+dry."""
 
 
 def _listed(out: Path, view: View) -> _Listing:
@@ -230,4 +232,12 @@ def _listed(out: Path, view: View) -> _Listing:
                 failed.add(one.frame_name.time)
     except ManifestError as error:
         raise SourceError(error.path, error.problem) from error
-    return paths, failed, products, every_time
+    absent = {time.astimezone(UTC) for time in every_time} - paths.keys() - {time.astimezone(UTC) for time in failed}
+    wants = view.selection.wants
+    return (
+        paths,
+        failed,
+        products,
+        every_time,
+        [time for time in sorted(absent) if any(wants(FrameName(product, "", time)) for product in products)],
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -119,3 +119,55 @@ def test_only_wet_regions_have_files(folder: Path, tmp_path: Path) -> None:
 def test_a_share_is_from_0_to_1() -> None:
     with pytest.raises(OptionsError, match="min_wet 5: expected a share"):
         hsrgeo.ExportOptions(min_wet=5)
+
+
+@pytest.mark.parametrize("name", ["a.zarr", "a.nc", "a.json"])
+def test_every_time_of_a_cube_is_there_dry_or_missing(folder: Path, tmp_path: Path, name: str) -> None:
+    pytest.importorskip("zarr")
+    arguments = ["cube", str(folder), "--window", "500,700,10,10", "--min-wet", "0.05", "-j", "1", "--json"]
+    arguments += ["--virtual"] if name == "a.json" else []
+    done = CliRunner().invoke(app, [*arguments, "--out", str(tmp_path / name)])
+    counts = json.loads(done.stdout)
+    assert done.exit_code == 1  # one is broken
+    assert (counts["ok"], counts["dry"], counts["failed"]) == (2, 2, 1)
+    assert (counts["times"], counts["times_dry"], counts["missing"]) == (2, 2, 2)  # the broken one is missing too
+    assert "2 dry" in done.stderr
+    with hsrgeo.open(tmp_path / name) as cube:
+        found = {
+            "ok": cube["time"].values,
+            "dry": cube["dry_times"].values,
+            "missing": cube["missing_times"].values,
+        }
+    slots = [np.datetime64((TIME + nth * STEP).astimezone(UTC).replace(tzinfo=None)) for nth in range(6)]
+    words = [next(word for word, times in found.items() if slot in times) for slot in slots]
+    assert words == ["dry", "ok", "ok", "missing", "missing", "dry"]
+    with hsrgeo.open(tmp_path / name, start=TIME + STEP) as later:
+        assert later["dry_times"].values.tolist() == [slots[5].astype("datetime64[ns]").item()]
+
+
+def test_a_cube_grows_and_a_better_dry_frame_takes_a_time_out(tmp_path: Path, make_file: MakeFile) -> None:
+    pytest.importorskip("zarr")
+    one = ((b"KWK", (2022, 6, 9, 11, 15, 0), (2022, 6, 9, 11, 15, 0)),)
+    first, later = tmp_path / "first", tmp_path / "later"
+    for source, wets in ((first, (80, 80, 0)), (later, (0, 0))):
+        source.mkdir()
+        for nth, wet in enumerate(wets):
+            time = nth + 3 * (source == later and nth == 1)
+            few = {"stations": one} if source == first else {}
+            (source / frame_name(TIME + time * STEP)).write_bytes(file_of(make_file, wet, time, **few))
+    out, options = tmp_path / "a.zarr", {"window": WINDOW, "min_wet": 0.05, "jobs": 1}
+    run = hsrgeo.make_cube(first, out, **options).run()  # type: ignore[arg-type]
+    assert (run.built, run.dry, run.missing) == (2, 1, 0)
+    run = hsrgeo.make_cube(later, out, **options).run()  # type: ignore[arg-type]
+    assert (run.built, run.dry, run.missing) == (1, 3, 1)  # of three radars: the first time is dry after all
+    with hsrgeo.open(out) as cube:
+        assert len(cube["time"]) == 1
+        assert float(cube["reflectivity"].max()) == 30
+
+
+def test_an_opened_export_tells_dry_from_missing(folder: Path, tmp_path: Path) -> None:
+    pytest.importorskip("xarray")
+    out = tmp_path / "out"
+    hsrgeo.export(folder, out, window=WINDOW, min_wet=0.05, formats="cog", jobs=1).run()
+    with hsrgeo.open(out, chunks=None) as opened:
+        assert [len(opened[name]) for name in ("time", "dry_times", "missing_times")] == [2, 2, 2]

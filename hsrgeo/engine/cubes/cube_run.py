@@ -57,7 +57,9 @@ class Cube(Run):
         self.built = 0
         """Times in the cube, known in the end."""
         self.missing = 0
-        """Times that should be in it and are not, known in the end."""
+        """Times that should be in it and are not, known in the end; those of broken frames are among them."""
+        self.dry = 0
+        """Times that `ExportOptions.min_wet` left out, known in the end."""
         form = options.form(out)
         for module in ("xarray", "dask", "netCDF4" if form == "netcdf" else "zarr"):
             need(module)
@@ -103,7 +105,7 @@ class Cube(Run):
                         if outcome.status == "failed" and frames.fail_fast:
                             return
         lock.check()
-        self.built, self.missing = site.build(shape, failed, lock.check)
+        self.built, self.missing, self.dry = site.build(shape, failed, lock.check)
 
 
 @takes(CubeOptions, ExportOptions)

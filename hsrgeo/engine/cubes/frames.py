@@ -16,7 +16,7 @@ from hsrgeo.model.frame import Frame
 from hsrgeo.model.grid import Grid
 from hsrgeo.model.quantity import Quantity
 from hsrgeo.model.rank import Rank
-from hsrgeo.outputs.outcome import Outcome, of_found, with_header
+from hsrgeo.outputs.outcome import Outcome, Status, of_found, with_header
 from hsrgeo.outputs.recipe import Recipe
 from hsrgeo.reading import decode_found
 from hsrgeo.sources.found import Found
@@ -44,8 +44,8 @@ class Site(Protocol):
     def work(self, shape: Shape) -> Work:
         """Return what is to be done to the frames."""
 
-    def build(self, shape: Shape, failed: set[datetime], check: Callable[[], None]) -> tuple[int, int]:
-        """Build the cube, and return how many times it has, and how many it lacks.
+    def build(self, shape: Shape, failed: set[datetime], check: Callable[[], None]) -> tuple[int, int, int]:
+        """Build the cube, and return how many times it has, how many it lacks, and how many were left out as dry.
 
         Args:
             shape: What every frame is like.
@@ -103,8 +103,10 @@ def _check_frame(found: Found, recipe: Recipe, shape: Shape, kind: Kind | None) 
     outcome = of_found(found, "ok")
     try:
         frame = decode_found(found, recipe.block, recipe.registration)
-        if kind_of(frame) != kind:
-            shape.check(recipe.cut_frame(frame, recipe.cuts[0]), outcome.label)
+        if recipe.min_wet or kind_of(frame) != kind:
+            part = recipe.cut_frame(frame, recipe.cuts[0])
+            shape.check(part, outcome.label)
+            outcome = replace(outcome, status="dry" if recipe.is_dry(part) else "ok")
         return with_header(outcome, frame)
     except HsrGeoError as error:
         return of_found(found, "failed", error=error)
@@ -116,6 +118,9 @@ def _check_frame(found: Found, recipe: Recipe, shape: Shape, kind: Kind | None) 
 def kind_of(frame: Frame) -> Kind:
     """Return the kind of a frame as it is stored."""
     return frame.product, frame.quantity, frame.grid
+
+
+_WORKED_ON: tuple[Status, ...] = ("ok", "dry")
 
 
 class Contest:
@@ -148,7 +153,7 @@ class Contest:
 
     def settle(self, outcome: Outcome) -> Iterator[Outcome]:
         """Yield a frame that was worked on or is there, and the others of its time that stand otherwise now."""
-        if outcome.status not in ("ok", "skipped") or outcome.frame_name is None:
+        if outcome.status not in (*_WORKED_ON, "skipped") or outcome.frame_name is None:
             yield outcome
             return
         time = outcome.frame_name.time.astimezone(UTC)
@@ -158,16 +163,20 @@ class Contest:
         before, now = self._kept.get(time), self._best_met(time)
         self._kept[time] = now
         winner = now.outcome.label if now else ""
-        is_lost = outcome.status == "ok" and now is not made
+        is_lost = outcome.status in _WORKED_ON and now is not made
         yield replace(outcome, status="duplicate", winner=winner) if is_lost else outcome
-        if before not in (None, now) and before.outcome.status == "ok":
-            yield replace(before.outcome, status="duplicate", was="ok", winner=winner)
-        if now not in (None, made, before) and now.outcome.status == "ok":
+        if before not in (None, now) and before.outcome.status in _WORKED_ON:
+            yield replace(before.outcome, status="duplicate", was=before.outcome.status, winner=winner)
+        if now not in (None, made, before) and now.outcome.status in _WORKED_ON:
             yield replace(now.outcome, was="duplicate")
 
     def winners(self) -> dict[datetime, Outcome]:
         """Return the frames of this run that are kept, by time (UTC)."""
         return {time: kept.outcome for time, kept in self._kept.items() if kept and kept.outcome.status == "ok"}
+
+    def dry(self) -> set[datetime]:
+        """Return the times (UTC) of which the frame that is kept is dry."""
+        return {time for time, kept in self._kept.items() if kept and kept.outcome.status == "dry"}
 
     def best(self) -> dict[datetime, Rank]:
         """Return the rank of the frame that is kept, by time (UTC); known when all were settled."""

@@ -121,28 +121,33 @@ class StoredSite:
         recipe = self.options.frames.recipe
         return partial(stage_frames, folder=self.frames, recipe=recipe, shape=shape, layouts=self.options.layouts)
 
-    def build(self, shape: Shape, failed: set[datetime], check: Callable[[], None]) -> tuple[int, int]:
+    def build(self, shape: Shape, failed: set[datetime], check: Callable[[], None]) -> tuple[int, int, int]:
         """See `Site`."""
         from hsrgeo.cube import build  # noqa: PLC0415 - needs the extra
 
-        slots = _slots(self.kept, staged_frames(self.frames, self.options.layouts), self._contest.best())
+        found = _slots(self.kept, staged_frames(self.frames, self.options.layouts), self._contest.best())
+        dry_now = self._contest.dry()
+        slots = tuple(slot for slot in found if slot.time not in dry_now)
         times = [slot.time for slot in slots]
-        missing = missing_between(times, shape.step, failed | set(self.kept.missing))
+        dry = sorted(dry_now.union(self.kept.dry).difference(times))
+        missing = missing_between([*times, *dry], shape.step, failed | set(self.kept.missing))
         plan = build.Plan(
             shape=shape,
             slots=slots,
             missing=tuple(missing),
+            dry=tuple(dry),
             attrs={**self.kept.attrs, **self.options.attrs},
             layouts=self.options.layouts,
             zarr_format=self.options.written_format,
             out=self.out,
             part=self.part,
         )
-        changed = any(slot.old is None for slot in slots) or missing != self.kept.missing
+        changed = [slot.old for slot in slots] != list(range(len(self.kept.times)))
+        changed |= (missing, dry) != (self.kept.missing, self.kept.dry)
         if slots and (changed or plan.attrs != self.kept.attrs):
             self._write(plan, check)
         remove(self.staging)
-        return len(slots), len(missing)
+        return len(slots), len(missing), len(dry)
 
     def _write(self, plan: Plan, check: Callable[[], None]) -> None:
         from hsrgeo.cube import build  # noqa: PLC0415
@@ -180,6 +185,8 @@ def _stage_frame(found: Found, folder: Path, recipe: Recipe, shape: Shape, layou
         frame = decode_found(found, recipe.block, recipe.registration)
         part = recipe.cut_frame(frame, recipe.cuts[0])
         shape.check(part, outcome.label)
+        if recipe.is_dry(part):
+            return with_header(replace(outcome, status="dry"), frame)
         stage(part, frame.rank, folder, shape, layouts)
         return with_header(outcome, frame)
     except WriteError:

@@ -91,15 +91,17 @@ class VirtualSite:
         """See `Site`: check the frames."""
         return partial(check_frames, recipe=self._options.frames.recipe, shape=shape, kind=self._kind)
 
-    def build(self, shape: Shape, failed: set[datetime], check: Callable[[], None]) -> tuple[int, int]:
+    def build(self, shape: Shape, failed: set[datetime], check: Callable[[], None]) -> tuple[int, int, int]:
         """See `Site`."""
         winners = self._contest.winners()
         times = sorted(winners)
-        missing = missing_between(times, shape.step, failed)
+        dry = sorted(self._contest.dry())
+        missing = missing_between([*times, *dry], shape.step, failed)
         plan = Plan(
             shape=shape,
             slots=tuple(Slot(time, winners[time].rank, None, "") for time in times),
             missing=tuple(missing),
+            dry=tuple(dry),
             attrs=dict(self._options.attrs),
             layouts=("map",),
             zarr_format=self._options.written_format,
@@ -110,7 +112,7 @@ class VirtualSite:
             spans = list(_spans(winners[time] for time in times))
             check()
             write_reference(plan, spans)
-        return len(times), len(missing)
+        return len(times), len(missing), len(dry)
 
 
 def _spans(outcomes: Iterator[Outcome]) -> Iterator[Span]:

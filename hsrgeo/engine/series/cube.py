@@ -106,6 +106,10 @@ class CubeReader(OutputReader):
             raise OptionsError(f"product {selection.product}: {self.source} contains {cube.product}")
         self.check_held(cube.quantity, cube.grid, cube.law)
         self.step = self.options.every or cube.step
+        if cube.min_wet:
+            self.notes.append(
+                f"{self.source} has wet frames only (min_wet {cube.min_wet:g}): the others have no numbers"
+            )
         self.missing += [one for one in cube.missing if selection.wants(FrameName(cube.product, "", one))]
 
     def _settled(
