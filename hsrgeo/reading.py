@@ -14,7 +14,8 @@ from hsrgeo.model.frame import Frame
 from hsrgeo.model.grid import Registration
 from hsrgeo.model.layers import ALL, Block, as_block
 from hsrgeo.model.window import BBox
-from hsrgeo.sources.found import Found, read_file
+from hsrgeo.sources.found import Found, Tally, read_file
+from hsrgeo.sources.gone_by import no_frame
 from hsrgeo.sources.remote import listed_sources, place
 from hsrgeo.sources.scan import scan
 from hsrgeo.sources.select import Selection
@@ -65,7 +66,7 @@ def iter_frames(  # noqa: PLR0913 - what is wanted of many frames
     registration: Registration = "point",
     on_error: OnError = "raise",
 ) -> Iterator[Frame]:
-    """Yield the frames of files, folders, globs and archives, in stored order.
+    """Yield the frames of files, folders, globs and archives, in stored order; warn where there is none at all.
 
     Args:
         sources: One or several; archives are read as a stream.
@@ -89,7 +90,9 @@ def iter_frames(  # noqa: PLR0913 - what is wanted of many frames
     if on_error not in get_args(OnError):
         raise OptionsError(f"on_error {on_error!r}: expected one of {', '.join(get_args(OnError))}")
     listed = listed_sources(sources)
-    for found in scan(listed, Selection(start, end, every, product, kind, times=times)):
+    tally, any_found = Tally(), False
+    for found in scan(listed, Selection(start, end, every, product, kind, times=times), tally):
+        any_found = True
         try:
             frame = warn_of_notes(decode_found(found, registration=registration))
         except (FrameError, SourceError) as error:
@@ -99,6 +102,8 @@ def iter_frames(  # noqa: PLR0913 - what is wanted of many frames
                 warnings.warn(f"left out: {error}", HsrGeoWarning, stacklevel=2)
             continue
         yield frame if bbox is None else frame.crop(bbox=bbox)
+    if not any_found and not tally.unselected:
+        warnings.warn(no_frame(tally), HsrGeoWarning, stacklevel=2)
 
 
 def warn_of_notes(frame: Frame) -> Frame:

@@ -14,6 +14,16 @@ _FIRST = ("Arguments", "Options")
 _TYPE = re.compile(r"<(?:list\[)?(.*?)]?>")  # how Typer shows choices
 
 
+def _options_of(command: Any, ctx: Any) -> set[str]:  # noqa: ANN401 - Typer's own Click has no public types
+    return {name for param in command.get_params(ctx) for name in param.opts if name.startswith("-")}
+
+
+def _commands_with(option: str, ctx: Any) -> list[str]:  # noqa: ANN401
+    """Return which other commands have an option of this name."""
+    known = getattr(ctx.find_root().command, "commands", {})
+    return [name for name, command in known.items() if option and option in _options_of(command, ctx)]
+
+
 class _Arguments:
     """Reads arguments: several numbers may be one text (``W,S,E,N``), and no option takes the next one as its value."""
 
@@ -22,7 +32,14 @@ class _Arguments:
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401 - Typer's own Click has no public types
         """Parse arguments, as Typer does, once the numbers of each option are apart."""
         apart = args if ctx.resilient_parsing else list(self._apart(ctx, args))
-        return super().parse_args(ctx, apart)  # type: ignore[misc,no-any-return] # likewise
+        try:
+            return super().parse_args(ctx, apart)  # type: ignore[misc,no-any-return] # likewise
+        except Exception as error:
+            name = getattr(error, "option_name", "")
+            if others := [] if name in _options_of(ctx.command, ctx) else _commands_with(name, ctx):
+                error.possibilities = None  # type: ignore[attr-defined] # names that look alike, and mean something else
+                error.message += f" ({', '.join(others)} {'have' if len(others) > 1 else 'has'} it)"  # type: ignore[attr-defined]
+            raise
 
     def _apart(self, ctx: Any, args: list[str]) -> Iterator[str]:  # noqa: ANN401
         options = {name: param for param in self.get_params(ctx) for name in param.opts if name.startswith("-")}

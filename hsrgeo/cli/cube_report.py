@@ -5,8 +5,8 @@ from pathlib import Path
 
 from hsrgeo.cli.broken import Broken
 from hsrgeo.cli.common import answer_json, counted, say
-from hsrgeo.cli.gone_by import no_frame
 from hsrgeo.engine.cubes.cube_run import Cube
+from hsrgeo.sources.gone_by import no_frame
 
 _SHOWN = 10  # broken frames printed
 

@@ -8,9 +8,9 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from hsrgeo.cli.broken import Broken
 from hsrgeo.cli.common import counted, say
-from hsrgeo.cli.gone_by import gone_by, no_frame
 from hsrgeo.engine.lazy import Run
 from hsrgeo.outputs.outcome import Outcome, Status
+from hsrgeo.sources.gone_by import gone_by, no_frame
 
 _SHOWN = 20  # broken frames printed; there is no manifest that has the rest
 

@@ -6,7 +6,7 @@ import typer
 
 from hsrgeo.cli import options
 from hsrgeo.cli.common import Status, answer, answer_json, counted, honest_exit, say
-from hsrgeo.cli.gone_by import suffixes
+from hsrgeo.sources.gone_by import suffixes
 
 if TYPE_CHECKING:  # names in signatures of helpers only: Typer reads those of commands
     from hsrgeo.engine.inspect import Summary

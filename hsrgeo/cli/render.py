@@ -8,7 +8,7 @@ import typer
 
 from hsrgeo.cli import options
 from hsrgeo.cli.common import Status, answer, counted, honest_exit, say, time_option
-from hsrgeo.cli.gone_by import no_frame
+from hsrgeo.sources.gone_by import no_frame
 
 if TYPE_CHECKING:  # names in signatures of helpers only: Typer reads those of commands
     from hsrgeo.engine.render import Rendered

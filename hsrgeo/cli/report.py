@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 from hsrgeo.cli.broken import Broken
 from hsrgeo.cli.common import answer, answer_json, counted, say
-from hsrgeo.cli.gone_by import gone_by, no_frame
 from hsrgeo.engine.export.export_run import Export
 from hsrgeo.errors import HsrGeoError
 from hsrgeo.outputs.names import MANIFEST
 from hsrgeo.outputs.outcome import Outcome, Status
+from hsrgeo.sources.gone_by import gone_by, no_frame
 from hsrgeo.sources.remote import Place
 
 _SHOWN = 10  # broken frames printed; the manifest has all

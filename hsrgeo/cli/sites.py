@@ -40,8 +40,8 @@ def sites(
     100 m / sqrt(radars): the table of sites is no better.
     """
     with honest_exit():
-        from hsrgeo.cli.gone_by import no_frame  # noqa: PLC0415 - commands import what they need when they run
         from hsrgeo.engine.sites import site_offset  # noqa: PLC0415
+        from hsrgeo.sources.gone_by import no_frame  # noqa: PLC0415 - commands import what they need when they run
 
         report = site_offset(
             sources,

@@ -54,7 +54,8 @@ def read_named(path: str | Path, what: str, name_field: str | None, encoding: st
     # As Latin letters every byte is one; decoding is left to Python, for GDAL only warns of what is no text.
     meta, _fids, wkb, fields = read_layer(path, f"{what}s", _BYTES if own else None)
     if not meta["crs"]:
-        raise OptionsError(f"{path}: has no CRS (a shapefile does in a .prj file)")
+        advice = "`ogr2ogr -a_srs EPSG:5179 OUT IN` gives it one, where 5179 stands for the right one"
+        raise OptionsError(f"{path}: has no CRS (a shapefile has it in a .prj file; {advice})")
     try:
         labels = [_decoded_text(label, own) for label in meta["fields"]]
         texts = fields[_field(path, labels, name_field, guessed=guessed)]

@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import get_args
 
@@ -16,7 +17,7 @@ from hsrgeo.engine.name_template import check_name
 from hsrgeo.engine.regions import Region, read_regions, refuse_shared_folders
 from hsrgeo.engine.workers.cluster import WAIT_S, Cluster
 from hsrgeo.engine.workers.cores import ALL_CORES, usable_cores
-from hsrgeo.errors import ClippedWarning, GridError, OptionsError, ProjectionError, WindowError
+from hsrgeo.errors import ClippedWarning, GridError, MissingExtraError, OptionsError, ProjectionError, WindowError
 from hsrgeo.model.checks import refuse_fractions
 from hsrgeo.model.fields import Step, Time, Times
 from hsrgeo.model.grid import Grid, Registration, grids_by
@@ -32,7 +33,7 @@ from hsrgeo.products.palettes import Palette, palette_of
 from hsrgeo.products.rain import KMA_LAW, Law, as_law
 from hsrgeo.products.warp import Resampling, Target, as_target, forget_warps, warp_for
 from hsrgeo.sources.select import Selection
-from hsrgeo.writers.rasters import Compression, Format
+from hsrgeo.writers.rasters import RASTERS, Compression, Format
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -198,6 +199,9 @@ class ExportOptions:
     def _check_formats(self, formats: Sequence[Format]) -> None:
         if not formats:
             raise OptionsError("formats: expected one or more of cog, png, odim, float32, asc, rgba and rgba-png")
+        for name in formats:
+            if (library := RASTERS[name].needs) and find_spec(library) is None:  # once, not for each frame
+                raise MissingExtraError(library, name)
         if "odim" in formats and self.block == ALL:
             raise OptionsError("odim has no quantity for every block: give block height, or the main one")
         if "odim" in formats and self.values == "raw":

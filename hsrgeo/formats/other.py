@@ -21,10 +21,11 @@ _FAILURE = re.compile(
 # ^ what a server says in a few words where it sends no file
 _ENCODINGS = ("utf-8", "cp949")
 _POLAR = "of a UF volume (polar data of one radar: see wradlib and xradar)"
+_TIFF = "of a TIFF (hsrgeo.open, series, accumulate and cube take the folder of an export)"
 _BEGINNINGS = {
     b"\x1f\x8b": "of gzip (packed twice?)",
-    b"II*\0": "of a TIFF",
-    b"MM\0*": "of a TIFF",
+    b"II*\0": _TIFF,
+    b"MM\0*": _TIFF,
     b"II+\0": "of a BigTIFF",
     b"\x89PNG": "of a PNG",
     b"\xff\xd8\xff": "of a JPEG",

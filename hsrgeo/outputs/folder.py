@@ -86,7 +86,7 @@ class OutputFolder:
         if "cog" not in self.recipe.formats:
             raise OptionsError(
                 f"{self.out} contains no COGs: export COGs too (PNGs do not separate nodata from no echo; "
-                "an ODIM file is opened by its own path)"
+                "hsrgeo.open takes ODIM files one by one or as a list, such as sorted(Path(out).rglob('*.h5')))"
             )
         regions = self.regions
         if region and region not in regions:

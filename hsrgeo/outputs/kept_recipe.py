@@ -106,7 +106,9 @@ def refuse_other_recipe(out: Place, recipe: Recipe) -> bool:
     if kept != wanted:
         names = [name for name in {**wanted, **kept} if wanted.get(name) != kept.get(name)]
         differences = "; ".join(
-            f"{name}: {_in_short(kept.get(name))} there, {_in_short(wanted.get(name))} now" for name in names
+            f"{_NAMES.get(name, name)}: {_in_short(kept.get(name, _DEFAULT))} there, "
+            f"{_in_short(wanted.get(name, _DEFAULT))} now"
+            for name in names
         )
         raise ManifestError(
             str(out),
@@ -118,14 +120,34 @@ def refuse_other_recipe(out: Place, recipe: Recipe) -> bool:
 def _in_short(value: object) -> str:
     if isinstance(value, dict) and (crs := re.match(r'\w+\["([^"]*)"', str(value.get("wkt2")))):
         value = {**value, "wkt2": crs[1]}
-    text = json_line(value)
+    text = _words(value)
     if isinstance(value, dict) and "rows" in value:  # factors of a bias
         return f"{len(value['rows'])} of {value.get('source')} (CRC-32 {zlib.crc32(text.encode()):08x})"
     if isinstance(value, dict) and "parts" in value:  # a mask
         return f"{value.get('name')} (CRC-32 {zlib.crc32(text.encode()):08x})"
     if len(text) <= _SHORT:
-        return text
+        return text or "none"
     return f"{len(value)} of them" if isinstance(value, list) and len(value) > 1 else f"{text[:_SHORT]}..."
 
 
+def _words(value: object) -> str:
+    """Return a value as people write it; a region by its name and its area."""
+    match value:
+        case None | "":
+            return "none"
+        case bool() | int() | float():
+            return f"{value:.10g}" if isinstance(value, float) else str(value)
+        case list():
+            return ", ".join(map(_words, value))
+        case {"region": str(region), **area}:
+            places = " ".join(f"{name} {_words(number).replace(',', '')}" for name, number in area.items())
+            return ": ".join(filter(None, (region, places or "whole frames")))
+        case str():
+            return json_line(value)[1:-1]
+        case _:
+            return json_line(value)
+
+
+_NAMES = {"cuts": "area"}
+_DEFAULT = "default"  # an option that has its default is not kept
 _SHORT = 80  # letters: an option fits, a list of regions or a WKT does not

@@ -46,6 +46,8 @@ class Raster:
     """Makes the bytes of these files, by suffix, in the order in which they are to be written."""
     beside: bool = False
     """Whether it only goes with another format."""
+    needs: str = ""
+    """A library of the extra that is called as the format."""
 
 
 def _cog(frame: Frame, settings: Settings) -> dict[str, bytes]:
@@ -101,7 +103,7 @@ def _mask(frame: Frame, _settings: Settings) -> dict[str, bytes]:
 RASTERS: dict[Format, Raster] = {
     "cog": Raster((".tif",), _cog),
     "png": Raster((".png", ".pgw", ".prj", ".png.aux.xml"), _png),
-    "odim": Raster((".h5",), _odim),
+    "odim": Raster((".h5",), _odim, needs="h5py"),
     "float32": Raster((".float32.tif",), _float32),
     "asc": Raster((".asc", ".prj"), _asc),
     "rgba": Raster((".rgba.tif",), _rgba),

@@ -315,7 +315,7 @@ def test_other_options_over_the_same_out_are_refused(source: Path, tmp_path: Pat
     before = files(out)
     result = run("export", source, "--out", out, "--jobs", "1", "--values", "raw", *WINDOW)
     assert (result.exit_code, result.stdout) == (2, "")
-    assert f'hsrgeo: {out}: was exported with other options (values: "clean" there, "raw" now)' in result.stderr
+    assert f"hsrgeo: {out}: was exported with other options (values: clean there, raw now)" in result.stderr
     assert files(out) == before
     replaced = run("export", source, "--out", out, "--jobs", "1", "--values", "raw", *WINDOW, "--overwrite")
     assert replaced.exit_code == 0
@@ -967,3 +967,9 @@ def test_export_takes_the_times_that_a_file_lists(source: Path, tmp_path: Path) 
     result = run("export", source, "--times", times, *area, "--out", tmp_path / "other")
     assert result.exit_code == 2
     assert "lists no time" in words(result.output)
+
+
+def test_an_option_of_another_command_is_named_as_that(source: Path, tmp_path: Path) -> None:
+    result = run("accumulate", source, "--out", tmp_path / "s", "--crs", "EPSG:5179")
+    assert result.exit_code == 2
+    assert re.search(r"No such option: --crs \(export, .*series.* have it\)", result.stderr)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from hsrgeo.engine.export_options import ExportOptions, check_areas, count_workers
 from hsrgeo.engine.regions import Region
-from hsrgeo.errors import HsrGeoError, OptionsError
+from hsrgeo.errors import HsrGeoError, MissingExtraError, OptionsError
 from hsrgeo.formats.names import FrameName
 from hsrgeo.model.times import KST
 from hsrgeo.model.window import BBox, Center, Window
@@ -435,3 +435,9 @@ def test_any_box_on_earth_is_taken_or_refused(west: float, south: float, wide: f
         check_areas(recipe)
     except HsrGeoError as error:
         assert isinstance(error, OptionsError)  # noqa: PT017 - refusing is one of two right answers
+
+
+def test_a_format_without_its_library_is_refused_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hsrgeo.engine.export_options.find_spec", lambda _name: None)
+    with pytest.raises(MissingExtraError, match=r"needs h5py: pip install 'hsrgeo\[odim\]'"):
+        ExportOptions(formats="odim")

@@ -126,6 +126,13 @@ def test_iter_frames_takes_steps_times_and_a_bbox(folder: Path) -> None:
             list(iter_frames(folder, times=times))  # type: ignore[arg-type]
 
 
+def test_iter_frames_warns_where_there_is_no_frame(tmp_path: Path) -> None:
+    (tmp_path / "none").mkdir()
+    (tmp_path / "none" / "a.tif").write_bytes(b"")
+    with pytest.warns(hsrgeo.HsrGeoWarning, match=r"no frame found \(1 other files skipped \(1 x .tif\)\)"):
+        assert list(hsrgeo.iter_frames(tmp_path / "none")) == []
+
+
 def test_iter_frames_goes_on_after_a_broken_one_where_it_may(folder: Path, frames: list[tuple[str, bytes]]) -> None:
     archive = folder / "b.tar.gz"
     name, data = frames[1]

@@ -1,5 +1,7 @@
 """What went by while sources were read, in words."""
 
+from __future__ import annotations
+
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # it would load numpy for nothing
@@ -8,7 +10,7 @@ if TYPE_CHECKING:  # it would load numpy for nothing
 _SHOWN = 5  # suffixes, and products
 
 
-def gone_by(tally: "Tally") -> str:
+def gone_by(tally: Tally) -> str:
     """Return what was not taken, in a line; empty where all was."""
     parts = [f"{tally.unselected:,} outside the selection"] if tally.unselected else []
     if tally.passed_over:
@@ -16,12 +18,12 @@ def gone_by(tally: "Tally") -> str:
     return "; ".join(parts)
 
 
-def suffixes(tally: "Tally") -> str:
+def suffixes(tally: Tally) -> str:
     """Return how many files of which suffix are no frames."""
     return ", ".join(f"{count:,} x {suffix}" for suffix, count in tally.passed_over.most_common(_SHOWN))
 
 
-def no_frame(tally: "Tally") -> str:
+def no_frame(tally: Tally) -> str:
     """Return why a run has no frame: what is there instead, so that nobody has to look with another command."""
     reason = gone_by(tally) or "the sources contain none"
     if not tally.spans:
