@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from hsrgeo.engine.series.series_options import SeriesOptions
     from hsrgeo.engine.series.series_run import series
     from hsrgeo.engine.sites import SitesReport, site_offset
+    from hsrgeo.engine.split import SplitOptions, split
     from hsrgeo.engine.stac import write_catalog
     from hsrgeo.engine.stats.stats_options import StatsOptions
     from hsrgeo.engine.stats.stats_run import stats
@@ -157,6 +158,7 @@ _HOMES = {
     "ServiceMessageError": "hsrgeo.errors",
     "SitesReport": "hsrgeo.engine.sites",
     "SourceError": "hsrgeo.errors",
+    "SplitOptions": "hsrgeo.engine.split",
     "StatsOptions": "hsrgeo.engine.stats.stats_options",
     "Target": "hsrgeo.products.warp",
     "ThiessenPolygons": "hsrgeo.engine.gauges.polygons",
@@ -194,6 +196,7 @@ _HOMES = {
     "series": "hsrgeo.engine.series.series_run",
     "series_by_period": "hsrgeo.engine.series.periods",
     "site_offset": "hsrgeo.engine.sites",
+    "split": "hsrgeo.engine.split",
     "stats": "hsrgeo.engine.stats.stats_run",
     "thiessen_polygons": "hsrgeo.engine.gauges.polygons",
     "verify": "hsrgeo.engine.verify.verify_run",
@@ -265,6 +268,7 @@ __all__ = [  # without `open`: `from hsrgeo import *` leaves Python's own alone
     "ServiceMessageError",
     "SitesReport",
     "SourceError",
+    "SplitOptions",
     "StatsOptions",
     "Target",
     "ThiessenPolygons",
@@ -302,6 +306,7 @@ __all__ = [  # without `open`: `from hsrgeo import *` leaves Python's own alone
     "series",
     "series_by_period",
     "site_offset",
+    "split",
     "stats",
     "thiessen_polygons",
     "verify",

@@ -23,6 +23,7 @@ from hsrgeo.cli.render import render
 from hsrgeo.cli.series import series
 from hsrgeo.cli.simulate import simulate
 from hsrgeo.cli.sites import sites
+from hsrgeo.cli.split import split
 from hsrgeo.cli.stac import stac
 from hsrgeo.cli.stats import stats
 from hsrgeo.cli.style import style
@@ -43,7 +44,7 @@ app = typer.Typer(
 _MAIN = (export, info, verify)
 _GIS = (view, qgis, render, style, vrt, stac)
 _NUMBERS = (cube, series, accumulate, stats, events)
-_BESIDE = (grids, sites, extract, simulate)
+_BESIDE = (split, grids, sites, extract, simulate)
 for title, commands in (("Export", _MAIN), ("Maps", _GIS), ("Numbers", _NUMBERS), ("Utilities", _BESIDE)):
     for command in commands:
         app.command(cls=Command, no_args_is_help=command is not grids, rich_help_panel=title)(command)

@@ -26,6 +26,22 @@ LATEST = "latest"
 """Likewise: the newest frame, ``latest.tif`` and so on, and ``latest.json``, which tells of it."""
 LATEST_PROJECT = "latest.qgz"
 """Likewise: a QGIS project of it."""
+LISTS = ("train.csv", "validation.csv", "test.csv")
+"""Of `hsrgeo split`."""
 NAMES = frozenset(
-    (MANIFEST, OPTIONS, UNFINISHED, COLLECTION, ITEMS, PARQUET, PROJECT, COAST, STACK, PAGE, PAGE_FOLDER, STATUS)
+    (
+        MANIFEST,
+        OPTIONS,
+        UNFINISHED,
+        COLLECTION,
+        ITEMS,
+        PARQUET,
+        PROJECT,
+        COAST,
+        STACK,
+        PAGE,
+        PAGE_FOLDER,
+        STATUS,
+        *LISTS,
+    )
 )

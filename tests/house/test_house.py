@@ -28,7 +28,7 @@ ROOMS = [
 ]
 FLOORS = [
     {"areas", "factors", "keywords", "name_template", "one_product", "regions"},
-    {"lazy", "workers"},
+    {"lazy", "split", "workers"},
     {"export_options"},
     {"cubes", "export", "extract", "fetch", "fetch_gauges", "inspect", "simulate", "sites"},
     {"axis", "colours", "contents", "verify"},

@@ -1,0 +1,117 @@
+"""Lists for training: whole days, whole months, and how many of each, counted by hand."""
+
+from __future__ import annotations
+
+import csv
+import itertools
+import json
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from typer.testing import CliRunner
+
+import hsrgeo
+from hsrgeo.cli import app
+from hsrgeo.engine.export_options import ExportOptions
+from hsrgeo.engine.split import SETS, SplitOptions, _sets
+from hsrgeo.errors import ManifestError, OptionsError
+from hsrgeo.formats.names import FrameName
+from hsrgeo.model.times import KST
+from hsrgeo.outputs.kept_recipe import keep_recipe
+from hsrgeo.outputs.manifest import Manifest
+from hsrgeo.outputs.outcome import Outcome, Output
+
+START = datetime(2022, 8, 1, tzinfo=KST)
+
+
+@pytest.fixture(scope="module")
+def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give the manifest of an export of twenty days, a frame every six hours; no file of it is looked at."""
+    folder = tmp_path_factory.mktemp("out")
+    recipe = ExportOptions(formats="cog").recipe
+    keep_recipe(folder, recipe)
+    with Manifest(folder) as manifest:
+        for nth in range(80):
+            time = START + nth * timedelta(hours=6)
+            frame_name = FrameName("HSR", "PUB", time)
+            path = recipe.stem(frame_name, "") + ".tif"
+            manifest.append(Outcome(f"{nth}.bin.gz", None, frame_name, "ok", outputs=(Output(path, 1, 0),)))
+    return folder
+
+
+def rows_of(folder: Path) -> dict[str, list[dict[str, str]]]:
+    return {name: list(csv.DictReader((folder / f"{name}.csv").read_text("utf-8").splitlines())) for name in SETS}
+
+
+def test_days_are_never_parted(out: Path, tmp_path: Path) -> None:
+    made = hsrgeo.split(out, tmp_path)
+    assert made.blocks == {"train": 14, "validation": 3, "test": 3}  # 0.7, 0.15 and 0.15 of 20
+    assert made.counts == {"train": 56, "validation": 12, "test": 12}
+    assert made.left_out == 0
+    rows = rows_of(tmp_path)
+    days = {name: {row["time_kst"][:10] for row in listed} for name, listed in rows.items()}
+    assert sum(map(len, days.values())) == len(set.union(*days.values())) == 20
+    first = min(row["path"] for listed in rows.values() for row in listed)
+    assert first == "202208/01/202208010000.tif"
+    again = hsrgeo.split(out, tmp_path / "again")
+    assert (tmp_path / "again" / "test.csv").read_bytes() == (tmp_path / "test.csv").read_bytes()
+    assert again == made
+    hsrgeo.split(out, tmp_path / "other", seed=1)
+    assert (tmp_path / "other" / "test.csv").read_bytes() != (tmp_path / "test.csv").read_bytes()
+
+
+def test_a_gap_parts_neighbours_of_two_sets(out: Path, tmp_path: Path) -> None:
+    made = hsrgeo.split(out, tmp_path, gap="6h")  # the frame at midnight, where the day before is of another set
+    rows = rows_of(tmp_path)
+    set_of = {row["time_kst"][:10]: name for name, listed in rows.items() for row in listed}
+    days = sorted(set_of)
+    turns = sum(set_of[one] != set_of[other] for one, other in itertools.pairwise(days))
+    assert made.left_out == turns > 0
+    times = sorted((datetime.fromisoformat(row["time_kst"]), name) for name, listed in rows.items() for row in listed)
+    for (one, its), (other, theirs) in itertools.pairwise(times):
+        assert its == theirs or other - one >= timedelta(hours=12)
+
+
+def test_the_command_line(out: Path, tmp_path: Path) -> None:
+    run = CliRunner().invoke(app, ["split", str(out), "--shares", "0.5,0.5,0", "--out", str(tmp_path), "--json"])
+    assert run.exit_code == 0
+    assert json.loads(run.stdout)["blocks"] == {"train": 10, "validation": 10, "test": 0}
+    assert "train.csv: 40 files of 10 days" in run.stderr
+    assert rows_of(tmp_path)["test"] == []
+    run = CliRunner().invoke(app, ["split", str(out), "--block", "month", "--out", str(tmp_path)])
+    assert run.exit_code == 2
+    assert "1 months are too few for 3 sets" in run.stderr
+
+
+@given(st.integers(3, 400), st.tuples(st.integers(1, 98), st.integers(1, 98)).filter(lambda pair: sum(pair) < 100))
+def test_sizes_are_as_near_as_can_be(count: int, percent: tuple[int, int]) -> None:
+    shares = (percent[0] / 100, percent[1] / 100, (100 - sum(percent)) / 100)
+    names = list(_sets(count, SplitOptions(shares=shares)))
+    assert len(names) == count
+    for name, share in zip(SETS, shares, strict=True):
+        assert names.count(name) >= 1
+        if min(shares) * count >= 1:
+            assert abs(names.count(name) - share * count) < 1
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"block": "week"}, "block 'week'"),
+        ({"shares": (0.5, 0.5, 0.5)}, "add up to 1"),
+        ({"shares": (1.5, -0.5, 0)}, "add up to 1"),
+        ({"gap": "2d"}, "a day at most"),
+    ],
+)
+def test_options_that_cannot_be(tmp_path: Path, options: Any, message: str) -> None:
+    with pytest.raises(OptionsError, match=message):
+        hsrgeo.split(tmp_path, **options)
+
+
+def test_a_folder_without_a_manifest(tmp_path: Path) -> None:
+    with pytest.raises(ManifestError, match="is it the OUT of an export"):
+        hsrgeo.split(tmp_path)
