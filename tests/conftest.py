@@ -27,8 +27,9 @@ from numpy.typing import NDArray
 
 from hsrgeo.writers import disk
 
-# The same examples in every run; HYPOTHESIS_PROFILE=explore looks for new ones.
+# The same examples in every run; HYPOTHESIS_PROFILE=explore looks for new ones, few is for the second run of a day.
 settings.register_profile("ci", derandomize=True, deadline=None, database=None, print_blob=True)
+settings.register_profile("few", settings.get_profile("ci"), max_examples=10)
 settings.register_profile(
     "explore", deadline=None, database=None, max_examples=1000, suppress_health_check=[HealthCheck.too_slow]
 )
