@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from hsrgeo.engine.gauges.bias import GaugeBias, gauge_bias
     from hsrgeo.engine.gauges.field import GaugeField, gauge_fields
     from hsrgeo.engine.gauges.gauge_options import GaugeBiasOptions, GaugeFieldOptions
+    from hsrgeo.engine.gauges.merge import GaugeMerge, gauge_merge
+    from hsrgeo.engine.gauges.merge_options import GaugeMergeOptions
     from hsrgeo.engine.gauges.polygons import ThiessenPolygons, thiessen_polygons
     from hsrgeo.engine.plot import PlotSeriesOptions, PlotSumOptions, plot_series, plot_sum
     from hsrgeo.engine.qgis import write_project
@@ -126,6 +128,8 @@ _HOMES = {
     "GaugeBiasOptions": "hsrgeo.engine.gauges.gauge_options",
     "GaugeField": "hsrgeo.engine.gauges.field",
     "GaugeFieldOptions": "hsrgeo.engine.gauges.gauge_options",
+    "GaugeMerge": "hsrgeo.engine.gauges.merge",
+    "GaugeMergeOptions": "hsrgeo.engine.gauges.merge_options",
     "Grid": "hsrgeo.model.grid",
     "GridError": "hsrgeo.errors",
     "HeaderError": "hsrgeo.errors",
@@ -180,6 +184,7 @@ _HOMES = {
     "frame": "hsrgeo.products.arrays",
     "gauge_bias": "hsrgeo.engine.gauges.bias",
     "gauge_fields": "hsrgeo.engine.gauges.field",
+    "gauge_merge": "hsrgeo.engine.gauges.merge",
     "grids": "hsrgeo.model.grid",
     "iter_frames": "hsrgeo.reading",
     "make_cube": "hsrgeo.engine.cubes.cube_run",
@@ -237,6 +242,8 @@ __all__ = [  # without `open`: `from hsrgeo import *` leaves Python's own alone
     "GaugeBiasOptions",
     "GaugeField",
     "GaugeFieldOptions",
+    "GaugeMerge",
+    "GaugeMergeOptions",
     "Grid",
     "GridError",
     "HeaderError",
@@ -291,6 +298,7 @@ __all__ = [  # without `open`: `from hsrgeo import *` leaves Python's own alone
     "frame",
     "gauge_bias",
     "gauge_fields",
+    "gauge_merge",
     "grids",
     "iter_frames",
     "make_cube",

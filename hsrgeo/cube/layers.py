@@ -16,6 +16,7 @@ from hsrgeo.cube.vectors import read_layer
 from hsrgeo.errors import MissingExtraError, OptionsError
 from hsrgeo.model.texts import plain
 from hsrgeo.products.datums import from_wgs84
+from hsrgeo.sources.encodings import check_encoding, unreadable
 from hsrgeo.sources.texts import refuse_special
 
 _BYTES = "ISO-8859-1"
@@ -47,6 +48,8 @@ def read_named(path: str | Path, what: str, name_field: str | None, encoding: st
         OptionsError: Unreadable, without a CRS, a field of names, or a way to know their encoding; a feature that has
             no name, or the name of another one.
     """
+    if encoding is not None:
+        check_encoding(encoding)
     said = _said_encoding(Path(path))
     # A .cpg file is believed; the other formats are UTF-8.
     own = encoding if said == "" else None
@@ -60,8 +63,8 @@ def read_named(path: str | Path, what: str, name_field: str | None, encoding: st
         labels = [_decoded_text(label, own) for label in meta["fields"]]
         texts = fields[_field(path, labels, name_field, guessed=guessed)]
         names = [plain(_decoded_text(_whole(text), own)) for text in texts]
-    except (LookupError, UnicodeError) as error:
-        raise OptionsError(f"{path}: its fields or names are not in {own}: {error}") from error
+    except UnicodeError as error:
+        raise OptionsError(f"{path}: its fields or names are not in {own}: {unreadable(error)}") from error
     _check_names(path, what, names, guessed=guessed)
     crs, transformer = transformer_of(path, meta["crs"])
     notes = []

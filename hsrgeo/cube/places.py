@@ -20,6 +20,7 @@ from hsrgeo.cube.weights import PointMethod, Ring, Weights, point_weights, polyg
 from hsrgeo.errors import OptionsError, ProjectionError
 from hsrgeo.model.grid import Grid
 from hsrgeo.model.texts import plain
+from hsrgeo.sources.encodings import decoded
 from hsrgeo.sources.gauge_csv import separator_of
 from hsrgeo.sources.texts import read_bytes
 
@@ -140,7 +141,7 @@ def read_points(
         data = read_bytes(path)  # once, for it may be a pipe
     except OSError as error:
         raise OptionsError(f"{path}: cannot be read: {error.strerror or error}") from error
-    points, bad, notes = _points(str(path), _decoded(str(path), data, encoding), at, crs)
+    points, bad, notes = _points(str(path), decoded(str(path), data, encoding), at, crs)
     if bad:
         more = f"; and {len(bad) - _SHOWN:,} more" if len(bad) > _SHOWN else ""
         raise OptionsError(f"{path}: {'; '.join(bad[:_SHOWN])}{more}")
@@ -182,22 +183,6 @@ def _refuse_swapped(crs: pyproj.CRS, transformer: pyproj.Transformer, x: float, 
     ]
     if inside == [False, True]:
         raise OptionsError(f"x {x:g} and y {y:g} are the wrong way round: expected x east and y north")
-
-
-def _decoded(path: str, data: bytes, encoding: str | None) -> str:
-    """Return the text: UTF-8 where it is, for Korean letters of another encoding never are by chance."""
-    try:
-        return data.decode("utf-8-sig")  # Korean Excel saves CSV UTF-8 with a byte-order mark
-    except UnicodeDecodeError as error:
-        if encoding is None or encoding.lower().replace("_", "-") in ("utf-8", "utf8", "utf-8-sig"):
-            instead = "in Excel save as 'CSV UTF-8', or say its encoding, such as --encoding cp949"
-            raise OptionsError(f"{path}: must be UTF-8 (byte {error.start}); {instead}") from error
-    try:
-        return data.decode(encoding)
-    except LookupError as error:
-        raise OptionsError(f"encoding {encoding!r} is not known: expected utf-8 or cp949") from error
-    except UnicodeError as error:
-        raise OptionsError(f"{path}: is neither UTF-8 nor {encoding}; in Excel save as 'CSV UTF-8'") from error
 
 
 def _points(

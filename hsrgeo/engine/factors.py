@@ -15,6 +15,7 @@ from hsrgeo.model.texts import from_cell, printable
 from hsrgeo.model.times import existing
 from hsrgeo.products.bias import MOST_FACTOR
 from hsrgeo.products.factors import Factor, Factors
+from hsrgeo.sources.encodings import unreadable
 
 _NEEDED = ("time_utc", "hours", "bias")
 _MORE = ("pairs", "rain_law")
@@ -149,7 +150,7 @@ def _of_csv(path: Path) -> Iterator[_Line]:
                 if row:
                     yield where, dict(zip(header, row, strict=True))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise SourceError(str(path), f"cannot be read as CSV in UTF-8: {error}") from error
+        raise SourceError(str(path), f"cannot be read as CSV in UTF-8: {unreadable(error)}") from error
 
 
 def _of_parquet(path: Path) -> Iterator[_Line]:

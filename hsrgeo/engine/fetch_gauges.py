@@ -20,6 +20,7 @@ from hsrgeo.hub.gauges import Network, Service, ask_readings, ask_stations, know
 from hsrgeo.model.fields import as_step, as_time
 from hsrgeo.model.times import KST, kst_text, length_text, on_step, parse_time
 from hsrgeo.outputs.lock import locked
+from hsrgeo.sources.encodings import unreadable
 from hsrgeo.sources.remote import local
 from hsrgeo.writers.files import remove_parts, write_file
 
@@ -120,7 +121,9 @@ class _Table:
         except FileNotFoundError:
             return
         except (OSError, ValueError, csv.Error) as error:
-            raise OutputExistsError(str(self._path), f"already exists and cannot be read: {error}") from error
+            raise OutputExistsError(
+                str(self._path), f"already exists and cannot be read: {unreadable(error)}"
+            ) from error
         if rows[:1] != [self._head] or any(len(row) != len(self._head) for row in rows):
             problem = (
                 f"is there already, and is no table of hsrgeo fetch gauges ({','.join(self._head)}); use another OUT"

@@ -16,7 +16,8 @@ import numpy as np
 from hsrgeo.errors import OptionsError
 from hsrgeo.model.window import BBox
 from hsrgeo.outputs.names import NAMES
-from hsrgeo.sources.texts import read_text
+from hsrgeo.sources.encodings import decoded
+from hsrgeo.sources.texts import read_bytes
 
 _COLUMNS = ("name", "west", "south", "east", "north")
 _FORBIDDEN = set('/\\:*?"<>|')
@@ -92,19 +93,10 @@ _LAYERS = (".gpkg", ".shp", ".fgb")
 
 def _text(path: str | Path, encoding: str | None) -> str:
     try:
-        return read_text(path, "utf-8-sig")  # Korean Excel saves CSV UTF-8 with a byte-order mark
+        data = read_bytes(path)  # once, for it may be a pipe
     except OSError as error:
         raise OptionsError(f"{path}: cannot be read: {error.strerror or error}") from error
-    except UnicodeDecodeError as error:
-        if encoding is None:
-            instead = "in Excel save as 'CSV UTF-8', or say its encoding, such as --encoding cp949"
-            raise OptionsError(f"{path}: must be UTF-8 (byte {error.start}); {instead}") from error
-    try:
-        return read_text(path, encoding)
-    except LookupError as error:
-        raise OptionsError(f"encoding {encoding!r} is not known: expected utf-8 or cp949") from error
-    except (OSError, UnicodeError) as error:
-        raise OptionsError(f"{path}: is neither UTF-8 nor {encoding}: {error}") from error
+    return decoded(str(path), data, encoding).replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _has_other_crs(text: str) -> bool:

@@ -16,7 +16,7 @@ from hsrgeo.sources.remote import is_remote
 from hsrgeo.writers.environment import output_below
 from hsrgeo.writers.glance import labels
 
-_KIND = re.compile(r"((?:rain|rain_max|gauges_[a-z]+)_[0-9a-z]+?)_\d{12}(?:_\d{12})?\.tif")
+_KIND = re.compile(r"((?:rain|rain_max|gauges_[a-z]+|merged_[a-z-]+)_[0-9a-z]+?)_\d{12}(?:_\d{12})?\.tif")
 # ^ as `Period.path` and `rolling_path` make them
 MAXIMA = "rain_max"
 """What the names of rolling maxima begin with: they are no sums of a period."""
@@ -100,6 +100,16 @@ def summed_files(out: Path, region: str | None = None) -> tuple[list[Summed], li
         raise OptionsError(f"no region {region!r} in {out}: expected one of {', '.join(sorted(regions))}")
     listed.sort(key=lambda one: (one.region, one.what, one.time, one.path))
     return listed, damaged
+
+
+def summed_file(path: Path) -> Summed:
+    """Return a COG of a sum, by its own path.
+
+    Raises:
+        ReadbackError: It is none, or cannot be read.
+    """
+    match = _KIND.fullmatch(path.name)
+    return _summed(path.name, "", match[1] if match else path.stem, labels(path))
 
 
 def _below(path: Path, out: Path) -> tuple[str, str]:

@@ -19,8 +19,8 @@ LEAST_MEAN_MM = 0.1
 """Mean depth of the radar over the pairs below which there is no factor: a tip of a usual gauge, 0.1 mm, over less is
 no measurement of a ratio."""
 MOST_FACTOR = 10.0
-"""Factors above this, or below its inverse, are hard to believe: another unit or time is likelier. They
-are given all the same, with a note."""
+"""Factors above this, or below its inverse, are hard to believe: another unit or time is likelier. They are limited to
+it, with a note."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +35,20 @@ class PairRules:
     """Both the gauge and the radar must have so much."""
     min_pairs: int = 5
     """Fewer pairs give no factor."""
+    max_factor: float = MOST_FACTOR
+    """Factors above this count as this, those below its inverse as that."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.min_rain_mm < float("inf"):
             raise OptionsError(f"min_rain {self.min_rain_mm:g}: expected 0 mm or more")
         if self.min_pairs < 1:
             raise OptionsError(f"min_pairs {self.min_pairs}: expected at least 1")
+        if not self.max_factor >= 1:
+            raise OptionsError(f"max_factor {self.max_factor:g}: expected 1 or more")
+
+    def limit(self, factors: Floats) -> Floats:
+        """Return factors, limited; NaN stays."""
+        return np.clip(factors, 1 / self.max_factor, self.max_factor)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,6 +67,8 @@ class FieldBias:
     """Radar times the factor, of every gauge; NaN without a factor or radar."""
     left_out_mm: Floats
     """Radar times the factor of the other gauges, of those that count; NaN elsewhere."""
+    limited: bool = False
+    """Whether the factor was more, or less, see `PairRules.max_factor`."""
 
     @property
     def pairs(self) -> int:
@@ -74,6 +84,8 @@ class Scores:
     """Pearson's; NaN with fewer than two pairs, or where either is the same everywhere."""
     rmse_mm: float
     """Root of the mean square of the difference; NaN without a pair."""
+    mean_error_mm: float
+    """Mean of radar less gauge; likewise."""
 
 
 def field_bias(gauge_mm: Floats, radar_mm: Floats, rules: PairRules) -> FieldBias:
@@ -89,16 +101,17 @@ def field_bias(gauge_mm: Floats, radar_mm: Floats, rules: PairRules) -> FieldBia
     gauges, radar = float(gauge_mm[used].sum()), float(radar_mm[used].sum())
     # A little less is rounding: pairs of 0.1 mm have that mean.
     enough = used.sum() >= rules.min_pairs and radar >= LEAST_MEAN_MM * used.sum() * (1 - 1e-9)
-    factor = gauges / radar if enough else np.nan
+    ratio = gauges / radar if enough else np.nan
+    factor = float(rules.limit(np.array(ratio)))
     left_out = np.full(gauge_mm.shape, np.nan)
     if enough:
         others_gauge, others_radar = gauges - gauge_mm[used], radar - radar_mm[used]
         # What rounding leaves of a sum that one gauge is all of is no rain.
         has_others = (np.count_nonzero(radar_mm[used] > 0) - (radar_mm[used] > 0)) > 0
         has_others &= others_radar >= LEAST_MEAN_MM * (used.sum() - 1) * (1 - 1e-9)
-        ratio = np.divide(others_gauge, others_radar, out=np.full(used.sum(), np.nan), where=has_others)
-        left_out[used] = radar_mm[used] * ratio
-    return FieldBias(used, gauges, radar, factor, radar_mm * factor, left_out)
+        ratios = np.divide(others_gauge, others_radar, out=np.full(used.sum(), np.nan), where=has_others)
+        left_out[used] = radar_mm[used] * rules.limit(ratios)
+    return FieldBias(used, gauges, radar, factor, radar_mm * factor, left_out, limited=enough and factor != ratio)
 
 
 def scores(gauge_mm: Floats, radar_mm: Floats) -> Scores:
@@ -106,7 +119,8 @@ def scores(gauge_mm: Floats, radar_mm: Floats) -> Scores:
     known = ~(np.isnan(gauge_mm) | np.isnan(radar_mm))
     gauges, radar = gauge_mm[known], radar_mm[known]
     if not gauges.size:
-        return Scores(np.nan, np.nan)
+        return Scores(np.nan, np.nan, np.nan)
     rmse = float(np.sqrt(np.mean((radar - gauges) ** 2)))
+    error = float(np.mean(radar - gauges))
     varied = gauges.size > 1 and np.ptp(gauges) > 0 and np.ptp(radar) > 0
-    return Scores(float(np.corrcoef(gauges, radar)[0, 1]) if varied else np.nan, rmse)
+    return Scores(float(np.corrcoef(gauges, radar)[0, 1]) if varied else np.nan, rmse, error)

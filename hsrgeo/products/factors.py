@@ -49,6 +49,10 @@ class Factors:
         place = bisect_right(self.rows, second, key=lambda one: one.start) - 1
         return self.rows[place] if place >= 0 and second < self.rows[place].end else None
 
+    def has(self, time: datetime) -> bool:
+        """Tell whether a frame of some time has a factor."""
+        return self.at(time) is not None
+
     def value(self, time: datetime) -> float:
         """Return what rain of some time is multiplied by; 1 where there is no factor."""
         one = self.at(time)

@@ -169,7 +169,7 @@ class InverseDistance:
 
     def __init__(self, xy: Floats, power: float, neighbours: int) -> None:
         self._tree: Any = spatial().cKDTree(xy)
-        self._power, self._count = power, min(neighbours, len(xy))
+        self._xy, self._power, self._neighbours = xy, power, neighbours
 
     def at(self, x: Floats, y: Floats, values: Floats) -> Floats:
         """Return the mean at finite points, of their shape; at a gauge its own value.
@@ -177,12 +177,30 @@ class InverseDistance:
         Args:
             x: Metres.
             y: Metres.
-            values: Of the gauges.
+            values: Of the gauges, shape (gauges,); or several of each, shape (gauges, n), with a mean of each.
         """
-        distance, index = self._tree.query(np.stack([x, y], axis=-1), k=list(range(1, self._count + 1)))
+        count = min(self._neighbours, len(self._xy))
+        distance, index = self._tree.query(np.stack([x, y], axis=-1), k=list(range(1, count + 1)))
+        return self._mean(distance, index, values)
+
+    def left_out(self, values: Floats) -> Floats:
+        """Return the mean of the other gauges at each gauge; NaN where there is no other.
+
+        Args:
+            values: Of the gauges, no two at one place; see `at`.
+        """
+        count = min(self._neighbours, len(self._xy) - 1)
+        if not count:
+            return np.full(values.shape, np.nan)
+        distance, index = self._tree.query(self._xy, k=list(range(2, count + 2)))  # the nearest is itself
+        return self._mean(distance, index, values)
+
+    def _mean(self, distance: Floats, index: Indices, values: Floats) -> Floats:
         nearest = distance[..., :1]
         # As a share of the shortest distance: a power of metres would overflow.
         weights = np.divide(nearest, distance, out=np.zeros_like(distance), where=distance > 0) ** self._power
         weights[distance == 0] = 1
-        mean = (weights * values[index]).sum(axis=-1) / weights.sum(axis=-1)
-        return np.asarray(mean, np.float64)
+        total = weights.sum(axis=-1)
+        if values.ndim == 1:
+            return np.asarray((weights * values[index]).sum(axis=-1) / total, np.float64)
+        return np.asarray(np.einsum("...k,...kn->...n", weights, values[index]) / total[..., np.newaxis], np.float64)

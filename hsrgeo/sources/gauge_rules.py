@@ -10,6 +10,7 @@ from typing import Literal, get_args
 from hsrgeo.errors import OptionsError
 from hsrgeo.model.fields import NeededStep, Time
 from hsrgeo.model.times import refuse_uneven
+from hsrgeo.sources.encodings import check_encoding
 
 Stamp = Literal["end", "start"]
 Unit = Literal["mm", "mm/h"]
@@ -68,10 +69,7 @@ class ReadingRules:
             raise OptionsError("missing: a code of 0 or more could be rain; expected negative numbers, as -99.9")
         if self.start is not None and self.end is not None and self.start >= self.end:
             raise OptionsError("end must be later than start")
-        try:
-            "".encode(self.encoding)
-        except LookupError as error:
-            raise OptionsError(f"encoding {self.encoding!r} is not known: expected utf-8 or cp949") from error
+        check_encoding(self.encoding)
 
     @property
     def hours(self) -> float:

@@ -18,10 +18,11 @@ from numpy.typing import NDArray
 from hsrgeo.errors import OptionsError
 from hsrgeo.model.texts import plain
 from hsrgeo.model.times import KST, length_text, on_step, parse_time, usual_step
+from hsrgeo.sources.encodings import is_utf8, wrong_encoding
 from hsrgeo.sources.gauge_columns import BAD_FLAG, NO_READING, flag_of, is_flag, refuse_hub_text, refuse_other_sums
 from hsrgeo.sources.gauge_csv import BadRows, iso_time, numbered, separator_of
 from hsrgeo.sources.gauge_rules import ReadingRules, Unit
-from hsrgeo.sources.texts import refuse_special
+from hsrgeo.sources.texts import read_ends, refuse_special
 
 _TIMES = ("time", "time_utc", "time_kst", "일시")
 _NAMES = ("name", "지점명")
@@ -117,9 +118,7 @@ def read_readings(path: str | Path, names: Sequence[str], rules: ReadingRules) -
     except OSError as error:
         raise OptionsError(f"{path}: cannot be read: {error.strerror or error}") from error
     except UnicodeError as error:
-        other = "utf-8" if rules.encoding.lower() in ("cp949", "euc-kr") else "cp949"
-        instead = f"say its encoding, such as --encoding {other}, or in Excel save as 'CSV UTF-8'"
-        raise OptionsError(f"{path}: is not {rules.encoding}: {instead}") from error
+        raise wrong_encoding(str(path), rules.encoding, _start(path)) from error
     if readings.bad.count and not rules.skip_bad:
         raise OptionsError(f"{path}: {readings.bad}. With --skip-bad (skip_bad) bad rows are left out and counted")
     if not readings.counts["used"]:
@@ -307,7 +306,7 @@ def _has_zone(text: str) -> bool:
 
 def _encoding(path: str | Path, wanted: str) -> str:
     """Return the encoding of a file: UTF-8 where it is, for Korean letters of another encoding never are by chance."""
-    if wanted.lower().replace("_", "-") in ("utf-8", "utf8"):
+    if is_utf8(wanted):
         return "utf-8-sig"
     if not Path(path).is_file():  # a pipe can be read once only
         return wanted
@@ -320,6 +319,11 @@ def _encoding(path: str | Path, wanted: str) -> str:
     except UnicodeDecodeError:
         return wanted
     return "utf-8-sig"
+
+
+def _start(path: str | Path) -> bytes:
+    """Return the first bytes of a file; nothing of a pipe, which is over."""
+    return read_ends(str(path), 2, 0)[0] if Path(path).is_file() else b""
 
 
 def _names_text(header: Sequence[str]) -> str:

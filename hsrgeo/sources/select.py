@@ -10,6 +10,7 @@ from hsrgeo.errors import OptionsError, SourceError
 from hsrgeo.formats.names import FrameName
 from hsrgeo.model.fields import Step, Time, Times
 from hsrgeo.model.times import on_step, parse_time
+from hsrgeo.sources.encodings import unreadable
 from hsrgeo.sources.texts import read_regular
 
 
@@ -78,7 +79,7 @@ def read_times(path: Path) -> list[datetime]:
     try:
         lines = read_regular(path).decode("utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise SourceError(str(path), f"cannot be read: {getattr(error, 'strerror', None) or error}") from error
+        raise SourceError(str(path), f"cannot be read: {unreadable(error)}") from error
     times: list[datetime] = []
     for number, line in enumerate(lines, 1):
         text = line.partition(",")[0].strip().strip('"')

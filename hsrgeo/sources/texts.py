@@ -125,16 +125,6 @@ def _read_all(file: BinaryIO, most: int) -> bytes:
     return bytes(data)
 
 
-def read_text(path: str | Path, encoding: str = "utf-8") -> str:
-    """Return the text of a file that a user named, with lines that end in line feeds.
-
-    Raises:
-        OSError: See `read_bytes`.
-        UnicodeDecodeError: It is in another encoding.
-    """
-    return read_bytes(path).decode(encoding).replace("\r\n", "\n").replace("\r", "\n")
-
-
 def read_regular(path: Place, most: int = MOST_LINE_BYTES) -> bytes:
     """Return the bytes of a regular file, or of an object in a bucket.
 

@@ -62,6 +62,7 @@ def write_table(  # noqa: PLR0913 - what a table has, and how it is written
     rows: Iterable[Row],
     *,
     texts: Mapping[str, str] | None = None,
+    common: str = "",
     wide: bool = False,
     excel: bool = False,
 ) -> None:
@@ -77,6 +78,7 @@ def write_table(  # noqa: PLR0913 - what a table has, and how it is written
         columns: Names of the numbers.
         rows: In the order of the table.
         texts: Further columns, each with one text in all rows; a wide table has none.
+        common: One of `columns` that has the same number for all places of a time; wide CSV has it last.
         wide: A row a time, and a column a place after time_kst: the first of `columns` as CSV, a sheet for each in a
             workbook.
         excel: CSV that Excel reads as it is: with a byte-order mark, and time_kst without a zone.
@@ -89,7 +91,7 @@ def write_table(  # noqa: PLR0913 - what a table has, and how it is written
     texts = texts or {}
     match path.suffix.lower():
         case ".csv":
-            chunks = _csv(names, columns, rows, texts, wide=wide, excel=excel)
+            chunks = _csv(names, columns, rows, texts, common=common, wide=wide, excel=excel)
         case ".xlsx":
             chunks = workbook(names, columns, rows, texts, wide=wide)
         case _:
@@ -155,24 +157,26 @@ def _parquet_records(columns: Mapping[str, tuple[str, Any]]) -> Iterator[bytes]:
     yield buffer.getvalue()
 
 
-def _csv(
+def _csv(  # noqa: PLR0913 - as `write_table`
     names: Sequence[str],
     columns: Sequence[str],
     rows: Iterable[Row],
     texts: Mapping[str, str],
     *,
+    common: str,
     wide: bool,
     excel: bool,
 ) -> Iterator[bytes]:
     last = "".join(f",{_quoted(to_cell(text))}" for text in texts.values())
     quoted = [_quoted(to_cell(name)) for name in names]
-    header = (_KEYS[1], *quoted) if wide else (*_KEYS, *map(_quoted, columns), *texts)
+    alike = [columns.index(common)] if common else []
+    header = (_KEYS[1], *quoted, *[columns[at] for at in alike]) if wide else (*_KEYS, *map(_quoted, columns), *texts)
     lines = [("\ufeff" if excel else "") + ",".join(header)]
     size = 0
     for time, numbers in rows:
         local = f"{time.astimezone(KST):%Y-%m-%d %H:%M:%S}" if excel else kst_text(time)
         if wide:
-            lines.append(f"{local},{_cells(numbers[:, 0].tolist())}")
+            lines.append(f"{local},{_cells([*numbers[:, 0].tolist(), *numbers[0, alike].tolist()])}")
         else:
             begin = f"{utc_text(time)},{local},"
             lines += [f"{begin}{name},{_cells(of)}{last}" for name, of in zip(quoted, numbers.tolist(), strict=True)]

@@ -305,6 +305,33 @@ def test_rain_that_was_adjusted_is_not_adjusted_again(
     assert table(tmp_path / "sums", tmp_path / "b.csv", place)[0]["rain_law"] == "as observed, adjusted by bias.csv"
 
 
+def test_times_without_a_factor_are_marked(
+    rainy: Callable[..., Path], save: Save, tmp_path: Path, place: Points
+) -> None:
+    """Frames of 6 mm/h at 11:00, 11:05, 11:10, 11:15 and 11:20; the first three have a factor of 1.5.
+
+    Sums of ten minutes: 2 x 6 x 1.5 / 12 = 1.5 mm, both adjusted; (9 + 6) / 12 = 1.25 mm, one of two; 6 / 12 = 0.5 mm.
+    """
+    source, bias = rainy(6, 6, 6, 6, 6), save((0, 0.25, 1.5))
+
+    def written(name: str, **options: Any) -> list[dict[str, str]]:
+        over(series(source, tmp_path / name, SeriesOptions(points=place, bias=bias, jobs=1, **options)))
+        return rows_of(tmp_path / name)
+
+    wide = written("wide.csv", wide=True)
+    assert list(wide[0]) == ["time_kst", "a", "bias_factor"]
+    assert [row["a"] for row in wide] == ["9", "9", "9", "6", "6"]
+    assert [row["bias_factor"] for row in wide] == ["1.5", "1.5", "1.5", "", ""]
+    ten = timedelta(minutes=10)
+    summed_up = written("ten.csv", wide=True, period=ten)
+    assert [(row["a"], row["adjusted"]) for row in summed_up] == [("1.5", "1"), ("1.25", "0.5"), ("0.5", "0")]
+    (event,) = written("event.csv", period="event")
+    assert (event["depth_mm"], event["adjusted"]) == ("3.25", "0.6")
+    assert "adjusted" in written("long.csv", period=ten)[0]
+    over(series(source, tmp_path / "plain.csv", SeriesOptions(points=place, wide=True, period=ten, jobs=1)))
+    assert list(rows_of(tmp_path / "plain.csv")[0]) == ["time_kst", "a"]
+
+
 # --- one frame
 
 

@@ -7,6 +7,7 @@ import json
 import math
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -982,7 +983,7 @@ def test_without_rain_there_is_no_factor() -> None:
 
 def test_a_trace_of_radar_makes_no_factor() -> None:
     """Gauges 5, 5 over radar 0.01, 0.01 would be 500; a pair of 8 mm makes it 10 / 8.01."""
-    rules = PairRules(0, 2)
+    rules = PairRules(0, 2, max_factor=100)
     gauge = np.array([5.0, 5])
     bias = field_bias(gauge, np.array([0.01, 0.01]), rules)
     assert bias.pairs == 2
@@ -992,6 +993,11 @@ def test_a_trace_of_radar_makes_no_factor() -> None:
     assert bias.factor == pytest.approx(10 / 8.01)
     assert bias.left_out_mm.tolist() == pytest.approx([np.nan, 0.01 * 5 / 8], nan_ok=True)
     assert field_bias(gauge, np.array([0.1, 0.1]), rules).factor == pytest.approx(50)  # as --min-rain 0.1 allows
+    limited = field_bias(gauge, np.array([0.1, 0.1]), PairRules(0, 2))
+    assert (limited.factor, limited.limited) == (10, True)
+    assert limited.adjusted_mm.tolist() == limited.left_out_mm.tolist() == [1, 1]
+    low = field_bias(np.array([0.1, 0.1]), gauge, PairRules(0, 2))  # 0.02
+    assert (low.factor, low.limited) == (0.1, True)
 
 
 RAIN = st.lists(st.tuples(st.floats(0.1, 200), st.floats(0.1, 200)), min_size=3, max_size=30)
@@ -1000,7 +1006,7 @@ RAIN = st.lists(st.tuples(st.floats(0.1, 200), st.floats(0.1, 200)), min_size=3,
 @given(RAIN)
 def test_adjusted_radar_has_the_gauges_sum(pairs: list[tuple[float, float]]) -> None:
     gauge, radar = np.array(pairs).T
-    bias = field_bias(gauge, radar, RULES)
+    bias = field_bias(gauge, radar, replace(RULES, max_factor=np.inf))
     assert bias.adjusted_mm.sum() == pytest.approx(gauge.sum(), rel=1e-9)
     for number in range(len(pairs)):
         others = np.arange(len(pairs)) != number
@@ -1345,7 +1351,7 @@ def test_a_factor_that_no_rain_explains_is_told(save: Save, tmp_path: Path) -> N
     rules = ReadingRules(step=HOUR)
     found = gauge_bias(path, table, tmp_path / "out.csv", GaugeBiasOptions(readings=rules, min_pairs=2))
     assert found.factors == 1
-    assert any(note.startswith("factors below 0.1 or above 10: 1 ") for note in found.notes)
+    assert any(note.startswith("factors limited to 0.1 to 10 (--max-factor): 1 ") for note in found.notes)
 
 
 def test_the_text_of_the_api_hub_is_named(save: Save) -> None:

@@ -55,6 +55,9 @@ def bias(
     min_pairs: Annotated[
         int, typer.Option(metavar="N", help="Least number of pairs for a factor.", rich_help_panel=_COMPARE)
     ] = 5,
+    max_factor: Annotated[
+        float, typer.Option(metavar="F", help="Limit factors to 1/F to F.", rich_help_panel=_COMPARE)
+    ] = 10.0,
     min_coverage: Annotated[
         float,
         typer.Option(metavar="SHARE", help="Ignore radar rows with a smaller coverage.", rich_help_panel=_COMPARE),
@@ -106,6 +109,7 @@ def bias(
             period=period_length(period) or rules.step,
             min_rain_mm=min_rain,
             min_pairs=min_pairs,
+            max_factor=max_factor,
             min_coverage=min_coverage,
             min_frames=min_frames,
             radar_step=parse_step(radar_step),

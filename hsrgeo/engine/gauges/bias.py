@@ -17,7 +17,7 @@ from hsrgeo.engine.keywords import options_of, takes
 from hsrgeo.engine.periods import Period, periods_of
 from hsrgeo.engine.series.table import RAIN_LAW, law_of
 from hsrgeo.errors import OptionsError
-from hsrgeo.products.bias import LEAST_MEAN_MM, MOST_FACTOR, FieldBias, PairRules, Scores, field_bias, scores
+from hsrgeo.products.bias import LEAST_MEAN_MM, FieldBias, PairRules, Scores, field_bias, scores
 from hsrgeo.sources.gauge_rules import ReadingRules
 from hsrgeo.sources.gauges import Readings, read_readings
 from hsrgeo.sources.remote import local
@@ -191,8 +191,9 @@ def _on_factors(biases: Sequence[FieldBias], rules: PairRules) -> Iterator[str]:
         least, most = min(few), max(few)
         number = f"{most} pair{'' if most == 1 else 's'}" if least == most else f"{least} to {most} pairs"
         yield f"periods without a factor: {len(few):,} ({number}, fewer than --min-pairs {rules.min_pairs})"
-    if odd := sum(not 1 / MOST_FACTOR <= bias.factor <= MOST_FACTOR for bias in biases if not np.isnan(bias.factor)):
-        yield f"factors below {1 / MOST_FACTOR:g} or above {MOST_FACTOR:g}: {odd:,} (is it the same rain, unit, time?)"
+    if odd := sum(bias.limited for bias in biases):
+        ends = f"{1 / rules.max_factor:g} to {rules.max_factor:g}"
+        yield f"factors limited to {ends} (--max-factor): {odd:,} (is it the same rain, unit, time?)"
     if dry := len(pairs) - len(few):
         yield f"periods without a factor: {dry:,} (the radar's mean over the pairs is below {LEAST_MEAN_MM} mm)"
 

@@ -18,7 +18,7 @@ from hsrgeo.engine.areas import asked_window
 from hsrgeo.engine.axis import SUMS, refuse_other_outputs
 from hsrgeo.engine.export_options import check_areas
 from hsrgeo.engine.gauges.gauge_options import GaugeFieldOptions
-from hsrgeo.engine.gauges.surface import Surface, interpolator
+from hsrgeo.engine.gauges.surface import Surface, interpolator, packed
 from hsrgeo.engine.gauges.totals import Total, totals_of
 from hsrgeo.engine.keywords import options_of, takes
 from hsrgeo.engine.lazy import Lazy
@@ -34,7 +34,7 @@ from hsrgeo.products.warp import warp_for
 from hsrgeo.sources.gauge_rules import ReadingRules
 from hsrgeo.sources.gauges import read_readings
 from hsrgeo.sources.remote import local
-from hsrgeo.writers.sum_cog import DEPTH_STEP_MM, NODATA, Band, encode_bands
+from hsrgeo.writers.sum_cog import DEPTH_STEP_MM, Band, encode_bands
 
 _LISTED = 10
 
@@ -224,17 +224,12 @@ def _area(grid: Grid, cut: Cut, options: GaugeFieldOptions) -> _Area:
 
 def _bands(surface: Surface) -> list[Band]:
     bands = [
-        Band("rain_depth", _packed(surface.depth_mm, DEPTH_STEP_MM), DEPTH_STEP_MM, "mm"),
-        Band("gauge_distance", _packed(surface.distance_m, 1.0), unit="m"),
+        Band("rain_depth", packed(surface.depth_mm, DEPTH_STEP_MM), DEPTH_STEP_MM, "mm"),
+        Band("gauge_distance", packed(surface.distance_m, 1.0), unit="m"),
     ]
     if surface.deviation_mm is not None:
-        bands.append(Band("kriging_std", _packed(surface.deviation_mm, DEPTH_STEP_MM), DEPTH_STEP_MM, "mm"))
+        bands.append(Band("kriging_std", packed(surface.deviation_mm, DEPTH_STEP_MM), DEPTH_STEP_MM, "mm"))
     return bands
-
-
-def _packed(values: NDArray[np.float32], step: float) -> NDArray[np.int32]:
-    known = np.isfinite(values)
-    return np.where(known, np.rint(np.where(known, values, 0) / step), NODATA).astype(np.int32)
 
 
 def _listed(names: list[str]) -> str:

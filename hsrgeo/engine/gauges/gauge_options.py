@@ -20,14 +20,44 @@ from hsrgeo.model.fields import Length, Step, Time
 from hsrgeo.model.grid import MAIN_GRID, Grid, grids
 from hsrgeo.model.times import FRAME_STEP, kst_text, length_text, on_step, refuse_uneven
 from hsrgeo.model.window import BBox, Window
-from hsrgeo.products.bias import PairRules
+from hsrgeo.products.bias import MOST_FACTOR, PairRules
 from hsrgeo.products.kriging import LEAST_KRIGED
 from hsrgeo.products.variograms import Model, Variogram
 from hsrgeo.sources.gauge_rules import ReadingRules
 
 Method = Literal["thiessen", "idw", "kriging"]
 
-_POWER, _NEIGHBOURS = 2.0, 12
+IDW_POWER, IDW_NEIGHBOURS = 2.0, 12
+"""Of inverse distance, where a user names none."""
+
+
+def check_idw(power: float | None, neighbours: int | None) -> None:
+    """Refuse what inverse distance cannot be done with.
+
+    Raises:
+        OptionsError: As above.
+    """
+    if power is not None and not 0 < power < math.inf:
+        raise OptionsError(f"power {power:g}: expected more than 0")
+    if neighbours is not None and neighbours < 1:
+        raise OptionsError(f"neighbours {neighbours}: expected at least 1")
+
+
+def variogram_of(
+    model: Model, range_km: float | None, sill_mm2: float | None, nugget_mm2: float | None
+) -> Variogram | None:
+    """Return the variogram of options, or None where it is to be fitted.
+
+    Raises:
+        OptionsError: Only some of its numbers are there, or they cannot be.
+    """
+    if (range_km is None) != (sill_mm2 is None):
+        raise OptionsError("range and sill go together: with both the variogram is given, without it is fitted")
+    if range_km is None or sill_mm2 is None:
+        if nugget_mm2 is not None:
+            raise OptionsError("nugget is of a given variogram: give range and sill too")
+        return None
+    return Variogram(model, 1000 * range_km, sill_mm2, nugget_mm2 or 0.0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,7 +176,7 @@ class GaugeFieldOptions:
     @property
     def idw(self) -> tuple[float, int]:
         """Power, and gauges that count at a cell."""
-        return self.power or _POWER, self.neighbours or _NEIGHBOURS
+        return self.power or IDW_POWER, self.neighbours or IDW_NEIGHBOURS
 
     @property
     def model(self) -> Model:
@@ -156,9 +186,7 @@ class GaugeFieldOptions:
     @property
     def given(self) -> Variogram | None:
         """The variogram, where it is not to be fitted."""
-        if self.range_km is None or self.sill_mm2 is None:
-            return None
-        return Variogram(self.model, 1000 * self.range_km, self.sill_mm2, self.nugget_mm2 or 0.0)
+        return variogram_of(self.model, self.range_km, self.sill_mm2, self.nugget_mm2)
 
     @property
     def _least(self) -> int:
@@ -172,16 +200,9 @@ class GaugeFieldOptions:
             given = [name for name in names if getattr(self, name) is not None]
             if given and self.method != method:
                 raise OptionsError(f"{given[0].partition('_')[0]} is for method {method}, not for {self.method}")
-        if self.power is not None and not 0 < self.power < math.inf:
-            raise OptionsError(f"power {self.power:g}: expected more than 0")
-        if self.neighbours is not None and self.neighbours < 1:
-            raise OptionsError(f"neighbours {self.neighbours}: expected at least 1")
+        check_idw(self.power, self.neighbours)
         if self.variogram is not None and self.variogram not in get_args(Model):
             raise OptionsError(f"variogram {self.variogram!r}: expected one of {', '.join(get_args(Model))}")
-        if (self.range_km is None) != (self.sill_mm2 is None):
-            raise OptionsError("range and sill go together: with both the variogram is given, without it is fitted")
-        if self.nugget_mm2 is not None and self.range_km is None:
-            raise OptionsError("nugget is of a given variogram: give range and sill too")
         _ = self.given  # refuses what cannot be
 
     def _check_at(self) -> None:
@@ -206,6 +227,7 @@ class GaugeBiasOptions:
         period: Time that has one factor, counted from midnight KST, or ``event``: all in one.
         min_rain_mm: Gauge and radar must both have so much in a period for the pair to count.
         min_pairs: Fewer pairs give no factor.
+        max_factor: Factors are limited to this and its inverse.
         min_coverage: Share of a gauge's cells that the radar must have observed, above 0 to 1; other rows are left
             out.
         min_frames: Share of a reading's frames that must be there, above 0 to 1; the mean of those that are stands for
@@ -221,6 +243,7 @@ class GaugeBiasOptions:
     period: Length[timedelta] = Length(timedelta(hours=1))
     min_rain_mm: float = 0.1
     min_pairs: int = 5
+    max_factor: float = MOST_FACTOR
     min_coverage: float = 0.9
     min_frames: float = 1.0
     radar_step: Step[timedelta] = Step(FRAME_STEP)
@@ -229,7 +252,7 @@ class GaugeBiasOptions:
     """Which pairs count."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "rules", PairRules(self.min_rain_mm, self.min_pairs))
+        object.__setattr__(self, "rules", PairRules(self.min_rain_mm, self.min_pairs, self.max_factor))
         for name in ("min_coverage", "min_frames"):
             if not 0 < getattr(self, name) <= 1:
                 raise OptionsError(f"{name} {getattr(self, name):g}: expected a share above 0, to 1")

@@ -15,6 +15,7 @@ from hsrgeo.engine.gauges.gauge_options import GaugeFieldOptions
 from hsrgeo.products.interpolate import CellPlaces, Floats, InverseDistance, Nearest, spatial
 from hsrgeo.products.kriging import Kriging, estimate
 from hsrgeo.products.variograms import Variogram, Variograms, gstools
+from hsrgeo.writers.sum_cog import NODATA
 
 Known = NDArray[np.bool_]
 Singles = NDArray[np.float32]
@@ -112,7 +113,7 @@ class _Geometry:
                 placed = np.isfinite(x)
                 index[rows][placed], distance[rows][placed] = self.nearest.of(x[placed], y[placed])
 
-            list(pool.map(strip, _strips(places)))
+            list(pool.map(strip, strips(places)))
             self._found[places] = index, distance
         return self._found[places]
 
@@ -182,22 +183,29 @@ class _Kriged(_Method):
             )
         variogram = options.given or self._variograms.of(known, values)
         kriging = geometry.kriged(xy, variogram)
-        mean, weights = kriging.estimator(values)
+        coefficients, weights = kriging.estimator(values)
 
         def at(x: Floats, y: Floats, with_deviation: bool) -> Estimates:  # noqa: FBT001 - as `Point` has it
             estimates, deviations = np.empty(x.size), np.empty(x.size if with_deviation else 0)
             for start in range(0, x.size, kriging.block_rows):
                 block = slice(start, start + kriging.block_rows)
                 correlation = kriging.correlation_to(x[block], y[block])
-                estimates[block] = estimate(correlation, mean, weights)
+                estimates[block] = estimate(correlation, coefficients, weights)
                 if with_deviation:
                     deviations[block] = kriging.deviation(correlation)
             return estimates, deviations if with_deviation else None
 
-        return partial(_surface, geometry, values, at, _variogram_tags(variogram))
+        return partial(_surface, geometry, values, at, variogram_tags(variogram))
 
 
-def _variogram_tags(variogram: Variogram) -> dict[str, str]:
+def packed(values: Singles, step: float) -> NDArray[np.int32]:
+    """Return numbers in whole steps, to the nearest; `NODATA` where they are not known."""
+    known = np.isfinite(values)
+    return np.where(known, np.rint(np.where(known, values, 0) / step), NODATA).astype(np.int32)
+
+
+def variogram_tags(variogram: Variogram) -> dict[str, str]:
+    """Return the tags of a variogram."""
     fitted = f"a mean of {variogram.periods} periods" if variogram.periods > 1 else "a fit"
     return {
         "VARIOGRAM": variogram.model,
@@ -237,14 +245,15 @@ def _surface(
             made[rows][wanted] = deviations
         return int((estimates < 0).sum()), deviations is not None
 
-    strips = list(pool.map(strip, _strips(places)))
+    done = list(pool.map(strip, strips(places)))
     if geometry.kriging is not None:
         geometry.deviations[places] = made
-    has_deviation = kept is not None or any(has for _below, has in strips)
-    return Surface(depth, distance, made if has_deviation else None, sum(below for below, _has in strips), mean, tags)
+    has_deviation = kept is not None or any(has for _below, has in done)
+    return Surface(depth, distance, made if has_deviation else None, sum(below for below, _has in done), mean, tags)
 
 
-def _strips(places: CellPlaces) -> Iterator[slice]:
+def strips(places: CellPlaces) -> Iterator[slice]:
+    """Yield rows of an area, a strip at a time."""
     tall = max(_STRIP_CELLS // places.grid.width, 1)
     for top in range(0, places.grid.height, tall):
         yield slice(top, min(top + tall, places.grid.height))

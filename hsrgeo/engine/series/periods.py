@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from hsrgeo.engine.axis import ceil_step, floor_step, frame_length_of
 from hsrgeo.engine.periods import PeriodLength, check_period
-from hsrgeo.engine.series.table import RAIN_LAW, law_of, series_lines
+from hsrgeo.engine.series.table import FACTOR_COLUMN, RAIN_LAW, has_factors, law_of, series_lines
 from hsrgeo.errors import OptionsError, SourceError
 from hsrgeo.model.times import KST, on_step
 from hsrgeo.products.rain import KMA_LAW
@@ -23,11 +23,13 @@ RATE, MAXIMUM, VOLUME, COVERAGE = range(4)
 """Columns of the numbers of places at a time: mm/h, mm/h, m3, share of the place; NaN for no number."""
 
 POINT_PERIOD_COLUMNS = ("depth_mm", "mean_mm_h", "max_mm_h", "time_coverage", "area_coverage")
+ADJUSTED_COLUMN = "adjusted"
+"""Share of the rows of a period, of those in which anything was observed, whose rain was multiplied by a factor."""
 POLYGON_PERIOD_COLUMNS = ("depth_mm", "volume_m3", "mean_mm_h", "max_mm_h", "time_coverage", "area_coverage")
 
 _HOUR = timedelta(hours=1)
 _ROUNDING = 1e-9
-_MORE = ("minutes", "max_mm_h", "volume_m3")
+_MORE = ("minutes", "max_mm_h", "volume_m3", FACTOR_COLUMN)
 
 Row = tuple[datetime, NDArray[np.float64]]
 """A time and the numbers of every place, shape (places, 4)."""
@@ -48,6 +50,8 @@ class Periods:
     min_coverage: float = 0.0
     """Share of time x area, 0 to 1, below which there is no number."""
     polygons: bool = False
+    has_factor: Callable[[datetime], bool] | None = None
+    """Whether the rain of a row was multiplied by a factor, by its time; None without a bias."""
 
     def __post_init__(self) -> None:
         check_period(self.length, self.step)
@@ -55,7 +59,13 @@ class Periods:
     @property
     def columns(self) -> tuple[str, ...]:
         """Names of the numbers."""
-        return POLYGON_PERIOD_COLUMNS if self.polygons else POINT_PERIOD_COLUMNS
+        columns = POLYGON_PERIOD_COLUMNS if self.polygons else POINT_PERIOD_COLUMNS
+        return columns if self.has_factor is None else (*columns, ADJUSTED_COLUMN)
+
+    @property
+    def common(self) -> str:
+        """The column that is the same for all places, see `hsrgeo.writers.table.write_table`; empty without a bias."""
+        return "" if self.has_factor is None else ADJUSTED_COLUMN
 
     def rows(self, rows: Iterable[Row], start: datetime | None = None, end: datetime | None = None) -> Iterator[Row]:
         """Yield the start of each period, KST, and its numbers, shape (places, columns).
@@ -79,7 +89,7 @@ class Periods:
                 if total is not None:
                     yield self._finished(total, self.length)
                 total = _Total(begin, len(numbers))
-            total.add(numbers)
+            total.add(numbers, has_factor=self.has_factor is not None and self.has_factor(time))
             last = time
         if total is None or last is None:
             return
@@ -100,6 +110,8 @@ class Periods:
         mean = np.divide(total.rates, total.rows, out=nan.copy(), where=known)
         maximum, volume = (np.where(known, values, np.nan) for values in (total.maximum, total.volume))
         rates = [mean, maximum, time_coverage, area_coverage]
+        if self.has_factor is not None:
+            rates.append(np.full(len(seen), total.adjusted / total.seen if total.seen else np.nan))
         return total.start, np.column_stack([depth, volume, *rates] if self.polygons else [depth, *rates])
 
 
@@ -114,13 +126,19 @@ class _Total:
     maximum: NDArray[np.float64] = field(init=False)
     volume: NDArray[np.float64] = field(init=False)
     coverage: NDArray[np.float64] = field(init=False)
+    seen: int = 0
+    """Rows in which any place was observed."""
+    adjusted: int = 0
+    """Of those: with a factor."""
 
     def __post_init__(self) -> None:
         self.rates, self.rows, self.maximum, self.volume, self.coverage = np.zeros((5, self.places))
 
-    def add(self, numbers: NDArray[np.float64]) -> None:
+    def add(self, numbers: NDArray[np.float64], *, has_factor: bool) -> None:
         """Take in the row of a time; a place without a rate was not observed."""
         seen = ~np.isnan(numbers[:, RATE])
+        self.seen += bool(seen.any())
+        self.adjusted += bool(seen.any()) and has_factor
         self.rows += seen
         self.rates[seen] += numbers[seen, RATE]
         self.maximum[seen] = np.maximum(self.maximum[seen], numbers[seen, MAXIMUM])
@@ -175,7 +193,8 @@ def series_by_period(  # noqa: PLR0913 - the options of `hsrgeo series --period`
     found: dict[datetime, dict[int, tuple[float, ...]]] = {}
     lengths: set[float] = set()
     polygons = False
-    for time, name, rate, coverage, minutes, maximum, volume in series_lines(source, _MORE):
+    adjusted: set[datetime] = set()
+    for time, name, rate, coverage, minutes, maximum, volume, factor in series_lines(source, _MORE):
         number = names.setdefault(name, len(names))
         if (start is not None and time < start) or (end is not None and time >= end):
             continue
@@ -185,17 +204,20 @@ def series_by_period(  # noqa: PLR0913 - the options of `hsrgeo series --period`
         polygons = polygons or not np.isnan(volume)
         of_time[number] = (rate, rate if np.isnan(maximum) else maximum, volume, coverage)
         lengths.add(minutes)
+        if not np.isnan(factor):
+            adjusted.add(time)
     if not found:
         raise OptionsError(f"{table}: has no row in the requested times")
     said = {minutes for minutes in lengths if not np.isnan(minutes)}
     if len(lengths) > 1:
         raise SourceError(str(source), "its rows stand for different lengths of time (column minutes)")
     step, notes = frame_length_of(found, timedelta(minutes=said.pop()) if said else None)
-    periods = Periods(length, step, min_coverage, polygons)
+    has_factor = adjusted.__contains__ if has_factors(source) else None
+    periods = Periods(length, step, min_coverage, polygons, has_factor)
     rows = list(periods.rows(_in_order(found, len(names)), start, end))
     law = law_of(source)
     texts = {RAIN_LAW: law} if law != str(KMA_LAW) else {}
-    write_table(path, list(names), periods.columns, rows, texts=texts, wide=wide, excel=excel)
+    write_table(path, list(names), periods.columns, rows, texts=texts, common=periods.common, wide=wide, excel=excel)
     return PeriodTable(Path(str(path)), len(names), len(rows), tuple(notes))
 
 

@@ -16,6 +16,7 @@ from hsrgeo.cube.weights import PointMethod, Weights
 from hsrgeo.engine.export_options import count_workers
 from hsrgeo.engine.factors import as_factors
 from hsrgeo.engine.periods import check_period
+from hsrgeo.engine.series.table import FACTOR_COLUMN
 from hsrgeo.errors import OptionsError
 from hsrgeo.model.fields import Length, Step, Time
 from hsrgeo.model.grid import Grid, Registration, grids_by
@@ -33,8 +34,6 @@ POINT_COLUMNS: dict[str, tuple[str, ...]] = {
     "rain": ("rain_mm_h", "coverage", "minutes"),
     "reflectivity": ("reflectivity_dbz", "coverage", "minutes"),
 }
-FACTOR_COLUMN = "bias_factor"
-"""That the rain of a row was multiplied by; with a bias only."""
 
 _METHOD = re.compile(r"nearest(?:-([1-9]\d{0,2}))?|bilinear")
 
@@ -49,7 +48,8 @@ class SeriesOptions:
         polygons: GeoJSON, GeoPackage or shapefile.
         name_field: Field of the names in GeoJSON, GeoPackage or a shapefile; None is the one called name.
         crs: Of `points` as CSV with the columns x (east) and y (north) in place of lon and lat, such as EPSG:5186.
-        wide: A row a time and a column a place; see `hsrgeo.writers.table.write_table`.
+        wide: A row a time and a column a place; see `hsrgeo.writers.table.write_table`. With a bias wide CSV has
+            ``bias_factor`` too, or of periods ``adjusted``.
         excel: CSV that Excel reads as it is: a byte-order mark, and times in KST without a zone.
         encoding: Of a shapefile's texts, or of a CSV that is not UTF-8, such as CP949.
         quantity: ``rain`` in mm/h; ``reflectivity`` in dBZ as stored, only for points by method nearest: dBZ have no

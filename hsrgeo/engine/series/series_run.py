@@ -89,12 +89,14 @@ class Series(Run):
                     rows = self._rows(rows, length)
                 else:
                     polygons = not isinstance(options.places, Points)
-                    periods = Periods(options.period, length, options.min_coverage, polygons)
+                    has_factor = None if options.factors is None else options.factors.has
+                    periods = Periods(options.period, length, options.min_coverage, polygons, has_factor)
                     columns = periods.columns
                     rows = periods.rows(((time, row[:, _OF_PERIODS]) for time, row in rows), options.start, options.end)
                 texts = {RAIN_LAW: reader.rain_law} if reader.rain_law not in ("", str(KMA_LAW)) else {}
                 shape = {"wide": options.wide, "excel": options.excel}
-                write_table(self._out, options.places.names, columns, rows, texts=texts, **shape)
+                common = columns[-1] if options.factors is not None else ""
+                write_table(self._out, options.places.names, columns, rows, texts=texts, common=common, **shape)
                 if options.factors is not None:
                     without = sum(options.factors.at(time) is None for time in self._kept)
                     self.notes += options.factors.note(without, len(self._kept))
@@ -219,7 +221,8 @@ def series(
     that fell on the observed part: mean x area on the ground x coverage x minutes; ``wet_fraction`` of the
     observed part; ``coverage``, the share of the whole area that was observed. Of points: ``rain_mm_h`` or
     ``reflectivity_dbz`` (-inf where no echo) and ``coverage``. Of both: ``minutes``, how long the frame stands for;
-    ``bias_factor`` with a bias, nothing where the frame has none; and ``rain_law`` where it is not Z = 200 R^1.6.
+    ``bias_factor`` with a bias, nothing where the frame has none, or of periods ``adjusted``, the share of the frames
+    that have one; and ``rain_law`` where it is not Z = 200 R^1.6.
 
     A cube or an exported folder gives the same numbers as the frames that it was made of: to the last digit where it
     holds reflectivity, to the nearest 0.01 mm/h of each cell where it holds rain. What it lacks of a place counts as

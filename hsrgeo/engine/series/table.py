@@ -17,6 +17,7 @@ from hsrgeo.gis.hyetograph import PlaceSeries
 from hsrgeo.model.texts import from_cell, printable
 from hsrgeo.model.times import FRAME_STEP, KST, existing, on_step, usual_step
 from hsrgeo.products.rain import KMA_LAW
+from hsrgeo.sources.encodings import unreadable
 
 MOST_PLACES = 12
 """Panels of one plot."""
@@ -31,6 +32,9 @@ MINUTES = "minutes"
 """Column: how long a row stands for."""
 RAIN_LAW = "rain_law"
 """Column: how the rain follows, as the tag ``RAIN_LAW`` of a COG says it; a table without it is by KMA's law."""
+
+FACTOR_COLUMN = "bias_factor"
+"""Column: that the rain of a row was multiplied by; with a bias only."""
 
 _Line = tuple[Any, ...]
 """Time, place, rate [mm/h], coverage, and the numbers of further columns; NaN for no number."""
@@ -167,6 +171,20 @@ def law_of(path: Path) -> str:
     return printable(from_cell(str(law))) if law else str(KMA_LAW)
 
 
+def has_factors(path: Path) -> bool:
+    """Tell whether a table of `hsrgeo series` was made with a bias.
+
+    Args:
+        path: A table that `series_lines` reads.
+    """
+    if path.suffix.lower() == ".csv":
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            return FACTOR_COLUMN in next(csv.reader(file), [])
+    from pyarrow import parquet  # noqa: PLC0415 - an optional extra, there by now
+
+    return FACTOR_COLUMN in parquet.read_schema(path).names
+
+
 def _of_csv(path: Path, more: Sequence[str]) -> Iterator[_Line]:
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
@@ -190,7 +208,7 @@ def _of_csv(path: Path, more: Sequence[str]) -> Iterator[_Line]:
                 except ValueError as error:
                     raise SourceError(str(path), f"line {reader.line_num}: {error}") from error
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise SourceError(str(path), f"cannot be read as CSV in UTF-8: {error}") from error
+        raise SourceError(str(path), f"cannot be read as CSV in UTF-8: {unreadable(error)}") from error
 
 
 def _of_parquet(path: Path, more: Sequence[str]) -> Iterator[_Line]:

@@ -1,0 +1,99 @@
+"""What sums merged with gauges are made of; the command line and the library share these."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import get_args
+
+from hsrgeo.cube.places import Points, read_points
+from hsrgeo.engine.gauges.gauge_options import IDW_NEIGHBOURS, IDW_POWER, check_idw, variogram_of
+from hsrgeo.errors import OptionsError
+from hsrgeo.products.bias import MOST_FACTOR, PairRules
+from hsrgeo.products.merging import KRIGED, METHODS, MergeMethod
+from hsrgeo.products.variograms import Model, Variogram
+from hsrgeo.sources.gauge_rules import ReadingRules
+
+
+@dataclass(frozen=True, kw_only=True)
+class GaugeMergeOptions:
+    """How `hsrgeo.gauge_merge` merges sums of the radar with gauges.
+
+    Args:
+        gauges: As that of `GaugeFieldOptions`.
+        readings: How the readings are to be understood.
+        method: See `hsrgeo.products.merging`.
+        min_coverage: Share of a period's readings that a gauge must have, above 0 to 1; the sum is of what is there.
+        min_frames: Share of a sum's frames in which the cell of a gauge must be observed, above 0 to 1.
+        min_rain_mm: Gauge and radar must both have so much for a factor, of ``mean-field`` and ``multiplicative``.
+        min_pairs: Fewer pairs of gauge and radar leave a sum as it is; kriging needs what its variogram needs.
+        max_factor: Factors are limited to this and its inverse.
+        power: Of inverse distance; 2.
+        neighbours: Gauges that count at a cell, of inverse distance; 12.
+        variogram: Of ``ked`` and ``conditional``; spherical.
+        range_km: Of the variogram; with `sill_mm2`, else it is fitted to each sum, or to the mean of all where the
+            gauges of one do not show one.
+        sill_mm2: Nugget included.
+        nugget_mm2: 0, where the variogram is given.
+        region: Of a folder of sums that has several.
+        jobs: Threads; -1 is one a core.
+
+    Raises:
+        OptionsError: Options that contradict each other or cannot be; gauges that cannot be read.
+    """
+
+    gauges: str | Path | Points
+    readings: ReadingRules
+    method: MergeMethod = "conditional"
+    min_coverage: float = 1.0
+    min_frames: float = 1.0
+    min_rain_mm: float = 0.1
+    min_pairs: int = 5
+    max_factor: float = MOST_FACTOR
+    power: float | None = None
+    neighbours: int | None = None
+    variogram: Model | None = None
+    range_km: float | None = None
+    sill_mm2: float | None = None
+    nugget_mm2: float | None = None
+    region: str = ""
+    jobs: int = -1
+    rules: PairRules = field(init=False)
+    """Which pairs count, and the limit of factors."""
+    points: Points = field(init=False)
+    """The gauges."""
+
+    def __post_init__(self) -> None:
+        if self.method not in METHODS:
+            raise OptionsError(f"method {self.method!r}: expected one of {', '.join(METHODS)}")
+        check_idw(self.power, self.neighbours)
+        if self.variogram is not None and self.variogram not in get_args(Model):
+            raise OptionsError(f"variogram {self.variogram!r}: expected one of {', '.join(get_args(Model))}")
+        _ = self.known_variogram  # refuses what cannot be
+        for name in ("min_coverage", "min_frames"):
+            if not 0 < getattr(self, name) <= 1:
+                raise OptionsError(f"{name} {getattr(self, name):g}: expected a share above 0, to 1")
+        object.__setattr__(self, "rules", PairRules(self.min_rain_mm, self.min_pairs, self.max_factor))
+        listed, rules = self.gauges, self.readings
+        points = listed if isinstance(listed, Points) else read_points(listed, rules.encoding, rules.start or rules.end)
+        object.__setattr__(self, "points", points)
+
+    @property
+    def idw(self) -> tuple[float, int]:
+        """Power, and gauges that count at a cell."""
+        return self.power or IDW_POWER, self.neighbours or IDW_NEIGHBOURS
+
+    @property
+    def model(self) -> Model:
+        """Shape of the variogram."""
+        return self.variogram or "spherical"
+
+    @property
+    def known_variogram(self) -> Variogram | None:
+        """The variogram, where it is not to be fitted."""
+        return variogram_of(self.model, self.range_km, self.sill_mm2, self.nugget_mm2)
+
+    @property
+    def is_kriged(self) -> bool:
+        """Whether the method has a variogram and a standard deviation."""
+        return self.method in KRIGED
