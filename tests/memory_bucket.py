@@ -21,6 +21,7 @@ class MemoryBucket:
 
     def __init__(self) -> None:
         self.objects: dict[str, bytes] = {}
+        self.marks: dict[str, str] = {}
         self.step: Callable[[], None] = lambda: None
         self.url = f"s3://memory-{next(_NUMBERS)}"
 
@@ -52,13 +53,18 @@ class MemoryBucket:
             raise OSError(errno.ESTALE, "it was changed while it was read")
         yield self._get(key)[start:]
 
-    def write(self, key: str, data: bytes | Path, *, new: bool, over: str) -> None:
+    def write(self, key: str, data: bytes | Path, *, new: bool, over: str, mark: str) -> None:
         self.step()
         if over and (key not in self.objects or self.stat(key).version != over):
             raise OSError(errno.ESTALE, "another version")
         if new and key in self.objects:
             raise FileExistsError(errno.EEXIST, "there")
         self.objects[key] = data.read_bytes() if isinstance(data, Path) else bytes(data)
+        self.marks[key] = mark
+
+    def mark(self, key: str) -> str:
+        self._get(key)
+        return self.marks[key]
 
     def remove(self, key: str) -> None:
         if key in self.objects:
@@ -67,7 +73,7 @@ class MemoryBucket:
 
     def move(self, key: str, to: str) -> None:
         self.step()
-        self.objects[to] = self._get(key)
+        self.objects[to], self.marks[to] = self._get(key), self.marks[key]
         self.remove(key)
 
     def _get(self, key: str) -> bytes:

@@ -34,7 +34,7 @@ def content(minute: int, stations: int, what: str) -> bytes:
     time = TIME + timedelta(minutes=minute)
     seen = [(b"S%02d" % n, time_fields(time), time_fields(time)) for n in range(stations)]
     pixels = np.full((1441, 1153), -25000, np.int16)
-    pixels[600:640, 400:440] = 100 * stations + minute
+    pixels[600:640, 400:440] = 100 * stations + minute % 30_000  # of 30 days, in 16 bits
     shown = time + timedelta(days=1) if what == "other" else time
     data = MakeFile()(pixels, time=shown, stations=seen, tm_in_fields=time_fields(time + timedelta(minutes=6)))
     return data[: len(data) // 2] if what == "half" else data

@@ -39,6 +39,7 @@ _TRIES = 3
 _PAUSE_S = 0.5
 _CHUNK = 1 << 16  # what has come of a chunk when a connection breaks off is lost, and asked for again
 _PAGE = 1000  # names a request, the most that S3 gives
+_MARK = "hsrgeorun"  # metadata of an object; letters only, for Azure allows no hyphen and some proxies no underscore
 _YES = ("1", "true", "yes", "on")
 
 
@@ -107,10 +108,16 @@ class Bucket:
         with _as_os_error():
             yield from map(bytes, obstore.get(self._store, key, options=options).stream(min_chunk_size=_CHUNK))
 
-    def write(self, key: str, data: bytes | Path, *, new: bool, over: str) -> None:
+    def write(self, key: str, data: bytes | Path, *, new: bool, over: str, mark: str) -> None:
         """See `WritableService`."""
         mode: Any = "create" if new else {"e_tag": over} if over else "overwrite"
-        self._tried(lambda: obstore.put(self._store, key, data, mode=mode))
+        attributes = {_MARK: mark} if mark else None
+        self._tried(lambda: obstore.put(self._store, key, data, mode=mode, attributes=attributes))
+
+    def mark(self, key: str) -> str:
+        """See `WritableService`."""
+        options: Any = {"head": True}
+        return str(self._tried(lambda: obstore.get(self._store, key, options=options)).attributes.get(_MARK, ""))
 
     def remove(self, key: str) -> None:
         """See `WritableService`."""

@@ -183,19 +183,28 @@ class RemotePath:
         """
         return _service(self.root).read(self.key, size)
 
-    def write_bytes(self, data: bytes | Path, *, new: bool = False, over: str = "") -> None:
+    def write_bytes(self, data: bytes | Path, *, new: bool = False, over: str = "", mark: str = "") -> None:
         """Write the file in one step: nobody ever sees half of it.
 
         Args:
             data: All of it, or a file on this machine that holds it.
             new: It must not be there yet.
             over: The version that must be there, to be replaced.
+            mark: Kept beside its bytes; see `mark`.
 
         Raises:
             FileExistsError: It is there.
             OSError: It cannot be written.
         """
-        _writable(self.root).write(self.key, data, new=new, over=over)
+        _writable(self.root).write(self.key, data, new=new, over=over, mark=mark)
+
+    def mark(self) -> str:
+        """Return what was given as `mark` when the file was written; empty where nothing was.
+
+        Raises:
+            OSError: It is not there, or cannot be read.
+        """
+        return _writable(self.root).mark(self.key)
 
     def unlink(self, *, missing_ok: bool = True) -> None:
         """Remove the file if it is there.

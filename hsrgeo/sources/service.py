@@ -52,11 +52,14 @@ class Service(Protocol):
 class WritableService(Service, Protocol):
     """A bucket."""
 
-    def write(self, key: str, data: bytes | Path, *, new: bool, over: str) -> None:
-        """Write a file in one step, from bytes or another file.
+    def write(self, key: str, data: bytes | Path, *, new: bool, over: str, mark: str) -> None:
+        """Write a file in one step, from bytes or another file, with a mark beside its bytes unless that is empty.
 
         If it must be new and is there: FileExistsError; if a version of it must be there and is not: ESTALE.
         """
+
+    def mark(self, key: str) -> str:
+        """Return the mark of a file, empty where it has none."""
 
     def remove(self, key: str) -> None:
         """Remove a file if it is there."""

@@ -30,10 +30,15 @@ def write_file(path: Place, *chunks: bytes | bytearray | memoryview, sync: bool 
     write_chunks(path, chunks, sync=sync)
 
 
-def write_new(path: Place, data: bytes) -> None:
+def write_new(path: Place, data: bytes, mark: str = "") -> None:
     """Write a file, unless it is there already with these very bytes.
 
     A run that was killed before its manifest line was written leaves files that are right: same frame, same bytes.
+
+    Args:
+        path: The target.
+        data: All of it.
+        mark: In a bucket, see `RemotePath.write_bytes`.
 
     Raises:
         OutputExistsError: Something else is there.
@@ -41,13 +46,19 @@ def write_new(path: Place, data: bytes) -> None:
     """
     if isinstance(path, RemotePath):
         try:
-            path.write_bytes(data, new=True)  # one request, and the bucket sees to it that nothing is replaced
+            path.write_bytes(
+                data, new=True, mark=mark
+            )  # one request, and the bucket sees to it that nothing is replaced
         except OSError as error:
             if error.errno not in (errno.EEXIST, errno.ENOTSUP):  # there, or a service that knows no conditions
                 raise refused(str(path), error) from error
         else:
             return
-    if not there_already(path, data):
+    if there_already(path, data):
+        return
+    if isinstance(path, RemotePath):
+        _send(path, data, mark)
+    else:
         write_file(path, data)
 
 
@@ -155,8 +166,8 @@ def write_chunks(
         files.write(path, chunks, replace=replace)
 
 
-def _send(path: RemotePath, data: bytes | Path) -> None:
+def _send(path: RemotePath, data: bytes | Path, mark: str = "") -> None:
     try:
-        path.write_bytes(data)
+        path.write_bytes(data, mark=mark)
     except OSError as error:
         raise refused(str(path), error) from error

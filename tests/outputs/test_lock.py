@@ -426,10 +426,10 @@ def test_folders_that_only_a_lock_needed_go_with_it(tmp_path: Path) -> None:
 def test_a_bucket_that_knows_no_conditions(bucket: MemoryBucket) -> None:
     whole = bucket.write
 
-    def without(key: str, data: bytes | Path, *, new: bool, over: str) -> None:
+    def without(key: str, data: bytes | Path, *, new: bool, over: str, mark: str) -> None:
         if new or over:
             raise OSError(errno.ENOTSUP, "no conditions")
-        whole(key, data, new=False, over="")
+        whole(key, data, new=False, over="", mark=mark)
 
     with bucket.connected() as out, patch.object(bucket, "write", without):
         with Manifest(out) as manifest:

@@ -11,7 +11,9 @@ import signal
 import subprocess
 import sys
 import time
+import zlib
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -22,12 +24,14 @@ from typer.testing import CliRunner
 
 import hsrgeo
 from hsrgeo.cli import app
+from hsrgeo.engine.export import ledger, work
 from hsrgeo.engine.export_options import ExportOptions
 from hsrgeo.engine.watch.watch_run import Watch
 from hsrgeo.errors import HsrGeoError, ManifestError, SourceError, WriteError
 from hsrgeo.outputs.names import MANIFEST
 from hsrgeo.sources import buckets, remote
 from hsrgeo.sources.remote import RemotePath
+from hsrgeo.writers.files import write_new
 from tests import watched
 from tests.conftest import TIME, frame_name, make_tar
 from tests.faults import STEP, every_fault
@@ -185,6 +189,82 @@ def test_a_killed_run_goes_on(url: str, frames: Path, tmp_path: Path) -> None:
     run(frames, out)
     run(frames, tmp_path / "out")
     assert tree(out, frames) == tree(tmp_path / "out", frames)
+
+
+@contextmanager
+def _killed(after: int) -> Iterator[None]:
+    """End a run as a kill would: once so many files are in the bucket, or all of the frame for 0."""
+    sent = itertools.count(1)
+
+    def send(path: Any, data: bytes, mark: str) -> None:
+        write_new(path, data, mark)
+        if next(sent) == after:
+            raise KeyboardInterrupt
+
+    def settle(_ledger: object, *_done: object) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch, suppress(KeyboardInterrupt):
+        patch.setattr(work, "write_new", send)
+        patch.setattr(work, "_UPLOADS", 1)
+        patch.setattr(ledger.Ledger, "settle", settle)
+        yield
+
+
+@pytest.mark.parametrize("after", [1, 0])
+@pytest.mark.parametrize("then", ["better", "worse", "gone", "same"])
+def test_a_source_that_changes_after_a_kill(url: str, tmp_path: Path, then: str, after: int) -> None:
+    (source := tmp_path / "in").mkdir()
+    name = frame_name(TIME, kind="EXT" if then != "same" else "PUB")
+    (source / name).write_bytes(watched.content(0, 2, "whole"))
+    out = f"{url}/out"
+    with _killed(after):
+        run(source, out)
+    left = [file.name for file in RemotePath(out).below() if file.name.startswith(f"{TIME:%Y%m%d%H%M}")]
+    assert len(left) == 5 if after == 0 else left  # COG, PNG and its sidecars, or what one thread sends after another
+    (source / name).unlink()
+    minute, stations = {"better": (0, 3), "worse": (0, 1), "gone": (5, 2), "same": (0, 2)}[then]
+    when = TIME + timedelta(minutes=minute)
+    (source / frame_name(when)).write_bytes(watched.content(minute, stations, "whole"))
+    assert run(source, out) == {"ok": 1}
+    run(source, tmp_path / "once")
+    assert tree(out, source) == tree(tmp_path / "once", source)
+
+
+def test_of_what_has_no_line_only_what_the_killed_run_wrote_goes(url: str, tmp_path: Path) -> None:
+    (source := tmp_path / "in").mkdir()
+    (source / frame_name()).write_bytes(watched.content(0, 2, "whole"))
+    out = RemotePath(f"{url}/out")
+    day = out / f"{TIME:%Y%m}" / f"{TIME:%d}"
+    (day / "theirs.tif").write_bytes(b"theirs")
+    with _killed(0):
+        run(source, str(out))
+    cog = day / f"{TIME:%Y%m%d%H%M}.tif"
+    cog.write_bytes(b"somebody else's")
+    (source / frame_name()).write_bytes(watched.content(0, 3, "whole"))
+    assert run(source, str(out)) == {"failed": 1}
+    assert (day / "theirs.tif").read_bytes() == b"theirs"
+    assert cog.read_bytes() == b"somebody else's"
+    cog.unlink()
+    assert run(source, str(out)) == {"ok": 1}
+
+
+@pytest.mark.parametrize("then", [2, 3])
+def test_a_line_stands_for_its_files_while_its_source_is_issued_again(url: str, tmp_path: Path, then: int) -> None:
+    (source := tmp_path / "in").mkdir()
+    out = f"{url}/out"
+    (source / frame_name()).write_bytes(watched.content(0, 2, "whole"))
+    run(source, out)
+    (source / frame_name()).write_bytes(watched.content(0, 3, "whole"))
+    with _killed(0):
+        run(source, out)
+    [line] = (RemotePath(out) / MANIFEST).read_bytes().splitlines()
+    for output in json.loads(line)["outputs"]:
+        assert f"{zlib.crc32((RemotePath(out) / output['path']).read_bytes()):08x}" == output["crc32"]
+    (source / frame_name()).write_bytes(watched.content(0, then, "whole"))
+    run(source, out)
+    run(source, tmp_path / "once")
+    assert tree(out, source) == tree(tmp_path / "once", source)
 
 
 # Sources that are not there, or change.

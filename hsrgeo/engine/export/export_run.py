@@ -117,7 +117,8 @@ class Export(Run):
             far = isinstance(options.crew, Cluster)
             ledger = Ledger(manifest, recipe, overwrite=options.overwrite, sync=options.sync, changing=self._changing)
             entries = map(_lent, map(ledger.admit, found)) if far else map(ledger.admit, found)
-            task = partial(work, out=seen_by(options.crew, out), recipe=recipe, sync=far and options.sync)
+            out_there = seen_by(options.crew, out)
+            task = partial(work, out=out_there, recipe=recipe, sync=far and options.sync, mark=ledger.mark)
             with closing(_results(entries, task, options.crew, Shared(out, OPTIONS))) as results:
                 in_vain, all_read = 0, True
                 for batch in _gathered(results, at_once=options.fail_fast or not options.sync):

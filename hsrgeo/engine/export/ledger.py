@@ -8,8 +8,8 @@ written under a staged name, and is on disk before anything tells of it. New fil
 and files that go are removed after it: no line names a file that is not there, and what a killed run leaves without a
 line is found again (`hsrgeo.engine.export.unfinished`). Files that replace others are moved after their line, when that
 is on disk: as long as one is still staged, the line does not stand. In a bucket, where moving is copying, the first
-frame is written in place; but not where sources change between runs (`hsrgeo.engine.watch`): then the frame that comes
-next may be another one, and no frame is the first.
+frame of a product and time that has no line is written in place, and has a mark by which it is found after a kill; but
+not where sources change between runs (`hsrgeo.engine.watch`): then the frame that comes next may be another one.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ import os
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from hsrgeo.engine.export.contest import Contest
 from hsrgeo.engine.export.presence import Presence, was_named
 from hsrgeo.engine.export.removal import down_to, lies_below
 from hsrgeo.engine.export.stamps import stamp_of
@@ -37,23 +37,6 @@ from hsrgeo.sources.found import Found
 from hsrgeo.sources.remote import Place
 from hsrgeo.writers.disk import STAGED, flush
 from hsrgeo.writers.files import move_file, remove_file, there_already
-
-
-@dataclass(slots=True)
-class _Contest:
-    """The frames of one product and time that are under way."""
-
-    labels: set[str] = field(default_factory=set)
-    first: str = ""
-    """Label of the one that is being written in place, if any."""
-    waiting: list[Outcome] = field(default_factory=list)
-    """Staged frames that are done, until that one is."""
-    before: Outcome | None = None
-    """What was kept when one of them, the same frame, was taken up to be made again."""
-    retired: bool = False
-    """Whether what was made of that frame before was removed: it is broken now, or lost."""
-    paths: set[str] = field(default_factory=set)
-    """First paths that they claim: more than one where a template has the kind."""
 
 
 class Ledger:
@@ -79,11 +62,12 @@ class Ledger:
         self._on_disk = isinstance(manifest.out, Path)
         self._sync = sync and self._on_disk
         self._presence = Presence(manifest.out)
-        self._unfinished = Unfinished(manifest, sync=self._sync)
-        if self._on_disk or changing:
-            self._unfinished.recover()
+        self._unfinished = Unfinished(manifest, sync=self._sync, in_place=not self._on_disk and not changing)
+        self._unfinished.recover()
+        self.mark = self._unfinished.mark
+        """Of the files that workers write in place in a bucket; else empty."""
         self._lock = threading.Lock()
-        self._contests: dict[Key, _Contest] = {}
+        self._contests: dict[Key, Contest] = {}
         self._paths: dict[str, Key] = {}  # first path -> product and time, under way or without an output
         self._lost_first: set[Key] = set()  # whose first frame was broken: no other takes its place as the first
         self._archives: set[str] = set()  # of which this run saw frames
@@ -117,10 +101,8 @@ class Ledger:
             if kept and not self._overwrite and self._is_known_by_another_path(kept, outcome, stamp):
                 return kept.skipped()
             mine = kept is not None and kept.label == outcome.label
-            rival = (
-                self._changing or key in self._contests or key in self._lost_first or (kept is not None and not mine)
-            )
-            contest = self._contests.setdefault(key, _Contest())
+            rival = self._has_rival(key, kept, mine=mine)
+            contest = self._contests.setdefault(key, Contest())
             contest.labels.add(outcome.label)
             contest.paths.add(path)
             self._paths[path] = key
@@ -129,7 +111,13 @@ class Ledger:
                 self._manifest.release(key)
             if not rival:
                 contest.first = outcome.label
+                self._unfinished.begin()
         return Task(found, stamp, staged=rival or self._on_disk, replace=self._overwrite or owner is not None)
+
+    def _has_rival(self, key: Key, kept: Outcome | None, *, mine: bool) -> bool:
+        if self._changing or key in self._contests or key in self._lost_first:
+            return True
+        return kept is not None and not (mine and (self._on_disk or self._overwrite))
 
     def settle(self, *done: Outcome) -> list[Outcome]:
         """Write down what became of some frames, and return everything that is certain now.
@@ -142,8 +130,7 @@ class Ledger:
         if self._sync and (written := [path for one in done if one.status == "ok" for path in self._staged(one)]):
             flush(written)
         with self._lock:
-            if self._on_disk or self._changing:
-                self._unfinished.note(output for outcome in done for output in self._touched(outcome))
+            self._unfinished.note(output for outcome in done for output in self._touched(outcome))
             settled = [certain for outcome in done for certain in self._settle_one(outcome)]
             if self._moves:
                 self._manifest.sync()
@@ -159,6 +146,8 @@ class Ledger:
         contest = self._contests.get(key) if key else None
         if key is None or contest is None or outcome.status in ("skipped", "planned"):
             return
+        if self.mark and contest.first == outcome.label and contest.before is None and not contest.waiting:
+            return  # nearly always: it is there, and has the mark of this run
         for one in (outcome, contest.before, self._manifest.kept(key), *contest.waiting):
             yield from one.outputs if one else ()
 
@@ -225,7 +214,7 @@ class Ledger:
         """Return where the files of a frame wait until they are moved; in a bucket, where some do."""
         return [self._manifest.out / staged_beside(output.path, outcome.label) for output in outcome.outputs]
 
-    def _settle(self, outcome: Outcome, key: Key, contest: _Contest) -> list[Outcome]:
+    def _settle(self, outcome: Outcome, key: Key, contest: Contest) -> list[Outcome]:
         if not contest.first:
             return self._challenge(outcome, key, contest)
         if contest.first != outcome.label:
@@ -255,7 +244,7 @@ class Ledger:
             self._discard(outcome)
         return dataclasses.replace(outcome, status="failed", outputs=(), error=error)
 
-    def _challenge(self, rival: Outcome, key: Key, contest: _Contest) -> list[Outcome]:
+    def _challenge(self, rival: Outcome, key: Key, contest: Contest) -> list[Outcome]:
         """Decide between a staged frame that is done and the one that is kept, if any."""
         if rival.status == "failed":
             self._retire_before(rival, contest)
@@ -291,7 +280,7 @@ class Ledger:
         self._moves[key] = rival
         return [rival, lost] if was else [rival]
 
-    def _reopened(self, key: Key, contest: _Contest) -> list[Outcome]:
+    def _reopened(self, key: Key, contest: Contest) -> list[Outcome]:
         """Return, as failed, duplicates that were skipped before the frame that they lost to turned out to be worse.
 
         Their bytes are gone by: the next run takes them up.
@@ -341,7 +330,7 @@ class Ledger:
         for staged in self._staged(outcome):
             remove_file(staged)
 
-    def _retire_before(self, outcome: Outcome, contest: _Contest) -> None:
+    def _retire_before(self, outcome: Outcome, contest: Contest) -> None:
         """Remove what an earlier run made of a frame that is broken now, or lost."""
         before = contest.before
         key = self._manifest.key(outcome)
@@ -353,7 +342,7 @@ class Ledger:
         self._retire(before.outputs, but=kept.outputs if kept else ())
         contest.retired = True
 
-    def _retire_dry(self, outcome: Outcome, contest: _Contest) -> None:
+    def _retire_dry(self, outcome: Outcome, contest: Contest) -> None:
         """Remove what an earlier run made of the same frame where it is dry now: the file has another content."""
         if contest.before is not None and contest.before.label == outcome.label:
             self._retire(contest.before.outputs, but=outcome.outputs)

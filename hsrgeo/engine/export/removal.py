@@ -16,7 +16,7 @@ from hsrgeo.sources.texts import open_file
 from hsrgeo.writers.files import remove_file
 from hsrgeo.writers.rasters import RASTERS
 
-_OURS = tuple(suffix for raster in RASTERS.values() for suffix in raster.suffixes)
+OUTPUT_SUFFIXES = tuple(suffix for raster in RASTERS.values() for suffix in raster.suffixes)
 _BLOCK = 1 << 20
 _SHOWN = 10
 
@@ -46,7 +46,11 @@ class Removal:
         """
         path = self._out / output.path
         try:
-            reason = self._doubt(path, output) if named and output.path.endswith(_OURS) else "no export names a file so"
+            reason = (
+                self._doubt(path, output)
+                if named and output.path.endswith(OUTPUT_SUFFIXES)
+                else "no export names a file so"
+            )
         except FileNotFoundError:
             return
         except OSError as error:

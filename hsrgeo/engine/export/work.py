@@ -44,7 +44,9 @@ class Task:
     """Whether files that are in the way may be replaced."""
 
 
-def work(entries: Sequence[Task | Outcome], out: Place, recipe: Recipe, *, sync: bool = False) -> list[Outcome]:
+def work(
+    entries: Sequence[Task | Outcome], out: Place, recipe: Recipe, *, sync: bool = False, mark: str = ""
+) -> list[Outcome]:
     """Export the tasks of a batch; outcomes that were known before ride along to whoever collects.
 
     Args:
@@ -52,17 +54,18 @@ def work(entries: Sequence[Task | Outcome], out: Place, recipe: Recipe, *, sync:
         out: The output folder.
         recipe: What the outputs are made with.
         sync: Wait until the files are on disk: where this is another machine than the one that collects.
+        mark: Of files in a bucket that no line tells of yet; see `hsrgeo.engine.export.unfinished`.
     """
     keep_freed_memory()
     ready = _fetched(entries) if any(_is_far(entry) for entry in entries) else entries
-    done = [entry if isinstance(entry, Outcome) else export_frame(entry, out, recipe) for entry in ready]
+    done = [entry if isinstance(entry, Outcome) else export_frame(entry, out, recipe, mark) for entry in ready]
     if sync and isinstance(out, Path):
         new = [one for one, entry in zip(done, entries, strict=True) if isinstance(entry, Task)]
         flush([out / staged_beside(output.path, one.label) for one in new for output in one.outputs])
     return done
 
 
-def export_frame(task: Task, out: Place, recipe: Recipe) -> Outcome:
+def export_frame(task: Task, out: Place, recipe: Recipe, mark: str = "") -> Outcome:
     """Export one frame; what is wrong with it becomes part of the outcome.
 
     Anything but an error of hsrgeo's own or of the system is a bug, and escapes with the frame's name attached.
@@ -79,7 +82,7 @@ def export_frame(task: Task, out: Place, recipe: Recipe) -> Outcome:
         files = list(
             files_of(frames, frame_name, recipe, noted)
         )  # all or none: an area that does not fit writes nothing
-        outputs = _all_written(task, outcome.label, out, files)
+        outputs = _all_written(task, outcome.label, out, files, mark)
         status: Status = "ok" if files else "dry"
         outcome = dataclasses.replace(outcome, status=status, outputs=outputs, statistics=noted)
     except HsrGeoError as error:
@@ -128,12 +131,12 @@ def staged_beside(path: str, label: str) -> str:
 def leftovers(folders: Collection[Place]) -> set[Place]:
     """Return what killed runs left in folders of outputs: files half-written, and staged files."""
     far = any(isinstance(folder, RemotePath) for folder in folders)  # a bucket answers late, but many at a time
-    with ThreadPoolExecutor(_ASKED if far else 1) as threads:
+    with ThreadPoolExecutor(ASKED if far else 1) as threads:
         listed = zip(folders, threads.map(names_in, folders), strict=True)
         return {folder / name for folder, names in listed for name in names if _LEFTOVER.fullmatch(name)}
 
 
-_ASKED = 16
+ASKED = 16
 _SUFFIXES = "|".join(re.escape(suffix) for raster in RASTERS.values() for suffix in raster.suffixes)
 _LEFTOVER = re.compile(rf"\.{{1,2}}[^.].*({_SUFFIXES})({PART}|\.[0-9a-f]{{8}}\{STAGED}({PART})?)", re.DOTALL)
 # ^ the names that `temporary_beside` and `staged_beside` give to outputs
@@ -158,8 +161,10 @@ def _with_data(entry: Task | Outcome) -> Task | Outcome:
         return entry  # reported where the frame is exported
 
 
-def _all_written(task: Task, label: str, out: Place, files: Sequence[tuple[str, bytes]]) -> tuple[Output, ...]:
-    write = partial(_written, task, label, out)
+def _all_written(
+    task: Task, label: str, out: Place, files: Sequence[tuple[str, bytes]], mark: str
+) -> tuple[Output, ...]:
+    write = partial(_written, task, label, out, mark)
     try:
         if not isinstance(out, RemotePath):
             return tuple(map(write, files))
@@ -176,7 +181,7 @@ _UPLOADS = 8
 """Files of a frame that are sent to a bucket at a time."""
 
 
-def _written(task: Task, label: str, out: Place, file: tuple[str, bytes]) -> Output:
+def _written(task: Task, label: str, out: Place, mark: str, file: tuple[str, bytes]) -> Output:
     path, data = file
     target = out / path
     if task.staged:
@@ -184,5 +189,5 @@ def _written(task: Task, label: str, out: Place, file: tuple[str, bytes]) -> Out
     elif task.replace:
         write_file(target, data, sync=False)
     else:
-        write_new(target, data)
+        write_new(target, data, mark)
     return Output(path, len(data), zlib_ng.crc32(data))
