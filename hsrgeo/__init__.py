@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from hsrgeo.cube.opening import open as open  # noqa: A004 - as in xarray and rasterio; exported, but not by ``*``
     from hsrgeo.engine.accumulate.sum_options import AccumulateOptions
     from hsrgeo.engine.accumulate.sum_run import accumulate
+    from hsrgeo.engine.compose import compose
     from hsrgeo.engine.cubes.cube_options import CubeOptions
     from hsrgeo.engine.cubes.cube_run import make_cube
     from hsrgeo.engine.events import EventsOptions, EventTable, events
@@ -176,6 +177,7 @@ _HOMES = {
     "WriteError": "hsrgeo.errors",
     "accumulate": "hsrgeo.engine.accumulate.sum_run",
     "as_target": "hsrgeo.products.warp",
+    "compose": "hsrgeo.engine.compose",
     "events": "hsrgeo.engine.events",
     "export": "hsrgeo.engine.export.export_run",
     "fetch": "hsrgeo.engine.fetch",
@@ -290,6 +292,7 @@ __all__ = [  # without `open`: `from hsrgeo import *` leaves Python's own alone
     "__version__",
     "accumulate",
     "as_target",
+    "compose",
     "events",
     "export",
     "fetch",

@@ -9,6 +9,7 @@ from hsrgeo import __version__
 from hsrgeo.cli.accumulate import accumulate
 from hsrgeo.cli.commands import Command, Commands
 from hsrgeo.cli.common import say
+from hsrgeo.cli.compose import compose
 from hsrgeo.cli.cube import cube
 from hsrgeo.cli.events import events
 from hsrgeo.cli.export import export
@@ -44,7 +45,7 @@ app = typer.Typer(
 _MAIN = (export, info, verify)
 _GIS = (view, qgis, render, style, vrt, stac)
 _NUMBERS = (cube, series, accumulate, stats, events)
-_BESIDE = (split, grids, sites, extract, simulate)
+_BESIDE = (split, grids, sites, extract, compose, simulate)
 for title, commands in (("Export", _MAIN), ("Maps", _GIS), ("Numbers", _NUMBERS), ("Utilities", _BESIDE)):
     for command in commands:
         app.command(cls=Command, no_args_is_help=command is not grids, rich_help_panel=title)(command)

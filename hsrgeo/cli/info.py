@@ -12,13 +12,17 @@ if TYPE_CHECKING:  # names in signatures of helpers only: Typer reads those of c
     from hsrgeo.engine.inspect import Summary
     from hsrgeo.model.frame import Frame
     from hsrgeo.model.header import Header
+    from hsrgeo.model.volume import Volume
 
 _SHOWN = 20  # gaps and broken frames printed; --json has all
 
 
 def info(
     sources: Annotated[
-        list[str], typer.Argument(metavar="SOURCE", help=f"Frames, folders, globs or archives. {options.REMOTE}")
+        list[str],
+        typer.Argument(
+            metavar="SOURCE", help=f"Frames, volumes of one radar, folders, globs or archives. {options.REMOTE}"
+        ),
     ],
     registration: options.Registration = options.RegistrationChoice.point,
     json_: Annotated[bool, typer.Option("--json", help="Print a JSON list on stdout.")] = False,
@@ -31,8 +35,9 @@ def info(
     Every frame is unpacked and checked, so broken ones are listed; the exit status is 1 if there are any.
     """
     with honest_exit():
-        from hsrgeo.engine.inspect import Summary, frame_json, inspect  # noqa: PLC0415 - only where it runs
+        from hsrgeo.engine.inspect import Summary, frame_json, inspect, volume_json  # noqa: PLC0415 - only where it runs
         from hsrgeo.errors import HsrGeoError  # noqa: PLC0415
+        from hsrgeo.model.volume import Volume  # noqa: PLC0415
 
         broken = False
         objects: list[dict[str, object]] = []
@@ -42,6 +47,11 @@ def info(
                 objects.append({"error": type(found).__name__, "message": str(found)})
                 if not json_:
                     say(f"failed: {found}")
+                continue
+            if isinstance(found, Volume):
+                objects.append(volume_json(found))
+                if not json_:
+                    _tell_volume(found)
                 continue
             if isinstance(found, Summary):
                 broken |= bool(found.broken) or not found.frames  # as export has it: nothing found is no success
@@ -88,6 +98,32 @@ def _tell_frame(frame: "Frame") -> None:
         ("CRC-32", f"{frame.crc32:08x}"),
     ):
         answer(f"  {label:9} {value}")
+
+
+def _tell_volume(volume: "Volume") -> None:
+    from hsrgeo.engine.inspect import volume_json  # noqa: PLC0415
+    from hsrgeo.model.times import KST, utc_text  # noqa: PLC0415
+
+    radar = volume.radar
+    answer(f"{volume.name}  (volume of one radar: see hsrgeo compose)")
+    for note in volume.notes:
+        say(f"note: {note}")
+    for label, value in (
+        ("layout", volume.layout),
+        ("radar", f"{radar.code}, {radar.lon:.5f} E {radar.lat:.5f} N, antenna {radar.height_m:g} m above the sea"),
+        (
+            "time",
+            f"{volume.time.astimezone(KST):%Y-%m-%d %H:%M} KST  ({utc_text(volume.time)}), from {volume.time_source}",
+        ),
+        ("moments", f"{' '.join(volume.moments)}; reflectivity is {volume.moment}"),
+        ("sweeps", f"{len(volume.sweeps)}, from the lowest"),
+    ):
+        answer(f"  {label:9} {value}")
+    for sweep in volume_json(volume)["sweeps"]:
+        rays, gates = sweep["rays"], sweep["gates"]
+        size = f"{rays:,} rays, {gates:,} gates of {sweep['gate_m']:g} m"
+        echo = 100 * sweep["echo"] / (rays * gates)
+        answer(f"  {sweep['number']:9} {sweep['elevation']:5.1f} degrees, {size}, echo in {echo:.1f} %")
 
 
 def _capped(frame: "Frame") -> list[tuple[str, str]]:

@@ -11,14 +11,19 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from hsrgeo.engine.export_options import count_workers
 from hsrgeo.engine.workers.parallel import in_batches, run_parallel
 from hsrgeo.errors import HsrGeoError, as_value
+from hsrgeo.formats.scan import ECHO
+from hsrgeo.formats.volume import is_volume, read_volume
 from hsrgeo.model.frame import Frame
 from hsrgeo.model.grid import Registration, grids_by
 from hsrgeo.model.times import frame_length, kst_text, utc_text
+from hsrgeo.model.volume import Volume
 from hsrgeo.reading import decode_found
-from hsrgeo.sources.found import Found, Tally
+from hsrgeo.sources.found import Found, Tally, read_file
 from hsrgeo.sources.members import is_archive
 from hsrgeo.sources.scan import expand, is_folder, scan
 from hsrgeo.sources.select import Selection
@@ -73,8 +78,8 @@ class Summary:
 
 def inspect(
     sources: Sequence[str | Path], *, jobs: int = -1, registration: Registration = "point"
-) -> Iterator[Frame | Summary | HsrGeoError]:
-    """Yield the frame of each file, a summary of each folder and archive, or what is wrong with it.
+) -> Iterator[Frame | Volume | Summary | HsrGeoError]:
+    """Yield the frame or volume of each file, a summary of each folder and archive, or what is wrong with it.
 
     Args:
         sources: Files, folders, globs and archives.
@@ -92,7 +97,11 @@ def inspect(
             yield summarise(str(path), jobs=jobs)
         else:
             try:
-                yield decode_found(Found(str(path), None, None, 0), registration=registration)
+                data = read_file(path)
+                if is_volume(data):
+                    yield read_volume(data, str(path))
+                else:
+                    yield decode_found(Found(str(path), None, None, 0, data=data), registration=registration)
             except HsrGeoError as error:
                 yield error
 
@@ -157,6 +166,34 @@ def frame_json(frame: Frame) -> dict[str, Any]:
         "classes": {name: getattr(frame.cells, name) for name in ("nodata", "undetect", "echo", "blend")},
         "echo": echo_statistics(frame),
         "header": header,
+    }
+
+
+def volume_json(volume: Volume) -> dict[str, Any]:
+    """Return everything about a volume but its values."""
+    radar = volume.radar
+    return {
+        "name": volume.name,
+        "layout": volume.layout,
+        "radar": {"code": radar.code, "lon": radar.lon, "lat": radar.lat, "height_m": radar.height_m},
+        "time": kst_text(volume.time),
+        "time_utc": utc_text(volume.time),
+        "time_source": volume.time_source,
+        "moment": volume.moment,
+        "moments": list(volume.moments),
+        "sweeps": [
+            {
+                "number": number,
+                "elevation": round(sweep.elevation, 3),
+                "rays": sweep.stored.shape[0],
+                "gates": sweep.stored.shape[1],
+                "gate_m": sweep.gate_m,
+                "first_m": sweep.first_m,
+                "echo": int(np.count_nonzero(sweep.stored >= ECHO.echo_from)),
+            }
+            for number, sweep in enumerate(volume.sweeps, start=1)
+        ],
+        "notes": list(volume.notes),
     }
 
 

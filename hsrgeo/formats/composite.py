@@ -29,10 +29,10 @@ from hsrgeo.model.header import PRODUCTS_BY_PTYPE, Header
 from hsrgeo.model.layers import ALL, Block, MaskedBlock
 from hsrgeo.model.quantity import QUANTITIES
 
-MAX_BLOCKS = 3
-"""Echo, height, station (KMA composite format, section 1)."""
+MAX_BLOCKS = 4
+"""Echo, height, station (KMA composite format, section 1), and count, which only `hsrgeo compose` writes."""
 MAX_UNPACKED_BYTES = HEADER_BYTES + MAX_BLOCKS * 2881 * 2305 * 2
-"""39,845,254: what KMA's paper gives for three blocks of the largest grid."""
+"""53,126,664. KMA's paper gives 39,845,254 for three blocks of the largest grid."""
 MAX_STORED_BYTES = MAX_UNPACKED_BYTES + (1 << 20)
 """Most bytes that a file of a frame may have: a gzip stream that did not compress, and some room."""
 _OLD_HEADER_BYTES = 24

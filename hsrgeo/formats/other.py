@@ -20,7 +20,7 @@ _FAILURE = re.compile(
 )
 # ^ what a server says in a few words where it sends no file
 _ENCODINGS = ("utf-8", "cp949")
-_POLAR = "of a UF volume (polar data of one radar: see wradlib and xradar)"
+_POLAR = "of a UF volume of one radar (hsrgeo compose takes it)"
 _TIFF = "of a TIFF (hsrgeo.open, series, accumulate and cube take the folder of an export)"
 _BEGINNINGS = {
     b"\x1f\x8b": "of gzip (packed twice?)",
@@ -34,8 +34,8 @@ _BEGINNINGS = {
     b"BZh": "of bzip2",
     b"\xfd7zXZ": "of xz",
     b"\x28\xb5\x2f\xfd": "of Zstandard",
-    b"\x89HDF": "of HDF5 or NetCDF-4 (hsrgeo.open reads ODIM composites named .h5)",
-    b"CDF": "of NetCDF",
+    b"\x89HDF": "of HDF5 or NetCDF-4 (hsrgeo compose takes volumes of one radar, hsrgeo.open ODIM composites)",
+    b"CDF": "of NetCDF-3 (nccopy -k nc4 makes NetCDF-4 of it)",
     b"UF": _POLAR,
     b"GRIB": "of GRIB",
     b"BUFR": "of BUFR",

@@ -264,7 +264,7 @@ class Frame:
 
         return write_odim(self, Path(path))
 
-    def to_bin(self, path: str | Path) -> Path:
+    def to_bin(self, path: str | Path, *more: Frame) -> Path:
         """Write the frame in KMA's container (``.bin.gz``), which every command of hsrgeo reads as it reads KMA's.
 
         The container has whole grids only: cells outside the frame's window become nodata. The header says that this
@@ -272,13 +272,14 @@ class Frame:
 
         Args:
             path: Target; in a folder that is there the frame gets its `name`.
+            more: Further blocks of the same time and grid, such as the height of the beam, up to three.
 
         Raises:
-            OptionsError: The frame lies on another grid than KMA's, or a name of another format.
+            OptionsError: A frame lies on another grid than KMA's or than this one, or a name of another format.
             WriteError: The disk refused.
         """
         target = Path(path) / self.name if Path(path).is_dir() else Path(path)
         refuse_other_suffix(target, (".gz",), "composite")
         from hsrgeo.writers.container import write_bin  # noqa: PLC0415 - as in to_cog
 
-        return write_bin(self, target)
+        return write_bin((self, *more), target)

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsrgeo.errors import OptionsError
-from hsrgeo.formats.composite import MAX_BLOCKS, encode
+from hsrgeo.formats.composite import encode
 from hsrgeo.model.grid import MAIN_GRID, Grid, grids
 from hsrgeo.model.header import PRODUCTS_BY_PTYPE, SYNTHETIC_MARK, Header, Station
 from hsrgeo.model.quantity import QUANTITIES
@@ -52,6 +52,7 @@ _EARTH_M = 4 / 3 * 6371e3  # beams bend with the air: 4/3 of the earth's radius 
 _PTYPES = {PRODUCTS_BY_PTYPE[ptype]: ptype for ptype in (5, 1, 0, 2)}  # the products of reflectivity, HSR first
 _CREATED_S, _CREATED_SPREAD_S = 402, 12  # tm_in is about 6.7 minutes after tm (KMA composite format, section 1)
 _ECHO = QUANTITIES[1]
+_BLOCKS = 3  # echo, height, station
 _WEAKEST_DBZ = -10.0
 _LOWEST = np.int16(-20000)  # the code "display minimum" is rare: 12 cells of 6.6 million (section 2)
 _LOWEST_CELLS = 12
@@ -84,7 +85,7 @@ class Scene:
         for name, word, words in (("rain", self.rain, get_args(Rain)), ("product", self.product, tuple(_PTYPES))):
             if word not in words:
                 raise OptionsError(f"{name} {word!r}: expected one of {', '.join(words)}")
-        for name, number, most in (("stations", self.stations, len(_SITES)), ("blocks", self.blocks, MAX_BLOCKS)):
+        for name, number, most in (("stations", self.stations, len(_SITES)), ("blocks", self.blocks, _BLOCKS)):
             if not 1 <= number <= most:
                 raise OptionsError(f"{name} {number}: expected 1 to {most}")
 

@@ -2,46 +2,67 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hsrgeo.errors import OptionsError
-from hsrgeo.formats.composite import encode
+from hsrgeo.formats.composite import MAX_BLOCKS, encode
 from hsrgeo.model.frame import Frame
-from hsrgeo.model.grid import grids
+from hsrgeo.model.grid import Grid, grids
 from hsrgeo.model.header import NOT_KMA_MARK, SYNTHETIC_MARK
 from hsrgeo.model.quantity import QUANTITIES
 from hsrgeo.writers.files import write_file
 
 
-def write_bin(frame: Frame, path: Path) -> Path:
-    """Write a frame as a ``.bin.gz`` of one block and return its path; see `Frame.to_bin`.
+def write_bin(blocks: Sequence[Frame], path: Path) -> Path:
+    """Write frames as the blocks of a ``.bin.gz`` and return its path; see `Frame.to_bin`.
 
     Raises:
-        OptionsError: The frame lies on another grid than KMA's.
+        OptionsError: A frame lies on another grid than KMA's, or than the first.
         WriteError: The disk refused.
     """
-    write_file(path, encode_bin(frame))
+    write_file(path, encode_bin(blocks))
     return path
 
 
-def encode_bin(frame: Frame) -> bytes:
-    """Return the bytes of a ``.bin.gz`` of a frame; cells of the grid outside its window are nodata.
+def encode_bin(blocks: Sequence[Frame]) -> bytes:
+    """Return the bytes of a ``.bin.gz``; cells of the grid outside a frame's window are nodata.
+
+    Args:
+        blocks: One to four frames of one time and grid; the header is that of the first.
 
     Raises:
-        OptionsError: The frame lies on another grid than KMA's.
+        OptionsError: A frame lies on another grid than KMA's, or than the first.
     """
-    whole = grids().get(frame.grid.name)
-    if whole is None or whole.crop(frame.window) != frame.grid:
-        raise OptionsError(f"KMA's container has no projection: a frame on {frame.grid.name!r} does not fit into it")
+    first = blocks[0]
+    whole = grids().get(first.grid.name)
+    if len(blocks) > MAX_BLOCKS:
+        raise OptionsError(f"{len(blocks)} blocks: a file has room for {MAX_BLOCKS}")
+    for frame in blocks:
+        if whole is None or whole.crop(frame.window) != frame.grid:
+            raise OptionsError(
+                f"KMA's container has no projection: a frame on {frame.grid.name!r} does not fit into it"
+            )
+        if frame.time != first.time:
+            raise OptionsError(f"blocks of {first.time:%Y-%m-%d %H:%M} and {frame.time:%Y-%m-%d %H:%M} KST in one file")
+    assert whole is not None  # noqa: S101 - there is a first frame
+    codes, stored = zip(*(_packed(frame, whole) for frame in blocks), strict=True)
+    mark = (SYNTHETIC_MARK if first.header.synthetic else b"") + NOT_KMA_MARK
+    data_codes = (*codes, *(0,) * (16 - len(codes)))
+    header = replace(first.header, num_data=len(codes), data_codes=data_codes, etc=mark.ljust(15, b"\0"))
+    return encode(header, stored)
+
+
+def _packed(frame: Frame, whole: Grid) -> tuple[int, NDArray[np.int16]]:
+    """Return the data code of a frame, and its values on the whole grid as KMA stores them."""
     code, packing = next(entry for entry in QUANTITIES.items() if entry[1].name == frame.quantity.name)
     stored = np.full((whole.height, whole.width), packing.nodata, np.int16)
     part = frame.raw
     if packing.undetect != frame.quantity.undetect:  # no rain has a code of its own there, and is 0 in clean rain
         part = np.where(part == frame.quantity.undetect, np.int16(packing.undetect), part)
     stored[frame.window.slices] = part
-    mark = (SYNTHETIC_MARK if frame.header.synthetic else b"") + NOT_KMA_MARK
-    header = replace(frame.header, num_data=1, data_codes=(code, *(0,) * 15), etc=mark.ljust(15, b"\0"))
-    return encode(header, [stored])
+    return code, stored

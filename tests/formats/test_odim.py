@@ -23,6 +23,7 @@ import hsrgeo
 from hsrgeo.cli import app
 from hsrgeo.errors import FrameError, HsrGeoError, OptionsError, SourceError, WriteError
 from hsrgeo.formats import odim as reading
+from hsrgeo.formats.hdf5 import MAGIC
 from hsrgeo.formats.odim import read_odim
 from tests.conftest import TIME, MakeFile, Pixels, frame_name
 
@@ -397,7 +398,7 @@ def test_damage_is_an_error_and_nothing_else(frame: hsrgeo.Frame, tmp_path: Path
 def test_a_file_that_is_too_large_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reading, "MAX_FILE_BYTES", 10)
     with pytest.raises(HsrGeoError, match="too large"):
-        read_odim(reading.MAGIC + bytes(10), "x")
+        read_odim(MAGIC + bytes(10), "x")
 
 
 def test_texts_of_a_stranger_are_escaped(foreign: Foreign, tmp_path: Path) -> None:

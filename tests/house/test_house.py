@@ -30,7 +30,7 @@ FLOORS = [
     {"areas", "factors", "keywords", "name_template", "one_product", "regions"},
     {"lazy", "split", "workers"},
     {"export_options"},
-    {"cubes", "export", "extract", "fetch", "fetch_gauges", "inspect", "simulate", "sites"},
+    {"compose", "cubes", "export", "extract", "fetch", "fetch_gauges", "inspect", "simulate", "sites"},
     {"axis", "colours", "contents", "verify"},
     {"drawn_sums", "periods"},
     {"drawn", "qgis", "series", "stac", "stats", "view", "vrt"},

@@ -1,0 +1,170 @@
+"""HDF5 files that may come from anybody: groups, attributes and arrays, read with bounds.
+
+Sizes are bounded before anything is unpacked, and no link to another place is followed.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hsrgeo.errors import FrameFormatError, FrameReadError, MissingExtraError
+from hsrgeo.model.texts import printable
+
+MAGIC = b"\x89HDF\r\n\x1a\n"
+MOST_CELLS = 1 << 25
+"""Of an array, and of a chunk: five times KMA's largest grid."""
+_MOST_TEXT = 1 << 16
+_MOST_GROUPS = 99
+_FILTERS = {1, 2, 3}  # deflate, shuffle, fletcher32: those that HDF5 always has; others may load a library
+_DAMAGE = (OSError, RuntimeError, LookupError, ValueError, TypeError, ArithmeticError, MemoryError, zlib.error)
+"""What h5py, numpy and zlib raise where a file is damaged."""
+_ROOM = 64  # a checksum, and what deflate adds to what does not get smaller
+_MOST_BYTES = 8 * 4 * MOST_CELLS
+
+
+class Hdf5:
+    """One open file; every method raises `FrameFormatError` where the file has something else there."""
+
+    def __init__(self, h5py: Any, file: Any, name: str) -> None:  # noqa: ANN401 - a module without types
+        self._h5py, self._file, self._name = h5py, file, name
+
+    def refuse(self, problem: str, expected: str, found: str) -> NoReturn:
+        """Raise a `FrameFormatError` for this file."""
+        raise FrameFormatError(problem, expected, printable(found), self._name)
+
+    def item(self, path: str) -> Any:  # noqa: ANN401
+        """Return a group or dataset that lies in the file itself, None where there is none."""
+        item = self._file
+        for part in filter(None, path.split("/")):
+            if not isinstance(item, self._h5py.Group):
+                return None
+            link = item.get(part, getlink=True)
+            if link is None:
+                return None
+            if not isinstance(link, self._h5py.HardLink):
+                self.refuse(f"/{path.strip('/')}", "an object of this file", "a link to another place")
+            item = item[part]
+        return item
+
+    def names(self) -> list[str]:
+        """Return the names of the datasets at the top, sorted."""
+        hard, dataset = self._h5py.HardLink, self._h5py.Dataset
+        inside = [name for name in self._file if isinstance(self._file.get(name, getlink=True), hard)]
+        return sorted(name for name in inside[:_MOST_TEXT] if self._file.get(name, getclass=True) is dataset)
+
+    def numbered(self, above: str, word: str) -> Iterator[str]:
+        """Yield the paths of the groups ``above/word1``, ``above/word2`` and so on."""
+        for number in range(1, _MOST_GROUPS + 1):
+            path = f"{above}/{word}{number}"
+            if not isinstance(self.item(path), self._h5py.Group):
+                return
+            yield path
+
+    def attributes(self, path: str) -> dict[str, Any]:
+        """Return the attributes of a group as plain values; none where it is not there."""
+        group = self.item(path)
+        if not isinstance(group, self._h5py.Group):
+            return {}
+        return {str(key): self._value(group, key) for key in list(group.attrs)[:_MOST_TEXT]}
+
+    def attribute(self, path: str, key: str) -> Any:  # noqa: ANN401
+        """Return one attribute of a group or dataset as a plain value, None where it is not there."""
+        item = self.item(path)
+        return self._value(item, key) if item is not None and key in item.attrs else None
+
+    def _value(self, item: Any, key: str) -> Any:  # noqa: ANN401
+        attribute = item.attrs.get_id(key)
+        if math.prod(attribute.shape) * attribute.dtype.itemsize > _MOST_TEXT or attribute.dtype.kind not in "iufSO":
+            return ""  # none that is looked for
+        value = item.attrs[key]
+        value = value.reshape(-1)[0] if isinstance(value, np.ndarray) and value.size == 1 else value
+        if isinstance(value, bytes):
+            return value.decode("utf-8", "backslashreplace").rstrip("\0")
+        return value.item() if isinstance(value, np.generic) else value
+
+    def number(self, attributes: dict[str, Any], key: str, where: str) -> float:
+        """Return an attribute that must be a number; NaN may stand for nodata and undetect."""
+        value = attributes.get(key)
+        markers = ("nodata", "undetect")
+        if not isinstance(value, (int, float)) or math.isinf(value) or (math.isnan(value) and key not in markers):
+            self.refuse(f"{where}, {key}", "a number", "nothing" if value is None else str(value))
+        return float(value)
+
+    def array(self, path: str, shape: tuple[int, ...] | None = None, of: str = "", kinds: str = "iuf") -> NDArray[Any]:
+        """Return the values of a dataset.
+
+        Args:
+            path: Of the dataset.
+            shape: That it must have; None is any of up to `MOST_CELLS` values.
+            of: Where the shape comes from, for the message.
+            kinds: Of its type, as numpy has them: numbers unless others are wanted.
+        """
+        dataset = self.item(path)
+        if not isinstance(dataset, self._h5py.Dataset):
+            self.refuse(path, "a dataset", "none")
+        found = f"{dataset.shape} of {dataset.dtype}"
+        if dataset.dtype.kind not in kinds or (shape is not None and dataset.shape != shape):
+            what = "values" if shape is None else str(shape)
+            self.refuse(path, f"{what} of {'numbers' if kinds == 'iuf' else 'letters'}{of and ', '}{of}", found)
+        if dataset.shape is None or math.prod(dataset.shape) > MOST_CELLS:
+            self.refuse(path, f"at most {MOST_CELLS:,} values", found)
+        if dataset.external or dataset.is_virtual:
+            self.refuse(path, "pixels in this file", "pixels in another file")
+        self._refuse_bomb(dataset, path)
+        return np.asarray(dataset[()])
+
+    def _refuse_bomb(self, dataset: Any, path: str) -> None:  # noqa: ANN401
+        """Refuse chunks that unpack to more than they say: HDF5 itself would go on until memory ends."""
+        plan = dataset.id.get_create_plist()
+        filters = [plan.get_filter(number)[0] for number in range(plan.get_nfilters())]
+        if not set(filters) <= _FILTERS or len(set(filters)) != len(filters):
+            self.refuse(path, "the filters deflate, shuffle and fletcher32", f"filters {filters}")
+        if dataset.chunks is None:
+            return
+        size = math.prod(dataset.chunks) * dataset.dtype.itemsize
+        number = dataset.id.get_num_chunks()
+        slots = math.prod(-(-side // chunk) for side, chunk in zip(dataset.shape, dataset.chunks, strict=True))
+        if math.prod(dataset.chunks) > MOST_CELLS or number > slots or slots * size > _MOST_BYTES:
+            self.refuse(path, "chunks that make up the image", f"{number:,} of {size:,} bytes")
+        for index in range(number):
+            info = dataset.id.get_chunk_info(index)
+            if info.size > 2 * size + _ROOM:
+                self.refuse(path, f"chunks of at most {size:,} bytes", f"{info.size:,} bytes")
+            if 1 in filters and not info.filter_mask:
+                stream = zlib.decompressobj()
+                _mask, packed = dataset.id.read_direct_chunk(info.chunk_offset)
+                stream.decompress(packed, size + _ROOM)
+                if not stream.eof:
+                    self.refuse(path, f"a chunk of {size:,} bytes", "one that unpacks to something else")
+
+
+@contextmanager
+def open_hdf5(data: bytes, name: str, extra: str) -> Iterator[tuple[Any, Any]]:
+    """Give h5py and an open file, for `Hdf5`; what they raise becomes an error of this file.
+
+    Args:
+        data: The whole file.
+        name: For messages.
+        extra: Of hsrgeo that brings h5py.
+
+    Raises:
+        MissingExtraError: h5py is not installed.
+        FrameReadError: The file is damaged.
+    """
+    try:
+        import h5py  # noqa: PLC0415 - an optional extra
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("h5py", extra) from error
+    try:
+        with h5py.File(io.BytesIO(data), "r") as file:
+            yield h5py, file
+    except _DAMAGE as error:
+        raise FrameReadError("HDF5", "a sound file", printable(str(error) or type(error).__name__), name) from error
