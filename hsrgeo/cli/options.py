@@ -58,6 +58,7 @@ class FormatChoice(StrEnum):
     asc = "asc"
     rgba = "rgba"
     rgba_png = "rgba-png"
+    rgba_webp = "rgba-webp"
     mask = "mask"
 
 
@@ -334,8 +335,8 @@ Formats = Annotated[
         "--format",
         help="Output format. Repeatable; default cog and png. odim: ODIM HDF5 (.h5). float32: COG of "
         "physical values, NaN where not observed. asc: ESRI ASCII grid. rgba: COG in colours, "
-        "transparent where dry. rgba-png: the same as a PNG with its place. mask: a PNG beside each PNG, 255 where "
-        "observed.",
+        "transparent where dry. rgba-png, rgba-webp: the same as a PNG or a lossless WebP with its place. mask: a PNG "
+        "beside each PNG, 255 where observed.",
         rich_help_panel=WRITE,
     ),
 ]

@@ -57,12 +57,12 @@ class ExportOptions:
         kind: Only this kind, such as PUB. Where it is None, the first of PUB, EXT, KMA and QCD counts of files of one
             product and time, unless `name` has ``{kind}``.
         formats: ``cog``, ``png``, ``odim`` (ODIM HDF5), ``float32`` (COG of physical values, NaN where not observed)
-            ``asc`` (ESRI ASCII grid), ``rgba`` (COG in colours) and
-            ``rgba-png`` (the same as a PNG), one or several; with ``png`` also ``mask``: a PNG ``NAME.mask.png`` of 255
-            where a cell was observed and 0 where it was not, which reflectivity as a PNG cannot tell from no echo.
+            ``asc`` (ESRI ASCII grid), ``rgba`` (COG in colours), ``rgba-png`` and ``rgba-webp`` (the same as a PNG or
+            a lossless WebP), one or several; with ``png`` also ``mask``: a PNG ``NAME.mask.png`` of 255 where a cell
+            was observed and 0 where it was not, which reflectivity as a PNG cannot tell from no echo.
         undetect: What float32 and asc have in cells that were observed and hold nothing; None is 0 of rain and -250
             dBZ of reflectivity.
-        palette: Colours of rgba and rgba-png: a name of `hsrgeo.products.palettes.NAMES`, or a file.
+        palette: Colours of rgba, rgba-png and rgba-webp: a name of `hsrgeo.products.palettes.NAMES`, or a file.
         compress: Of COGs.
         values: Of COGs: clean has nodata, undetect and echo only, raw is bit for bit as stored.
         name: Path below OUT without suffix; fields time (KST), utc, product, kind, region.
@@ -198,7 +198,9 @@ class ExportOptions:
 
     def _check_formats(self, formats: Sequence[Format]) -> None:
         if not formats:
-            raise OptionsError("formats: expected one or more of cog, png, odim, float32, asc, rgba and rgba-png")
+            raise OptionsError(
+                "formats: expected one or more of cog, png, odim, float32, asc, rgba, rgba-png and rgba-webp"
+            )
         for name in formats:
             if (library := RASTERS[name].needs) and find_spec(library) is None:  # once, not for each frame
                 raise MissingExtraError(library, name)
@@ -210,9 +212,11 @@ class ExportOptions:
             raise OptionsError("undetect is a number or nan, for formats float32 and asc")
         if "mask" in formats and "png" not in formats:
             raise OptionsError("mask goes beside PNGs: give format png too, because a COG marks nodata itself")
-        if self.palette is not None and not {"rgba", "rgba-png"} & set(formats):
-            raise OptionsError("palette is for formats rgba and rgba-png: other formats have values, not colours")
-        if not self.sidecars and not {"png", "asc", "rgba-png"} & set(formats):
+        if self.palette is not None and not {"rgba", "rgba-png", "rgba-webp"} & set(formats):
+            raise OptionsError(
+                "palette is for formats rgba, rgba-png and rgba-webp: other formats have values, not colours"
+            )
+        if not self.sidecars and not {"png", "asc", "rgba-png", "rgba-webp"} & set(formats):
             raise OptionsError("no sidecars goes with PNGs and ASCII grids, and formats has none")
 
     @property

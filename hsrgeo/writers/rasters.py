@@ -9,7 +9,7 @@ from typing import Literal, Protocol, get_args
 from hsrgeo.model.frame import Frame
 from hsrgeo.products.palettes import Palette
 
-Format = Literal["cog", "png", "odim", "float32", "asc", "rgba", "rgba-png", "mask"]
+Format = Literal["cog", "png", "odim", "float32", "asc", "rgba", "rgba-png", "rgba-webp", "mask"]
 Compression = Literal["deflate", "zstd", "none"]
 
 
@@ -94,6 +94,13 @@ def _rgba_png(frame: Frame, settings: Settings) -> dict[str, bytes]:
     return files if settings.sidecars else {".rgba.png": files[".rgba.png"]}
 
 
+def _rgba_webp(frame: Frame, settings: Settings) -> dict[str, bytes]:
+    from hsrgeo.writers.rgba import encode_rgba_webp  # noqa: PLC0415
+
+    files = encode_rgba_webp(frame, settings.palette)
+    return files if settings.sidecars else {".rgba.webp": files[".rgba.webp"]}
+
+
 def _mask(frame: Frame, _settings: Settings) -> dict[str, bytes]:
     from hsrgeo.writers.png import encode_mask  # noqa: PLC0415
 
@@ -108,6 +115,7 @@ RASTERS: dict[Format, Raster] = {
     "asc": Raster((".asc", ".prj"), _asc),
     "rgba": Raster((".rgba.tif",), _rgba),
     "rgba-png": Raster((".rgba.png", ".rgba.pgw", ".rgba.png.aux.xml"), _rgba_png),
+    "rgba-webp": Raster((".rgba.webp", ".rgba.wpw", ".rgba.webp.aux.xml"), _rgba_webp),
     "mask": Raster((".mask.png",), _mask, beside=True),
 }
 """By name, in the order in which the files of a frame are written."""

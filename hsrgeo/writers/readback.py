@@ -88,6 +88,10 @@ def read_picture(path: Path) -> Picture:
     return _read_with_rasterio(path) if gdal is None else _read_with_osgeo(gdal, path)
 
 
+DRIVERS = {".tif": "GTiff", ".png": "PNG", ".webp": "WEBP"}
+"""Of GDAL, by suffix."""
+
+
 @cache
 def _osgeo() -> Any:  # noqa: ANN401 - osgeo has no types
     try:
@@ -101,8 +105,9 @@ def _osgeo() -> Any:  # noqa: ANN401 - osgeo has no types
 def _driver_and_settings(path: Path) -> tuple[str, dict[str, str]]:
     from hsrgeo.writers.environment import ALONE, PLAIN  # noqa: PLC0415 - imports rasterio
 
-    # A COG says everything itself. A PNG cannot: its CRS, scale and tags are in its .png.aux.xml.
-    return ("PNG", PLAIN) if path.suffix == ".png" else ("GTiff", ALONE)
+    # A COG says everything itself. A PNG or WebP cannot: its CRS, scale and tags are in its .aux.xml.
+    driver = DRIVERS.get(path.suffix, "GTiff")
+    return driver, ALONE if driver == "GTiff" else PLAIN
 
 
 def _read_with_osgeo(gdal: Any, path: Path) -> Picture:  # noqa: ANN401

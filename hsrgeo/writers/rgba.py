@@ -21,6 +21,7 @@ from hsrgeo.writers.cog import tile_side
 from hsrgeo.writers.environment import own_gdal, regular_file
 from hsrgeo.writers.plain import code_free_tags
 from hsrgeo.writers.png import encode_png_of, place_xml, world_file
+from hsrgeo.writers.readback import DRIVERS
 from hsrgeo.writers.tags import OVERVIEW_RESAMPLING, imagery_tags, png_tags
 
 
@@ -50,7 +51,7 @@ def encode_rgba(frame: Frame, *, compress: str, palette: Palette | None) -> byte
         OptionsError: The palette is for another unit.
         WriteError: GDAL refused.
     """
-    grid, pixels = frame.grid, coloured(frame, palette)
+    grid = frame.grid
     options: dict[str, Any] = {
         "BLOCKSIZE": max(tile_side(grid), 128),  # GDAL warns below
         "COMPRESS": compress.upper(),
@@ -60,21 +61,7 @@ def encode_rgba(frame: Frame, *, compress: str, palette: Palette | None) -> byte
         "COPY_SRC_MDD": "YES",
         **({"OVERVIEWS": "NONE"} if grid.width == 1 else {}),
     }
-    profile = {"driver": "GTiff", "width": grid.width, "height": grid.height, "count": 4, "dtype": "uint8"}
-    try:
-        with own_gdal(), MemoryFile() as plain, MemoryFile() as cog:
-            with plain.open(
-                **profile, crs=CRS.from_wkt(grid.wkt2), transform=grid.transform, photometric="RGB"
-            ) as dataset:
-                dataset.colorinterp = (ColorInterp.red, ColorInterp.green, ColorInterp.blue, ColorInterp.alpha)
-                dataset.write(np.moveaxis(pixels, -1, 0))
-                dataset.update_tags(**rgba_tags(frame))
-                dataset.update_tags(ns="IMAGERY", **imagery_tags(frame))
-            with plain.open() as dataset:
-                rasterio.shutil.copy(dataset, cog.name, driver="COG", **options)
-            return bytes(cog.getbuffer())
-    except (rasterio.errors.RasterioError, ValueError) as error:
-        raise WriteError(frame.name, f"GDAL cannot make a COG of it: {error}") from error
+    return _copied(frame, palette, "COG", options)
 
 
 def encode_rgba_png(frame: Frame, palette: Palette | None) -> dict[str, bytes]:
@@ -90,6 +77,41 @@ def encode_rgba_png(frame: Frame, palette: Palette | None) -> dict[str, bytes]:
     }
 
 
+def encode_rgba_webp(frame: Frame, palette: Palette | None) -> dict[str, bytes]:
+    """Return a lossless WebP of four bytes a cell, its world file and its .webp.aux.xml, by suffix.
+
+    Raises:
+        OptionsError: The palette is for another unit.
+        WriteError: GDAL refused.
+    """
+    options = {"LOSSLESS": "YES", "EXACT": "1"}  # the latter keeps red, green and blue where alpha is 0
+    return {
+        ".rgba.wpw": world_file(frame.grid),
+        ".rgba.webp.aux.xml": place_xml(frame.grid, png_tags(frame)),
+        ".rgba.webp": _copied(frame, palette, "WEBP", options),
+    }
+
+
+def _copied(frame: Frame, palette: Palette | None, driver: str, options: dict[str, Any]) -> bytes:
+    """Return a picture as a driver of GDAL that only copies writes it."""
+    grid, pixels = frame.grid, coloured(frame, palette)
+    profile = {"driver": "GTiff", "width": grid.width, "height": grid.height, "count": 4, "dtype": "uint8"}
+    try:
+        with own_gdal(), MemoryFile() as plain, MemoryFile() as copy:
+            with plain.open(
+                **profile, crs=CRS.from_wkt(grid.wkt2), transform=grid.transform, photometric="RGB"
+            ) as dataset:
+                dataset.colorinterp = (ColorInterp.red, ColorInterp.green, ColorInterp.blue, ColorInterp.alpha)
+                dataset.write(np.moveaxis(pixels, -1, 0))
+                dataset.update_tags(**rgba_tags(frame))
+                dataset.update_tags(ns="IMAGERY", **imagery_tags(frame))
+            with plain.open() as dataset:
+                rasterio.shutil.copy(dataset, copy.name, driver=driver, **options)
+            return bytes(copy.getbuffer())
+    except (rasterio.errors.RasterioError, ValueError) as error:
+        raise WriteError(frame.name, f"GDAL cannot make a {driver} of it: {error}") from error
+
+
 def read_rgba(path: Path) -> NDArray[np.uint8]:
     """Return red, green, blue and alpha of each cell of such a picture, shape (rows, columns, 4).
 
@@ -99,7 +121,7 @@ def read_rgba(path: Path) -> NDArray[np.uint8]:
     try:
         with (
             own_gdal(),
-            rasterio.open(regular_file(path), driver="PNG" if path.suffix == ".png" else "GTiff") as dataset,
+            rasterio.open(regular_file(path), driver=DRIVERS[path.suffix]) as dataset,
         ):
             pixels: NDArray[np.uint8] = np.moveaxis(dataset.read(), 0, -1)
             return pixels

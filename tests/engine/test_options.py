@@ -134,9 +134,18 @@ def test_all_areas_at_once() -> None:
         ({"jobs": -2}, "^jobs -2: expected 1 or more, or -1 for one a core$"),
         ({"block": 0}, "^block 0: blocks are counted from 1$"),
         ({"block": -1}, "^block -1: blocks are counted from 1$"),
-        ({"formats": ()}, "^formats: expected one or more of cog, png, odim, float32, asc, rgba and rgba-png$"),
-        ({"formats": ("tif",)}, "^'tif': expected one of cog, png, odim, float32, asc, rgba, rgba-png, mask$"),
-        ({"formats": ("cog", "jpeg")}, "^'jpeg': expected one of cog, png, odim, float32, asc, rgba, rgba-png, mask$"),
+        (
+            {"formats": ()},
+            "^formats: expected one or more of cog, png, odim, float32, asc, rgba, rgba-png and rgba-webp$",
+        ),
+        (
+            {"formats": ("tif",)},
+            "^'tif': expected one of cog, png, odim, float32, asc, rgba, rgba-png, rgba-webp, mask$",
+        ),
+        (
+            {"formats": ("cog", "jpeg")},
+            "^'jpeg': expected one of cog, png, odim, float32, asc, rgba, rgba-png, rgba-webp, mask$",
+        ),
         ({"compress": "lzw"}, "^'lzw': expected one of deflate, zstd, none$"),
         ({"values": "physical"}, "^'physical': expected one of clean, raw$"),
         ({"start": datetime(2022, 6, 1)}, r"^start 2022-06-01 00:00:00: give it a time zone"),  # noqa: DTZ001

@@ -14,6 +14,7 @@ from hsrgeo.engine.export.export_run import export
 from hsrgeo.engine.export_options import ExportOptions
 from hsrgeo.engine.verify.verify_run import verify
 from hsrgeo.errors import ManifestError, OptionsError
+from hsrgeo.writers.rasters import Format
 from tests.conftest import MakeFile, frame_name
 from tests.gis.test_render import blank
 
@@ -34,7 +35,7 @@ def source(tmp_path: Path, make_file: MakeFile) -> Path:
 @pytest.mark.parametrize("crs", [None, "EPSG:3857"])
 def test_a_picture_has_kmas_colours_and_is_clear_where_dry(source: Path, tmp_path: Path, crs: str | None) -> None:
     out = tmp_path / "out"
-    options = ExportOptions(window=WINDOW, formats=("cog", "rgba", "rgba-png"), crs=crs, jobs=1)
+    options = ExportOptions(window=WINDOW, formats=("cog", "rgba", "rgba-png", "rgba-webp"), crs=crs, jobs=1)
     assert [outcome.status for outcome in export(source, out, options)] == ["ok"]
     cog = next(path for path in out.rglob("*.tif") if ".rgba" not in path.name)
     with rasterio.open(cog) as dataset:
@@ -42,7 +43,7 @@ def test_a_picture_has_kmas_colours_and_is_clear_where_dry(source: Path, tmp_pat
     # 30.00 dBZ is the first value of 30 to 32 dBZ in color_rdr_DZ.rgb; all else is dry or was not observed
     expected = np.where((stored == 3000)[..., None], np.array([250, 133, 133, 255]), 0).astype(np.uint8)
     assert (expected[..., 3] == 255).sum() >= 25
-    for suffix in (".rgba.tif", ".rgba.png"):
+    for suffix in (".rgba.tif", ".rgba.png", ".rgba.webp"):
         path = cog.with_name(cog.stem + suffix)
         with rasterio.open(path) as dataset:
             np.testing.assert_array_equal(np.moveaxis(dataset.read(), 0, -1), expected)
@@ -52,26 +53,31 @@ def test_a_picture_has_kmas_colours_and_is_clear_where_dry(source: Path, tmp_pat
     assert not list(verify(out, source, jobs=1))
 
 
-def test_verify_finds_a_changed_picture_and_another_palette_is_another_recipe(source: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("form", ["rgba-png", "rgba-webp"])
+def test_verify_finds_a_changed_picture_and_another_palette_is_another_recipe(
+    source: Path, tmp_path: Path, form: Format
+) -> None:
     out, own = tmp_path / "out", tmp_path / "own.txt"
-    own.write_text("# ramp\nundetect 0 0 0 10\n-32 0 0 255\n96 255 0 0 128\n")
-    options = ExportOptions(window=WINDOW, formats="rgba-png", palette=own, jobs=1)
+    own.write_text("# ramp\nundetect 0 0 0 10\n-32 0 0 255\n30 9 8 7 0\n32 9 8 7 0\n96 255 0 0 128\n")
+    options = ExportOptions(window=WINDOW, formats=form, palette=own, jobs=1)
     assert [outcome.status for outcome in export(source, out, options)] == ["ok"]
     assert [outcome.status for outcome in export(source, out, options)] == ["skipped"]
     assert not list(verify(out, source, jobs=1))
+    with rasterio.open(next(out.rglob(f"*.rgba.{form[5:]}"))) as dataset:
+        assert dataset.read()[:, 6, 6].tolist() == [9, 8, 7, 0]  # 30.00 dBZ: clear, and its colour is kept
     kept = json.loads((out / "options.json").read_text())["recipe"]["palette"]
     assert kept.splitlines()[0] == "undetect 0 0 0 10"
     with pytest.raises(ManifestError, match="was exported with other options"):
-        list(export(source, out, ExportOptions(window=WINDOW, formats="rgba-png", palette="reflectivity", jobs=1)))
-    picture = next(out.rglob("*.rgba.png"))
+        list(export(source, out, ExportOptions(window=WINDOW, formats=form, palette="reflectivity", jobs=1)))
+    picture = next(out.rglob(f"*.rgba.{form[5:]}"))
     other = tmp_path / "other"
-    list(export(source, other, ExportOptions(window=WINDOW, formats="rgba-png", jobs=1)))
-    picture.write_bytes(next(other.rglob("*.rgba.png")).read_bytes())
+    list(export(source, other, ExportOptions(window=WINDOW, formats=form, jobs=1)))
+    picture.write_bytes(next(other.rglob(f"*.rgba.{form[5:]}")).read_bytes())
     assert any("pixels" in one.problem for one in verify(out, source, jobs=1))
 
 
 def test_a_palette_is_for_pictures_and_for_their_unit(source: Path, tmp_path: Path) -> None:
-    with pytest.raises(OptionsError, match="palette is for formats rgba and rgba-png"):
+    with pytest.raises(OptionsError, match="palette is for formats rgba, rgba-png and rgba-webp"):
         ExportOptions(formats="cog", palette="rain")
     (outcome,) = export(source, tmp_path / "out", ExportOptions(formats="rgba", palette="height", jobs=1))
     assert outcome.status == "failed"

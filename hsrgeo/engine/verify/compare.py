@@ -32,7 +32,7 @@ from hsrgeo.sources.texts import open_file
 from hsrgeo.writers.environment import output_below
 from hsrgeo.writers.plain import plain_tags
 from hsrgeo.writers.png import is_edited_sidecar
-from hsrgeo.writers.readback import Picture, read_picture
+from hsrgeo.writers.readback import DRIVERS, Picture, read_picture
 from hsrgeo.writers.rgba import read_rgba, rgba_tags
 from hsrgeo.writers.tags import frame_tags, imagery_tags, png_tags, statistics_tags
 
@@ -195,8 +195,8 @@ def _compare_physical(part: Frame, found: NDArray[np.float32], recipe: Recipe) -
 
 
 def _compare_rgba(path: Path, _data: bytes, part: Frame, recipe: Recipe) -> Findings:
-    picture, is_png = read_picture(path), path.suffix == ".png"
-    yield from differ("format", "PNG" if is_png else "GTiff", picture.driver)
+    picture, is_cog = read_picture(path), path.suffix == ".tif"
+    yield from differ("format", DRIVERS[path.suffix], picture.driver)
     yield from differ("bands", 4, picture.bands)
     palette = recipe.palette
     fits = palette is None or part.block == 1 or palette.unit in ("", part.quantity.unit)
@@ -204,10 +204,10 @@ def _compare_rgba(path: Path, _data: bytes, part: Frame, recipe: Recipe) -> Find
     yield from _compare_pixels(
         "pixels", *(np.ascontiguousarray(one).view("<u4")[..., 0] for one in (expected, read_rgba(path)))
     )
-    if is_png and not recipe.sidecars:
+    if not is_cog and not recipe.sidecars:
         return
     yield from _compare_place(picture, part)
-    tags = png_tags(part) if is_png else rgba_tags(part) | {"AREA_OR_POINT": "Area"}
+    tags = rgba_tags(part) | {"AREA_OR_POINT": "Area"} if is_cog else png_tags(part)
     yield from _compare_tags("tag", tags, picture.tags)
 
 
@@ -218,6 +218,9 @@ _BY_SUFFIX: dict[str, Callable[[Path, bytes, Frame, Recipe], Findings]] = {
     ".rgba.png": _compare_rgba,
     ".rgba.pgw": lambda _path, data, part, _recipe: _compare_world_file(data, part),
     ".rgba.png.aux.xml": lambda _path, data, part, _recipe: _compare_aux(data, part),
+    ".rgba.webp": _compare_rgba,
+    ".rgba.wpw": lambda _path, data, part, _recipe: _compare_world_file(data, part),
+    ".rgba.webp.aux.xml": lambda _path, data, part, _recipe: _compare_aux(data, part),
     ".tif": _compare_cog,
     ".h5": _compare_odim,
     ".mask.png": _compare_mask,
