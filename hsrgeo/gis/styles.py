@@ -87,7 +87,7 @@ def raster_pipe(quantity: Quantity, by: By = None, times: int = 1, *, opaque: bo
     lowest, highest = _below(classes[0], quantity), _above(classes[-1], quantity)
     dry, unknown = dry_and_nodata(by, opaque=opaque)
     items = [_qgis_item(lowest, dry, below_text(quantity))]
-    if unknown[3]:
+    if unknown[3] or dry[3]:  # not observed is never drawn as dry
         items.insert(0, _qgis_item(_physical(quantity.undetect - 0.5, quantity), unknown, "not observed"))
     nodata = qgis_colour(unknown) if unknown[3] else ""
     for one in classes:
@@ -155,7 +155,7 @@ def sld(quantity: Quantity, by: By = None, times: int = 1) -> str:
     classes = drawn_classes(quantity, by, times)
     dry, unknown = dry_and_nodata(by, opaque=False)
     entries = [_sld_entry(_below(classes[0], quantity), dry, below_text(quantity))]
-    if unknown[3]:
+    if unknown[3] or dry[3]:  # not observed is never drawn as dry
         entries.insert(0, _sld_entry(_physical(quantity.undetect - 0.5, quantity), unknown, "not observed"))
     for one in classes:
         value = _BEYOND if one is classes[-1] else _above(one, quantity)
@@ -211,9 +211,12 @@ def gdal(quantity: Quantity, by: By = None) -> str:
         f"# {quantity.name}, stored value (= {_packing(quantity)}), red, green, blue, alpha",
         "# gdaldem color-relief in.tif THIS_FILE out.tif -alpha",
         f"nv {_parts(unknown)}",
-        f"-32768 {_parts(dry)}",
-        f"{classes[0].first - 1} {_parts(dry)}",
     ]
+    first = -32768
+    if unknown[3] or dry[3]:
+        lines += [f"{first} {_parts(unknown)}", f"{quantity.undetect - 1} {_parts(unknown)}"]
+        first = quantity.undetect
+    lines += [f"{first} {_parts(dry)}", f"{classes[0].first - 1} {_parts(dry)}"]
     for one in classes:
         lines += [f"{stored} {_parts(one.rgba)}" for stored in sorted({one.first, one.last})]
     return "\n".join(lines) + "\n"

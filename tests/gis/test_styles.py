@@ -32,7 +32,8 @@ from hsrgeo.gis.legend import draw_legend, png, svg
 from hsrgeo.gis.styles import class_label, drawn_classes, gdal, qml, raster_pipe, sld
 from hsrgeo.model.frame import Frame
 from hsrgeo.model.quantity import QUANTITIES, RAIN, RAIN_RATE, Quantity
-from hsrgeo.products.classes import STYLED, classes_for, colours
+from hsrgeo.products.classes import STYLED, By, classes_for, colours
+from hsrgeo.products.palettes import parse_palette
 from hsrgeo.products.rain import KMA_LAW, Law
 from tests import other_gdal
 from tests.conftest import frame_name
@@ -42,6 +43,7 @@ from tests.qgis import needs_qgis, qgis
 REFLECTIVITY = QUANTITIES[1]
 OTHER_LAW = Law(300, 1.4)
 STEEP = Law(200, 0.001)  # all bounds within a few hundredths of a dBZ: some classes have no stored value
+OWN = parse_palette("undetect 8 8 8\n-inf 7 7 7\n-5.5 1 2 3\n10 200 100 50\n55.55 9 9 200\n", "own")
 CASES: dict[str, tuple[Quantity, Law | None]] = {
     "rain": (RAIN, None),
     "rain as KMA stores it": (RAIN_RATE, None),
@@ -50,6 +52,8 @@ CASES: dict[str, tuple[Quantity, Law | None]] = {
     "reflectivity, other law": (REFLECTIVITY, OTHER_LAW),
     "reflectivity, steep law": (REFLECTIVITY, STEEP),
 }
+OWN_CASE = "a user's palette"
+IN_QGIS: dict[str, tuple[Quantity, By]] = {**CASES, OWN_CASE: (REFLECTIVITY, OWN)}
 EACH = pytest.mark.parametrize(("quantity", "law"), CASES.values(), ids=CASES)
 CODES = [-32768, -30000, -29687, -25000, -22187, -20000, -10001, -10000, -1, 0, 32767]
 WIDTH = 16
@@ -58,7 +62,7 @@ SLD = "{http://www.opengis.net/sld}"
 SVG = "{http://www.w3.org/2000/svg}"
 
 
-def cells(quantity: Quantity, law: Law | None) -> NDArray[np.int16]:
+def cells(quantity: Quantity, law: By) -> NDArray[np.int16]:
     """Return the values on both sides of every class bound, and the codes, in rows of one length."""
     bounds = [one.first + side for one in classes_for(quantity, law) for side in (-2, -1, 0, 1)]
     values = sorted({*bounds, *CODES})
@@ -70,7 +74,7 @@ def parsed(document: str) -> ET.Element:
     return ET.fromstring(document)  # noqa: S314 - our own
 
 
-def cog(folder: Path, frame: Frame, quantity: Quantity, law: Law | None) -> Path:
+def cog(folder: Path, frame: Frame, quantity: Quantity, law: By) -> Path:
     stored = cells(quantity, law)
     window = (400, 600, stored.shape[1], stored.shape[0])
     return replace(frame.crop(window=window), stored=stored, quantity=quantity).to_cog(folder / "cells.tif")
@@ -115,19 +119,19 @@ for path, style in args:
 def drawn(frame: Frame, tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Any]:
     """Draw every case in one start of QGIS."""
     pairs = []
-    for quantity, law in CASES.values():
+    for quantity, law in IN_QGIS.values():
         folder = tmp_path_factory.mktemp("qgis")
         written = folder / "style.qml"
         written.write_text(qml(quantity, law), encoding="utf-8")
         pairs.append([str(cog(folder, frame, quantity, law)), str(written)])
-    return dict(zip(CASES, qgis(DRAW, tmp_path_factory.mktemp("home"), *pairs), strict=True))
+    return dict(zip(IN_QGIS, qgis(DRAW, tmp_path_factory.mktemp("home"), *pairs), strict=True))
 
 
 @pytest.mark.slow
 @needs_qgis
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", IN_QGIS)
 def test_qgis_draws_each_class_in_its_colour(drawn: Mapping[str, Any], case: str) -> None:
-    quantity, law = CASES[case]
+    quantity, law = IN_QGIS[case]
     valid, fine, _message, kind, opacity, blend, pixels, _legend = drawn[case]
     assert (valid, fine, kind, opacity, blend) == (True, True, "singlebandpseudocolor", 1, 0)
     expected = colours(cells(quantity, law), quantity, law)

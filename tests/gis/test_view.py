@@ -230,34 +230,61 @@ def test_the_page_opens_at_the_newest_frame_and_keys_step_over_the_gap(shown: Sh
     shown.until("hsrgeo.state.at === 0")
 
 
+OWN = "nodata 9 9 90\nundetect 8 80 8\n-inf 7 7 7\n-5.5 1 2 3\n10 200 100 50\n30 20 10 250\n"
+CELLS = """() => {
+  const { map } = hsrgeo, { width, height } = map.grid;
+  map.scale = 2; map.x = Math.floor(width / 2); map.y = Math.floor(height / 2);
+  return hsrgeo.frames().picture(0).then((one) => {
+    map.draw([one]);
+    const [left, top] = map.toPixel(0, 0);
+    const image = map.echo.getContext("2d").getImageData(left, top, 2 * width, 2 * height).data;
+    const cells = [];
+    for (let row = 0; row < height; row++) for (let col = 0; col < width; col++) {
+      const at = 4 * (2 * row * 2 * width + 2 * col);
+      cells.push(image[at], image[at + 1], image[at + 2]);
+    }
+    map.fit();
+    return cells;
+  });
+}"""
+
+
 @pytest.mark.slow
 @browser_test
 def test_every_cell_has_the_colour_of_its_class(shown: Shown, out: Path) -> None:
-    got = shown.page.evaluate(
-        """() => {
-          const { map } = hsrgeo, { width, height } = map.grid;
-          map.scale = 2; map.x = Math.floor(width / 2); map.y = Math.floor(height / 2);
-          return hsrgeo.frames().picture(0).then((one) => {
-            map.draw([one]);
-            const [left, top] = map.toPixel(0, 0);
-            const image = map.echo.getContext("2d").getImageData(left, top, 2 * width, 2 * height).data;
-            const cells = [];
-            for (let row = 0; row < height; row++) for (let col = 0; col < width; col++) {
-              const at = 4 * (2 * row * 2 * width + 2 * col);
-              cells.push(image[at], image[at + 1], image[at + 2]);
-            }
-            map.fit();
-            return cells;
-          });
-        }"""
-    )
-    stored = _stored(_first_cog(out))
+    got, stored = shown.page.evaluate(CELLS), _stored(_first_cog(out))
     rgba = colours(stored, QUANTITIES[1])
     expected = rgba[..., :3].copy()
     expected[rgba[..., 3] == 0] = (250, 250, 250)
     expected[stored < QUANTITIES[1].undetect] = (213, 218, 224)
     assert np.array_equal(np.array(got, np.uint8).reshape(expected.shape), expected)
     assert len(np.unique(expected.reshape(-1, 3), axis=0)) > 20
+
+
+@pytest.mark.slow
+@browser_test
+def test_every_cell_has_the_colour_of_a_users_palette(browser: Any, out: Path, tmp_path: Path) -> None:
+    own = tmp_path / "own.txt"
+    own.write_text(OWN)
+    seen = set()
+    with PageServer(make_page(out, ViewOptions(palette=own)), 0) as server, serving(server) as url:
+        for region in ("middle", "corner"):
+            one = Shown(browser, url, f"v={region}/HSR/reflectivity")
+            got = one.page.evaluate(CELLS)
+            swatches = "[...document.querySelectorAll('#legend i')].map((one) => one.style.background)"
+            assert one.page.evaluate(swatches)[:2] == ["rgb(20, 10, 250)", "rgb(200, 100, 50)"]
+            one.close()
+            stored = _stored(next(path for path in sorted(out.rglob("*.tif")) if region in path.parts))
+            # By hand: dBZ x 100 from -5.5, 10 and 30 on; the codes are -30000 and -25000.
+            expected = np.select(
+                [(stored == code)[..., None] for code in (-30000, -25000)]
+                + [(stored >= least)[..., None] for least in (3000, 1000, -550)],
+                [np.array(rgb) for rgb in ((9, 9, 90), (8, 80, 8), (20, 10, 250), (200, 100, 50), (1, 2, 3))],
+                np.array((7, 7, 7)),
+            )
+            assert np.array_equal(np.array(got).reshape(expected.shape), expected)
+            seen.update(map(tuple, np.unique(expected.reshape(-1, 3), axis=0).tolist()))
+    assert seen >= {(9, 9, 90), (8, 80, 8), (20, 10, 250), (200, 100, 50), (1, 2, 3)}
 
 
 def _stored(path: Path) -> Any:

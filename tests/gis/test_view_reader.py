@@ -28,6 +28,7 @@ from hsrgeo.model.times import KST
 from hsrgeo.products.classes import colours
 from hsrgeo.products.palettes import grey_palette
 from hsrgeo.products.rain import KMA_LAW
+from hsrgeo.products.warp import as_target, warp_for
 from hsrgeo.writers.cog import encode_cog
 from hsrgeo.writers.sum_cog import encode_sum_cog
 from tests.conftest import TIME, MakeFile, frame_name
@@ -110,8 +111,10 @@ def _places() -> list[dict[str, Any]]:
     metric = Grid("coarse", _wkt("EPSG:5179"), Affine(5000, 0, 200_000, 0, -5000, 2_400_000), 300, 200)
     degrees = Grid("degrees", _wkt("EPSG:4326"), Affine(0.01, 0, 120, 0, -0.01, 44), 1200, 1300)
     crops = [main.crop(hsrgeo.Window(1214, 1439, 256, 256)), main.crop(hsrgeo.Window(0, 0, 1, 7))]
+    codes = ("EPSG:3857", "EPSG:4326", "EPSG:5179", "EPSG:5186", "EPSG:32652")  # of whole composites by --crs
+    warped = [warp_for(grids()["kma-hb-1km"], None, as_target(code)).grid for code in codes]
     listed = []
-    for grid in (*grids().values(), *crops, metric, degrees):
+    for grid in (*grids().values(), *crops, metric, degrees, *warped):
         random = np.random.default_rng(2)
         x, y = random.uniform(0, grid.width, 200), random.uniform(0, grid.height, 200)
         lon, lat = grid.lonlat(y - 0.5, x - 0.5)

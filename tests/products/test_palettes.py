@@ -159,9 +159,9 @@ def test_values_have_the_colour_of_the_bound_below_and_codes_their_own() -> None
 @needs_gdal
 def test_gdaldem_draws_an_own_palette_as_hsrgeo_does(tmp_path: Path) -> None:
     own = parse_palette("nodata 9 9 9 90\nundetect 8 8 8\n-inf 7 7 7\n-5.5 1 1 1 100\n10 2 2 2\n", "x")
-    stored = np.array([[-30000, -25000, -10000, -551, -550, 999, 1000, 32767]], np.int16)
+    stored = np.array([[-30000, -29687, -25000, -10000, -551, -550, 999, 1000, 32767]], np.int16)
     path = tmp_path / "a.tif"
-    with rasterio.open(path, "w", "GTiff", 8, 1, 1, "EPSG:5179", NORTH_UP, "int16", -30000) as dataset:
+    with rasterio.open(path, "w", "GTiff", 9, 1, 1, "EPSG:5179", NORTH_UP, "int16", -30000) as dataset:
         dataset.write(stored, 1)
     (tmp_path / "own.txt").write_text(gdal(REFLECTIVITY, own), encoding="utf-8")
     command = ["gdaldem", "color-relief", "a.tif", "own.txt", "b.tif", "-alpha", "-q"]
