@@ -266,7 +266,7 @@ def test_every_cell_has_the_colour_of_its_class(shown: Shown, out: Path) -> None
 def test_every_cell_has_the_colour_of_a_users_palette(browser: Any, out: Path, tmp_path: Path) -> None:
     own = tmp_path / "own.txt"
     own.write_text(OWN)
-    seen = set()
+    seen: set[tuple[int, ...]] = set()
     with PageServer(make_page(out, ViewOptions(palette=own)), 0) as server, serving(server) as url:
         for region in ("middle", "corner"):
             one = Shown(browser, url, f"v={region}/HSR/reflectivity")
