@@ -52,7 +52,7 @@ def compose(  # noqa: PLR0913 - the options of `hsrgeo compose`
     jobs: int = -1,
     overwrite: bool = False,
 ) -> Iterator[Composed]:
-    """Make frames of volumes, one for each five minutes, and yield what became of each.
+    """Make frames of volumes, one for each five minutes, and yield what became of each, in their order.
 
     A frame has the blocks reflectivity (or, of echo tops, only the height), height of the beam, station and count of
     radars. Its name (``OWN``), its header and its tags say that it is not a product of KMA. The same volumes give the
@@ -103,7 +103,14 @@ def _run(work: partial[Composed], files: Sequence[Place], workers: int) -> Itera
         groups.setdefault(frame_time(time), []).append(file)
     if unread:
         yield Composed(None, errors=unread)
-    yield from run_parallel(work, sorted(groups.items()), min(workers, max(len(groups), 1)) if workers > 0 else workers)
+    waiting: dict[datetime | None, Composed] = {}
+    times = iter(sorted(groups))
+    wanted = next(times, None)
+    for done in run_parallel(work, sorted(groups.items()), min(workers, len(groups)) if workers > 0 else workers):
+        waiting[done.time] = done
+        while wanted in waiting:  # in their order, whichever is made first
+            yield waiting.pop(wanted)
+            wanted = next(times, None)
 
 
 def frame_time(time: datetime) -> datetime:

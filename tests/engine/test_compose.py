@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from typer.testing import CliRunner, Result
 
 import hsrgeo
 from hsrgeo.cli import app
+from hsrgeo.engine import compose as composing
 from hsrgeo.engine.compose import frame_time
 from tests.volumes import GDK, KWK, TIME, Floats, cfradial, kma_turns, odim, uf
 
@@ -114,6 +116,17 @@ def test_the_same_bytes_for_any_jobs_and_order(volumes: Path, tmp_path: Path) ->
     for path in (tmp_path / "a").iterdir():
         assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes()
     assert compose(volumes, tmp_path / "a").exit_code == 0  # again: the same
+
+
+def test_frames_come_in_their_order_whichever_is_made_first(
+    volumes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def backwards(work: Callable[[object], object], groups: list[object], _workers: int) -> Iterator[object]:
+        return (work(group) for group in reversed(groups))
+
+    monkeypatch.setattr(composing, "run_parallel", backwards)
+    made = list(hsrgeo.compose(volumes, tmp_path, grid_name="kma-hb-1km"))
+    assert [one.time and one.time.minute for one in made] == [35, 40]
 
 
 def test_what_is_there_and_differs_stays(volumes: Path, tmp_path: Path) -> None:
