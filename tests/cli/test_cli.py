@@ -321,7 +321,7 @@ def test_other_options_over_the_same_out_are_refused(source: Path, tmp_path: Pat
     assert replaced.exit_code == 0
 
 
-def test_a_broken_frame_is_told_and_the_others_written(broken: Path, tmp_path: Path) -> None:
+def test_a_broken_frame_is_reported_and_the_others_written(broken: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     result = run("export", broken, "--out", out, *WINDOW, "--jobs", "1", "--format", "cog")
     assert (result.exit_code, result.stdout) == (1, "")
@@ -338,7 +338,7 @@ def test_a_broken_frame_is_told_and_the_others_written(broken: Path, tmp_path: P
     assert [(line["status"], line["source"]) for line in manifest if line["status"] != "ok"] == [("failed", str(bad))]
 
 
-def test_more_broken_frames_than_are_told_are_counted(tmp_path: Path) -> None:
+def test_more_broken_frames_than_are_reported_are_counted(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     for minute in range(13):
         (tmp_path / "in" / frame_name(TIME + timedelta(minutes=minute))).write_bytes(b"")
@@ -777,7 +777,7 @@ def test_a_reader_that_goes_early_is_no_fault(source: Path, tmp_path: Path, args
 
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no full disk to write to")
-def test_a_full_disk_under_stdout_is_told() -> None:
+def test_a_full_disk_under_stdout_is_reported() -> None:
     with Path("/dev/full").open("w", encoding="utf-8") as full:
         done = subprocess.run(
             [sys.executable, "-m", "hsrgeo", "grids"], stdout=full, stderr=subprocess.PIPE, text=True, check=False

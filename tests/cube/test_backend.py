@@ -220,7 +220,7 @@ def test_a_missing_extra_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -
 # Many frames.
 
 
-def test_gaps_and_broken_frames_are_told(folder: Path, make_file: MakeFile) -> None:
+def test_gaps_and_broken_frames_are_reported(folder: Path, make_file: MakeFile) -> None:
     with pytest.warns(HsrGeoWarning, match="1 broken"):
         dataset = open_array(folder, window=CROP, check=True)
     assert list(dataset["missing_times"].values) == [
@@ -371,12 +371,12 @@ def test_other_grids_and_products_are_never_mixed(tmp_path: Path, make_file: Mak
         ({"every": timedelta(minutes=7)}, "must divide a day evenly"),
     ],
 )
-def test_a_word_that_is_not_known_is_told(folder: Path, wrong: dict[str, Any], text: str) -> None:
+def test_a_word_that_is_not_known_is_reported(folder: Path, wrong: dict[str, Any], text: str) -> None:
     with pytest.raises(OptionsError, match=text):
         open_array(folder, **wrong)
 
 
-def test_wrong_use_is_told(folder: Path, tmp_path: Path) -> None:
+def test_wrong_use_is_reported(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(OptionsError, match="no source is given"):
         open_array([])
     (tmp_path / "a.tar.gz").write_bytes(b"")
@@ -421,7 +421,7 @@ def test_exported_folders_open_as_the_frames_do(folder: Path, tmp_path: Path) ->
     ],
     ids=str,
 )
-def test_a_damaged_line_of_an_export_is_told(folder: Path, tmp_path: Path, damage: dict[str, Any]) -> None:
+def test_a_damaged_line_of_an_export_is_reported(folder: Path, tmp_path: Path, damage: dict[str, Any]) -> None:
     list(export(folder, tmp_path, ExportOptions(window=(420, 620, 48, 32), formats="cog", jobs=1)))
     manifest = tmp_path / "manifest.jsonl"
     first, *others = manifest.read_text(encoding="utf-8").splitlines()

@@ -249,7 +249,7 @@ def test_links_under_the_names_of_its_temporary_files_are_not_followed(
 # Frames that are not as they should be.
 
 
-def test_broken_frames_are_told_and_missing(make_file: MakeFile, tmp_path: Path) -> None:
+def test_broken_frames_are_reported_and_missing(make_file: MakeFile, tmp_path: Path) -> None:
     folder = tmp_path / "in"
     folder.mkdir()
     for number in (0, 1, 2, 4):
@@ -341,7 +341,7 @@ def test_nothing_sound_makes_no_cube(make_file: MakeFile, tmp_path: Path) -> Non
     assert not (tmp_path / "a.zarr").exists()
 
 
-def test_wrong_use_is_told(frames: list[Path], tmp_path: Path) -> None:
+def test_wrong_use_is_reported(frames: list[Path], tmp_path: Path) -> None:
     out = tmp_path / "a.zarr"
     made(frames[:2], out, options())
     with pytest.raises(ManifestError, match="layout"):
@@ -419,7 +419,7 @@ def test_a_point_is_read_from_few_bytes(frames: list[Path], tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(("name", "layout", "zarr_format"), [form for form in FORMS if form[0] == "a.zarr"])
-def test_a_chunk_that_was_lost_is_told_and_never_not_observed(
+def test_a_chunk_that_was_lost_is_reported_and_never_not_observed(
     frames: list[Path], tmp_path: Path, name: str, layout: str, zarr_format: int
 ) -> None:
     out = tmp_path / name

@@ -89,7 +89,7 @@ def test_of_what_is_not_in_the_sources_the_rank_decides() -> None:
     assert contest.winners() == {TIME: better}
 
 
-def test_a_frame_that_lost_to_one_whose_kind_was_not_known_yet_is_told_again() -> None:
+def test_a_frame_that_lost_to_one_whose_kind_was_not_known_yet_is_reported_again() -> None:
     contest = Contest({TIME: [Rank(9, 0, 22)]})
     assert [one.status for one in contest.settle(outcome(PUB, Rank(2, 0, 11)))] == ["duplicate"]
     there, again = contest.settle(outcome(EXT, Rank(9, 0, 22), "skipped"))

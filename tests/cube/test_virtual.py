@@ -70,7 +70,7 @@ def opened(way, path):
 
 ways, gone = json.loads(sys.argv[1]), sys.argv[2]
 assert not [name for name in sys.modules if name.startswith("hsrgeo")]
-told = {}
+seen = {}
 for way, path in ways.items():
     dataset = opened(way, path)
     values, = dataset.data_vars.values()
@@ -80,10 +80,10 @@ os.unlink(gone)
 for way, path in ways.items():
     values, = opened(way, path).data_vars.values()
     try:
-        told[way] = str(values[2].values.min())
+        seen[way] = str(values[2].values.min())
     except Exception as error:
-        told[way] = type(error).__name__
-print(json.dumps(told))
+        seen[way] = type(error).__name__
+print(json.dumps(seen))
 """
 """A script that knows nothing of hsrgeo but that it is installed; it takes a frame away in the end."""
 
@@ -324,7 +324,7 @@ def test_compressed_archives_are_refused_with_a_way_out(frames: list[Path], tmp_
 
 
 @pytest.mark.slow
-def test_broken_frames_are_told_once_and_missing(make_file: MakeFile, tmp_path: Path, frames: list[Path]) -> None:
+def test_broken_frames_are_reported_once_and_missing(make_file: MakeFile, tmp_path: Path, frames: list[Path]) -> None:
     folder = tmp_path / "in"
     shutil.copytree(frames[0].parent, folder)
     faults = list(every_fault(make_file, TIME + timedelta(hours=1)))
@@ -428,7 +428,7 @@ def test_a_folder_that_was_moved_as_a_whole(moved: Path, frames: list[Path], tmp
         values = dataset["reflectivity"].isel(x=455, y=706).values
     assert np.allclose(values, stored(frames)[:, 706, 455] / 100)
     with referred(tmp_path / "b" / "rain.json") as dataset, pytest.raises(RuntimeError):
-        dataset[NAME].isel(time=0).load()  # others are told where the files were
+        dataset[NAME].isel(time=0).load()  # others are seen where the files were
     made(tmp_path / "b" / "frames", tmp_path / "b" / "rain.json", options(overwrite=True))
     with referred(tmp_path / "b" / "rain.json") as dataset:
         assert np.array_equal(dataset[NAME].values, stored(frames))
@@ -437,7 +437,7 @@ def test_a_folder_that_was_moved_as_a_whole(moved: Path, frames: list[Path], tmp
 # Wrong use.
 
 
-def test_wrong_use_is_told(frames: list[Path], tmp_path: Path) -> None:
+def test_wrong_use_is_reported(frames: list[Path], tmp_path: Path) -> None:
     out = tmp_path / "a.json"
     wrong_options: list[tuple[dict[str, Any], str, str]] = [
         ({"virtual": True}, "a.zarr", r"\.json or \.parquet"),

@@ -275,7 +275,7 @@ def test_regions_have_a_folder_each(save: Save, tmp_path: Path) -> None:
     assert {path.relative_to(tmp_path / "out").parts[0] for path in files(made)} == {"가", "b"}
 
 
-def test_a_period_without_a_sound_frame_is_told(save: Save, tmp_path: Path, make_file: MakeFile) -> None:
+def test_a_period_without_a_sound_frame_is_reported(save: Save, tmp_path: Path, make_file: MakeFile) -> None:
     save(0, 3000)
     save(60, 3000).write_bytes(make_file()[:500])
     made = run(tmp_path / "in", tmp_path / "out")

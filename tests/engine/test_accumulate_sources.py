@@ -162,7 +162,7 @@ def test_areas_and_regions_of_an_export(frames: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "b").exists()
 
 
-def test_a_cog_that_is_broken_or_another_is_told(frames: Path, tmp_path: Path) -> None:
+def test_a_cog_that_is_broken_or_another_is_reported(frames: Path, tmp_path: Path) -> None:
     crop = exported(frames, tmp_path / "crop", window=WINDOW)
     cogs = sorted(crop.rglob("*.tif"))
     cogs[0].write_bytes(cogs[0].read_bytes()[:-5000])

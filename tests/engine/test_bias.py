@@ -487,7 +487,7 @@ def test_a_table_that_is_none(tmp_path: Path, save: Save) -> None:
         read_factors(save((0, 1, "")))
 
 
-def test_a_table_without_a_law_and_factors_that_are_hard_to_believe_are_told(save: Save) -> None:
+def test_a_table_without_a_law_and_factors_that_are_hard_to_believe_are_reported(save: Save) -> None:
     notes = ExportOptions(quantity="rain", bias=save((0, 1, 1.5), (60, 1, 40), law=None)).notes
     assert notes == (
         "bias.csv does not say how its rain follows: is it by the same zr and max_rate?",

@@ -286,7 +286,7 @@ def test_workers_that_are_killed_lose_nothing(make_machines: MakeMachines, stage
         if number == 4:
             two.workers[0].kill()
     assert tree(tmp_path / "first") == tree(stage / "out")
-    # The other too: told in bounded time, and the same command goes on.
+    # The other too: reported in bounded time, and the same command goes on.
     options = ExportOptions(dask=two.address, dask_wait_s=5)
     second = export(stage / "in", tmp_path / "second", options)
     next(second)

@@ -431,7 +431,7 @@ def test_a_second_copy_is_a_duplicate_also_where_a_run_was_ended_between_the_two
     assert tree(tmp_path / "out") == tree(tmp_path / "straight")
 
 
-def test_a_frame_told_twice_is_counted_once(tmp_path: Path, make_file: MakeFile) -> None:
+def test_a_frame_reported_twice_is_counted_once(tmp_path: Path, make_file: MakeFile) -> None:
     fields = station_list(TIME)
     entries = [(f"{count}/{frame_name()}", make_file(stations=fields[:count])) for count in (1, 2, 3)]
     (tmp_path / "a.tar").write_bytes(make_tar(entries))
@@ -731,7 +731,7 @@ def test_two_products_that_would_share_a_path_are_refused_before_anything_is_wri
     assert statuses(list(hsrgeo.export(folder, out, parted))) == ["ok", "ok"]
 
 
-def test_a_belied_name_is_told_by_the_run_and_the_manifest(tmp_path: Path, make_file: MakeFile) -> None:
+def test_a_belied_name_is_reported_by_the_run_and_the_manifest(tmp_path: Path, make_file: MakeFile) -> None:
     source = tmp_path / frame_name()
     source.write_bytes(make_file(data_codes=(5,)))
     exported = hsrgeo.export(source, tmp_path / "out", dataclasses.replace(SMALL, jobs=1))

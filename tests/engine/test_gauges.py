@@ -227,7 +227,7 @@ def test_a_bad_row_is_refused_or_counted(save: Save, row: str) -> None:
     assert BAD[row] in note
 
 
-def test_many_bad_rows_are_told_in_part(save: Save) -> None:
+def test_many_bad_rows_are_reported_in_part(save: Save) -> None:
     path = save("time,name,mm\n2022-06-09 11:00,인천,1\n" + "2022-06-09 12:00,서울,x\n" * 25)
     with pytest.raises(OptionsError) as refused:
         read(path)
@@ -235,7 +235,7 @@ def test_many_bad_rows_are_told_in_part(save: Save) -> None:
     assert f"rain.csv: 'x' is no number: lines {text} and 15 more. With --skip-bad" in str(refused.value)
 
 
-def test_of_many_things_that_are_wrong_the_first_are_told(save: Save) -> None:
+def test_of_many_things_that_are_wrong_the_first_are_reported(save: Save) -> None:
     # Ten texts, each in two lines, and two more in one: the eleventh and the twelfth are counted only.
     rows = [f"2022-06-09 12:00,서울,x{number}\n" for number in (*range(10), *range(12))]
     with pytest.raises(OptionsError) as refused:
@@ -262,7 +262,7 @@ def test_times_that_are_not_wanted(save: Save) -> None:
         read(path, start=NOON + 24 * HOUR)
 
 
-def test_a_step_that_the_times_do_not_have_is_told(save: Save) -> None:
+def test_a_step_that_the_times_do_not_have_is_reported(save: Save) -> None:
     path = save("time,name,mm\n" + "".join(f"2022-06-09 {hour}:00,서울,{hour}\n" for hour in range(10, 15)))
     text = "readings are mostly 1h apart, but taken to stand for 10min: is the step right?"
     assert text in read(path, step=TEN).notes()
@@ -695,7 +695,7 @@ def many(count: int, seed: int) -> tuple[str, Any, list[str]]:
     return "name,lon,lat\n" + "\n".join(lines) + "\n", spots, names
 
 
-def test_a_fitted_variogram_is_told_and_a_dry_hour_needs_none(save: Save, tmp_path: Path) -> None:
+def test_a_fitted_variogram_is_reported_and_a_dry_hour_needs_none(save: Save, tmp_path: Path) -> None:
     text, spots, names = many(30, 1)
     gauges = save(text, "gauges.csv")
     lines = [f"2022-06-09 12:00,{name},{spot[0]:.1f}" for name, spot in zip(names, spots, strict=True)]
@@ -748,7 +748,7 @@ def test_only_one_time(save: Save, stations: Path, tmp_path: Path) -> None:
     assert [path.name for path in started.written] == ["gauges_thiessen_1h_202206091300.tif"]
 
 
-def test_a_gap_is_told(save: Save, stations: Path, tmp_path: Path) -> None:
+def test_a_gap_is_reported(save: Save, stations: Path, tmp_path: Path) -> None:
     text = table(DEPTHS) + table(DEPTHS).split("\n", 1)[1].replace("12:00", "16:00")
     run = fields(save(text), stations, tmp_path)
     assert len(run.written) == 2
@@ -1222,7 +1222,7 @@ def test_the_encoding_is_that_of_the_list_of_gauges_too(save: Save) -> None:
     assert SeriesOptions(points=path, encoding="cp949").places == wanted.points
 
 
-def test_places_of_the_other_kind_are_told(save: Save, stations: Path, tmp_path: Path) -> None:
+def test_places_of_the_other_kind_are_reported(save: Save, stations: Path, tmp_path: Path) -> None:
     out = tmp_path / "p.geojson"
     thiessen_polygons(stations, out)
     with pytest.raises(OptionsError, match=r"p\.geojson, .*: expected a point, found Polygon; polygons go with --poly"):
@@ -1344,7 +1344,7 @@ def test_readings_in_utf8_beside_gauges_in_another_encoding(save: Save) -> None:
         assert readings.counts["used"] == 1
 
 
-def test_a_factor_that_no_rain_explains_is_told(save: Save, tmp_path: Path) -> None:
+def test_a_factor_that_no_rain_explains_is_reported(save: Save, tmp_path: Path) -> None:
     """Radar 1.2 mm/h in 12 frames is 1.2 mm; gauges of 24 mm make it 20."""
     table = radar_table(tmp_path / "radar.csv", {"a": [1.2] * 12, "b": [1.2] * 12})
     path = save("time,a,b\n2022-06-09 12:00,24,24\n")

@@ -158,7 +158,7 @@ def test_outputs_follow_frames_that_fill_in_and_are_those_of_an_export(home: Pat
     assert held(out) == held(home / "whole")
 
 
-def test_an_outage_is_told_once(home: Path, sky: Sky) -> None:
+def test_an_outage_is_reported_once(home: Path, sky: Sky) -> None:
     sky.never = {minutes(5 * n) for n in range(100)}
     with fake_hub(sky) as hub:
         fetching = LastHour(home / "raw", "HSR", hub.host, lambda: sky.now)

@@ -313,7 +313,7 @@ def test_regions_get_folders_unless_the_template_says_where() -> None:
     assert stem("{time:%H}", region="") == "11"
 
 
-def test_times_of_other_zones_are_told_in_kst_and_utc() -> None:
+def test_times_of_other_zones_are_reported_in_kst_and_utc() -> None:
     utc = FrameName("HSR", "PUB", datetime(2021, 12, 31, 20, 0, tzinfo=UTC))  # 05:00 on New Year's Day in Seoul
     assert stem("{time:%Y%m%d%H%M}-{utc:%Y%m%d%H%M}", utc) == "202201010500-202112312000"
 

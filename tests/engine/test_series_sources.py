@@ -189,7 +189,7 @@ def test_an_export_gives_the_numbers_of_its_frames(
 
 
 @pytest.mark.parametrize("form", [{}, {"layout": "series"}, {"layout": "map", "zarr_format": 2}], ids=str)
-def test_a_cube_that_was_copied_in_part_is_told(frames: Path, tmp_path: Path, form: dict[str, Any]) -> None:
+def test_a_cube_that_was_copied_in_part_is_reported(frames: Path, tmp_path: Path, form: dict[str, Any]) -> None:
     store = cube(frames, tmp_path / "a.zarr", form, window=WINDOW)
     row, col = WINDOW[1] + 5, WINDOW[0] + 5
     point = Points(("a",), (lonlat(row, col),))
@@ -400,7 +400,7 @@ def test_points_take_less_than_a_hundredth_of_the_bytes(
 # What cannot be read.
 
 
-def test_a_broken_cog_is_told_and_the_rest_goes_on(frames: Path, tmp_path: Path) -> None:
+def test_a_broken_cog_is_reported_and_the_rest_goes_on(frames: Path, tmp_path: Path) -> None:
     source = exported(frames, tmp_path / "out", window=WINDOW)
     other = exported(frames, tmp_path / "other", window=(380, 500, 300, 300))
     rain = exported(frames, tmp_path / "rain", window=WINDOW, quantity="rain")
@@ -436,7 +436,7 @@ def test_a_broken_cog_is_told_and_the_rest_goes_on(frames: Path, tmp_path: Path)
 
 
 @pytest.mark.parametrize("name", ["a.zarr", "a.nc"])
-def test_damage_in_a_cube_is_told_and_the_rest_goes_on(frames: Path, tmp_path: Path, name: str) -> None:
+def test_damage_in_a_cube_is_reported_and_the_rest_goes_on(frames: Path, tmp_path: Path, name: str) -> None:
     source = cube(frames, tmp_path / name, {"layout": "series"}, window=WINDOW)
     if name == "a.zarr":  # the second chunk of times: 11:40 to 12:00 but for the broken one
         shard = source / "equivalent_reflectivity_factor" / "c" / "1" / "0" / "0"

@@ -244,7 +244,7 @@ def add_statistics(path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_sidecar_that_gdal_wrote_anew_is_told_and_no_difference(source: Path, out: Path) -> None:
+def test_a_sidecar_that_gdal_wrote_anew_is_reported_and_no_difference(source: Path, out: Path) -> None:
     add_statistics(out / f"{STEM}.png")
     run = verify(out, source, jobs=1)
     (found,) = list(run)
@@ -620,8 +620,8 @@ def test_one_cell_of_a_png(source: Path, out: Path) -> None:
 )
 def test_forged_sidecar(source: Path, out: Path, suffix: str, old: bytes, new: bytes, problem: str) -> None:
     patch(out, f"{STEM}{suffix}", old, new)
-    told_of = f"{STEM}.png" if suffix == ".png.aux.xml" else f"{STEM}{suffix}"
-    assert any(found.path == told_of and found.problem.startswith(problem) for found in differences(out, source))
+    reported_of = f"{STEM}.png" if suffix == ".png.aux.xml" else f"{STEM}{suffix}"
+    assert any(found.path == reported_of and found.problem.startswith(problem) for found in differences(out, source))
 
 
 def test_degrees_instead_of_a_projection(source: Path, out: Path) -> None:

@@ -76,7 +76,7 @@ def test_half_a_frame_waits_until_it_is_whole_or_has_rested(tmp_path: Path) -> N
         assert (done.waiting, done.counts) == (0, {"failed": 1})
         assert "truncated" in done.broken[0]
         world.put(10, 1, "whole")
-        assert world.watch.round().counts == {"ok": 1}  # what is broken is told once
+        assert world.watch.round().counts == {"ok": 1}  # what is broken is reported once
 
 
 @pytest.mark.parametrize(

@@ -196,7 +196,9 @@ def test_a_name_without_pattern_leaves_it_to_the_header(
         ("OTH", 8, "temperature", "degC"),
     ],
 )
-def test_quantity_is_told_by_code_alone(make_file: MakeFile, product: str, code: int, quantity: str, unit: str) -> None:
+def test_quantity_is_reported_by_code_alone(
+    make_file: MakeFile, product: str, code: int, quantity: str, unit: str
+) -> None:
     frame = decode(make_file(data_codes=(code, 2, 3)), frame_name(product=product))
     assert (frame.product, frame.quantity.name, frame.quantity.unit) == (product, quantity, unit)
 
@@ -211,7 +213,9 @@ def test_quantity_is_told_by_code_alone(make_file: MakeFile, product: str, code:
         ("HSR", 5, "named HSR (reflectivity), but by its data code 5 it is rain_rate: read as that"),
     ],
 )
-def test_a_name_that_the_content_belies_is_told(make_file: MakeFile, product: str, code: int, note: str | None) -> None:
+def test_a_name_that_the_content_belies_is_reported(
+    make_file: MakeFile, product: str, code: int, note: str | None
+) -> None:
     name = frame_name(product=product)
     frame = decode(make_file(data_codes=(code, 2, 3)), name)
     assert frame.notes == ((f"{name}: {note}",) if note else ())
@@ -318,7 +322,7 @@ def test_not_gzip_damaged_truncated_and_more_than_one(frame_file: bytes) -> None
         _decode_here(frame_file + b"junk")
 
 
-def test_a_frame_that_was_unpacked_in_transit_is_read_and_told(make_file: MakeFile) -> None:
+def test_a_frame_that_was_unpacked_in_transit_is_read_and_reported(make_file: MakeFile) -> None:
     plain = make_file(gz=False)
     frame, packed = decode(plain, frame_name()), decode(make_file(), frame_name())
     assert np.array_equal(frame.raw, packed.raw)
@@ -330,7 +334,7 @@ def test_a_frame_that_was_unpacked_in_transit_is_read_and_told(make_file: MakeFi
 
 
 @pytest.mark.parametrize("way", ["two streams", "zeros"])
-def test_a_frame_in_an_odd_gzip_file_is_read_and_told(make_file: MakeFile, way: str) -> None:
+def test_a_frame_in_an_odd_gzip_file_is_read_and_reported(make_file: MakeFile, way: str) -> None:
     plain = make_file(gz=False)
     if way == "zeros":
         data, note = make_file() + bytes(512), "512 zero bytes after the gzip stream"

@@ -196,7 +196,7 @@ def test_damaged_gzip_header(offset: int, new: bytes, reason: str) -> None:
 
 
 @pytest.mark.parametrize("plain", [TEXT, TEXT * 1000], ids=["small", "large"])
-def test_crc_that_disagrees_is_told_with_that_of_the_data(plain: bytes) -> None:
+def test_crc_that_disagrees_is_reported_with_that_of_the_data(plain: bytes) -> None:
     data = gzip.compress(plain, mtime=MTIME)
     wrong = zlib.crc32(plain) ^ 0xFFFF
     with pytest.raises(
@@ -211,7 +211,7 @@ def test_crc_that_disagrees_is_told_with_that_of_the_data(plain: bytes) -> None:
 
 @pytest.mark.parametrize("plain", [TEXT, TEXT * 1000], ids=["small", "large"])
 @pytest.mark.parametrize("claimed", [0, 1, 1000, 3_999_999, 4_000_001, 0xFFFFFFFF])
-def test_length_that_disagrees_is_told_with_that_of_the_data(plain: bytes, claimed: int) -> None:
+def test_length_that_disagrees_is_reported_with_that_of_the_data(plain: bytes, claimed: int) -> None:
     data = gzip.compress(plain, mtime=MTIME)
     with pytest.raises(
         ChecksumError,
@@ -270,13 +270,13 @@ def test_data_after_the_stream(junk: bytes) -> None:
 
 
 @pytest.mark.parametrize("count", [1, 4, 7, 8, 9, 512])
-def test_zero_bytes_after_the_stream_are_told(count: int) -> None:
+def test_zero_bytes_after_the_stream_are_reported(count: int) -> None:
     text = f"{count} zero bytes after the gzip stream"
     assert gzipped.gunzip(GOOD + bytes(count), LIMIT) == (TEXT, text)
 
 
 @pytest.mark.parametrize("second", [OTHER, GOOD], ids=["member", "twice"])  # the same length, or all of it the same
-def test_streams_one_after_the_other_are_joined_and_told(second: bytes) -> None:
+def test_streams_one_after_the_other_are_joined_and_reported(second: bytes) -> None:
     plain = gzip.decompress(second)
     assert gzipped.gunzip(GOOD + second, LIMIT) == (TEXT + plain, "2 gzip streams one after the other")
     both = "2 gzip streams one after the other, 3 zero bytes after the gzip stream"

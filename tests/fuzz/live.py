@@ -84,7 +84,7 @@ def _read(out: Path, stop: Event, results: multiprocessing.Queue[int | str]) -> 
                     assert path not in _named(out)  # it went since: the lines say so first
             rounds += 1
         results.put(rounds)
-    except Exception as error:  # noqa: BLE001 - told in the other process
+    except Exception as error:  # noqa: BLE001 - reported in the other process
         results.put(repr(error))
 
 

@@ -129,7 +129,7 @@ class Run:
         """What it printed on stderr."""
         return self._said.read_text() if self._said.exists() else ""
 
-    def _told(self) -> list[tuple[str, float]]:
+    def _reported(self) -> list[tuple[str, float]]:
         log = Path(f"{self._said}.log")
         lines = (line.split() for line in log.read_text().splitlines()) if log.exists() else ()
         return [(word, float(at)) for word, at in lines]
@@ -137,7 +137,7 @@ class Run:
     def spans(self) -> list[tuple[float, float]]:
         """Return when it had the lock of the output: from when to when, or until it was killed."""
         spans: list[tuple[float, float]] = []
-        for word, at in self._told():
+        for word, at in self._reported():
             if word == "begin":
                 spans.append((at, self._until))
             elif word == "end" and spans:
@@ -146,7 +146,7 @@ class Run:
 
     def writes(self) -> list[float]:
         """Return when it wrote."""
-        return [at for word, at in self._told() if word == "write"]
+        return [at for word, at in self._reported() if word == "write"]
 
 
 def serve() -> None:

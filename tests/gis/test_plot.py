@@ -90,7 +90,7 @@ def test_a_table_becomes_one_axis_without_a_slot_left_out(rain: Path, tmp_path: 
     assert only.start == NOON - FRAME_STEP
 
 
-def test_times_between_steps_are_left_out_and_told(tmp_path: Path) -> None:
+def test_times_between_steps_are_left_out_and_reported(tmp_path: Path) -> None:
     path = table(tmp_path / "t.csv", {m: [(1.0, 1.0)] for m in (0, 5, 7, 10, 15)}, ["a"])
     (a,), notes = read_series(path)
     assert len(a.rates) == 4
@@ -144,7 +144,7 @@ def test_the_same_table_gives_the_same_bytes(rain: Path, tmp_path: Path) -> None
     assert b"<dc:date>" not in (tmp_path / "1.svg").read_bytes()
 
 
-def test_a_name_that_no_font_has_is_numbered_and_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_name_that_no_font_has_is_numbered_and_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = table(tmp_path / "k.csv", {0: [(1.0, 1.0)] * 3}, ["가평", "$x_1$ & <b>", "n" * 90])
     monkeypatch.setattr(fonts, "system_fonts", tuple)
     plots.letters.cache_clear()
@@ -176,7 +176,7 @@ def test_a_name_that_no_font_has_is_numbered_and_told(tmp_path: Path, monkeypatc
         ("time_utc,name,rain_mm_h,coverage\n\ud800", "UTF-8"),
     ],
 )
-def test_a_table_that_is_no_series_is_told(tmp_path: Path, text: str, problem: str) -> None:
+def test_a_table_that_is_no_series_is_reported(tmp_path: Path, text: str, problem: str) -> None:
     path = tmp_path / "bad.csv"
     path.write_bytes(text.encode("utf-8", "surrogatepass"))
     with pytest.raises(SourceError, match=problem):
@@ -257,7 +257,7 @@ def test_rolling_maxima_and_made_up_frames_are_drawn_too(tmp_path: Path) -> None
     assert has(pixels(tmp_path / "r.png")[:80], (196, 0, 26))
 
 
-def test_what_is_no_sum_is_told(tmp_path: Path) -> None:
+def test_what_is_no_sum_is_reported(tmp_path: Path) -> None:
     out = tmp_path / "x.png"
     (tmp_path / "t.tif").write_text("no picture")
     (tmp_path / "o.tif").write_bytes(
@@ -280,7 +280,7 @@ def test_what_is_no_sum_is_told(tmp_path: Path) -> None:
             PlotSumOptions(**options)
 
 
-def test_a_missing_extra_is_told(rain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_extra_is_reported(rain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real = builtins.__import__
 
     def without(name: str, *rest: Any, **named: Any) -> Any:

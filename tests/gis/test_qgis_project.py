@@ -366,7 +366,7 @@ def test_a_project_that_was_saved_from_qgis_is_not_replaced(exported: Exported, 
     assert is_own(project.read_bytes())
 
 
-def test_missing_and_damaged_files_are_left_out_and_told(exported: Exported, tmp_path: Path) -> None:
+def test_missing_and_damaged_files_are_left_out_and_reported(exported: Exported, tmp_path: Path) -> None:
     out = tmp_path / "out"
     shutil.copytree(exported.out, out)
     files = sorted(out.rglob("*.tif"))

@@ -297,12 +297,12 @@ def test_the_better_frame_of_a_time_is_shown(tmp_path: Path, make_file: MakeFile
 @pytest.mark.slow
 def test_synthetic_frames_say_so(tmp_path: Path, make_file: MakeFile) -> None:
     alarm = {canvas.PALETTE[index] for index in range(canvas.WHITE + 25, len(canvas.PALETTE))} - {(255, 255, 255)}
-    for etc, is_told in ((b"SYNTHETIC", True), (b"", False)):
-        source = put(tmp_path / str(is_told), make_file(spot(0), num_data=1, etc=etc))
+    for etc, is_reported in ((b"SYNTHETIC", True), (b"", False)):
+        source = put(tmp_path / str(is_reported), make_file(spot(0), num_data=1, etc=etc))
         render(source, tmp_path / "x.png", RenderOptions(window=SEA))
         (picture,) = rgb(tmp_path / "x.png")
         seen = set(map(tuple, np.unique(picture.reshape(-1, 3), axis=0).tolist()))
-        assert bool(seen & alarm) == is_told
+        assert bool(seen & alarm) == is_reported
 
 
 def test_a_law_of_ones_own(tmp_path: Path, make_file: MakeFile) -> None:
@@ -513,7 +513,7 @@ def test_sources_that_do_not_go_together(tmp_path: Path, make_file: MakeFile) ->
     ("package", "name", "words"),
     [("PIL", "x.png", "Pillow"), ("av", "x.mp4", "PyAV"), ("basemap", "x.gif", "basemap-data")],
 )
-def test_a_missing_extra_is_told(
+def test_a_missing_extra_is_reported(
     hour: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, package: str, name: str, words: str
 ) -> None:
     if package == "basemap":

@@ -394,7 +394,7 @@ def test_the_same_bytes_every_time(made: Made, out: Path) -> None:
     assert not [path for path in out.rglob("*") if path.name.endswith(".part")]
 
 
-def test_what_is_gone_is_left_out_and_told(out: Path) -> None:
+def test_what_is_gone_is_left_out_and_reported(out: Path) -> None:
     path, item = next(items(out))
     cog = local(path, item["assets"]["data"]["href"])
     cog.unlink()
@@ -483,11 +483,11 @@ def test_parquet_says_what_json_says(made: Made, out: Path) -> None:
         outline = shapely.from_wkb(row["geometry"])
         assert shapely.equals(outline, shapely.geometry.shape(item["geometry"]))
         assert list(row["bbox"].values()) == item["bbox"]
-        told_there = item["properties"]
-        told_there.pop("proj:projjson")
+        reported_there = item["properties"]
+        reported_there.pop("proj:projjson")
         for name in ("datetime", "start_datetime", "end_datetime"):
-            assert row[name] == datetime.fromisoformat(told_there.pop(name))
-        assert {name: row[name] for name in told_there} == told_there
+            assert row[name] == datetime.fromisoformat(reported_there.pop(name))
+        assert {name: row[name] for name in reported_there} == reported_there
         for key, asset in item["assets"].items():
             asset["href"] = asset["href"].replace("../", "./", 1)
             assert {name: value for name, value in row["assets"][key].items() if name != "bands"} == {

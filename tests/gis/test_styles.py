@@ -404,7 +404,7 @@ def test_a_terminal_gets_no_png_but_text() -> None:
 
 
 @pytest.mark.slow
-def test_text_is_utf8_in_every_locale_and_a_full_disk_is_told() -> None:
+def test_text_is_utf8_in_every_locale_and_a_full_disk_is_reported() -> None:
     environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
     done = subprocess.run([*PROGRAM, "rain", "--as", "qml"], capture_output=True, check=True, env=environment)
     assert done.stdout == qml(RAIN).encode()

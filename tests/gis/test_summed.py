@@ -101,7 +101,7 @@ def fields(made_fields: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(made_fields, tmp_path / "fields"))
 
 
-def test_a_folder_of_sums_is_told_by_its_names(sums: Path, source: Path) -> None:
+def test_a_folder_of_sums_is_reported_by_its_names(sums: Path, source: Path) -> None:
     held = stacks_of(sums)
     assert [(stack.product, stack.length, times_of(stack.duration)) for stack in held.stacks] == [
         ("HSR-rain_1h", timedelta(hours=1), 1),

@@ -163,7 +163,7 @@ def test_a_link_out_of_the_folder_is_not_followed(out: Path, tmp_path: Path) -> 
         assert _ask(url, "/" + cog.relative_to(copy).as_posix())[0] == 404
 
 
-def test_a_port_that_is_taken_is_told(out: Path) -> None:
+def test_a_port_that_is_taken_is_reported(out: Path) -> None:
     page = make_page(out, ViewOptions(region="middle"))
     with PageServer(page, 0) as server, pytest.raises(hsrgeo.OptionsError, match="cannot be used"):
         PageServer(page, server.server_port)
@@ -185,7 +185,7 @@ def test_writing_twice_gives_the_same_bytes_and_spares_a_strangers_page(out: Pat
     assert index.read_bytes() == first[index]
 
 
-def test_wrong_usage_is_told(out: Path, tmp_path: Path) -> None:
+def test_wrong_usage_is_reported(out: Path, tmp_path: Path) -> None:
     def ends(*words: str) -> tuple[int, str]:
         done = CliRunner().invoke(app, ["view", str(out), *words])
         return done.exit_code, done.output

@@ -177,7 +177,7 @@ def test_a_thousand_bands_open_at_once_and_touch_no_source(tmp_path: Path) -> No
         assert dataset.descriptions[999] == "2026-08-26T08:15:00Z"
 
 
-def test_what_is_missing_is_told(exported: Exported, tmp_path: Path) -> None:
+def test_what_is_missing_is_reported(exported: Exported, tmp_path: Path) -> None:
     out = tmp_path / "out"
     shutil.copytree(exported.out, out)
     result = command(out, "--region", "제주")
@@ -212,7 +212,7 @@ def test_a_circle_of_directories_has_an_end(exported: Exported, tmp_path: Path) 
     assert "7 bands in 2 files; 1 file missing or unreadable" in result.stderr
 
 
-def test_a_file_that_ends_within_its_fields_is_told(exported: Exported, tmp_path: Path) -> None:
+def test_a_file_that_ends_within_its_fields_is_reported(exported: Exported, tmp_path: Path) -> None:
     out = tmp_path / "out"
     shutil.copytree(exported.out, out)
     path = min(out.rglob("*.tif"))
@@ -224,7 +224,7 @@ def test_a_file_that_ends_within_its_fields_is_told(exported: Exported, tmp_path
 
 
 @pytest.mark.parametrize("tag", [b"COUNT_ECHO", b"STATISTICS_MAXIMUM", b"UNDETECT"])
-def test_a_tag_that_is_no_number_is_told(exported: Exported, tmp_path: Path, tag: bytes) -> None:
+def test_a_tag_that_is_no_number_is_reported(exported: Exported, tmp_path: Path, tag: bytes) -> None:
     out = tmp_path / "out"
     shutil.copytree(exported.out, out)
     path = min(out.rglob("*.tif"))

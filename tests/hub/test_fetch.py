@@ -294,7 +294,7 @@ def test_a_young_frame_is_not_there_yet_and_is_asked_for_again(tmp_path: Path) -
         assert [one.status for one in hsrgeo.fetch(tmp_path / "raw", wanted)] == ["ok", "not-yet"]
 
 
-def test_an_outage_is_told_once(tmp_path: Path) -> None:
+def test_an_outage_is_reported_once(tmp_path: Path) -> None:
     # From 08:15 on: (12 - 8.25) * 12 = 45 times
     with fake_hub(lambda asked, _number: missing(asked.time) if asked.time >= "202206090815" else None) as hub:
         done = run(hub, "--out", tmp_path / "raw", "--start", "2022-06-09T08:00", "--end", "2022-06-09T12:00")

@@ -136,7 +136,7 @@ def test_unknown_grid_tells_the_known_ones_and_what_was_found(
         grid_for(map_code, width, height, cell)
 
 
-def test_missing_grid_definitions_are_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_missing_grid_definitions_are_reported(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("hsrgeo.model.projections.__file__", str(tmp_path / "hsrgeo" / "model" / "projections.py"))
     with pytest.raises(HsrGeoError, match=r"^the grid definitions are missing: no projections/ in .*hsrgeo nor beside"):
         grids.__wrapped__()
@@ -511,7 +511,7 @@ def test_a_box_wholly_outside_is_an_error(grid: Grid, box: BBox) -> None:
 
 
 @BOTH
-def test_the_place_told_for_a_box_outside_is_that_of_the_whole_grid(grid: Grid) -> None:
+def test_the_place_reported_for_a_box_outside_is_that_of_the_whole_grid(grid: Grid) -> None:
     # of all cells, section 3: lon 118.85 .. 133.56, lat 30.11 .. 43.57; the highest latitude is not in a corner
     with pytest.raises(WindowError, match=r"E, 30\.\d\d\.\.43\.5[67] N$"):
         grid.window_for(BBox(2, 48, 3, 49))

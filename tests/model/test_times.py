@@ -188,11 +188,11 @@ def test_a_day_begins_at_midnight_kst_not_utc() -> None:
 
 
 @pytest.mark.parametrize("text", ["1d", "12h", "1h", "90min", "10min", "1min"])
-def test_a_length_is_told_as_a_user_gives_it(text: str) -> None:
+def test_a_length_is_reported_as_a_user_gives_it(text: str) -> None:
     assert length_text(parse_step(text)) == text
 
 
-def test_half_a_minute_is_not_told_as_none() -> None:
+def test_half_a_minute_is_not_reported_as_none() -> None:
     assert length_text(timedelta(seconds=30)) == "0.5min"
 
 

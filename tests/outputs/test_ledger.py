@@ -345,7 +345,7 @@ def test_the_same_content_twice_is_one_frame_and_one_duplicate(tmp_path: Path) -
     assert trees[0][f"{STEM}.tif"] == tif_of(twins[0])
 
 
-def test_a_frame_that_loses_later_is_told_twice(tmp_path: Path) -> None:
+def test_a_frame_that_loses_later_is_reported_twice(tmp_path: Path) -> None:
     found = [(outcome.member, outcome.status, outcome.was) for outcome in Run(tmp_path, [WEAK, STRONG]).lines]
     assert found == [("weak", "ok", None), ("strong", "ok", None), ("weak", "duplicate", "ok")]
 
@@ -380,7 +380,7 @@ def test_nothing_is_done_twice(tmp_path: Path, frames: list[Made]) -> None:
 def test_a_better_rival_replaces_what_an_earlier_run_kept(tmp_path: Path) -> None:
     Run(tmp_path / "twice", [WEAK])
     run = Run(tmp_path / "twice", [WEAK, STRONG])
-    # The frame that was skipped is not told again: every frame read is told once, or twice with `was`.
+    # The frame that was skipped is not reported again: every frame read is reported once, or twice with `was`.
     assert [(outcome.member, outcome.status) for outcome in run.lines] == [("weak", "skipped"), ("strong", "ok")]
     Run(tmp_path / "once", [WEAK, STRONG])
     assert tree(tmp_path / "twice") == tree(tmp_path / "once")

@@ -102,7 +102,7 @@ OUTCOMES = st.builds(
 )
 
 
-def told_again(outcome: Outcome) -> Outcome:
+def as_kept(outcome: Outcome) -> Outcome:
     """Return what is kept of an outcome: of an error, what it says."""
     return dataclasses.replace(outcome, error=None, was=None)
 
@@ -111,7 +111,7 @@ def told_again(outcome: Outcome) -> Outcome:
 @given(OUTCOMES)
 def test_a_line_comes_back_as_it_was(outcome: Outcome) -> None:
     back = from_json(to_json(outcome))
-    assert told_again(back) == told_again(outcome)
+    assert as_kept(back) == as_kept(outcome)
     assert (back.key, back.label, back.rank) == (outcome.key, outcome.label, outcome.rank)
     assert str(back.error) == str(outcome.error)
 
@@ -130,9 +130,9 @@ def test_a_manifest_comes_back_as_it_was(outcomes: list[Outcome]) -> None:
             for label, outcome in last.items():
                 back = manifest.get(label)
                 assert back is not None
-                assert told_again(back) == told_again(outcome)
+                assert as_kept(back) == as_kept(outcome)
             manifest.put_in_order()
-            assert {line.label: told_again(line) for line in manifest}.keys() == last.keys()
+            assert {line.label: as_kept(line) for line in manifest}.keys() == last.keys()
         raw = Path(folder, MANIFEST).read_bytes()
         assert raw.decode("utf-8").count("\n") == len(last)  # text, whatever the names hold
 
@@ -321,7 +321,7 @@ def test_a_torn_last_line_is_cut_off(tmp_path: Path) -> None:
         b'{"source": "a", "member": null, "time": "yesterday", "product": "HSR", "kind": "PUB"}\n',
     ],
 )
-def test_a_damaged_line_is_told_by_its_number_and_left_out(tmp_path: Path, damage: bytes) -> None:
+def test_a_damaged_line_is_reported_by_its_number_and_left_out(tmp_path: Path, damage: bytes) -> None:
     with Manifest(tmp_path) as manifest:
         manifest.append(ok("a"))
         manifest.append(ok("b", 5))
@@ -338,7 +338,7 @@ def test_a_damaged_line_is_told_by_its_number_and_left_out(tmp_path: Path, damag
     assert (tmp_path / MANIFEST).read_bytes() == first + second
 
 
-def test_many_damaged_lines_are_told_of_once(tmp_path: Path) -> None:
+def test_many_damaged_lines_are_reported_of_once(tmp_path: Path) -> None:
     (tmp_path / MANIFEST).write_bytes(b"{\n" * 7)
     with pytest.warns(HsrGeoWarning, match=r"line 1 is damaged \(.*\), and 6 more: left out") as warned:
         Manifest(tmp_path).__exit__(None, None, None)
@@ -437,7 +437,7 @@ class _FullDisk:
         return written
 
 
-def test_a_full_disk_is_told_and_the_next_run_goes_on(tmp_path: Path) -> None:
+def test_a_full_disk_is_reported_and_the_next_run_goes_on(tmp_path: Path) -> None:
     with Manifest(tmp_path) as manifest:
         manifest.append(ok("a"))
         manifest._file = _FullDisk(manifest._file, 20)  # type: ignore[assignment]
@@ -517,7 +517,7 @@ def test_another_recipe_is_refused_with_the_difference(
         refuse_other_recipe(tmp_path, other)
 
 
-def test_an_option_of_a_later_hsrgeo_is_told_and_left_out(tmp_path: Path) -> None:
+def test_an_option_of_a_later_hsrgeo_is_reported_and_left_out(tmp_path: Path) -> None:
     keep_recipe(tmp_path, RECIPE)
     kept = json.loads((tmp_path / OPTIONS).read_text())
     kept["recipe"]["rotation"] = 90

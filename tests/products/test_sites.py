@@ -1,4 +1,4 @@
-"""Where cells lie, measured against radars: planted offsets come back, and what cannot be told is said to be so."""
+"""Where cells lie, measured against radars: planted offsets come back, and what cannot be found is said."""
 
 import json
 import re
@@ -121,7 +121,7 @@ def test_errors_are_those_of_leaving_one_radar_out() -> None:
     assert judged.registration == "corner"
 
 
-def test_what_is_near_no_registration_and_methods_that_differ_are_told() -> None:
+def test_what_is_near_no_registration_and_methods_that_differ_are_reported() -> None:
     near_none = judge([_fit(code, 0.3, -0.2) for code in "ABC"], 500)
     assert near_none.registration is None
     assert near_none.reason == "the offset is +0.30 east, -0.20 north, which is near no registration"
@@ -187,7 +187,7 @@ def test_the_command_tells_people_in_lines(tmp_path: Path) -> None:
     assert lines[3].startswith("  unknown: the offset is uncertain by 0.")
 
 
-def test_frames_are_taken_together_and_broken_ones_told(tmp_path: Path) -> None:
+def test_frames_are_taken_together_and_broken_ones_reported(tmp_path: Path) -> None:
     _file(tmp_path, (0, 0), 1)
     _file(tmp_path, (0, 0), 1, minute=5)
     (tmp_path / frame_name(TIME + timedelta(minutes=10))).write_bytes(b"no gzip")

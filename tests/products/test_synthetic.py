@@ -389,7 +389,7 @@ def test_disk_that_refuses(tmp_path: Path) -> None:
         ({"grid_name": "mars"}, "grid 'mars': expected one of kma-hb-500m, kma-hb-1km"),
     ],
 )
-def test_impossible_options_are_told_at_once(tmp_path: Path, options: dict[str, Any], message: str) -> None:
+def test_impossible_options_are_reported_at_once(tmp_path: Path, options: dict[str, Any], message: str) -> None:
     with pytest.raises(OptionsError, match=message):
         write_simulation(tmp_path / "out", **{"start": TIME, "frames": 1, **options})
     assert not (tmp_path / "out").exists()

@@ -132,7 +132,7 @@ def test_other_unfit_options_are_refused() -> None:
         as_target("EPSG:5179", None, "cubic")
 
 
-def test_size_has_a_limit_and_it_is_told() -> None:
+def test_size_has_a_limit_and_it_is_reported() -> None:
     # 1,200 km x 1,500 km in cells of 1 mm would be 10^18 cells.
     with pytest.raises(OptionsError, match=rf"resolution 0.001 metres .* makes .* cells: .* {MOST_CELLS:,}"):
         warp_for(COARSE, None, as_target("EPSG:5179", 0.001))
@@ -144,7 +144,7 @@ def test_size_has_a_limit_and_it_is_told() -> None:
         warp_for(COARSE, None, as_target("EPSG:5179", 2_000_000))
 
 
-def test_projection_that_cannot_show_the_grid_is_told() -> None:
+def test_projection_that_cannot_show_the_grid_is_reported() -> None:
     # the other side of the globe
     target = as_target("+proj=ortho +lat_0=-38 +lon_0=-54 +ellps=WGS84")
     with pytest.raises(ProjectionError, match=r"kma-hb-1km .*cannot be projected"):

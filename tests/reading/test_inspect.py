@@ -41,7 +41,7 @@ def fill(folder: Path, make_file: MakeFile, *minutes: int, product: str = "HSR")
     return folder
 
 
-def told_gaps(summary: Summary) -> list[tuple[str, str, str, int]]:
+def reported_gaps(summary: Summary) -> list[tuple[str, str, str, int]]:
     return [(product, f"{start:%H:%M}", f"{end:%H:%M}", count) for product, start, end, count in summary.gaps]
 
 
@@ -68,7 +68,7 @@ def test_gaps_worked_by_hand(
     tmp_path: Path, make_file: MakeFile, minutes: list[int], gaps: list[tuple[str, str, str, int]]
 ) -> None:
     summary = summarise(fill(tmp_path / "in", make_file, *minutes), jobs=1)
-    assert told_gaps(summary) == gaps
+    assert reported_gaps(summary) == gaps
     assert summary.missing == sum(count for *_gap, count in gaps)
     assert (summary.first, summary.last) == (at(min(minutes)), at(max(minutes)))
     assert (summary.frames, summary.repeated, summary.broken) == (len(minutes), 0, [])
@@ -77,7 +77,7 @@ def test_gaps_worked_by_hand(
 def test_a_gap_over_midnight(tmp_path: Path, make_file: MakeFile) -> None:
     # 11:15 + 760 min = 23:55, + 775 min = 00:10 the next day: 00:00 and 00:05 are missing
     summary = summarise(fill(tmp_path / "in", make_file, 760, 775), jobs=1)
-    assert told_gaps(summary) == [("HSR", "00:00", "00:05", 2)]
+    assert reported_gaps(summary) == [("HSR", "00:00", "00:05", 2)]
     assert summary.as_json()["gaps"] == [
         {
             "product": "HSR",
@@ -92,7 +92,7 @@ def test_each_product_has_its_own_gaps(tmp_path: Path, make_file: MakeFile) -> N
     fill(tmp_path / "in", make_file, 0, 5, 10)
     fill(tmp_path / "in", make_file, 0, 10, product="CPP")
     summary = summarise(tmp_path / "in", jobs=1)
-    assert told_gaps(summary) == [("CPP", "11:20", "11:20", 1)]
+    assert reported_gaps(summary) == [("CPP", "11:20", "11:20", 1)]
     assert summary.products == {"HSR PUB": 3, "CPP PUB": 2}
 
 

@@ -265,7 +265,7 @@ def test_a_full_disk_ends_the_run_and_with_room_it_goes_on(
     messages = stderr.splitlines()
     assert status == 1
     problem = "cannot be written: No space left on device"
-    # Frames that do not fit are told one by one, as any that fail; ten in a row, and the others are not even tried.
+    # Frames that do not fit are reported one by one, as any that fail; ten in a row, and the others are not even tried.
     # They are worked on in fours: 4 fit, 4 do not, 4 do not, and of the next 4 the second is the tenth.
     assert messages[:10] == [f"failed: {source / NAMES[n]}: {out / STEMS[n]}.tif: {problem}" for n in range(4, 14)]
     assert messages[10] == f"failed: 2 more; all are in {out / MANIFEST}"
@@ -315,7 +315,7 @@ def test_a_disk_full_when_the_manifest_is_put_in_order(
         f"hsrgeo: {out / MANIFEST}: cannot be written: No space left on device",
         ROOM + KEPT,
     ]
-    assert by_status(out) == {"ok": FRAMES}  # all is done, and all is told
+    assert by_status(out) == {"ok": FRAMES}  # all is done, and all is reported
     check_whole(out, straight)
     small.empty()
     again(args)
@@ -557,7 +557,7 @@ def test_a_folder_that_vanishes_with_all_that_is_in_it(own: Path, straight: dict
     assert status == 1
     assert "cannot be read: No such file or directory" in stderr
     counts = by_status(out)
-    assert counts == {"failed": FRAMES - 8, "ok": 8}  # each is told
+    assert counts == {"failed": FRAMES - 8, "ok": 8}  # each is reported
     check_whole(out, straight)
     status, _stdout, stderr = Command(*args, scratch=tmp_path / "s").end()
     assert (status, stderr) == (2, f"hsrgeo: {own}: no such file or folder\n")

@@ -416,7 +416,7 @@ def test_a_catalogue_leads_to_no_device_pipe_or_circle(tmp_path: Path) -> None:
 # -- what the fuzzer found --------------------------------------------------------------------------------------------
 
 
-def test_a_wrong_crc_of_the_gzip_header_is_told_by_every_way() -> None:
+def test_a_wrong_crc_of_the_gzip_header_is_reported_by_every_way() -> None:
     # flag 2, FHCRC; libdeflate passes over it, and zlib does not
     header = b"\x1f\x8b\x08\x02" + bytes(6)
     crc = zlib.crc32(header) & 0xFFFF
@@ -470,7 +470,7 @@ DAMAGED_LINES: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("damage", DAMAGED_LINES)
-def test_a_damaged_line_of_the_manifest_is_told_with_its_number_and_left_out(tmp_path: Path, damage: str) -> None:
+def test_a_damaged_line_of_the_manifest_is_reported_with_its_number_and_left_out(tmp_path: Path, damage: str) -> None:
     changed = DAMAGED_LINES[damage]
     text = json.dumps({**LINE, **changed} if isinstance(changed, dict) else changed)
     if damage == "nested":
@@ -502,7 +502,7 @@ DAMAGED_RECIPES: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("damage", DAMAGED_RECIPES)
-def test_a_damaged_recipe_is_told(tmp_path: Path, damage: str) -> None:
+def test_a_damaged_recipe_is_reported(tmp_path: Path, damage: str) -> None:
     kept = {**RECIPE.as_json(), **DAMAGED_RECIPES[damage]}
     with pytest.raises(ValueError):  # noqa: PT011 - what is wrong with it is for whoever asks
         recipe_from_json(kept)

@@ -38,7 +38,7 @@ SECRETS = {
 
 
 def exported(source: Path, out: Path) -> str:
-    """Export a folder in which nothing is sound, and return all that was told and written of it."""
+    """Export a folder in which nothing is sound, and return all that was reported and written of it."""
     done = list(hsrgeo.export(source, out, ExportOptions(window=(0, 0, 4, 4), jobs=1)))
     assert [one.status for one in done] == ["failed"] * len(done)
     return "\n".join(str(one.error) for one in done) + (out / MANIFEST).read_text(encoding="utf-8")

@@ -206,7 +206,7 @@ WITHOUT_GZIP: dict[str, tuple[range, set[str]]] = {
 
 
 @pytest.mark.parametrize("where", WITHOUT_GZIP)
-def test_what_can_be_told_of_a_frame_without_gzip(where: str) -> None:
+def test_what_can_be_reported_of_a_frame_without_gzip(where: str) -> None:
     positions, allowed = WITHOUT_GZIP[where]
     data = MakeFile()(gz=False)
     sound = written(data, BIN, own_crc=False)
@@ -216,7 +216,7 @@ def test_what_can_be_told_of_a_frame_without_gzip(where: str) -> None:
 
 
 def test_the_crc_of_a_frame_without_gzip_moves_with_any_bit() -> None:
-    # so that two copies of a file can be told apart, if not which of them is right
+    # so that two copies of a file can be distinguished, if not which of them is right
     data = MakeFile()(gz=False)
     sound = decode(data, BIN).crc32
     for at in (1, 19, 60, 500, HEADER_BYTES + 77, len(data) - 1):

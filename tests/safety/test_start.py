@@ -180,7 +180,7 @@ def dies(how: int) -> int:
         (3, r"ended by itself \(exit status 3\); run the same command again: it resumes"),
     ],
 )
-def test_a_death_is_told_for_what_it_was(how: int, text: str) -> None:
+def test_a_death_is_reported_for_what_it_was(how: int, text: str) -> None:
     with pytest.raises(HsrGeoError, match=rf"^a worker process {text}"):
         list(run_parallel(dies, [how] * 2, 2))
 
@@ -312,9 +312,9 @@ SERVICE = (
     "for number in range(3): os.close(number)\n"
     "sys.stdin = sys.stdout = sys.stderr = None\n"
     "options = hsrgeo.ExportOptions(window=(420, 620, 48, 32), jobs=2)\n"
-    "told = [one.status for one in hsrgeo.export(sys.argv[1], sys.argv[2], options)]\n"
+    "statuses = [one.status for one in hsrgeo.export(sys.argv[1], sys.argv[2], options)]\n"
     "assert (sys.stdout, sys.stderr) == (None, None)\n"
-    "json.dump(told, open(sys.argv[2] + '.json', 'w'))\n"
+    "json.dump(statuses, open(sys.argv[2] + '.json', 'w'))\n"
 )
 
 

@@ -133,7 +133,7 @@ def test_the_command_line_forgets_variables_before_all_else(tmp_path: Path) -> N
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="LD_LIBRARY_PATH as on Linux")
-def test_libraries_of_another_build_are_told_of(tmp_path: Path) -> None:
+def test_libraries_of_another_build_are_reported_of(tmp_path: Path) -> None:
     (tmp_path / "libstdc++.so.6").write_text("of another machine")
     # Writing needs GDAL, and so libstdc++, with any version of the other libraries.
     command: list[str | Path] = [

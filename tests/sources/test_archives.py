@@ -36,7 +36,7 @@ BLOCK = 512
 
 
 def _ends() -> list[int]:
-    """Where each frame's data end in the plain archive, told by the standard library."""
+    """Where each frame's data end in the plain archive, reported by the standard library."""
     with tarfile.open(fileobj=io.BytesIO(TAR)) as tar:
         return [member.offset_data + member.size for member in tar.getmembers()]
 
@@ -289,7 +289,7 @@ def test_a_gzipped_archive_cut_anywhere_loses_no_frame_before_the_cut(tmp_path: 
         )
 
 
-def test_a_missing_end_mark_is_told(tmp_path: Path) -> None:
+def test_a_missing_end_mark_is_reported(tmp_path: Path) -> None:
     for data in (TAR[:MEMBERS_END], gzip_bytes(TAR[:MEMBERS_END])):
         found = _read(_write(tmp_path, data))
         assert _good(found) == FRAMES
@@ -309,7 +309,7 @@ def test_a_damaged_member_header_is_not_the_end(tmp_path: Path, gz: bool) -> Non
     assert "damaged member header (bad checksum): what follows cannot be read (after 2 frames)" in _error(found)
 
 
-def test_joined_archives_are_told(tmp_path: Path) -> None:
+def test_joined_archives_are_reported(tmp_path: Path) -> None:
     # `cat a.tar b.tar`: tarfile stops at the first one's end mark
     other = [(frame_name(TIME + timedelta(days=1)), b"next day")]
     for data in (TAR + make_tar(other, gz=False), TGZ + make_tar(other)):
@@ -320,13 +320,13 @@ def test_joined_archives_are_told(tmp_path: Path) -> None:
         )
 
 
-def test_junk_after_the_gzip_stream_is_told(tmp_path: Path) -> None:
+def test_junk_after_the_gzip_stream_is_reported(tmp_path: Path) -> None:
     found = _read(_write(tmp_path, TGZ + b"junk"))
     assert _good(found) == FRAMES
     assert "damaged: 4 bytes or more follow the gzip stream" in _error(found)
 
 
-def test_a_crc_that_disagrees_at_the_very_end_is_told(tmp_path: Path) -> None:
+def test_a_crc_that_disagrees_at_the_very_end_is_reported(tmp_path: Path) -> None:
     for offset in (-8, -5):
         damaged = bytearray(TGZ)
         damaged[offset] ^= 0x10
@@ -338,7 +338,7 @@ def test_a_crc_that_disagrees_at_the_very_end_is_told(tmp_path: Path) -> None:
     assert "damaged: CRC or length check failed (after 6 frames)" in _error(_read(_write(tmp_path, bytes(damaged))))
 
 
-def test_damaged_gzip_data_are_told(tmp_path: Path) -> None:
+def test_damaged_gzip_data_are_reported(tmp_path: Path) -> None:
     stored = gzip.compress(TAR, 0, mtime=0)  # stored blocks of up to 64 KiB: a header of five bytes at byte 10
     broken = bytearray(stored)
     broken[12] ^= 0xFF

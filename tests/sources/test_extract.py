@@ -174,7 +174,7 @@ def test_the_same_again_is_counted_and_not_written(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("mine", [b"mine", b"1234", b"123", b"12345678", b""])
-def test_what_differs_is_kept_and_told_unless_overwritten(tmp_path: Path, mine: bytes) -> None:
+def test_what_differs_is_kept_and_reported_unless_overwritten(tmp_path: Path, mine: bytes) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "a").write_bytes(mine)
     data = make_tar([("a", b"12x4"), ("b", b"2")])
@@ -247,7 +247,7 @@ def test_a_damaged_stream_leaves_no_half_file(tmp_path: Path) -> None:
     assert set(contents(tmp_path / "out")) <= {"a", "b"}
 
 
-def test_a_wrong_crc_is_told(tmp_path: Path) -> None:
+def test_a_wrong_crc_is_reported(tmp_path: Path) -> None:
     data = bytearray(make_tar(GOOD))
     data[-8] ^= 1
     done = one(tmp_path / "a.tar.gz", bytes(data))

@@ -74,7 +74,7 @@ def test_urls_that_are_refused(url: str, why: str) -> None:
     assert "secret" not in str(caught.value)
 
 
-def test_a_url_that_became_a_path_is_told_and_not_read_as_a_folder() -> None:
+def test_a_url_that_became_a_path_is_reported_and_not_read_as_a_folder() -> None:
     with pytest.raises(OptionsError, match="give a URL as text"):
         place(Path("s3://bucket/x"))
     assert place("s3:") == Path("s3:")

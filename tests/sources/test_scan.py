@@ -112,14 +112,14 @@ def test_a_name_with_brackets_that_exists_is_no_glob(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["nothing", "nothing.tar.gz", "a\0b", "n" * 300, f"{'n' * 300}/x.bin.gz"])
-def test_a_missing_source_is_told_before_the_first_frame(tmp_path: Path, name: str) -> None:
+def test_a_missing_source_is_reported_before_the_first_frame(tmp_path: Path, name: str) -> None:
     _fill(tmp_path, NAMES[0])
     with pytest.raises(SourceError, match=f"{name}: no such file or folder$") as caught:
         scan([tmp_path, tmp_path / name], ALL)  # not iterated
     assert caught.value.source == str(tmp_path / name)
 
 
-def test_a_glob_without_a_match_is_told(tmp_path: Path) -> None:
+def test_a_glob_without_a_match_is_reported(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"/\*\.tar\.gz: no file matches this pattern$"):
         scan([f"{tmp_path}/*.tar.gz"], ALL)
 
@@ -282,7 +282,7 @@ def test_every_counts_from_midnight_kst(tmp_path: Path) -> None:
     assert _names(list(scan([tmp_path], Selection(every=timedelta(hours=1)))), tmp_path) == []
 
 
-def test_product_is_told_by_the_name_in_any_case(tmp_path: Path) -> None:
+def test_product_is_reported_by_the_name_in_any_case(tmp_path: Path) -> None:
     rain = frame_name(product="HSP")
     _fill(tmp_path, NAMES[0], rain)
     assert _names(list(scan([tmp_path], Selection(product="hsp"))), tmp_path) == [rain]

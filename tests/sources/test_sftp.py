@@ -115,7 +115,7 @@ def test_another_machine_gives_the_bytes_that_a_disk_gives(
     assert {one.status for one in again} == {"skipped"}
 
 
-def test_a_link_that_leads_nowhere_is_told(root: str, frames: Path) -> None:
+def test_a_link_that_leads_nowhere_is_reported(root: str, frames: Path) -> None:
     outcomes = list(hsrgeo.export(f"{root}{frames}", frames.parent / "out", OPTIONS))
     failed = [str(outcome.error) for outcome in outcomes if outcome.status == "failed"]
     assert len(failed) == 1
@@ -138,7 +138,7 @@ def test_a_machine_that_is_not_known_is_refused(root: str, frames: Path, machine
         known.write_text(text)
 
 
-def test_a_key_that_is_not_wanted_is_told(
+def test_a_key_that_is_not_wanted_is_reported(
     root: str, frames: Path, tmp_path: Path, machine: tuple[int, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / ".ssh").mkdir()

@@ -583,7 +583,7 @@ def test_a_folder_in_the_way(frame: Frame, tmp_path: Path, compress: Compression
     assert list(tmp_path.rglob("*")) == [tmp_path / "x.tif"]
 
 
-def test_a_compression_that_is_not_known_is_told(frame: Frame, tmp_path: Path) -> None:
+def test_a_compression_that_is_not_known_is_reported(frame: Frame, tmp_path: Path) -> None:
     with pytest.raises(OptionsError, match="compress 'lzw': expected deflate, zstd, none"):
         frame.to_cog(tmp_path / "x.tif", compress="lzw")  # type: ignore[arg-type]
     assert list(tmp_path.iterdir()) == []
