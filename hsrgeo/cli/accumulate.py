@@ -60,6 +60,15 @@ def accumulate(
         float,
         typer.Option(metavar="RATE", help="Rain rate in mm/h from which a frame is wet.", rich_help_panel=_SUM),
     ] = 0.1,
+    advection: Annotated[
+        bool,
+        typer.Option(
+            "--advection",
+            help="Let rain move from each frame to the next: sums of fast storms without a ladder of blobs. Needs "
+            "pysteps: pip install 'hsrgeo[pysteps]'.",
+            rich_help_panel=_SUM,
+        ),
+    ] = False,
     mask: options.Mask = None,
     min_dbz: options.MinDbz = None,
     despeckle: options.Despeckle = 0,
@@ -123,6 +132,7 @@ def accumulate(
             min_coverage=min_coverage,
             stat=stat.value,
             wet_from=wet_from,
+            advection=advection,
             mask=mask,
             min_dbz=min_dbz,
             despeckle=despeckle,

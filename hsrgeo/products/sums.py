@@ -149,6 +149,18 @@ class RunningSum:
                 self._combine(self._sums[rows, cols], table.take(stored[rows, cols].view(np.uint16)))
         self.used += 1
 
+    def add_rates(self, rates: NDArray[np.float32], step_h: float) -> None:
+        """Add what fell in a step.
+
+        Args:
+            rates: Mean rate of each cell in the step [mm/h], of this sum's shape; NaN where not observed.
+            step_h: Length of the step.
+        """
+        seen = ~np.isnan(rates)
+        depth = np.minimum(np.where(seen, rates, 0).astype(np.float64), MOST_RATE) * step_h
+        self._sums += np.rint(depth / self.unit_mm).astype(np.uint64) + (seen.astype(np.uint64) << COUNT_SHIFT)
+        self.used += 1
+
     def _combine(self, sums: NDArray[np.uint64], more: NDArray[np.uint64] | np.uint64) -> None:
         sums += more
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import zstandard
@@ -91,23 +92,35 @@ class Shelf:
         self._kept[time] = _Kept(places, sizes)
         self.used += 1
 
+    def whole(self, time: datetime) -> NDArray[np.int16] | None:
+        """Return the frame of a time, shape (rows, columns); None where there is none."""
+        kept = self._kept.get(time)
+        if kept is None:
+            return None
+        made = np.empty((self.grid.height, self.grid.width), np.int16)
+        unpacker = zstandard.ZstdDecompressor()
+        self._path.touch()  # see `pieces`
+        with self._path.open("rb") as file:
+            for number, tile in enumerate(self.tiles):
+                made[tile] = self._piece(file, unpacker, kept, number)
+        return made
+
     def pieces(self, number: int, span: Period) -> Iterator[Piece | None]:
         """Yield what each step of a time span has of one tile."""
-        rows, cols = self.tiles[number]
-        shape = rows.stop - rows.start, cols.stop - cols.start
         unpacker = zstandard.ZstdDecompressor()
         self._path.touch()  # nothing may ever have been written, where all tiles have one value
         with self._path.open("rb") as file:
             for step in range(span.expected):
                 kept = self._kept.get(span.start + step * span.step)
-                if kept is None:
-                    yield None
-                elif not kept.sizes[number]:
-                    yield int(kept.places[number])
-                else:
-                    file.seek(int(kept.places[number]))
-                    data = unpacker.decompress(file.read(int(kept.sizes[number])))
-                    yield np.frombuffer(data, np.int16).reshape(shape)
+                yield None if kept is None else self._piece(file, unpacker, kept, number)
+
+    def _piece(self, file: BinaryIO, unpacker: zstandard.ZstdDecompressor, kept: _Kept, number: int) -> Piece:
+        if not kept.sizes[number]:
+            return int(kept.places[number])
+        rows, cols = self.tiles[number]
+        file.seek(int(kept.places[number]))
+        data = unpacker.decompress(file.read(int(kept.sizes[number])))
+        return np.frombuffer(data, np.int16).reshape(rows.stop - rows.start, cols.stop - cols.start)
 
 
 class RollingRun:

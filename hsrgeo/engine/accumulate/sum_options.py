@@ -39,6 +39,8 @@ class AccumulateOptions:
             always is.
         stat: ``sum`` is the depth [mm]; of the frames in which a cell was observed ``mean`` is the mean rate and
             ``max`` the highest one [mm/h], and ``frequency`` the share [%] with at least `wet_from`.
+        advection: Let rain move from each frame to the next, by optical flow (extra ``pysteps``): sums of fast storms
+            are tracks, not rows of blobs. Gaps are not bridged. For ``sum``, and not with `rolling`.
         wet_from: Rate [mm/h] from which a frame counts as wet, for ``frequency``.
         mask: A raster of the frames' grid, or polygons: cells that the raster has as 0 or nodata, or of which less
             than half lies in the polygons, become nodata. Not with `rolling`.
@@ -80,6 +82,7 @@ class AccumulateOptions:
     period: Length[timedelta] = Length(_HOUR)
     min_coverage: float = 0.0
     stat: Stat = "sum"
+    advection: bool = False
     wet_from: float = 0.1
     mask: str | Path | None = None
     min_dbz: float | None = None
@@ -120,6 +123,8 @@ class AccumulateOptions:
             raise OptionsError(f"stat {self.stat!r}: expected one of {', '.join(get_args(Stat))}")
         if self.rolling and (self.stat != "sum" or self.mask is not None):
             raise OptionsError("rolling is of sums: it does not go with stat and mask")
+        if self.advection and (self.stat != "sum" or self.rolling):
+            raise OptionsError("advection is of sums: it does not go with another stat, nor with rolling")
         if not 0 <= self.wet_from < math.inf:
             raise OptionsError(f"wet_from {self.wet_from:g}: expected a rate of 0 mm/h or more")
         object.__setattr__(self, "cells", None if self.mask is None else read_mask(self.mask))

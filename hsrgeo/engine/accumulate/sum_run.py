@@ -14,7 +14,6 @@ from collections import Counter, deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -24,53 +23,41 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsrgeo.cube.masks import MaskFile
+from hsrgeo.engine.accumulate.moving import MovingRun, MovingSum, moving_tags
 from hsrgeo.engine.accumulate.rolling import RollingRun
-from hsrgeo.engine.accumulate.shown import SHOWN, number_of
+from hsrgeo.engine.accumulate.shown import SHOWN
 from hsrgeo.engine.accumulate.sources import SumSource, sum_source
 from hsrgeo.engine.accumulate.sum_options import AccumulateOptions
-from hsrgeo.engine.accumulate.sums import Candidates, OpenSums, sum_tags, write_sum
+from hsrgeo.engine.accumulate.sums import Candidates, OpenSums, sum_tags
+from hsrgeo.engine.accumulate.written import Area, write_period
 from hsrgeo.engine.areas import asked_window, clipped_window
 from hsrgeo.engine.axis import SUMS, frame_length_of, refuse_other_outputs
 from hsrgeo.engine.export_options import check_areas
 from hsrgeo.engine.keywords import options_of, takes
 from hsrgeo.engine.lazy import Run
 from hsrgeo.engine.one_product import product_guard
-from hsrgeo.engine.periods import Period, fewest_of, period_name, periods_of, starts_between
+from hsrgeo.engine.periods import Period, period_name, periods_of, starts_between
 from hsrgeo.engine.workers.ahead import ahead
 from hsrgeo.engine.workers.memory import keep_freed_memory
 from hsrgeo.engine.workers.scratch import scratch_folder
 from hsrgeo.errors import FrameError, HsrGeoError, OptionsError
 from hsrgeo.model.frame import Frame
 from hsrgeo.model.grid import Grid
-from hsrgeo.model.times import length_text, on_step, utc_text
+from hsrgeo.model.times import length_text, on_step
 from hsrgeo.model.window import Window
 from hsrgeo.outputs.lease import Lock
 from hsrgeo.outputs.lock import locked
 from hsrgeo.outputs.outcome import Outcome, Status, of_found
 from hsrgeo.outputs.recipe import Cut
+from hsrgeo.products.advection import motion_library
 from hsrgeo.products.factors import Factor
 from hsrgeo.products.rain import Law, law_text
 from hsrgeo.products.sums import RunningMaximum, RunningSum, depth_unit_mm, sum_table, wet_table
 from hsrgeo.sources.found import Found, Tally
 from hsrgeo.sources.remote import Place, listed_sources, target
-from hsrgeo.writers.files import write_file
-from hsrgeo.writers.sum_cog import DEPTH_STEP_MM, NODATA, Band, encode_bands, encode_sum_cog
 
-STEP = 0.01
-"""What one stored unit of a rate [mm/h] or of a share [%] stands for."""
 _HOUR = timedelta(hours=1)
 _SHOWN = 10
-
-
-@dataclass(frozen=True, slots=True)
-class _Area:
-    """A cut on the grid of the frames."""
-
-    region: str
-    window: Window
-    grid: Grid
-    mask: NDArray[np.bool_] | None
-    """Cells that count; None is all."""
 
 
 class Accumulation(Run):
@@ -85,10 +72,13 @@ class Accumulation(Run):
         OptionsError: Areas outside every grid; frames of several products; a source of another kind.
         SourceError: A source does not exist.
         LockError: Another run is writing into the folder.
+        MissingExtraError: pysteps is not installed, for `AccumulateOptions.advection`.
     """
 
     def __init__(self, sources: Sequence[str | Path], out: Place, options: AccumulateOptions) -> None:
         refuse_other_outputs(out)
+        if options.advection:
+            motion_library()
         self._source = sum_source(sources, options)
         super().__init__(Tally())
         self.notes += [*options.export.notes, *check_areas(options.export.recipe)]
@@ -104,11 +94,12 @@ class Accumulation(Run):
         self._without_factor = 0
         self._filled: set[datetime] = set()
         self._grid: Grid | None = None
-        self._areas: list[_Area] = []
+        self._areas: list[Area] = []
         self._first: Frame | None = None
         self._home: Window | None = None
         surveyed = product_guard(self._source.scan(self.tally))
         self._rolling: RollingRun | None = None
+        self._moving: MovingRun | None = None
         self._lock: Lock[Any]
         self._items = self._run(surveyed)
 
@@ -139,8 +130,12 @@ class Accumulation(Run):
                 span = next(iter(periods_of(times, "event", options.step, options.start, options.end).values()))
                 self._rolling = RollingRun(folder, span, options.rolling, options.law, options.min_coverage)
                 self.notes += self._rolling.notes
+            if options.advection:
+                self._moving = MovingRun(folder, options.law, self._factors)
             try:
                 yield from self._sum_up(pool, sums, writes, periods, {t: c.labels() for t, c in times.items()})
+                for period in sorted({*periods.values()}, key=lambda one: one.start) if options.advection else ():
+                    self._write(pool, sums, writes, period)
                 while writes:
                     self.written.append(writes.popleft().result())
             finally:
@@ -221,10 +216,10 @@ class Accumulation(Run):
                             continue
                     left[periods[time]] -= 1
                     if not left[periods[time]]:
-                        self._write(pool, sums, writes, periods[time])
+                        self._complete(pool, sums, writes, periods[time])
             wanted, losers, was = again, {}, "duplicate"
         for period in [period for period, frames in left.items() if frames]:  # a source that went away in between
-            self._write(pool, sums, writes, period)
+            self._complete(pool, sums, writes, period)
 
     def _added(self, sums: OpenSums, period: Period, frame: Frame | None) -> HsrGeoError | None:
         """Add a frame to the sums of its period, or return what is wrong with it."""
@@ -243,12 +238,7 @@ class Accumulation(Run):
                 return FrameError("another grid", f"{expected}, as the first frame", other, frame.name)
             if self._rolling is not None:
                 self._rolling.check(frame)
-            step_h = period.step / _HOUR
-            unit_mm = depth_unit_mm(period.expected, step_h)
-            table = self._table(frame, step_h, unit_mm)
-            for number, area in enumerate(self._areas):
-                shape = area.grid.height, area.grid.width
-                sums.get((period.start, number), shape, unit_mm).add(frame.stored[area.window.slices], table)
+            self._add(sums, period, frame)
         except OptionsError:  # a mask of another grid
             raise
         except HsrGeoError as error:
@@ -259,6 +249,14 @@ class Accumulation(Run):
             self._found_factors.setdefault(period.start, []).append(found)
         return None
 
+    def _add(self, sums: OpenSums, period: Period, frame: Frame) -> None:
+        step_h = period.step / _HOUR
+        unit_mm = depth_unit_mm(period.expected, step_h)
+        table = self._table(frame, step_h, unit_mm)
+        for number, area in enumerate(self._areas) if self._moving is None else ():  # see `_keep`
+            shape = area.grid.height, area.grid.width
+            sums.get((period.start, number), shape, unit_mm).add(frame.stored[area.window.slices], table)
+
     def _table(self, frame: Frame, step_h: float, unit_mm: float) -> NDArray[np.uint64]:
         """Return what each stored value of a frame adds."""
         law = self._options.law
@@ -268,10 +266,11 @@ class Accumulation(Run):
         return sum_table(frame.quantity, law, step_h, unit_mm, factor)
 
     def _keep(self, frame: Frame | None) -> None:
-        """Keep a frame for the rolling maxima; a disk that refuses ends the run, for it is no frame's fault."""
-        if self._rolling is not None and frame is not None:
+        """Keep a frame for what needs them in order; a disk that refuses ends the run, for it is no frame's fault."""
+        keeper = self._rolling or self._moving  # they do not go together
+        if keeper is not None and frame is not None:
             for number, area in enumerate(self._areas):
-                self._rolling.put(number, area.grid, frame, frame.stored[area.window.slices])
+                keeper.put(number, area.grid, frame, frame.stored[area.window.slices])
 
     def _write_rolling(self, pool: ThreadPoolExecutor) -> None:
         if self._rolling is not None and self._first is not None:
@@ -279,16 +278,21 @@ class Accumulation(Run):
                 frame = self._like_first(area)
                 self.written += self._rolling.write(number, self._out, area.region, frame, pool)
 
-    def _like_first(self, area: _Area) -> Frame:
+    def _like_first(self, area: Area) -> Frame:
         assert self._first is not None  # noqa: S101 - there are areas
         assert self._home is not None  # noqa: S101 - set with it
         return dataclasses.replace(self._first, grid=area.grid, window=area.window.within(self._home))
+
+    def _complete(self, pool: ThreadPoolExecutor, sums: OpenSums, writes: deque[Future[Place]], period: Period) -> None:
+        """Write a period whose last frame is in; where rain moves, its last frame may need one that is not."""
+        if self._moving is None:
+            self._write(pool, sums, writes, period)
 
     def _write(self, pool: ThreadPoolExecutor, sums: OpenSums, writes: deque[Future[Place]], period: Period) -> None:
         self._lock.check()
         factors = self._found_factors.pop(period.start, None)
         for number, area in enumerate(self._areas):
-            total = sums.pop((period.start, number))
+            total = self._moving.summed(number, period) if self._moving else sums.pop((period.start, number))
             if total is None or self._first is None:
                 continue
             self._filled.add(period.start)
@@ -299,8 +303,10 @@ class Accumulation(Run):
             tags = sum_tags(period, total.used, frame, law, options.min_coverage, shown) | options.tags
             if self._factors is not None and factors:
                 tags |= self._factors.tags(factors)
+            if isinstance(total, MovingSum):
+                tags |= moving_tags(period, total)
             path = self._out / period.path(area.region, shown.file)
-            writes.append(pool.submit(_written, path, area, total, period, tags, options))
+            writes.append(pool.submit(write_period, path, area, total, period, tags, options))
             while len(writes) > self._options.export.workers:  # each holds a sum in memory
                 self.written.append(writes.popleft().result())
 
@@ -346,10 +352,10 @@ def _check_areas(grid: Grid, cuts: Sequence[Cut]) -> list[str]:
     return [note for cut in cuts for note in asked_window(grid, cut.area)[1]]
 
 
-def _area(grid: Grid, cut: Cut, mask: MaskFile | None) -> _Area:
+def _area(grid: Grid, cut: Cut, mask: MaskFile | None) -> Area:
     window, _clipped = clipped_window(grid, cut.area)  # noted before
     part = grid.crop(window)
-    return _Area(cut.region, window, part, None if mask is None else mask.on(part))
+    return Area(cut.region, window, part, None if mask is None else mask.on(part))
 
 
 def _chosen(found: Iterable[Found], wanted: dict[str, datetime], losers: dict[str, str]) -> Generator[Found]:
@@ -369,27 +375,3 @@ def _decoded(source: SumSource, found: Found) -> tuple[Found, Frame | None, HsrG
         return found, source.open(found), None
     except HsrGeoError as error:
         return found, None, error
-
-
-def _written(
-    path: Place,
-    area: _Area,
-    total: RunningSum,
-    period: Period,
-    tags: dict[str, str],
-    options: AccumulateOptions,
-) -> Place:
-    fewest = fewest_of(options.min_coverage, period.expected)
-    values, frames = total.packed(DEPTH_STEP_MM, fewest, NODATA) if options.stat == "sum" else (None, total.frames)
-    if values is None:
-        shown = np.rint(number_of(total, options.stat, period.step) / STEP).astype(np.int32)
-        values = np.where(frames >= max(fewest, 1), shown, np.int32(NODATA))
-    if area.mask is not None:
-        values[~area.mask], frames[~area.mask] = NODATA, 0
-    if options.stat == "sum":
-        data = encode_sum_cog(area.grid, values, frames, tags, utc_text(period.start))
-        write_sum(path, data, period.end - period.start)
-    else:
-        bands = Band(tags["QUANTITY"], values, STEP, tags["UNIT"]), Band("frames", frames)
-        write_file(path, encode_bands(area.grid, bands, tags, utc_text(period.start)))
-    return path

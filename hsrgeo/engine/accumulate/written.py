@@ -1,0 +1,63 @@
+"""The file of a period and area."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hsrgeo.engine.accumulate.shown import number_of
+from hsrgeo.engine.accumulate.sum_options import AccumulateOptions
+from hsrgeo.engine.accumulate.sums import write_sum
+from hsrgeo.engine.periods import Period, fewest_of
+from hsrgeo.model.grid import Grid
+from hsrgeo.model.times import utc_text
+from hsrgeo.model.window import Window
+from hsrgeo.products.sums import RunningSum
+from hsrgeo.sources.remote import Place
+from hsrgeo.writers.files import write_file
+from hsrgeo.writers.sum_cog import DEPTH_STEP_MM, NODATA, Band, encode_bands, encode_sum_cog
+
+STEP = 0.01
+"""What one stored unit of a rate [mm/h] or of a share [%] stands for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Area:
+    """A cut on the grid of the frames."""
+
+    region: str
+    window: Window
+    grid: Grid
+    mask: NDArray[np.bool_] | None
+    """Cells that count; None is all."""
+
+
+def write_period(
+    path: Place,
+    area: Area,
+    total: RunningSum,
+    period: Period,
+    tags: dict[str, str],
+    options: AccumulateOptions,
+) -> Place:
+    """Write the sum of a period, or another number of its frames, and return its path.
+
+    Raises:
+        WriteError: The disk or GDAL refused.
+    """
+    fewest = fewest_of(options.min_coverage, period.expected)
+    values, frames = total.packed(DEPTH_STEP_MM, fewest, NODATA) if options.stat == "sum" else (None, total.frames)
+    if values is None:
+        shown = np.rint(number_of(total, options.stat, period.step) / STEP).astype(np.int32)
+        values = np.where(frames >= max(fewest, 1), shown, np.int32(NODATA))
+    if area.mask is not None:
+        values[~area.mask], frames[~area.mask] = NODATA, 0
+    if options.stat == "sum":
+        data = encode_sum_cog(area.grid, values, frames, tags, utc_text(period.start))
+        write_sum(path, data, period.end - period.start)
+    else:
+        bands = Band(tags["QUANTITY"], values, STEP, tags["UNIT"]), Band("frames", frames)
+        write_file(path, encode_bands(area.grid, bands, tags, utc_text(period.start)))
+    return path
