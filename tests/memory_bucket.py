@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from unittest.mock import patch
@@ -69,7 +69,15 @@ class MemoryBucket:
     def remove(self, key: str) -> None:
         if key in self.objects:
             self.step()
-            del self.objects[key]
+            self.objects.pop(key, None)
+
+    def remove_all(self, keys: Sequence[str]) -> None:
+        for key in keys:
+            self.remove(key)
+
+    def copy(self, key: str, to: str) -> None:
+        self.step()
+        self.objects[to] = self._get(key)
 
     def move(self, key: str, to: str) -> None:
         self.step()

@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Literal
 
-Spoiling = Literal["", "500", "503", "cut", "cut request", "slow", "no answer"]
+Spoiling = Literal["", "403", "500", "503", "cut", "cut request", "slow", "no answer"]
 """What happens to a request: nothing; an error status; the answer, or the request itself, breaks off in its middle; an
 answer after a second; or a connection that is closed without one."""
 
@@ -115,7 +115,7 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(length)
         if how == "no answer":
             return
-        if how in ("500", "503"):
+        if how in ("403", "500", "503"):
             self.send_response(int(how))
             self.send_header("Content-Length", "0")
             self.end_headers()

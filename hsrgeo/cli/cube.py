@@ -1,7 +1,6 @@
 """`hsrgeo cube`."""
 
 from enum import StrEnum
-from pathlib import Path
 from typing import Annotated, Any, cast
 
 import typer
@@ -22,12 +21,13 @@ class LayoutChoice(StrEnum):
 def cube(
     sources: options.Sources,
     out: Annotated[
-        Path,
+        str,
         typer.Option(
             "--out",
             "-o",
             metavar="OUT",
-            help="Cube to write or append to: NAME.zarr or NAME.nc. With --virtual: NAME.json or NAME.parquet.",
+            help="Cube to write or append to: NAME.zarr or NAME.nc; in a bucket s3://BUCKET/NAME.zarr. With --virtual: "
+            "NAME.json or NAME.parquet.",
         ),
     ],
     start: options.Start = None,

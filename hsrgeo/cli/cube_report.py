@@ -1,7 +1,6 @@
 """How the making of a cube is reported on a terminal and to a script."""
 
 import time
-from pathlib import Path
 
 from hsrgeo.cli.broken import Broken
 from hsrgeo.cli.common import answer_json, counted, say
@@ -11,7 +10,7 @@ from hsrgeo.sources.gone_by import no_frame
 _SHOWN = 10  # broken frames printed
 
 
-def follow(run: Cube, out: Path, *, quiet: bool, json: bool) -> None:
+def follow(run: Cube, out: str, *, quiet: bool, json: bool) -> None:
     """Run to the end and tell what came of it."""
     begun = time.perf_counter()
     known = len(run.notes)
@@ -45,7 +44,7 @@ def follow(run: Cube, out: Path, *, quiet: bool, json: bool) -> None:
     if json:
         answer_json(
             {
-                "out": str(out),
+                "out": out,
                 "frames": total,
                 **{status: counts[status] for status in ("ok", "skipped", "dry", "failed", "duplicate")},
                 "times": run.built,

@@ -33,6 +33,7 @@ from hsrgeo.cube.stored import packed_cube, values_name
 from hsrgeo.cube.whole import lost, whole_store
 from hsrgeo.errors import SourceError
 from hsrgeo.model.rank import Rank
+from hsrgeo.sources.remote import Place
 from hsrgeo.writers.disk import flush
 from hsrgeo.writers.files import write_file
 from hsrgeo.writers.folders import remove, replace_folder, write_errors
@@ -66,8 +67,8 @@ class Plan:
     """More global attributes."""
     layouts: tuple[Layout, ...]
     zarr_format: int
-    out: Path
-    part: Path
+    out: Place
+    part: Place
     """Where it is made."""
 
     def digest(self) -> str:
@@ -77,13 +78,21 @@ class Plan:
         parts = [self.shape.as_json(), slots, absent, dict(self.attrs), self.layouts]
         return hashlib.sha256(json.dumps([*parts, self.zarr_format]).encode()).hexdigest()
 
-    def group(self, store: Path, layout: Layout) -> Path:
-        """Return the group of a layout in a store."""
-        return store / layout if len(self.layouts) > 1 else store
+    def group(self, layout: Layout) -> str:
+        """Return the path of the group of a layout."""
+        return layout if len(self.layouts) > 1 else ""
 
-    def array(self, store: Path, layout: Layout) -> Path:
-        """Return the folder of the values."""
-        return self.group(store, layout) / self.shape.name
+    def array(self, layout: Layout) -> str:
+        """Return the path of the values."""
+        return f"{self.group(layout)}/{self.shape.name}".lstrip("/")
+
+
+@dataclass(frozen=True)
+class DiskPlan(Plan):
+    """A cube that is to be made on a disk."""
+
+    out: Path
+    part: Path
 
 
 @dataclass
@@ -99,13 +108,13 @@ class Kept:
     attrs: dict[str, Any] = field(default_factory=dict)
 
 
-def kept_in(out: Path) -> Kept:
+def kept_in(out: Place) -> Kept:
     """Return what a cube holds; nothing where there is none.
 
     Raises:
         SourceError: What is there is not a cube made by hsrgeo.
     """
-    if not out.exists():
+    if isinstance(out, Path) and not out.exists():
         return Kept()
     with packed_cube(out, chunks=None) as dataset:
         values_name(dataset, out)
@@ -166,7 +175,7 @@ _COUNT = {"long_name": "radars in the composite", "units": "1"}
 _CRC32 = {"long_name": "CRC-32 of the unpacked frame"}
 
 
-def begin_zarr(plan: Plan) -> list[tuple[int, int]]:
+def begin_zarr(plan: DiskPlan) -> list[tuple[int, int]]:
     """Make the new store, whole but for the layout series, whose tasks are returned: number of time block and band.
 
     Raises:
@@ -176,33 +185,35 @@ def begin_zarr(plan: Plan) -> list[tuple[int, int]]:
     marker = plan.part / _PLAN
     with suppress(OSError):
         if marker.read_text(encoding="utf-8") == plan.digest():
-            return [task for task in _tasks(plan) if not _done(plan, *task).exists()]
+            return [task for task in series_tasks(plan) if not _done(plan, *task).exists()]
     remove(plan.part)
     with write_errors(plan.part):
         for layout in plan.layouts:
-            _write_template(plan, layout)
+            write_template(plan, layout, plan.part / plan.group(layout))
         if "map" in plan.layouts:
             _link_maps(plan)
     flush([plan.part], deep=True)  # before there is a marker that promises it
     write_file(marker, plan.digest().encode())
-    return list(_tasks(plan)) if "series" in plan.layouts else []
+    return list(series_tasks(plan)) if "series" in plan.layouts else []
 
 
 _PLAN = ".plan"
 
 
-def _tasks(plan: Plan) -> Iterator[tuple[int, int]]:
+def series_tasks(plan: Plan) -> Iterator[tuple[int, int]]:
+    """Yield number of the time block and of the band of every shard of the layout series, if the cube has it."""
     if "series" not in plan.layouts:
         return
     for block in range(-(-len(plan.slots) // plan.shape.series_times)):
         yield from ((block, band) for band in range(len(plan.shape.bands)))
 
 
-def _done(plan: Plan, block: int, band: int) -> Path:
+def _done(plan: DiskPlan, block: int, band: int) -> Path:
     return plan.part / f".done.{block}.{band}"
 
 
-def _write_template(plan: Plan, layout: Layout) -> None:
+def write_template(plan: Plan, layout: Layout, store: Any) -> None:  # noqa: ANN401 - what zarr takes for one
+    """Write the group of a layout, all but the values."""
     dataset = template(plan, layout)
     dataset.attrs = {**geozarr_attrs(plan.shape.grid), **dataset.attrs}
     height, width = plan.shape.grid.height, plan.shape.grid.width
@@ -219,7 +230,7 @@ def _write_template(plan: Plan, layout: Layout) -> None:
         encoding[str(name)] = dataset[name].encoding | encoding.get(str(name), {})  # else that of the variable is lost
         encoding[str(name)]["compressors"] = _compressors(plan.zarr_format, smooth=name in ("lon", "lat"))
     dataset.to_zarr(
-        plan.group(plan.part, layout),
+        store,
         mode="w",
         compute=False,
         consolidated=False,
@@ -238,8 +249,8 @@ def _compressors(zarr_format: int, *, smooth: bool) -> Any:  # noqa: ANN401
     return [numcodecs.Blosc("zstd", 5, numcodecs.Blosc.SHUFFLE) if smooth else numcodecs.Zstd(level=_LEVEL)]
 
 
-def _link_maps(plan: Plan) -> None:
-    new, old = plan.array(plan.part, "map"), plan.array(plan.out, "map")
+def _link_maps(plan: DiskPlan) -> None:
+    new, old = plan.part / plan.array("map"), plan.out / plan.array("map")
     for order, slot in enumerate(plan.slots):
         target = _chunk(new, plan, (order, 0, 0))
         if slot.old is None:
@@ -248,7 +259,7 @@ def _link_maps(plan: Plan) -> None:
             _link_old(plan, _chunk(old, plan, (slot.old, 0, 0)), target)
 
 
-def _link_old(plan: Plan, source: Path, target: Path) -> None:
+def _link_old(plan: DiskPlan, source: Path, target: Path) -> None:
     try:
         _link(source, target)
     except FileNotFoundError as error:
@@ -295,7 +306,7 @@ def gather(plan: Plan, old: Any, block: int, band: int) -> NDArray[np.int16]:  #
     return values
 
 
-def build_series(tasks: Sequence[tuple[int, int]], plan: Plan) -> int:
+def build_series(tasks: Sequence[tuple[int, int]], plan: DiskPlan) -> int:
     """Write blocks of the layout series, whole files each; runs in a worker.
 
     Raises:
@@ -306,13 +317,12 @@ def build_series(tasks: Sequence[tuple[int, int]], plan: Plan) -> int:
         return _build_series(tasks, plan)
 
 
-def _build_series(tasks: Sequence[tuple[int, int]], plan: Plan) -> int:
+def _build_series(tasks: Sequence[tuple[int, int]], plan: DiskPlan) -> int:
     with zarr.config.set({"array.write_empty_chunks": True}):  # a file that is not there was lost, see `WholeStore`
-        new = zarr.open_array(plan.array(plan.part, "series"), mode="r+")
-    old_path = plan.array(plan.out, "series")
+        new = zarr.open_array(plan.part / plan.array("series"), mode="r+")
     old = None
-    if old_path.exists():
-        old = zarr.open_array(whole_store(plan.out), path=old_path.relative_to(plan.out).as_posix(), mode="r")
+    if (plan.out / plan.array("series")).exists():
+        old = zarr.open_array(whole_store(plan.out), path=plan.array("series"), mode="r")
     for block, band in tasks:
         if not _link_unchanged(plan, old, block, band):
             start, rows = block * plan.shape.series_times, plan.shape.bands[band]
@@ -323,17 +333,21 @@ def _build_series(tasks: Sequence[tuple[int, int]], plan: Plan) -> int:
     return len(tasks)
 
 
-def _link_unchanged(plan: Plan, old: Any, block: int, band: int) -> bool:  # noqa: ANN401
-    start = block * plan.shape.series_times
-    slots = plan.slots[start : start + plan.shape.series_times]
-    if old is None or [slot.old for slot in slots] != list(range(start, start + len(slots))):
+def _link_unchanged(plan: DiskPlan, old: Any, block: int, band: int) -> bool:  # noqa: ANN401
+    if old is None or not is_unchanged(plan, old.shape[0], block):
         return False
-    if len(slots) != min(old.shape[0] - start, plan.shape.series_times):
-        return False
-    before, after = plan.array(plan.out, "series"), plan.array(plan.part, "series")
+    before, after = plan.out / plan.array("series"), plan.part / plan.array("series")
     for key in _keys(plan, block, band):
         _link_old(plan, _chunk(before, plan, key), _chunk(after, plan, key))
     return True
+
+
+def is_unchanged(plan: Plan, times: int, block: int) -> bool:
+    """Tell whether a block of times of the layout series is the same as in the old cube, which has so many times."""
+    start = block * plan.shape.series_times
+    slots = plan.slots[start : start + plan.shape.series_times]
+    there = [slot.old for slot in slots] == list(range(start, start + len(slots)))
+    return there and len(slots) == min(times - start, plan.shape.series_times)
 
 
 def _keys(plan: Plan, block: int, band: int) -> list[tuple[int, int, int]]:
@@ -345,14 +359,14 @@ def _keys(plan: Plan, block: int, band: int) -> list[tuple[int, int, int]]:
     return [(block, row, col) for row in range(band * down, (band + 1) * down) for col in range(across)]
 
 
-def _flush_chunks(plan: Plan, block: int, band: int) -> None:
+def _flush_chunks(plan: DiskPlan, block: int, band: int) -> None:
     """Wait until the files of a block and band are on disk, before a marker promises them."""
-    array = plan.array(plan.part, "series")
+    array = plan.part / plan.array("series")
     files = [file for key in _keys(plan, block, band) if (file := _chunk(array, plan, key)).exists()]
     flush({*files, *(one for file in files for one in file.parents if one.is_relative_to(array))})
 
 
-def finish_zarr(plan: Plan) -> None:
+def finish_zarr(plan: DiskPlan) -> None:
     """Give the new store its name; the old one goes.
 
     Raises:
@@ -363,16 +377,21 @@ def finish_zarr(plan: Plan) -> None:
     replace_folder(plan.part, plan.out)
 
 
-def _finish(plan: Plan) -> None:
+def _finish(plan: DiskPlan) -> None:
     (plan.part / _PLAN).unlink()
     flush([plan.part])  # what follows is not finished by a later run, but begun anew
     for left in plan.part.glob(".done.*"):
         left.unlink()
+    consolidate(plan, plan.part)
+
+
+def consolidate(plan: Plan, store: Any) -> None:  # noqa: ANN401 - as above
+    """Write the root of a store, and what tells of everything in it at one place."""
+    zarr_format = cast("Any", plan.zarr_format)
     if len(plan.layouts) > 1:
-        zarr.open_group(plan.part, mode="a", zarr_format=cast("Any", plan.zarr_format)).attrs.update(
-            {"Conventions": "CF-1.11", "layouts": list(plan.layouts)}
-        )
+        root = zarr.open_group(store, mode="a", zarr_format=zarr_format)
+        root.attrs.update({"Conventions": "CF-1.11", "layouts": list(plan.layouts)})
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # version 3 does not say what it is; xarray looks for it all the same
-        for store in {plan.part, *(plan.group(plan.part, layout) for layout in plan.layouts)}:
-            zarr.consolidate_metadata(str(store), zarr_format=cast("Any", plan.zarr_format))
+        for group in sorted({"", *map(plan.group, plan.layouts)}, reverse=True):
+            zarr.consolidate_metadata(store, path=group, zarr_format=zarr_format)

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Literal
 
 from hsrgeo.cube.reference import SUFFIXES, is_reference
+from hsrgeo.errors import OptionsError
 from hsrgeo.outputs.catalogs import is_catalog
 from hsrgeo.outputs.journal import is_output
-from hsrgeo.sources.remote import is_remote
+from hsrgeo.sources.remote import is_bucket, is_remote, place
 
 Kind = Literal["cube", "export", "frames", "reference"]
 
@@ -30,6 +31,24 @@ def kind_of(path: Path) -> Kind:
     if os.path.isdir(path) and any(islice(path.glob("*.bin*"), 1)):  # noqa: PTH112
         return "frames"  # also where something was exported into it
     return "export" if is_output(path) or is_catalog(path) else "frames"
+
+
+def kind_elsewhere(source: str) -> Kind | None:
+    """Tell what a URL names, by its end: a cube or a reference in a bucket, or something else.
+
+    Raises:
+        OptionsError: A cube of a kind that is read on this machine only.
+    """
+    path = place(source)
+    suffix = path.suffix.lower()
+    if suffix not in (*CUBE_SUFFIXES, *SUFFIXES):
+        return None
+    if suffix not in _KINDS_ELSEWHERE or not is_bucket(path):
+        raise OptionsError(f"{path}: read on this machine only; in buckets (s3://, gs://, az://) .zarr and .json are")
+    return _KINDS_ELSEWHERE[suffix]
+
+
+_KINDS_ELSEWHERE: dict[str, Kind] = {".zarr": "cube", ".json": "reference"}
 
 
 def is_exported(source: str | Path) -> bool:

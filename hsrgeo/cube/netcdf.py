@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from hsrgeo.cube.build import Plan, gather, template
+from hsrgeo.cube.build import DiskPlan, gather, template
 from hsrgeo.cube.extra import need
 from hsrgeo.cube.store import SERIES_SIDE, Layout, read_map
 from hsrgeo.errors import WriteError, refused
@@ -18,7 +18,7 @@ from hsrgeo.writers.folders import replace_file
 _LEVEL = 4  # of zlib: zstd needs a plugin of HDF5's in every reader
 
 
-def write_netcdf(plan: Plan) -> Iterator[int]:
+def write_netcdf(plan: DiskPlan) -> Iterator[int]:
     """Write the cube; iterate to make it happen. Yields after every frame (map) or block of frames (series).
 
     Raises:
@@ -45,7 +45,7 @@ def write_netcdf(plan: Plan) -> Iterator[int]:
             plan.part.unlink(missing_ok=True)
 
 
-def _write_coordinates(plan: Plan, layout: Layout) -> None:
+def _write_coordinates(plan: DiskPlan, layout: Layout) -> None:
     dataset = template(plan, layout).drop_vars(plan.shape.name)
     squeezed = {"zlib": True, "complevel": _LEVEL, "shuffle": True}
     encoding = dict.fromkeys(("lon", "lat"), squeezed)
@@ -53,7 +53,7 @@ def _write_coordinates(plan: Plan, layout: Layout) -> None:
     dataset.to_netcdf(plan.part, engine="netcdf4", format="NETCDF4", encoding=encoding)
 
 
-def _variable(plan: Plan, layout: Layout, new: Any) -> Any:  # noqa: ANN401 - netCDF4 has no types
+def _variable(plan: DiskPlan, layout: Layout, new: Any) -> Any:  # noqa: ANN401 - netCDF4 has no types
     grid, shape = plan.shape.grid, plan.shape
     chunks = (1, grid.height, grid.width)
     if layout == "series":
@@ -78,7 +78,7 @@ def _variable(plan: Plan, layout: Layout, new: Any) -> Any:  # noqa: ANN401 - ne
     return variable
 
 
-def _packed(plan: Plan, old: Any) -> Any:  # noqa: ANN401
+def _packed(plan: DiskPlan, old: Any) -> Any:  # noqa: ANN401
     if old is None:
         return None
     variable = old.variables[plan.shape.name]
@@ -86,7 +86,7 @@ def _packed(plan: Plan, old: Any) -> Any:  # noqa: ANN401
     return variable
 
 
-def _fill(plan: Plan, layout: Layout, variable: Any, old: Any) -> Iterator[int]:  # noqa: ANN401
+def _fill(plan: DiskPlan, layout: Layout, variable: Any, old: Any) -> Iterator[int]:  # noqa: ANN401
     if layout == "map":
         for order, slot in enumerate(plan.slots):
             variable[order] = read_map(slot.stem, plan.shape) if slot.old is None else np.asarray(old[slot.old])

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,13 +20,14 @@ from hsrgeo.model.grid import Grid
 from hsrgeo.model.quantity import Quantity
 from hsrgeo.model.times import FRAME_STEP
 from hsrgeo.products.rain import Law
+from hsrgeo.sources.remote import Place, RemotePath
 
 
 @dataclass(frozen=True, eq=False)
 class OpenCube:
     """What a cube holds, and its values when they are asked for."""
 
-    path: Path
+    path: Place
     layout: str
     """``map`` or ``series``."""
     product: str
@@ -68,7 +68,7 @@ class OpenCube:
 
 
 @contextmanager
-def opened_cube(path: Path, layouts: tuple[str, ...]) -> Iterator[OpenCube]:
+def opened_cube(path: Place, layouts: tuple[str, ...]) -> Iterator[OpenCube]:
     """Open a cube that hsrgeo made; it is closed at the end.
 
     Args:
@@ -81,16 +81,19 @@ def opened_cube(path: Path, layouts: tuple[str, ...]) -> Iterator[OpenCube]:
     """
     for module in ("xarray", "netCDF4" if path.suffix.lower() == ".nc" else "zarr"):
         need(module)
-    from hsrgeo.cube.stored import packed_cube, values_name  # noqa: PLC0415 - needs the extra
+    from hsrgeo.cube.stored import layouts_in, packed_cube, values_name  # noqa: PLC0415 - needs the extra
 
-    there = [layout for layout in layouts if (path / layout).is_dir()]
-    with packed_cube(path, there[0] if there else None, chunks=None) as dataset:
+    there = [] if path.suffix.lower() == ".nc" else layouts_in(path)
+    liked = next((layout for layout in layouts if layout in there), None)
+    with packed_cube(path, liked, chunks=None) as dataset:
         name = values_name(dataset, path)
-        shards = shards_of(path, path.joinpath(*there[:1], name))
+        shards = None
+        if not isinstance(path, RemotePath):
+            shards = shards_of(path, (path / liked if liked else path) / name)
         yield _opened(path, dataset, dataset.variables[name], shards)
 
 
-def _opened(path: Path, dataset: Any, values: Any, shards: Shards | None) -> OpenCube:  # noqa: ANN401 - of xarray
+def _opened(path: Place, dataset: Any, values: Any, shards: Shards | None) -> OpenCube:  # noqa: ANN401 - of xarray
     try:
         recipe = json.loads(dataset.attrs.get("hsrgeo_recipe", "{}"))
         quantity = quantity_of(values.attrs)

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from hsrgeo.cube.extra import need
-from hsrgeo.cube.kinds import CUBE_SUFFIXES, kind_of
-from hsrgeo.cube.reference import SUFFIXES
+from hsrgeo.cube.kinds import kind_elsewhere, kind_of
 from hsrgeo.cube.store import Layout
 from hsrgeo.errors import OptionsError
 from hsrgeo.model.grid import Registration
@@ -22,7 +21,7 @@ from hsrgeo.products.making import Content, Making, Values
 from hsrgeo.products.masks import Mask
 from hsrgeo.products.rain import KMA_LAW, Law, as_law
 from hsrgeo.products.warp import Resampling, as_target
-from hsrgeo.sources.remote import is_remote, listed_sources, local
+from hsrgeo.sources.remote import is_remote, listed_sources, local, place
 from hsrgeo.sources.select import Selection
 
 if TYPE_CHECKING:
@@ -217,11 +216,12 @@ def _open_made(kinds: set[str], listed: list[str | Path], making: Making, view: 
         need("zarr")
         from hsrgeo.cube.referred import open_reference  # noqa: PLC0415
 
-        return open_reference(Path(listed[0]), view)
+        return open_reference(place(listed[0]), view)
     from hsrgeo.cube import stored  # noqa: PLC0415 - it imports xarray
 
-    opened = stored.open_cube if kinds == {"cube"} else stored.open_export
-    return opened(Path(listed[0]), view)
+    if kinds == {"cube"}:
+        return stored.open_cube(place(listed[0]), view)
+    return stored.open_export(Path(listed[0]), view)
 
 
 _DECIDED = (
@@ -233,6 +233,6 @@ _DECIDED = (
 def _kind(source: str | Path) -> str:
     if str(source).lower().endswith(_ODIM):
         return "odim"
-    if is_remote(source) and not str(source).lower().endswith((*CUBE_SUFFIXES, *SUFFIXES)):
-        return "frames"
+    if is_remote(source):
+        return kind_elsewhere(str(source)) or "frames"
     return kind_of(local(source, "opening a cube"))

@@ -20,6 +20,7 @@ from typing import Any
 
 from hsrgeo.cube.extra import need
 from hsrgeo.errors import MissingExtraError, SourceError, refused
+from hsrgeo.sources.remote import Place
 from hsrgeo.writers.files import write_file
 
 SUFFIXES = (".json", ".parquet")
@@ -57,7 +58,7 @@ class Reference:
     spans: Sequence[Span]
     """Where each of its chunks is, one a time."""
     folder: str
-    """Where it was made; empty where another program wrote it."""
+    """Where it was made; empty in a bucket, and where another program wrote it."""
 
 
 def url_of(source: str) -> str:
@@ -81,7 +82,7 @@ def is_reference(path: Path) -> bool:
     return isinstance(content, dict) and isinstance(content.get("refs"), dict)
 
 
-def write_json(path: Path, reference: Reference) -> None:
+def write_json(path: Place, reference: Reference) -> None:
     """Write a reference as JSON, in place of what is there.
 
     Raises:
@@ -119,7 +120,7 @@ def write_parquet(folder: Path, reference: Reference) -> None:
         raise refused(str(folder), error) from error
 
 
-def read(path: Path) -> Reference:
+def read(path: Place) -> Reference:
     """Read a reference that hsrgeo made.
 
     Raises:
@@ -127,14 +128,16 @@ def read(path: Path) -> Reference:
         MissingExtraError: It is Parquet, and pyarrow is not installed.
     """
     try:
-        return _read_parquet(path) if path.suffix.lower() == ".parquet" else _read_json(path)
+        if isinstance(path, Path) and path.suffix.lower() == ".parquet":
+            return _read_parquet(path)
+        return _read_json(path)
     except OSError as error:
         raise SourceError(str(path), f"cannot be read: {error.strerror or error}") from error
     except (KeyError, TypeError, ValueError, IndexError, AttributeError, RecursionError) as error:
         raise SourceError(str(path), f"is not a reference made by hsrgeo: {error!r}") from error
 
 
-def _read_json(path: Path) -> Reference:
+def _read_json(path: Place) -> Reference:
     content = json.loads(path.read_bytes())
     store: dict[str, bytes] = {}
     spans: dict[str, Span] = {}

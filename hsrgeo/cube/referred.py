@@ -29,7 +29,7 @@ from hsrgeo.formats.composite import MAX_STORED_BYTES
 from hsrgeo.formats.names import FrameName, claims_frame
 from hsrgeo.products.making import Making
 from hsrgeo.sources.found import read_file
-from hsrgeo.sources.remote import place
+from hsrgeo.sources.remote import Place, RemotePath, place
 from hsrgeo.sources.texts import open_file
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 _SHOWN = 3  # frames in an error
 
 
-def open_reference(path: Path, view: View) -> xr.Dataset:
+def open_reference(path: Place, view: View) -> xr.Dataset:
     """Open a reference, see `hsrgeo.open`; a frame that is gone or was replaced raises when it is read.
 
     Raises:
@@ -98,7 +98,7 @@ def open_reference(path: Path, view: View) -> xr.Dataset:
     return decoded.assign({name: decoded[name].variable.chunk({"time": times_in_chunk(*decoded[name].shape[1:])})})
 
 
-def read_reference(path: Path) -> tuple[xr.Dataset, list[Span]]:
+def read_reference(path: Place) -> tuple[xr.Dataset, list[Span]]:
     """Return everything of a reference but its values, packed, and where these are now, one place a time.
 
     Raises:
@@ -179,8 +179,10 @@ def _bytes(span: Span) -> bytes:
         raise SourceError(str(path), f"cannot be read: {error.strerror or error}") from error
 
 
-def _moved(span: Span, folder: str, path: Path) -> Span:
+def _moved(span: Span, folder: str, path: Place) -> Span:
     """Return where a frame is after the folder that holds it and the reference was moved."""
+    if isinstance(path, RemotePath) or not folder:
+        return span
     now = os.path.dirname(os.path.abspath(path))  # noqa: PTH100, PTH120 - as in url_of
     if folder == now or not span.url.startswith(FILE):
         return span
@@ -192,7 +194,7 @@ def _moved(span: Span, folder: str, path: Path) -> Span:
     return replace(span, url=f"{FILE}{there}") if there.is_file() else span
 
 
-def _check(path: Path, layers: Sequence[ReferredLayer]) -> None:
+def _check(path: Place, layers: Sequence[ReferredLayer]) -> None:
     wrong = []
     for layer in layers:
         try:

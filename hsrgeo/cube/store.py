@@ -9,6 +9,7 @@ time.
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,11 +24,12 @@ from numpy.typing import NDArray
 from zlib_ng import zlib_ng
 
 from hsrgeo.cube.cf import dataset_attrs, quantity_of
-from hsrgeo.errors import FrameError, WriteError
+from hsrgeo.errors import FrameError, WriteError, refused
 from hsrgeo.model.frame import Frame
 from hsrgeo.model.grid import Grid
 from hsrgeo.model.quantity import Quantity
 from hsrgeo.model.rank import Rank
+from hsrgeo.sources.remote import Place, RemotePath, place
 from hsrgeo.writers.files import remove_file, write_file
 
 Layout = Literal["map", "series"]
@@ -164,14 +166,14 @@ class Staged:
     """Path of its files without suffix."""
 
 
-def _stem(folder: Path, time: datetime, rank: Rank, check: int) -> Path:
+def _stem(folder: Place, time: datetime, rank: Rank, check: int) -> Place:
     """Return the path of a frame's staged files, without suffix."""
     utc = time.astimezone(UTC)
     stations, created, crc32 = rank
-    return folder / f"{utc:%Y%m%d}" / f"{utc:%Y%m%d%H%M}.{stations}.{created}.{crc32:08x}.{check:08x}"
+    return folder / f"{utc:%Y%m%d}/{utc:%Y%m%d%H%M}.{stations}.{created}.{crc32:08x}.{check:08x}"
 
 
-def stage(frame: Frame, rank: Rank, folder: Path, shape: Shape, layouts: Sequence[Layout]) -> None:
+def stage(frame: Frame, rank: Rank, folder: Place, shape: Shape, layouts: Sequence[Layout]) -> None:
     """Write a frame beside the cube, packed for its layouts.
 
     The disk is not waited for: the name tells the CRC-32 of the files, see `remove_damaged`.
@@ -190,7 +192,7 @@ def stage(frame: Frame, rank: Rank, folder: Path, shape: Shape, layouts: Sequenc
         files["map"] = [packer.compress(cells.tobytes())]
     stem = _stem(folder, frame.time, rank, _check(data for layout in _LAYOUTS for data in files.get(layout, ())))
     for layout, data in files.items():
-        write_file(Path(f"{stem}.{layout}"), *data, sync=False)
+        write_file(staged_file(str(stem), layout), *data, sync=False)
 
 
 _LAYOUTS: tuple[Layout, ...] = ("series", "map")
@@ -216,16 +218,33 @@ def remove_damaged(folder: Path, layouts: Sequence[Layout]) -> None:
                 remove_file(file)
 
 
-def staged_frames(folder: Path, layouts: Sequence[Layout]) -> Iterator[Staged]:
-    """Yield the frames that are staged for all of the layouts."""
-    for path in sorted(folder.glob(f"*/*.{layouts[0]}")):
-        if match := _STAGED.fullmatch(path.stem):
+def staged_file(stem: str, layout: Layout) -> Place:
+    """Return the file of a layout of a staged frame."""
+    return place(f"{stem}.{layout}")
+
+
+def staged_frames(folder: Place, layouts: Sequence[Layout]) -> Iterator[Staged]:
+    """Yield the frames that are staged for all of the layouts.
+
+    Raises:
+        WriteError: The bucket cannot be listed.
+    """
+    if isinstance(folder, RemotePath):
+        try:
+            there = {str(path) for path in folder.below()}
+        except OSError as error:
+            raise refused(str(folder), error, "listed") from error
+    else:
+        there = {str(path) for path in folder.glob("*/*")}
+    for path in sorted(there):
+        stem, _, suffix = path.rpartition(".")
+        match = _STAGED.fullmatch(stem.rpartition(_SLASH[isinstance(folder, RemotePath)])[2])
+        if suffix == layouts[0] and match and all(f"{stem}.{layout}" in there for layout in layouts):
             time = datetime.strptime(match[1], "%Y%m%d%H%M").replace(tzinfo=UTC)
-            stem = str(path.with_suffix(""))
-            if all(Path(f"{stem}.{layout}").is_file() for layout in layouts):
-                yield Staged(time, Rank(int(match[2]), int(match[3]), int(match[4], 16)), stem)
+            yield Staged(time, Rank(int(match[2]), int(match[3]), int(match[4], 16)), stem)
 
 
+_SLASH = (os.sep, "/")
 _STAGED = re.compile(r"(\d{12})\.(\d+)\.(\d+)\.([0-9a-f]{8})\.[0-9a-f]{8}")
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
@@ -17,23 +18,20 @@ from hsrgeo.cube.cf import absent_times, dataset_attrs, grid_of, physical, quant
 from hsrgeo.cube.extra import need
 from hsrgeo.cube.geozarr import without_geozarr
 from hsrgeo.cube.single import single, times_in_chunk
-from hsrgeo.cube.store import Layout
 from hsrgeo.errors import ManifestError, OptionsError, ReadbackError, SourceError
 from hsrgeo.formats.names import FrameName
 from hsrgeo.model.grid import Grid
 from hsrgeo.model.quantity import quantity_of_tags
 from hsrgeo.model.times import export_step
 from hsrgeo.outputs.folder import exported_frames
+from hsrgeo.sources.remote import Place
 from hsrgeo.writers.layers import CogFacts, cog_facts, read_cog
 
 if TYPE_CHECKING:
     from hsrgeo.cube.opening import View
 
 
-LAYOUTS = get_args(Layout)
-
-
-def open_cube(path: Path, view: View) -> xr.Dataset:
+def open_cube(path: Place, view: View) -> xr.Dataset:
     """Open a cube, see `hsrgeo.open`.
 
     Raises:
@@ -89,7 +87,7 @@ def _evenly_chunked(dataset: xr.Dataset) -> xr.Dataset:
     return dataset.assign(made) if made else dataset
 
 
-def packed_cube(path: Path, layout: str | None = None, *, chunks: Any = "auto") -> xr.Dataset:  # noqa: ANN401
+def packed_cube(path: Place, layout: str | None = None, *, chunks: Any = "auto") -> xr.Dataset:  # noqa: ANN401
     """Open a cube as it is packed, with dask in its own chunks where `chunks` is not None.
 
     Raises:
@@ -97,24 +95,24 @@ def packed_cube(path: Path, layout: str | None = None, *, chunks: Any = "auto") 
         SourceError: It cannot be opened.
         OptionsError: It has no such layout.
     """
-    if not path.exists():
-        raise SourceError(str(path), "no such file or folder")
-    groups = [name for name in LAYOUTS if (path / name).is_dir()]
-    if layout is not None and groups and layout not in groups:
-        raise OptionsError(f"layout {layout!r}: {path} contains {' and '.join(groups)}")
-    group = layout if groups and layout else (groups[0] if groups else None)
     options: dict[str, Any] = {"mask_and_scale": False, "decode_times": False}
-    store: Any = path
-    if path.suffix.lower() != ".nc":
-        need("zarr")
-        from hsrgeo.cube.whole import whole_store  # noqa: PLC0415 - imports zarr
-
-        store = whole_store(path)
-        options |= {"engine": "zarr", "consolidated": False}
     try:
+        store: Any = path
+        if path.suffix.lower() != ".nc":
+            need("zarr")
+            from hsrgeo.cube.whole import whole_store  # noqa: PLC0415 - imports zarr
+
+            store = whole_store(path)
+            options |= {"engine": "zarr", **store.how}
+        elif isinstance(path, Path) and not path.exists():
+            raise SourceError(str(path), "no such file or folder")
+        groups = [] if store is path else store.layouts
+        if layout is not None and groups and layout not in groups:
+            raise OptionsError(f"layout {layout!r}: {path} contains {' and '.join(groups)}")
+        group = layout if groups and layout else (groups[0] if groups else None)
         dataset = xr.open_dataset(store, group=group, chunks={} if chunks == "auto" else chunks, **options)
-    except (OSError, ValueError, KeyError) as error:
-        raise SourceError(str(path), f"cannot be opened as a cube: {error}") from error
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise SourceError(str(path), f"cannot be opened as a cube: {_reason(error)}") from error
     own = str(dataset.attrs.get("layout", ""))
     if layout is not None and not groups and layout != own:
         dataset.close()
@@ -122,7 +120,25 @@ def packed_cube(path: Path, layout: str | None = None, *, chunks: Any = "auto") 
     return dataset
 
 
-def values_name(dataset: xr.Dataset, path: Path) -> str:
+def _reason(error: Exception) -> object:
+    return (isinstance(error, OSError) and error.filename is None and error.strerror) or error
+
+
+def layouts_in(path: Place) -> Sequence[str]:
+    """Return the layouts of a cube of Zarr that has a group for each; none of one that has a single layout.
+
+    Raises:
+        SourceError: It is not there, or cannot be opened.
+    """
+    from hsrgeo.cube.whole import whole_store  # noqa: PLC0415 - imports zarr
+
+    try:
+        return whole_store(path).layouts
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise SourceError(str(path), f"cannot be opened as a cube: {_reason(error)}") from error
+
+
+def values_name(dataset: xr.Dataset, path: Place) -> str:
     """Return the name of the variable that holds the values.
 
     Raises:
@@ -134,7 +150,7 @@ def values_name(dataset: xr.Dataset, path: Path) -> str:
     return names[0]
 
 
-def _selected(dataset: xr.Dataset, view: View, product: str, path: Path) -> xr.Dataset:
+def _selected(dataset: xr.Dataset, view: View, product: str, path: Place) -> xr.Dataset:
     wants = view.selection.wants
     minutes = times_of(dataset["time"].values)
     kept = [order for order, time in enumerate(minutes) if wants(FrameName(product, "", time))]

@@ -23,6 +23,7 @@ from hsrgeo.cube.codec import DegreesCodec, FrameCodec, pack_crc32
 from hsrgeo.cube.geozarr import geozarr_attrs
 from hsrgeo.cube.reference import Reference, Span, write_json, write_parquet
 from hsrgeo.errors import refused
+from hsrgeo.sources.remote import RemotePath
 from hsrgeo.writers.folders import remove, replace_folder
 
 _DEGREES = ("lon", "lat")
@@ -39,18 +40,20 @@ def write_reference(plan: Plan, spans: Sequence[Span]) -> None:
         WriteError: The disk refused.
         MissingExtraError: pyarrow is not installed, and it is to be Parquet.
     """
-    reference = Reference(_store(plan), plan.shape.name, spans, os.path.dirname(os.path.abspath(plan.out)))  # noqa: PTH100, PTH120 - as in url_of
-    if plan.out.suffix.lower() == ".json":
-        write_json(plan.out, reference)
+    out, part = plan.out, plan.part
+    folder = "" if isinstance(out, RemotePath) else os.path.dirname(os.path.abspath(out))  # noqa: PTH100, PTH120 - see url_of
+    reference = Reference(_store(plan), plan.shape.name, spans, folder)
+    if out.suffix.lower() == ".json" or isinstance(out, RemotePath) or isinstance(part, RemotePath):
+        write_json(out, reference)
         return
     try:
-        remove(plan.part)
-        write_parquet(plan.part, reference)
-        replace_folder(plan.part, plan.out)
+        remove(part)
+        write_parquet(part, reference)
+        replace_folder(part, out)
     except OSError as error:
-        raise refused(str(plan.out), error) from error
+        raise refused(str(out), error) from error
     finally:
-        shutil.rmtree(plan.part, ignore_errors=True)
+        shutil.rmtree(part, ignore_errors=True)
 
 
 def _store(plan: Plan) -> dict[str, bytes]:

@@ -8,8 +8,7 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from hsrgeo.cube.kinds import CUBE_SUFFIXES, Kind, kind_of
-from hsrgeo.cube.reference import SUFFIXES
+from hsrgeo.cube.kinds import Kind, kind_elsewhere, kind_of
 from hsrgeo.errors import ManifestError, OptionsError
 from hsrgeo.model.times import FRAME_STEP, KST, export_step, frame_length, length_text, usual_step
 from hsrgeo.outputs.journal import is_output
@@ -91,8 +90,11 @@ def kind_of_sources(sources: Sequence[str | Path]) -> Kind:
     """
     kinds: set[Kind] = set()
     for source in listed_sources(sources):
-        if is_remote(source) and not str(source).lower().endswith((*CUBE_SUFFIXES, *SUFFIXES)):
-            kinds.add(_kind_elsewhere(str(source)))
+        if is_remote(source):
+            kind = kind_elsewhere(str(source)) or _kind_elsewhere(str(source))
+            if kind == "reference":
+                raise _is_reference(source)
+            kinds.add(kind)
             continue
         path = local(source, "reading a cube")
         if path.suffix.lower() in _RASTERS and not os.path.isdir(path):  # noqa: PTH112 - as in hsrgeo.cube.kinds
@@ -101,11 +103,15 @@ def kind_of_sources(sources: Sequence[str | Path]) -> Kind:
             )
         kind = kind_of(path)
         if kind == "reference":
-            raise OptionsError(f"{source}: is a reference to frames; give the frames themselves, or a cube of them")
+            raise _is_reference(source)
         kinds.add(kind)
     if len(sources) > 1 and kinds != {"frames"}:
         raise OptionsError("a cube or an exported folder is read on its own, not together with other sources")
     return kinds.pop()
+
+
+def _is_reference(source: str | Path) -> OptionsError:
+    return OptionsError(f"{source}: is a reference to frames; give the frames themselves, or a cube of them")
 
 
 def _kind_elsewhere(source: str) -> Kind:

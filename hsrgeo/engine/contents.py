@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from hsrgeo.errors import OptionsError
 from hsrgeo.model.grid import Registration
 from hsrgeo.model.quantity import RAIN, Quantity
 from hsrgeo.products.rain import KMA_LAW, Law
+from hsrgeo.sources.remote import Place
 
 
 def refuse_registration(registration: Registration) -> None:
@@ -21,7 +20,7 @@ def refuse_registration(registration: Registration) -> None:
 
 
 def notes_on_contents(
-    source: Path, quantity: Quantity, asked: Law, *, made: str, wanted: str = "rain", law: str = ""
+    source: Place, quantity: Quantity, asked: Law, *, made: str, wanted: str = "rain", law: str = ""
 ) -> list[str]:
     """Return what a user should know of what an export or a cube holds.
 
@@ -47,7 +46,7 @@ def notes_on_contents(
     return [f"{source} contains rain{how} in steps of 0.01 mm/h, up to 327.67; frames give it as it is"]
 
 
-def notes_on_bias(source: Path, bias: str, asked: Law, *, adjust: bool) -> list[str]:
+def notes_on_bias(source: Place, bias: str, asked: Law, *, adjust: bool) -> list[str]:
     """Return what a user should know of rain that was adjusted already.
 
     Args:

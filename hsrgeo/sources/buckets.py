@@ -7,11 +7,12 @@ Endpoints, keys and anonymous access come from the usual variables: ``AWS_ENDPOI
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import os
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
@@ -55,10 +56,7 @@ class Bucket:
 
     def __init__(self, root: str) -> None:
         self._root = root
-        try:
-            self._store = from_url(root, client_options=_CLIENT, retry_config=_RETRIES, **_credentials(root))
-        except (exceptions.BaseError, ValueError) as error:
-            raise OSError(errno.EINVAL, f"cannot be used: {_in_short(error)}") from error
+        self._store = _store(root)
 
     def stat(self, key: str) -> Listed:
         """See `Service`."""
@@ -126,10 +124,28 @@ class Bucket:
         except FileNotFoundError:
             return
 
-    def move(self, key: str, to: str) -> None:
+    def remove_all(self, keys: Sequence[str]) -> None:
+        """See `WritableService`."""
+        for start in range(0, len(keys), _PAGE):
+            some = list(keys[start : start + _PAGE])
+            try:
+                self._tried(lambda some=some: obstore.delete(self._store, some))  # type: ignore[misc]
+            except FileNotFoundError:  # which one is not said, nor whether those after it are gone
+                for key in some:
+                    self.remove(key)
+
+    def copy(self, key: str, to: str) -> None:
         """See `WritableService`."""
         self._tried(lambda: obstore.copy(self._store, key, to))
+
+    def move(self, key: str, to: str) -> None:
+        """See `WritableService`."""
+        self.copy(key, to)
         self.remove(key)
+
+    def folder(self, key: str) -> Any:  # noqa: ANN401 - obstore's stores have no common public class
+        """Return obstore's store of what is below a folder, such as for `zarr.storage.ObjectStore`."""
+        return _store(f"{self._root}/{key}")
 
     def _tried(self, request: Callable[[], Result]) -> Result:
         for left in reversed(range(_TRIES)):
@@ -141,6 +157,30 @@ class Bucket:
                     raise
                 time.sleep(_PAUSE_S)
         raise AssertionError
+
+
+def _store(url: str) -> Any:  # noqa: ANN401 - see `Bucket.folder`
+    try:
+        return from_url(url, client_options=_CLIENT, retry_config=_RETRIES, **_credentials(url))
+    except (exceptions.BaseError, ValueError) as error:
+        raise OSError(errno.EINVAL, f"cannot be used: {_in_short(error)}") from error
+
+
+async def tried(request: Callable[[], Awaitable[Result]]) -> Result:
+    """Return what a request of obstore's own store answers; it is tried again as those of `Bucket` are.
+
+    Raises:
+        OSError: It fails.
+    """
+    for left in reversed(range(_TRIES)):
+        try:
+            with _as_os_error():
+                return await request()
+        except OSError as error:
+            if not left or error.errno != errno.EIO:
+                raise
+            await asyncio.sleep(_PAUSE_S)
+    raise AssertionError
 
 
 class _as_os_error:  # noqa: N801 - a context manager, cheaper than contextlib's; used for every request

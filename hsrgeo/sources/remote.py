@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 from urllib.parse import unquote
 
 from hsrgeo.errors import OptionsError
@@ -217,6 +217,14 @@ class RemotePath:
         else:
             raise FileNotFoundError(errno.ENOENT, "no such file", str(self))
 
+    def copy_to(self, target: RemotePath) -> None:
+        """Copy the file to another place of the same bucket, in one step, in place of what is there.
+
+        Raises:
+            OSError: It cannot be copied.
+        """
+        _writable(self.root).copy(self.key, target.key)
+
     def replace(self, target: RemotePath) -> None:
         """Move the file to another place of the same bucket; until it is whole there, it is here.
 
@@ -224,6 +232,17 @@ class RemotePath:
             OSError: It cannot be moved.
         """
         _writable(self.root).move(self.key, target.key)
+
+
+def unlink_all(paths: Iterable[RemotePath]) -> None:
+    """Remove files of one bucket.
+
+    Raises:
+        OSError: One cannot be removed.
+    """
+    listed = list(paths)
+    if listed:
+        _writable(listed[0].root).remove_all([path.key for path in listed])
 
 
 Place = Path | RemotePath
@@ -291,6 +310,20 @@ def local(source: str | Place, what: str) -> Path:
     return Path(str(source))
 
 
+def bucket_folder(path: RemotePath) -> Any:  # noqa: ANN401 - see `hsrgeo.sources.buckets.Bucket.folder`
+    """Return obstore's own store of what is below a folder of a bucket.
+
+    Raises:
+        OSError: It is in no bucket.
+    """
+    return cast("Any", _writable(path.root)).folder(path.key)
+
+
+def is_bucket(path: Place) -> bool:
+    """Tell whether a path is in a bucket, where outputs can go."""
+    return isinstance(path, RemotePath) and path.root.startswith(_WRITABLE)
+
+
 def target(out: str | Place) -> Place:
     """Return the path that outputs go to, on this machine or in a bucket.
 
@@ -298,7 +331,7 @@ def target(out: str | Place) -> Place:
         OptionsError: It is on a web server, on another machine, or see `place`.
     """
     found = place(out)
-    if isinstance(found, RemotePath) and not found.root.startswith(_WRITABLE):
+    if isinstance(found, RemotePath) and not is_bucket(found):
         raise OptionsError(f"{found}: outputs go to a disk or a bucket (s3://, gs://, az://)")
     return found
 

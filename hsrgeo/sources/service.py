@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import io
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -63,6 +63,12 @@ class WritableService(Service, Protocol):
 
     def remove(self, key: str) -> None:
         """Remove a file if it is there."""
+
+    def remove_all(self, keys: Sequence[str]) -> None:
+        """Remove files that are there, many with a request where the service can."""
+
+    def copy(self, key: str, to: str) -> None:
+        """Copy a file within the service, in one step, in place of what is there."""
 
     def move(self, key: str, to: str) -> None:
         """Move a file: until it is whole at its new place, it is at the old one."""

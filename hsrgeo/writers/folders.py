@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from hsrgeo.errors import refused
+from hsrgeo.sources.remote import Place
 from hsrgeo.writers.disk import flush
 
 
@@ -78,7 +79,7 @@ def mend(out: Path) -> None:
 
 
 @contextmanager
-def write_errors(out: Path) -> Iterator[None]:
+def write_errors(out: Place) -> Iterator[None]:
     """Raise what the system refuses as a WriteError of the target."""
     try:
         yield

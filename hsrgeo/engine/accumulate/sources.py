@@ -168,7 +168,9 @@ def sum_source(sources: Sequence[str | Path], options: AccumulateOptions) -> Sum
     """
     kind, first = kind_of_sources(sources), Path(sources[0])
     if kind == "cube":
-        raise OptionsError(f"{first}: a cube is not summed up; give the frames, archives or the export it was made of")
+        raise OptionsError(
+            f"{sources[0]}: a cube is not summed up; give the frames, archives or the export it was made of"
+        )
     if kind == "export":
         if not first.is_dir():
             raise OptionsError(f"{first}: a catalogue is not summed up; give the folder of the export")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Literal
 
 from hsrgeo.cube.store import Layout
@@ -12,6 +11,7 @@ from hsrgeo.engine.export_options import ExportOptions
 from hsrgeo.errors import OptionsError
 from hsrgeo.model.layers import ALL
 from hsrgeo.model.times import FRAME_STEP
+from hsrgeo.sources.remote import Place, RemotePath
 
 Layouts = Literal["map", "series", "both"]
 Form = Literal["zarr", "netcdf", "json", "parquet"]
@@ -74,7 +74,7 @@ class CubeOptions:
         """The version of Zarr."""
         return self.zarr_format or (2 if self.virtual else 3)
 
-    def form(self, out: Path) -> Form:
+    def form(self, out: Place) -> Form:
         """Return what the name of the output says that it is to be.
 
         Raises:
@@ -85,6 +85,13 @@ class CubeOptions:
         if suffix not in forms:
             hint = " (or give --virtual, for references)" if suffix in (".json", ".parquet") else ""
             raise OptionsError(f"out {out}: expected a name that ends in {' or '.join(forms)}{hint}")
+        if isinstance(out, RemotePath):
+            if suffix in (".nc", ".parquet"):
+                raise OptionsError(
+                    f"out {out}: in a bucket a cube is .zarr and a reference .json; write it here, and copy it"
+                )
+            if suffix == ".zarr" and self.written_format != 3:  # noqa: PLR2004
+                raise OptionsError("zarr format 2: a cube in a bucket is of format 3; 2 cannot be replaced at once")
         if suffix == ".nc" and self.layout == "both":
             raise OptionsError("layout both: a NetCDF file contains one layout, map or series")
         return forms[suffix]

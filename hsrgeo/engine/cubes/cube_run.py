@@ -16,7 +16,7 @@ from typing import Any
 from hsrgeo.cube.extra import need
 from hsrgeo.engine.cubes.cube_options import CubeOptions
 from hsrgeo.engine.cubes.frames import Site
-from hsrgeo.engine.cubes.stored import StoredSite
+from hsrgeo.engine.cubes.stored import BucketSite, DiskSite
 from hsrgeo.engine.export_options import ExportOptions, check_areas
 from hsrgeo.engine.keywords import options_of, takes
 from hsrgeo.engine.lazy import Run
@@ -26,7 +26,7 @@ from hsrgeo.outputs.lease import Lock
 from hsrgeo.outputs.lock import locked
 from hsrgeo.outputs.outcome import Outcome, of_found
 from hsrgeo.sources.found import Tally, reading
-from hsrgeo.sources.remote import listed_sources, local
+from hsrgeo.sources.remote import Place, RemotePath, listed_sources, target
 from hsrgeo.sources.scan import scan
 
 _BATCH = 4  # frames that go to a worker at a time
@@ -40,7 +40,7 @@ class Cube(Run):
     Args:
         sources: Files, folders, globs and archives.
         out: The cube, ``.zarr`` or ``.nc``: frames are added to one that is there. With `options.virtual` ``.json`` or
-            ``.parquet``, made anew.
+            ``.parquet``, made anew. In a bucket ``.zarr`` or ``.json``.
         options: What to make.
 
     Raises:
@@ -52,7 +52,7 @@ class Cube(Run):
         OutputExistsError: What is there is not a cube made by hsrgeo, or a reference that is not to be replaced.
     """
 
-    def __init__(self, sources: Sequence[str | Path], out: Path, options: CubeOptions) -> None:
+    def __init__(self, sources: Sequence[str | Path], out: Place, options: CubeOptions) -> None:
         super().__init__(Tally())
         self.built = 0
         """Times in the cube, known in the end."""
@@ -67,20 +67,23 @@ class Cube(Run):
         self._options = options
         refuse_products(sources, options.frames.selection)
         self._found = product_guard(scan(sources, options.frames.selection, self.tally))
-        with locked(out) if out.parent.is_dir() else nullcontext():
+        with nullcontext() if isinstance(out, Path) and not out.parent.is_dir() else locked(out):
             self._site(sources, out)  # refuses before the work begins
         self._items = self._run(sources, out)
 
-    def _site(self, sources: Sequence[str | Path], out: Path) -> Site:
+    def _site(self, sources: Sequence[str | Path], out: Place) -> Site:
         """Return where the cube is made, as the disk is now; only while the lock is there."""
         options = self._options
         if not options.virtual:
-            return StoredSite(out, options, options.recipe(options.form(out)))
+            recipe = options.recipe(options.form(out))
+            if isinstance(out, RemotePath):
+                return BucketSite(out, options, recipe)
+            return DiskSite(out, options, recipe)
         from hsrgeo.engine.cubes.virtual import VirtualSite  # noqa: PLC0415 - needs the extra
 
         return VirtualSite(sources, out, options)
 
-    def _run(self, sources: Sequence[str | Path], out: Path) -> Generator[Outcome]:
+    def _run(self, sources: Sequence[str | Path], out: Place) -> Generator[Outcome]:
         with locked(out) as lock:
             yield from self._make(self._site(sources, out), lock)
 
@@ -110,7 +113,7 @@ class Cube(Run):
 
 @takes(CubeOptions, ExportOptions)
 def make_cube(
-    sources: str | Path | Sequence[str | Path], out: str | Path, options: CubeOptions | None = None, **keywords: object
+    sources: str | Path | Sequence[str | Path], out: str | Place, options: CubeOptions | None = None, **keywords: object
 ) -> Cube:
     """Make one cube of every wanted frame of the sources, or add them to it; iterate the result, or call its `run`.
 
@@ -133,4 +136,4 @@ def make_cube(
         OutputExistsError: What is there is not a cube made by hsrgeo, or a reference that is not to be replaced.
     """
     listed = listed_sources(sources)
-    return Cube(listed, local(out, "hsrgeo cube"), options_of(CubeOptions, options, keywords, frames=ExportOptions))
+    return Cube(listed, target(out), options_of(CubeOptions, options, keywords, frames=ExportOptions))

@@ -6,7 +6,9 @@ it held before. Whatever is on disk when a run is killed is found again by the n
 
 from __future__ import annotations
 
+import hashlib
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -27,18 +29,19 @@ from hsrgeo.outputs.outcome import Outcome, of_found, with_header
 from hsrgeo.outputs.recipe import Recipe
 from hsrgeo.reading import decode_found
 from hsrgeo.sources.found import Found
+from hsrgeo.sources.remote import Place, RemotePath, unlink_all
 from hsrgeo.writers.disk import temporary_beside
 from hsrgeo.writers.files import remove_parts, write_file
-from hsrgeo.writers.folders import mend, remove
+from hsrgeo.writers.folders import mend, remove, write_errors
 
 if TYPE_CHECKING:
-    from hsrgeo.cube.build import Kept, Plan
+    from hsrgeo.cube.build import Kept
 
 _BATCH_SERIES = 1  # blocks of the layout series that go to a worker at a time
 _SHAPE = "shape.json"
 
 
-class StoredSite:
+class StoredSite(ABC):
     """Where a cube that holds its values is made; a `Site`.
 
     Args:
@@ -52,47 +55,54 @@ class StoredSite:
         OutputExistsError: What is to be replaced is no cube.
     """
 
-    def __init__(self, out: Path, options: CubeOptions, recipe: dict[str, Any]) -> None:
+    def __init__(self, out: Place, options: CubeOptions, recipe: dict[str, Any]) -> None:
         from hsrgeo.cube.build import kept_in  # noqa: PLC0415 - needs the extra
 
-        self.out, self.options, self.recipe = out, options, recipe
-        self._is_file = out.suffix.lower() == ".nc"
-        self.staging = out.with_name(f".{out.name}.staged")
-        self.frames = self.staging / "frames"
-        self.part = temporary_beside(out) if self._is_file else out.with_name(f".{out.name}.part")
-        mend(out)
+        self.options, self.recipe = options, recipe
+        self.target: Place = out
+        self.staging: Place = out.with_name(f".{out.name}.staged")
+        self.frames: Place = self.staging / "frames"
         self._contest = Contest({})
-        self.kept: Kept = kept_in(out) if not options.frames.overwrite else _nothing()
+        self.mend()
+        try:
+            self.kept: Kept = kept_in(out) if self.is_there() else _nothing()
+        except SourceError as error:
+            if not options.frames.overwrite:
+                raise
+            raise OutputExistsError(str(out), "already exists and is not a cube made by hsrgeo") from error
         if options.frames.overwrite:
-            self._refuse_strangers()
+            self.kept = _nothing()
         elif self.kept.recipe and self.kept.recipe != recipe:
             raise _other_options(out, self.kept.recipe, recipe)
 
-    def _refuse_strangers(self) -> None:
-        from hsrgeo.cube.build import kept_in  # noqa: PLC0415
+    @abstractmethod
+    def mend(self) -> None:
+        """Finish what a run that was killed left half done."""
 
-        try:
-            kept_in(self.out)
-        except SourceError as error:
-            raise OutputExistsError(str(self.out), "already exists and is not a cube made by hsrgeo") from error
+    @abstractmethod
+    def is_there(self) -> bool:
+        """Tell whether there is a cube, or something else of its name."""
 
+    @abstractmethod
     def prepare(self) -> None:
         """Remove what --overwrite replaces, what was staged for other options, and what others put in its place."""
-        if any(path.is_symlink() for path in (self.staging, self.frames, *self.frames.glob("*"))):
-            remove(self.staging)
-        if self._is_file:
-            remove_parts(self.out)
-        if self.options.frames.overwrite:
-            for path in (self.staging, self.part, self.out):
-                remove(path)
-        kept = self._kept_shape()
-        if kept is not None and kept.recipe != self.recipe:
-            remove(self.staging)
-        remove_damaged(self.frames, self.options.layouts)
+
+    @abstractmethod
+    def clear(self) -> None:
+        """Remove what is staged: it is in the cube."""
+
+    @abstractmethod
+    def write(self, plan: dict[str, Any], check: Callable[[], None]) -> None:
+        """Make the new cube.
+
+        Args:
+            plan: Fields of `hsrgeo.cube.build.Plan`, all but where it is made.
+            check: See `build`.
+        """
 
     def _kept_shape(self) -> Shape | None:
         try:
-            return shape_from_json(json.loads((self.staging / _SHAPE).read_text(encoding="utf-8")))
+            return shape_from_json(json.loads((self.staging / _SHAPE).read_bytes()))
         except (OSError, ValueError, KeyError, TypeError, HsrGeoError):
             return None
 
@@ -123,53 +133,153 @@ class StoredSite:
 
     def build(self, shape: Shape, failed: set[datetime], check: Callable[[], None]) -> tuple[int, int, int]:
         """See `Site`."""
-        from hsrgeo.cube import build  # noqa: PLC0415 - needs the extra
-
         found = _slots(self.kept, staged_frames(self.frames, self.options.layouts), self._contest.best())
         dry_now = self._contest.dry()
         slots = tuple(slot for slot in found if slot.time not in dry_now)
         times = [slot.time for slot in slots]
         dry = sorted(dry_now.union(self.kept.dry).difference(times))
         missing = missing_between([*times, *dry], shape.step, failed | set(self.kept.missing))
-        plan = build.Plan(
-            shape=shape,
-            slots=slots,
-            missing=tuple(missing),
-            dry=tuple(dry),
-            attrs={**self.kept.attrs, **self.options.attrs},
-            layouts=self.options.layouts,
-            zarr_format=self.options.written_format,
-            out=self.out,
-            part=self.part,
-        )
+        attrs = {**self.kept.attrs, **self.options.attrs}
         changed = [slot.old for slot in slots] != list(range(len(self.kept.times)))
         changed |= (missing, dry) != (self.kept.missing, self.kept.dry)
-        if slots and (changed or plan.attrs != self.kept.attrs):
-            self._write(plan, check)
-        remove(self.staging)
+        if slots and (changed or attrs != self.kept.attrs):
+            plan = {
+                "shape": shape,
+                "slots": slots,
+                "missing": tuple(missing),
+                "dry": tuple(dry),
+                "attrs": attrs,
+                "layouts": self.options.layouts,
+                "zarr_format": self.options.written_format,
+            }
+            self.write(plan, check)
+        self.clear()
         return len(slots), len(missing), len(dry)
 
-    def _write(self, plan: Plan, check: Callable[[], None]) -> None:
-        from hsrgeo.cube import build  # noqa: PLC0415
 
+class DiskSite(StoredSite):
+    """Where a cube on a disk is made."""
+
+    def __init__(self, out: Path, options: CubeOptions, recipe: dict[str, Any]) -> None:
+        self.out = out
+        self._is_file = out.suffix.lower() == ".nc"
+        self.part = temporary_beside(out) if self._is_file else out.with_name(f".{out.name}.part")
+        super().__init__(out, options, recipe)
+        self.staging: Path = out.with_name(f".{out.name}.staged")
+        self.frames: Path = self.staging / "frames"
+
+    def mend(self) -> None:
+        """See `StoredSite`."""
+        mend(self.out)
+
+    def is_there(self) -> bool:
+        """See `StoredSite`."""
+        return self.out.exists()
+
+    def prepare(self) -> None:
+        """See `StoredSite`."""
+        if any(path.is_symlink() for path in (self.staging, self.frames, *self.frames.glob("*"))):
+            remove(self.staging)
+        if self._is_file:
+            remove_parts(self.out)
+        if self.options.frames.overwrite:
+            for path in (self.staging, self.part, self.out):
+                remove(path)
+        kept = self._kept_shape()
+        if kept is not None and kept.recipe != self.recipe:
+            remove(self.staging)
+        remove_damaged(self.frames, self.options.layouts)
+
+    def clear(self) -> None:
+        """See `StoredSite`."""
+        remove(self.staging)
+
+    def write(self, plan: dict[str, Any], check: Callable[[], None]) -> None:
+        """See `StoredSite`."""
+        from hsrgeo.cube import build  # noqa: PLC0415 - needs the extra
+
+        made = build.DiskPlan(**plan, out=self.out, part=self.part)
         if self._is_file:
             from hsrgeo.cube.netcdf import write_netcdf  # noqa: PLC0415
 
-            for _written in write_netcdf(plan):
+            for _written in write_netcdf(made):
                 check()
             return
-        tasks = build.begin_zarr(plan)
-        work = partial(build.build_series, plan=plan)
+        tasks = build.begin_zarr(made)
+        work = partial(build.build_series, plan=made)
         batches = [tasks[start : start + _BATCH_SERIES] for start in range(0, len(tasks), _BATCH_SERIES)]
         with closing(run_parallel(work, batches, self.options.frames.workers)) as results:
             for _written in results:
                 check()
         check()
-        build.finish_zarr(plan)
+        build.finish_zarr(made)
+
+
+class BucketSite(StoredSite):
+    """Where a cube in a bucket is made; what is staged lies in the bucket too, so that any machine can go on."""
+
+    def __init__(self, out: RemotePath, options: CubeOptions, recipe: dict[str, Any]) -> None:
+        self.out = out
+        super().__init__(out, options, recipe)
+        # A run that was suspended may send a frame late: that of other options must not be taken for one of these.
+        options_id = hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()[:16]
+        self.staging: RemotePath = out.with_name(f".{out.name}.staged")
+        self.frames: RemotePath = self.staging / f"frames-{options_id}"
+
+    def mend(self) -> None:
+        """See `StoredSite`."""
+        from hsrgeo.cube import bucket  # noqa: PLC0415 - needs the extra
+
+        with write_errors(self.out):
+            if (self.staging / bucket.MARKER).is_file():
+                bucket.mend(self.out, lambda: None)  # the lock has just been taken
+
+    def is_there(self) -> bool:
+        """See `StoredSite`.
+
+        Raises:
+            OutputExistsError: Something else is there.
+        """
+        from hsrgeo.cube import bucket  # noqa: PLC0415 - needs the extra
+
+        with write_errors(self.out):
+            self.version = bucket.version_of(self.out)
+            if self.version:
+                return True
+            begun = (self.staging / bucket.MARKER).is_file()
+            if not begun and (self.out.is_file() or next(self.out.below(), None) is not None):
+                raise OutputExistsError(str(self.out), "already exists and is not a cube made by hsrgeo (of Zarr 3)")
+        return False
+
+    def prepare(self) -> None:
+        """See `StoredSite`: the old cube stays until it is replaced."""
+        kept = self._kept_shape()
+        if self.options.frames.overwrite or (kept is not None and kept.recipe != self.recipe):
+            self._unstage("frames")
+
+    def clear(self) -> None:
+        """See `StoredSite`."""
+        self._unstage("")
+
+    def _unstage(self, start: str) -> None:
+        with write_errors(self.staging):
+            unlink_all([path for path in self.staging.below() if path.key.startswith(f"{self.staging.key}/{start}")])
+
+    def write(self, plan: dict[str, Any], check: Callable[[], None]) -> None:
+        """See `StoredSite`."""
+        from hsrgeo.cube import bucket  # noqa: PLC0415 - needs the extra
+        from hsrgeo.cube.bucket_plan import BucketPlan  # noqa: PLC0415
+
+        made, blocks = bucket.begin(BucketPlan(**plan, out=self.out, part=self.staging, version=self.version), check)
+        work = partial(bucket.build_blocks, build=made)
+        with closing(run_parallel(work, blocks, self.options.frames.workers)) as results:
+            for _written in results:
+                check()
+        bucket.finish(made, check)
 
 
 def stage_frames(
-    entries: Sequence[Found | Outcome], folder: Path, recipe: Recipe, shape: Shape, layouts: Sequence[Layout]
+    entries: Sequence[Found | Outcome], folder: Place, recipe: Recipe, shape: Shape, layouts: Sequence[Layout]
 ) -> list[Outcome]:
     """Stage the frames of a batch; outcomes that were known before ride along. Runs in a worker."""
     keep_freed_memory()
@@ -179,7 +289,7 @@ def stage_frames(
     ]
 
 
-def _stage_frame(found: Found, folder: Path, recipe: Recipe, shape: Shape, layouts: Sequence[Layout]) -> Outcome:
+def _stage_frame(found: Found, folder: Place, recipe: Recipe, shape: Shape, layouts: Sequence[Layout]) -> Outcome:
     outcome = of_found(found, "ok")
     try:
         frame = decode_found(found, recipe.block, recipe.registration)
@@ -217,7 +327,7 @@ def _slots(kept: Kept, staged: Iterable[Staged], best: Mapping[datetime, Rank]) 
     return tuple(slots[time] for time in sorted(slots))
 
 
-def _other_options(out: Path, there: Mapping[str, Any], now: Mapping[str, Any]) -> ManifestError:
+def _other_options(out: Place, there: Mapping[str, Any], now: Mapping[str, Any]) -> ManifestError:
     names = [name for name in {**now, **there} if now.get(name) != there.get(name)]
     differences = "; ".join(
         f"{name}: {json.dumps(there.get(name))} there, {json.dumps(now.get(name))} now" for name in names

@@ -27,11 +27,11 @@ from hsrgeo.outputs.outcome import Outcome
 from hsrgeo.sources.archives import open_members
 from hsrgeo.sources.found import Found
 from hsrgeo.sources.members import is_archive
-from hsrgeo.sources.remote import RemotePath
+from hsrgeo.sources.remote import Place, RemotePath
 from hsrgeo.sources.scan import expand, files_below
 from hsrgeo.sources.texts import open_file
 from hsrgeo.sources.unpacking import packing_of
-from hsrgeo.writers.folders import mend
+from hsrgeo.writers.folders import mend, write_errors
 
 
 class VirtualSite:
@@ -48,12 +48,13 @@ class VirtualSite:
         MissingExtraError: pyarrow is not installed, and it is to be Parquet.
     """
 
-    def __init__(self, sources: Sequence[str | Path], out: Path, options: CubeOptions) -> None:
+    def __init__(self, sources: Sequence[str | Path], out: Place, options: CubeOptions) -> None:
         self._out, self._options = out, options
         self._recipe = options.recipe(form := options.form(out))
         if form == "parquet":
             need_arrow()
-        mend(out)
+        if isinstance(out, Path):
+            mend(out)
         self._refuse_what_is_there()
         for path in expand(sources):
             for file in files_below(path):
@@ -63,8 +64,9 @@ class VirtualSite:
         self._kind: Kind | None = None
 
     def _refuse_what_is_there(self) -> None:
-        if not self._out.exists():
-            return
+        with write_errors(self._out):
+            if not (self._out.is_file() if isinstance(self._out, RemotePath) else self._out.exists()):
+                return
         if not self._options.frames.overwrite:
             raise OutputExistsError(
                 str(self._out), "already exists; references cannot be appended to: give all sources and --overwrite"

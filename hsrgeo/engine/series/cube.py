@@ -31,6 +31,7 @@ from hsrgeo.errors import HsrGeoError, OptionsError, SourceError
 from hsrgeo.formats.names import FrameName
 from hsrgeo.model.times import KST, utc_text
 from hsrgeo.outputs.outcome import Outcome
+from hsrgeo.sources.remote import Place, RemotePath
 
 _CELL_BYTES = 2
 _MOST_BYTES = 64 << 20
@@ -56,7 +57,7 @@ class CubeReader(OutputReader):
     """Reads a cube.
 
     Args:
-        source: ``.zarr`` or ``.nc``; the layout series is read where it is there.
+        source: ``.zarr``, which may be in a bucket, or ``.nc``; the layout series is read where it is there.
         options: Which places and times.
 
     Raises:
@@ -65,11 +66,11 @@ class CubeReader(OutputReader):
         MissingExtraError: A library of the extra ``cube`` is not installed.
     """
 
-    def __init__(self, source: Path, options: SeriesOptions) -> None:
+    def __init__(self, source: Place, options: SeriesOptions) -> None:
         super().__init__(source, options)
         if options.region:
             raise OptionsError("region is for an exported folder that has several; a cube has one area")
-        if not os.path.exists(source):  # noqa: PTH110 - as in hsrgeo.cube.kinds
+        if not isinstance(source, RemotePath) and not os.path.exists(source):  # noqa: PTH110 - as in hsrgeo.cube.kinds
             raise SourceError(str(source), "no such file or folder")
 
     def read(self, folder: Path) -> Generator[Sampled]:

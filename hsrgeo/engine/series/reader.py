@@ -27,6 +27,7 @@ from hsrgeo.products.factors import Factors
 from hsrgeo.products.rain import Law, law_text
 from hsrgeo.products.rates import rate_table, stored_table
 from hsrgeo.sources.found import Tally
+from hsrgeo.sources.remote import Place
 
 Numbers = NDArray[np.float64]
 """Of every place at one time, see `Sampler.sample`."""
@@ -139,7 +140,7 @@ class OutputReader(Reader):
         OptionsError: Options that are for frames only.
     """
 
-    def __init__(self, source: Path, options: SeriesOptions) -> None:
+    def __init__(self, source: Place, options: SeriesOptions) -> None:
         super().__init__(options)
         self.source = source
         if options.chosen_block != 1:

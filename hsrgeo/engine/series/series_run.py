@@ -33,7 +33,7 @@ from hsrgeo.outputs.lock import locked
 from hsrgeo.outputs.outcome import Outcome, Standing
 from hsrgeo.outputs.summed import is_summed
 from hsrgeo.products.rain import KMA_LAW
-from hsrgeo.sources.remote import Place, is_remote, listed_sources, target
+from hsrgeo.sources.remote import Place, is_remote, listed_sources, place, target
 from hsrgeo.writers.table import Row, check_table, write_table
 
 _HOUR, _MINUTE = timedelta(hours=1), timedelta(minutes=1)
@@ -195,7 +195,7 @@ class _Spool:
 def _reader(sources: Sequence[str | Path], options: SeriesOptions) -> Reader:
     match kind_of_sources(sources):
         case "cube":
-            return CubeReader(Path(sources[0]), options)
+            return CubeReader(place(sources[0]), options)
         case "export":
             return ExportReader(Path(sources[0]), options)
         case _ if len(sources) == 1 and is_summed(sources[0]):

@@ -40,6 +40,7 @@ class SumReader(OutputReader):
 
     def __init__(self, source: Path, options: SeriesOptions) -> None:
         super().__init__(source, options)
+        self._folder = source
         if options.quantity != "rain" or options.law != KMA_LAW or options.frame_step is not None:
             raise OptionsError(f"{source} contains sums of rain: quantity, zr, max_rate and frame_step are for frames")
         if options.factors is not None:
@@ -84,9 +85,9 @@ class SumReader(OutputReader):
         first: tuple[Grid, Weights] | None = None
         for one in self._sums:
             self.tally.read_bytes += 1
-            path = str(self.source / one.path)
+            path = str(self._folder / one.path)
             try:
-                picture = read_sum(self.source / one.path)
+                picture = read_sum(self._folder / one.path)
                 if first is None:
                     first = picture.grid, self.place(picture.grid)
                 if picture.grid != first[0]:
