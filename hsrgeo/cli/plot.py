@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hsrgeo.cli import options
 from hsrgeo.cli.commands import Command, Commands
 from hsrgeo.cli.common import answer, honest_exit, say, time_option
 
@@ -78,6 +79,7 @@ def sum_(
             metavar="N", help="Factor (1, 2, 5 or 10) on KMA's colour bounds, in mm. Default: chosen from the data."
         ),
     ] = None,
+    palette: options.Palette = None,
     title: Annotated[
         str, typer.Option(metavar="TEXT", help="Title above the map. Default: a description of the data.")
     ] = "",
@@ -95,7 +97,8 @@ def sum_(
             plot_sum,
         )
 
-        _tell(plot_sum(source, out, PlotSumOptions(coverage=coverage, times=times, title=title, width=width)))
+        chosen = PlotSumOptions(coverage=coverage, times=times, palette=palette, title=title, width=width)
+        _tell(plot_sum(source, out, chosen))
 
 
 def _tell(plotted: "Plotted") -> None:

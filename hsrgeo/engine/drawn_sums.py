@@ -13,10 +13,12 @@ from hsrgeo.formats.names import FrameName
 from hsrgeo.gis.depth import times_of
 from hsrgeo.gis.map import ATTRIBUTION
 from hsrgeo.model.frame import Frame
-from hsrgeo.model.quantity import RAIN
+from hsrgeo.model.quantity import DEPTH, RAIN
 from hsrgeo.outputs.exported import header_of
 from hsrgeo.outputs.folder import Exported, several_regions
 from hsrgeo.outputs.summed import MAXIMA, Summed, summed_files
+from hsrgeo.products.classes import classes_for
+from hsrgeo.products.palettes import Palette
 from hsrgeo.sources.select import Selection
 from hsrgeo.writers.sum_readback import read_sum
 
@@ -29,6 +31,8 @@ class DrawnSum(Exported):
 
     times: int = 1
     """What the classes are multiplied by, see `hsrgeo.gis.depth`."""
+    palette: Palette | None = None
+    """A user's classes in place of those."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +50,14 @@ class Sums:
     notes: tuple[str, ...]
 
 
-def sums_of(out: Path, selection: Selection, region: str) -> Sums:
+def sums_of(out: Path, selection: Selection, region: str, palette: Palette | None = None) -> Sums:
     """Look through a folder of sums or fields.
 
     Args:
         out: The folder.
         selection: Which times are wanted.
         region: Name of one of its regions; empty where it has only one.
+        palette: Classes of depth in mm, in place of KMA's numbers.
 
     Raises:
         OptionsError: It has several regions or kinds, or none that is a sum of a period.
@@ -77,7 +82,9 @@ def sums_of(out: Path, selection: Selection, region: str) -> Sums:
         notes.append(f"sums that lack frames: {gaps:,}; hsrgeo plot sum hatches where")
     known = "LICENCE" in first.tags
     return Sums(
-        entries=tuple(DrawnSum(out / one.path, _frame_name(one), one.path, times=times) for one in wanted),
+        entries=tuple(
+            DrawnSum(out / one.path, _frame_name(one), one.path, times=times, palette=palette) for one in wanted
+        ),
         length=first.length,
         times=times,
         title=f"KMA {first.tags.get('PRODUCT', '')} composites, rain depth" if known else f"{kinds[0]}, rain depth",
@@ -91,7 +98,10 @@ def _frame_name(one: Summed) -> FrameName:
 
 
 def read_drawn(entry: DrawnSum) -> Frame:
-    """Return a sum as a frame of rain whose classes are those of the sum: its depth divided by `DrawnSum.times`.
+    """Return a sum as a frame of rain whose classes are those of the sum.
+
+    It holds the depth divided by `DrawnSum.times`; with a palette the number of the class, from 1: see
+    `hsrgeo.gis.map.Plan.cells_by`.
 
     Raises:
         SourceError: GDAL cannot read it, or it is no sum.
@@ -100,8 +110,11 @@ def read_drawn(entry: DrawnSum) -> Frame:
     if frame_name is None:
         raise SourceError(entry.label, "has no time")
     depth = np.nan_to_num(np.rint(read.depth_mm * RAIN.scale)).astype(np.int64)
-    stored = np.minimum(depth // entry.times, _LARGEST)  # every bound is a whole number of steps: classes stay
-    stored[(depth > 0) & (stored == 0)] = 1  # the lowest class begins at one step, whatever `times`
+    if entry.palette:
+        stored = np.digitize(depth, [one.first for one in classes_for(DEPTH, entry.palette)])
+    else:
+        stored = np.minimum(depth // entry.times, _LARGEST)  # every bound is a whole number of steps: classes stay
+        stored[(depth > 0) & (stored == 0)] = 1  # the lowest class begins at one step, whatever `times`
     stored[np.isnan(read.depth_mm)] = RAIN.nodata
     return Frame(
         stored=stored.astype(np.int16),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -14,11 +14,13 @@ from hsrgeo.engine.periods import fewest_of
 from hsrgeo.engine.series.table import read_series
 from hsrgeo.errors import OptionsError, SourceError
 from hsrgeo.gis import plots
-from hsrgeo.gis.depth import TIMES, times_for
+from hsrgeo.gis.depth import TIMES, depth_classes, times_for
 from hsrgeo.gis.hyetograph import bar_step, draw_hyetographs
 from hsrgeo.gis.sum_map import SumMap, draw_sum
 from hsrgeo.model.fields import Step, Time
 from hsrgeo.model.times import KST, refuse_uneven
+from hsrgeo.products.classes import on_white
+from hsrgeo.products.palettes import Palette, palette_of
 from hsrgeo.sources.remote import local
 from hsrgeo.writers.files import write_file
 from hsrgeo.writers.sum_readback import SumPicture, read_sum
@@ -75,6 +77,7 @@ class PlotSumOptions:
     Args:
         coverage: Cells observed in a smaller share of the expected frames are hatched, 0 to 1.
         times: The classes' bounds are KMA's numbers read as mm, times 1, 2, 5 or 10; None is what suits the depth.
+        palette: Other colours, by depth in mm: a file, see `hsrgeo.products.palettes`.
         title: Above the map; empty for what it shows.
         width: Of the picture [pixels]; an SVG is as large on paper.
 
@@ -84,6 +87,7 @@ class PlotSumOptions:
 
     coverage: float = 0.9
     times: int | None = None
+    palette: Palette | str | Path | None = None
     title: str = ""
     width: int = 1000
 
@@ -93,6 +97,13 @@ class PlotSumOptions:
             raise OptionsError(f"coverage {self.coverage:g}: expected a share from 0 to 1")
         if self.times is not None and self.times not in TIMES:
             raise OptionsError(f"times {self.times}: expected one of {', '.join(map(str, TIMES))}")
+        if self.palette is not None:
+            if self.times is not None:
+                raise OptionsError(
+                    "times is for the bounds of KMA's classes, and palette has its own: give one of them"
+                )
+            object.__setattr__(self, "palette", palette_of(self.palette))
+            depth_classes(TIMES[0], palette_of(self.palette))  # raises where it is for another unit
 
 
 @takes(PlotSeriesOptions)
@@ -158,16 +169,20 @@ def plot_sum(source: str | Path, out: str | Path, options: PlotSumOptions | None
     except (KeyError, ValueError) as error:
         raise SourceError(str(source), f"is not a sum written by hsrgeo accumulate: {error!r}") from error
     fewest = fewest_of(chosen.coverage, expected)
+    palette = None if chosen.palette is None else palette_of(chosen.palette)
     shown = SumMap(
         grid=read.grid,
         depth_mm=read.depth_mm,
         doubtful=np.isfinite(read.depth_mm) & (read.counts < fewest),
-        times=chosen.times or times_for(read.depth_mm),
+        classes=depth_classes(chosen.times or times_for(read.depth_mm), palette),
         title=_one_line(chosen.title) or _title(tags),
         facts=facts,
         doubt=f"under {100 * chosen.coverage:g} % of {'windows' if 'DURATION' in tags else 'frames'}",
         synthetic=made_up,
     )
+    if palette:
+        shown = replace(shown, dry=on_white(palette.undetect or (*shown.dry, 255)))
+        shown = replace(shown, nodata=on_white(palette.nodata or (*shown.nodata, 255)))
     data, notes = draw_sum(shown, path.suffix, width=chosen.width)
     write_file(path, data)
     return Plotted(path, notes)

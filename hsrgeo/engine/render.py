@@ -28,6 +28,7 @@ from hsrgeo.gis.project import smallest_gap
 from hsrgeo.model.fields import Step, Time
 from hsrgeo.model.frame import Frame
 from hsrgeo.model.grid import Registration, grids
+from hsrgeo.model.quantity import DEPTH
 from hsrgeo.model.times import FRAME_STEP
 from hsrgeo.model.window import Area
 from hsrgeo.outputs.folder import exported_frames
@@ -208,10 +209,10 @@ def render(
     if frame is None:
         result.broken = problems(tried)
         return result
-    plan = _plan(frame, wanted, result.notes)
+    plan = _plan(frame, wanted, result.notes, sums.times if sums else 0)
     if sums:
         title, result.notes = plan.title or sums.title, [*sums.notes, *result.notes]
-        plan = replace(plan, title=title, depth_times=sums.times, credit=sums.credit)
+        plan = replace(plan, title=title, credit=sums.credit)
     with tempfile.TemporaryFile() as shelf:
         reel = draw(chain(tried, entries), plan, wanted.area, wanted.export.workers, shelf)
         moments, result.missing = timeline(reel, sums.length if sums else wanted.every or _step(listed, reel))
@@ -238,7 +239,7 @@ def _step(sources: list[str | Path], reel: Reel) -> timedelta:
     return smallest_gap(sorted(reel.times)) if is_exported(sources[0]) else FRAME_STEP
 
 
-def _plan(frame: Frame, options: RenderOptions, notes: list[str]) -> Plan:
+def _plan(frame: Frame, options: RenderOptions, notes: list[str], depth_times: int) -> Plan:
     """Return how to draw: every other frame must be like the first."""
     found = frame.quantity.name
     follows = found in ("reflectivity", "rain_rate")
@@ -260,7 +261,7 @@ def _plan(frame: Frame, options: RenderOptions, notes: list[str]) -> Plan:
     except GridError as error:
         raise OptionsError(str(error)) from error
     notes += clipped
-    return options.colours_of(Plan(grid, shown, law, options.width, options.title, frame.product))
+    return options.colours_of(Plan(grid, shown, law, options.width, options.title, frame.product, depth_times))
 
 
 def _sums(sources: list[str | Path], options: RenderOptions) -> Sums | None:
@@ -269,10 +270,13 @@ def _sums(sources: list[str | Path], options: RenderOptions) -> Sums | None:
         return None
     if len(sources) > 1:
         raise OptionsError("a folder of sums is drawn by itself: give no other source")
-    if options.quantity not in (None, "rain") or options.law is not None or options.palette is not None:
-        raise OptionsError(f"{sources[0]} contains sums or fields of rain: quantity, zr and palette are for frames")
+    if options.quantity not in (None, "rain") or options.law is not None:
+        raise OptionsError(f"{sources[0]} contains sums or fields of rain: quantity and zr are for frames")
     refuse_registration(options.registration)
-    return sums_of(Path(sources[0]), options.export.selection, options.region)
+    palette = None if options.palette is None else palette_of(options.palette)
+    if palette:
+        classes_for(DEPTH, palette)  # raises where it is for another unit
+    return sums_of(Path(sources[0]), options.export.selection, options.region, palette)
 
 
 def _entries(sources: list[str | Path], options: RenderOptions, tally: Tally) -> Iterator[Entry]:

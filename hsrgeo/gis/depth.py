@@ -6,21 +6,21 @@ numbers read as mm, times 2, 5 or 10 where a sum goes beyond them. The legend al
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hsrgeo.errors import OptionsError
-from hsrgeo.model.quantity import RAIN
-from hsrgeo.products.classes import classes_for
-from hsrgeo.products.palettes import Rgb
+from hsrgeo.model.quantity import DEPTH, RAIN
+from hsrgeo.products.classes import ColourClass, classes_for, on_white
+from hsrgeo.products.palettes import Palette, Rgb
 
 TIMES = (1, 2, 5, 10)
 """What the bounds may be multiplied by."""
 _ENOUGH = 0.995
 # ^ share of the wet cells that should lie below the highest class: a few cells of hail do not choose the colours
-_LEAST_MM = 0.005  # what rounds to a step of 0.01 mm; less is no rain
 
 
 def times_for(depth_mm: NDArray[np.float32]) -> int:
@@ -46,31 +46,34 @@ def times_of(length: timedelta | None) -> int:
 _LONGEST = {1: timedelta(hours=3), 2: timedelta(days=1), 5: timedelta(days=7)}
 
 
-def depth_classes(times: int) -> tuple[tuple[float, Rgb, str], ...]:
-    """Return lower bound [mm], colour and label of each class, from low to high.
+def depth_classes(times: int, palette: Palette | None = None) -> tuple[ColourClass, ...]:
+    """Return the classes of depth from low to high, those that a depth can be in: no class is for what is dry.
+
+    Args:
+        times: What KMA's bounds are multiplied by, one of `TIMES`.
+        palette: Other classes, in mm.
 
     Raises:
-        OptionsError: There are no such classes.
+        OptionsError: There are no such classes, or the palette is for another unit.
     """
     if times not in TIMES:
         raise OptionsError(f"classes times {times}: expected one of {', '.join(map(str, TIMES))}")
-    _dry, lowest, *others = classes_for(RAIN)
-    higher = [(float(one.label) * times, one.rgb) for one in others]
-    return ((_LEAST_MM, lowest.rgb, "0"), *((low, rgb, f"{low:g}") for low, rgb in higher))
+    return tuple(one for one in classes_for(DEPTH, palette, times) if one.last >= one.first)
 
 
-def depth_colours(depth_mm: NDArray[np.float32], times: int, *, dry: Rgb, nodata: Rgb) -> NDArray[np.uint8]:
+def depth_colours(
+    depth_mm: NDArray[np.float32], classes: Sequence[ColourClass], *, dry: Rgb, nodata: Rgb
+) -> NDArray[np.uint8]:
     """Return red, green and blue of each cell, shape (*depth_mm.shape, 3).
 
     Args:
         depth_mm: NaN where it is not known.
-        times: See `depth_classes`.
-        dry: Of cells without rain.
+        classes: Of `depth_classes`.
+        dry: Of cells without rain, and of those below the lowest class.
         nodata: Of cells that nothing is known of.
     """
-    classes = depth_classes(times)
-    table = np.array([dry, *(rgb for _low, rgb, _label in classes), nodata], np.uint8)
+    table = np.array([dry, *(on_white(one.rgba) if one.alpha else dry for one in classes), nodata], np.uint8)
     # Half of a stored step less: 0.1 mm is 0.1 mm whatever float32 makes of it.
-    order = np.digitize(depth_mm, [low - _LEAST_MM / 2 for low, _rgb, _label in classes])
+    order = np.digitize(depth_mm, [(one.first - 0.5) / DEPTH.scale for one in classes])
     order[np.isnan(depth_mm)] = len(table) - 1
     return table[order]

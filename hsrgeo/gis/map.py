@@ -22,7 +22,7 @@ from hsrgeo.gis.graticule import graticule, scale_bar
 from hsrgeo.gis.legend import draw_legend
 from hsrgeo.model.frame import Frame
 from hsrgeo.model.grid import Grid
-from hsrgeo.model.quantity import DEPTH, Quantity, clean_values
+from hsrgeo.model.quantity import DEPTH, RAIN, Quantity, clean_values
 from hsrgeo.model.times import KST
 from hsrgeo.products.classes import STYLED, By, Shown, classes_for, on_white
 from hsrgeo.products.palettes import Palette, Rgb
@@ -77,6 +77,14 @@ class Plan:
     def by(self) -> By:
         """What gives the quantity its colours."""
         return self.palette or self.law
+
+    @property
+    def cells_by(self) -> By:
+        """What gives the cells their colours: those of sums with a palette hold numbers of its classes."""
+        if not (self.depth_times and self.palette):
+            return self.by
+        stops = tuple(replace(one, value=order / RAIN.scale) for order, one in enumerate(self.palette.stops, 1))
+        return replace(self.palette, stops=stops, unit="")
 
     @property
     def colours(self) -> tuple[Rgb, ...]:
@@ -190,7 +198,7 @@ class Map:
             part = rain_frame(part, self.plan.law or KMA_LAW)
         elif part.quantity.name != self.plan.quantity.name:
             raise FrameError("cannot be shown", self.plan.quantity.name, part.quantity.name, frame.name)
-        panel = _table(part.quantity, self.plan.by, self.plan.colours)[part.stored.view(np.uint16)]
+        panel = _table(part.quantity, self.plan.cells_by, self.plan.colours)[part.stored.view(np.uint16)]
         times = self.map_width // len(self._cols)
         return np.repeat(np.repeat(panel, times, axis=0), times, axis=1) if times > 1 else panel
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,19 +11,18 @@ from numpy.typing import NDArray
 
 from hsrgeo.gis import plots
 from hsrgeo.gis.coast import CREDIT, lines
-from hsrgeo.gis.depth import depth_classes, depth_colours
+from hsrgeo.gis.depth import depth_colours
 from hsrgeo.gis.graticule import graticule, scale_bar
 from hsrgeo.gis.map import ATTRIBUTION
 from hsrgeo.gis.styles import hex_colour
 from hsrgeo.model.grid import Grid
-from hsrgeo.products.classes import NODATA
+from hsrgeo.products.classes import NODATA, ColourClass, on_white
 from hsrgeo.products.palettes import Rgb
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_DRY: Rgb = (246, 248, 250)
 _HATCH: Rgb = (105, 105, 105)
 _COAST, _BORDER, _NET = "#3a3a3a", "#76706c", "#aeb6bf"
 _LEFT_PX, _RIGHT_PX, _HEAD_PX, _FOOT_PX = 70, 112, 78, 108
@@ -43,14 +43,16 @@ class SumMap:
     """NaN where it is not known."""
     doubtful: NDArray[np.bool_]
     """Cells observed in too few frames: hatched."""
-    times: int
-    """See `hsrgeo.gis.depth.depth_classes`."""
+    classes: Sequence[ColourClass]
+    """Of `hsrgeo.gis.depth.depth_classes`."""
     title: str
     facts: str
     """Below the title: the period, and how much was observed."""
     doubt: str
     """What the hatch means, for the key."""
     synthetic: bool = False
+    dry: Rgb = (246, 248, 250)
+    nodata: Rgb = NODATA
 
 
 def draw_sum(shown: SumMap, suffix: str, *, width: int = 1000) -> tuple[bytes, list[str]]:
@@ -82,7 +84,7 @@ def draw_sum(shown: SumMap, suffix: str, *, width: int = 1000) -> tuple[bytes, l
         _cells(axes, shown, across, down)
         _lines(axes, grid)
         legend = figure.add_axes(((left + across + 18) / width, _FOOT_PX / height, 20 / width, (body - 22) / height))
-        _legend(legend, shown.times, body)
+        _legend(legend, shown.classes, body)
         _head(figure, shown, left, notes)
         _foot(figure, shown, left, across)
         return plots.packed(figure, suffix), notes
@@ -93,7 +95,7 @@ def _cells(axes: Axes, shown: SumMap, across: int, down: int) -> None:
     rows = ((np.arange(down) + 0.5) * grid.height / down).astype(np.intp)
     cols = ((np.arange(across) + 0.5) * grid.width / across).astype(np.intp)
     chosen = np.ix_(rows, cols)
-    panel = depth_colours(shown.depth_mm[chosen], shown.times, dry=_DRY, nodata=NODATA)
+    panel = depth_colours(shown.depth_mm[chosen], shown.classes, dry=shown.dry, nodata=shown.nodata)
     stripes = (np.arange(down)[:, None] + np.arange(across)) % _HATCH_PX < _HATCH_WIDE_PX
     panel[shown.doubtful[chosen] & stripes] = _HATCH
     axes.imshow(panel, extent=(0, grid.width, grid.height, 0), interpolation="nearest", aspect="auto", zorder=0)
@@ -116,17 +118,16 @@ def _lines(axes: Axes, grid: Grid) -> None:
     axes.tick_params(length=3, color="#9aa1a9", labelsize=8.5)
 
 
-def _legend(axes: Axes, times: int, body: int) -> None:
-    classes = depth_classes(times)
+def _legend(axes: Axes, classes: Sequence[ColourClass], body: int) -> None:
     axes.imshow(
-        np.array([[rgb] for _low, rgb, _label in classes], np.uint8),
+        np.array([[on_white(one.rgba)] for one in classes], np.uint8),
         extent=(0, 1, 0, len(classes)),
         origin="lower",
         interpolation="nearest",
         aspect="auto",
     )
     every = -(-_MOST_NUMBERS_PX * len(classes) // body)
-    axes.set_yticks(range(0, len(classes), every), [label for _low, _rgb, label in classes][::every])
+    axes.set_yticks(range(0, len(classes), every), [one.name or one.label for one in classes][::every])
     axes.yaxis.tick_right()
     axes.tick_params(length=3, color="#9aa1a9", labelsize=9)
     axes.set_xticks([])
@@ -177,8 +178,8 @@ def _foot(figure: Figure, shown: SumMap, left: int, across: int) -> None:
     width, height = _pixels(figure)
     edge: dict[str, Any] = {"edgecolor": "#9aa1a9", "linewidth": 0.6}
     marks = [
-        Patch(facecolor=hex_colour(_DRY), label="no rain", **edge),
-        Patch(facecolor=hex_colour(NODATA), label="not known", **edge),
+        Patch(facecolor=hex_colour(shown.dry), label="no rain", **edge),
+        Patch(facecolor=hex_colour(shown.nodata), label="not known", **edge),
     ]
     if shown.doubtful.any():
         marks.append(

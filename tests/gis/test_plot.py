@@ -233,15 +233,26 @@ def test_a_map_has_the_colours_of_its_legend(tmp_path: Path) -> None:
     assert not has(pixels(tmp_path / "n.png")[80:-110, 72:880], (105, 105, 105))
     one, two = (plot_sum(source, tmp_path / name).path.read_bytes() for name in ("1.svg", "2.svg"))
     assert one == two
+    own = tmp_path / "own.txt"
+    own.write_text("# unit: mm\nnodata 90 9 9\nundetect 9 90 9\n0.5 9 9 90\n12.34 200 100 50 255 much\n")
+    plot_sum(source, tmp_path / "p.png", PlotSumOptions(palette=own))
+    panel = pixels(tmp_path / "p.png")[80:-110, 72:880]
+    # 0 and 0.1 mm; 1 mm; 12.34 and 150 mm; not known
+    assert all(has(panel, rgb) for rgb in [(9, 90, 9), (9, 9, 90), (200, 100, 50), (90, 9, 9)])
+    assert not any(has(panel, rgb) for rgb in by_hand)
+    with pytest.raises(OptionsError, match="palette rain is in mm/h, and rain_depth is in mm"):
+        PlotSumOptions(palette="rain")
+    with pytest.raises(OptionsError, match="give one of them"):
+        PlotSumOptions(palette=own, times=2)
 
 
 def test_classes_of_depth() -> None:
-    assert [low for low, _rgb, _label in depth_classes(1)][1:5] == [0.1, 0.5, 1, 2]
-    assert depth_classes(5)[-1][::2] == (750, "750")
+    assert [(one.lower, one.label) for one in depth_classes(1)[:3]] == [(0.01, "0.01"), (0.1, "0.1"), (0.5, "0.5")]
+    assert (depth_classes(5)[-1].lower, depth_classes(5)[-1].label) == (750, "750")
     for highest, times in ((0, 1), (149, 1), (150, 2), (800, 10), (9000, 10)):
         assert times_for(np.full((3, 3), highest, np.float32)) == times
     depth = np.array([NAN, 0, 0.01, 0.1, 0.09, 150], np.float32)
-    made = depth_colours(depth, 1, dry=(1, 1, 1), nodata=(2, 2, 2))
+    made = depth_colours(depth, depth_classes(1), dry=(1, 1, 1), nodata=(2, 2, 2))
     expected = [(2, 2, 2), (1, 1, 1), (0, 200, 255), (0, 155, 245), (0, 200, 255), (51, 51, 51)]
     assert made.tolist() == [list(rgb) for rgb in expected]
     with pytest.raises(OptionsError, match="one of 1, 2, 5, 10"):

@@ -312,13 +312,33 @@ def test_sums_are_drawn_in_classes_of_depth(sums: Path, tmp_path: Path) -> None:
         film.seek(1)
         assert film.convert("RGB").getpixel((film.width // 2, film.height // 4)) == (0, 155, 245)  # 0.1 to 0.5 mm
     for options in ({"quantity": "reflectivity"}, {"zr": (300, 1.4)}):
-        with pytest.raises(OptionsError, match="quantity, zr and palette are for frames"):
+        with pytest.raises(OptionsError, match="quantity and zr are for frames"):
             render(sums, tmp_path / "b.gif", **options)
     with pytest.raises(OptionsError, match="give no other source"):
         render([sums, sums], tmp_path / "b.gif")
     shutil.copytree(sums / "202206", sums / "서울/202206")
     with pytest.raises(OptionsError, match="several regions"):
         render(sums, tmp_path / "b.gif")
+
+
+def test_sums_are_drawn_in_a_users_classes(sums: Path, tmp_path: Path) -> None:
+    """(10^3.45 / 200)^(1/1.6) = 5.2252 mm in the first hour, stored as 5.23; in the second a twelfth, 0.44."""
+    own = tmp_path / "own.txt"
+    own.write_text("undetect 9 90 9\n-inf 1 2 3\n0.44 4 5 60\n5.23 7 80 9\n5.24 10 11 120\n400 13 14 15\n")
+    render(sums, tmp_path / "a.gif", palette=own)
+    with Image.open(tmp_path / "a.gif") as film:
+        for number, rgb in enumerate([(7, 80, 9), (4, 5, 60)]):
+            film.seek(number)
+            picture = film.convert("RGB")
+            assert picture.getpixel((picture.width // 2, picture.height // 4)) == rgb
+            found = {rgb for _count, rgb in picture.getcolors(1 << 16) or ()}
+            assert {(9, 90, 9), NODATA, (13, 14, 15)} < found  # dry, not observed, and the legend's highest class
+    own.write_text("0.45 1 2 3\n")
+    render(sums, tmp_path / "b.png", palette=own, start=HOUR + timedelta(hours=1))
+    with Image.open(tmp_path / "b.png") as picture:
+        assert picture.convert("RGB").getpixel((picture.width // 2, picture.height // 4)) == DRY
+    with pytest.raises(OptionsError, match="palette rain is in mm/h, and rain_depth is in mm"):
+        render(sums, tmp_path / "c.png", palette="rain")
 
 
 @pytest.mark.parametrize("times", TIMES)
