@@ -39,10 +39,14 @@ class Around:
 
     window: Window
     """Of the grid."""
-    azimuth: NDArray[np.uint16]
-    """From the radar, clockwise from north, in parts of `TURN`; shape (rows, columns) of the window, north first."""
     distance: NDArray[np.uint16]
-    """Along the ground, in steps of `STEP_M`."""
+    """Along the ground from the radar, in steps of `STEP_M`; shape (rows, columns) of the window, row 0 is north."""
+    order: NDArray[np.int32]
+    """Numbers of the cells within reach, from the nearest to the farthest."""
+    away: NDArray[np.uint16]
+    """Their distances."""
+    azimuth: NDArray[np.uint16]
+    """Their azimuths, clockwise from north, in parts of `TURN`."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,7 +67,7 @@ def reach_m(sweep: Sweep) -> float:
     return float(min(max(far, 0.0), FARTHEST_M))
 
 
-@lru_cache(maxsize=16)  # the radars of a run; 6 MB each
+@lru_cache(maxsize=16)  # the radars of a run; 10 MB each
 def cells_around(grid: Grid, lon: float, lat: float, reach: float) -> Around | None:
     """Return the cells within a distance [m] of a place; None where it is wholly outside the grid."""
     import pyproj  # noqa: PLC0415 - slow to import
@@ -85,9 +89,14 @@ def cells_around(grid: Grid, lon: float, lat: float, reach: float) -> Around | N
     # Metres east and north change evenly from cell to cell, also next to the radar, where azimuths do not.
     radians, metres = np.radians(bearing).reshape(lons.shape), np.reshape(away, lons.shape)
     east, north = ((by_row @ (metres * part(radians)) @ by_col.T).astype(np.float32) for part in (np.sin, np.cos))
-    azimuth = np.rint(np.arctan2(east, north) * np.float32(TURN / math.tau)).astype(np.int32).astype(np.uint16)
-    distance = np.rint(np.hypot(east, north) / np.float32(STEP_M))
-    return Around(window, azimuth, np.minimum(distance, TURN - 1).astype(np.uint16))
+    steps = np.rint(np.hypot(east, north) / np.float32(STEP_M))
+    distance = np.minimum(steps, TURN - 1).astype(np.uint16)
+    nearest_first = np.argsort(distance, axis=None, kind="stable")  # of 16-bit numbers: a radix sort
+    within = int(np.searchsorted(distance.ravel()[nearest_first], reach / STEP_M, side="right"))
+    order = nearest_first[:within].astype(np.int32)
+    turns = np.arctan2(east.ravel()[order], north.ravel()[order]) * np.float32(TURN / math.tau)
+    azimuth = np.rint(turns).astype(np.int32).astype(np.uint16)
+    return Around(window, distance, order, distance.ravel()[order], azimuth)
 
 
 def _between(first: int, end: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -132,9 +141,10 @@ def _rays(azimuths: NDArray[np.float64]) -> NDArray[np.int32]:
     apart = np.diff(sorted_, append=sorted_[0] + 360)
     usual = float(np.median(apart)) if len(azimuths) > 1 else _USUAL_TURN
     around = np.concatenate([[sorted_[-1] - 360], sorted_, [sorted_[0] + 360]])
-    whole = np.concatenate([[order[-1]], order, [order[0]]])
-    wanted = np.arange(TURN) * (360 / TURN)
-    after = np.clip(np.searchsorted(around, wanted), 1, len(around) - 1)
-    nearest = after - (wanted - around[after - 1] <= around[after] - wanted)
-    beside = np.abs(around[nearest] - wanted) > _BESIDE * usual
-    return np.where(beside, -1, whole[nearest]).astype(np.int32)
+    between = np.floor((around[1:] + around[:-1]) / 2 * (TURN / 360)).astype(np.int64) + 1
+    counts = np.diff(np.clip(between, 0, TURN), prepend=0, append=TURN)
+    nearest = np.repeat(np.concatenate([[order[-1]], order, [order[0]]]), counts).astype(np.int32)
+    if len(azimuths) == 1 or apart.max() > 2 * _BESIDE * usual:
+        beside = np.abs(np.repeat(around, counts) - np.arange(TURN) * (360 / TURN)) > _BESIDE * usual
+        nearest[beside] = -1
+    return nearest

@@ -82,7 +82,7 @@ def layer(volume: Volume, grid: Grid, product: PolarProduct) -> Layer | None:
     around = cells_around(grid, volume.radar.lon, volume.radar.lat, reach)
     if around is None:
         return None
-    steps = int(around.distance.max()) + 1
+    steps = int(around.away[-1]) + 1 if around.away.size else 1
     beams = [beam_of(sweep, volume.radar.height_m, steps) for sweep in sweeps]
     look = _Looking(around, beams, [sweep.stored for sweep in sweeps])
     if product.kind == "max":
@@ -97,82 +97,83 @@ def layer(volume: Volume, grid: Grid, product: PolarProduct) -> Layer | None:
 
 
 class _Looking:
-    """Looks at the gates over each cell; all arrays of cells are flat."""
+    """Looks at the gates over each cell; arrays of cells are in the order of `Around.order`."""
 
     def __init__(self, around: Around, beams: Sequence[Beam], stored: Sequence[Stored]) -> None:
-        self._shape = around.distance.shape
-        self._azimuth, self._distance = around.azimuth.ravel(), around.distance.ravel()
-        self._gates = np.stack([beam.gate for beam in beams])
-        self._heights = np.stack([beam.height for beam in beams])
-        self._rays = np.stack([beam.ray for beam in beams])
+        self._around = around
+        sizes = np.array([block.size for block in stored], np.int32)
+        starts, widths = np.cumsum(sizes, dtype=np.int32) - sizes, [block.shape[1] for block in stored]
+        # A value's place is the sum of one number by distance and one by azimuth, negative where either is missing.
+        self._along = np.stack(
+            [np.where(beam.gate < 0, _MISSING, first + beam.gate) for beam, first in zip(beams, starts, strict=True)]
+        )
+        self._rows = np.stack(
+            [np.where(beam.ray < 0, _MISSING, beam.ray * width) for beam, width in zip(beams, widths, strict=True)]
+        )
         self._values = np.concatenate([*(block.ravel() for block in stored), np.array([_ECHO.nodata], np.int16)])
-        sizes = [block.size for block in stored]
-        self._starts = np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.int32)
-        self._widths = np.array([block.shape[1] for block in stored], np.int32)
+        heights = np.stack([beam.height for beam in beams])
+        self._heights = np.where(self._along < 0, np.float32(_ECHO.nodata), np.rint(heights)).astype(np.int16)
 
-    def _seen(self, which: NDArray[np.intp], cells: NDArray[np.intp]) -> Stored:
-        """Return the values of cells in the sweep that is wanted at each distance."""
-        along = np.arange(which.size)
-        gates = self._gates[which, along]
-        distance = self._distance[cells]
-        ray = self._rays.ravel()[(which * TURN)[distance] + self._azimuth[cells]]
-        gate = gates[distance]
-        index = (self._starts[which] + gates)[distance] + ray * self._widths[which][distance]
-        index[(gate < 0) | (ray < 0)] = -1
-        values: Stored = self._values[index]
+    def _at(self, index: NDArray[np.int32]) -> Stored:
+        values: Stored = self._values[np.maximum(index, -1)]
         return values
 
-    def _each(self) -> Iterator[tuple[NDArray[np.intp], Stored, NDArray[np.float32]]]:
+    def _each(self) -> Iterator[tuple[slice, Stored, Stored]]:
         """Yield for each sweep, from the lowest, the cells that it reaches, their values and the beam's heights."""
-        for number, gates in enumerate(self._gates):
-            cells = np.flatnonzero((gates >= 0)[self._distance])
-            seen = self._seen(np.full(gates.size, number), cells)
-            yield cells, seen, self._heights[number][self._distance[cells]]
+        for along, rows, heights in zip(self._along, self._rows, self._heights, strict=True):
+            reached = np.flatnonzero(along >= 0).astype(np.uint16)
+            if reached.size:
+                first = int(np.searchsorted(self._around.away, reached[0]))
+                cells = slice(first, int(np.searchsorted(self._around.away, reached[-1], side="right")))
+                away = self._around.away[cells]
+                yield cells, self._at(along[away] + rows[self._around.azimuth[cells]]), heights[away]
 
     def first(self, order: NDArray[np.intp]) -> tuple[Stored, Stored]:
         """Return values and heights of the first sweep that observed a cell, in the order wanted at each distance."""
         value, height = self._empty()
-        reached = (self._gates >= 0).sum(axis=0)
-        cells = np.arange(self._distance.size)
+        reached = (self._along >= 0).sum(axis=0)
+        every = np.arange(order.shape[1])
+        cells: slice | NDArray[np.intp] = slice(None)  # then those that no sweep observed yet
         for rank, which in enumerate(order):
-            cells = cells[(reached > rank)[self._distance[cells]]]
+            away = self._around.away[cells]
+            turns = (which * TURN).astype(np.int32)[away]
+            seen = self._at(self._along[which, every][away] + self._rows.ravel()[turns + self._around.azimuth[cells]])
+            value[cells] = seen
+            height[cells] = np.where(seen == _ECHO.nodata, seen, self._heights[which, every][away])
+            cells = np.flatnonzero((value == _ECHO.nodata) & (reached > rank + 1)[self._around.away])
             if not cells.size:
                 break
-            seen = self._seen(which, cells)
-            found = seen != _ECHO.nodata
-            value[cells[found]] = seen[found]
-            heights = self._heights[which, np.arange(which.size)]
-            height[cells[found]] = _metres(heights[self._distance[cells[found]]])
-            cells = cells[~found]
-        return self._formed(value, height)
+        return self._formed(value), self._formed(height)
 
     def strongest(self) -> tuple[Stored, Stored]:
         """Return the highest value over each cell and its height."""
         value, height = self._empty()
         for cells, seen, heights in self._each():
             better = seen > value[cells]  # nodata is lower than undetect, and that than echo
-            value[cells[better]] = seen[better]
-            height[cells[better]] = _metres(heights[better])
-        return self._formed(value, height)
+            np.copyto(value[cells], seen, where=better)
+            np.copyto(height[cells], heights, where=better)
+        return self._formed(value), self._formed(height)
 
     def top(self, least: int) -> tuple[Stored, Stored]:
         """Return the height of the highest beam with an echo of so many hundredths of dBZ, twice."""
         value, height = self._empty()
         for cells, seen, heights in self._each():
-            metres = _metres(heights)
             first = (seen != _ECHO.nodata) & (value[cells] == _ECHO.nodata)
-            value[cells[first]] = _ECHO.undetect
-            height[cells[first]] = metres[first]
-            hit = (seen >= max(least, _ECHO.echo_from)) & (metres > value[cells])
-            value[cells[hit]] = height[cells[hit]] = metres[hit]
-        return self._formed(value, height)
+            np.copyto(value[cells], np.int16(_ECHO.undetect), where=first)
+            np.copyto(height[cells], heights, where=first)
+            hit = (seen >= max(least, _ECHO.echo_from)) & (heights > value[cells])
+            np.copyto(value[cells], heights, where=hit)
+            np.copyto(height[cells], heights, where=hit)
+        return self._formed(value), self._formed(height)
 
     def _empty(self) -> tuple[Stored, Stored]:
-        return tuple(np.full(self._distance.size, _ECHO.nodata, np.int16) for _ in range(2))  # type: ignore[return-value]
+        nothing = np.full(self._around.away.size, _ECHO.nodata, np.int16)
+        return nothing, nothing.copy()
 
-    def _formed(self, value: Stored, height: Stored) -> tuple[Stored, Stored]:
-        return value.reshape(self._shape), height.reshape(self._shape)
+    def _formed(self, cells: Stored) -> Stored:
+        formed = np.full(self._around.distance.shape, _ECHO.nodata, np.int16)
+        formed.ravel()[self._around.order] = cells
+        return formed
 
 
-def _metres(heights: NDArray[np.float32]) -> Stored:
-    return np.rint(heights).astype(np.int16)
+_MISSING = np.int32(-(1 << 30))

@@ -97,11 +97,12 @@ def test_10_000_cells_hold_the_gate_that_lies_there(product: str) -> None:
 def test_azimuths_and_distances_are_those_of_the_geodesic() -> None:
     around = cells_around(GRID, *KWK[1:3], 300e3)
     assert around is not None
-    chance = np.random.default_rng(2)
-    rows, cols = (chance.integers(0, side, 10_000) for side in around.azimuth.shape)
+    cells = np.random.default_rng(2).integers(0, around.order.size, 10_000)
+    rows, cols = np.divmod(around.order[cells].astype(np.int64), around.window.width)
     azimuth, distance = places(around, rows, cols)
-    assert np.abs(around.distance[rows, cols] * 10.0 - distance).max() < 5 + 0.2
-    turned = (around.azimuth[rows, cols] * (360 / 65536) - azimuth + 180) % 360 - 180
+    np.testing.assert_array_equal(around.distance[rows, cols], around.away[cells])
+    assert np.abs(around.away[cells] * 10.0 - distance).max() < 5 + 0.2
+    turned = (around.azimuth[cells] * (360 / 65536) - azimuth + 180) % 360 - 180
     assert np.abs(np.radians(turned) * distance).max() < math.pi / 65536 * distance.max() + 0.2
 
 
