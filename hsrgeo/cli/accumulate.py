@@ -1,7 +1,6 @@
 """`hsrgeo accumulate`."""
 
-from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -11,13 +10,8 @@ from hsrgeo.cli.common import Status, answer_json, counted, honest_exit, time_op
 _SUM = "Sum"
 
 
-class StatChoice(StrEnum):
-    """What band 1 shows."""
-
-    sum = "sum"
-    max = "max"
-    mean = "mean"
-    frequency = "frequency"
+StatChoice = Literal["sum", "max", "mean", "frequency"]
+"""What band 1 shows."""
 
 
 def accumulate(
@@ -55,7 +49,7 @@ def accumulate(
             "least --wet-from, which shows clutter and blocked sectors.",
             rich_help_panel=_SUM,
         ),
-    ] = StatChoice.sum,
+    ] = "sum",
     wet_from: Annotated[
         float,
         typer.Option(metavar="RATE", help="Rain rate in mm/h from which a frame is wet.", rich_help_panel=_SUM),
@@ -100,7 +94,7 @@ def accumulate(
     block: options.Block = "1",
     max_height: options.MaxHeight = None,
     stations: options.Stations = None,
-    registration: options.Registration = options.RegistrationChoice.point,
+    registration: options.Registration = "point",
     bbox: options.Bbox = None,
     window: options.Window = None,
     center: options.Center = None,
@@ -130,7 +124,7 @@ def accumulate(
         wanted = AccumulateOptions(
             period="event" if period.strip().lower() == "event" else parse_step(period),
             min_coverage=min_coverage,
-            stat=stat.value,
+            stat=stat,
             wet_from=wet_from,
             advection=advection,
             mask=mask,
@@ -158,7 +152,7 @@ def accumulate(
             block=block,
             max_height=max_height,
             stations=stations or (),
-            registration=registration.value,
+            registration=registration,
             jobs=jobs,
         )
         run = run_accumulate(sources, out, wanted)

@@ -1,7 +1,6 @@
 """`hsrgeo compose`."""
 
-from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -12,12 +11,8 @@ if TYPE_CHECKING:  # in the signature of a helper only
     from hsrgeo.engine.compose import Composed
 
 
-class MethodChoice(StrEnum):
-    """What counts where several radars see a cell."""
-
-    max = "max"
-    mean = "mean"
-    quality = "quality"
+MethodChoice = Literal["max", "mean", "quality"]
+"""What counts where several radars see a cell."""
 
 
 def compose(
@@ -45,7 +40,7 @@ def compose(
             help="Where radars overlap: max takes the highest value, mean the mean of Z, quality the mean of Z "
             "weighted by 1 / distance^2."
         ),
-    ] = MethodChoice.max,
+    ] = "max",
     grid: Annotated[str, typer.Option(metavar="NAME", help="Grid, see hsrgeo grids.")] = options.MAIN_GRID,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing frames that differ.")] = False,
     jobs: Annotated[
@@ -62,7 +57,7 @@ def compose(
 
         frames, failed = 0, 0
         for done in run_compose(
-            volumes, out, product=product, method=method.value, grid_name=grid, jobs=jobs, overwrite=overwrite
+            volumes, out, product=product, method=method, grid_name=grid, jobs=jobs, overwrite=overwrite
         ):
             frames += done.path is not None
             failed += len(done.errors)

@@ -1,7 +1,6 @@
 """`hsrgeo cube`."""
 
-from enum import StrEnum
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, Literal, cast
 
 import typer
 
@@ -9,13 +8,8 @@ from hsrgeo.cli import options
 from hsrgeo.cli.common import Status, honest_exit, time_option
 from hsrgeo.errors import OptionsError
 
-
-class LayoutChoice(StrEnum):
-    """How the values of a cube lie."""
-
-    map = "map"
-    series = "series"
-    both = "both"
+LayoutChoice = Literal["map", "series", "both"]
+"""How the values of a cube lie."""
 
 
 def cube(
@@ -44,11 +38,11 @@ def cube(
     min_dbz: options.MinDbz = None,
     despeckle: options.Despeckle = 0,
     smooth: options.Smooth = 0.0,
-    quantity: options.Quantity = options.QuantityChoice.stored,
+    quantity: options.Quantity = "stored",
     zr: options.Zr = (200.0, 1.6),
     crs: options.Crs = None,
     resolution: options.Resolution = None,
-    resampling: options.Resampling = options.ResamplingChoice.nearest,
+    resampling: options.Resampling = "nearest",
     layout: Annotated[
         LayoutChoice,
         typer.Option(
@@ -56,7 +50,7 @@ def cube(
             "than 3.13 needs --zarr-format 2). both: one group of each.",
             rich_help_panel=options.WRITE,
         ),
-    ] = LayoutChoice.map,
+    ] = "map",
     min_wet: options.MinWet = 0.0,
     virtual: Annotated[
         bool,
@@ -81,7 +75,7 @@ def cube(
             help="clean: nodata, undetect and echo only. raw: values exactly as stored.",
             rich_help_panel=options.WRITE,
         ),
-    ] = options.ValuesChoice.clean,
+    ] = "clean",
     attr: Annotated[
         list[str] | None,
         typer.Option(
@@ -94,7 +88,7 @@ def cube(
     block: options.Block = "1",
     max_height: options.MaxHeight = None,
     stations: options.Stations = None,
-    registration: options.Registration = options.RegistrationChoice.point,
+    registration: options.Registration = "point",
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace an existing cube.", rich_help_panel=options.WRITE)
     ] = False,
@@ -135,16 +129,16 @@ def cube(
             despeckle=despeckle,
             smooth=smooth,
             min_wet=min_wet,
-            values=values.value,
-            quantity=quantity.value,
+            values=values,
+            quantity=quantity,
             zr=zr,
             crs=crs,
             resolution=resolution,
-            resampling=resampling.value,
+            resampling=resampling,
             block=block,
             max_height=max_height,
             stations=stations or (),
-            registration=registration.value,
+            registration=registration,
             jobs=jobs,
             overwrite=overwrite,
             fail_fast=fail_fast,
@@ -154,7 +148,7 @@ def cube(
             raise OptionsError(f"attr {wrong[0]!r}: expected NAME=VALUE")
         wanted = CubeOptions(
             frames=frames,
-            layout=layout.value,
+            layout=layout,
             zarr_format=cast("Any", zarr_format),  # checked there
             virtual=virtual,
             attrs={name: value for name, _mark, value in pairs},

@@ -33,18 +33,18 @@ def export(
     min_dbz: options.MinDbz = None,
     despeckle: options.Despeckle = 0,
     smooth: options.Smooth = 0.0,
-    quantity: options.Quantity = options.QuantityChoice.stored,
+    quantity: options.Quantity = "stored",
     zr: options.ZrOrClasses = None,
     max_rate: options.MaxRate = None,
     bias: options.Bias = None,
     crs: options.Crs = None,
     resolution: options.Resolution = None,
-    resampling: options.Resampling = options.ResamplingChoice.nearest,
+    resampling: options.Resampling = "nearest",
     format_: options.Formats = None,
     undetect: options.Undetect = None,
     palette: options.Palette = None,
-    compress: options.Compress = options.CompressChoice.deflate,
-    values: options.CogValues = options.ValuesChoice.clean,
+    compress: options.Compress = "deflate",
+    values: options.CogValues = "clean",
     no_sidecars: options.NoSidecars = False,
     min_wet: options.MinWet = 0.0,
     qgis: Annotated[
@@ -57,7 +57,7 @@ def export(
     block: options.BlockOrAll = "1",
     max_height: options.MaxHeight = None,
     stations: options.Stations = None,
-    registration: options.Registration = options.RegistrationChoice.point,
+    registration: options.Registration = "point",
     overwrite: Annotated[
         bool,
         typer.Option(
@@ -97,7 +97,7 @@ def export(
         from hsrgeo.products.rain import Law  # noqa: PLC0415
         from hsrgeo.sources.remote import RemotePath, target  # noqa: PLC0415
 
-        colours_only = qgis and quantity is options.QuantityChoice.stored
+        colours_only = qgis and quantity == "stored"
         wanted = export_options(given)
         folder = target(out)
         if qgis and isinstance(folder, RemotePath):

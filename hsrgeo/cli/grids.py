@@ -1,7 +1,6 @@
 """`hsrgeo grids`."""
 
-from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -11,13 +10,8 @@ if TYPE_CHECKING:  # names in signatures of helpers only: Typer reads those of c
     from hsrgeo.model.grid import Grid
 
 
-class CrsChoice(StrEnum):
-    """Ways to write a CRS."""
-
-    wkt2 = "wkt2"
-    projjson = "projjson"
-    proj = "proj"
-    esri = "esri"
+CrsChoice = Literal["wkt2", "projjson", "proj", "esri"]
+"""Ways to write a CRS."""
 
 
 def grids(
@@ -44,13 +38,13 @@ def grids(
 
 def _crs(grid: "Grid", form: CrsChoice) -> str:
     match form:
-        case CrsChoice.wkt2:
+        case "wkt2":
             return grid.crs.to_wkt("WKT2_2019", pretty=True)
-        case CrsChoice.projjson:
+        case "projjson":
             return grid.crs.to_json(pretty=True)
-        case CrsChoice.proj:
+        case "proj":
             return grid.proj
-        case CrsChoice.esri:
+        case "esri":
             return grid.crs.to_wkt("WKT1_ESRI")
 
 

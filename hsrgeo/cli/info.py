@@ -24,7 +24,7 @@ def info(
             metavar="SOURCE", help=f"Frames, volumes of one radar, folders, globs or archives. {options.REMOTE}"
         ),
     ],
-    registration: options.Registration = options.RegistrationChoice.point,
+    registration: options.Registration = "point",
     json_: Annotated[bool, typer.Option("--json", help="Print a JSON list on stdout.")] = False,
     jobs: Annotated[
         int, typer.Option("--jobs", "-j", metavar="N", help="Number of processes; -1 uses all cores.")
@@ -41,7 +41,7 @@ def info(
 
         broken = False
         objects: list[dict[str, object]] = []
-        for found in inspect(sources, jobs=jobs, registration=registration.value):
+        for found in inspect(sources, jobs=jobs, registration=registration):
             if isinstance(found, HsrGeoError):
                 broken = True
                 objects.append({"error": type(found).__name__, "message": str(found)})

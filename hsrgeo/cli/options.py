@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -18,37 +18,23 @@ MAIN_GRID = "kma-hb-500m"
 # ^ `hsrgeo.model.grid.MAIN_GRID`, whose module takes too long to import for a help text
 
 
-class QuantityChoice(StrEnum):
-    """Quantity of outputs."""
-
-    stored = "stored"
-    rain = "rain"
+QuantityChoice = Literal["stored", "rain"]
+"""Quantity of outputs."""
 
 
-class ResamplingChoice(StrEnum):
-    """How cells of another projection are made."""
-
-    nearest = "nearest"
-    bilinear = "bilinear"
-    average = "average"
-    max = "max"
+ResamplingChoice = Literal["nearest", "bilinear", "average", "max"]
+"""How cells of another projection are made."""
 
 
-class RegistrationChoice(StrEnum):
-    """What the points that KMA serves are."""
-
-    point = "point"
-    corner = "corner"
+RegistrationChoice = Literal["point", "corner"]
+"""What the points that KMA serves are."""
 
 
-class ValuesChoice(StrEnum):
-    """Values of outputs."""
-
-    clean = "clean"
-    raw = "raw"
+ValuesChoice = Literal["clean", "raw"]
+"""Values of outputs."""
 
 
-class FormatChoice(StrEnum):
+class FormatChoice(StrEnum):  # Typer takes no list of a Literal
     """Kinds of output."""
 
     cog = "cog"
@@ -62,12 +48,8 @@ class FormatChoice(StrEnum):
     mask = "mask"
 
 
-class CompressChoice(StrEnum):
-    """Compression of COGs."""
-
-    deflate = "deflate"
-    zstd = "zstd"
-    none = "none"
+CompressChoice = Literal["deflate", "zstd", "none"]
+"""Compression of COGs."""
 
 
 REMOTE = "s3://, http:// and sftp:// URLs work too."

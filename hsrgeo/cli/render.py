@@ -1,8 +1,7 @@
 """`hsrgeo render`."""
 
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -14,17 +13,10 @@ if TYPE_CHECKING:  # names in signatures of helpers only: Typer reads those of c
     from hsrgeo.engine.render import Rendered
 
 
-class ShownChoice(StrEnum):
-    """What a picture shows."""
-
-    rain = "rain"
-    reflectivity = "reflectivity"
-    height = "height"
-    station = "station"
-    count_ = "count"
-    hydrometeor = "hydrometeor"
-    precipitation_type = "precipitation_type"
-    temperature = "temperature"
+ShownChoice = Literal[
+    "rain", "reflectivity", "height", "station", "count", "hydrometeor", "precipitation_type", "temperature"
+]
+"""What a picture shows."""
 
 
 _LOOK = "Look"
@@ -90,7 +82,7 @@ def render(
         int, typer.Option(metavar="N", help="Frames per second of an animation.", rich_help_panel=_LOOK)
     ] = 4,
     title: Annotated[str, typer.Option(metavar="TEXT", help="Title above the map.", rich_help_panel=_LOOK)] = "",
-    registration: options.Registration = options.RegistrationChoice.point,
+    registration: options.Registration = "point",
     jobs: options.Jobs = -1,
 ) -> None:
     r"""Draw frames as a map with coast, legend and time: one as PNG, many as GIF, WebP or MP4.
@@ -105,7 +97,7 @@ def render(
         from hsrgeo.model.times import parse_step  # noqa: PLC0415
 
         wanted = RenderOptions(
-            quantity=None if quantity is None else quantity.value,
+            quantity=quantity,
             zr=zr,
             palette=palette,
             bbox=bbox,
@@ -118,7 +110,7 @@ def render(
             product=product,
             kind=kind,
             region=region,
-            registration=registration.value,
+            registration=registration,
             width=width,
             fps=fps,
             title=title,

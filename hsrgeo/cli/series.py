@@ -1,7 +1,6 @@
 """`hsrgeo series`."""
 
 from datetime import datetime, timedelta
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -10,12 +9,8 @@ import typer
 from hsrgeo.cli import options
 from hsrgeo.cli.common import Status, answer_json, counted, honest_exit, say, time_option
 
-
-class SeriesQuantity(StrEnum):
-    """What the numbers are."""
-
-    rain = "rain"
-    reflectivity = "reflectivity"
+SeriesQuantity = Literal["rain", "reflectivity"]
+"""What the numbers are."""
 
 
 _PLACES = "Choose places (points or polygons)"
@@ -83,7 +78,7 @@ def series(
     quantity: Annotated[
         SeriesQuantity,
         typer.Option(help="Rain in mm/h, or stored dBZ (points with nearest only).", rich_help_panel=_RAIN),
-    ] = SeriesQuantity.rain,
+    ] = "rain",
     zr: Annotated[
         tuple[float, float], typer.Option(metavar="A B", help="Coefficients of Z = A R^B.", rich_help_panel=_RAIN)
     ] = (
@@ -143,7 +138,7 @@ def series(
     block: options.Block = "1",
     max_height: options.MaxHeight = None,
     stations: options.Stations = None,
-    registration: options.Registration = options.RegistrationChoice.point,
+    registration: options.Registration = "point",
     jobs: options.Jobs = -1,
     quiet: options.Quiet = False,
     json_: options.Json = False,
@@ -180,7 +175,7 @@ def series(
             wide=wide,
             excel=excel,
             encoding=encoding,
-            quantity=quantity.value,
+            quantity=quantity,
             zr=zr,
             mask=mask,
             min_dbz=min_dbz,
@@ -202,7 +197,7 @@ def series(
             block=block,
             max_height=max_height,
             stations=stations or (),
-            registration=registration.value,
+            registration=registration,
             jobs=jobs,
         )
         run = run_series(sources, out, wanted)

@@ -1,21 +1,15 @@
 """`hsrgeo simulate`."""
 
 import sys
-from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from hsrgeo.cli import options
 from hsrgeo.cli.common import answer, honest_exit, time_option
 
-
-class RainChoice(StrEnum):
-    """How much it rains."""
-
-    dry = "dry"
-    light = "light"
-    heavy = "heavy"
+RainChoice = Literal["dry", "light", "heavy"]
+"""How much it rains."""
 
 
 def simulate(
@@ -26,7 +20,7 @@ def simulate(
         bool, typer.Option("--archive", help="Write monthly .tar.gz archives instead of single files.")
     ] = False,
     seed: Annotated[int, typer.Option(metavar="N", help="Random seed. The same seed gives the same bytes.")] = 0,
-    rain: Annotated[RainChoice, typer.Option(help="Amount of rain.")] = RainChoice.light,
+    rain: Annotated[RainChoice, typer.Option(help="Amount of rain.")] = "light",
     grid: Annotated[str, typer.Option(metavar="NAME", help="Grid, see hsrgeo grids.")] = options.MAIN_GRID,
     blocks: Annotated[
         int, typer.Option(metavar="N", help="Blocks of a file: 1, 2 with height, 3 with height and station.")
@@ -64,7 +58,7 @@ def simulate(
                 start=time,
                 frames=frames,
                 seed=seed,
-                rain=rain.value,
+                rain=rain,
                 archive=archive,
                 grid_name=grid,
                 blocks=blocks,

@@ -1,19 +1,14 @@
 """`hsrgeo split`."""
 
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from hsrgeo.cli.common import answer_json, counted, honest_exit, say
 
-
-class BlockChoice(StrEnum):
-    """What is never parted."""
-
-    month = "month"
-    day = "day"
+BlockChoice = Literal["month", "day"]
+"""What is never parted."""
 
 
 def split(
@@ -21,7 +16,7 @@ def split(
     lists: Annotated[
         Path | None, typer.Option("--out", "-o", metavar="FOLDER", help="Folder for the lists. Default: OUT.")
     ] = None,
-    block: Annotated[BlockChoice, typer.Option(help="Whole months or days (KST) go into one list.")] = BlockChoice.day,
+    block: Annotated[BlockChoice, typer.Option(help="Whole months or days (KST) go into one list.")] = "day",
     shares: Annotated[
         tuple[float, float, float],
         typer.Option(metavar="TRAIN VALIDATION TEST", help="Shares of the months or days, which add up to 1."),
@@ -48,9 +43,9 @@ def split(
         from hsrgeo.model.times import parse_length  # noqa: PLC0415
 
         length = None if gap is None else parse_length(gap)
-        made = run_split(out, lists, block=block.value, shares=shares, seed=seed, gap=length)
+        made = run_split(out, lists, block=block, shares=shares, seed=seed, gap=length)
         for name, files in made.counts.items():
-            say(f"{name}.csv: {counted(files, 'file')} of {counted(made.blocks[name], block.value)}")
+            say(f"{name}.csv: {counted(files, 'file')} of {counted(made.blocks[name], block)}")
         if made.left_out:
             say(f"{counted(made.left_out, 'file')} left out by --gap")
         if json_:

@@ -1,21 +1,15 @@
 """`hsrgeo stac`."""
 
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from hsrgeo.cli.common import answer, counted, honest_exit
 from hsrgeo.cli.left_out import tell_left_out
 
-
-class ItemsChoice(StrEnum):
-    """Where items go."""
-
-    auto = "auto"
-    json = "json"
-    parquet = "parquet"
+ItemsChoice = Literal["auto", "json", "parquet"]
+"""Where items go."""
 
 
 def stac(
@@ -25,7 +19,7 @@ def stac(
     items: Annotated[
         ItemsChoice,
         typer.Option(help="One JSON file per frame, or one GeoParquet file. auto: JSON up to 500 frames."),
-    ] = ItemsChoice.auto,
+    ] = "auto",
     name: Annotated[
         str | None,
         typer.Option("--id", metavar="ID", help="Id of the collection. Default: from product and quantity."),
@@ -47,7 +41,7 @@ def stac(
         from hsrgeo.engine.stac import make_catalog  # noqa: PLC0415 - only where it runs
         from hsrgeo.products.rain import Law  # noqa: PLC0415
 
-        made = make_catalog(out, items=items.value, name=name, law=None if zr is None else Law(*zr))
+        made = make_catalog(out, items=items, name=name, law=None if zr is None else Law(*zr))
         answer(str(made.path))
         where = "items.parquet" if made.form == "parquet" else "items/"
         missing = (*made.contents.missing, *made.lacking)

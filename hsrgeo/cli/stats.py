@@ -59,7 +59,7 @@ def stats(
     block: options.Block = "1",
     max_height: options.MaxHeight = None,
     stations: options.Stations = None,
-    registration: options.Registration = options.RegistrationChoice.point,
+    registration: options.Registration = "point",
     bbox: options.Bbox = None,
     window: options.Window = None,
     center: options.Center = None,
@@ -83,7 +83,7 @@ def stats(
         str | None,
         typer.Option(metavar="NAME", help="Encoding of a shapefile, such as CP949.", rich_help_panel=options.AREA),
     ] = None,
-    quantity: options.Quantity = options.QuantityChoice.stored,
+    quantity: options.Quantity = "stored",
     zr: options.Zr = (200.0, 1.6),
     max_rate: options.MaxRate = None,
     jobs: options.Threads = -1,
@@ -104,7 +104,7 @@ def stats(
         from hsrgeo.model.times import parse_step  # noqa: PLC0415
 
         wanted = StatsOptions(
-            quantity=quantity.value,
+            quantity=quantity,
             zr=zr,
             max_rate=max_rate,
             thresholds=threshold or None,
@@ -128,7 +128,7 @@ def stats(
             block=block,
             max_height=max_height,
             stations=stations or (),
-            registration=registration.value,
+            registration=registration,
             region=region,
             jobs=jobs,
         )

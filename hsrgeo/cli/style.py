@@ -2,9 +2,8 @@
 
 import os
 import sys
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -17,28 +16,22 @@ if TYPE_CHECKING:  # names in signatures of helpers only: Typer reads those of c
     from hsrgeo.products.classes import By
 
 
-class StyledChoice(StrEnum):
-    """Quantities that have colour classes."""
+StyledChoice = Literal[
+    "rain",
+    "rain_depth",
+    "reflectivity",
+    "height",
+    "station",
+    "count",
+    "hydrometeor",
+    "precipitation_type",
+    "temperature",
+]
+"""Quantities that have colour classes."""
 
-    rain = "rain"
-    rain_depth = "rain_depth"
-    reflectivity = "reflectivity"
-    height = "height"
-    station = "station"
-    count_ = "count"
-    hydrometeor = "hydrometeor"
-    precipitation_type = "precipitation_type"
-    temperature = "temperature"
 
-
-class StyleChoice(StrEnum):
-    """Forms of a style, and of its legend."""
-
-    qml = "qml"
-    sld = "sld"
-    gdal = "gdal"
-    svg = "svg"
-    png = "png"
+StyleChoice = Literal["qml", "sld", "gdal", "svg", "png"]
+"""Forms of a style, and of its legend."""
 
 
 def style(
@@ -81,8 +74,8 @@ def style(
         by: By = None if zr is None else Law(*zr)
         if palette is not None:
             by = palette_of(palette)
-        styled = DEPTH if quantity is StyledChoice.rain_depth else STYLED[quantity.value]
-        if as_ is StyleChoice.png and out is None and sys.stdout.isatty():
+        styled = DEPTH if quantity == "rain_depth" else STYLED[quantity]
+        if as_ == "png" and out is None and sys.stdout.isatty():
             raise OptionsError("a PNG is nothing for a terminal: give --out FILE")
         data = _made(as_, styled, by)
         if out is None:
@@ -95,15 +88,15 @@ def _made(form: StyleChoice, quantity: "Quantity", by: "By") -> bytes:
     from hsrgeo.gis import legend, styles  # noqa: PLC0415 - only where they run
 
     match form:
-        case StyleChoice.qml:
+        case "qml":
             return styles.qml(quantity, by).encode()
-        case StyleChoice.sld:
+        case "sld":
             return styles.sld(quantity, by).encode()
-        case StyleChoice.gdal:
+        case "gdal":
             return styles.gdal(quantity, by).encode()
-        case StyleChoice.svg:
+        case "svg":
             return legend.svg(quantity, by).encode()
-        case StyleChoice.png:
+        case "png":
             return legend.png(quantity, by)
 
 

@@ -2,9 +2,8 @@
 
 import os
 import sys
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -17,11 +16,8 @@ if TYPE_CHECKING:  # names in signatures of helpers only: Typer reads those of c
     from hsrgeo.engine.view.pages import Page
 
 
-class LangChoice(StrEnum):
-    """Languages of the page."""
-
-    ko = "ko"
-    en = "en"
+LangChoice = Literal["ko", "en"]
+"""Languages of the page."""
 
 
 def view(
@@ -82,7 +78,7 @@ def view(
             start=time_option(start),
             end=time_option(end),
             palette=palette,
-            lang=None if lang is None else lang.value,
+            lang=lang,
         )
         folder = local(out, "hsrgeo view")
         growing = None if write or save is not None else Growing(folder, wanted)

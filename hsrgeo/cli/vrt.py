@@ -35,7 +35,7 @@ def vrt(
             "--out", "-o", metavar="DIR", help="With --raw: folder for the VRTs (default: beside the frames)."
         ),
     ] = None,
-    registration: options.Registration = options.RegistrationChoice.point,
+    registration: options.Registration = "point",
 ) -> None:
     """Write OUT/[REGION/]stack.vrt: the frames of an export as the bands of one file, named after their times.
 
@@ -76,7 +76,7 @@ def _raw(sources: list[str], out: Path | None, registration: options.Registratio
     from hsrgeo.engine.vrt import write_raw_vrts  # noqa: PLC0415 - only where it runs
 
     written = failed = far = 0
-    for made in write_raw_vrts(sources, out, registration=registration.value):
+    for made in write_raw_vrts(sources, out, registration=registration):
         if made.error is not None:
             failed += 1
             say(str(made.error))

@@ -28,7 +28,7 @@ def export_options(given: Mapping[str, Any]) -> "ExportOptions":
     from hsrgeo.products.rain import KMA_LAW  # noqa: PLC0415
     from hsrgeo.sources.select import read_times  # noqa: PLC0415
 
-    colours_only = given.get("qgis") and given["quantity"].value == "stored"
+    colours_only = given.get("qgis") and given["quantity"] == "stored"
     return ExportOptions(
         **{name: given[name] for name in _AS_GIVEN},
         **{name: given[name] for name in _IF_GIVEN if name in given},
@@ -36,16 +36,16 @@ def export_options(given: Mapping[str, Any]) -> "ExportOptions":
         end=time_option(given["end"]),
         every=parse_step(given["every"]) if given["every"] is not None else None,
         times=read_times(given["times"]) if given.get("times") is not None else None,
-        formats=tuple(choice.value for choice in given["format_"]) if given["format_"] else ("cog", "png"),
-        compress=given["compress"].value,
-        values=given["values"].value,
+        formats=tuple(choice.value for choice in given["format_"] or ()) or ("cog", "png"),
+        compress=given["compress"],
+        values=given["values"],
         name=DEFAULT_NAME if given["name"] is None else given["name"],
-        quantity=given["quantity"].value,
+        quantity=given["quantity"],
         zr=KMA_LAW if given["zr"] is None or colours_only else given["zr"],
-        resampling=given["resampling"].value,
+        resampling=given["resampling"],
         sidecars=not given["no_sidecars"],
         stations=given["stations"] or (),
-        registration=given["registration"].value,
+        registration=given["registration"],
         dask_wait_s=given.get("dask_wait"),
         sync=not given["no_sync"],
     )

@@ -112,24 +112,24 @@ def watch(
     min_dbz: options.MinDbz = None,
     despeckle: options.Despeckle = 0,
     smooth: options.Smooth = 0.0,
-    quantity: options.Quantity = options.QuantityChoice.stored,
+    quantity: options.Quantity = "stored",
     zr: options.ZrOrClasses = None,
     max_rate: options.MaxRate = None,
     bias: options.Bias = None,
     crs: options.Crs = None,
     resolution: options.Resolution = None,
-    resampling: options.Resampling = options.ResamplingChoice.nearest,
+    resampling: options.Resampling = "nearest",
     format_: options.Formats = None,
     undetect: options.Undetect = None,
     palette: options.Palette = None,
-    compress: options.Compress = options.CompressChoice.deflate,
-    values: options.CogValues = options.ValuesChoice.clean,
+    compress: options.Compress = "deflate",
+    values: options.CogValues = "clean",
     no_sidecars: options.NoSidecars = False,
     name: options.Name = None,
     block: options.BlockOrAll = "1",
     max_height: options.MaxHeight = None,
     stations: options.Stations = None,
-    registration: options.Registration = options.RegistrationChoice.point,
+    registration: options.Registration = "point",
     jobs: options.Jobs = 1,
     no_sync: options.NoSync = False,
     quiet: options.Quiet = False,
@@ -159,7 +159,7 @@ def watch(
         if not listed:
             raise OptionsError("no SOURCE: name a folder, or use --fetch --store FOLDER")
         wanted = export_options(given)
-        law = Law(*zr) if zr is not None and qgis and quantity is options.QuantityChoice.stored else None
+        law = Law(*zr) if zr is not None and qgis and quantity == "stored" else None
         watched = Watch(
             listed,
             out,

@@ -1,8 +1,7 @@
 """`hsrgeo fetch gauges` and `hsrgeo fetch stations`."""
 
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -13,18 +12,12 @@ from hsrgeo.cli.fetch.fetch_options import Host, LimitBytes, LimitCalls, Pace, m
 _SHOWN = 20  # failures that are printed
 
 
-class ServiceChoice(StrEnum):
-    """Where readings come from."""
-
-    minutes = "minutes"
-    hours = "hours"
+ServiceChoice = Literal["minutes", "hours"]
+"""Where readings come from."""
 
 
-class NetworkChoice(StrEnum):
-    """Which stations."""
-
-    aws = "aws"
-    sfc = "sfc"
+NetworkChoice = Literal["aws", "sfc"]
+"""Which stations."""
 
 
 def gauges(
@@ -36,7 +29,7 @@ def gauges(
     ] = "1h",
     service: Annotated[
         ServiceChoice, typer.Option(help="KMA service: nph-aws2_min, or awsh.php for hours.")
-    ] = ServiceChoice.minutes,
+    ] = "minutes",
     stations: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Fetch only the stations in this CSV from hsrgeo fetch stations."),
@@ -61,7 +54,7 @@ def gauges(
         from hsrgeo.engine.fetch_gauges import fetch_readings  # noqa: PLC0415 - commands import what they need
 
         hub = make_hub(pace, limit_calls, limit_bytes, host)
-        run = fetch_readings(out, start=start, end=end, step=step, service=service.value, gauges=stations, hub=hub)
+        run = fetch_readings(out, start=start, end=end, step=step, service=service, gauges=stations, hub=hub)
         failed = 0
         try:
             for one in run:
@@ -84,7 +77,7 @@ def stations(
     out: Annotated[str, typer.Option("--out", "-o", metavar="FILE", help="CSV name,lon,lat,station.")],
     network: Annotated[
         NetworkChoice, typer.Option(help="aws: all automatic stations. sfc: synoptic stations.")
-    ] = NetworkChoice.aws,
+    ] = "aws",
     host: Host = "apihub.kma.go.kr",
 ) -> None:
     """Fetch the positions of KMA's stations with one call. The name is the station number used in readings.
@@ -95,6 +88,6 @@ def stations(
         from hsrgeo.engine.fetch_gauges import fetch_stations  # noqa: PLC0415 - only where it runs
         from hsrgeo.hub.client import Hub  # noqa: PLC0415
 
-        count = fetch_stations(out, network="AWS" if network is NetworkChoice.aws else "SFC", hub=Hub(host=host))
+        count = fetch_stations(out, network="AWS" if network == "aws" else "SFC", hub=Hub(host=host))
         answer(str(out))
         say(counted(count, "station"))

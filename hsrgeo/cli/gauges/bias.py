@@ -11,7 +11,6 @@ from hsrgeo.cli.common import Status, answer_json, counted, honest_exit, say
 from hsrgeo.cli.gauges.gauge_options import (
     Column,
     Empty,
-    EmptyChoice,
     Encoding,
     End,
     Missing,
@@ -19,11 +18,9 @@ from hsrgeo.cli.gauges.gauge_options import (
     ReadingsFile,
     SkipBad,
     Stamp,
-    StampChoice,
     Start,
     Step,
     Unit,
-    UnitChoice,
     period_length,
     reading_rules,
 )
@@ -77,12 +74,12 @@ def bias(
         Path | None,
         typer.Option(metavar="FILE", help="Also write a table of every gauge and period.", rich_help_panel=_COMPARE),
     ] = None,
-    stamp: Stamp = StampChoice.end,
-    unit: Unit = UnitChoice.mm,
+    stamp: Stamp = "end",
+    unit: Unit = "mm",
     column: Column = None,
     encoding: Encoding = "utf-8",
     missing: Missing = None,
-    empty: Empty = EmptyChoice.missing,
+    empty: Empty = "missing",
     max_rain: Most = None,
     skip_bad: SkipBad = False,
     start: Start = None,
@@ -122,7 +119,7 @@ def bias(
         if not quiet:
             of = f"{found.factors:,} of {counted(found.periods, 'period')}"
             behind = f" of {counted(found.pairs, 'pair')}" if found.factors else ""
-            say(f"{out}: {of} with a factor{behind}, readings as the {stamp.value} of {step}")
+            say(f"{out}: {of} with a factor{behind}, readings as the {stamp} of {step}")
             for what, score in scored.items() if found.pairs else ():
                 say(f"  radar {what:9} RMSE {_score(score.rmse_mm)} mm, correlation {_score(score.correlation)}")
         if json_:

@@ -1,8 +1,7 @@
 """`hsrgeo gauges field`."""
 
 import time
-from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -11,7 +10,6 @@ from hsrgeo.cli.common import Status, answer_json, counted, honest_exit, say, ti
 from hsrgeo.cli.gauges.gauge_options import (
     Column,
     Empty,
-    EmptyChoice,
     Encoding,
     End,
     Gauges,
@@ -21,11 +19,9 @@ from hsrgeo.cli.gauges.gauge_options import (
     ReadingsFile,
     SkipBad,
     Stamp,
-    StampChoice,
     Start,
     Step,
     Unit,
-    UnitChoice,
     period_length,
     reading_rules,
 )
@@ -37,20 +33,12 @@ _HOW = "Interpolate"
 _SHOWN = 20  # periods without a field that are printed
 
 
-class MethodChoice(StrEnum):
-    """Ways between gauges."""
-
-    thiessen = "thiessen"
-    idw = "idw"
-    kriging = "kriging"
+MethodChoice = Literal["thiessen", "idw", "kriging"]
+"""Ways between gauges."""
 
 
-class ModelChoice(StrEnum):
-    """Shapes of a variogram."""
-
-    spherical = "spherical"
-    exponential = "exponential"
-    gaussian = "gaussian"
+ModelChoice = Literal["spherical", "exponential", "gaussian"]
+"""Shapes of a variogram."""
 
 
 def field(
@@ -60,7 +48,7 @@ def field(
     out: Annotated[str, typer.Option("--out", "-o", metavar="OUT", help="Output folder. Each period becomes one COG.")],
     method: Annotated[
         MethodChoice, typer.Option(help="Nearest gauge, inverse distance weighting, or kriging.", rich_help_panel=_HOW)
-    ] = MethodChoice.thiessen,
+    ] = "thiessen",
     period: Annotated[
         str | None,
         typer.Option(
@@ -120,12 +108,12 @@ def field(
         float | None,
         typer.Option(metavar="MM2", help="Variance of a gauge's own error (default 0).", rich_help_panel=_HOW),
     ] = None,
-    stamp: Stamp = StampChoice.end,
-    unit: Unit = UnitChoice.mm,
+    stamp: Stamp = "end",
+    unit: Unit = "mm",
     column: Column = None,
     encoding: Encoding = "utf-8",
     missing: Missing = None,
-    empty: Empty = EmptyChoice.missing,
+    empty: Empty = "missing",
     max_rain: Most = None,
     skip_bad: SkipBad = False,
     start: Start = None,
@@ -168,10 +156,10 @@ def field(
             period=period_length(period),
             min_coverage=min_coverage,
             at=time_option(at),
-            method=method.value,
+            method=method,
             power=power,
             neighbours=neighbours,
-            variogram=variogram.value if variogram else None,
+            variogram=variogram,
             range_km=range_,
             sill_mm2=sill,
             nugget_mm2=nugget,
@@ -198,7 +186,7 @@ def field(
         seconds = time.perf_counter() - begun
         if not quiet:
             without = f", {len(run.failed):,} without a field" if run.failed else ""
-            used = f"{counted(run.counts['used'], 'reading')} used, as the {stamp.value} of {step}"
+            used = f"{counted(run.counts['used'], 'reading')} used, as the {stamp} of {step}"
             say(f"{counted(len(run.written), 'file')} of {counted(len(made), 'period')}{without}: {used}")
         if json_:
             answer_json(

@@ -1,8 +1,7 @@
 """Options that the commands of `hsrgeo gauges` share: how a file of readings is to be understood."""
 
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -17,25 +16,16 @@ if TYPE_CHECKING:  # names in signatures of helpers only: Typer reads those of c
 _READ = "Understand the readings"
 
 
-class StampChoice(StrEnum):
-    """What the time of a reading is."""
-
-    end = "end"
-    start = "start"
+StampChoice = Literal["end", "start"]
+"""What the time of a reading is."""
 
 
-class UnitChoice(StrEnum):
-    """What a reading is."""
-
-    mm = "mm"
-    mm_h = "mm/h"
+UnitChoice = Literal["mm", "mm/h"]
+"""What a reading is."""
 
 
-class EmptyChoice(StrEnum):
-    """What an empty cell is."""
-
-    missing = "missing"
-    zero = "zero"
+EmptyChoice = Literal["missing", "zero"]
+"""What an empty cell is."""
 
 
 ReadingsFile = Annotated[
@@ -117,12 +107,12 @@ def reading_rules(
 
     return ReadingRules(
         step=parse_step(step),
-        stamp=stamp.value,
-        unit=unit.value,
+        stamp=stamp,
+        unit=unit,
         column=column,
         encoding=encoding,
         missing=tuple(missing or ()),
-        empty=empty.value,
+        empty=empty,
         most_mm=max_rain,
         skip_bad=skip_bad,
         start=time_option(start),

@@ -2,8 +2,7 @@
 
 import math
 import time
-from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -13,7 +12,6 @@ from hsrgeo.cli.gauges.field import ModelChoice
 from hsrgeo.cli.gauges.gauge_options import (
     Column,
     Empty,
-    EmptyChoice,
     Encoding,
     End,
     Gauges,
@@ -22,11 +20,9 @@ from hsrgeo.cli.gauges.gauge_options import (
     ReadingsFile,
     SkipBad,
     Stamp,
-    StampChoice,
     Start,
     Step,
     Unit,
-    UnitChoice,
     reading_rules,
 )
 
@@ -39,15 +35,8 @@ _HOW = "Merge"
 _SHOWN = 20  # sums without a file that are printed
 
 
-class MergeChoice(StrEnum):
-    """Ways to merge."""
-
-    mean_field = "mean-field"
-    additive = "additive"
-    multiplicative = "multiplicative"
-    mixed = "mixed"
-    ked = "ked"
-    conditional = "conditional"
+MergeChoice = Literal["mean-field", "additive", "multiplicative", "mixed", "ked", "conditional"]
+"""Ways to merge."""
 
 
 def merge(
@@ -66,7 +55,7 @@ def merge(
             "kriging with the radar as external drift (ked); conditional merging.",
             rich_help_panel=_HOW,
         ),
-    ] = MergeChoice.conditional,
+    ] = "conditional",
     min_coverage: Annotated[
         float,
         typer.Option(
@@ -127,12 +116,12 @@ def merge(
         float | None,
         typer.Option(metavar="MM2", help="Variance of a gauge's own error (default 0).", rich_help_panel=_HOW),
     ] = None,
-    stamp: Stamp = StampChoice.end,
-    unit: Unit = UnitChoice.mm,
+    stamp: Stamp = "end",
+    unit: Unit = "mm",
     column: Column = None,
     encoding: Encoding = "utf-8",
     missing: Missing = None,
-    empty: Empty = EmptyChoice.missing,
+    empty: Empty = "missing",
     max_rain: Most = None,
     skip_bad: SkipBad = False,
     start: Start = None,
@@ -160,7 +149,7 @@ def merge(
         wanted = GaugeMergeOptions(
             gauges=gauges,
             readings=rules,
-            method=method.value,
+            method=method,
             min_coverage=min_coverage,
             min_frames=min_frames,
             min_rain_mm=min_rain,
@@ -168,7 +157,7 @@ def merge(
             max_factor=max_factor,
             power=power,
             neighbours=neighbours,
-            variogram=variogram.value if variogram else None,
+            variogram=variogram,
             range_km=range_,
             sill_mm2=sill,
             nugget_mm2=nugget,
@@ -185,7 +174,7 @@ def merge(
         merged = len(run.written) - run.as_they_are.total()
         if not quiet:
             left = f", {run.as_they_are.total():,} left as they are" if run.as_they_are else ""
-            say(f"{counted(len(run.written), 'file')}: {merged:,} merged by {method.value}{left}")
+            say(f"{counted(len(run.written), 'file')}: {merged:,} merged by {method}{left}")
             for line in _table(run.scores):
                 say(line)
         if json_:
