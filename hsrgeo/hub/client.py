@@ -129,7 +129,7 @@ class Hub:
     def _asked(self, key: Key, path: str, query: Mapping[str, str], most_bytes: int, turn: Turn) -> Answer:
         connection = _connection(self._host)
         deadline = _Deadline(connection)
-        body = bytearray()
+        body, bug = bytearray(), ""
         try:
             with closing(connection):
                 headers = {"Accept-Encoding": "identity", "User-Agent": "hsrgeo", "Connection": "close"}
@@ -143,9 +143,15 @@ class Hub:
         except (OSError, HTTPException):
             if not deadline.is_over:
                 raise
+        except Exception as error:
+            if key.hide(f"{error!r} {error}") == f"{error!r} {error}":
+                raise
+            bug = type(error).__name__
         finally:
             deadline.cancel()
             turn.add(len(body))
+        if bug:  # outside of the block: the error that repeats the address would be the context of this one
+            raise RuntimeError(f"{bug} in the HTTP client; its text repeats the key and is not shown")
         if deadline.is_over:
             raise TimeoutError
         return Answer(response.status, headers, bytes(body))

@@ -19,7 +19,7 @@ from typer.testing import CliRunner, Result
 import hsrgeo
 from hsrgeo.cli import app
 from hsrgeo.errors import HsrGeoError, OptionsError
-from hsrgeo.hub import client
+from hsrgeo.hub import budget, client
 from hsrgeo.hub.key import Key, find_key, save_key
 from tests.fake_hub import KEY, Reply, Script, always, fake_hub, refusal
 
@@ -237,13 +237,18 @@ def test_no_traceback_shows_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     def bug(*_args: object) -> None:
         raise RuntimeError("a bug")
 
+    def repeat(_connection: object, method: str, url: str, **_options: object) -> None:
+        raise ValueError(f"{method}: not an address: {url}")
+
     monkeypatch.setenv("KMA_APIHUB_KEY", KEY)
     found = []
     with fake_hub(always(Reply(KEY.encode(), 403))) as hub:
         wanted = hsrgeo.FetchOptions(times=["2022-06-09 11:00"], host=hub.host, pace_s=0)
-        for place in ("meaning_of", "_read_into", "_connection", ""):
+        for place in ("meaning_of", "_read_into", "_connection", "address", ""):
             with monkeypatch.context() as patch:
-                if place:
+                if place == "address":
+                    patch.setattr("http.client.HTTPConnection.putrequest", repeat)
+                elif place:
                     patch.setattr(client, place, bug)
                 with pytest.raises((RuntimeError, HsrGeoError)) as caught:
                     hsrgeo.fetch(tmp_path / "raw", wanted).run()
@@ -252,6 +257,32 @@ def test_no_traceback_shows_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
                 found += [*traceback.format_exception(error), repr(error), str(vars(error))]
                 error = error.__cause__ or error.__context__
     assert not leaks("".join(found).encode())
+
+
+@pytest.mark.parametrize("way", ["page", "json", "504", "missing"])
+def test_a_watch_shows_it_nowhere(way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    replies = {
+        "page": Reply(f"<html>{KEY}</html>".encode()),
+        "json": Reply(refusal(403, KEY), 403),
+        "504": Reply(KEY.encode(), 504),
+        "missing": Reply(f"# file not exist ({KEY})".encode()),
+    }
+    moments = iter(range(10**6))
+    monkeypatch.setattr(budget, "_now", lambda: 1e9 + 10 * next(moments))
+    monkeypatch.setenv("KMA_APIHUB_KEY", KEY)
+    out, store = tmp_path / "out", tmp_path / "raw"
+    with fake_hub(always(replies[way])) as hub:
+        words = ["--fetch", "--store", store, "--out", out, "--window", "0,0,8,8", "--host", hub.host]
+        commands = (
+            ["watch", *words, "--once", "--metrics", tmp_path / "hsrgeo.prom"],
+            ["watch", "status", out, "--json"],
+            ["watch", "unit", "--", *words],
+        )
+        done = [CliRunner().invoke(app, list(map(str, command))) for command in commands]
+        assert hub.asked
+    assert [one.exit_code for one in done][2] == 0
+    assert not leaks("".join(one.output for one in done).encode())
+    assert not [path for path in tmp_path.rglob("*") if path.is_file() and leaks(path.read_bytes())]
 
 
 @pytest.mark.slow
