@@ -6,12 +6,12 @@ from typing import Annotated
 import typer
 
 from hsrgeo.cli.common import answer_json, counted, honest_exit, say, time_option
-from hsrgeo.cli.options import Json, Quiet
+from hsrgeo.cli.options import Excel, Json, Quiet
 
 
 def events(
     table: Annotated[Path, typer.Argument(metavar="TABLE", help="Table from hsrgeo series (.csv or .parquet).")],
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="Output table (.csv or .parquet).")],
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="Output table (.csv, .xlsx or .parquet).")],
     dry: Annotated[
         str, typer.Option(metavar="LENGTH", help="Time without rain that separates two events; gaps count as such.")
     ] = "6h",
@@ -41,6 +41,7 @@ def events(
         typer.Option(metavar="TIME", help="First time, such as 2022-06-09T11:15; KST unless a zone is given."),
     ] = None,
     end: Annotated[str | None, typer.Option(metavar="TIME", help="End of the time range (exclusive).")] = None,
+    excel: Excel = False,
     quiet: Quiet = False,
     json_: Json = False,
 ) -> None:
@@ -70,6 +71,7 @@ def events(
             windows=window or (),
             rules=rules,
             names=name or (),
+            excel=excel,
             start=time_option(start),
             end=time_option(end),
         )

@@ -311,6 +311,14 @@ ZrOrClasses = Annotated[
         rich_help_panel=PRODUCT,
     ),
 ]
+Excel = Annotated[
+    bool,
+    typer.Option(
+        "--excel",
+        help="Write CSV for Excel: with a byte-order mark, and times in KST without a zone.",
+        rich_help_panel=WRITE,
+    ),
+]
 Formats = Annotated[
     list[FormatChoice] | None,
     typer.Option(

@@ -124,14 +124,7 @@ def series(
             rich_help_panel=options.WRITE,
         ),
     ] = False,
-    excel: Annotated[
-        bool,
-        typer.Option(
-            "--excel",
-            help="Write CSV for Excel: with a byte-order mark, and time_kst without a zone.",
-            rich_help_panel=options.WRITE,
-        ),
-    ] = False,
+    excel: options.Excel = False,
     product: options.Product = None,
     kind: options.Kind = None,
     region: options.Region = "",

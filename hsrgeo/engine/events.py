@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
+from typing import Literal
 
 from hsrgeo.engine.keywords import options_of, takes
 from hsrgeo.engine.series.table import RAIN_LAW, law_of, read_series
@@ -17,7 +18,7 @@ from hsrgeo.model.times import length_text, parse_length
 from hsrgeo.products.events import Event, find_events
 from hsrgeo.products.rain import KMA_LAW
 from hsrgeo.sources.remote import local, target
-from hsrgeo.writers.table import Column, check_records, write_records
+from hsrgeo.writers.table import Column, check_table, write_records
 
 _HOUR, _MINUTE = timedelta(hours=1), timedelta(minutes=1)
 WINDOWS = tuple(timedelta(minutes=minutes) for minutes in (5, 10, 30, 60, 180, 360, 720, 1440))
@@ -40,6 +41,7 @@ class EventsOptions:
         rules: By name, window lengths and depths [mm], one of which has to be reached, as a text ``3h:60,12h:110``. A
             column for each has the minutes from the event's start until then.
         names: Of the places wanted; empty for all.
+        excel: CSV that Excel reads as it is, as that of `SeriesOptions`.
         start: First time wanted, aware or a text (KST).
         end: First time no longer wanted, likewise.
 
@@ -53,6 +55,7 @@ class EventsOptions:
     windows: Steps = Steps(())
     rules: Mapping[str, str] = field(default_factory=dict)
     names: Sequence[str] = ()
+    excel: bool = False
     start: Time = Time(None)
     end: Time = Time(None)
     parsed_rules: dict[str, Rule] = field(init=False)
@@ -114,7 +117,7 @@ def events(table: str | Path, out: str | Path, options: EventsOptions | None = N
 
     Args:
         table: Of `hsrgeo series`, ``.csv`` or ``.parquet``, without periods.
-        out: The new table, ``.csv`` or ``.parquet``; what is there already is replaced.
+        out: The new table, ``.csv``, ``.xlsx`` or ``.parquet``; what is there already is replaced.
         options: What to look for.
         keywords: Fields of `EventsOptions`, in place of those of `options`.
 
@@ -126,7 +129,7 @@ def events(table: str | Path, out: str | Path, options: EventsOptions | None = N
     """
     wanted = options_of(EventsOptions, options, keywords)
     source, path = Path(table), target(local(out, "hsrgeo events"))
-    check_records(path)
+    check_table(path, excel=wanted.excel)
     if source.resolve() == Path(str(path)).resolve():
         raise OptionsError(f"{out}: the table would overwrite its source; use another name")
     places, notes = read_series(source, wanted.names, wanted.start, wanted.end, most=None)
@@ -139,7 +142,7 @@ def events(table: str | Path, out: str | Path, options: EventsOptions | None = N
     law = law_of(source)
     if law != str(KMA_LAW):
         columns[RAIN_LAW] = ("text", [law] * len(found))
-    write_records(path, columns)  # type: ignore[arg-type]
+    write_records(path, columns, excel=wanted.excel)
     return EventTable(Path(str(path)), len(places), len(found), tuple(notes))
 
 
@@ -167,10 +170,10 @@ def _events_of(place: PlaceSeries, windows: Sequence[timedelta], options: Events
 
 def _columns(
     found: Sequence[tuple[PlaceSeries, Event]], windows: Sequence[timedelta], rules: Sequence[str], step: timedelta
-) -> dict[str, tuple[str, Column]]:
+) -> dict[str, tuple[Literal["time", "text", "number"], Column]]:
     listed = [event for _place, event in found]
     minutes = step / _MINUTE
-    columns: dict[str, tuple[str, Column]] = {
+    columns: dict[str, tuple[Literal["time", "text", "number"], Column]] = {
         "start": ("time", [place.start + event.first * step for place, event in found]),
         "end": ("time", [place.start + event.end * step for place, event in found]),
         "name": ("text", [place.name for place, _event in found]),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
@@ -44,25 +45,38 @@ def workbook(
 
     A wide one has a sheet for each number. What does not fit on a sheet of 1,048,576 rows goes on on the next.
     """
+    with _book() as (book, buffer):
+        if wide:
+            sheets = [_Sheet(book, column, ("time_kst", *names)) for column in columns]
+        else:
+            sheets = [_Sheet(book, "hsrgeo", ("time_kst", "name", *columns, *texts))]
+        last = tuple(texts.values())
+        for time, numbers in rows:
+            if wide:
+                for sheet, values in zip(sheets, numbers.T.tolist(), strict=True):
+                    sheet.add(time, *values)
+            else:
+                for name, values in zip(names, numbers.tolist(), strict=True):
+                    sheets[0].add(time, name, *values, *last)
+    yield buffer.getvalue()
+
+
+def records_book(header: Sequence[str], rows: Iterable[Sequence[datetime | str | float]]) -> bytes:
+    """Return a workbook of records; times are KST, and a cell without a number (NaN) is left empty."""
+    with _book() as (book, buffer):
+        sheet = _Sheet(book, "hsrgeo", header)
+        for row in rows:
+            sheet.add(*row)
+    return buffer.getvalue()
+
+
+@contextmanager
+def _book() -> Iterator[tuple[Any, io.BytesIO]]:
     buffer = io.BytesIO()
     book = xlsxwriter().Workbook(buffer, {"constant_memory": True})
     book.set_properties({"created": _CREATED})
-    time_format = book.add_format({"num_format": "yyyy-mm-dd hh:mm"})
-    if wide:
-        sheets = [_Sheet(book, column, ("time_kst", *names)) for column in columns]
-    else:
-        sheets = [_Sheet(book, "hsrgeo", ("time_kst", "name", *columns, *texts))]
-    last = tuple(texts.values())
-    for time, numbers in rows:
-        local = time.astimezone(KST).replace(tzinfo=None)
-        if wide:
-            for sheet, values in zip(sheets, numbers.T.tolist(), strict=True):
-                sheet.add(local, time_format, (), values, ())
-        else:
-            for name, values in zip(names, numbers.tolist(), strict=True):
-                sheets[0].add(local, time_format, (name,), values, last)
+    yield book, buffer
     book.close()
-    yield buffer.getvalue()
 
 
 class _Sheet:
@@ -70,6 +84,7 @@ class _Sheet:
 
     def __init__(self, book: Any, title: str, header: Sequence[str]) -> None:  # noqa: ANN401
         self._book, self._title, self._header = book, title, header
+        self._time_format = book.add_format({"num_format": "yyyy-mm-dd hh:mm"})
         self._count = self._row = 0
         self._begin()
 
@@ -77,28 +92,22 @@ class _Sheet:
         self._count += 1
         self._sheet = self._book.add_worksheet(self._title if self._count == 1 else f"{self._title} {self._count}")
         self._sheet.freeze_panes(1, 1)
-        self._sheet.set_column(0, 0, 16)  # as wide as a time
         for column, text in enumerate(self._header):
             self._sheet.write_string(0, column, text)
+            if text.endswith("_kst"):
+                self._sheet.set_column(column, column, 16)  # as wide as a time
         self._row = 1
 
-    def add(
-        self,
-        time: datetime,
-        time_format: Any,  # noqa: ANN401
-        texts: Sequence[str],
-        numbers: Sequence[float],
-        last: Sequence[str],
-    ) -> None:
+    def add(self, *cells: datetime | str | float) -> None:
         """Add a row; a cell without a number is left empty."""
         if self._row == _MOST_ROWS:
             self._begin()
-        self._sheet.write_datetime(self._row, 0, time, time_format)
-        for column, text in enumerate(texts, 1):
-            self._sheet.write_string(self._row, column, text)  # never a formula
-        for column, number in enumerate(numbers, 1 + len(texts)):
-            if number == number:  # noqa: PLR0124 - NaN is not
-                self._sheet.write_number(self._row, column, float(f"{number + 0.0:.9g}"))
-        for column, text in enumerate(last, 1 + len(texts) + len(numbers)):
-            self._sheet.write_string(self._row, column, text)
+        for column, cell in enumerate(cells):
+            if isinstance(cell, datetime):
+                local = cell.astimezone(KST).replace(tzinfo=None)
+                self._sheet.write_datetime(self._row, column, local, self._time_format)
+            elif isinstance(cell, str):
+                self._sheet.write_string(self._row, column, cell)  # never a formula
+            elif cell == cell:  # noqa: PLR0124 - NaN is not
+                self._sheet.write_number(self._row, column, float(f"{cell + 0.0:.9g}"))
         self._row += 1

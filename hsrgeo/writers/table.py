@@ -16,7 +16,7 @@ from hsrgeo.model.texts import to_cell
 from hsrgeo.model.times import KST, kst_text, utc_text
 from hsrgeo.sources.remote import Place
 from hsrgeo.writers.files import write_chunks
-from hsrgeo.writers.sheets import MOST_COLUMNS, workbook, xlsxwriter
+from hsrgeo.writers.sheets import MOST_COLUMNS, records_book, workbook, xlsxwriter
 
 Row = tuple[datetime, NDArray[np.float64]]
 """A time, and the numbers of every place at that time, shape (places, columns); NaN for no number."""
@@ -102,47 +102,59 @@ def write_table(  # noqa: PLR0913 - what a table has, and how it is written
 Column = Sequence[datetime] | Sequence[str] | Sequence[float]
 
 
-def write_records(path: Place, columns: Mapping[str, tuple[Literal["time", "text", "number"], Column]]) -> None:
+Columns = Mapping[str, tuple[Literal["time", "text", "number"], Column]]
+
+
+def write_records(path: Place, columns: Columns, *, excel: bool = False) -> None:
     """Write a table of records in one step, as `write_table` writes its cells; a time becomes two columns.
 
     Args:
-        path: The target, ``.csv`` or ``.parquet``.
+        path: The target; its suffix decides the format.
         columns: By name, what each holds and its values, all of the same number. A time ``start`` is written as
-            ``start_utc`` and ``start_kst``.
+            ``start_utc`` and ``start_kst``; a workbook has the second.
+        excel: See `write_table`.
 
     Raises:
-        OptionsError: The name ends otherwise.
-        MissingExtraError: pyarrow is not installed.
+        OptionsError, MissingExtraError: See `check_table`.
         WriteError: The disk refused; nothing is left behind.
     """
-    check_records(path)
-    write_chunks(path, _csv_records(columns) if path.suffix.lower() == ".csv" else _parquet_records(columns))
+    check_table(path, excel=excel)
+    match path.suffix.lower():
+        case ".csv":
+            chunks = _csv_records(columns, excel=excel)
+        case ".xlsx":
+            header = [f"{name}_kst" if kind == "time" else name for name, (kind, _values) in columns.items()]
+            rows = zip(*(values for _kind, values in columns.values()), strict=True)
+            chunks = iter([records_book(header, rows)])
+        case _:
+            chunks = _parquet_records(columns)
+    write_chunks(path, chunks)
 
 
-def check_records(path: Place) -> None:
-    """Refuse a table of records that could not be written; for the errors see `write_records`."""
-    if path.suffix.lower() not in (".csv", ".parquet"):
-        raise OptionsError(f"{path}: this table ends in .csv or .parquet, not in {path.suffix!r}")
-    check_table(path)
-
-
-def _csv_records(columns: Mapping[str, tuple[str, Any]]) -> Iterator[bytes]:
+def _csv_records(columns: Columns, *, excel: bool) -> Iterator[bytes]:
     cells: dict[str, list[str]] = {}
-    for name, (kind, values) in columns.items():
+    for name, (kind, given) in columns.items():
+        values: Any = given
         if kind == "time":
-            cells |= {f"{name}_utc": [*map(utc_text, values)], f"{name}_kst": [*map(kst_text, values)]}
+            local = [_excel_time(time) if excel else kst_text(time) for time in values]
+            cells |= {f"{name}_utc": [*map(utc_text, values)], f"{name}_kst": local}
         else:
             cells[name] = (
                 [_quoted(to_cell(text)) for text in values] if kind == "text" else [_cells([n]) for n in values]
             )
     lines = [",".join(cells), *map(",".join, zip(*cells.values(), strict=True))]
-    yield ("\n".join(lines) + "\n").encode()
+    yield (("\ufeff" if excel else "") + "\n".join(lines) + "\n").encode()
 
 
-def _parquet_records(columns: Mapping[str, tuple[str, Any]]) -> Iterator[bytes]:
+def _excel_time(time: datetime) -> str:
+    return f"{time.astimezone(KST):%Y-%m-%d %H:%M:%S}"
+
+
+def _parquet_records(columns: Columns) -> Iterator[bytes]:
     arrow, parquet = _pyarrow()
     arrays: dict[str, Any] = {}
-    for name, (kind, values) in columns.items():
+    for name, (kind, given) in columns.items():
+        values: Any = given
         if kind == "time":
             moments = arrow.array([int(time.timestamp() * 1000) for time in values], arrow.int64())
             arrays[f"{name}_utc"] = moments.cast(arrow.timestamp("ms", "UTC"))
@@ -174,7 +186,7 @@ def _csv(  # noqa: PLR0913 - as `write_table`
     lines = [("\ufeff" if excel else "") + ",".join(header)]
     size = 0
     for time, numbers in rows:
-        local = f"{time.astimezone(KST):%Y-%m-%d %H:%M:%S}" if excel else kst_text(time)
+        local = _excel_time(time) if excel else kst_text(time)
         if wide:
             lines.append(f"{local},{_cells([*numbers[:, 0].tolist(), *numbers[0, alike].tolist()])}")
         else:

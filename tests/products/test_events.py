@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +103,23 @@ def test_parquet_has_the_same_numbers(table: Path) -> None:
     assert [record["depth_mm"] for record in records] == [4, 3]
 
 
+def test_excel_reads_it_as_it_is(table: Path) -> None:
+    openpyxl = pytest.importorskip("openpyxl")
+    pytest.importorskip("xlsxwriter")
+    out = table.with_name("e.xlsx")
+    hsrgeo.events(table, out, dry="15min", windows=["5min"], rules={"heavy": "10min:3"})
+    header, first, second = openpyxl.load_workbook(out).active.values
+    names = ["start_kst", "end_kst", "name", "minutes", "depth_mm", "max_mm_h", "completeness"]
+    assert header == (*names, "start_observed", "end_observed", "max_5min_mm", "heavy_minutes")
+    begin, end = datetime(2022, 8, 8, 0, 5), datetime(2022, 8, 8, 0, 25)  # noqa: DTZ001 - as Excel has them
+    assert first == (begin, end, "탄천", 20, 4, 24, 0.625, 1, 1, 2, 10)
+    assert second[-1] == 5
+    hsrgeo.events(table, out.with_suffix(".csv"), dry="15min", excel=True)
+    data = out.with_suffix(".csv").read_bytes()
+    assert data.startswith(b"\xef\xbb\xbfstart_utc,start_kst,")
+    assert b",2022-08-08 00:05:00," in data
+
+
 @given(
     st.lists(st.sampled_from([0, 1, 2, 5, None]), min_size=1, max_size=40),
     st.integers(1, 5),
@@ -149,8 +167,8 @@ def test_what_cannot_be_is_refused(options: dict[str, Any], problem: str, table:
 def test_other_tables_are_refused(table: Path) -> None:
     with pytest.raises(OptionsError, match="would overwrite its source"):
         hsrgeo.events(table, table)
-    with pytest.raises(OptionsError, match=r"ends in \.csv or \.parquet"):
-        hsrgeo.events(table, table.with_suffix(".xlsx"))
+    with pytest.raises(OptionsError, match=r"ends in \.csv, \.xlsx or \.parquet"):
+        hsrgeo.events(table, table.with_suffix(".txt"))
     (table.parent / "depths.csv").write_text("time_utc,name,depth_mm\n")
     with pytest.raises(SourceError, match="is a table of periods"):
         hsrgeo.events(table.parent / "depths.csv", table.with_name("events.csv"))
