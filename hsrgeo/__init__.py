@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from hsrgeo.cube.opening import open as open  # noqa: A004 - as in xarray and rasterio; exported, but not by ``*``
     from hsrgeo.engine.accumulate.sum_options import AccumulateOptions
     from hsrgeo.engine.accumulate.sum_run import accumulate
+    from hsrgeo.engine.cells.objects import ObjectsOptions, find_objects
+    from hsrgeo.engine.cells.sample import SampleOptions, sample
     from hsrgeo.engine.compose import compose
     from hsrgeo.engine.cubes.cube_options import CubeOptions
     from hsrgeo.engine.cubes.cube_run import make_cube
@@ -147,6 +149,7 @@ _HOMES = {
     "NoRoomError": "hsrgeo.errors",
     "NotGzipError": "hsrgeo.errors",
     "OldHeaderError": "hsrgeo.errors",
+    "ObjectsOptions": "hsrgeo.engine.cells.objects",
     "OptionsError": "hsrgeo.errors",
     "Outcome": "hsrgeo.outputs.outcome",
     "OutputError": "hsrgeo.errors",
@@ -159,6 +162,7 @@ _HOMES = {
     "Region": "hsrgeo.engine.regions",
     "RenderOptions": "hsrgeo.engine.render",
     "Rendered": "hsrgeo.engine.render",
+    "SampleOptions": "hsrgeo.engine.cells.sample",
     "SeriesOptions": "hsrgeo.engine.series.series_options",
     "ServiceMessageError": "hsrgeo.errors",
     "SitesReport": "hsrgeo.engine.sites",
@@ -183,6 +187,7 @@ _HOMES = {
     "fetch": "hsrgeo.engine.fetch",
     "fetch_readings": "hsrgeo.engine.fetch_gauges",
     "fetch_stations": "hsrgeo.engine.fetch_gauges",
+    "find_objects": "hsrgeo.engine.cells.objects",
     "frame": "hsrgeo.products.arrays",
     "gauge_bias": "hsrgeo.engine.gauges.bias",
     "gauge_fields": "hsrgeo.engine.gauges.field",
@@ -199,6 +204,7 @@ _HOMES = {
     "rain_frame": "hsrgeo.products.rain",
     "read_manifest": "hsrgeo.outputs.table",
     "render": "hsrgeo.engine.render",
+    "sample": "hsrgeo.engine.cells.sample",
     "save_view": "hsrgeo.engine.view.written",
     "series": "hsrgeo.engine.series.series_run",
     "series_by_period": "hsrgeo.engine.series.periods",
@@ -260,6 +266,7 @@ __all__ = [  # without `open`: `from hsrgeo import *` leaves Python's own alone
     "MissingExtraError",
     "NoRoomError",
     "NotGzipError",
+    "ObjectsOptions",
     "OldHeaderError",
     "OptionsError",
     "Outcome",
@@ -273,6 +280,7 @@ __all__ = [  # without `open`: `from hsrgeo import *` leaves Python's own alone
     "Region",
     "RenderOptions",
     "Rendered",
+    "SampleOptions",
     "SeriesOptions",
     "ServiceMessageError",
     "SitesReport",
@@ -298,6 +306,7 @@ __all__ = [  # without `open`: `from hsrgeo import *` leaves Python's own alone
     "fetch",
     "fetch_readings",
     "fetch_stations",
+    "find_objects",
     "frame",
     "gauge_bias",
     "gauge_fields",
@@ -313,6 +322,7 @@ __all__ = [  # without `open`: `from hsrgeo import *` leaves Python's own alone
     "rain_frame",
     "read_manifest",
     "render",
+    "sample",
     "save_view",
     "series",
     "series_by_period",

@@ -18,9 +18,11 @@ from hsrgeo.cli.fetch import fetch
 from hsrgeo.cli.gauges import gauges
 from hsrgeo.cli.grids import grids
 from hsrgeo.cli.info import info
+from hsrgeo.cli.objects import objects
 from hsrgeo.cli.plot import plot
 from hsrgeo.cli.qgis import qgis
 from hsrgeo.cli.render import render
+from hsrgeo.cli.sample import sample
 from hsrgeo.cli.series import series
 from hsrgeo.cli.simulate import simulate
 from hsrgeo.cli.sites import sites
@@ -44,7 +46,7 @@ app = typer.Typer(
 )
 _MAIN = (export, info, verify)
 _GIS = (view, qgis, render, style, vrt, stac)
-_NUMBERS = (cube, series, accumulate, stats, events)
+_NUMBERS = (cube, series, accumulate, stats, events, sample, objects)
 _BESIDE = (split, grids, sites, extract, compose, simulate)
 for title, commands in (("Export", _MAIN), ("Maps", _GIS), ("Numbers", _NUMBERS), ("Utilities", _BESIDE)):
     for command in commands:

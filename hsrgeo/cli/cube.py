@@ -5,7 +5,8 @@ from typing import Annotated, Any, Literal, cast
 import typer
 
 from hsrgeo.cli import options
-from hsrgeo.cli.common import Status, honest_exit, time_option
+from hsrgeo.cli.common import Status, honest_exit
+from hsrgeo.cli.wanted import frame_options
 from hsrgeo.errors import OptionsError
 
 LayoutChoice = Literal["map", "series", "both"]
@@ -105,49 +106,17 @@ def cube(
 
     Example: hsrgeo cube RDR_HSR_202206.tar.gz --bbox 126.7 37.4 127.2 37.7 --quantity rain --out rain.zarr
     """
+    given = dict(locals())
     with honest_exit(goes_on=True):
         from hsrgeo.cli.cube_report import follow  # noqa: PLC0415 - commands import what they need when they run
         from hsrgeo.engine.cubes.cube_options import CubeOptions  # noqa: PLC0415
         from hsrgeo.engine.cubes.cube_run import make_cube  # noqa: PLC0415
-        from hsrgeo.engine.export_options import ExportOptions  # noqa: PLC0415
-        from hsrgeo.model.times import parse_step  # noqa: PLC0415
-        from hsrgeo.sources.select import read_times  # noqa: PLC0415
 
-        frames = ExportOptions(
-            bbox=bbox,
-            window=window,
-            center=center,
-            size=size,
-            start=time_option(start),
-            end=time_option(end),
-            every=parse_step(every) if every is not None else None,
-            times=read_times(times) if times is not None else None,
-            product=product,
-            kind=kind,
-            mask=mask,
-            min_dbz=min_dbz,
-            despeckle=despeckle,
-            smooth=smooth,
-            min_wet=min_wet,
-            values=values,
-            quantity=quantity,
-            zr=zr,
-            crs=crs,
-            resolution=resolution,
-            resampling=resampling,
-            block=block,
-            max_height=max_height,
-            stations=stations or (),
-            registration=registration,
-            jobs=jobs,
-            overwrite=overwrite,
-            fail_fast=fail_fast,
-        )
         pairs = [text.partition("=") for text in attr or []]
         if wrong := [name for name, mark, _value in pairs if not (name and mark)]:
             raise OptionsError(f"attr {wrong[0]!r}: expected NAME=VALUE")
         wanted = CubeOptions(
-            frames=frames,
+            frames=frame_options(given),
             layout=layout,
             zarr_format=cast("Any", zarr_format),  # checked there
             virtual=virtual,

@@ -14,6 +14,30 @@ _AS_GIVEN = (
     *("mask", "min_dbz", "despeckle", "smooth"),
 )
 _IF_GIVEN = ("dask", "min_wet", "overwrite", "fail_fast", "dry_run")
+_OF_FRAMES = (
+    *_AS_GIVEN,
+    *("values", "quantity", "zr", "resampling", "registration", "min_wet", "overwrite", "fail_fast"),
+)
+
+
+def frame_options(given: Mapping[str, Any]) -> "ExportOptions":
+    """Return which frames a command wants and what is made of each, where it writes no files of its own for them.
+
+    Args:
+        given: As that of `export_options`; what is not among them keeps its default.
+    """
+    from hsrgeo.engine.export_options import ExportOptions  # noqa: PLC0415
+    from hsrgeo.model.times import parse_step  # noqa: PLC0415
+    from hsrgeo.sources.select import read_times  # noqa: PLC0415
+
+    return ExportOptions(
+        **{name: given[name] for name in _OF_FRAMES if name in given},
+        start=time_option(given["start"]),
+        end=time_option(given["end"]),
+        every=parse_step(given["every"]) if given["every"] is not None else None,
+        times=read_times(given["times"]) if given["times"] is not None else None,
+        stations=given["stations"] or (),
+    )
 
 
 def export_options(given: Mapping[str, Any]) -> "ExportOptions":

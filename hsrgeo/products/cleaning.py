@@ -51,7 +51,7 @@ class Cleaning:
         if self.min_dbz is not None and not math.isfinite(self.min_dbz):
             raise OptionsError(f"min_dbz {self.min_dbz:g}: expected a number of dBZ")
         if self.despeckle > 1 or self.smooth:
-            _ndimage()
+            ndimage()
 
     @property
     def halo(self) -> int:
@@ -116,14 +116,14 @@ class Cleaning:
         return max(quantity.echo_from, math.ceil(round(self.min_dbz * quantity.scale + quantity.minus, 6)))
 
     def _specks(self, stored: NDArray[np.int16], quantity: Quantity) -> NDArray[np.bool_]:
-        groups, _count = _ndimage().label(stored >= quantity.echo_from, np.ones((3, 3)))
+        groups, _count = ndimage().label(stored >= quantity.echo_from, np.ones((3, 3)))
         is_speck = np.bincount(groups.reshape(-1)) < self.despeckle
         is_speck[0] = False
         found: NDArray[np.bool_] = is_speck[groups]
         return found
 
     def _smoothed(self, stored: NDArray[np.int16], quantity: Quantity) -> NDArray[np.int16]:
-        mean_of = _ndimage().gaussian_filter
+        mean_of = ndimage().gaussian_filter
         seen = stored >= quantity.undetect
         linear = _linear_table(quantity)[stored.view(np.uint16)]
         how = {"sigma": self.smooth, "mode": "constant", "truncate": _REACH}
@@ -172,11 +172,16 @@ def _grown(window: Window, cells: int, most: Window) -> Window:
     return Window(left, top, right - left, min(window.row_off + window.height + cells, most.height) - top)
 
 
-def _ndimage() -> ModuleType:
+def ndimage() -> ModuleType:
+    """Return scipy.ndimage.
+
+    Raises:
+        MissingExtraError: It is not installed.
+    """
     try:
-        from scipy import ndimage  # noqa: PLC0415 - of an extra
+        from scipy import ndimage as module  # noqa: PLC0415 - of an extra
     except ModuleNotFoundError as error:
         if error.name is None or error.name.partition(".")[0] != "scipy":
             raise
         raise MissingExtraError("scipy", "clean") from error
-    return ndimage  # type: ignore[no-any-return] # scipy has no types
+    return module  # type: ignore[no-any-return] # scipy has no types

@@ -50,7 +50,7 @@ def check_table(path: Place, places: int = 0, *, wide: bool = False, excel: bool
         case ".parquet" if wide or excel:
             raise OptionsError(f"{path}: wide and excel are for .csv and .xlsx")
         case ".parquet":
-            _pyarrow()
+            pyarrow_modules()
         case other:
             raise OptionsError(f"{path}: a table ends in .csv, .xlsx or .parquet, not in {other!r}")
 
@@ -140,7 +140,7 @@ def _csv_records(columns: Columns, *, excel: bool) -> Iterator[bytes]:
             cells |= {f"{name}_utc": [*map(utc_text, values)], f"{name}_kst": local}
         else:
             cells[name] = (
-                [_quoted(to_cell(text)) for text in values] if kind == "text" else [_cells([n]) for n in values]
+                [quoted_cell(text) for text in values] if kind == "text" else [cells_text([n]) for n in values]
             )
     lines = [",".join(cells), *map(",".join, zip(*cells.values(), strict=True))]
     yield (("\ufeff" if excel else "") + "\n".join(lines) + "\n").encode()
@@ -151,7 +151,7 @@ def _excel_time(time: datetime) -> str:
 
 
 def _parquet_records(columns: Columns) -> Iterator[bytes]:
-    arrow, parquet = _pyarrow()
+    arrow, parquet = pyarrow_modules()
     arrays: dict[str, Any] = {}
     for name, (kind, given) in columns.items():
         values: Any = given
@@ -179,8 +179,8 @@ def _csv(  # noqa: PLR0913 - as `write_table`
     wide: bool,
     excel: bool,
 ) -> Iterator[bytes]:
-    last = "".join(f",{_quoted(to_cell(text))}" for text in texts.values())
-    quoted = [_quoted(to_cell(name)) for name in names]
+    last = "".join(f",{quoted_cell(text)}" for text in texts.values())
+    quoted = [quoted_cell(name) for name in names]
     alike = [columns.index(common)] if common else []
     header = (_KEYS[1], *quoted, *[columns[at] for at in alike]) if wide else (*_KEYS, *map(_quoted, columns), *texts)
     lines = [("\ufeff" if excel else "") + ",".join(header)]
@@ -188,10 +188,12 @@ def _csv(  # noqa: PLR0913 - as `write_table`
     for time, numbers in rows:
         local = _excel_time(time) if excel else kst_text(time)
         if wide:
-            lines.append(f"{local},{_cells([*numbers[:, 0].tolist(), *numbers[0, alike].tolist()])}")
+            lines.append(f"{local},{cells_text([*numbers[:, 0].tolist(), *numbers[0, alike].tolist()])}")
         else:
             begin = f"{utc_text(time)},{local},"
-            lines += [f"{begin}{name},{_cells(of)}{last}" for name, of in zip(quoted, numbers.tolist(), strict=True)]
+            lines += [
+                f"{begin}{name},{cells_text(of)}{last}" for name, of in zip(quoted, numbers.tolist(), strict=True)
+            ]
         size += 64 * len(quoted)
         if size > _CHUNK_BYTES:
             yield ("\n".join(lines) + "\n").encode()
@@ -200,9 +202,15 @@ def _csv(  # noqa: PLR0913 - as `write_table`
         yield ("\n".join(lines) + "\n").encode()
 
 
-def _cells(numbers: Iterable[float]) -> str:
+def cells_text(numbers: Iterable[float]) -> str:
+    """Return numbers as a line of CSV has them; nothing between the commas for NaN."""
     # "+ 0.0" makes a negative zero a plain one; only NaN differs from itself.
     return ",".join([f"{number + 0.0:.9g}" if number == number else "" for number in numbers])  # noqa: PLR0124
+
+
+def quoted_cell(text: str) -> str:
+    """Return a text as a cell of CSV that no spreadsheet takes for a formula."""
+    return _quoted(to_cell(text))
 
 
 def _quoted(text: str) -> str:
@@ -214,7 +222,7 @@ def _quoted(text: str) -> str:
 def _parquet(
     names: Sequence[str], columns: Sequence[str], rows: Iterable[Row], texts: Mapping[str, str]
 ) -> Iterator[bytes]:
-    arrow, parquet = _pyarrow()
+    arrow, parquet = pyarrow_modules()
     times = [("time_utc", arrow.timestamp("ms", "UTC")), ("time_kst", arrow.timestamp("ms", "+09:00"))]
     numbers_of = [(name, arrow.float64()) for name in columns]
     texts_of = [(name, arrow.string()) for name in texts]
@@ -252,7 +260,12 @@ def _taken(buffer: io.BytesIO) -> bytes:
     return data
 
 
-def _pyarrow() -> tuple[Any, Any]:
+def pyarrow_modules() -> tuple[Any, Any]:
+    """Return pyarrow and its module for Parquet.
+
+    Raises:
+        MissingExtraError: They are not installed.
+    """
     try:
         import pyarrow as pa  # noqa: PLC0415 - an optional extra
         from pyarrow import parquet  # noqa: PLC0415

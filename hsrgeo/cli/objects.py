@@ -1,0 +1,84 @@
+"""`hsrgeo objects`."""
+
+from typing import Annotated
+
+import typer
+
+from hsrgeo.cli import options
+from hsrgeo.cli.common import Status, answer_json, counted, honest_exit
+from hsrgeo.cli.wanted import frame_options
+
+
+def objects(
+    sources: options.Sources,
+    out: Annotated[
+        str,
+        typer.Option(
+            "--out",
+            "-o",
+            metavar="FILE",
+            help="Output polygons (.gpkg), or a table (.csv or .parquet, also an s3:// URL).",
+        ),
+    ],
+    at_least: Annotated[
+        float | None,
+        typer.Option(
+            metavar="VALUE",
+            help="Cells of at least this value belong to a storm cell; default 35 dBZ, or 5 mm/h with --quantity rain.",
+            rich_help_panel=options.WRITE,
+        ),
+    ] = None,
+    min_area: Annotated[
+        float, typer.Option(metavar="KM2", help="Leave out smaller storm cells.", rich_help_panel=options.WRITE)
+    ] = 0.0,
+    start: options.Start = None,
+    end: options.End = None,
+    every: options.Every = None,
+    times: options.Times = None,
+    product: options.Product = None,
+    kind: options.Kind = None,
+    block: options.Block = "1",
+    max_height: options.MaxHeight = None,
+    stations: options.Stations = None,
+    registration: options.Registration = "point",
+    bbox: options.Bbox = None,
+    window: options.Window = None,
+    center: options.Center = None,
+    size: options.Size = None,
+    regions: options.Regions = None,
+    regions_field: options.RegionsField = None,
+    regions_encoding: options.RegionsEncoding = None,
+    mask: options.Mask = None,
+    min_dbz: options.MinDbz = None,
+    despeckle: options.Despeckle = 0,
+    smooth: options.Smooth = 0.0,
+    quantity: options.Quantity = "stored",
+    zr: options.Zr = (200.0, 1.6),
+    max_rate: options.MaxRate = None,
+    bias: options.Bias = None,
+    jobs: options.Threads = -1,
+    quiet: options.Quiet = False,
+    json_: options.Json = False,
+) -> None:
+    """Find the storm cells of each frame: outline, centre, area on the ground, maximum and mean.
+
+    Neighbouring cells of at least --at-least are one storm cell, also where they touch at a corner. Storm cells are
+    numbered within a frame, the largest first, and not followed in time. Needs pip install 'hsrgeo[clean]', and
+    'hsrgeo[series]' for polygons.
+
+    Example: hsrgeo objects RDR_HSR_202206.tar.gz --at-least 40 --min-area 10 --out storms.gpkg
+    """
+    given = dict(locals())
+    with honest_exit():
+        from hsrgeo.cli.follow import Follower  # noqa: PLC0415 - commands import what they need when they run
+        from hsrgeo.engine.cells.objects import ObjectsOptions, find_objects  # noqa: PLC0415
+
+        run = find_objects(
+            sources, out, ObjectsOptions(frames=frame_options(given), at_least=at_least, min_area=min_area)
+        )
+        follower = Follower(run, "objects", quiet=quiet)
+        follower.follow()
+        follower.tell(counted(run.rows, "storm cell"))
+        if json_:
+            answer_json({"out": str(out) if run.counts["ok"] else None, "rows": run.rows, **follower.as_json()})
+        raise typer.Exit(Status.BROKEN if follower.failed else Status.DONE)

@@ -1,0 +1,1 @@
+"""Cells and groups of cells as rows: `hsrgeo sample` and `hsrgeo objects`."""
