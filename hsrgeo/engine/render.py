@@ -23,7 +23,7 @@ from hsrgeo.engine.keywords import options_of, takes
 from hsrgeo.errors import GridError, HsrGeoError, OptionsError
 from hsrgeo.gis import animation
 from hsrgeo.gis.canvas import Indices
-from hsrgeo.gis.map import Map, Plan, map_for, time_label
+from hsrgeo.gis.map import Map, Plan, map_for, radars_of, time_label
 from hsrgeo.gis.project import smallest_gap
 from hsrgeo.model.fields import Step, Time
 from hsrgeo.model.frame import Frame
@@ -34,7 +34,7 @@ from hsrgeo.model.window import Area
 from hsrgeo.outputs.folder import exported_frames
 from hsrgeo.outputs.summed import is_summed
 from hsrgeo.products.classes import STYLED, Shown, classes_for
-from hsrgeo.products.palettes import Palette, palette_of
+from hsrgeo.products.palettes import Palette, palette_of, radar_order
 from hsrgeo.products.rain import KMA_LAW, Law, as_law, parse_law
 from hsrgeo.sources.found import Tally
 from hsrgeo.sources.remote import listed_sources, local
@@ -261,7 +261,10 @@ def _plan(frame: Frame, options: RenderOptions, notes: list[str], depth_times: i
     except GridError as error:
         raise OptionsError(str(error)) from error
     notes += clipped
-    return options.colours_of(Plan(grid, shown, law, options.width, options.title, frame.product, depth_times))
+    plan = Plan(grid, shown, law, options.width, options.title, frame.product, depth_times)
+    if shown == "station" and options.palette is None and (codes := radars_of(frame)):
+        plan = replace(plan, radars=radar_order(codes))
+    return options.colours_of(plan)
 
 
 def _sums(sources: list[str | Path], options: RenderOptions) -> Sums | None:

@@ -6,6 +6,7 @@ drawn over them without shades.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import lru_cache
@@ -25,7 +26,7 @@ from hsrgeo.model.grid import Grid
 from hsrgeo.model.quantity import DEPTH, RAIN, Quantity, clean_values
 from hsrgeo.model.times import KST
 from hsrgeo.products.classes import STYLED, By, Shown, classes_for, on_white
-from hsrgeo.products.palettes import Palette, Rgb
+from hsrgeo.products.palettes import Palette, Rgb, station_palette
 from hsrgeo.products.rain import KMA_LAW, Law, rain_frame
 
 LEAST_WIDTH, LARGEST_WIDTH = 320, 8192
@@ -59,6 +60,8 @@ class Plan:
     """Of sums, drawn as rain: what the legend's bounds [mm] are KMA's numbers times; 0 of rates."""
     palette: Palette | None = None
     """Other colours than those that hsrgeo brings."""
+    radars: tuple[str, ...] = ()
+    """Of stations: codes in the order of the legend, see `radars_of`; empty where frames do not have them."""
     credit: str = ATTRIBUTION
     """Where the data are from; empty where that is not known."""
 
@@ -76,7 +79,7 @@ class Plan:
     @property
     def by(self) -> By:
         """What gives the quantity its colours."""
-        return self.palette or self.law
+        return self.palette or (station_palette(self.radars) if self.radars else self.law)
 
     @property
     def cells_by(self) -> By:
@@ -198,6 +201,8 @@ class Map:
             part = rain_frame(part, self.plan.law or KMA_LAW)
         elif part.quantity.name != self.plan.quantity.name:
             raise FrameError("cannot be shown", self.plan.quantity.name, part.quantity.name, frame.name)
+        if self.plan.radars:
+            part = _by_radar(part, self.plan.radars)
         panel = _table(part.quantity, self.plan.cells_by, self.plan.colours)[part.stored.view(np.uint16)]
         times = self.map_width // len(self._cols)
         return np.repeat(np.repeat(panel, times, axis=0), times, axis=1) if times > 1 else panel
@@ -310,6 +315,23 @@ def map_for(plan: Plan) -> Map:
         MissingExtraError: Something of the extra ``render`` is not installed.
     """
     return Map(plan)
+
+
+def radars_of(frame: Frame) -> tuple[str, ...]:
+    """Return the codes of a frame's radars, in the order of its list: a cell of stations is a place in it, from 1."""
+    listed = dict(frame.derived).get("STATIONS", "")
+    return tuple(station.code for station in frame.header.stations) or tuple(filter(None, listed.split(",")))
+
+
+def _by_radar(frame: Frame, radars: Sequence[str]) -> Frame:
+    """Return a frame of stations with places in another list."""
+    codes, most = radars_of(frame), int(frame.stored.max(initial=0))
+    lost = [code for code in codes if code not in radars]
+    if lost or most > len(codes):
+        found = ", ".join(lost) or f"place {most} in a list of {len(codes)}"
+        raise FrameError("cannot be shown", f"radars out of {', '.join(radars)}", found, frame.name)
+    places = np.array([0, *(radars.index(code) + 1 for code in codes)], np.int16)
+    return replace(frame, stored=np.where(frame.stored > 0, places[np.maximum(frame.stored, 0)], frame.stored))
 
 
 def time_label(time: datetime, until: datetime | None = None) -> str:

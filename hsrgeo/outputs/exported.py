@@ -30,6 +30,9 @@ def read_exported(path: Path) -> Frame:
         time = datetime.fromisoformat(tags["TIME_START_UTC"]).astimezone(KST)
     except (KeyError, ValueError) as error:
         raise ReadbackError(str(path), f"has no time of a frame: {error!r}") from error
+    kept = ["RAIN_LAW", "BIAS_SOURCE", "BIAS_FACTOR"]
+    if quantity.name == "station":
+        kept.append("STATIONS")  # its values are places in this list
     grid = Grid(tags.get("GRID", ""), picture.wkt, picture.transform, pixels.shape[1], pixels.shape[0])
     if not picture.wkt or pixels.dtype != np.int16:
         raise ReadbackError(
@@ -49,7 +52,7 @@ def read_exported(path: Path) -> Frame:
         block=1,
         blocks=1,
         cleaned=tags.get("VALUES") == "clean",
-        derived=tuple((name, tags[name]) for name in ("RAIN_LAW", "BIAS_SOURCE", "BIAS_FACTOR") if name in tags),
+        derived=tuple((name, tags[name]) for name in kept if name in tags),
     )
 
 

@@ -115,10 +115,11 @@ def measure(browser: Any, name: str, url: str, *, every_day: bool = False) -> Fi
     sizes = "performance.getEntriesByType('resource').reduce((sum, one) => sum + one.transferSize, 0)"
     transferred, requests = page.evaluate(sizes) / 1e6, len(asked)
     for number in range(DAYS if every_day else 0):
+        before = page.evaluate("hsrgeo.frames().times[0]")
         page.evaluate(
-            f"(() => {{ const span = document.getElementById('span'); span.value = {number}; span.onchange(); }})()"
+            "(day) => { const span = document.getElementById('span'); span.value = day; span.onchange(); }", number
         )
-        _until(page, f"hsrgeo.state.span === {number} && hsrgeo.frames().times[0] > {number}")
+        _until(page, f"hsrgeo.frames().times[0] !== {before}")
         _until(page, ready)
     context.set_offline(True)
     page.evaluate("document.getElementById('speed').value = '16'")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import io
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -18,15 +19,15 @@ from typer.testing import CliRunner
 import hsrgeo
 from hsrgeo.cli.render import render as render_command
 from hsrgeo.engine.render import RenderOptions, render
-from hsrgeo.errors import ManifestError, MissingExtraError, OptionsError, SourceError
+from hsrgeo.errors import FrameError, ManifestError, MissingExtraError, OptionsError, SourceError
 from hsrgeo.formats.composite import decode
 from hsrgeo.gis import canvas, coast, fonts
 from hsrgeo.gis.graticule import graticule, scale_bar
-from hsrgeo.gis.map import Plan, map_for, time_label
+from hsrgeo.gis.map import Plan, map_for, radars_of, time_label
 from hsrgeo.model.grid import Grid, grids
 from hsrgeo.outputs.exported import read_exported
 from hsrgeo.products.classes import STYLED, classes_for
-from hsrgeo.products.palettes import palette_of
+from hsrgeo.products.palettes import palette_of, radar_order
 from hsrgeo.products.rain import KMA_LAW, Law, rain_frame
 from tests.conftest import NX, NY, TIME, MakeFile, Pixels, frame_name
 
@@ -115,6 +116,29 @@ def test_colours_at_every_bound_are_those_of_the_classes(
         got = tuple(picture[y, x].tolist())
         dry = (canvas.PALETTE[canvas.DRY], canvas.PALETTE[canvas.GRATICULE])  # the graticule crosses dry cells
         assert got in ((colour,) if colour else dry), (row, col)
+
+
+def test_a_radar_has_its_name_and_its_colour_in_every_frame(tmp_path: Path, make_file: MakeFile) -> None:
+    """Two exports of stations whose lists differ: KWK is the first of one and the second of the other."""
+    frame = hsrgeo.open_frame(put(tmp_path, make_file(num_data=1))).crop(window=SEA)
+    stored = np.full(frame.stored.shape, STYLED["station"].undetect, np.int16)
+    stored[5:10, 5:10], stored[20:25, 5:10] = 1, 2
+    drawn, header = [], replace(frame.header, stations=(), station_count=0)
+    for codes in ("KWK,ZZZ", "BRI,KWK"):
+        one = replace(frame, stored=stored, quantity=STYLED["station"], header=header, derived=(("STATIONS", codes),))
+        drawn.append(read_exported(one.to_cog(tmp_path / "a.tif")))
+    plan = Plan(drawn[0].grid, "station", width=700, radars=radar_order(radars_of(drawn[0])))
+    assert plan.radars[-1] == "ZZZ"
+    assert {"KWK Gwanaksan", "ZZZ"} <= {one.name for one in classes_for(plan.quantity, plan.by)}
+    sheet = map_for(plan)
+    panels = [sheet.panel(one) for one in drawn]
+    at = [sheet.pixel(row, 7) for row in (7, 22)]
+    (kwk, zzz), (bri, kwk_too) = ([int(one[y - sheet.top, x - sheet.left]) for x, y in at] for one in panels)
+    assert kwk == kwk_too
+    assert len({kwk, zzz, bri, canvas.DRY}) == 4
+    other = replace(drawn[0], derived=(("STATIONS", "XXX,YYY"),))
+    with pytest.raises(FrameError, match="XXX, YYY"):
+        sheet.panel(other)
 
 
 def test_every_pixel_of_a_map_is_a_cell_or_a_line(tmp_path: Path, make_file: MakeFile) -> None:

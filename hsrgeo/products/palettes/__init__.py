@@ -251,8 +251,7 @@ def station_palette(codes: Sequence[str]) -> Palette:
     References:
         KMA composite format, section 7: the number is one-based.
     """
-    places, colours = _places(), built_in("station").stops
-    known = [*places, *(code for code in codes if code not in places)]
+    places, colours, known = _places(), built_in("station").stops, radar_order(codes)
     return Palette(
         "station",
         tuple(
@@ -260,6 +259,11 @@ def station_palette(codes: Sequence[str]) -> Palette:
             for number, code in enumerate(codes, 1)
         ),
     )
+
+
+def radar_order(codes: Sequence[str]) -> tuple[str, ...]:
+    """Return the radars that are known, in one order for all frames, and after them others of a list."""
+    return (*_places(), *(code for code in codes if code not in _places()))
 
 
 @cache
