@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from hsrgeo.engine.cells.objects import ObjectsOptions, find_objects
     from hsrgeo.engine.cells.sample import SampleOptions, sample
     from hsrgeo.engine.compose import compose
-    from hsrgeo.engine.cubes.cube_options import CubeOptions
-    from hsrgeo.engine.cubes.cube_run import make_cube
+    from hsrgeo.engine.cube.cube_options import CubeOptions
+    from hsrgeo.engine.cube.cube_run import make_cube
     from hsrgeo.engine.events import EventsOptions, EventTable, events
     from hsrgeo.engine.export.export_run import Export, export
     from hsrgeo.engine.export_options import ExportOptions
@@ -112,7 +112,7 @@ _HOMES = {
     "ChecksumError": "hsrgeo.errors",
     "ClippedWarning": "hsrgeo.errors",
     "ClusterError": "hsrgeo.errors",
-    "CubeOptions": "hsrgeo.engine.cubes.cube_options",
+    "CubeOptions": "hsrgeo.engine.cube.cube_options",
     "DeflateStreamError": "hsrgeo.errors",
     "EmptyFileError": "hsrgeo.errors",
     "EventTable": "hsrgeo.engine.events",
@@ -194,7 +194,7 @@ _HOMES = {
     "gauge_merge": "hsrgeo.engine.gauges.merge",
     "grids": "hsrgeo.model.grid",
     "iter_frames": "hsrgeo.reading",
-    "make_cube": "hsrgeo.engine.cubes.cube_run",
+    "make_cube": "hsrgeo.engine.cube.cube_run",
     "open": "hsrgeo.cube.opening",
     "open_frame": "hsrgeo.reading",
     "parse_step": "hsrgeo.model.times",

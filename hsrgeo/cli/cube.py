@@ -109,8 +109,8 @@ def cube(
     given = dict(locals())
     with honest_exit(goes_on=True):
         from hsrgeo.cli.cube_report import follow  # noqa: PLC0415 - commands import what they need when they run
-        from hsrgeo.engine.cubes.cube_options import CubeOptions  # noqa: PLC0415
-        from hsrgeo.engine.cubes.cube_run import make_cube  # noqa: PLC0415
+        from hsrgeo.engine.cube.cube_options import CubeOptions  # noqa: PLC0415
+        from hsrgeo.engine.cube.cube_run import make_cube  # noqa: PLC0415
 
         pairs = [text.partition("=") for text in attr or []]
         if wrong := [name for name, mark, _value in pairs if not (name and mark)]:

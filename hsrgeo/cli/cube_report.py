@@ -4,7 +4,7 @@ import time
 
 from hsrgeo.cli.broken import Broken
 from hsrgeo.cli.common import answer_json, counted, say
-from hsrgeo.engine.cubes.cube_run import Cube
+from hsrgeo.engine.cube.cube_run import Cube
 from hsrgeo.sources.gone_by import no_frame
 
 _SHOWN = 10  # broken frames printed

@@ -195,7 +195,7 @@ def open(  # noqa: A001, PLR0913 - `hsrgeo.open` is its name; every option has a
 def _mask(wanted: str | Path | Mask | None, registration: Registration, area: Area | None) -> Mask | None:
     if wanted is None:
         return None
-    from hsrgeo.cube.masks import mask_of  # noqa: PLC0415 - loads GDAL
+    from hsrgeo.places.masks import mask_of  # noqa: PLC0415 - loads GDAL
 
     return mask_of(wanted, registration, [area])
 

@@ -247,7 +247,7 @@ class ExportOptions:
     def _mask(self, cuts: Sequence[Cut]) -> Mask | None:
         if self.mask is None:
             return None
-        from hsrgeo.cube.masks import mask_of  # noqa: PLC0415 - a run without a mask needs none of it
+        from hsrgeo.places.masks import mask_of  # noqa: PLC0415 - a run without a mask needs none of it
 
         mask = mask_of(self.mask, self.registration, [cut.area for cut in cuts])
         object.__setattr__(self, "mask", mask)  # read once, as the factors

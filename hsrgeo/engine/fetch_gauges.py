@@ -12,7 +12,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Literal
 
-from hsrgeo.cube.places import read_points
 from hsrgeo.engine.lazy import Lazy
 from hsrgeo.errors import HubError, HubLimitError, OptionsError, OutputExistsError
 from hsrgeo.hub.client import Hub
@@ -20,6 +19,7 @@ from hsrgeo.hub.gauges import Network, Service, ask_readings, ask_stations, know
 from hsrgeo.model.fields import as_step, as_time
 from hsrgeo.model.times import KST, kst_text, length_text, on_step, parse_time
 from hsrgeo.outputs.lock import locked
+from hsrgeo.places.places import read_points
 from hsrgeo.sources.encodings import unreadable
 from hsrgeo.sources.remote import local
 from hsrgeo.writers.files import remove_parts, write_file

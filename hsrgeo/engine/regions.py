@@ -113,7 +113,7 @@ _LONLAT = (":CRS84", "EPSG:4326", "EPSG:6.9:4326")
 
 
 def _from_layer(path: str | Path, name_field: str | None, encoding: str | None) -> tuple[list[Region], tuple[str, ...]]:
-    from hsrgeo.cube.polygons import read_polygons  # noqa: PLC0415 - a run without such a file needs none of it
+    from hsrgeo.places.polygons import read_polygons  # noqa: PLC0415 - a run without such a file needs none of it
 
     polygons = read_polygons(path, name_field=name_field, encoding=encoding)
     regions = []

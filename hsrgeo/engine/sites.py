@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hsrgeo.cube.places import read_points
 from hsrgeo.engine.export_options import count_workers
 from hsrgeo.engine.workers.parallel import in_batches, run_parallel
 from hsrgeo.errors import HsrGeoError, OptionsError, as_value
 from hsrgeo.model.frame import Frame
 from hsrgeo.model.grid import Grid
 from hsrgeo.model.projections import projections_dir
+from hsrgeo.places.places import read_points
 from hsrgeo.products.offsets import Judgement, Offset, judge
 from hsrgeo.products.sites import Site, SiteFit, fit_edges, fit_heights, fit_rims
 from hsrgeo.reading import decode_found

@@ -28,13 +28,13 @@ from zarr.storage import LocalStore
 
 import hsrgeo.cube.shards
 import hsrgeo.cube.whole
-from hsrgeo.cube.places import Points, Polygons
 from hsrgeo.cube.shards import read_part
 from hsrgeo.engine.series.series_options import SeriesOptions
 from hsrgeo.engine.series.series_run import series
 from hsrgeo.engine.workers.memory import keep_freed_memory
 from hsrgeo.model.grid import Grid
 from hsrgeo.model.times import KST
+from hsrgeo.places.places import Points, Polygons
 from hsrgeo.products.rain import KMA_LAW
 from hsrgeo.products.rates import rate_table
 from hsrgeo.reading import open_frame

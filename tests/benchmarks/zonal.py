@@ -21,10 +21,10 @@ from exactextract import exact_extract
 from exactextract.feature import JSONFeatureSource
 from exactextract.raster import NumPyRasterSource
 
-from hsrgeo.cube.sampling import MEAN, Sampler
-from hsrgeo.cube.weights import polygon_weights
 from hsrgeo.engine.workers.memory import keep_freed_memory
 from hsrgeo.model.grid import Grid
+from hsrgeo.places.sampling import MEAN, Sampler
+from hsrgeo.places.weights import polygon_weights
 from hsrgeo.products.rain import KMA_LAW, rain_frame
 from hsrgeo.products.rates import rate_table
 from hsrgeo.reading import open_frame

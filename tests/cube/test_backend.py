@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hsrgeo.engine.cubes.cube_run import make_cube
+from hsrgeo.engine.cube.cube_run import make_cube
 from hsrgeo.engine.export.export_run import export
 from hsrgeo.engine.export_options import ExportOptions
 from hsrgeo.engine.regions import Region

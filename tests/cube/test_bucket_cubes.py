@@ -19,7 +19,7 @@ import pytest
 from numpy.typing import NDArray
 
 import hsrgeo
-from hsrgeo.engine.cubes.cube_options import CubeOptions
+from hsrgeo.engine.cube.cube_options import CubeOptions
 from hsrgeo.engine.export_options import ExportOptions
 from hsrgeo.errors import HsrGeoError, LockError, OptionsError, OutputExistsError, SourceError
 from hsrgeo.outputs import bucket as bucket_lock

@@ -42,8 +42,8 @@ from zarr.storage import LocalStore  # noqa: E402 - after the libraries are know
 from hsrgeo.cube import store  # noqa: E402
 from hsrgeo.cube.cf import grid_of  # noqa: E402
 from hsrgeo.cube.opening import open as open_array  # noqa: E402
-from hsrgeo.engine.cubes.cube_options import CubeOptions  # noqa: E402
-from hsrgeo.engine.cubes.cube_run import make_cube  # noqa: E402
+from hsrgeo.engine.cube.cube_options import CubeOptions  # noqa: E402
+from hsrgeo.engine.cube.cube_run import make_cube  # noqa: E402
 
 FRAMES = int(os.environ.get("HSRGEO_CUBE_FRAMES", "60"))
 STEP = timedelta(minutes=5)
@@ -313,7 +313,7 @@ def test_two_products_are_refused_before_anything_is_read(
     folder.mkdir()
     for product in ("HSR", "HSP"):
         (folder / frame_name(product=product)).write_bytes(make_file())
-    monkeypatch.setattr("hsrgeo.engine.cubes.frames.decode_found", lambda *_: pytest.fail("read"))
+    monkeypatch.setattr("hsrgeo.engine.cube.cube_frames.decode_found", lambda *_: pytest.fail("read"))
     with pytest.raises(OptionsError, match="the sources contain HSP and HSR: choose one with --product"):
         made([folder], tmp_path / "a.zarr", options())
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in"]

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 import hsrgeo
-from hsrgeo.engine.cubes.cube_options import CubeOptions
-from hsrgeo.engine.cubes.cube_run import make_cube
+from hsrgeo.engine.cube.cube_options import CubeOptions
+from hsrgeo.engine.cube.cube_run import make_cube
 from hsrgeo.engine.export_options import ExportOptions
 
 xr = pytest.importorskip("xarray")

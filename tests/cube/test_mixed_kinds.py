@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 import hsrgeo
-from hsrgeo.engine.cubes.cube_options import CubeOptions
-from hsrgeo.engine.cubes.cube_run import make_cube
-from hsrgeo.engine.cubes.frames import Contest
+from hsrgeo.engine.cube.cube_frames import Contest
+from hsrgeo.engine.cube.cube_options import CubeOptions
+from hsrgeo.engine.cube.cube_run import make_cube
 from hsrgeo.engine.export_options import ExportOptions
 from hsrgeo.errors import HsrGeoWarning
 from hsrgeo.formats.names import FrameName

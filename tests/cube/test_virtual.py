@@ -51,8 +51,8 @@ from hsrgeo.cube.codec import DegreesCodec, FrameCodec, pack_crc32  # noqa: E402
 from hsrgeo.cube.opening import open as open_array  # noqa: E402
 from hsrgeo.cube.reference import Reference, Span, is_reference, read, url_of, write_json, write_parquet  # noqa: E402
 from hsrgeo.cube.store import shape_for  # noqa: E402
-from hsrgeo.engine.cubes.cube_options import CubeOptions  # noqa: E402
-from hsrgeo.engine.cubes.cube_run import make_cube  # noqa: E402
+from hsrgeo.engine.cube.cube_options import CubeOptions  # noqa: E402
+from hsrgeo.engine.cube.cube_run import make_cube  # noqa: E402
 
 STEP = timedelta(minutes=5)
 SUFFIXES = ("json", "parquet")

@@ -19,11 +19,10 @@ from typer.testing import CliRunner
 
 from hsrgeo.cli.accumulate import accumulate as accumulate_command
 from hsrgeo.cli.series import series as series_command
-from hsrgeo.cube.places import Points
 from hsrgeo.engine.accumulate.sum_options import AccumulateOptions
 from hsrgeo.engine.accumulate.sum_run import accumulate
-from hsrgeo.engine.cubes.cube_options import CubeOptions
-from hsrgeo.engine.cubes.cube_run import make_cube
+from hsrgeo.engine.cube.cube_options import CubeOptions
+from hsrgeo.engine.cube.cube_run import make_cube
 from hsrgeo.engine.export.export_run import export
 from hsrgeo.engine.export_options import ExportOptions
 from hsrgeo.engine.factors import read_factors
@@ -43,6 +42,7 @@ from hsrgeo.model.quantity import QUANTITIES, RAIN, RAIN_RATE
 from hsrgeo.model.times import KST
 from hsrgeo.outputs.kept_recipe import kept_recipe
 from hsrgeo.outputs.recipe import recipe_from_json
+from hsrgeo.places.places import Points
 from hsrgeo.products.factors import Factor, Factors, factors_from_json
 from hsrgeo.products.rain import KMA_LAW, Law, law_text, parse_law, rain_frame
 from hsrgeo.products.rates import rate_table

@@ -26,8 +26,6 @@ from typer.testing import CliRunner
 
 import hsrgeo
 from hsrgeo.cli import app
-from hsrgeo.cube.places import Points, read_points
-from hsrgeo.cube.polygons import read_polygons
 from hsrgeo.engine.gauges.bias import GaugeBias, gauge_bias
 from hsrgeo.engine.gauges.field import GaugeFields, gauge_fields
 from hsrgeo.engine.gauges.gauge_options import GaugeBiasOptions, GaugeFieldOptions
@@ -36,6 +34,8 @@ from hsrgeo.engine.series.series_options import SeriesOptions
 from hsrgeo.errors import MissingExtraError, OptionsError, SourceError
 from hsrgeo.model.grid import grids
 from hsrgeo.model.times import KST
+from hsrgeo.places.places import Points, read_points
+from hsrgeo.places.polygons import read_polygons
 from hsrgeo.products.bias import PairRules, field_bias, scores
 from hsrgeo.products.interpolate import InverseDistance, Nearest, network
 from hsrgeo.products.kriging import Kriging, estimate

@@ -15,11 +15,11 @@ from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
 
 import hsrgeo
-from hsrgeo.cube.masks import read_mask
 from hsrgeo.errors import ManifestError, OptionsError
 from hsrgeo.model.grid import Grid, grids
 from hsrgeo.model.window import Window
 from hsrgeo.outputs.recipe import recipe_from_json
+from hsrgeo.places.masks import read_mask
 from hsrgeo.products.masks import Mask, mask_from_json, mask_part
 from tests.conftest import NX, NY, TIME, MakeFile, frame_name
 

@@ -19,7 +19,6 @@ from typer.testing import CliRunner
 
 import hsrgeo
 from hsrgeo.cli import app
-from hsrgeo.cube.places import Points
 from hsrgeo.engine.accumulate.sums import period_tags
 from hsrgeo.engine.gauges.merge import GaugeMerge
 from hsrgeo.engine.periods import Period
@@ -28,6 +27,7 @@ from hsrgeo.model.grid import grids
 from hsrgeo.model.times import KST, utc_text
 from hsrgeo.model.window import Window
 from hsrgeo.outputs.summed import summed_files
+from hsrgeo.places.places import Points
 from hsrgeo.writers.sum_cog import NODATA, encode_sum_cog
 from tests.benchmarks.merging import SIDE, scene
 

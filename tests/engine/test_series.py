@@ -19,8 +19,6 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from hsrgeo.cli.series import series as command
-from hsrgeo.cube.places import Points, Polygons, read_points
-from hsrgeo.cube.polygons import read_polygons
 from hsrgeo.engine.axis import ceil_step, floor_step, slots
 from hsrgeo.engine.series.series_options import SeriesOptions
 from hsrgeo.engine.series.series_run import Series, series
@@ -28,6 +26,8 @@ from hsrgeo.engine.series.table import read_series
 from hsrgeo.errors import MissingExtraError, OptionsError
 from hsrgeo.model.grid import grids
 from hsrgeo.model.times import FRAME_STEP, KST
+from hsrgeo.places.places import Points, Polygons, read_points
+from hsrgeo.places.polygons import read_polygons
 from hsrgeo.products.rain import KMA_LAW
 from hsrgeo.writers import sheets
 from hsrgeo.writers.table import write_table

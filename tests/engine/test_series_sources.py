@@ -19,7 +19,6 @@ from typer.testing import CliRunner
 
 from hsrgeo.cli.series import series as command
 from hsrgeo.cube.opened import opened_cube
-from hsrgeo.cube.places import Points, Polygons
 from hsrgeo.cube.shards import read_part
 from hsrgeo.engine.export.export_run import export
 from hsrgeo.engine.export_options import ExportOptions
@@ -33,6 +32,7 @@ from hsrgeo.model.grid import Grid, grids
 from hsrgeo.model.home import home_of
 from hsrgeo.model.times import FRAME_STEP, KST
 from hsrgeo.model.window import BBox, Window
+from hsrgeo.places.places import Points, Polygons
 from hsrgeo.products.rain import KMA_LAW
 from hsrgeo.writers.layers import cog_facts
 from tests.conftest import NX, NY, TIME, MakeFile, frame_name
@@ -44,8 +44,8 @@ for module in ("xarray", "zarr", "dask", "netCDF4"):
 import rasterio  # noqa: E402 - after the libraries are known to be there
 from zarr.storage import LocalStore  # noqa: E402
 
-from hsrgeo.engine.cubes.cube_options import CubeOptions  # noqa: E402
-from hsrgeo.engine.cubes.cube_run import make_cube  # noqa: E402
+from hsrgeo.engine.cube.cube_options import CubeOptions  # noqa: E402
+from hsrgeo.engine.cube.cube_run import make_cube  # noqa: E402
 
 GRID = grids()["kma-hb-1km"]
 WINDOW = (380, 500, 300, 330)
@@ -219,7 +219,7 @@ def test_jobs_memory_and_chunks_change_nothing(
     run(wide, out, jobs=2, **PLACES[0])  # the layout map where there is no other
     assert out.read_bytes() == tables[0]
     series_only = cube(frames, tmp_path / "b.zarr", {"layout": "series"}, window=WINDOW)
-    monkeypatch.setattr("hsrgeo.cube.sampling._CELLS_AT_ONCE", 70_000)
+    monkeypatch.setattr("hsrgeo.places.sampling._CELLS_AT_ONCE", 70_000)
     # A chunk of times of one basin after the other; then of the largest, 51,156 cells, only one time at once.
     for most in (500_000, 110_000, 1000):
         monkeypatch.setattr("hsrgeo.engine.series.cube._MOST_BYTES", most)

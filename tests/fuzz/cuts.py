@@ -19,8 +19,8 @@ import hsrgeo
 from hsrgeo import ExportOptions
 from hsrgeo.engine.accumulate.sum_options import AccumulateOptions
 from hsrgeo.engine.accumulate.sum_run import accumulate
-from hsrgeo.engine.cubes.cube_options import CubeOptions
-from hsrgeo.engine.cubes.cube_run import make_cube
+from hsrgeo.engine.cube.cube_options import CubeOptions
+from hsrgeo.engine.cube.cube_run import make_cube
 from hsrgeo.engine.extract import extract
 from hsrgeo.engine.stac import make_catalog
 from tests import power

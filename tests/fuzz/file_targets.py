@@ -11,8 +11,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from hsrgeo.cube.places import read_points
-from hsrgeo.cube.polygons import read_polygons
 from hsrgeo.engine.export_options import ExportOptions
 from hsrgeo.engine.regions import Region, read_regions
 from hsrgeo.errors import FrameError, HsrGeoError, ManifestError, OptionsError, SourceError
@@ -26,6 +24,8 @@ from hsrgeo.outputs.names import MANIFEST, OPTIONS
 from hsrgeo.outputs.outcome import Outcome, Output, to_json
 from hsrgeo.outputs.recipe import Recipe
 from hsrgeo.outputs.stacks import stacks_of
+from hsrgeo.places.places import read_points
+from hsrgeo.places.polygons import read_polygons
 from hsrgeo.sources.select import Selection
 from tests.conftest import frame_name
 from tests.fuzz.mutate import flip_bytes, text_bytes, twist_json, twist_text

@@ -11,10 +11,10 @@ from typer.testing import CliRunner, Result
 
 import hsrgeo
 from hsrgeo.cli import app
-from hsrgeo.cube.places import read_points
 from hsrgeo.errors import HubError
 from hsrgeo.hub import budget, client
 from hsrgeo.hub.gauges import readings_in, stations_in
+from hsrgeo.places.places import read_points
 from hsrgeo.sources.gauge_rules import ReadingRules
 from hsrgeo.sources.gauges import read_readings
 from tests.fake_hub import KEY, Asked, FakeHub, Reply, Script, always, fake_hub, refusal

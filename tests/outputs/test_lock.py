@@ -18,9 +18,8 @@ from unittest.mock import patch
 import pytest
 
 import hsrgeo
-from hsrgeo.cube.places import Points
 from hsrgeo.engine.accumulate.sum_options import AccumulateOptions
-from hsrgeo.engine.cubes.cube_options import CubeOptions
+from hsrgeo.engine.cube.cube_options import CubeOptions
 from hsrgeo.engine.export_options import ExportOptions
 from hsrgeo.engine.lazy import Run
 from hsrgeo.engine.series.series_options import SeriesOptions
@@ -33,6 +32,7 @@ from hsrgeo.outputs.lock import locked
 from hsrgeo.outputs.manifest import Manifest
 from hsrgeo.outputs.names import MANIFEST
 from hsrgeo.outputs.outcome import of_found
+from hsrgeo.places.places import Points
 from hsrgeo.sources.found import Found
 from hsrgeo.sources.remote import Place, RemotePath
 from tests.conftest import TIME, MakeFile, frame_name, make_tar

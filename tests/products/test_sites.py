@@ -12,12 +12,12 @@ import pytest
 from typer.testing import CliRunner
 
 from hsrgeo.cli import app
-from hsrgeo.cube.places import read_points
 from hsrgeo.engine.sites import site_offset
 from hsrgeo.errors import OptionsError
 from hsrgeo.model.grid import MAIN_GRID, Grid, grids
 from hsrgeo.model.projections import projections_dir
 from hsrgeo.model.window import Window
+from hsrgeo.places.places import read_points
 from hsrgeo.products.offsets import judge
 from hsrgeo.products.sites import Method, Site, SiteFit, fit_edges, fit_heights, fit_rims
 from tests.conftest import NX, NY, TIME, frame_name, gzip_bytes, make_header, time_fields

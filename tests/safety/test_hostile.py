@@ -22,8 +22,6 @@ from typing import Any
 import pytest
 
 import hsrgeo
-from hsrgeo.cube.places import read_points
-from hsrgeo.cube.polygons import _polygon, read_polygons
 from hsrgeo.engine.export_options import ExportOptions
 from hsrgeo.engine.extract import extract_archive
 from hsrgeo.engine.regions import read_regions
@@ -48,6 +46,8 @@ from hsrgeo.outputs.kept_recipe import keep_recipe, kept_recipe, refuse_other_re
 from hsrgeo.outputs.manifest import Manifest
 from hsrgeo.outputs.names import MANIFEST, OPTIONS
 from hsrgeo.outputs.recipe import recipe_from_json
+from hsrgeo.places.places import read_points
+from hsrgeo.places.polygons import _polygon, read_polygons
 from hsrgeo.products.rain import parse_law
 from hsrgeo.sources.archives import frames_in_archive
 from hsrgeo.sources.found import Found, Tally, read_file

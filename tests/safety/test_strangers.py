@@ -13,9 +13,9 @@ from numcodecs import pickles
 
 import hsrgeo
 from hsrgeo.cube.codecs import refuse_unknown_codecs
-from hsrgeo.cube.polygons import read_polygons
 from hsrgeo.errors import OptionsError, SourceError
 from hsrgeo.outputs.catalogs import catalog_frames
+from hsrgeo.places.polygons import read_polygons
 
 FRAMES = Path(__file__).parents[2] / "examples" / "frames"
 

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from hsrgeo.cube.places import read_points
 from hsrgeo.engine.factors import read_factors
 from hsrgeo.engine.fetch_gauges import fetch_readings
 from hsrgeo.engine.regions import read_regions
 from hsrgeo.engine.series.table import series_lines
 from hsrgeo.errors import HsrGeoError, OptionsError
+from hsrgeo.places.places import read_points
 from hsrgeo.sources.encodings import decoded
 from hsrgeo.sources.gauge_rules import ReadingRules
 from hsrgeo.sources.gauges import read_readings

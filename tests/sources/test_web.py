@@ -19,12 +19,12 @@ from urllib.request import Request
 import pytest
 
 import hsrgeo
-from hsrgeo.cube.places import Points
-from hsrgeo.engine.cubes.cube_options import CubeOptions
+from hsrgeo.engine.cube.cube_options import CubeOptions
 from hsrgeo.engine.export_options import ExportOptions
 from hsrgeo.engine.qgis import write_project
 from hsrgeo.engine.series.series_options import SeriesOptions
 from hsrgeo.errors import HsrGeoError, OptionsError, SourceError
+from hsrgeo.places.places import Points
 from hsrgeo.sources import web
 from hsrgeo.sources.remote import RemotePath, place
 from tests.conftest import TIME, frame_name, make_tar

@@ -9,7 +9,6 @@ from datetime import timedelta
 from pathlib import Path
 from typing import get_args
 
-from hsrgeo.cube.masks import MaskFile, read_mask
 from hsrgeo.engine.accumulate.shown import Stat
 from hsrgeo.engine.export_options import ExportOptions
 from hsrgeo.engine.keywords import shared_with
@@ -21,6 +20,7 @@ from hsrgeo.model.grid import Registration
 from hsrgeo.model.layers import as_block
 from hsrgeo.model.times import FRAME_STEP, length_text, refuse_uneven
 from hsrgeo.model.window import BBox, Window
+from hsrgeo.places.masks import MaskFile, read_mask
 from hsrgeo.products.factors import Factors
 from hsrgeo.products.rain import KMA_LAW, Law
 from hsrgeo.sources.select import Selection

@@ -22,7 +22,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hsrgeo.cube.masks import MaskFile
 from hsrgeo.engine.accumulate.moving import MovingRun, MovingSum, moving_tags
 from hsrgeo.engine.accumulate.rolling import RollingRun
 from hsrgeo.engine.accumulate.shown import SHOWN
@@ -49,6 +48,7 @@ from hsrgeo.outputs.lease import Lock
 from hsrgeo.outputs.lock import locked
 from hsrgeo.outputs.outcome import Outcome, Status, of_found
 from hsrgeo.outputs.recipe import Cut
+from hsrgeo.places.masks import MaskFile
 from hsrgeo.products.advection import motion_library
 from hsrgeo.products.factors import Factor
 from hsrgeo.products.rain import Law, law_text

@@ -10,7 +10,6 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Literal, get_args
 
-from hsrgeo.cube.places import Points, read_points
 from hsrgeo.engine.export_options import ExportOptions
 from hsrgeo.engine.keywords import shared_with
 from hsrgeo.engine.periods import PeriodLength, check_period
@@ -20,6 +19,7 @@ from hsrgeo.model.fields import Length, Step, Time
 from hsrgeo.model.grid import MAIN_GRID, Grid, grids
 from hsrgeo.model.times import FRAME_STEP, kst_text, length_text, on_step, refuse_uneven
 from hsrgeo.model.window import BBox, Window
+from hsrgeo.places.places import Points, read_points
 from hsrgeo.products.bias import MOST_FACTOR, PairRules
 from hsrgeo.products.kriging import LEAST_KRIGED
 from hsrgeo.products.variograms import Model, Variogram

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import get_args
 
-from hsrgeo.cube.places import Points, read_points
 from hsrgeo.engine.gauges.gauge_options import IDW_NEIGHBOURS, IDW_POWER, check_idw, variogram_of
 from hsrgeo.errors import OptionsError
+from hsrgeo.places.places import Points, read_points
 from hsrgeo.products.bias import MOST_FACTOR, PairRules
 from hsrgeo.products.merging import KRIGED, METHODS, MergeMethod
 from hsrgeo.products.variograms import Model, Variogram

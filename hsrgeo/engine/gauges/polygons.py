@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from hsrgeo.cube.places import Points, read_points
 from hsrgeo.engine.areas import asked_window
 from hsrgeo.errors import OptionsError
 from hsrgeo.model.grid import MAIN_GRID, grids
 from hsrgeo.model.window import BBox, as_bbox
+from hsrgeo.places.places import Points, read_points
 from hsrgeo.products.interpolate import network
 from hsrgeo.products.thiessen import thiessen_geojson
 from hsrgeo.sources.remote import local

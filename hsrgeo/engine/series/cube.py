@@ -18,10 +18,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from hsrgeo.cube.gather import Piece, gather, pieces_of
 from hsrgeo.cube.opened import OpenCube, opened_cube
-from hsrgeo.cube.sampling import Sampler
-from hsrgeo.cube.weights import Weights
 from hsrgeo.engine.export_options import count_workers
 from hsrgeo.engine.series.reader import OutputReader, Sampled, table_for
 from hsrgeo.engine.series.series_options import SeriesOptions
@@ -31,6 +28,9 @@ from hsrgeo.errors import HsrGeoError, OptionsError, SourceError
 from hsrgeo.formats.names import FrameName
 from hsrgeo.model.times import KST, utc_text
 from hsrgeo.outputs.outcome import Outcome
+from hsrgeo.places.gather import Piece, gather, pieces_of
+from hsrgeo.places.sampling import Sampler
+from hsrgeo.places.weights import Weights
 from hsrgeo.sources.remote import Place, RemotePath
 
 _CELL_BYTES = 2

@@ -11,9 +11,6 @@ from datetime import datetime
 from functools import lru_cache, partial
 from pathlib import Path
 
-from hsrgeo.cube.gather import Piece, gather, pieces_of
-from hsrgeo.cube.sampling import Sampler
-from hsrgeo.cube.weights import load_weights
 from hsrgeo.engine.export_options import count_workers
 from hsrgeo.engine.one_product import product_guard
 from hsrgeo.engine.series.reader import OutputReader, Sampled, Sampling, other_grid, sampling_of, table_for
@@ -27,6 +24,9 @@ from hsrgeo.model.quantity import Quantity, quantity_of_tags
 from hsrgeo.model.times import export_step, utc_text
 from hsrgeo.outputs.folder import Exported, exported_frames
 from hsrgeo.outputs.outcome import Outcome
+from hsrgeo.places.gather import Piece, gather, pieces_of
+from hsrgeo.places.sampling import Sampler
+from hsrgeo.places.weights import load_weights
 from hsrgeo.writers.cog_part import OpenCog, opened_cog
 
 _BATCH = 16

@@ -10,8 +10,6 @@ from functools import lru_cache, partial
 from itertools import chain
 from pathlib import Path
 
-from hsrgeo.cube.sampling import Sampler
-from hsrgeo.cube.weights import load_weights
 from hsrgeo.engine.export_options import count_workers
 from hsrgeo.engine.one_product import product_guard
 from hsrgeo.engine.series.reader import Numbers, Reader, Sampled, Sampling, other_grid, sampling_of, table_for
@@ -23,6 +21,8 @@ from hsrgeo.model.frame import Frame
 from hsrgeo.model.grid import Registration
 from hsrgeo.model.layers import Block
 from hsrgeo.outputs.outcome import of_found, with_header
+from hsrgeo.places.sampling import Sampler
+from hsrgeo.places.weights import load_weights
 from hsrgeo.reading import decode_found
 from hsrgeo.sources.found import Found, reading
 from hsrgeo.sources.scan import scan

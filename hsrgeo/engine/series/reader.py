@@ -11,9 +11,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from hsrgeo.cube.masks import MaskFile
-from hsrgeo.cube.places import Places, Polygons
-from hsrgeo.cube.weights import Weights
 from hsrgeo.engine.contents import notes_on_bias, notes_on_contents, refuse_registration
 from hsrgeo.engine.factors import notes_on_factors
 from hsrgeo.engine.series.series_options import Content, SeriesOptions
@@ -22,6 +19,9 @@ from hsrgeo.model.grid import Grid, grids
 from hsrgeo.model.home import home_of
 from hsrgeo.model.quantity import Quantity
 from hsrgeo.outputs.outcome import Outcome
+from hsrgeo.places.masks import MaskFile
+from hsrgeo.places.places import Places, Polygons
+from hsrgeo.places.weights import Weights
 from hsrgeo.products.cleaning import Cleaning
 from hsrgeo.products.factors import Factors
 from hsrgeo.products.rain import Law, law_text

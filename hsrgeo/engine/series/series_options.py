@@ -9,10 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from hsrgeo.cube.masks import MaskFile, read_mask
-from hsrgeo.cube.places import Places, Points, Polygons, as_points, read_points
-from hsrgeo.cube.polygons import read_polygons
-from hsrgeo.cube.weights import PointMethod, Weights
 from hsrgeo.engine.export_options import count_workers
 from hsrgeo.engine.factors import as_factors
 from hsrgeo.engine.periods import check_period
@@ -22,6 +18,10 @@ from hsrgeo.model.fields import Length, Step, Time
 from hsrgeo.model.grid import Grid, Registration, grids_by
 from hsrgeo.model.layers import Block, as_block
 from hsrgeo.model.times import FRAME_STEP, refuse_uneven
+from hsrgeo.places.masks import MaskFile, read_mask
+from hsrgeo.places.places import Places, Points, Polygons, as_points, read_points
+from hsrgeo.places.polygons import read_polygons
+from hsrgeo.places.weights import PointMethod, Weights
 from hsrgeo.products.cleaning import Cleaning, cleaning_of
 from hsrgeo.products.factors import Factors
 from hsrgeo.products.rain import KMA_LAW, Law, as_law

@@ -14,8 +14,6 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from hsrgeo.cube.places import Points
-from hsrgeo.cube.sampling import COVERAGE, MAX, MEAN, WET
 from hsrgeo.engine.axis import frame_length_of, kind_of_sources, slots
 from hsrgeo.engine.keywords import options_of, takes
 from hsrgeo.engine.lazy import Run
@@ -32,6 +30,8 @@ from hsrgeo.errors import OptionsError
 from hsrgeo.outputs.lock import locked
 from hsrgeo.outputs.outcome import Outcome, Standing
 from hsrgeo.outputs.summed import is_summed
+from hsrgeo.places.places import Points
+from hsrgeo.places.sampling import COVERAGE, MAX, MEAN, WET
 from hsrgeo.products.rain import KMA_LAW
 from hsrgeo.sources.remote import Place, is_remote, listed_sources, place, target
 from hsrgeo.writers.table import Row, check_table, write_table

@@ -9,8 +9,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from hsrgeo.cube.sampling import COVERAGE, MAX, MEAN, WET
-from hsrgeo.cube.weights import Weights
 from hsrgeo.engine.series.reader import Numbers, OutputReader, Sampled, other_grid
 from hsrgeo.engine.series.series_options import SeriesOptions
 from hsrgeo.errors import HsrGeoError, OptionsError, as_value
@@ -19,6 +17,8 @@ from hsrgeo.model.grid import Grid
 from hsrgeo.outputs.folder import several_regions
 from hsrgeo.outputs.outcome import Outcome
 from hsrgeo.outputs.summed import MAXIMA, Summed, summed_files
+from hsrgeo.places.sampling import COVERAGE, MAX, MEAN, WET
+from hsrgeo.places.weights import Weights
 from hsrgeo.products.rain import KMA_LAW
 from hsrgeo.writers.sum_cog import DEPTH_STEP_MM
 from hsrgeo.writers.sum_readback import SumPicture, read_sum

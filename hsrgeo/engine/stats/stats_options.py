@@ -8,8 +8,6 @@ from pathlib import Path
 
 import numpy as np
 
-from hsrgeo.cube.places import Polygons
-from hsrgeo.cube.polygons import read_polygons
 from hsrgeo.engine.export_options import ExportOptions
 from hsrgeo.engine.keywords import shared_with
 from hsrgeo.engine.regions import Region
@@ -18,6 +16,8 @@ from hsrgeo.model.fields import Step, Time
 from hsrgeo.model.grid import Registration
 from hsrgeo.model.layers import as_block
 from hsrgeo.model.window import BBox, Window
+from hsrgeo.places.places import Polygons
+from hsrgeo.places.polygons import read_polygons
 from hsrgeo.products.making import Content
 from hsrgeo.products.rain import KMA_LAW, Law
 

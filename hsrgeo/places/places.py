@@ -13,13 +13,13 @@ from pathlib import Path
 import numpy as np
 import pyproj
 
-from hsrgeo.cube.layers import read_named, shapely_for, transformer_of
-from hsrgeo.cube.stations import name_of, numbered_names, rows_that_hold
-from hsrgeo.cube.vectors import VECTOR_SUFFIXES
-from hsrgeo.cube.weights import PointMethod, Ring, Weights, point_weights, polygon_weights
 from hsrgeo.errors import OptionsError, ProjectionError
 from hsrgeo.model.grid import Grid
 from hsrgeo.model.texts import plain
+from hsrgeo.places.layers import read_named, shapely_for, transformer_of
+from hsrgeo.places.stations import name_of, numbered_names, rows_that_hold
+from hsrgeo.places.vectors import VECTOR_SUFFIXES
+from hsrgeo.places.weights import PointMethod, Ring, Weights, point_weights, polygon_weights
 from hsrgeo.sources.encodings import decoded
 from hsrgeo.sources.gauge_csv import separator_of
 from hsrgeo.sources.texts import read_bytes
@@ -115,7 +115,7 @@ def read_points(
 ) -> Points:
     """Read gauges from CSV with the columns name, lon and lat (degrees, WGS 84), or 지점명, 경도 and 위도.
 
-    Or from GeoJSON, GeoPackage, FlatGeobuf or a shapefile, which tell their CRS (`hsrgeo.cube.layers.read_named`).
+    Or from GeoJSON, GeoPackage, FlatGeobuf or a shapefile, which tell their CRS (`hsrgeo.places.layers.read_named`).
 
     Columns are parted by commas, semicolons or tabs; other columns are passed over, but for 시작일 and 종료일, the
     first and last day that a row holds, and 지점, which follows the name where stations share it.

@@ -12,14 +12,14 @@ from affine import Affine
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hsrgeo.cube.gather import gather, pieces_of
-from hsrgeo.cube.places import Points
-from hsrgeo.cube.sampling import COVERAGE, MAX, MEAN, WET, Sampler
-from hsrgeo.cube.weights import Weights, load_weights, point_weights, polygon_weights
 from hsrgeo.errors import OptionsError
 from hsrgeo.model.grid import Grid, grids
 from hsrgeo.model.quantity import QUANTITIES
 from hsrgeo.model.window import Window
+from hsrgeo.places.gather import gather, pieces_of
+from hsrgeo.places.places import Points
+from hsrgeo.places.sampling import COVERAGE, MAX, MEAN, WET, Sampler
+from hsrgeo.places.weights import Weights, load_weights, point_weights, polygon_weights
 from hsrgeo.products.rain import KMA_LAW
 from hsrgeo.products.rates import rate_table
 
@@ -267,7 +267,7 @@ def test_many_times_at_once_are_as_each_by_itself(times: int, seed: int, at_once
     table = rate_table(QUANTITIES[1], KMA_LAW)
     sampler = Sampler(weights, TINY.width)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("hsrgeo.cube.sampling._CELLS_AT_ONCE", at_once)
+        patch.setattr("hsrgeo.places.sampling._CELLS_AT_ONCE", at_once)
         together = sampler.sample_cells(cells, QUANTITIES[1], table, 0.1)
     alone = [sampler.sample(one, QUANTITIES[1], table, 0.1) for one in stored]
     assert together.shape == (times, 3, 4)

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pyproj
 
-from hsrgeo.cube.layers import read_named, shapely_for
-from hsrgeo.cube.places import Polygons
-from hsrgeo.cube.weights import Ring
 from hsrgeo.errors import OptionsError
+from hsrgeo.places.layers import read_named, shapely_for
+from hsrgeo.places.places import Polygons
+from hsrgeo.places.weights import Ring
 
 _STEP_M = 250.0
 # ^ longest piece of an edge that is projected as a straight line: the arc that a parallel is here stays within 1 mm

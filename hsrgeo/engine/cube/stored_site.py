@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 from hsrgeo.cube.axis import missing_between
 from hsrgeo.cube.store import Layout, Shape, Staged, remove_damaged, shape_from_json, stage, staged_frames
-from hsrgeo.engine.cubes.cube_options import CubeOptions
-from hsrgeo.engine.cubes.frames import Contest, Work, first_shape
+from hsrgeo.engine.cube.cube_frames import Contest, Work, first_shape
+from hsrgeo.engine.cube.cube_options import CubeOptions
 from hsrgeo.engine.workers.memory import keep_freed_memory
 from hsrgeo.engine.workers.parallel import run_parallel
 from hsrgeo.errors import HsrGeoError, ManifestError, OutputExistsError, SourceError, WriteError

@@ -19,8 +19,8 @@ from hsrgeo.cube.reference import Span, need_arrow, url_of
 from hsrgeo.cube.referred import read_reference
 from hsrgeo.cube.store import Shape
 from hsrgeo.cube.virtual import write_reference
-from hsrgeo.engine.cubes.cube_options import CubeOptions
-from hsrgeo.engine.cubes.frames import Contest, Kind, Work, check_frames, first_shape, kind_of
+from hsrgeo.engine.cube.cube_frames import Contest, Kind, Work, check_frames, first_shape, kind_of
+from hsrgeo.engine.cube.cube_options import CubeOptions
 from hsrgeo.errors import ArchiveError, OptionsError, OutputExistsError, SourceError
 from hsrgeo.formats.names import claims_frame, repeated
 from hsrgeo.outputs.outcome import Outcome

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hsrgeo.cube.weights import Weights
 from hsrgeo.model.quantity import Quantity
+from hsrgeo.places.weights import Weights
 
 Floats = NDArray[np.float64]
 

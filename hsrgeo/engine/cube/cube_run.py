@@ -1,7 +1,7 @@
 """The run that makes a cube: sources in, one Zarr store, NetCDF file or reference out.
 
 First every frame is unpacked and checked, in parallel; then the cube is built. What happens to the frames between, and
-what the cube is built of, is decided by the site: `hsrgeo.engine.cubes.stored`, `hsrgeo.engine.cubes.virtual`.
+what the cube is built of, is decided by the site: `hsrgeo.engine.cube.stored_site`, `hsrgeo.engine.cube.virtual_site`.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from hsrgeo.cube.extra import need
-from hsrgeo.engine.cubes.cube_options import CubeOptions
-from hsrgeo.engine.cubes.frames import Site
-from hsrgeo.engine.cubes.stored import BucketSite, DiskSite
+from hsrgeo.engine.cube.cube_frames import Site
+from hsrgeo.engine.cube.cube_options import CubeOptions
+from hsrgeo.engine.cube.stored_site import BucketSite, DiskSite
 from hsrgeo.engine.export_options import ExportOptions, check_areas
 from hsrgeo.engine.keywords import options_of, takes
 from hsrgeo.engine.lazy import Run
@@ -79,7 +79,7 @@ class Cube(Run):
             if isinstance(out, RemotePath):
                 return BucketSite(out, options, recipe)
             return DiskSite(out, options, recipe)
-        from hsrgeo.engine.cubes.virtual import VirtualSite  # noqa: PLC0415 - needs the extra
+        from hsrgeo.engine.cube.virtual_site import VirtualSite  # noqa: PLC0415 - needs the extra
 
         return VirtualSite(sources, out, options)
 

@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from hsrgeo.cube.places import Polygons
-from hsrgeo.cube.polygons import read_polygons
 from hsrgeo.errors import ClippedWarning, OptionsError, WindowError
 from hsrgeo.model.grid import Grid, Registration, grids_by
 from hsrgeo.model.home import home_of
 from hsrgeo.model.window import Area, Window
+from hsrgeo.places.places import Polygons
+from hsrgeo.places.polygons import read_polygons
 from hsrgeo.products.masks import Mask, mask_part, part_of, place_of
 from hsrgeo.writers.mask_readback import MaskPicture, read_mask_picture
 

@@ -12,9 +12,9 @@ from typing import Any
 
 import pyproj
 
-from hsrgeo.cube.vectors import read_layer
 from hsrgeo.errors import MissingExtraError, OptionsError
 from hsrgeo.model.texts import plain
+from hsrgeo.places.vectors import read_layer
 from hsrgeo.products.datums import from_wgs84
 from hsrgeo.sources.encodings import check_encoding, unreadable
 from hsrgeo.sources.texts import refuse_special

@@ -10,10 +10,10 @@ import numpy as np
 import pyproj
 import pytest
 
-from hsrgeo.cube.polygons import read_polygons
 from hsrgeo.engine.export_options import ExportOptions
 from hsrgeo.engine.regions import read_regions
 from hsrgeo.errors import OptionsError
+from hsrgeo.places.polygons import read_polygons
 from hsrgeo.products.datums import from_wgs84
 from hsrgeo.products.warp import as_target
 
