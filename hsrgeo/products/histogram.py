@@ -8,47 +8,68 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hsrgeo.model.blocks import BLOCK_SIDE, block_extremes
 from hsrgeo.model.quantity import Quantity
 
 _VALUES = 1 << 16
 
 
-def value_counts(
-    stored: NDArray[np.int16], quantity: Quantity, extremes: NDArray[np.int16] | None = None
-) -> NDArray[np.int64]:
+@dataclass(frozen=True, slots=True, eq=False)
+class Counted:
+    """What one look at every cell of a picture tells."""
+
+    counts: NDArray[np.int64]
+    """Cells of each stored value by its bits, shape (65536,)."""
+    highest: int | None
+    """Row-major index of the first cell, from the north-west, that has the highest echo; None where there is none."""
+
+
+def count_values(stored: NDArray[np.int16], quantity: Quantity) -> Counted:
     """Count the cells of each stored value, as ``np.bincount(stored.view(np.uint16).ravel(), minlength=65536)`` does.
 
-    Most of a frame is one or two codes, which are counted apart: that is several times as fast.
+    Most of a frame is one or two codes. Four cells are compared with each at a time, and only the others are counted
+    one by one: that is ten times as fast.
 
     Args:
         stored: Values of any 2-D shape.
         quantity: Names the two codes.
-        extremes: `block_extremes` of these values, where they are known already.
-
-    Returns:
-        int64, shape (65536,): cells by the bits of the value.
     """
-    lows, highs = block_extremes(stored) if extremes is None else extremes
-    common = [0, 0]
-    codes = quantity.nodata, quantity.undetect
-    rest = [np.empty(0, np.int16)]
+    height, width = stored.shape
+    upside_down = stored.strides[0] < 0  # as a frame lies in its file
+    flat = np.ascontiguousarray(stored[::-1] if upside_down else stored).reshape(-1)
+    whole = flat.size // _IN_A_WORD * _IN_A_WORD
+    words = flat[:whole].view(np.uint64)
+    codes = [code & 0xFFFF for code in (quantity.undetect, quantity.nodata)]
+    patterns = [np.uint64(code * _EVERY) for code in codes]
     counts = np.zeros(_VALUES, np.int64)
-    for (row, col), lowest in np.ndenumerate(lows):
-        block = stored[row * BLOCK_SIDE : (row + 1) * BLOCK_SIDE, col * BLOCK_SIDE : (col + 1) * BLOCK_SIDE]
-        if lowest == highs[row, col]:
-            counts[int(lowest) & 0xFFFF] += block.size
-            continue
-        is_rest = block != codes[0]
-        common[0] += block.size - int(np.count_nonzero(is_rest))
-        is_undetect = block == codes[1]
-        common[1] += int(np.count_nonzero(is_undetect))
-        is_rest &= ~is_undetect
-        rest.append(block[is_rest])
-    counts += np.bincount(np.concatenate(rest).view(np.uint16), minlength=_VALUES)
-    for code, count in zip(codes, common, strict=True):
-        counts[code & 0xFFFF] += count
-    return counts
+    kept: list[tuple[int, NDArray[np.int16]]] = []
+    for start in range(0, words.size, _CHUNK_WORDS):
+        chunk = words[start : start + _CHUNK_WORDS]
+        other = chunk != patterns[0]
+        common = chunk.size - int(np.count_nonzero(other))
+        counts[codes[0]] += _IN_A_WORD * common
+        other &= chunk != patterns[1]
+        count = int(np.count_nonzero(other))
+        counts[codes[1]] += _IN_A_WORD * (chunk.size - common - count)
+        if count:
+            kept.append((start * _IN_A_WORD, chunk[other].view(np.int16)))
+    kept.append((whole, flat[whole:]))
+    counts += np.bincount(np.concatenate([part for _start, part in kept]).view(np.uint16), minlength=_VALUES)
+    tops = [int(part.max(initial=quantity.nodata)) for _start, part in kept]
+    highest = max(tops)
+    if highest < quantity.echo_from:
+        return Counted(counts, None)
+    starts = [start for (start, _part), top in zip(kept, tops, strict=True) if top == highest]
+    size = _CHUNK_WORDS * _IN_A_WORD
+    places = np.concatenate([start + np.flatnonzero(flat[start : start + size] == highest) for start in starts])
+    if upside_down:
+        rows, cols = np.divmod(places, width)
+        places = (height - 1 - rows) * width + cols
+    return Counted(counts, int(places.min()))
+
+
+_IN_A_WORD = 4
+_EVERY = 0x0001_0001_0001_0001
+_CHUNK_WORDS = 1 << 15  # 256 kB, which stay in a core's cache for the second comparison
 
 
 @dataclass(frozen=True, eq=False)

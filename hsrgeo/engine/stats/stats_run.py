@@ -28,7 +28,6 @@ from hsrgeo.engine.workers.memory import keep_freed_memory
 from hsrgeo.engine.workers.scratch import scratch_folder
 from hsrgeo.errors import FrameError, HsrGeoError, OptionsError, WindowError
 from hsrgeo.formats.names import FrameName
-from hsrgeo.model.blocks import BLOCK_SIDE, block_extremes
 from hsrgeo.model.frame import Frame
 from hsrgeo.model.grid import Grid
 from hsrgeo.model.home import home_of
@@ -38,7 +37,7 @@ from hsrgeo.outputs.exported import read_exported
 from hsrgeo.outputs.folder import exported_frames
 from hsrgeo.outputs.lock import locked
 from hsrgeo.outputs.outcome import Outcome, of_found, with_header
-from hsrgeo.products.histogram import Histogram, value_counts
+from hsrgeo.products.histogram import Histogram, count_values
 from hsrgeo.products.rates import rate_table, stored_table
 from hsrgeo.reading import decode_found
 from hsrgeo.sources.found import Found, Tally, reading
@@ -218,13 +217,10 @@ def _choose(grid: Grid, options: StatsOptions) -> list[_Chosen]:
 
 def _row(picture: _Picture, chosen: _Chosen, table: NDArray[np.float64], options: StatsOptions) -> list[float]:
     if chosen.cells is None:
-        stored = picture.stored[chosen.rows, chosen.cols]
-        extremes = block_extremes(stored)
-        counts = value_counts(stored, picture.quantity, extremes)
+        counted = count_values(picture.stored[chosen.rows, chosen.cols], picture.quantity)
     else:
-        stored, extremes = picture.stored.reshape(-1)[chosen.cells], None
-        counts = np.bincount(stored.view(np.uint16), minlength=1 << 16)
-    found = Histogram.of(counts, picture.quantity)
+        counted = count_values(picture.stored.reshape(-1)[chosen.cells][np.newaxis], picture.quantity)
+    found = Histogram.of(counted.counts, picture.quantity)
     values = table[found.stored.view(np.uint16)]
     cells, echo, seen = found.cells(), found.is_echo, found.is_observed
     observed = found.cells(seen)
@@ -232,33 +228,30 @@ def _row(picture: _Picture, chosen: _Chosen, table: NDArray[np.float64], options
     classes = [found.cells(~seen), found.cells(seen & ~echo), found.cells(echo), found.cells(found.is_blend)]
     row = [picture.stations, picture.delay_minutes, cells, *(one / cells for one in classes)]
     row += [one / observed if observed else np.nan for one in above]
-    row += [*found.quantiles(values, options.quantiles), *_maximum(picture, chosen, stored, extremes, found, values)]
+    row += [*found.quantiles(values, options.quantiles), *_maximum(picture.grid, chosen, counted.highest, values)]
     if options.edges:
         of_class = np.searchsorted(options.edges, values[echo], side="right")
         row += np.bincount(of_class, found.counts[echo], len(options.edges) + 1).tolist()
     return row
 
 
-def _maximum(
-    picture: _Picture,
-    chosen: _Chosen,
-    stored: NDArray[np.int16],
-    extremes: NDArray[np.int16] | None,
-    found: Histogram,
-    values: Numbers,
-) -> tuple[float, float, float]:
-    """Return the highest value of echo, and longitude and latitude of the first cell that has it."""
-    if not found.is_echo.any():
+def _maximum(grid: Grid, chosen: _Chosen, highest: int | None, values: Numbers) -> tuple[float, float, float]:
+    """Return the highest value of echo, and longitude and latitude of the first cell that has it.
+
+    Args:
+        grid: Of the picture.
+        chosen: The cells.
+        highest: See `Counted.highest`.
+        values: That occur, increasing.
+    """
+    if highest is None:
         return np.nan, np.nan, np.nan
-    highest = found.stored[-1]
-    if chosen.cells is None and extremes is not None:
-        top = int(np.argmax((extremes[1] == highest).any(axis=1))) * BLOCK_SIDE
-        row, col = divmod(int(np.argmax(stored[top : top + BLOCK_SIDE] == highest)), stored.shape[1])
-        row, col = row + top + chosen.rows.start, col + chosen.cols.start
+    if chosen.cells is None:
+        row, col = divmod(highest, chosen.cols.stop - chosen.cols.start)
+        row, col = row + chosen.rows.start, col + chosen.cols.start
     else:
-        assert chosen.cells is not None  # noqa: S101 - one of the two
-        row, col = divmod(int(chosen.cells[np.argmax(stored == highest)]), picture.grid.width)
-    lon, lat = picture.grid.lonlat(row, col)
+        row, col = divmod(int(chosen.cells[highest]), grid.width)
+    lon, lat = grid.lonlat(row, col)
     return float(values[-1]), float(lon), float(lat)
 
 
