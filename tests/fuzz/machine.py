@@ -157,7 +157,7 @@ def serve() -> None:
         "cli.export",
         "cli.cube",
         "engine.export.export_run",
-        "engine.cubes.cube_run",
+        "engine.cube.cube_run",
         "engine.export_options",
         "formats.composite",
     )
