@@ -38,6 +38,7 @@ def write(path: Path, place: tuple[float, float, float], start: str, east: float
     stored = np.where(dbz < WEAKEST, -32768, np.rint(100 * dbz))  # the fill value where there is no echo
     with netCDF4.Dataset(path, "w") as file:
         file.Conventions = "CF/Radial"
+        file.title = "SYNTHETIC: made up"  # which the frames made of it repeat
         sizes = {
             "time": counts.size,
             "range": GATES,

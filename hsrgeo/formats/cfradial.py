@@ -23,6 +23,7 @@ from hsrgeo.formats.scan import (
     chosen_moment,
     stored_dbz,
 )
+from hsrgeo.model.header import SYNTHETIC_MARK
 from hsrgeo.model.times import existing
 
 _TIME = re.compile(r"(\d{4})-(\d\d)-(\d\d)[T ](\d\d):(\d\d):(\d\d)")
@@ -71,6 +72,7 @@ def read_cfradial(file: Hdf5) -> Scan:
         moment=moment,
         moments=moments,
         notes=notes,
+        synthetic=str(file.attribute("", "title") or "").startswith(SYNTHETIC_MARK.decode()),
     )
 
 

@@ -47,6 +47,7 @@ class Scan:
     moment: str
     moments: tuple[str, ...]
     notes: tuple[str, ...] = ()
+    synthetic: bool = False
 
 
 def chosen_moment(moments: Iterable[str]) -> tuple[str, tuple[str, ...]]:

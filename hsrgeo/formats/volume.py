@@ -108,6 +108,7 @@ def _volume(scan: Scan, name: str) -> Volume:
         moment=scan.moment,
         moments=scan.moments,
         notes=tuple(f"{name}: {note}" for note in notes),
+        synthetic=scan.synthetic,
     )
 
 

@@ -65,6 +65,8 @@ class Volume:
     """Every moment of the file."""
     notes: tuple[str, ...] = ()
     """What a user should know of the file, which could be read all the same."""
+    synthetic: bool = False
+    """Whether the file says that it is made up."""
 
 
 @cache

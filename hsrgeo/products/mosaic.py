@@ -15,7 +15,7 @@ from hsrgeo.errors import FrameFormatError, OptionsError
 from hsrgeo.formats.header import MAX_STATIONS
 from hsrgeo.model.frame import Frame
 from hsrgeo.model.grid import Grid
-from hsrgeo.model.header import NOT_KMA_MARK, PRODUCTS_BY_PTYPE, Header, Station
+from hsrgeo.model.header import NOT_KMA_MARK, PRODUCTS_BY_PTYPE, SYNTHETIC_MARK, Header, Station
 from hsrgeo.model.quantity import QUANTITIES
 from hsrgeo.model.times import KST
 from hsrgeo.model.volume import Volume
@@ -62,7 +62,8 @@ def compose_frames(
         raise FrameFormatError("radars on the grid", f"1 to {MAX_STATIONS}", str(len(layers)))
     blocks = merge(list(layers.values()), grid, method, echo_top=product.kind == "echo-top")
     stations = [Station(code, by_code[code].time, None) for code in layers]
-    return _frames(blocks, stations, grid, time, product)
+    mark = (SYNTHETIC_MARK if any(volume.synthetic for volume in volumes) else b"") + NOT_KMA_MARK
+    return _frames(blocks, stations, grid, time, product, mark)
 
 
 def refuse_unknown(method: str) -> None:
@@ -120,7 +121,12 @@ def _mean(
 
 
 def _frames(
-    blocks: dict[int, NDArray[np.int16]], stations: Sequence[Station], grid: Grid, time: datetime, product: PolarProduct
+    blocks: dict[int, NDArray[np.int16]],
+    stations: Sequence[Station],
+    grid: Grid,
+    time: datetime,
+    product: PolarProduct,
+    mark: bytes,
 ) -> list[Frame]:
     moment = time.astimezone(KST).replace(second=0, microsecond=0)
     codes = tuple(blocks)
@@ -140,7 +146,7 @@ def _frames(
         z_min=0,
         num_data=len(codes),
         data_codes=(*codes, *(0,) * (16 - len(codes))),
-        etc=NOT_KMA_MARK.ljust(15, b"\0"),
+        etc=mark.ljust(15, b"\0"),
         stations=tuple(stations),
     )
     name = f"RDR_CMP_{_NAMES[product.kind]}_{OWN_KIND}_{moment:%Y%m%d%H%M}.bin.gz"

@@ -150,6 +150,14 @@ def test_the_radar_is_the_one_that_stands_there(tmp_path: Path) -> None:
     assert read_volume((tmp_path / "b").read_bytes(), "RDR_YIT_202607252035.nc").radar.code == "YIT"
 
 
+def test_a_title_says_that_a_volume_is_made_up(tmp_path: Path) -> None:
+    path = cfradial(tmp_path / "x.nc", KWK, [Turn(0.5, rays=4, gates=3)], field)
+    assert not read_volume(path.read_bytes(), "x.nc").synthetic
+    with h5py.File(path, "r+") as file:
+        file.attrs["title"] = "SYNTHETIC: made up"
+    assert read_volume(path.read_bytes(), "x.nc").synthetic
+
+
 def test_total_reflectivity_is_taken_and_noted_where_there_is_no_other() -> None:
     found = read_volume(uf(KWK, [Turn(0.5, rays=4, gates=3)], field, fields=(b"VR", b"DZ")), "x.uf")
     assert found.moment == "DZ"

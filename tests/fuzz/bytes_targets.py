@@ -66,7 +66,7 @@ def check_header(header: Header, data: bytes) -> None:
 
 class Headers(Target):
     name = "header"
-    share = 21.5
+    share = 20.5
     _samples = (make_header(), make_header(stations=[(b"KWK", (0,) * 6, (2022, 6, 9, 11, 15, 60))] * 48))
 
     def make(self, chance: random.Random) -> bytes:

@@ -29,12 +29,13 @@ from types import FrameType
 from tests.fuzz.bytes_targets import Archives, Extraction, Frames, Gzip, Headers
 from tests.fuzz.file_targets import Basins, Catalogs, Gauges, Manifests, Options, Regions
 from tests.fuzz.targets import Boxes, Names, Target, Templates, Times, clear_sandbox
+from tests.fuzz.volume_targets import Volumes
 
 TARGETS: dict[str, Target] = {
     target.name: target
     for target in (
         Headers(), Gzip(), Frames(), Archives(), Extraction(), Names(), Times(), Templates(), Boxes(), Regions(),
-        Gauges(), Basins(), Options(), Manifests(), Catalogs(),
+        Gauges(), Basins(), Options(), Manifests(), Catalogs(), Volumes(),
     )
 }  # fmt: skip
 LIMIT_S = 2.0

@@ -168,10 +168,9 @@ def test_beyond_a_short_top_sweep_lower_beams_count() -> None:
     between it and the one at 7.5 degrees is: 637 + 117,000 (0.185 + 0.132) / 2 + 117,000^2 / 2R = 20.0 km.
     """
     numbers = made(kma_volume("sweep"), "cappi:20000")
-    _azimuth, distance = places(
-        numbers, *(index.astype(np.int64) for index in np.indices(numbers.value.shape).reshape(2, -1))
-    )
-    value = numbers.value.ravel()
+    rows, cols = (np.mgrid[: numbers.window.height : 7, : numbers.window.width : 7]).reshape(2, -1).astype(np.int64)
+    _azimuth, distance = places(numbers, rows, cols)
+    value = numbers.value[rows, cols]
     assert (value[(distance > 1_000) & (distance < 57_700)] == 8).all()
     assert (value[(distance > 58_200) & (distance < 110_000)] == 7).all()
 
@@ -289,6 +288,8 @@ def test_a_frame_says_what_it_is() -> None:
     assert (header.not_kma, header.ptype, header.data_codes[:5], header.num_data) == (True, 1, (1, 2, 3, 4, 0), 4)
     assert [station.code for station in header.stations] == ["KWK"]
     assert {frame.name for frame in frames} == {"RDR_CMP_CPP_OWN_202607252035.bin.gz"}
+    assert not header.synthetic
+    assert compose_frames([replace(one, synthetic=True)], GRID, TIME, as_product("max"), "max")[0].header.synthetic
     tops = compose_frames([one], GRID, TIME, as_product("echo-top:0"), "max")
     assert [frame.quantity.name for frame in tops] == ["height", "station", "count"]
 

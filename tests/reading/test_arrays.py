@@ -140,3 +140,21 @@ def test_an_xarray_array_of_other_cells_is_refused(like: hsrgeo.Frame) -> None:
     for wrong in (values.sortby("y"), values.assign_coords(x=values.x + 500)):
         with pytest.raises(hsrgeo.OptionsError, match="the cells of `like` in their order"):
             hsrgeo.frame(wrong, like=like)
+
+
+def test_several_blocks_go_into_one_file(tmp_path: Path, frame_file: bytes) -> None:
+    source = tmp_path / "RDR_CMP_HSR_PUB_202206091115.bin.gz"
+    source.write_bytes(frame_file)
+    like = hsrgeo.open_frame(source)
+    height = hsrgeo.frame(np.full(like.shape, 1500.0), like, quantity="height")
+    echo = hsrgeo.frame(like.physical(), like)
+    path = echo.to_bin(tmp_path / "RDR_CMP_HSR_OWN_202206091115.bin.gz", height)
+    again = hsrgeo.open_frame(path, block="height")
+    assert (again.block, again.blocks, again.header.num_data, again.header.data_codes[:3]) == (2, 2, 2, (1, 2, 0))
+    np.testing.assert_array_equal(again.stored, height.stored)
+    np.testing.assert_array_equal(hsrgeo.open_frame(path).stored, echo.stored)
+    late = hsrgeo.frame(echo.physical(), like, time=like.time + timedelta(minutes=5))
+    with pytest.raises(OptionsError, match="blocks of 2022-06-09 11:15 and 2022-06-09 11:20 KST in one file"):
+        echo.to_bin(path, late)
+    with pytest.raises(OptionsError, match="5 blocks: a file has room for 4"):
+        echo.to_bin(path, *[height] * 4)

@@ -28,6 +28,7 @@ BUDGET = {
     "header": 4000, "gzip": 1000, "frame": 100, "tar": 500, "extract": 200, "names": 4000, "times": 2000,
     "templates": 1000, "boxes": 200, "regions": 700, "gauges": 700, "basins": 100, "options": 400, "manifest": 300,
     "catalogs": 300,
+    "volume": 60,
 }  # fmt: skip
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="watches its processes through /proc")
