@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import http.client
+import json
 import shutil
+import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -90,6 +95,25 @@ def test_a_page_of_a_folder_that_nobody_follows_or_of_a_past_time_asks_for_nothi
     shutil.copytree(followed.out, alone, ignore=shutil.ignore_patterns("*.lock"))
     hsrgeo.write_view(alone)
     assert b'"poll_s":null,"watched":false' in (alone / "view" / "view.json").read_bytes()
+
+
+@pytest.mark.slow
+def test_the_command_serves_a_folder_that_grows_until_it_is_interrupted(followed: Followed) -> None:
+    followed.arrive(0)
+    command = [sys.executable, "-m", "hsrgeo", "view", str(followed.out), "--no-open", "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as program:
+        assert program.stdout is not None
+        url = program.stdout.readline().strip()
+        counts = []
+        for order in (1, 2):
+            connection = http.client.HTTPConnection(url.split("/")[2], timeout=30)
+            connection.request("GET", "/view/view.json")
+            counts.append(json.load(connection.getresponse())["views"][0]["windows"][0]["frames"])
+            connection.close()
+            followed.arrive(order)
+        program.send_signal(signal.SIGINT)
+        assert program.wait(30) == 130
+    assert counts == [1, 2]
 
 
 @pytest.mark.slow

@@ -25,7 +25,7 @@ _IMPORT = re.compile(r'^import \{([^}]*)\} from "\./([^"]+)";$', re.MULTILINE)
 _EXPORT = re.compile(r"^export (async function|function|class|const|var) (\w+)", re.MULTILINE)
 _EXPORT_LIST = re.compile(r"^export \{([^}]*)\};$", re.MULTILINE)
 _POLICY = re.compile(r'(<meta http-equiv="Content-Security-Policy" content=")[^"]*(">)')
-_LINKS = re.compile(r'<link rel="stylesheet"[^>]*>|<script type="module"[^>]*></script>')
+_LINKS = re.compile(r'<link rel="(?:stylesheet|modulepreload)"[^>]*>\n?|<script type="module"[^>]*></script>')
 
 
 @cache
