@@ -201,7 +201,10 @@ def _title(tags: Mapping[str, str]) -> str:
     product = f"KMA {tags['PRODUCT']} composites" if tags.get("PRODUCT") else "KMA composites"
     if "DURATION" in tags:
         return f"{product}, highest rain depth in {tags['DURATION']}"
-    return f"{product}, rain depth"
+    method = tags.get("MERGE_METHOD", "none")
+    return (
+        f"{product}, rain depth" if method.startswith("none") else f"{product} and rain gauges by {method}, rain depth"
+    )
 
 
 def _facts(tags: Mapping[str, str], read: SumPicture) -> str:

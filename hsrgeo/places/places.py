@@ -28,6 +28,7 @@ _COLUMNS = ("name", "lon", "lat")
 _KOREAN = {"지점명": "name", "경도": "lon", "위도": "lat"}  # as KMA's lists of stations have them
 _SHOWN = 10  # bad rows that a message lists
 _MOST_DEGREES = 180.0
+_SAME_DEGREES = 1e-5  # about a metre: one place, whatever the digits
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +194,7 @@ def _points(
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True)
     points: dict[str, tuple[float, float]] = {}
     bad: list[str] = []
+    twice: list[str] = []
     try:
         columns = [name.lower() for name in map(plain, next(reader, []))]
         columns = [_KOREAN.get(name, name) if _KOREAN.get(name) not in columns else name for name in columns]
@@ -217,9 +219,16 @@ def _points(
             bad.append(f"line {line}: {error}")
             continue
         name = plain(name_of(columns, (line, cells), names))
-        if name in points:
-            bad.append(f"line {line}: a second {name!r}")
-        points.setdefault(name, place)
+        there = points.setdefault(name, place)
+        if there is place:
+            continue
+        if max(abs(there[0] - place[0]), abs(there[1] - place[1])) > _SAME_DEGREES:
+            where = f"{there[0]:g} {there[1]:g} and {place[0]:g} {place[1]:g}"
+            bad.append(f"line {line}: a second {name!r} at another place ({where}); each needs a name of its own")
+        twice.append(name)
+    if twice:
+        listed = ", ".join(twice[:_SHOWN]) + (", ..." if len(twice) > _SHOWN else "")
+        notes.append(f"rows that list a place again, ignored: {len(twice):,} ({listed})")
     return points, bad, notes
 
 

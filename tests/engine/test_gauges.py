@@ -1358,3 +1358,15 @@ def test_the_text_of_the_api_hub_is_named(save: Save) -> None:
     path = save("#START7777\n# YYMMDDHHMI STN RN-15m RN-60m\n202206091200 108 1.5 2.0\n#7777END\n")
     with pytest.raises(OptionsError, match="text of KMA's API hub"):
         read(path)
+
+
+def test_a_station_twice_in_a_list(save: Save) -> None:
+    """The same place again is one gauge, with a note; another place is a mistake that nobody can guess."""
+    text = "name,lon,lat\n서울,126.9,37.5\n인천,126.7,37.4\n서울,126.90000,37.500001\n"
+    points = read_points(save(text, "gauges.csv"))
+    assert points == Points(
+        ("서울", "인천"), ((126.9, 37.5), (126.7, 37.4)), ("rows that list a place again, ignored: 1 (서울)",)
+    )
+    message = r"line 3: a second '서울' at another place \(126.9 37.5 and 127 37.5\); each needs a name of its own"
+    with pytest.raises(OptionsError, match=message):
+        read_points(save("name,lon,lat\n서울,126.9,37.5\n서울,127.0,37.5\n", "gauges.csv"))

@@ -22,6 +22,7 @@ from hsrgeo.cli import app
 from hsrgeo.engine.accumulate.sums import period_tags
 from hsrgeo.engine.gauges.merge import GaugeMerge
 from hsrgeo.engine.periods import Period
+from hsrgeo.engine.plot import _title
 from hsrgeo.errors import OptionsError, SourceError
 from hsrgeo.model.grid import grids
 from hsrgeo.model.times import KST, utc_text
@@ -242,6 +243,16 @@ def test_merged_sums_are_sums(rainy: Made, tmp_path: Path) -> None:
         hsrgeo.gauge_merge(rainy.readings, rainy.folder, rainy.folder, gauges=rainy.gauges, step="1h")
     with pytest.raises(SourceError, match="no such file or folder"):
         hsrgeo.gauge_merge(rainy.readings, tmp_path / "none", out, gauges=rainy.gauges, step="1h")
+
+
+def test_a_map_says_that_a_sum_is_merged(make: Make, tmp_path: Path) -> None:
+    cells = np.array([[10, 10 * n + 5] for n in range(5)])
+    made = make([np.full((SIDE, SIDE), 2.0)], cells, [[3] * 5])
+    titles = []
+    for min_pairs in (5, 6):
+        run = made.merge(tmp_path / "out", method="additive", min_pairs=min_pairs)
+        titles.append(_title(bands(run.written[0])[2]))
+    assert titles == ["KMA HSR composites and rain gauges by additive, rain depth", "KMA HSR composites, rain depth"]
 
 
 def test_a_damaged_sum_fails_alone(rainy: Made, tmp_path: Path) -> None:
