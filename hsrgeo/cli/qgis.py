@@ -1,6 +1,5 @@
 """`hsrgeo qgis`."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -12,7 +11,7 @@ from hsrgeo.cli.left_out import tell_left_out
 
 def qgis(
     out: Annotated[
-        Path, typer.Argument(metavar="OUT", help="Folder written by hsrgeo export, accumulate or gauges field.")
+        str, typer.Argument(metavar="OUT", help="Folder written by hsrgeo export, accumulate or gauges field.")
     ],
     zr: Annotated[
         tuple[float, float] | None,

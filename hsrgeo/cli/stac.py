@@ -1,6 +1,5 @@
 """`hsrgeo stac`."""
 
-from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
@@ -14,7 +13,7 @@ ItemsChoice = Literal["auto", "json", "parquet"]
 
 def stac(
     out: Annotated[
-        Path, typer.Argument(metavar="OUT", help="Folder written by hsrgeo export, accumulate or gauges field.")
+        str, typer.Argument(metavar="OUT", help="Folder written by hsrgeo export, accumulate or gauges field.")
     ],
     items: Annotated[
         ItemsChoice,
@@ -40,8 +39,9 @@ def stac(
     with honest_exit():
         from hsrgeo.engine.stac import make_catalog  # noqa: PLC0415 - only where it runs
         from hsrgeo.products.rain import Law  # noqa: PLC0415
+        from hsrgeo.sources.remote import target  # noqa: PLC0415
 
-        made = make_catalog(out, items=items, name=name, law=None if zr is None else Law(*zr))
+        made = make_catalog(target(out), items=items, name=name, law=None if zr is None else Law(*zr))
         answer(str(made.path))
         where = "items.parquet" if made.form == "parquet" else "items/"
         missing = (*made.contents.missing, *made.lacking)

@@ -57,14 +57,15 @@ def vrt(
             raise OptionsError("--registration goes with --raw: where an export lies was fixed when it was made")
         if len(sources) != 1:
             raise OptionsError(f"{len(sources)} folders: expected the OUT of one export, or --raw")
-        raise typer.Exit(_stack(Path(sources[0]), region, zr))
+        raise typer.Exit(_stack(sources[0], region, zr))
 
 
-def _stack(out: Path, region: str | None, zr: tuple[float, float] | None) -> Status:
+def _stack(out: str, region: str | None, zr: tuple[float, float] | None) -> Status:
     from hsrgeo.engine.vrt import make_stacks  # noqa: PLC0415 - only where it runs
     from hsrgeo.products.rain import Law  # noqa: PLC0415
+    from hsrgeo.sources.remote import target  # noqa: PLC0415
 
-    stacked = make_stacks(out, region=region, law=None if zr is None else Law(*zr))
+    stacked = make_stacks(target(out), region=region, law=None if zr is None else Law(*zr))
     contents = stacked.contents
     for path in stacked.paths:
         answer(str(path))

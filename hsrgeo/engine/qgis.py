@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hsrgeo.engine.colours import chosen, colours_of
-from hsrgeo.errors import MissingExtraError, OutputExistsError, refused
+from hsrgeo.errors import MissingExtraError, OptionsError, OutputExistsError, refused
 from hsrgeo.gis.coast import CREDIT, geojson, lonlat_bounds
 from hsrgeo.gis.depth import times_of
 from hsrgeo.gis.project import Beside, Series, is_own, project_bytes
@@ -19,7 +19,7 @@ from hsrgeo.outputs.stacks import Stack, Stacks, stacks_of
 from hsrgeo.products.classes import By
 from hsrgeo.products.palettes import Palette
 from hsrgeo.products.rain import Law
-from hsrgeo.sources.remote import local
+from hsrgeo.sources.remote import is_bucket, is_remote, local, place
 from hsrgeo.sources.texts import read_regular
 from hsrgeo.writers.files import write_file
 
@@ -63,13 +63,23 @@ def write_project(
         ReadbackError: GDAL cannot open a COG.
         WriteError: The disk refused.
     """
-    return make_project(local(out, "hsrgeo qgis"), law=law, palette=palette, overwrite=overwrite).path
+    return make_project(out, law=law, palette=palette, overwrite=overwrite).path
+
+
+def _local_out(out: str | Path) -> Path:
+    if is_remote(out) and is_bucket(place(out)):
+        raise OptionsError(
+            f"{out}: hsrgeo qgis works with files on this machine only: QGIS opens no project in a bucket. Make one "
+            "layer of all frames with hsrgeo vrt, and open its /vsis3/BUCKET/.../stack.vrt"
+        )
+    return local(out, "hsrgeo qgis")
 
 
 def make_project(
-    out: Path, *, law: Law | None = None, palette: Palette | str | Path | None = None, overwrite: bool = False
+    out: str | Path, *, law: Law | None = None, palette: Palette | str | Path | None = None, overwrite: bool = False
 ) -> Project:
     """Write a project as `write_project` does, and tell what is in it."""
+    out = _local_out(out)
     contents = stacks_of(out)
     by = chosen(law, palette, contents.stacks, out)
     path = out / PROJECT

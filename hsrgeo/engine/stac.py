@@ -8,13 +8,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal, cast, get_args
 
 from hsrgeo.engine.export.beside import OWN_ITEM
 from hsrgeo.errors import OptionsError, ReadbackError, refused
 from hsrgeo.gis import legend, styles
 from hsrgeo.gis.depth import times_of
-from hsrgeo.gis.footprint import Place, place_of
+from hsrgeo.gis.footprint import Place as Footprint
+from hsrgeo.gis.footprint import place_of
 from hsrgeo.gis.stac import (
     ASSETS,
     ITEM_TYPE,
@@ -32,7 +33,7 @@ from hsrgeo.gis.stac import (
 )
 from hsrgeo.gis.stac_parquet import items_parquet, need_pyarrow
 from hsrgeo.model.times import FRAME_STEP
-from hsrgeo.outputs.folder import OutputFolder
+from hsrgeo.outputs.folder import Written
 from hsrgeo.outputs.journal import is_output
 from hsrgeo.outputs.lock import locked
 from hsrgeo.outputs.names import COLLECTION, ITEMS, PARQUET
@@ -40,7 +41,7 @@ from hsrgeo.outputs.outcome import Output
 from hsrgeo.outputs.stacks import Stack, Stacks, stacks_of
 from hsrgeo.products.classes import CLASSED
 from hsrgeo.products.rain import Law
-from hsrgeo.sources.remote import local
+from hsrgeo.sources.remote import Place, RemotePath, target, unlink_all
 from hsrgeo.writers.disk import flush
 from hsrgeo.writers.files import write_file
 from hsrgeo.writers.glance import labels
@@ -62,7 +63,7 @@ class Catalog:
     """A catalogue that was written."""
 
     path: Path
-    """Of its collection."""
+    """Of its collection; in a bucket a `hsrgeo.sources.remote.RemotePath`."""
     items: int
     form: Form
     """``json`` or ``parquet``."""
@@ -82,13 +83,13 @@ def write_catalog(out: str | Path, *, items: Form = "auto", name: str | None = N
     the same bytes, and writing again takes away the items of what is no longer there.
 
     Args:
-        out: The output folder of an export, sums or fields.
+        out: The output folder of an export, sums or fields; that of an export may be in a bucket.
         items: ``json``, ``parquet``, or ``auto`` for what goes with their number.
         name: Id of the collection; None is one of product and quantity, such as ``kma-hsr-reflectivity``.
         law: By which reflectivity has the classes of rain in the styles; None is KMA's own table of dBZ.
 
     Returns:
-        The path of the collection.
+        The path of the collection; in a bucket a `hsrgeo.sources.remote.RemotePath`.
 
     Raises:
         ManifestError: The folder is not the OUT of an export, its manifest is damaged, or no COG of it is there.
@@ -97,10 +98,10 @@ def write_catalog(out: str | Path, *, items: Form = "auto", name: str | None = N
         ReadbackError: GDAL cannot open a COG.
         WriteError: The disk refused.
     """
-    return make_catalog(local(out, "hsrgeo stac"), items=items, name=name, law=law).path
+    return make_catalog(target(out), items=items, name=name, law=law).path
 
 
-def make_catalog(out: Path, *, items: Form = "auto", name: str | None = None, law: Law | None = None) -> Catalog:
+def make_catalog(out: Place, *, items: Form = "auto", name: str | None = None, law: Law | None = None) -> Catalog:
     """Write a catalogue as `write_catalog` does, and tell what is in it."""
     if items not in get_args(Form):
         raise OptionsError(f"items {items!r}: expected one of {', '.join(get_args(Form))}")
@@ -112,7 +113,7 @@ def make_catalog(out: Path, *, items: Form = "auto", name: str | None = None, la
         return _written(out, contents, form, name, law)
 
 
-def _written(out: Path, contents: Stacks, form: Form, name: str | None, law: Law | None) -> Catalog:
+def _written(out: Place, contents: Stacks, form: Form, name: str | None, law: Law | None) -> Catalog:
     catalogue = name or _id(contents)
     assets = _write_styles(out, contents.stacks, law)
     gathered = _Gathered(out, contents)
@@ -126,12 +127,12 @@ def _written(out: Path, contents: Stacks, form: Form, name: str | None, law: Law
         links = [_write_item(out, shot, catalogue) for shot in gathered.shots()]
         written = {f"{one}.json" for one in gathered.ids}
     record = collection(gathered.summary(catalogue), links, assets)
-    if written:
+    if written and isinstance(out, Path):
         flush([out / ITEMS, *(out / ITEMS / one for one in written)])
     write_file(out / COLLECTION, _json(record, indent=1))
     _sweep(out, written, parquet=form == "parquet")
     return Catalog(
-        out / COLLECTION,
+        cast("Path", out / COLLECTION),
         len(gathered.ids),
         form,
         contents,
@@ -152,16 +153,20 @@ def _json(content: Json, indent: int | None = None) -> bytes:
     return json.dumps(content, ensure_ascii=False, indent=indent, separators=separators).encode() + b"\n"
 
 
-def _write_item(out: Path, shot: Shot, catalogue: str) -> Json:
+def _write_item(out: Place, shot: Shot, catalogue: str) -> Json:
     path = f"{ITEMS}/{shot.id}.json"
     content = item(shot, catalogue, "../")
     write_file(out / path, _json(content), sync=False)
     return {"rel": "item", "href": href(path), "type": ITEM_TYPE, "title": content["properties"]["title"]}
 
 
-def _sweep(out: Path, written: set[str], *, parquet: bool) -> None:
+def _sweep(out: Place, written: set[str], *, parquet: bool) -> None:
     """Remove items of an earlier catalogue that this one does not know."""
     try:
+        if isinstance(out, RemotePath):
+            own = [path for path in (out / ITEMS).below(deep=False) if OWN_ITEM.fullmatch(path.name)]
+            unlink_all([*(path for path in own if path.name not in written), *([] if parquet else [out / PARQUET])])
+            return
         if (out / ITEMS).is_dir() and not (out / ITEMS).is_symlink():
             for path in (out / ITEMS).iterdir():
                 if path.name not in written and OWN_ITEM.fullmatch(path.name):
@@ -172,7 +177,7 @@ def _sweep(out: Path, written: set[str], *, parquet: bool) -> None:
         raise refused(str(out / ITEMS), error, "cleared of old items") from error
 
 
-def _write_styles(out: Path, stacks: Sequence[Stack], law: Law | None) -> dict[str, Json]:
+def _write_styles(out: Place, stacks: Sequence[Stack], law: Law | None) -> dict[str, Json]:
     """Write styles and legends of the quantities that have classes, and return their assets."""
     assets: dict[str, Json] = {}
     for stack in stacks:
@@ -208,7 +213,7 @@ def _write_styles(out: Path, stacks: Sequence[Stack], law: Law | None) -> dict[s
 class _Gathered:
     """The frames of a folder as items, and what was seen on the way through them."""
 
-    out: Path
+    out: Place
     contents: Stacks
     ids: list[str] = field(default_factory=list)
     damaged: list[ReadbackError] = field(default_factory=list)
@@ -224,7 +229,7 @@ class _Gathered:
 
     def shots(self) -> Iterator[Shot]:
         """Yield every frame, by time, then by region as it was asked for."""
-        listed = OutputFolder(self.out).files() if is_output(self.out) else None
+        listed = Written(self.out).files() if is_output(self.out) else None
         names = slugs(list(dict.fromkeys(stack.region for stack in self.contents.stacks)))
         places = [_place(stack) for stack in self.contents.stacks]
         frames = sorted(
@@ -275,7 +280,7 @@ class _Gathered:
             if path not in listed if listed is not None else suffix != ".tif":
                 continue
             try:
-                size = (self.out / path).stat().st_size
+                size = _size(self.out / path)
             except OSError as error:
                 if suffix == ".tif":
                     raise ReadbackError(path, f"cannot be read: {error.strerror or error}") from error
@@ -287,6 +292,10 @@ class _Gathered:
         return files
 
 
-def _place(stack: Stack) -> Place:
+def _size(path: Place) -> int:
+    return path.stat().size if isinstance(path, RemotePath) else path.stat().st_size
+
+
+def _place(stack: Stack) -> Footprint:
     seen = stack.glance
     return place_of(seen.wkt, seen.transform, seen.width, seen.height)

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import cast
 
 from hsrgeo.engine.colours import colours_of
 from hsrgeo.errors import HsrGeoError, OptionsError, OutputExistsError, SourceError, as_value
@@ -22,7 +23,7 @@ from hsrgeo.outputs.stacks import Stack, Stacks, stacks_of
 from hsrgeo.products.rain import Law
 from hsrgeo.sources.found import Found
 from hsrgeo.sources.members import is_archive
-from hsrgeo.sources.remote import listed_sources, local
+from hsrgeo.sources.remote import Place, listed_sources, local, target
 from hsrgeo.sources.scan import expand, files_below, scan
 from hsrgeo.sources.select import Selection
 from hsrgeo.writers.files import write_file
@@ -33,6 +34,7 @@ class Stacked:
     """VRTs of an output folder that were written."""
 
     paths: tuple[Path, ...]
+    """In a bucket each is a `hsrgeo.sources.remote.RemotePath`."""
     contents: Stacks
     """What they show, and what they had to leave out."""
 
@@ -45,12 +47,12 @@ def write_stacks(out: str | Path, *, region: str | None = None, law: Law | None 
     Where frames of a region differ in product or grid each kind gets a file, as ``stack-HSR.vrt``.
 
     Args:
-        out: The output folder, with its ``manifest.jsonl`` and ``options.json``.
+        out: The output folder, with its ``manifest.jsonl`` and ``options.json``; it may be in a bucket.
         region: Only this region.
         law: By which reflectivity has the classes of rain in the style; None is KMA's own table of dBZ.
 
     Returns:
-        The paths, a region at least one.
+        The paths, a region at least one; in a bucket each is a `hsrgeo.sources.remote.RemotePath`.
 
     Raises:
         ManifestError: The folder is not the OUT of an export, its manifest is damaged, or no COG of it is there.
@@ -58,20 +60,23 @@ def write_stacks(out: str | Path, *, region: str | None = None, law: Law | None 
         ReadbackError: GDAL cannot open a COG.
         WriteError: The disk refused.
     """
-    return list(make_stacks(local(out, "hsrgeo vrt"), region=region, law=law).paths)
+    return list(make_stacks(target(out), region=region, law=law).paths)
 
 
-def make_stacks(out: Path, *, region: str | None = None, law: Law | None = None) -> Stacked:
+def make_stacks(out: Place, *, region: str | None = None, law: Law | None = None) -> Stacked:
     """Write stacks as `write_stacks` does, and tell what is in them."""
     contents = stacks_of(out, region)
-    paths = []
+    paths: list[Path] = []
     for stack, name in zip(contents.stacks, _names(contents.stacks), strict=True):
-        path = out / stack.region / name
-        frames = [(time, _relative(out / below, path.parent)) for time, below in stack.frames]
+        folder = out / stack.region if stack.region else out
+        path = folder / name
+        frames = [(time, _relative(Path(below), Path(stack.region))) for time, below in stack.frames]
         write_file(path, stack_vrt(stack.glance, frames, stack.statistics).encode())
         style = qml(stack.quantity, colours_of(stack, law), times_of(stack.duration))
-        write_file(path.with_suffix(".qml"), style.encode())  # QGIS takes it when it opens the stack of that name
-        paths.append(path)
+        write_file(
+            folder / f"{Path(name).stem}.qml", style.encode()
+        )  # QGIS takes it when it opens the stack of that name
+        paths.append(cast("Path", path))
     return Stacked(tuple(paths), contents)
 
 

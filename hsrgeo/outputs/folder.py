@@ -16,6 +16,7 @@ from hsrgeo.outputs.manifest import latest_lines
 from hsrgeo.outputs.outcome import Outcome, Output
 from hsrgeo.outputs.recipe import Recipe
 from hsrgeo.sources.found import Tally
+from hsrgeo.sources.remote import Place
 from hsrgeo.sources.select import Selection
 from hsrgeo.writers.environment import output_below
 
@@ -30,14 +31,14 @@ class Exported:
     error: HsrGeoError | None = None
 
 
-class OutputFolder:
-    """A folder that `hsrgeo export` wrote; nothing is changed in it.
+class Written:
+    """What `hsrgeo export` wrote into a folder, on this machine or in a bucket; nothing is changed in it.
 
     Args:
         out: The folder, see `hsrgeo.outputs.journal.is_output`.
     """
 
-    def __init__(self, out: Path) -> None:
+    def __init__(self, out: Place) -> None:
         self.out = out
 
     @cached_property
@@ -75,6 +76,14 @@ class OutputFolder:
         """Return the path below the folder of the COG that shows a region of a frame."""
         return f"{self.recipe.stem(frame_name, region)}.tif"
 
+
+class OutputFolder(Written):
+    """A folder on this machine that `hsrgeo export` wrote."""
+
+    def __init__(self, out: Path) -> None:
+        super().__init__(out)
+        self._folder = out
+
     def frames(
         self,
         selection: Selection,
@@ -85,14 +94,16 @@ class OutputFolder:
         """Yield the wanted frames, by time, and those that could not be exported; see `exported_frames`."""
         if "cog" not in self.recipe.formats:
             raise OptionsError(
-                f"{self.out} contains no COGs: export COGs too (PNGs do not separate nodata from no echo; "
+                f"{self._folder} contains no COGs: export COGs too (PNGs do not separate nodata from no echo; "
                 "hsrgeo.open takes ODIM files one by one or as a list, such as sorted(Path(out).rglob('*.h5')))"
             )
         regions = self.regions
         if region and region not in regions:
-            raise OptionsError(f"region {region!r}: {self.out} has {', '.join(filter(None, regions)) or 'no regions'}")
+            raise OptionsError(
+                f"region {region!r}: {self._folder} has {', '.join(filter(None, regions)) or 'no regions'}"
+            )
         if not region and len(regions) > 1:
-            raise several_regions(self.out, regions)
+            raise several_regions(self._folder, regions)
         for line in _of_written_products(self.lines()):
             if times is not None and line.frame_name is not None and selection.wants_product(line.frame_name):
                 times.add(line.frame_name.time)
@@ -101,7 +112,7 @@ class OutputFolder:
                     tally.leave_out(line.frame_name)
                 continue
             if line.status == "failed":
-                yield Exported(self.out, line.frame_name, line.label, line.error or HsrGeoError(line.label))
+                yield Exported(self._folder, line.frame_name, line.label, line.error or HsrGeoError(line.label))
             elif line.status == "ok" and line.frame_name is not None:
                 yield from self._exported(self.cog(line.frame_name, region or regions[0]), line, line.frame_name)
 
@@ -109,9 +120,9 @@ class OutputFolder:
         if self.recipe.min_wet and all(output.path != cog for output in line.outputs):
             return  # the region is dry
         try:
-            yield Exported(output_below(self.out, cog), frame_name, line.label)
+            yield Exported(output_below(self._folder, cog), frame_name, line.label)
         except ReadbackError as error:
-            yield Exported(self.out / cog, frame_name, line.label, error)
+            yield Exported(self._folder / cog, frame_name, line.label, error)
 
 
 def exported_frames(

@@ -278,16 +278,17 @@ def _entry(line: bytes) -> Entry:
     return usual_entry(line) or entry_of(_decode(line))
 
 
-def latest_lines(out: Path) -> list[Outcome]:
-    """Return the latest line of each frame of a folder on disk, reading each line once.
+def latest_lines(out: Place) -> list[Outcome]:
+    """Return the latest line of each frame of a folder, reading each line once.
 
     Raises:
         ManifestError: The manifest is missing or cannot be read.
     """
     path = out / MANIFEST
     try:
-        lines = _whole_lines(path, path, _decode)
-        return list({line.label: line for _size, line in lines if line is not None}.values())
+        with journal(out, read_only=True) as kept:
+            lines = _whole_lines(kept.path, path, _decode)
+            return list({line.label: line for _size, line in lines if line is not None}.values())
     except OSError as error:
         raise ManifestError(str(path), f"cannot be opened: {error.strerror or error}") from error
 

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from hsrgeo.errors import ManifestError, OptionsError, ReadbackError
+from hsrgeo.errors import ManifestError, OptionsError, ReadbackError, as_value
 from hsrgeo.formats.names import preference
 from hsrgeo.model.quantity import DEPTH, QUANTITIES, Quantity, quantity_of_tags
-from hsrgeo.outputs.folder import OutputFolder
+from hsrgeo.outputs.folder import Written
 from hsrgeo.outputs.journal import is_output
 from hsrgeo.outputs.names import MANIFEST
 from hsrgeo.outputs.outcome import Key
 from hsrgeo.outputs.summed import Summed, summed_files
+from hsrgeo.sources.remote import Place, RemotePath
 from hsrgeo.writers.environment import output_below
 from hsrgeo.writers.glance import Glance, Signature, glance, signature
 
@@ -63,7 +65,7 @@ class Stacks:
         return sum(len(stack.frames) for stack in self.stacks)
 
 
-def stacks_of(out: Path, region: str | None = None) -> Stacks:
+def stacks_of(out: Place, region: str | None = None) -> Stacks:
     """Look through an output folder.
 
     Args:
@@ -75,8 +77,10 @@ def stacks_of(out: Path, region: str | None = None) -> Stacks:
         OptionsError: It was exported as PNG only, or has no such region.
     """
     if not is_output(out):
+        if isinstance(out, RemotePath):
+            raise ManifestError(str(out), f"no {MANIFEST} there: in a bucket it must be the OUT of an export")
         return _look_at_sums(out, region)
-    folder = OutputFolder(out)
+    folder = Written(out)
     recipe = folder.recipe
     if "cog" not in recipe.formats:
         raise OptionsError(f"{out} holds {' and '.join(recipe.formats)} only: export it with --format cog")
@@ -91,25 +95,41 @@ def stacks_of(out: Path, region: str | None = None) -> Stacks:
     return found
 
 
-def _look(folder: OutputFolder, regions: list[str]) -> Stacks:
+def _look(folder: Written, regions: list[str]) -> Stacks:
     out = folder.out
     groups: dict[tuple[int, str, int], list[tuple[datetime, str, Signature]]] = {}
     missing: list[str] = []
     damaged: list[ReadbackError] = []
-    for (product, time), number, path in _listed(folder, regions):
-        if not os.path.lexists(out / path):
+    listed = list(_listed(folder, regions))
+    with ThreadPoolExecutor(_AT_ONCE if isinstance(out, RemotePath) else 1) as pool:
+        seen = list(pool.map(lambda one: _signature(out, one[2]), listed))
+    for ((product, time), number, path), one in zip(listed, seen, strict=True):
+        if one is None:
             missing.append(path)
-            continue
-        try:
-            glance = signature(output_below(out, path))
-        except ReadbackError as error:
-            damaged.append(error)
-            continue
-        groups.setdefault((number, product, glance.key), []).append((time, path, glance))
+        elif isinstance(one, ReadbackError):
+            damaged.append(one)
+        else:
+            groups.setdefault((number, product, one.key), []).append((time, path, one))
     # Keys differ from run to run, and must not decide the order: the first time does.
     ordered = sorted(groups.items(), key=lambda group: (*group[0][:2], group[1][0][0]))
     stacks = tuple(_stack(out, regions[number], product, group) for (number, product, _key), group in ordered)
     return Stacks(stacks, tuple(missing), tuple(damaged))
+
+
+_AT_ONCE = 16
+"""Requests to a bucket that are under way at a time."""
+
+
+def _signature(out: Place, path: str) -> Signature | ReadbackError | None:
+    """Return the signature of a COG, why it cannot be used, or None where it is not there."""
+    try:
+        whole = output_below(out, path)
+        there = whole.is_file() if isinstance(whole, RemotePath) else os.path.lexists(whole)
+        return signature(whole) if there else None
+    except ReadbackError as error:
+        return as_value(error)
+    except OSError as error:
+        return ReadbackError(str(out / path), f"cannot be read: {error.strerror or error}")
 
 
 def _look_at_sums(out: Path, region: str | None) -> Stacks:
@@ -141,7 +161,7 @@ def _stack_of_sums(out: Path, group: list[tuple[Summed, Signature]]) -> Stack:
     )
 
 
-def _listed(folder: OutputFolder, regions: list[str]) -> Iterator[tuple[Key, int, str]]:
+def _listed(folder: Written, regions: list[str]) -> Iterator[tuple[Key, int, str]]:
     """Yield product and time, number of the region, and path of every COG that the manifest lists, by time."""
     kept: dict[Key, tuple[str, ...]] = {}
     kinds: dict[Key, int] = {}  # of two kinds, where names part them, the preferred one is shown
@@ -158,7 +178,7 @@ def _listed(folder: OutputFolder, regions: list[str]) -> Iterator[tuple[Key, int
                 yield key, number, path
 
 
-def _stack(out: Path, region: str, product: str, group: list[tuple[datetime, str, Signature]]) -> Stack:
+def _stack(out: Place, region: str, product: str, group: list[tuple[datetime, str, Signature]]) -> Stack:
     seen = glance(out / group[0][1])
     return Stack(
         region=region,

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import rasterio
 import rasterio.env
@@ -21,6 +21,7 @@ from rasterio.session import DummySession
 
 from hsrgeo.errors import ReadbackError
 from hsrgeo.model.variables import with_own_variables
+from hsrgeo.sources.remote import Place, RemotePath
 
 PLAIN: dict[str, str] = {
     "GDAL_PAM_ENABLED": "YES",
@@ -41,6 +42,9 @@ ALONE = {
     "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
 }
 """To read a file without what lies beside it: other programs leave ``.aux.xml`` and ``.ovr`` there."""
+
+
+_Place = TypeVar("_Place", Path, RemotePath, Place)
 
 
 @contextmanager
@@ -104,7 +108,7 @@ def opened_raster(
         yield dataset
 
 
-def output_below(out: Path, path: str) -> Path:
+def output_below(out: _Place, path: str) -> _Place:
     """Return where an output lies, unless it is a link to a file elsewhere: OUT may come from somebody else.
 
     Folders below OUT may be links: a user moves months to another disk.
@@ -113,8 +117,10 @@ def output_below(out: Path, path: str) -> Path:
         ReadbackError: It is a link that leads out of the folder; nothing is opened.
     """
     whole = out / path
+    if isinstance(whole, RemotePath):  # a bucket has no links
+        return whole
     is_link = os.path.islink(whole)  # noqa: PTH114 - Path.is_symlink raises where a name is too long
-    if is_link and not Path(os.path.realpath(whole)).is_relative_to(os.path.realpath(out)):
+    if is_link and not Path(os.path.realpath(whole)).is_relative_to(os.path.realpath(str(out))):
         raise ReadbackError(str(whole), f"is not read: it is a link that leads out of {out}")
     return whole
 

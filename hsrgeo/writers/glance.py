@@ -9,15 +9,18 @@ from __future__ import annotations
 import re
 import struct
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from html import unescape
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import rasterio
 from affine import Affine
 
 from hsrgeo.errors import ReadbackError
+from hsrgeo.sources.remote import Place, RemotePath
 from hsrgeo.sources.texts import open_file
 from hsrgeo.writers.environment import opened_raster
 from hsrgeo.writers.tiff import GDAL_METADATA, HEIGHT, WIDTH, Ifd, take_apart, tiles_end
@@ -73,7 +76,7 @@ class Glance:
         return t.c, t.f + t.e * self.height, t.c + t.a * self.width, t.f
 
 
-def signature(path: Path) -> Signature:
+def signature(path: Place) -> Signature:
     """Tell a COG by its first bytes.
 
     Raises:
@@ -88,7 +91,7 @@ def signature(path: Path) -> Signature:
     return Signature(hash((place, *packing)), crc32, statistics)
 
 
-def labels(path: Path) -> dict[str, str]:
+def labels(path: Place) -> dict[str, str]:
     """Return the tags of a COG by its first bytes, of every domain and of its band.
 
     Raises:
@@ -117,7 +120,7 @@ def first_bytes(path: Path, most_cells: float) -> bytes:
         raise ReadbackError(str(path), f"is not a COG written by hsrgeo: {error}") from error
 
 
-def _head(path: Path) -> tuple[Ifd, dict[str, str], int]:
+def _head(path: Place) -> tuple[Ifd, dict[str, str], int]:
     try:
         ifd, crc32 = _first_ifd(path)
         # Twice: `writers.cog` escapes twice, as GDAL does.
@@ -138,8 +141,8 @@ def _check_numbers(items: Mapping[str, str]) -> None:
             float(value)
 
 
-def _first_ifd(path: Path) -> tuple[Ifd, int]:
-    with open_file(path) as file:
+def _first_ifd(path: Place) -> tuple[Ifd, int]:
+    with path.open() if isinstance(path, RemotePath) else open_file(path) as file:
         head = file.read(_HEAD_BYTES)
         crc32 = zlib.crc32(head)
         try:
@@ -148,14 +151,14 @@ def _first_ifd(path: Path) -> tuple[Ifd, int]:
             return take_apart(head + file.read()).ifds[0], crc32
 
 
-def glance(path: Path) -> Glance:
+def glance(path: Place) -> Glance:
     """Read what a COG says of itself.
 
     Raises:
         ReadbackError: GDAL cannot open it.
     """
     try:
-        with opened_raster(path) as dataset:
+        with _here(path) as file, opened_raster(file) as dataset:
             rows, cols = dataset.block_shapes[0]
             return Glance(
                 width=dataset.width,
@@ -173,3 +176,17 @@ def glance(path: Path) -> Glance:
             )
     except (rasterio.errors.RasterioError, UnicodeDecodeError) as error:
         raise ReadbackError(str(path), f"GDAL cannot open it: {error.__cause__ or error}") from error
+    except OSError as error:
+        raise ReadbackError(str(path), f"cannot be read: {error.strerror or error}") from error
+
+
+@contextmanager
+def _here(path: Place) -> Iterator[Path]:
+    """Give a file on this machine; of one in a bucket a copy, for GDAL is given no keys."""
+    if isinstance(path, Path):
+        yield path
+        return
+    with TemporaryDirectory(prefix="hsrgeo-") as folder:
+        copy = Path(folder, path.name)
+        copy.write_bytes(path.read_bytes())
+        yield copy
