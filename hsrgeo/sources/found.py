@@ -14,7 +14,6 @@ from hsrgeo.formats.composite import MAX_STORED_BYTES
 from hsrgeo.formats.gzipped import MAGIC, peek
 from hsrgeo.formats.header import VERSION_BYTE
 from hsrgeo.formats.names import FrameName, basename
-from hsrgeo.formats.volume import is_volume
 from hsrgeo.sources.remote import Place, RemotePath, place
 from hsrgeo.sources.texts import open_file
 
@@ -202,6 +201,8 @@ def read_file(path: Place) -> bytes:
 
 def _refuse_other(path: Path, data: bytes) -> None:
     """Refuse what begins neither as a composite nor as a volume: who put a link into a folder must not learn more."""
+    from hsrgeo.formats.volume import is_volume  # noqa: PLC0415 - links are rare, and its readers many modules
+
     start = peek(data, 1) if data.startswith(MAGIC) else data[:1]
     if start and start != VERSION_BYTE and not is_volume(data):
         raise SourceError(str(path), "is a link to a file that is no composite")
