@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import rasterio
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
@@ -175,6 +175,7 @@ def test_a_mask_that_cannot_be(tmp_path: Path, counts: NDArray[np.bool_], window
         hsrgeo.ExportOptions(window=WINDOW, mask=path)
 
 
+@settings(max_examples=30)
 @given(arrays.arrays(np.bool_, st.tuples(st.integers(1, 9), st.integers(1, 9))))
 def test_a_mask_survives_json(counts: NDArray[np.bool_]) -> None:
     grid = GRID.crop(Window(500, 700, counts.shape[1], counts.shape[0]))
