@@ -27,6 +27,7 @@ import zarr
 from zarr.core.buffer import default_buffer_prototype
 from zarr.storage import MemoryStore
 
+from hsrgeo.cube import whole
 from hsrgeo.cube.bucket_plan import BucketPlan, Others, choose_spaces
 from hsrgeo.cube.build import Slot, consolidate, gather, is_unchanged, series_tasks, write_template
 from hsrgeo.cube.spaces import (
@@ -38,7 +39,7 @@ from hsrgeo.cube.spaces import (
     unused,
 )
 from hsrgeo.cube.store import Layout, staged_file
-from hsrgeo.cube.whole import documents_of, lost, root_of, whole_store
+from hsrgeo.cube.whole import WholeStore, documents_of, lost, root_of
 from hsrgeo.errors import WriteError
 from hsrgeo.sources.remote import RemotePath, unlink_all
 from hsrgeo.writers.folders import write_errors
@@ -216,7 +217,9 @@ def build_blocks(tasks: Sequence[tuple[int, int]], build: Build) -> int:
         document = build.documents[f"{path}/{ROOT}"]
         old = None
         if f"{path}/{ROOT}" in build.before and any(slot.old is not None for slot in staged.slots):
-            old = zarr.open_array(whole_store(plan.out), path=path, mode="r")
+            # By the metadata that the plan was made by: another run may have made another cube since.
+            store = WholeStore(whole.bucket_store(plan.out), plan.out, plan.layouts, build.before)
+            old = zarr.open_array(store, path=path, mode="r")
         for block, band in tasks:
             start, rows = block * plan.shape.series_times, plan.shape.bands[band]
             values = gather(staged, old, block, band)
@@ -225,8 +228,20 @@ def build_blocks(tasks: Sequence[tuple[int, int]], build: Build) -> int:
                 new = zarr.open_array(MemoryStore(kept), mode="r+")
             new[start : start + len(values), rows, :] = values
             data = kept[chunk_key(build.spaces[path], (block, band, 0))]
-            build.chunk("series", (block, band, 0)).write_bytes(data.to_bytes())
+            _write_new(build.chunk("series", (block, band, 0)), data.to_bytes())
     return len(tasks)
+
+
+def _write_new(path: RemotePath, data: bytes) -> None:
+    """Write a shard, unless a run that makes the same cube has written it: then it may be in use by now."""
+    try:
+        path.write_bytes(data, new=True)
+    except FileExistsError:
+        return
+    except OSError as error:
+        if error.errno != errno.ENOTSUP:  # a service that knows no conditions
+            raise
+        path.write_bytes(data)
 
 
 def _fetched(plan: BucketPlan, block: int, folder: Path) -> BucketPlan:
