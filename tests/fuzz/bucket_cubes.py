@@ -160,6 +160,7 @@ def server(rounds: int, seed: int) -> int:
         remote._connected.cache_clear()
         for number in range(rounds):
             campaign.do(number)
+            print(f"{number + 1}: {dict(campaign.ends)}, broken {campaign.broken}", flush=True)
         print(f"{rounds} rounds, {len(proxy.requests):,} requests, {proxy.spoiled:,} spoiled, {campaign.read} readings")
     for end, count in sorted(campaign.ends.items()):
         print(f"  {count} x {end}")
