@@ -19,7 +19,7 @@ from types import FrameType
 
 from hsrgeo.engine.workers.modules import leave_out_boto3
 from hsrgeo.engine.workers.streams import fill_closed_streams
-from hsrgeo.model.variables import own_variables
+from hsrgeo.model.env_variables import own_variables
 
 _SAME_WISH_S = 2.0
 _AGAIN_S = 0.05

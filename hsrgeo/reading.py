@@ -10,9 +10,9 @@ from typing import Literal, get_args
 
 from hsrgeo.errors import FrameError, HsrGeoWarning, OptionsError, SourceError
 from hsrgeo.formats.composite import decode, decode_blocks
+from hsrgeo.model.file_blocks import ALL, Block, as_block
 from hsrgeo.model.frame import Frame
 from hsrgeo.model.grid import Registration
-from hsrgeo.model.layers import ALL, Block, as_block
 from hsrgeo.model.window import BBox
 from hsrgeo.sources.found import Found, Tally, read_file
 from hsrgeo.sources.gone_by import no_frame

@@ -11,7 +11,7 @@ from pathlib import Path
 
 if "--as-command" in sys.argv:  # as `hsrgeo.__main__` does before it imports anything else
     sys.argv.remove("--as-command")
-    from hsrgeo.model.variables import own_variables
+    from hsrgeo.model.env_variables import own_variables
 
     own_variables()
 

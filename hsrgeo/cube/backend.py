@@ -17,9 +17,9 @@ from hsrgeo.cube.single import single
 from hsrgeo.cube.stack import FrameLayer, Layer, MadeLayer, Stack
 from hsrgeo.errors import OptionsError
 from hsrgeo.formats.names import claims_frame
+from hsrgeo.model.file_blocks import as_block
 from hsrgeo.model.frame import Frame
 from hsrgeo.model.grid import Grid, Registration
-from hsrgeo.model.layers import as_block
 from hsrgeo.model.quantity import Quantity
 from hsrgeo.products.making import Content, Making, Values
 from hsrgeo.products.rain import KMA_LAW, Law, as_law

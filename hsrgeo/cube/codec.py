@@ -22,8 +22,8 @@ from hsrgeo.cube.cf import packed_degrees
 from hsrgeo.cube.store import Shape, shape_from_json
 from hsrgeo.errors import ChecksumError, FrameError, OptionsError
 from hsrgeo.formats.composite import decode, peek_header, unpack
+from hsrgeo.model.file_blocks import block_from_json
 from hsrgeo.model.frame import Frame
-from hsrgeo.model.layers import block_from_json
 from hsrgeo.model.window import Area, as_bbox, as_center, as_window
 from hsrgeo.products.cleaning import cleaning_from_json
 from hsrgeo.products.making import Making

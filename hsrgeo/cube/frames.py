@@ -18,10 +18,10 @@ from hsrgeo.cube.stack import FrameLayer
 from hsrgeo.errors import FrameError, HsrGeoError, HsrGeoWarning, OptionsError, SourceError
 from hsrgeo.formats.composite import peek_header, product_of
 from hsrgeo.formats.names import FrameName, preference
+from hsrgeo.model.file_blocks import MaskedBlock
 from hsrgeo.model.frame import Frame
 from hsrgeo.model.grid import Grid
 from hsrgeo.model.header import Header
-from hsrgeo.model.layers import MaskedBlock
 from hsrgeo.products.making import Making
 from hsrgeo.reading import decode_found, warn_of_notes
 from hsrgeo.sources.found import Found, Tally

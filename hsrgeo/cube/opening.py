@@ -12,8 +12,8 @@ from hsrgeo.cube.extra import need
 from hsrgeo.cube.kinds import kind_elsewhere, kind_of
 from hsrgeo.cube.store import Layout
 from hsrgeo.errors import OptionsError
+from hsrgeo.model.file_blocks import ALL, MaskedBlock, as_block
 from hsrgeo.model.grid import Registration
-from hsrgeo.model.layers import ALL, MaskedBlock, as_block
 from hsrgeo.model.times import refuse_uneven
 from hsrgeo.model.window import Area, BBox, Window, as_area
 from hsrgeo.products.cleaning import cleaning_of

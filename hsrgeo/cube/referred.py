@@ -15,10 +15,10 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from hsrgeo.cube import reference
+from hsrgeo.cube.allowed_codecs import METADATA, refuse_unknown_codecs
 from hsrgeo.cube.backend import ABSENT, packed_dataset
 from hsrgeo.cube.cf import absent_times, times_of
 from hsrgeo.cube.codec import making_of, meant_frame
-from hsrgeo.cube.codecs import METADATA, refuse_unknown_codecs
 from hsrgeo.cube.extra import need
 from hsrgeo.cube.geozarr import without_geozarr
 from hsrgeo.cube.reference import FILE, Span

@@ -51,7 +51,10 @@ def is_named(space: int, name: str, dimensions: int) -> bool:
 
 
 def free_space(used: Iterable[int], live: Iterable[int], dimensions: int) -> int:
-    """Return a space that is not live and, if there is one, not used; the chunks of some have the same names."""
+    """Return a space that is not live, and not used either where there is one.
+
+    Chunks of two spaces can have the same names in few dimensions: their names are compared, not their numbers.
+    """
     zeros = [0] * dimensions
     taken, never = ({chunk_key(space, zeros) for space in spaces} for spaces in (used, live))
     names = {space: chunk_key(space, zeros) for space in range(len(SPACES))}
@@ -85,7 +88,7 @@ def _encoded(folder: str, data: bytes, spaces: Mapping[str, int]) -> bytes:
 
 
 def unused(keys: Iterable[str], documents: Mapping[str, bytes], *, only_values: bool) -> list[str]:
-    """Return the objects of a cube that its metadata do not lead to; what hsrgeo does not name so is none of them.
+    """Return the chunks of a cube that its metadata do not lead to, but no object that hsrgeo would not name so.
 
     Args:
         keys: Of what is there.

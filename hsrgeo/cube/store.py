@@ -88,7 +88,7 @@ class Shape:
         return timedelta(minutes=self.recipe["step_minutes"])
 
     def attrs(self) -> dict[str, Any]:
-        """Return the global attributes of a cube; `shape_of` reads them back."""
+        """Return the global attributes of a cube; `shape_from_json` reads the recipe back."""
         return {
             **dataset_attrs(self.product, self.quantity, synthetic=self.synthetic),
             "hsrgeo_recipe": json.dumps(self.recipe, sort_keys=True),

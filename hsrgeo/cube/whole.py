@@ -15,7 +15,7 @@ from zarr.abc.store import ByteRequest, Store
 from zarr.core.buffer import Buffer, BufferPrototype
 from zarr.storage import LocalStore, ObjectStore, WrapperStore
 
-from hsrgeo.cube.codecs import METADATA, refuse_unknown_codecs
+from hsrgeo.cube.allowed_codecs import METADATA, refuse_unknown_codecs
 from hsrgeo.cube.spaces import ROOT
 from hsrgeo.cube.store import Layout
 from hsrgeo.errors import SourceError

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 
-from hsrgeo.engine.export_options import count_workers
+from hsrgeo.engine.workers.crew import count_workers
 from hsrgeo.engine.workers.parallel import run_parallel
 from hsrgeo.errors import FrameError, HsrGeoError, OptionsError, SourceError, as_value
 from hsrgeo.formats.volume import read_volume, time_in_name
@@ -133,6 +133,7 @@ def _compose(
     grid_name: str,
     overwrite: bool,
 ) -> Composed:
+    """Runs in a worker process."""
     done = Composed(group[0])
     read: list[Volume] = []
     for file in group[1]:

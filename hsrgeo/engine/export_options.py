@@ -15,13 +15,12 @@ from hsrgeo.engine.areas import clipped_window
 from hsrgeo.engine.factors import as_factors, notes_on_factors
 from hsrgeo.engine.name_template import check_name
 from hsrgeo.engine.regions import Region, read_regions, refuse_shared_folders
-from hsrgeo.engine.workers.cluster import WAIT_S, Cluster
-from hsrgeo.engine.workers.cores import ALL_CORES, usable_cores
+from hsrgeo.engine.workers.cluster import Cluster
+from hsrgeo.engine.workers.crew import count_workers, workers_for
 from hsrgeo.errors import ClippedWarning, GridError, MissingExtraError, OptionsError, ProjectionError, WindowError
-from hsrgeo.model.checks import refuse_fractions
 from hsrgeo.model.fields import Step, Time, Times
+from hsrgeo.model.file_blocks import ALL, as_block
 from hsrgeo.model.grid import Grid, Registration, grids_by
-from hsrgeo.model.layers import ALL, as_block
 from hsrgeo.model.times import refuse_uneven
 from hsrgeo.model.window import BBox, Window, as_area
 from hsrgeo.outputs.recipe import DEFAULT_NAME, Cut, Recipe, parts_kinds
@@ -56,7 +55,7 @@ class ExportOptions:
         product: Only this product, such as HSR.
         kind: Only this kind, such as PUB. Where it is None, the first of PUB, EXT, KMA and QCD counts of files of one
             product and time, unless `name` has ``{kind}``.
-        formats: ``cog``, ``png``, ``odim`` (ODIM HDF5), ``float32`` (COG of physical values, NaN where not observed)
+        formats: ``cog``, ``png``, ``odim`` (ODIM HDF5), ``float32`` (COG of physical values, NaN where not observed),
             ``asc`` (ESRI ASCII grid), ``rgba`` (COG in colours), ``rgba-png`` and ``rgba-webp`` (the same as a PNG or
             a lossless WebP), one or several; with ``png`` also ``mask``: a PNG ``NAME.mask.png`` of 255 where a cell
             was observed and 0 where it was not, which reflectivity as a PNG cannot tell from no echo.
@@ -335,34 +334,3 @@ def _check_target(cuts: Sequence[Cut], target: Target, grid: Grid) -> None:
             except ProjectionError as error:
                 raise OptionsError(str(error)) from error
     forget_warps()  # the map of a whole frame is large, and workers make their own
-
-
-def workers_for(jobs: int, dask: str | None, wait_s: float | None = None) -> int | Cluster:
-    """Return who works: the cluster where one is given, else processes of this machine.
-
-    Raises:
-        OptionsError: Both are given, or one cannot be.
-    """
-    if dask is None:
-        if wait_s is not None:
-            raise OptionsError("--dask-wait is for a Dask cluster: give its address by --dask too")
-        return _checked_jobs(jobs)
-    if jobs != -1:
-        raise OptionsError("--jobs and --dask exclude each other: a cluster has as many workers as were started there")
-    return Cluster(dask, WAIT_S if wait_s is None else wait_s)
-
-
-def count_workers(jobs: int) -> int:
-    """Return how many processes work: -1 is one for each core that this process may use (`usable_cores`).
-
-    Raises:
-        OptionsError: Neither -1 nor 1 or more.
-    """
-    return usable_cores() if _checked_jobs(jobs) == ALL_CORES else jobs
-
-
-def _checked_jobs(jobs: int) -> int:
-    refuse_fractions("jobs", jobs)
-    if jobs == 0 or jobs < ALL_CORES:
-        raise OptionsError(f"jobs {jobs}: expected 1 or more, or -1 for one a core")
-    return jobs

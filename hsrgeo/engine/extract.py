@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
 
-from hsrgeo.engine.export_options import count_workers
+from hsrgeo.engine.workers.crew import count_workers
 from hsrgeo.engine.workers.parallel import run_parallel
 from hsrgeo.errors import ArchiveError, HsrGeoError, OutputError, OutputExistsError, SourceError, refused
 from hsrgeo.formats.composite import MAX_STORED_BYTES

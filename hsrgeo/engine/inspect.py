@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from hsrgeo.engine.export_options import count_workers
+from hsrgeo.engine.workers.crew import count_workers
 from hsrgeo.engine.workers.parallel import in_batches, run_parallel
 from hsrgeo.errors import HsrGeoError, as_value
-from hsrgeo.formats.scan import ECHO
+from hsrgeo.formats.radar_scan import ECHO
 from hsrgeo.formats.volume import is_volume, read_volume
 from hsrgeo.model.frame import Frame
 from hsrgeo.model.grid import Registration, grids_by
@@ -210,6 +210,7 @@ def echo_statistics(frame: Frame) -> dict[str, float] | None:
 
 
 def _check(batch: Sequence[Found]) -> list[tuple[Found, HsrGeoError | tuple[str, ...]]]:
+    """Runs in a worker process."""
     return [(dataclasses.replace(found, data=None), _checked(found)) for found in batch]
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hsrgeo.engine.export_options import count_workers
+from hsrgeo.engine.workers.crew import count_workers
 from hsrgeo.engine.workers.parallel import in_batches, run_parallel
 from hsrgeo.errors import HsrGeoError, OptionsError, as_value
 from hsrgeo.model.frame import Frame
@@ -143,6 +143,7 @@ class _Fitted:
 
 
 def _work(batch: Sequence[Found], table: Table) -> list[_Fitted | HsrGeoError]:
+    """Runs in a worker process."""
     return [_fitted(found, table) for found in batch]
 
 

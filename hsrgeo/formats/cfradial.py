@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsrgeo.formats.hdf5 import Hdf5
-from hsrgeo.formats.scan import (
+from hsrgeo.formats.radar_scan import (
     ECHO,
     MOST_GATES,
     MOST_SWEEPS,

@@ -23,10 +23,10 @@ from hsrgeo.formats import gzipped
 from hsrgeo.formats.header import HEADER_BYTES, pack_header, parse_header
 from hsrgeo.formats.names import FrameName, basename, parse_name, unrepeated
 from hsrgeo.formats.other import refuse_text
+from hsrgeo.model.file_blocks import ALL, Block, MaskedBlock
 from hsrgeo.model.frame import Frame
 from hsrgeo.model.grid import Grid, Registration, grid_for, grids
 from hsrgeo.model.header import PRODUCTS_BY_PTYPE, Header
-from hsrgeo.model.layers import ALL, Block, MaskedBlock
 from hsrgeo.model.quantity import QUANTITIES
 
 MAX_BLOCKS = 4

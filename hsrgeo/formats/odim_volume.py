@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsrgeo.formats.hdf5 import Hdf5
-from hsrgeo.formats.scan import Scan, check_size, checked_sweep, chosen_moment, stored_dbz
+from hsrgeo.formats.radar_scan import Scan, check_size, checked_sweep, chosen_moment, stored_dbz
 from hsrgeo.model.times import existing
 
 _KINDS = ("PVOL", "SCAN")

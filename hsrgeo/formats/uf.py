@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsrgeo.errors import FrameFormatError, TruncatedError
-from hsrgeo.formats.scan import (
+from hsrgeo.formats.radar_scan import (
     ECHO,
     MOST_GATES,
     MOST_RAYS,

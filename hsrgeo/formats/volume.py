@@ -14,7 +14,7 @@ from hsrgeo.formats.header import VERSION_BYTE
 from hsrgeo.formats.names import basename, claims_frame
 from hsrgeo.formats.odim_volume import read_odim_volume
 from hsrgeo.formats.other import refuse_text, with_beginning
-from hsrgeo.formats.scan import Scan
+from hsrgeo.formats.radar_scan import Scan
 from hsrgeo.model.times import KST, existing
 from hsrgeo.model.volume import Radar, Volume, radar_sites
 

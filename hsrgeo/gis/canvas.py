@@ -95,7 +95,7 @@ def write(canvas: Indices, xy: tuple[int, int], text: str, size: int, anchor: st
     Args:
         canvas: Changed in place.
         xy: Column and row of the anchor.
-        text: Letters that some font of this machine has, see `fonts.font_for`; else nothing is written.
+        text: Letters that some font of this machine has (`hsrgeo.gis.fonts`); else nothing is written.
         size: Of the font [pixels].
         anchor: Horizontally ``l``, ``m`` or ``r``, then ``t``, ``m`` or ``b`` of the line, not of its letters.
         ink: Colour.

@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsrgeo.errors import OptionsError
-from hsrgeo.model.blocks import block_extremes
 from hsrgeo.model.checks import refuse_other_suffix
 from hsrgeo.model.grid import Grid
 from hsrgeo.model.header import Header
@@ -29,6 +28,7 @@ from hsrgeo.model.quantity import (
     statistics_of,
 )
 from hsrgeo.model.rank import Rank, rank_of
+from hsrgeo.model.squares import block_extremes
 from hsrgeo.model.window import BBox, Window, as_area
 
 if TYPE_CHECKING:

@@ -12,9 +12,9 @@ from typing import Any, get_args
 
 from hsrgeo.errors import HsrGeoError
 from hsrgeo.formats.names import FrameName
+from hsrgeo.model.file_blocks import ALL, BLOCK_NAMES, Block, block_from_json, block_to_json
 from hsrgeo.model.frame import Frame
 from hsrgeo.model.grid import Registration
-from hsrgeo.model.layers import ALL, BLOCK_NAMES, Block, block_from_json, block_to_json
 from hsrgeo.model.times import KST
 from hsrgeo.model.window import Area, BBox, Center, Window
 from hsrgeo.products.cleaning import Cleaning, cleaning_from_json
@@ -72,7 +72,7 @@ class Recipe:
     """Of the echo."""
 
     def is_dry(self, part: Frame) -> bool:
-        """Tell whether a cut of a frame gets no file, as one that no radar saw; None is dry where all are wanted."""
+        """Tell whether a cut of a frame has too little rain to be written; a cut that no radar saw has none."""
         if not self.min_wet:
             return False
         observed = part.cells.echo + part.cells.undetect

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hsrgeo.errors import MissingExtraError, OptionsError
-from hsrgeo.model.variables import with_own_variables
+from hsrgeo.model.env_variables import with_own_variables
 from hsrgeo.sources.texts import refuse_special
 
 _BEGINNINGS = {

@@ -82,7 +82,7 @@ class Histogram:
 
     @classmethod
     def of(cls, counts: NDArray[np.int64], quantity: Quantity) -> Histogram:
-        """Return the histogram of counts by bits, see `value_counts`."""
+        """Return the histogram of counts by bits, see `count_values`."""
         bits = np.flatnonzero(counts).astype(np.uint16)
         stored = bits.view(np.int16)
         order = np.argsort(stored)

@@ -8,9 +8,9 @@ from functools import lru_cache
 from typing import Literal, get_args
 
 from hsrgeo.errors import ClippedWarning, OptionsError
+from hsrgeo.model.file_blocks import Block, as_block
 from hsrgeo.model.frame import Frame
 from hsrgeo.model.grid import Grid, Registration
-from hsrgeo.model.layers import Block, as_block
 from hsrgeo.model.window import Area, Window
 from hsrgeo.products.cleaning import Cleaning
 from hsrgeo.products.factors import Factors

@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsrgeo.errors import OptionsError
-from hsrgeo.model.blocks import BLOCK_SIDE, block_extremes
 from hsrgeo.model.quantity import Quantity
+from hsrgeo.model.squares import BLOCK_SIDE, block_extremes
 from hsrgeo.products.rain import Law
 from hsrgeo.products.rates import rate_table
 

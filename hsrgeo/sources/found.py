@@ -77,7 +77,7 @@ class Found:
     offset: int | None = None
     """Where a member's bytes begin in its archive, unpacked; None where they are in pieces."""
     extent: Extent | None = None
-    """Where the stored bytes are for a worker elsewhere, (`hsrgeo.sources.several.as_reference`)."""
+    """Where the stored bytes are for a worker elsewhere (`hsrgeo.sources.several.as_reference`)."""
 
     @property
     def label(self) -> str:

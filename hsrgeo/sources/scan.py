@@ -85,7 +85,7 @@ def products_in_names(files: Listing) -> set[str]:
 
 
 def names_in_files(sources: Sequence[str | Path] | Listing, selection: Selection) -> Iterator[FrameName]:
-    """Yield what the names of wanted frames tell that are files of their own; an archive is not opened.
+    """Yield product, kind and time of the selected frames by the names of their files; archives are not opened.
 
     Raises:
         SourceError: A source does not exist.

@@ -20,10 +20,10 @@ from rasterio.crs import CRS
 from rasterio.io import MemoryFile
 
 from hsrgeo.errors import OptionsError, WriteError
-from hsrgeo.model.blocks import BLOCK_SIDE, block_extremes
 from hsrgeo.model.frame import Frame
 from hsrgeo.model.grid import Grid
 from hsrgeo.model.quantity import Quantity
+from hsrgeo.model.squares import BLOCK_SIDE, block_extremes
 from hsrgeo.writers import tiff
 from hsrgeo.writers.environment import own_gdal
 from hsrgeo.writers.files import write_file

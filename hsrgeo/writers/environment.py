@@ -20,7 +20,7 @@ import rasterio.env
 from rasterio.session import DummySession
 
 from hsrgeo.errors import ReadbackError
-from hsrgeo.model.variables import with_own_variables
+from hsrgeo.model.env_variables import with_own_variables
 from hsrgeo.sources.remote import Place, RemotePath
 
 PLAIN: dict[str, str] = {

@@ -17,10 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsrgeo.errors import MissingExtraError, WriteError
-from hsrgeo.model.blocks import BLOCK_SIDE
 from hsrgeo.model.frame import Frame
 from hsrgeo.model.grid import Grid
 from hsrgeo.model.quantity import Quantity
+from hsrgeo.model.squares import BLOCK_SIDE
 from hsrgeo.model.texts import printable
 from hsrgeo.model.times import frame_length
 from hsrgeo.products.rain import parse_law

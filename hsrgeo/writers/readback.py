@@ -19,7 +19,7 @@ from affine import Affine
 from numpy.typing import NDArray
 
 from hsrgeo.errors import ReadbackError
-from hsrgeo.model.variables import with_own_variables
+from hsrgeo.model.env_variables import with_own_variables
 
 
 @dataclass(frozen=True, slots=True, eq=False)

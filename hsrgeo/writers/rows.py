@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsrgeo.errors import MissingExtraError, OptionsError, refused
+from hsrgeo.model.env_variables import with_own_variables
 from hsrgeo.model.times import kst_text, utc_text
-from hsrgeo.model.variables import with_own_variables
 from hsrgeo.sources.remote import Place, RemotePath
 from hsrgeo.writers.disk import flush, temporary_beside
 from hsrgeo.writers.files import write_chunks

@@ -14,8 +14,8 @@ import zstandard
 from numpy.typing import NDArray
 from zlib_ng import zlib_ng
 
-from hsrgeo.model.blocks import BLOCK_SIDE
 from hsrgeo.model.quantity import Quantity, clean_values
+from hsrgeo.model.squares import BLOCK_SIDE
 
 Compression = Literal["deflate", "zstd", "none"]
 
@@ -26,8 +26,8 @@ _ZSTD_LEVEL = 1
 #   are 10 % smaller with ZSTD, for it looks back further than DEFLATE; a crop would read four times as much.
 #   ISA-L would pack three times as fast as zlib-ng, but what it makes depends on what was in its memory before: now
 #   and then the same tile gives other bytes in another process.
-_BEST_DEFLATE, _QUICK_DEFLATE = 12, 9
 _CODES = (-30000, -25000)  # nodata and undetect
+_BEST_DEFLATE, _QUICK_DEFLATE = 12, 9
 # ^ Levels of libdeflate. A tile of 256 cells a side that holds one of the codes packs to the same bytes by both, by the
 #   second in a thirtieth of the time: the first frame of a process needs eight of them (tests/writers/test_cog.py).
 

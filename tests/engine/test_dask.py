@@ -23,11 +23,12 @@ import hsrgeo
 from hsrgeo.engine.export.export_run import Export, export
 from hsrgeo.engine.export.ledger import Ledger
 from hsrgeo.engine.export.work import Task, leftovers, work
-from hsrgeo.engine.export_options import ExportOptions, workers_for
+from hsrgeo.engine.export_options import ExportOptions
 from hsrgeo.engine.verify.verify_run import verify
 from hsrgeo.engine.workers import admission
 from hsrgeo.engine.workers.admission import Shared, admit, expected_of
 from hsrgeo.engine.workers.cluster import Cluster
+from hsrgeo.engine.workers.crew import workers_for
 from hsrgeo.engine.workers.parallel import run_parallel
 from hsrgeo.errors import ClusterError, OptionsError, TruncatedError
 from hsrgeo.formats.names import parse_name

@@ -12,8 +12,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from hsrgeo.engine.export_options import ExportOptions, check_areas, count_workers
+from hsrgeo.engine.export_options import ExportOptions, check_areas
 from hsrgeo.engine.regions import Region
+from hsrgeo.engine.workers.crew import count_workers
 from hsrgeo.errors import HsrGeoError, MissingExtraError, OptionsError
 from hsrgeo.formats.names import FrameName
 from hsrgeo.model.times import KST

@@ -3,13 +3,16 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from itertools import pairwise
+from typing import get_args
 
 import numpy as np
 import pytest
 
+from hsrgeo.cli.render import ShownChoice
+from hsrgeo.cli.style import StyledChoice
 from hsrgeo.errors import OptionsError
 from hsrgeo.model.quantity import QUANTITIES, RAIN, RAIN_RATE, Quantity
-from hsrgeo.products.classes import classes_for, colours
+from hsrgeo.products.classes import STYLED, Shown, classes_for, colours
 from hsrgeo.products.rain import KMA_LAW, Law
 
 REFLECTIVITY = QUANTITIES[1]
@@ -115,3 +118,8 @@ def test_an_unknown_quantity_has_no_classes() -> None:
     unknown = replace(REFLECTIVITY, name="values")
     with pytest.raises(OptionsError, match=r"values has no colour classes: expected one of rain, reflectivity"):
         colours(np.zeros((2, 2), np.int16), unknown)
+
+
+def test_the_command_line_has_the_word_of_every_quantity_with_colours() -> None:
+    assert set(get_args(Shown)) == set(STYLED) == set(get_args(ShownChoice))
+    assert {*STYLED, "rain_depth"} == set(get_args(StyledChoice))

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 import hsrgeo
 from hsrgeo.cli import app
 from hsrgeo.errors import FrameError, OptionsError
-from hsrgeo.model.layers import MaskedBlock, as_block, block_from_json, block_to_json
+from hsrgeo.model.file_blocks import MaskedBlock, as_block, block_from_json, block_to_json
 from tests.conftest import NX, NY, MakeFile, frame_name
 
 BOX = (0, 0, 4, 2)

@@ -12,7 +12,7 @@ import pytest
 from numcodecs import pickles
 
 import hsrgeo
-from hsrgeo.cube.codecs import refuse_unknown_codecs
+from hsrgeo.cube.allowed_codecs import refuse_unknown_codecs
 from hsrgeo.errors import OptionsError, SourceError
 from hsrgeo.outputs.catalogs import catalog_frames
 from hsrgeo.places.polygons import read_polygons

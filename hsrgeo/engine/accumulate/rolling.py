@@ -24,10 +24,10 @@ from hsrgeo.engine.accumulate.sums import described, sum_tags, write_sum
 from hsrgeo.engine.periods import Period, fewest_of
 from hsrgeo.engine.workers.ahead import ahead
 from hsrgeo.errors import FrameError, refused
-from hsrgeo.model.blocks import BLOCK_SIDE, block_extremes
 from hsrgeo.model.frame import Frame
 from hsrgeo.model.grid import Grid
 from hsrgeo.model.quantity import Quantity
+from hsrgeo.model.squares import BLOCK_SIDE, block_extremes
 from hsrgeo.model.times import KST, kst_text, length_text, utc_text
 from hsrgeo.products.rain import Law, law_text
 from hsrgeo.products.rolling import Highest, Piece, rolling_highest

@@ -16,8 +16,8 @@ from hsrgeo.engine.periods import check_period
 from hsrgeo.engine.regions import Region
 from hsrgeo.errors import OptionsError
 from hsrgeo.model.fields import Length, Step, Steps, Time
+from hsrgeo.model.file_blocks import as_block
 from hsrgeo.model.grid import Registration
-from hsrgeo.model.layers import as_block
 from hsrgeo.model.times import FRAME_STEP, length_text, refuse_uneven
 from hsrgeo.model.window import BBox, Window
 from hsrgeo.places.masks import MaskFile, read_mask

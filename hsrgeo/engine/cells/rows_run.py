@@ -26,8 +26,8 @@ from hsrgeo.engine.workers.ahead import ahead
 from hsrgeo.engine.workers.memory import keep_freed_memory
 from hsrgeo.engine.workers.scratch import scratch_folder
 from hsrgeo.errors import HsrGeoError, OptionsError
+from hsrgeo.model.file_blocks import ALL
 from hsrgeo.model.frame import Frame
-from hsrgeo.model.layers import ALL
 from hsrgeo.model.quantity import Quantity
 from hsrgeo.outputs.lock import locked
 from hsrgeo.outputs.outcome import Outcome, of_found, with_header
@@ -125,6 +125,7 @@ class RowsRun(Run):
             shapes_at = file.tell()
 
     def _work(self, found: Found) -> tuple[Outcome, list[tuple[datetime, str, Made]]]:
+        """Runs in a thread."""
         keep_freed_memory()
         begun = clock.perf_counter()
         outcome = of_found(found, "ok", error=found.error)

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from hsrgeo.cube.store import Layout
 from hsrgeo.engine.export_options import ExportOptions
 from hsrgeo.errors import OptionsError
-from hsrgeo.model.layers import ALL
+from hsrgeo.model.file_blocks import ALL
 from hsrgeo.model.times import FRAME_STEP
 from hsrgeo.sources.remote import Place, RemotePath
 

@@ -1,1 +1,1 @@
-"""`hsrgeo gauges`: fields, polygons and biases of gauges."""
+"""`hsrgeo gauges`: fields, polygons and biases of gauges, and sums of the radar merged with them."""

@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 
 from hsrgeo.engine.accumulate.sums import described, write_sum
 from hsrgeo.engine.axis import SUMS, refuse_other_outputs
-from hsrgeo.engine.export_options import count_workers
 from hsrgeo.engine.gauges.merge_options import GaugeMergeOptions
 from hsrgeo.engine.gauges.merge_pairs import Sampled, grid_of, listed_sums, period_of, picture_on, sample
 from hsrgeo.engine.gauges.merge_scores import LeftOut, MethodScores, write_scores
 from hsrgeo.engine.gauges.surface import packed, strips, variogram_tags
 from hsrgeo.engine.keywords import options_of, takes
 from hsrgeo.engine.lazy import Lazy
+from hsrgeo.engine.workers.crew import count_workers
 from hsrgeo.errors import HsrGeoError, OptionsError, as_value
 from hsrgeo.model.grid import Grid
 from hsrgeo.model.times import utc_text

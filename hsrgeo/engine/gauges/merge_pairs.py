@@ -144,7 +144,10 @@ def _is_sum(one: Summed) -> bool:
 
 
 def _depths_of(readings: Readings, one: Summed, min_coverage: float) -> tuple[Floats, int]:
-    """Return the depth of each gauge in the period of a sum, NaN where it has too few readings, and how many have."""
+    """Return the depth of each gauge in the period of a sum, and how many gauges have readings, but too few.
+
+    The depth of these, and of gauges without a reading, is NaN.
+    """
     end = one.time + one.length
     rows = [depths for time, depths in readings.depths_mm.items() if one.time <= time < end]
     if not rows:

@@ -19,10 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsrgeo.cube.opened import OpenCube, opened_cube
-from hsrgeo.engine.export_options import count_workers
 from hsrgeo.engine.series.reader import OutputReader, Sampled, table_for
 from hsrgeo.engine.series.series_options import SeriesOptions
 from hsrgeo.engine.workers.ahead import ahead
+from hsrgeo.engine.workers.crew import count_workers
 from hsrgeo.engine.workers.memory import keep_freed_memory
 from hsrgeo.errors import HsrGeoError, OptionsError, SourceError
 from hsrgeo.formats.names import FrameName
@@ -155,7 +155,10 @@ def _blocks(wanted: Sequence[int], cube: OpenCube, cells: int) -> Iterator[Seque
 
 
 def _work(task: Task, cube: OpenCube, options: SeriesOptions) -> NDArray[np.float64] | HsrGeoError:
-    """Return the numbers of some places at some times, shape (times, places, 4), or why there are none."""
+    """Return the numbers of some places at some times, shape (times, places, 4), or why there are none.
+
+    Runs in a thread.
+    """
     keep_freed_memory()
     numbers, group = task
     try:

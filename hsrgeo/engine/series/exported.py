@@ -11,10 +11,10 @@ from datetime import datetime
 from functools import lru_cache, partial
 from pathlib import Path
 
-from hsrgeo.engine.export_options import count_workers
 from hsrgeo.engine.one_product import product_guard
 from hsrgeo.engine.series.reader import OutputReader, Sampled, Sampling, other_grid, sampling_of, table_for
 from hsrgeo.engine.series.series_options import SeriesOptions
+from hsrgeo.engine.workers.crew import count_workers
 from hsrgeo.engine.workers.memory import keep_freed_memory
 from hsrgeo.engine.workers.parallel import in_batches, run_parallel
 from hsrgeo.errors import FrameError, HsrGeoError, ReadbackError
@@ -134,6 +134,7 @@ def _time(text: str) -> datetime | None:
 
 
 def _work(batch: Sequence[Exported], job: _Job) -> list[Sampled]:
+    """Runs in a worker process."""
     keep_freed_memory()
     return [_sampled(entry, job) for entry in batch]
 

@@ -10,16 +10,16 @@ from functools import lru_cache, partial
 from itertools import chain
 from pathlib import Path
 
-from hsrgeo.engine.export_options import count_workers
 from hsrgeo.engine.one_product import product_guard
 from hsrgeo.engine.series.reader import Numbers, Reader, Sampled, Sampling, other_grid, sampling_of, table_for
 from hsrgeo.engine.series.series_options import SeriesOptions
+from hsrgeo.engine.workers.crew import count_workers
 from hsrgeo.engine.workers.memory import keep_freed_memory
 from hsrgeo.engine.workers.parallel import in_batches, run_parallel
 from hsrgeo.errors import FrameError, HsrGeoError, OptionsError
+from hsrgeo.model.file_blocks import Block
 from hsrgeo.model.frame import Frame
 from hsrgeo.model.grid import Registration
-from hsrgeo.model.layers import Block
 from hsrgeo.outputs.outcome import of_found, with_header
 from hsrgeo.places.sampling import Sampler
 from hsrgeo.places.weights import load_weights
@@ -80,6 +80,7 @@ class FrameReader(Reader):
 
 
 def _work(batch: Sequence[Found], job: Sampling, block: Block, registration: Registration) -> list[Sampled]:
+    """Runs in a worker process."""
     keep_freed_memory()
     return [_sampled(found, job, block, registration) for found in batch]
 

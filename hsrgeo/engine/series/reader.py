@@ -49,9 +49,9 @@ class Reader(ABC):
         self.tally = Tally()
         """What went by."""
         self.notes: list[str] = list(options.places.notes)
+        """What a user should know; complete when all is read."""
         if options.factors is not None:
             self.notes += notes_on_factors(options.factors)
-        """What a user should know; complete when all is read."""
         self.step = options.every or options.frame_step
         """From row to row; None where only the frames tell."""
         self.length: timedelta | None = None

@@ -9,14 +9,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from hsrgeo.engine.export_options import count_workers
 from hsrgeo.engine.factors import as_factors
 from hsrgeo.engine.periods import check_period
 from hsrgeo.engine.series.table import FACTOR_COLUMN
+from hsrgeo.engine.workers.crew import count_workers
 from hsrgeo.errors import OptionsError
 from hsrgeo.model.fields import Length, Step, Time
+from hsrgeo.model.file_blocks import Block, as_block
 from hsrgeo.model.grid import Grid, Registration, grids_by
-from hsrgeo.model.layers import Block, as_block
 from hsrgeo.model.times import FRAME_STEP, refuse_uneven
 from hsrgeo.places.masks import MaskFile, read_mask
 from hsrgeo.places.places import Places, Points, Polygons, as_points, read_points

@@ -13,8 +13,8 @@ from hsrgeo.engine.keywords import shared_with
 from hsrgeo.engine.regions import Region
 from hsrgeo.errors import OptionsError
 from hsrgeo.model.fields import Step, Time
+from hsrgeo.model.file_blocks import as_block
 from hsrgeo.model.grid import Registration
-from hsrgeo.model.layers import as_block
 from hsrgeo.model.window import BBox, Window
 from hsrgeo.places.places import Polygons
 from hsrgeo.places.polygons import read_polygons

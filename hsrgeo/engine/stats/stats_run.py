@@ -18,12 +18,13 @@ from hsrgeo.cube.opened import OpenCube, opened_cube
 from hsrgeo.engine.areas import clipped_window
 from hsrgeo.engine.axis import kind_of_sources
 from hsrgeo.engine.contents import refuse_registration
-from hsrgeo.engine.export_options import check_areas, count_workers
+from hsrgeo.engine.export_options import check_areas
 from hsrgeo.engine.keywords import options_of, takes
 from hsrgeo.engine.lazy import Run
 from hsrgeo.engine.one_product import product_guard
 from hsrgeo.engine.stats.stats_options import StatsOptions
 from hsrgeo.engine.workers.ahead import ahead
+from hsrgeo.engine.workers.crew import count_workers
 from hsrgeo.engine.workers.memory import keep_freed_memory
 from hsrgeo.engine.workers.scratch import scratch_folder
 from hsrgeo.errors import FrameError, HsrGeoError, OptionsError, WindowError
@@ -157,6 +158,7 @@ class Stats(Run):
                 yield Outcome(str(source), utc_text(moment), frame_name, "ok"), _cube_reader(cube, number, frame_name)
 
     def _work(self, opened: _Opened) -> tuple[Outcome, Numbers | None]:
+        """Runs in a thread."""
         keep_freed_memory()
         begun = clock.perf_counter()
         outcome, read = opened

@@ -11,12 +11,12 @@ from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from hsrgeo.engine.export_options import workers_for
 from hsrgeo.engine.lazy import Lazy
 from hsrgeo.engine.verify.compare import compare_outputs
 from hsrgeo.engine.verify.findings import EDITED, Difference
 from hsrgeo.engine.workers.admission import Shared
 from hsrgeo.engine.workers.cluster import Cluster
+from hsrgeo.engine.workers.crew import workers_for
 from hsrgeo.engine.workers.memory import keep_freed_memory
 from hsrgeo.engine.workers.parallel import in_batches, run_parallel, scan_for, seen_by
 from hsrgeo.errors import ArchiveError, FrameError, HsrGeoError, ManifestError, ReadbackError, WriteError
