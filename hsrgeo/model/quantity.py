@@ -105,9 +105,9 @@ QUANTITIES: dict[int, Quantity] = {
 """By data code (KMA composite format, section 1), which alone tells what a block holds: neither the name nor ``ptype``
 does (section 7). Code 5 is the rain rate of HSP. Code 15 has no row in the table: it is read as code 4.
 
-A new quantity is an entry here. Its colours are in `hsrgeo.products.classes` and `hsrgeo.products.palettes`, with its word
-in the choices of ``render`` and ``style``; its CF name in `hsrgeo.cube.cf`; its name in ODIM in `hsrgeo.writers.odim`.
-Without these it is written and read, but has no colours and no standard name."""
+A new quantity is an entry here. Its colours are in `hsrgeo.products.classes` and `hsrgeo.products.palettes`, with its
+word in the choices of ``render`` and ``style``; its CF name in `hsrgeo.cube.cf`; its name in ODIM in
+`hsrgeo.writers.odim`. Without these it is written and read, but has no colours and no standard name."""
 
 
 def quantity_named(name: object, undetect: object, unit: str | None = None) -> Quantity | None:
