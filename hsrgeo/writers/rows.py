@@ -6,7 +6,7 @@ import io
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -115,24 +115,30 @@ def _write_features(path: Path, columns: Sequence[str], groups: Iterable[Rows], 
     part = temporary_beside(path)
     part = part.with_name(f"{part.name}.gpkg")  # GDAL's driver wants it, and SQLite its journal beside it
     path.parent.mkdir(parents=True, exist_ok=True)
+
+    def write(group: Rows) -> None:
+        count = len(group.numbers)
+        times = np.full(count, np.datetime64(int(group.time.timestamp() * 1000), "ms"))
+        texts = [np.array([group.region] * count, object)] if regions else []
+        raw.write(
+            os.fspath(part),
+            geometry=np.array(group.shapes or _points(group.numbers, columns), object),
+            field_data=[times, *texts, *(np.ascontiguousarray(one) for one in group.numbers.T)],
+            fields=fields,
+            gdal_tz_offsets={"time": np.full(count, 100, np.int8)},  # OGR's number for UTC
+            geometry_type=shape,
+            crs="EPSG:4326",
+            layer=_LAYER,
+            driver="GPKG",
+            append=part.exists(),
+        )
+
     try:
         with with_own_variables():
             for group in groups:
-                count = len(group.numbers)
-                times = np.full(count, np.datetime64(int(group.time.timestamp() * 1000), "ms"))
-                texts = [np.array([group.region] * count, object)] if regions else []
-                raw.write(
-                    os.fspath(part),
-                    geometry=np.array(group.shapes or _points(group.numbers, columns), object),
-                    field_data=[times, *texts, *(np.ascontiguousarray(one) for one in group.numbers.T)],
-                    fields=fields,
-                    gdal_tz_offsets={"time": np.full(count, 100, np.int8)},  # OGR's number for UTC
-                    geometry_type=shape,
-                    crs="EPSG:4326",
-                    layer=_LAYER,
-                    driver="GPKG",
-                    append=part.exists(),
-                )
+                write(group)
+            if not part.exists():  # no rows: a layer without features
+                write(Rows(datetime.now(UTC), "", np.empty((0, len(columns))), []))
         flush([part])
         part.replace(path)
     except OSError as error:

@@ -125,6 +125,19 @@ def test_every_format_has_the_same_rows(source: Path, tmp_path: Path) -> None:
     ]
 
 
+def test_a_geopackage_without_rows_is_a_layer_without_features(source: Path, tmp_path: Path) -> None:
+    pytest.importorskip("scipy")
+    raw = pytest.importorskip("pyogrio.raw")
+    hsrgeo.sample(source, tmp_path / "a.gpkg", window=WINDOW, at_least=46, jobs=1).run()
+    hsrgeo.find_objects(source, tmp_path / "b.gpkg", window=WINDOW, at_least=46, jobs=1).run()
+    for name, shape in (("a", "Point"), ("b", "MultiPolygon")):
+        meta, _fids, wkb, fields = raw.read(tmp_path / f"{name}.gpkg")
+        assert (meta["crs"], meta["geometry_type"], len(wkb)) == ("EPSG:4326", shape, 0)
+        header = (["time", "lon", "lat"], ["time", "id", "lon"])[name == "b"]
+        assert meta["fields"][:3].tolist() == header
+        assert [len(field) for field in fields] == [0] * len(meta["fields"])
+
+
 def test_a_group_that_is_larger_than_a_block_of_rows(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
