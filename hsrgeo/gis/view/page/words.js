@@ -12,14 +12,14 @@ const WORDS = {
     lacks: (used, expected) => `Sum of ${used} of ${expected} frames: rain of the others is missing.`, days: ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"],
   },
   ko: {
-    quantity: { reflectivity: "반사도", rain_rate: "강우강도", rain_depth: "누적 강우량", rain_depth_max: "최대 강우량" },
-    unseen: "관측 없음", dry: "에코 없음", norain: "비 없음", gap: "이 시각의 자료 없음", unread: "읽을 수 없음", play: "재생", pause: "정지",
+    quantity: { reflectivity: "반사도", rain_rate: "강우강도", rain_depth: "누적강수량", rain_depth_max: "최대 누적강수량" },
+    unseen: "관측 없음", dry: "에코 없음", norain: "비 없음", gap: "이 시각 자료 없음", unread: "읽을 수 없음", play: "재생", pause: "일시정지",
     back: "이전 시각", on: "다음 시각", in: "확대", out: "축소", fit: "전체 보기", speed: "초당 장수", opacity: "불투명도", other: "English",
     time: "시각", view: "영역과 변수", span: "기간", close: "닫기", reading: "읽는 중", made: "모의 자료: 실제 관측이 아님",
-    few: "이 파일에는 축소 자료만 있어 값은 더 큰 격자의 값입니다.", map: "지도: 화살표로 이동, 스페이스로 재생, + −로 확대와 축소",
-    schema: "페이지와 자료의 판이 다릅니다. hsrgeo view --write를 다시 실행하세요.",
+    few: "이 파일에는 저해상도 자료만 있습니다. 값은 더 큰 격자의 값입니다.", map: "지도: 화살표는 이전·다음 시각, 스페이스는 재생, + −는 확대·축소",
+    schema: "페이지와 자료의 버전이 다릅니다. hsrgeo view --write를 다시 실행하세요.",
     live: "실시간", ago: ["분 전", "시간 전", "일 전"], newest: "최신 프레임으로", lastday: "최근 24시간",
-    lacks: (used, expected) => `프레임 ${expected}개 중 ${used}개의 합: 나머지 시각의 비는 빠져 있습니다.`, days: ["일", "월", "화", "수", "목", "금", "토"],
+    lacks: (used, expected) => `프레임 ${expected}개 중 ${used}개의 합: 나머지 시각의 비는 빠졌습니다.`, days: ["일", "월", "화", "수", "목", "금", "토"],
   },
 };
 const CITIES = [ // longitude, latitude, Korean, English: city halls to a hundredth of a degree, the first are the largest
