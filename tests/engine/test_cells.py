@@ -191,6 +191,7 @@ def test_outlines_enclose_the_cells(source: Path, tmp_path: Path) -> None:
 WHOLE: list[Frame] = []
 
 
+@pytest.mark.slow
 @given(arrays.arrays(np.int16, (7, 8), elements=st.sampled_from([NO, UN, UN, 1000, 3500, 4200])))
 def test_every_strong_cell_belongs_to_one_storm_cell(stored: NDArray[np.int16]) -> None:
     pytest.importorskip("scipy")

@@ -46,6 +46,7 @@ def compose(source: Path, out: Path, *options: object, product: str = "cappi:150
     return run("compose", source, "--out", out, "--product", product, "--grid", "kma-hb-1km", "-j", 1, *options)
 
 
+@pytest.mark.slow
 def test_frames_of_five_minutes(volumes: Path, tmp_path: Path) -> None:
     done = compose(volumes, tmp_path)
     assert done.exit_code == 0, done.output
@@ -118,6 +119,7 @@ def test_the_same_bytes_for_any_jobs_and_order(volumes: Path, tmp_path: Path) ->
     assert compose(volumes, tmp_path / "a").exit_code == 0  # again: the same
 
 
+@pytest.mark.slow
 def test_frames_come_in_their_order_whichever_is_made_first(
     volumes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -129,6 +131,7 @@ def test_frames_come_in_their_order_whichever_is_made_first(
     assert [one.time and one.time.minute for one in made] == [35, 40]
 
 
+@pytest.mark.slow
 def test_what_is_there_and_differs_stays(volumes: Path, tmp_path: Path) -> None:
     one = volumes / "RDR_KWK_QCD_202607252035.nc"
     assert compose(one, tmp_path).exit_code == 0
@@ -141,6 +144,7 @@ def test_what_is_there_and_differs_stays(volumes: Path, tmp_path: Path) -> None:
     assert (tmp_path / NAME).read_bytes() != before
 
 
+@pytest.mark.slow
 def test_a_broken_volume_is_left_out_and_listed(volumes: Path, tmp_path: Path) -> None:
     shutil.copytree(volumes, tmp_path / "in")
     good = (tmp_path / "in" / "RDR_KWK_QCD_202607252035.nc").read_bytes()
@@ -193,6 +197,7 @@ def test_wrong_input(
     assert not list(tmp_path.glob("out/*"))
 
 
+@pytest.mark.slow
 def test_info_of_volumes(volumes: Path, tmp_path: Path) -> None:
     (tmp_path / "RDR_KWK_FQC_202607252035.uf.gz").write_bytes(gzip.compress(uf(KWK, TURNS[:2], field)))
     done = run("info", volumes / "gdk.h5", tmp_path / "RDR_KWK_FQC_202607252035.uf.gz")

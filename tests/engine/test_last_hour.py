@@ -133,6 +133,7 @@ def sky(monkeypatch: pytest.MonkeyPatch) -> Sky:
     return sky
 
 
+@pytest.mark.slow
 def test_outputs_follow_frames_that_fill_in_and_are_those_of_an_export(home: Path, sky: Sky) -> None:
     store, out, happened = home / "raw", home / "out", Counter[str]()
     with fake_hub(sky) as hub:
@@ -158,6 +159,7 @@ def test_outputs_follow_frames_that_fill_in_and_are_those_of_an_export(home: Pat
     assert held(out) == held(home / "whole")
 
 
+@pytest.mark.slow
 def test_an_outage_is_reported_once(home: Path, sky: Sky) -> None:
     sky.never = {minutes(5 * n) for n in range(100)}
     with fake_hub(sky) as hub:

@@ -132,6 +132,7 @@ def test_one_factor_by_hand(make: Make, tmp_path: Path) -> None:
     assert after.scores.rmse_mm == pytest.approx(0, abs=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["ked", "conditional"])
 def test_kriging_has_a_band_of_its_standard_deviation(rainy: Made, tmp_path: Path, method: Any) -> None:
     run = rainy.merge(tmp_path / "out", method=method)
@@ -288,6 +289,7 @@ def test_options_that_cannot_be(rainy: Made, tmp_path: Path, options: dict[str, 
         rainy.merge(tmp_path / "out", **options)
 
 
+@pytest.mark.slow
 def test_the_command(rainy: Made, tmp_path: Path) -> None:
     words = ["gauges", "merge", str(rainy.readings), "--sums", str(rainy.folder), "--gauges", str(rainy.gauges)]
     words += ["--step", "1h", "--method", "ked", "--jobs", "1", "--out", str(tmp_path / "out"), "--json"]

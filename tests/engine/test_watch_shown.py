@@ -42,6 +42,7 @@ def _later(source: Path, stations: int = 3) -> None:
     (source / frame_name(TIME + timedelta(minutes=5))).write_bytes(content(5, stations, "whole"))
 
 
+@pytest.mark.slow
 def test_a_project_is_written_once_and_has_one_layer_a_region(source: Path, tmp_path: Path) -> None:
     boxes = {"a": BBox(126.6, 37.4, 127.2, 37.7), "b": BBox(127.4, 36.2, 127.8, 36.6)}
     options = ExportOptions(regions=tuple(Region(name, box) for name, box in boxes.items()), formats=("cog",), jobs=1)

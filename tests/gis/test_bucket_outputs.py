@@ -65,6 +65,7 @@ def objects(start: str) -> dict[str, bytes]:
     return {path.key: path.read_bytes() for path in RemotePath(URL).below() if path.name.startswith(start)}
 
 
+@pytest.mark.slow
 def test_the_stack_is_that_of_a_disk_and_gdal_reads_it(here: Path, address: str) -> None:
     paths = hsrgeo.write_stacks(URL)
     local = hsrgeo.write_stacks(here / "out")
@@ -91,6 +92,7 @@ def test_the_stack_is_that_of_a_disk_and_gdal_reads_it(here: Path, address: str)
     assert seen[0]["cornerCoordinates"] == seen[1]["cornerCoordinates"]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("address")
 def test_the_catalogue_leads_to_every_cog(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert str(hsrgeo.write_catalog(URL)) == f"{URL}/collection.json"

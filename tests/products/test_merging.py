@@ -256,6 +256,7 @@ def test_each_gauge_from_the_others_by_inverse_distance() -> None:
 # --- a known truth
 
 
+@pytest.mark.slow
 def test_kriging_beats_one_factor_where_the_bias_differs_from_place_to_place() -> None:
     """Scenes of `tests.benchmarks.merging`, 40 gauges with noise: over all cells, and with each gauge left out."""
     every = [errors(scene(seed)) for seed in range(4)]

@@ -244,6 +244,7 @@ def test_two_equal_radars_give_one(method: str, product: str) -> None:
     assert np.count_nonzero(alone[0].stored != NODATA) > 100_000
 
 
+@pytest.mark.slow
 def test_methods_by_hand() -> None:
     """Two radars 100 km apart, both of one value everywhere: 30 dBZ is 1000 mm6/m3, 20 dBZ 100.
 
