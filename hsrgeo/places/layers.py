@@ -34,7 +34,9 @@ class Layer:
     notes: tuple[str, ...]
 
 
-def read_named(path: str | Path, what: str, name_field: str | None, encoding: str | None) -> Layer:
+def read_named(
+    path: str | Path, what: str, name_field: str | None, encoding: str | None, *, numbered: bool = False
+) -> Layer:
     """Read a layer of places with names.
 
     Args:
@@ -42,6 +44,7 @@ def read_named(path: str | Path, what: str, name_field: str | None, encoding: st
         what: A word for one of its features, for messages.
         name_field: Field that holds the names; None is the one called ``name``, in any case.
         encoding: Of the texts in a shapefile, such as CP949; None believes the file.
+        numbered: Whether the features are called 1, 2 and so on, whatever fields they have.
 
     Raises:
         MissingExtraError: pyogrio is not installed.
@@ -53,18 +56,21 @@ def read_named(path: str | Path, what: str, name_field: str | None, encoding: st
     said = _said_encoding(Path(path))
     # A .cpg file is believed; the other formats are UTF-8.
     own = encoding if said == "" else None
-    guessed = said == "" and encoding is None
+    guessed = said == "" and encoding is None and not numbered
     # As Latin letters every byte is one; decoding is left to Python, for GDAL only warns of what is no text.
     meta, _fids, wkb, fields = read_layer(path, f"{what}s", _BYTES if own else None)
     if not meta["crs"]:
         advice = "`ogr2ogr -a_srs EPSG:5179 OUT IN` gives it one, where 5179 stands for the right one"
         raise OptionsError(f"{path}: has no CRS (a shapefile has it in a .prj file; {advice})")
-    try:
-        labels = [_decoded_text(label, own) for label in meta["fields"]]
-        texts = fields[_field(path, labels, name_field, guessed=guessed)]
-        names = [plain(_decoded_text(_whole(text), own)) for text in texts]
-    except UnicodeError as error:
-        raise OptionsError(f"{path}: its fields or names are not in {own}: {unreadable(error)}") from error
+    if numbered:
+        names = [str(number) for number in range(1, len(wkb) + 1)]
+    else:
+        try:
+            labels = [_decoded_text(label, own) for label in meta["fields"]]
+            texts = fields[_field(path, labels, name_field, guessed=guessed)]
+            names = [plain(_decoded_text(_whole(text), own)) for text in texts]
+        except UnicodeError as error:
+            raise OptionsError(f"{path}: its fields or names are not in {own}: {unreadable(error)}") from error
     _check_names(path, what, names, guessed=guessed)
     crs, transformer = transformer_of(path, meta["crs"])
     notes = []

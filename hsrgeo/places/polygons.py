@@ -21,7 +21,9 @@ _MOST_PIECES = 2_000_000  # of the edges of a polygon: 500,000 km; a corner that
 _SHOWN = 10
 
 
-def read_polygons(path: str | Path, *, name_field: str | None = None, encoding: str | None = None) -> Polygons:
+def read_polygons(
+    path: str | Path, *, name_field: str | None = None, encoding: str | None = None, numbered: bool = False
+) -> Polygons:
     """Read polygons from GeoJSON, GeoPackage, FlatGeobuf or a shapefile.
 
     Edges are cut short in the file's own CRS, where they are straight, before they are projected. Polygons that cross
@@ -31,6 +33,7 @@ def read_polygons(path: str | Path, *, name_field: str | None = None, encoding: 
         path: The file; its first layer is read.
         name_field: Field that holds the names; None is the one called ``name``, in any case.
         encoding: Of the texts in a shapefile, such as CP949; None believes the file.
+        numbered: Whether the polygons are called 1, 2 and so on, whatever fields they have.
 
     Raises:
         MissingExtraError: pyogrio or shapely is not installed.
@@ -38,7 +41,7 @@ def read_polygons(path: str | Path, *, name_field: str | None = None, encoding: 
             no polygon, has no name, or the name of another one.
     """
     shapely = shapely_for("polygons")
-    layer = read_named(path, "polygon", name_field, encoding)
+    layer = read_named(path, "polygon", name_field, encoding, numbered=numbered)
     crs = layer.crs
     step = _STEP_DEGREES if crs.is_geographic else _STEP_M / crs.axis_info[0].unit_conversion_factor
     mended: list[str] = []

@@ -107,6 +107,24 @@ def test_polygons_cut_out_and_a_projection_keeps_it(source: Path, tmp_path: Path
     assert np.count_nonzero(cells != -30000) in range(4, 21)  # half a cell elsewhere
 
 
+def test_polygons_of_a_mask_need_no_names(source: Path, tmp_path: Path) -> None:
+    pytest.importorskip("pyogrio")
+    west, east = (
+        json.loads(write_box(tmp_path / "box.geojson", col, 701, 2, 3).read_text())["features"][0] for col in (501, 503)
+    )
+    nameless = [{**west, "properties": {}}, {**east, "properties": {}}]
+    same = [{**west, "properties": {"name": "a"}}, {**east, "properties": {"name": "a"}}]
+    for nth, features in enumerate((nameless, same)):
+        file = tmp_path / f"{nth}.geojson"
+        file.write_text(json.dumps({"type": "FeatureCollection", "features": features}))
+        cells, _tags = exported(source, tmp_path / f"out{nth}", mask=file)
+        assert np.argwhere(cells != -30000).tolist() == [[row, col] for row in range(1, 4) for col in range(1, 5)]
+    file = tmp_path / "empty.geojson"
+    file.write_text(json.dumps({"type": "FeatureCollection", "features": []}))
+    with pytest.raises(OptionsError, match=r"empty\.geojson: contains no polygon"):
+        read_mask(file)
+
+
 def test_a_cube_and_an_array_have_it_too(source: Path, mask: Path, tmp_path: Path) -> None:
     pytest.importorskip("zarr")
     opened = hsrgeo.open(source, window=WINDOW, mask=mask)["reflectivity"].values[0]
