@@ -242,13 +242,15 @@ def kriged(method: MergeMethod, pairs: Pairs, rules: PairRules, variogram: Vario
     Args:
         method: ``ked`` or ``conditional``.
         pairs: Of the period.
-        rules: Which pairs make the mean-field factor of ``conditional``.
+        rules: How many pairs are needed; which of them make the mean-field factor of ``conditional``.
         variogram: Of what `left_of` returns; None where that is one number everywhere.
 
     Raises:
         OptionsError: Too few gauges; a drift that says nothing; no stable solution.
         MissingExtraError: GSTools or scipy is not installed.
     """
+    if len(pairs) < rules.min_pairs:
+        raise OptionsError(_too_few(len(pairs), rules, ""))
     if method == "conditional":
         kriging = Kriging(pairs.xy, variogram) if variogram is not None else None
         bias = field_bias(pairs.gauge_mm, pairs.radar_mm, rules)

@@ -246,6 +246,13 @@ def test_merged_sums_are_sums(rainy: Made, tmp_path: Path) -> None:
         hsrgeo.gauge_merge(rainy.readings, tmp_path / "none", out, gauges=rainy.gauges, step="1h")
 
 
+def test_one_gauge_does_not_lift_a_whole_sum(make: Make, tmp_path: Path) -> None:
+    made = make([np.full((SIDE, SIDE), 2.0)], np.array([[10, 5]]), [[3]])
+    run = made.merge(tmp_path / "out")
+    assert run.as_they_are == {"1 pair of gauge and radar: --min-pairs (min_pairs) asks for 5": 1}
+    assert (bands(run.written[0])[1][0] == 200).all()  # 2 mm, and not 3 mm
+
+
 def test_a_map_says_that_a_sum_is_merged(make: Make, tmp_path: Path) -> None:
     cells = np.array([[10, 10 * n + 5] for n in range(5)])
     made = make([np.full((SIDE, SIDE), 2.0)], cells, [[3] * 5])

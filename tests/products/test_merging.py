@@ -57,6 +57,14 @@ def some_pairs(seed: int = 3, count: int = 25) -> Pairs:
     return Pairs(chance.uniform(0, 1e5, (count, 2)), radar * chance.uniform(0.8, 2.0, count), radar)
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_no_method_merges_fewer_pairs_than_asked_for(method: MergeMethod) -> None:
+    four = pairs([2, 3, 4, 5], [1, 2, 3, 5])
+    assert solved(method, four, PairRules(min_pairs=4)).left_out().shape == (4,)
+    with pytest.raises(OptionsError, match=r"^4 pairs of gauge and radar.*asks for 5$"):
+        solved(method, four, PairRules(min_pairs=5))
+
+
 # --- by hand
 
 

@@ -26,7 +26,7 @@ class GaugeMergeOptions:
         min_coverage: Share of a period's readings that a gauge must have, above 0 to 1; the sum is of what is there.
         min_frames: Share of a sum's frames in which the cell of a gauge must be observed, above 0 to 1.
         min_rain_mm: Gauge and radar must both have so much for a factor, of ``mean-field`` and ``multiplicative``.
-        min_pairs: Fewer pairs of gauge and radar leave a sum as it is; kriging needs what its variogram needs.
+        min_pairs: Fewer pairs of gauge and radar leave a sum as it is; a fitted variogram needs more.
         max_factor: Factors are limited to this and its inverse.
         power: Of inverse distance; 2.
         neighbours: Gauges that count at a cell, of inverse distance; 12.
