@@ -13,7 +13,7 @@ from rasterio.crs import CRS
 from rasterio.enums import ColorInterp
 from rasterio.io import MemoryFile
 
-from hsrgeo.errors import ReadbackError, WriteError
+from hsrgeo.errors import OptionsError, ReadbackError, WriteError
 from hsrgeo.model.frame import Frame
 from hsrgeo.products.classes import colours
 from hsrgeo.products.palettes import Palette
@@ -23,6 +23,9 @@ from hsrgeo.writers.plain import code_free_tags
 from hsrgeo.writers.png import encode_png_of, place_xml, world_file
 from hsrgeo.writers.readback import DRIVERS
 from hsrgeo.writers.tags import OVERVIEW_RESAMPLING, imagery_tags, png_tags
+
+_WEBP_SIDE = 16_383
+# ^ RFC 9649, "VP8L": width and height less 1 are numbers of 14 bits; GDAL's driver has the same limit
 
 
 def rgba_tags(frame: Frame) -> dict[str, str]:
@@ -81,9 +84,15 @@ def encode_rgba_webp(frame: Frame, palette: Palette | None) -> dict[str, bytes]:
     """Return a lossless WebP of four bytes a cell, its world file and its .webp.aux.xml, by suffix.
 
     Raises:
-        OptionsError: The palette is for another unit.
+        OptionsError: The palette is for another unit; or it has more cells in a line than a WebP can.
         WriteError: GDAL refused.
     """
+    grid = frame.grid
+    if max(grid.width, grid.height) > _WEBP_SIDE:
+        raise OptionsError(
+            f"rgba-webp: {grid.width:,} x {grid.height:,} cells, and a WebP has at most {_WEBP_SIDE:,} a side: "
+            "take rgba-png or rgba, or larger cells (--resolution)"
+        )
     options = {"LOSSLESS": "YES", "EXACT": "1"}  # the latter keeps red, green and blue where alpha is 0
     return {
         ".rgba.wpw": world_file(frame.grid),

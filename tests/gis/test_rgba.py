@@ -53,6 +53,16 @@ def test_a_picture_has_kmas_colours_and_is_clear_where_dry(source: Path, tmp_pat
     assert not list(verify(out, source, jobs=1))
 
 
+def test_a_webp_of_too_many_cells_says_what_to_do(source: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    # A row of 900 km in cells of 50 m is 18,000 of them.
+    options = ExportOptions(
+        window=(100, 700, 900, 1), formats="rgba-webp", crs="EPSG:5179", resolution=50, resampling="nearest", jobs=1
+    )
+    with pytest.raises(OptionsError, match=r"a WebP has at most 16,383 a side: take rgba-png or rgba"):
+        list(export(source, out, options))
+
+
 @pytest.mark.parametrize("form", ["rgba-png", "rgba-webp"])
 def test_verify_finds_a_changed_picture_and_another_palette_is_another_recipe(
     source: Path, tmp_path: Path, form: Format
