@@ -130,17 +130,17 @@ def _in_short(value: object) -> str:
     return f"{len(value)} of them" if isinstance(value, list) and len(value) > 1 else f"{text[:_SHORT]}..."
 
 
-def _words(value: object) -> str:
-    """Return a value as people write it; a region by its name and its area."""
+def _words(value: object, depth: int = 3) -> str:
+    """Return a value as people write it; a region by its name and its area; what is deeper than a recipe as JSON."""
     match value:
         case None | "":
             return "none"
         case bool() | int() | float():
             return f"{value:.10g}" if isinstance(value, float) else str(value)
-        case list():
-            return ", ".join(map(_words, value))
-        case {"region": str(region), **area}:
-            places = " ".join(f"{name} {_words(number).replace(',', '')}" for name, number in area.items())
+        case list() if depth:
+            return ", ".join(_words(one, depth - 1) for one in value)
+        case {"region": str(region), **area} if depth:
+            places = " ".join(f"{name} {_words(number, depth - 1).replace(',', '')}" for name, number in area.items())
             return ": ".join(filter(None, (region, places or "whole frames")))
         case str():
             return json_line(value)[1:-1]

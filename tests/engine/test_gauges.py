@@ -299,10 +299,10 @@ def test_which_column(save: Save) -> None:
 
 def test_korean_files_of_another_encoding(save: Save) -> None:
     path = save("time,name,mm\n2022-06-09 12:00,서울,1\n", encoding="cp949")
-    with pytest.raises(OptionsError, match=r"is not utf-8: .*--encoding cp949"):
+    with pytest.raises(OptionsError, match=r"must be UTF-8.*--encoding cp949"):
         read(path)
     assert only(read(path, encoding="cp949"))[0] == 1
-    with pytest.raises(OptionsError, match="is not cp949"):
+    with pytest.raises(OptionsError, match="is neither UTF-8 nor cp949, but UTF-16"):
         read(save("time,name,mm\n2022-06-09 12:00,서울,1\n", encoding="utf-16"), encoding="cp949")
 
 

@@ -25,7 +25,7 @@ from hsrgeo.engine.view.pages import ViewOptions
 from hsrgeo.engine.view.server import PageServer
 from hsrgeo.engine.watch.watch_run import Watch
 from tests.browser import Shown, browser_test, serving
-from tests.conftest import TIME, MakeFile, Pixels, frame_name
+from tests.conftest import TIME, MakeFile, Pixels, frame_name, hear_signals
 
 MINUTE = timedelta(minutes=1)
 
@@ -101,7 +101,13 @@ def test_a_page_of_a_folder_that_nobody_follows_or_of_a_past_time_asks_for_nothi
 def test_the_command_serves_a_folder_that_grows_until_it_is_interrupted(followed: Followed) -> None:
     followed.arrive(0)
     command = [sys.executable, "-m", "hsrgeo", "view", str(followed.out), "--no-open", "--port", "0"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as program:
+    with subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        preexec_fn=hear_signals,  # noqa: PLW1509 - it only asks the kernel
+    ) as program:
         assert program.stdout is not None
         url = program.stdout.readline().strip()
         counts = []
