@@ -58,7 +58,7 @@ def read_mask(path: str | Path) -> MaskFile:
             lambda grid: part_of(picture.counts, _place(picture, grid), grid, str(path)),
             lambda grid: _covered(picture, grid),
         )
-    polygons = read_polygons(path, numbered=True)
+    polygons = read_polygons(path, as_one=True)
     return MaskFile(path.name, lambda grid: _inside(polygons, grid), lambda grid: grid)
 
 

@@ -22,7 +22,7 @@ _SHOWN = 10
 
 
 def read_polygons(
-    path: str | Path, *, name_field: str | None = None, encoding: str | None = None, numbered: bool = False
+    path: str | Path, *, name_field: str | None = None, encoding: str | None = None, as_one: bool = False
 ) -> Polygons:
     """Read polygons from GeoJSON, GeoPackage, FlatGeobuf or a shapefile.
 
@@ -33,7 +33,7 @@ def read_polygons(
         path: The file; its first layer is read.
         name_field: Field that holds the names; None is the one called ``name``, in any case.
         encoding: Of the texts in a shapefile, such as CP949; None believes the file.
-        numbered: Whether the polygons are called 1, 2 and so on, whatever fields they have.
+        as_one: Whether to make one polygon of them, which overlaps itself nowhere, whatever fields they have.
 
     Raises:
         MissingExtraError: pyogrio or shapely is not installed.
@@ -41,14 +41,19 @@ def read_polygons(
             no polygon, has no name, or the name of another one.
     """
     shapely = shapely_for("polygons")
-    layer = read_named(path, "polygon", name_field, encoding, numbered=numbered)
+    layer = read_named(path, "polygon", name_field, encoding, numbered=as_one)
     crs = layer.crs
     step = _STEP_DEGREES if crs.is_geographic else _STEP_M / crs.axis_info[0].unit_conversion_factor
     mended: list[str] = []
+    names = layer.names
+    shapes = [
+        _polygon(shapely, f"{path}, {name!r}", data, mended, name) for name, data in zip(names, layer.wkb, strict=True)
+    ]
+    if as_one:
+        names, shapes = ("1",), [shapely.union_all(shapes)]
     rings = []
-    for name, data in zip(layer.names, layer.wkb, strict=True):
+    for name, shape in zip(names, shapes, strict=True):
         where = f"{path}, {name!r}"
-        shape = _polygon(shapely, where, data, mended, name)
         if not shape.length / step <= _MOST_PIECES:
             raise OptionsError(f"{where}: its edges are too long for a place, {shape.length:g} units of {crs.name}")
         rings.append(tuple(_rings(shapely, shapely.segmentize(shape, step), layer.transformer)))
@@ -56,7 +61,7 @@ def read_polygons(
     if mended:
         listed = ", ".join(mended[:_SHOWN]) + (", ..." if len(mended) > _SHOWN else "")
         notes.append(f"{len(mended)} polygons cross themselves and were corrected: {listed}")
-    return Polygons(layer.names, tuple(rings), tuple(notes))
+    return Polygons(names, tuple(rings), tuple(notes))
 
 
 def _polygon(shapely: Any, where: str, data: bytes | None, mended: list[str], name: str) -> Any:  # noqa: ANN401

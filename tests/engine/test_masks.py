@@ -38,7 +38,7 @@ def write_mask(path: Path, counts: NDArray[np.bool_], window: tuple[int, int, in
     return path
 
 
-def write_box(path: Path, col: int, row: int, width: int, height: int) -> Path:
+def write_box(path: Path, col: int, row: int, width: float, height: int) -> Path:
     corners = [(col, row), (col + width, row), (col + width, row + height), (col, row + height), (col, row)]
     ring = [[float(value) for value in GRID.lonlat(row - 0.5, col - 0.5)] for col, row in corners]
     feature = {
@@ -123,6 +123,19 @@ def test_polygons_of_a_mask_need_no_names(source: Path, tmp_path: Path) -> None:
     file.write_text(json.dumps({"type": "FeatureCollection", "features": []}))
     with pytest.raises(OptionsError, match=r"empty\.geojson: contains no polygon"):
         read_mask(file)
+
+
+def test_polygons_that_overlap_count_once(source: Path, tmp_path: Path) -> None:
+    pytest.importorskip("pyogrio")
+    box = json.loads(write_box(tmp_path / "box.geojson", 501, 701, 2.3, 2).read_text())["features"][0]
+    kept = []
+    for count in (1, 2):  # 0.3 of a cell is less than half of it, also where two polygons cover the same 0.3
+        file = tmp_path / f"{count}.geojson"
+        file.write_text(json.dumps({"type": "FeatureCollection", "features": [box] * count}))
+        cells, _tags = exported(source, tmp_path / f"out{count}", mask=file)
+        kept.append(np.argwhere(cells != -30000).tolist())
+    assert len(kept[0]) == 4
+    assert kept[1] == kept[0]
 
 
 def test_a_cube_and_an_array_have_it_too(source: Path, mask: Path, tmp_path: Path) -> None:
