@@ -15,6 +15,7 @@ from hsrgeo.errors import OptionsError
 from hsrgeo.model.fields import Step
 from hsrgeo.model.times import KST
 from hsrgeo.outputs.table import read_manifest
+from hsrgeo.writers.files import refuse_others
 from hsrgeo.writers.table import write_records
 
 Block = Literal["month", "day"]
@@ -81,6 +82,7 @@ def split(
     Raises:
         ManifestError: It is no output folder of an export.
         OptionsError: It has fewer blocks than sets.
+        OutputExistsError: A file of these names is there and is not a list of hsrgeo.
         WriteError: The disk refused.
     """
     wanted = options_of(SplitOptions, options, keywords)
@@ -94,6 +96,8 @@ def split(
         if before == set_of[start] or row["time"] - start >= (wanted.gap or timedelta(0)):
             parted[set_of[start]].append(row)
     folder = Path(out if lists is None else lists)
+    for name in parted:
+        refuse_others(folder / f"{name}.csv", _START, "a list written by hsrgeo split")
     for name, chosen in parted.items():
         _write(folder / f"{name}.csv", chosen, Path(out))
     counts = {name: len(chosen) for name, chosen in parted.items()}
@@ -119,6 +123,9 @@ def _sets(count: int, wanted: SplitOptions) -> Sequence[str]:
     names = [name for name, size in zip(SETS, sizes, strict=True) for _ in range(size)]
     random.Random(wanted.seed).shuffle(names)  # noqa: S311 - no secret
     return names
+
+
+_START = b"path,time_utc,time_kst,region,product,"  # of a list
 
 
 def _write(path: Path, rows: Sequence[Mapping[str, Any]], out: Path) -> None:

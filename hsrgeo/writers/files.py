@@ -62,6 +62,28 @@ def write_new(path: Place, data: bytes, mark: str = "") -> None:
         write_file(path, data)
 
 
+def refuse_others(path: Path, start: bytes, what: str) -> None:
+    """Refuse to replace a file that somebody else put there.
+
+    Args:
+        path: The file that is about to be written; it may be missing or empty.
+        start: First bytes of a file of hsrgeo's own.
+        what: That file, for the message.
+
+    Raises:
+        OutputExistsError: A file is there that begins otherwise, or cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            found = file.read(len(start))
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except OSError as error:
+        raise OutputExistsError(str(path), f"already exists and cannot be read: {error.strerror or error}") from error
+    if found and found != start:
+        raise OutputExistsError(str(path), f"already exists and is not {what}; rename it, or choose another folder")
+
+
 def there_already(path: Place, data: bytes) -> bool:
     """Tell whether a file is there with these very bytes.
 

@@ -168,6 +168,9 @@ def test_a_series_of_it_is_that_of_the_cube_on_a_disk(url: str, frames: list[Pat
     for source, table in zip(sources, tables, strict=True):
         hsrgeo.series(source, table, points=points, jobs=1).run()
     assert tables[0].read_bytes() == tables[1].read_bytes()
+    for source, table in zip(sources, tables, strict=True):
+        hsrgeo.stats(source, table, jobs=1).run()
+    assert tables[0].read_bytes() == tables[1].read_bytes()
     with pytest.raises(OptionsError, match=f"{url}: a cube is not summed up"):
         hsrgeo.accumulate(url, tmp_path / "sums")
 

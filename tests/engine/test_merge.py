@@ -23,7 +23,7 @@ from hsrgeo.engine.accumulate.sums import period_tags
 from hsrgeo.engine.gauges.merge import GaugeMerge
 from hsrgeo.engine.periods import Period
 from hsrgeo.engine.plot import _title
-from hsrgeo.errors import OptionsError, SourceError
+from hsrgeo.errors import OptionsError, OutputExistsError, SourceError
 from hsrgeo.model.grid import grids
 from hsrgeo.model.times import KST, utc_text
 from hsrgeo.model.window import Window
@@ -156,6 +156,13 @@ def test_kriging_has_a_band_of_its_standard_deviation(rainy: Made, tmp_path: Pat
     if method == "ked":
         assert run.as_they_are == {"the radar shows the same depth at all gauges, so ked cannot use it": 1}
         assert bands(run.written[2])[2]["MERGE_METHOD"].startswith("none: the radar shows the same depth at all")
+
+
+def test_scores_of_somebody_else_stay(rainy: Made, tmp_path: Path) -> None:
+    (tmp_path / "scores.csv").write_text("name,points\n")
+    with pytest.raises(OutputExistsError, match=r"scores\.csv: already exists and is not a table of scores"):
+        rainy.merge(tmp_path, method="additive")
+    assert (tmp_path / "scores.csv").read_text() == "name,points\n"
 
 
 def test_scores_of_every_method_are_a_table(rainy: Made, tmp_path: Path) -> None:

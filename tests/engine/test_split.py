@@ -18,7 +18,7 @@ import hsrgeo
 from hsrgeo.cli import app
 from hsrgeo.engine.export_options import ExportOptions
 from hsrgeo.engine.split import SETS, SplitOptions, _sets
-from hsrgeo.errors import ManifestError, OptionsError
+from hsrgeo.errors import ManifestError, OptionsError, OutputExistsError
 from hsrgeo.formats.names import FrameName
 from hsrgeo.model.times import KST
 from hsrgeo.outputs.kept_recipe import keep_recipe
@@ -74,6 +74,16 @@ def test_a_gap_parts_neighbours_of_two_sets(out: Path, tmp_path: Path) -> None:
     times = sorted((datetime.fromisoformat(row["time_kst"]), name) for name, listed in rows.items() for row in listed)
     for (one, its), (other, theirs) in itertools.pairwise(times):
         assert its == theirs or other - one >= timedelta(hours=12)
+
+
+def test_a_list_of_somebody_else_stays(out: Path, tmp_path: Path) -> None:
+    (tmp_path / "test.csv").write_text("my own\n")
+    with pytest.raises(OutputExistsError, match=r"test\.csv: already exists and is not a list written by hsrgeo split"):
+        hsrgeo.split(out, tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["test.csv"]
+    (tmp_path / "test.csv").unlink()
+    for _ in range(2):  # its own lists are replaced
+        hsrgeo.split(out, tmp_path)
 
 
 def test_the_command_line(out: Path, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from hsrgeo.engine.accumulate.sums import described, write_sum
 from hsrgeo.engine.axis import SUMS, refuse_other_outputs
 from hsrgeo.engine.gauges.merge_options import GaugeMergeOptions
 from hsrgeo.engine.gauges.merge_pairs import Sampled, grid_of, listed_sums, period_of, picture_on, sample
-from hsrgeo.engine.gauges.merge_scores import LeftOut, MethodScores, write_scores
+from hsrgeo.engine.gauges.merge_scores import LeftOut, MethodScores, refuse_foreign_scores, write_scores
 from hsrgeo.engine.gauges.surface import packed, strips, variogram_tags
 from hsrgeo.engine.keywords import options_of, takes
 from hsrgeo.engine.lazy import Lazy
@@ -144,6 +144,7 @@ class GaugeMerge(Lazy[MergedSum]):
 
     def _run(self) -> Generator[MergedSum]:
         with locked(self._out / SUMS, self._out) as lock, ThreadPoolExecutor(count_workers(self._options.jobs)) as pool:
+            refuse_foreign_scores(self._out / "scores.csv")
             yield from self._damaged
             sampled: list[Sampled] = []
             at_gauges = partial(sample, self._grid, self._network, self._readings, self._options)

@@ -14,7 +14,7 @@ import numpy as np
 from hsrgeo.products.bias import Scores, scores
 from hsrgeo.products.interpolate import Floats
 from hsrgeo.products.merging import METHODS, MergeMethod
-from hsrgeo.writers.files import write_file
+from hsrgeo.writers.files import refuse_others, write_file
 
 AS_IT_IS = "radar as it is"
 _COLUMNS = ("method", "periods", "pairs", "rmse_mm", "mean_error_mm", "correlation")
@@ -66,12 +66,22 @@ class LeftOut:
         ]
 
 
+def refuse_foreign_scores(path: Path) -> None:
+    """Refuse to replace a file of this name that is not of scores.
+
+    Raises:
+        OutputExistsError: There is one.
+    """
+    refuse_others(path, ",".join(_COLUMNS).encode(), "a table of scores written by hsrgeo gauges merge")
+
+
 def write_scores(path: Path, rows: Sequence[MethodScores]) -> None:
     """Write scores as CSV.
 
     Raises:
         WriteError: The disk refused.
     """
+    refuse_foreign_scores(path)
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(_COLUMNS)

@@ -42,7 +42,7 @@ from hsrgeo.products.histogram import Histogram, count_values
 from hsrgeo.products.rates import rate_table, stored_table
 from hsrgeo.reading import decode_found
 from hsrgeo.sources.found import Found, Tally, reading
-from hsrgeo.sources.remote import Place, listed_sources, target
+from hsrgeo.sources.remote import Place, listed_sources, place, target
 from hsrgeo.sources.scan import scan
 from hsrgeo.writers.table import Row, check_table, write_table
 
@@ -135,7 +135,7 @@ class Stats(Run):
     def _opened(self, kind: str, sources: list[str | Path]) -> Generator[_Opened]:
         match kind:
             case "cube":
-                yield from self._of_cube(Path(sources[0]))
+                yield from self._of_cube(place(sources[0]))
             case "export":
                 yield from self._of_export(Path(sources[0]))
             case _:
@@ -148,7 +148,7 @@ class Stats(Run):
         for one in product_guard(exported_frames(source, selection, region, self.tally)):
             yield Outcome(str(one.path), None, one.frame_name, "ok"), _cog_reader(one.path, one.frame_name, one.error)
 
-    def _of_cube(self, source: Path) -> Iterator[_Opened]:
+    def _of_cube(self, source: Place) -> Iterator[_Opened]:
         with opened_cube(source, ("map", "series")) as cube:
             for number, moment in enumerate(cube.times):
                 frame_name = FrameName(cube.product, "", moment.astimezone(KST))
