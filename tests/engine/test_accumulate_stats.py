@@ -135,3 +135,9 @@ def test_polygons_are_a_mask(folder: Path, tmp_path: Path) -> None:
 def test_options_that_cannot_be(folder: Path, tmp_path: Path, options: Any, message: str) -> None:
     with pytest.raises(OptionsError, match=message):
         hsrgeo.accumulate(folder, tmp_path, **options)
+
+
+def test_a_limit_of_wet_without_a_frequency_is_refused() -> None:
+    with pytest.raises(OptionsError, match="wet_from is for stat frequency"):
+        hsrgeo.AccumulateOptions(stat="max", wet_from=3)
+    assert hsrgeo.AccumulateOptions(stat="frequency", wet_from=3).stat == "frequency"

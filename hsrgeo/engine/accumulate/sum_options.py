@@ -28,6 +28,10 @@ from hsrgeo.sources.select import Selection
 _HOUR, _DAY = timedelta(hours=1), timedelta(days=1)
 
 
+WET_FROM_MM_H = 0.1
+"""From which rate a frame counts as wet, where nothing else is said."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class AccumulateOptions:
     """What `hsrgeo.engine.accumulate.sum_run.accumulate` sums up.
@@ -83,7 +87,7 @@ class AccumulateOptions:
     min_coverage: float = 0.0
     stat: Stat = "sum"
     advection: bool = False
-    wet_from: float = 0.1
+    wet_from: float = WET_FROM_MM_H
     mask: str | Path | None = None
     min_dbz: float | None = None
     despeckle: int = 0
@@ -127,6 +131,8 @@ class AccumulateOptions:
             raise OptionsError("advection is of sums: it does not go with another stat, nor with rolling")
         if not 0 <= self.wet_from < math.inf:
             raise OptionsError(f"wet_from {self.wet_from:g}: expected a rate of 0 mm/h or more")
+        if self.wet_from != WET_FROM_MM_H and self.stat != "frequency":
+            raise OptionsError("wet_from is for stat frequency: the other numbers count every rate")
         object.__setattr__(self, "cells", None if self.mask is None else read_mask(self.mask))
         if self.bias is not None and self.rolling:
             raise OptionsError("rolling does not go with bias: a window would mix the factors of several periods")
