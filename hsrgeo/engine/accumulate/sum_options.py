@@ -123,16 +123,7 @@ class AccumulateOptions:
     def __post_init__(self) -> None:
         if not 0 <= self.min_coverage <= 1:
             raise OptionsError(f"min_coverage {self.min_coverage:g}: expected a share from 0 to 1")
-        if self.stat not in get_args(Stat):
-            raise OptionsError(f"stat {self.stat!r}: expected one of {', '.join(get_args(Stat))}")
-        if self.rolling and (self.stat != "sum" or self.mask is not None):
-            raise OptionsError("rolling is of sums: it does not go with stat and mask")
-        if self.advection and (self.stat != "sum" or self.rolling):
-            raise OptionsError("advection is of sums: it does not go with another stat, nor with rolling")
-        if not 0 <= self.wet_from < math.inf:
-            raise OptionsError(f"wet_from {self.wet_from:g}: expected a rate of 0 mm/h or more")
-        if self.wet_from != WET_FROM_MM_H and self.stat != "frequency":
-            raise OptionsError("wet_from is for stat frequency: the other numbers count every rate")
+        self._check_stat()
         object.__setattr__(self, "cells", None if self.mask is None else read_mask(self.mask))
         if self.bias is not None and self.rolling:
             raise OptionsError("rolling does not go with bias: a window would mix the factors of several periods")
@@ -149,6 +140,18 @@ class AccumulateOptions:
                 raise OptionsError(
                     f"rolling {length_text(length)}: must be whole steps of {length_text(self.step)} long, 24h at most"
                 )
+
+    def _check_stat(self) -> None:
+        if self.stat not in get_args(Stat):
+            raise OptionsError(f"stat {self.stat!r}: expected one of {', '.join(get_args(Stat))}")
+        if self.rolling and (self.stat != "sum" or self.mask is not None):
+            raise OptionsError("rolling is of sums: it does not go with stat and mask")
+        if self.advection and (self.stat != "sum" or self.rolling):
+            raise OptionsError("advection is of sums: it does not go with another stat, nor with rolling")
+        if not 0 <= self.wet_from < math.inf:
+            raise OptionsError(f"wet_from {self.wet_from:g}: expected a rate of 0 mm/h or more")
+        if self.wet_from != WET_FROM_MM_H and self.stat != "frequency":
+            raise OptionsError("wet_from is for stat frequency: the other numbers count every rate")
 
     @property
     def tags(self) -> dict[str, str]:
