@@ -111,7 +111,7 @@ def field_bias(gauge_mm: Floats, radar_mm: Floats, rules: PairRules) -> FieldBia
         has_others &= others_radar >= LEAST_MEAN_MM * (used.sum() - 1) * (1 - 1e-9)
         ratios = np.divide(others_gauge, others_radar, out=np.full(used.sum(), np.nan), where=has_others)
         left_out[used] = radar_mm[used] * rules.limit(ratios)
-    return FieldBias(used, gauges, radar, factor, radar_mm * factor, left_out, limited=enough and factor != ratio)
+    return FieldBias(used, gauges, radar, factor, radar_mm * factor, left_out, limited=bool(enough and factor != ratio))
 
 
 def scores(gauge_mm: Floats, radar_mm: Floats) -> Scores:
