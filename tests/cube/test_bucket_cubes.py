@@ -213,7 +213,8 @@ def read_memory(bucket: MemoryBucket, folder: RemotePath) -> Any:
     buffer = zarr.core.buffer.default_buffer_prototype().buffer
     start = f"{folder.key}/"
     found = {key: data for key, data in bucket.objects.items() if key.startswith(start)}
-    return zarr.storage.MemoryStore({key.removeprefix(start): buffer.from_bytes(data) for key, data in found.items()})
+    objects = {key.removeprefix(start): buffer.from_bytes(data) for key, data in found.items()}
+    return zarr.storage.MemoryStore(objects, read_only=True)  # as the store of a real bucket
 
 
 @pytest.fixture
