@@ -14,8 +14,9 @@ _FIRST = ("Arguments", "Options")
 _TYPE = re.compile(r"<(?:list\[)?(.*?)]?>")  # how Typer shows choices
 
 
-def _options_of(command: Any, ctx: Any) -> set[str]:  # noqa: ANN401 - Typer's own Click has no public types
-    return {name for param in command.get_params(ctx) for name in param.opts if name.startswith("-")}
+def _options_of(command: Any, ctx: Any) -> dict[str, Any]:  # noqa: ANN401 - Typer's own Click has no public types
+    """Return the options of a command by their names."""
+    return {name: param for param in command.get_params(ctx) for name in param.opts if name.startswith("-")}
 
 
 def _commands_with(option: str, ctx: Any) -> list[str]:  # noqa: ANN401
@@ -42,7 +43,7 @@ class _Arguments:
             raise
 
     def _apart(self, ctx: Any, args: list[str]) -> Iterator[str]:  # noqa: ANN401
-        options = {name: param for param in self.get_params(ctx) for name in param.opts if name.startswith("-")}
+        options = _options_of(self, ctx)
         rest = deque(args)
         while rest:
             arg = rest.popleft()

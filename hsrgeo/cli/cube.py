@@ -106,7 +106,7 @@ def cube(
 
     Example: hsrgeo cube RDR_HSR_202206.tar.gz --bbox 126.7 37.4 127.2 37.7 --quantity rain --out rain.zarr
     """
-    given = dict(locals())
+    arguments = dict(locals())
     with honest_exit(goes_on=True):
         from hsrgeo.cli.cube_report import follow  # noqa: PLC0415 - commands import what they need when they run
         from hsrgeo.engine.cube.cube_options import CubeOptions  # noqa: PLC0415
@@ -116,7 +116,7 @@ def cube(
         if wrong := [name for name, mark, _value in pairs if not (name and mark)]:
             raise OptionsError(f"attr {wrong[0]!r}: expected NAME=VALUE")
         wanted = CubeOptions(
-            frames=frame_options(given),
+            frames=frame_options(arguments),
             layout=layout,
             zarr_format=cast("Any", zarr_format),  # checked there
             virtual=virtual,

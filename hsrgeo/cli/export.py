@@ -89,7 +89,7 @@ def export(
 
     Example: hsrgeo export RDR_HSR_202206.tar.gz --bbox 126.7 37.4 127.2 37.7 --out seoul/
     """
-    given = dict(locals())
+    arguments = dict(locals())
     with honest_exit(goes_on=True):
         from hsrgeo.cli.report import Report  # noqa: PLC0415 - commands import what they need when they run
         from hsrgeo.engine.export.export_run import export as run_export  # noqa: PLC0415
@@ -98,7 +98,7 @@ def export(
         from hsrgeo.sources.remote import RemotePath, target  # noqa: PLC0415
 
         colours_only = qgis and quantity == "stored"
-        wanted = export_options(given)
+        wanted = export_options(arguments)
         folder = target(out)
         if qgis and isinstance(folder, RemotePath):
             raise OptionsError("--qgis writes a project beside files on this machine: not with a bucket as OUT")

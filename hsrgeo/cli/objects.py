@@ -68,13 +68,13 @@ def objects(
 
     Example: hsrgeo objects RDR_HSR_202206.tar.gz --at-least 40 --min-area 10 --out storms.gpkg
     """
-    given = dict(locals())
+    arguments = dict(locals())
     with honest_exit():
         from hsrgeo.cli.follow import Follower  # noqa: PLC0415 - commands import what they need when they run
         from hsrgeo.engine.cells.objects import ObjectsOptions, find_objects  # noqa: PLC0415
 
         run = find_objects(
-            sources, out, ObjectsOptions(frames=frame_options(given), at_least=at_least, min_area=min_area)
+            sources, out, ObjectsOptions(frames=frame_options(arguments), at_least=at_least, min_area=min_area)
         )
         follower = Follower(run, "objects", quiet=quiet)
         follower.follow()

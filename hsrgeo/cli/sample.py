@@ -61,13 +61,13 @@ def sample(
 
     Example: hsrgeo sample RDR_HSR_202206.tar.gz --quantity rain --mask basin.geojson --step 4 --out cells.parquet
     """
-    given = dict(locals())
+    arguments = dict(locals())
     with honest_exit():
         from hsrgeo.cli.follow import Follower  # noqa: PLC0415 - commands import what they need when they run
         from hsrgeo.engine.cells.sample import SampleOptions  # noqa: PLC0415
         from hsrgeo.engine.cells.sample import sample as run_sample  # noqa: PLC0415
 
-        run = run_sample(sources, out, SampleOptions(frames=frame_options(given), step=step, at_least=at_least))
+        run = run_sample(sources, out, SampleOptions(frames=frame_options(arguments), step=step, at_least=at_least))
         follower = Follower(run, "sample", quiet=quiet)
         follower.follow()
         follower.tell(counted(run.rows, "row"))

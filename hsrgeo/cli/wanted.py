@@ -1,4 +1,4 @@
-"""What the options of `hsrgeo export` and `hsrgeo watch` ask for."""
+"""What the options of commands that take frames ask for."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -8,68 +8,50 @@ from hsrgeo.cli.common import time_option
 if TYPE_CHECKING:
     from hsrgeo.engine.export_options import ExportOptions
 
-_AS_GIVEN = (
-    *("bbox", "window", "center", "size", "regions", "regions_field", "regions_encoding"),
-    *("product", "kind", "max_rate", "bias", "crs", "resolution", "block", "max_height", "undetect", "palette", "jobs"),
-    *("mask", "min_dbz", "despeckle", "smooth"),
-)
-_IF_GIVEN = ("dask", "min_wet", "overwrite", "fail_fast", "dry_run")
-_OF_FRAMES = (
-    *_AS_GIVEN,
-    *("values", "quantity", "zr", "resampling", "registration", "min_wet", "overwrite", "fail_fast"),
+_AS_THEY_ARE = (
+    *("bbox", "window", "center", "size", "regions", "regions_field", "regions_encoding", "product", "kind"),
+    *("mask", "min_dbz", "despeckle", "smooth", "min_wet", "block", "max_height", "registration", "values"),
+    *("quantity", "zr", "max_rate", "bias", "crs", "resolution", "resampling", "undetect", "palette", "compress"),
+    *("jobs", "dask", "overwrite", "fail_fast", "dry_run"),
 )
 
 
-def frame_options(given: Mapping[str, Any]) -> "ExportOptions":
-    """Return which frames a command wants and what is made of each, where it writes no files of its own for them.
+def frame_options(arguments: Mapping[str, Any], **others: Any) -> "ExportOptions":  # noqa: ANN401 - of any option
+    """Return which frames a command wants and what is made of each.
 
     Args:
-        given: As that of `export_options`; what is not among them keeps its default.
-    """
-    from hsrgeo.engine.export_options import ExportOptions  # noqa: PLC0415
-    from hsrgeo.model.times import parse_step  # noqa: PLC0415
-    from hsrgeo.sources.select import read_times  # noqa: PLC0415
-
-    return ExportOptions(
-        **{name: given[name] for name in _OF_FRAMES if name in given},
-        start=time_option(given["start"]),
-        end=time_option(given["end"]),
-        every=parse_step(given["every"]) if given["every"] is not None else None,
-        times=read_times(given["times"]) if given["times"] is not None else None,
-        stations=given["stations"] or (),
-    )
-
-
-def export_options(given: Mapping[str, Any]) -> "ExportOptions":
-    """Return them.
-
-    Args:
-        given: The arguments of the command, by the names of its parameters.
+        arguments: Of the command, by the names of its parameters; what is not among them keeps its default.
+        others: Options that are not called as a parameter, or have another value.
     """
     from hsrgeo.engine.export_options import ExportOptions  # noqa: PLC0415 - commands import what they need when they run
     from hsrgeo.model.times import parse_step  # noqa: PLC0415
-    from hsrgeo.outputs.recipe import DEFAULT_NAME  # noqa: PLC0415
-    from hsrgeo.products.rain import KMA_LAW  # noqa: PLC0415
     from hsrgeo.sources.select import read_times  # noqa: PLC0415
 
-    colours_only = given.get("qgis") and given["quantity"] == "stored"
-    return ExportOptions(
-        **{name: given[name] for name in _AS_GIVEN},
-        **{name: given[name] for name in _IF_GIVEN if name in given},
-        start=time_option(given["start"]),
-        end=time_option(given["end"]),
-        every=parse_step(given["every"]) if given["every"] is not None else None,
-        times=read_times(given["times"]) if given.get("times") is not None else None,
-        formats=tuple(choice.value for choice in given["format_"] or ()) or ("cog", "png"),
-        compress=given["compress"],
-        values=given["values"],
-        name=DEFAULT_NAME if given["name"] is None else given["name"],
-        quantity=given["quantity"],
-        zr=KMA_LAW if given["zr"] is None or colours_only else given["zr"],
-        resampling=given["resampling"],
-        sidecars=not given["no_sidecars"],
-        stations=given["stations"] or (),
-        registration=given["registration"],
-        dask_wait_s=given.get("dask_wait"),
-        sync=not given["no_sync"],
+    every, times = arguments["every"], arguments.get("times")
+    asked = {
+        **{name: arguments[name] for name in _AS_THEY_ARE if name in arguments},
+        "start": time_option(arguments["start"]),
+        "end": time_option(arguments["end"]),
+        "every": None if every is None else parse_step(every),
+        "times": None if times is None else read_times(times),
+        "stations": arguments["stations"] or (),
+    }
+    return ExportOptions(**asked | others)
+
+
+def export_options(arguments: Mapping[str, Any]) -> "ExportOptions":
+    """Return what `hsrgeo export` and `hsrgeo watch` are to write, see `frame_options`."""
+    from hsrgeo.outputs.recipe import DEFAULT_NAME  # noqa: PLC0415
+    from hsrgeo.products.rain import KMA_LAW  # noqa: PLC0415
+
+    name, zr = arguments["name"], arguments["zr"]
+    colours_only = arguments.get("qgis") and arguments["quantity"] == "stored"
+    return frame_options(
+        arguments,
+        formats=tuple(choice.value for choice in arguments["format_"] or ()) or ("cog", "png"),
+        name=DEFAULT_NAME if name is None else name,
+        zr=KMA_LAW if zr is None or colours_only else zr,
+        sidecars=not arguments["no_sidecars"],
+        dask_wait_s=arguments.get("dask_wait"),
+        sync=not arguments["no_sync"],
     )

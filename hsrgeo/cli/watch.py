@@ -142,7 +142,7 @@ def watch(
 
     Example: hsrgeo watch frames --bbox 126.7 37.4 127.2 37.7 --keep 48h --out live
     """
-    given = dict(locals())
+    arguments = dict(locals())
     with honest_exit(goes_on=True):
         from hsrgeo.engine.watch.last_hour import LastHour  # noqa: PLC0415
         from hsrgeo.engine.watch.notify import notify  # noqa: PLC0415
@@ -158,7 +158,7 @@ def watch(
         listed = [*(sources or ()), *([store] if store is not None else ())]
         if not listed:
             raise OptionsError("no SOURCE: name a folder, or use --fetch --store FOLDER")
-        wanted = export_options(given)
+        wanted = export_options(arguments)
         law = Law(*zr) if zr is not None and qgis and quantity == "stored" else None
         watched = Watch(
             listed,

@@ -65,27 +65,29 @@ def first_path_of(outcome: Outcome) -> str:
 
 def usual_entry(line: bytes) -> Entry | None:
     """Return what `entry_of` the outcome of a line would, or None of a line that is not of the usual form."""
-    found = _parts(line)
-    if found is None:
+    parts = _parts(line)
+    if parts is None:
         return None
-    source, member, product, kind, time, status, outputs = found.groups()[:7]
+    found, time = parts
+    source, member, product, kind, _time, status, outputs = found.groups()[:7]
     label = label_of(source[1:-1], None if member == "null" else member[1:-1])
-    frame_name = FrameName(product[1:-1], kind[1:-1], datetime.fromisoformat(time))
+    frame_name = FrameName(product[1:-1], kind[1:-1], time)
     return Entry(label, frame_name, cast("Status", status), [one[0] for one in _OUTPUTS.findall(outputs)])
 
 
 def usual_outcome(line: bytes) -> Outcome | None:
     """Return what a line tells, or None of a line that is not of the usual form."""
-    found = _parts(line)
-    if found is None:
+    parts = _parts(line)
+    if parts is None:
         return None
-    source, member, product, kind, time, status, outputs, seconds, stations, created, crc32, stamp, statistics = (
+    found, time = parts
+    source, member, product, kind, _time, status, outputs, seconds, stations, created, crc32, stamp, statistics = (
         found.groups()
     )
     return Outcome(
         source[1:-1],
         None if member == "null" else member[1:-1],
-        FrameName(product[1:-1], kind[1:-1], datetime.fromisoformat(time)),
+        FrameName(product[1:-1], kind[1:-1], time),
         cast("Status", status),
         tuple([Output(path, int(size), int(crc, 16)) for path, size, crc in _OUTPUTS.findall(outputs)]),
         seconds=float(seconds),
@@ -102,14 +104,14 @@ def _statistics(unit: str, nodata: str, undetect: str, echo: str, *values: str) 
     return Statistics(unit[1:-1], int(nodata), int(undetect), int(echo), *numbers)
 
 
-def _parts(line: bytes) -> re.Match[str] | None:
+def _parts(line: bytes) -> tuple[re.Match[str], datetime] | None:
+    """Return the parts of a line and its time, or None of a line that is not of the usual form."""
     try:
         found = _LINE.fullmatch(line.decode())
         if found is None or ".." in found[7]:
             return None
-        for time in (found[5], found[10]):
-            if time is not None:
-                datetime.fromisoformat(time)
+        if found[10] is not None:
+            datetime.fromisoformat(found[10])
+        return found, datetime.fromisoformat(found[5])
     except ValueError:
         return None
-    return found

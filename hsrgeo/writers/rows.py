@@ -19,7 +19,7 @@ from hsrgeo.model.times import kst_text, utc_text
 from hsrgeo.sources.remote import Place, RemotePath
 from hsrgeo.writers.disk import flush, temporary_beside
 from hsrgeo.writers.files import write_chunks
-from hsrgeo.writers.table import cells_text, pyarrow_modules, quoted_cell
+from hsrgeo.writers.table import cells_text, pyarrow_modules, quoted_cell, taken
 
 SUFFIXES = (".csv", ".parquet", ".gpkg")
 _LAYER = "hsrgeo"
@@ -103,10 +103,8 @@ def _parquet(columns: Sequence[str], groups: Iterable[Rows], *, regions: bool) -
             arrays += [arrow.array([group.region] * count, arrow.string())] if regions else []
             arrays += [arrow.array(np.ascontiguousarray(one), mask=np.isnan(one)) for one in group.numbers.T]
             writer.write_table(arrow.Table.from_arrays(arrays, schema=schema))
-            yield buffer.getvalue()
-            buffer.seek(0)  # pyarrow counts what it wrote itself
-            buffer.truncate()
-    yield buffer.getvalue()
+            yield taken(buffer)
+    yield taken(buffer)
 
 
 def _write_features(path: Path, columns: Sequence[str], groups: Iterable[Rows], *, regions: bool, shape: str) -> None:

@@ -237,8 +237,8 @@ def _parquet(
             arrays += [arrow.array(np.ascontiguousarray(column), mask=np.isnan(column)) for column in numbers.T]
             arrays += [arrow.array([text] * len(moments), arrow.string()) for text in texts.values()]
             writer.write_table(arrow.Table.from_arrays(arrays, schema=schema))
-            yield _taken(buffer)
-    yield _taken(buffer)
+            yield taken(buffer)
+    yield taken(buffer)
 
 
 def _groups(rows: Iterable[Row], most: int) -> Iterator[list[Row]]:
@@ -252,8 +252,8 @@ def _groups(rows: Iterable[Row], most: int) -> Iterator[list[Row]]:
         yield group
 
 
-def _taken(buffer: io.BytesIO) -> bytes:
-    # pyarrow counts what it wrote itself, so the buffer may begin again at any time.
+def taken(buffer: io.BytesIO) -> bytes:
+    """Return what is in a buffer of Parquet, and empty it: pyarrow counts what it wrote itself."""
     data = buffer.getvalue()
     buffer.seek(0)
     buffer.truncate()

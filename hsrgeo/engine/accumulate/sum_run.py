@@ -250,10 +250,12 @@ class Accumulation(Run):
         return None
 
     def _add(self, sums: OpenSums, period: Period, frame: Frame) -> None:
+        if self._moving is not None:  # see `_keep`
+            return
         step_h = period.step / _HOUR
         unit_mm = depth_unit_mm(period.expected, step_h)
         table = self._table(frame, step_h, unit_mm)
-        for number, area in enumerate(self._areas) if self._moving is None else ():  # see `_keep`
+        for number, area in enumerate(self._areas):
             shape = area.grid.height, area.grid.width
             sums.get((period.start, number), shape, unit_mm).add(frame.stored[area.window.slices], table)
 

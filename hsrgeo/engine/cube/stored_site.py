@@ -160,13 +160,14 @@ class StoredSite(ABC):
 class DiskSite(StoredSite):
     """Where a cube on a disk is made."""
 
+    staging: Path
+    frames: Path
+
     def __init__(self, out: Path, options: CubeOptions, recipe: dict[str, Any]) -> None:
         self.out = out
         self._is_file = out.suffix.lower() == ".nc"
         self.part = temporary_beside(out) if self._is_file else out.with_name(f".{out.name}.part")
         super().__init__(out, options, recipe)
-        self.staging: Path = out.with_name(f".{out.name}.staged")
-        self.frames: Path = self.staging / "frames"
 
     def mend(self) -> None:
         """See `StoredSite`."""
@@ -218,13 +219,15 @@ class DiskSite(StoredSite):
 class BucketSite(StoredSite):
     """Where a cube in a bucket is made; what is staged lies in the bucket too, so that any machine can go on."""
 
+    staging: RemotePath
+    frames: RemotePath
+
     def __init__(self, out: RemotePath, options: CubeOptions, recipe: dict[str, Any]) -> None:
         self.out = out
         super().__init__(out, options, recipe)
         # A run that was suspended may send a frame late: that of other options must not be taken for one of these.
         options_id = hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()[:16]
-        self.staging: RemotePath = out.with_name(f".{out.name}.staged")
-        self.frames: RemotePath = self.staging / f"frames-{options_id}"
+        self.frames = self.staging / f"frames-{options_id}"
 
     def mend(self) -> None:
         """See `StoredSite`."""

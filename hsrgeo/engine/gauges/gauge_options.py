@@ -27,11 +27,11 @@ from hsrgeo.sources.gauge_rules import ReadingRules
 
 Method = Literal["thiessen", "idw", "kriging"]
 
-IDW_POWER, IDW_NEIGHBOURS = 2.0, 12
+_IDW_POWER, _IDW_NEIGHBOURS = 2.0, 12
 """Of inverse distance, where a user names none."""
 
 
-def check_idw(power: float | None, neighbours: int | None) -> None:
+def _check_idw(power: float | None, neighbours: int | None) -> None:
     """Refuse what inverse distance cannot be done with.
 
     Raises:
@@ -43,7 +43,7 @@ def check_idw(power: float | None, neighbours: int | None) -> None:
         raise OptionsError(f"neighbours {neighbours}: expected at least 1")
 
 
-def variogram_of(
+def _variogram_of(
     model: Model, range_km: float | None, sill_mm2: float | None, nugget_mm2: float | None
 ) -> Variogram | None:
     """Return the variogram of options, or None where it is to be fitted.
@@ -60,8 +60,45 @@ def variogram_of(
     return Variogram(model, 1000 * range_km, sill_mm2, nugget_mm2 or 0.0)
 
 
+class Interpolated:
+    """What options of inverse distance and kriging have in common; the fields are those of the options."""
+
+    power: float | None
+    neighbours: int | None
+    variogram: Model | None
+    range_km: float | None
+    sill_mm2: float | None
+    nugget_mm2: float | None
+
+    @property
+    def idw(self) -> tuple[float, int]:
+        """Power, and gauges that count at a cell."""
+        return self.power or _IDW_POWER, self.neighbours or _IDW_NEIGHBOURS
+
+    @property
+    def model(self) -> Model:
+        """Shape of the variogram."""
+        return self.variogram or "spherical"
+
+    @property
+    def known_variogram(self) -> Variogram | None:
+        """The variogram, where it is not to be fitted."""
+        return _variogram_of(self.model, self.range_km, self.sill_mm2, self.nugget_mm2)
+
+    def check_interpolation(self) -> None:
+        """Refuse numbers that cannot be.
+
+        Raises:
+            OptionsError: There are such.
+        """
+        _check_idw(self.power, self.neighbours)
+        if self.variogram is not None and self.variogram not in get_args(Model):
+            raise OptionsError(f"variogram {self.variogram!r}: expected one of {', '.join(get_args(Model))}")
+        _ = self.known_variogram  # refuses what cannot be
+
+
 @dataclass(frozen=True, kw_only=True)
-class GaugeFieldOptions:
+class GaugeFieldOptions(Interpolated):
     """What `hsrgeo.gauge_fields` makes of readings.
 
     Args:
@@ -174,21 +211,6 @@ class GaugeFieldOptions:
         return self._least if self.min_gauges is None else self.min_gauges
 
     @property
-    def idw(self) -> tuple[float, int]:
-        """Power, and gauges that count at a cell."""
-        return self.power or IDW_POWER, self.neighbours or IDW_NEIGHBOURS
-
-    @property
-    def model(self) -> Model:
-        """Shape of the variogram."""
-        return self.variogram or "spherical"
-
-    @property
-    def given(self) -> Variogram | None:
-        """The variogram, where it is not to be fitted."""
-        return variogram_of(self.model, self.range_km, self.sill_mm2, self.nugget_mm2)
-
-    @property
     def _least(self) -> int:
         return LEAST_KRIGED if self.method == "kriging" else 1
 
@@ -200,10 +222,7 @@ class GaugeFieldOptions:
             given = [name for name in names if getattr(self, name) is not None]
             if given and self.method != method:
                 raise OptionsError(f"{given[0].partition('_')[0]} is for method {method}, not for {self.method}")
-        check_idw(self.power, self.neighbours)
-        if self.variogram is not None and self.variogram not in get_args(Model):
-            raise OptionsError(f"variogram {self.variogram!r}: expected one of {', '.join(get_args(Model))}")
-        _ = self.given  # refuses what cannot be
+        self.check_interpolation()
 
     def _check_at(self) -> None:
         if self.at is None:

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import get_args
 
-from hsrgeo.engine.gauges.gauge_options import IDW_NEIGHBOURS, IDW_POWER, check_idw, variogram_of
+from hsrgeo.engine.gauges.gauge_options import Interpolated
 from hsrgeo.errors import OptionsError
 from hsrgeo.places.places import Points, read_points
 from hsrgeo.products.bias import MOST_FACTOR, PairRules
 from hsrgeo.products.merging import KRIGED, METHODS, MergeMethod
-from hsrgeo.products.variograms import Model, Variogram
+from hsrgeo.products.variograms import Model
 from hsrgeo.sources.gauge_rules import ReadingRules
 
 
 @dataclass(frozen=True, kw_only=True)
-class GaugeMergeOptions:
+class GaugeMergeOptions(Interpolated):
     """How `hsrgeo.gauge_merge` merges sums of the radar with gauges.
 
     Args:
@@ -66,10 +65,7 @@ class GaugeMergeOptions:
     def __post_init__(self) -> None:
         if self.method not in METHODS:
             raise OptionsError(f"method {self.method!r}: expected one of {', '.join(METHODS)}")
-        check_idw(self.power, self.neighbours)
-        if self.variogram is not None and self.variogram not in get_args(Model):
-            raise OptionsError(f"variogram {self.variogram!r}: expected one of {', '.join(get_args(Model))}")
-        _ = self.known_variogram  # refuses what cannot be
+        self.check_interpolation()
         for name in ("min_coverage", "min_frames"):
             if not 0 < getattr(self, name) <= 1:
                 raise OptionsError(f"{name} {getattr(self, name):g}: expected a share above 0, to 1")
@@ -77,21 +73,6 @@ class GaugeMergeOptions:
         listed, rules = self.gauges, self.readings
         points = listed if isinstance(listed, Points) else read_points(listed, rules.encoding, rules.start or rules.end)
         object.__setattr__(self, "points", points)
-
-    @property
-    def idw(self) -> tuple[float, int]:
-        """Power, and gauges that count at a cell."""
-        return self.power or IDW_POWER, self.neighbours or IDW_NEIGHBOURS
-
-    @property
-    def model(self) -> Model:
-        """Shape of the variogram."""
-        return self.variogram or "spherical"
-
-    @property
-    def known_variogram(self) -> Variogram | None:
-        """The variogram, where it is not to be fitted."""
-        return variogram_of(self.model, self.range_km, self.sill_mm2, self.nugget_mm2)
 
     @property
     def is_kriged(self) -> bool:

@@ -169,7 +169,7 @@ class _Kriged(_Method):
 
     def solve(self, known: Known, values: Floats) -> Solved:
         options, xy, geometry = self._options, self._xy[known], self._of(known)
-        if options.given is None and np.ptp(values) == 0:
+        if options.known_variogram is None and np.ptp(values) == 0:
             # Whatever the variogram, the estimate is that one value; how uncertain it is nobody can tell.
             geometry.kriging = None
             geometry.deviations.clear()
@@ -181,7 +181,7 @@ class _Kriged(_Method):
                 lambda x, _y, _with: (np.full(x.shape, constant), np.full(x.shape, np.nan)),
                 {"VARIOGRAM": "none: all gauges have one value"},
             )
-        variogram = options.given or self._variograms.of(known, values)
+        variogram = options.known_variogram or self._variograms.of(known, values)
         kriging = geometry.kriged(xy, variogram)
         coefficients, weights = kriging.estimator(values)
 
