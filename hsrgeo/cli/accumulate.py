@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 import typer
 
 from hsrgeo.cli import options
-from hsrgeo.cli.common import Status, answer_json, counted, honest_exit, time_option
+from hsrgeo.cli.common import counted, honest_exit, time_option
 
 _SUM = "Sum"
 
@@ -156,20 +156,13 @@ def accumulate(
             jobs=jobs,
         )
         run = run_accumulate(sources, out, wanted)
-        follower = Follower(run, "accumulate", quiet=quiet)
+        follower = Follower(run, "accumulate", quiet=quiet, json=json_)
         follower.follow()
         short = f", {run.short:,} of them with missing frames" if run.short else ""
-        follower.tell(f"{counted(len(run.written), 'file')}{short}")
-        if json_:
-            files = [str(path) for path in run.written]
-            empty = [kst_text(start) for start in run.empty]
-            answer_json(
-                {
-                    "out": str(out),
-                    "files": files,
-                    "periods_short": run.short,
-                    "periods_without_frames": empty,
-                    **follower.as_json(),
-                }
-            )
-        raise typer.Exit(Status.BROKEN if follower.failed else Status.DONE)
+        values = {
+            "out": str(out),
+            "files": [str(path) for path in run.written],
+            "periods_short": run.short,
+            "periods_without_frames": [kst_text(start) for start in run.empty],
+        }
+        raise typer.Exit(follower.finish(f"{counted(len(run.written), 'file')}{short}", values))

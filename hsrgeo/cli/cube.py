@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, cast
 import typer
 
 from hsrgeo.cli import options
-from hsrgeo.cli.common import Status, honest_exit
+from hsrgeo.cli.common import honest_exit
 from hsrgeo.cli.wanted import frame_options
 from hsrgeo.errors import OptionsError
 
@@ -108,7 +108,7 @@ def cube(
     """
     arguments = dict(locals())
     with honest_exit(goes_on=True):
-        from hsrgeo.cli.cube_report import follow  # noqa: PLC0415 - commands import what they need when they run
+        from hsrgeo.cli.cube_report import CubeReport  # noqa: PLC0415 - commands import what they need when they run
         from hsrgeo.engine.cube.cube_options import CubeOptions  # noqa: PLC0415
         from hsrgeo.engine.cube.cube_run import make_cube  # noqa: PLC0415
 
@@ -122,6 +122,4 @@ def cube(
             virtual=virtual,
             attrs={name: value for name, _mark, value in pairs},
         )
-        run = make_cube(sources, out, wanted)
-        follow(run, out, quiet=quiet, json=json_)
-        raise typer.Exit(Status.BROKEN if run.counts["failed"] or not run.counts.total() else Status.DONE)
+        raise typer.Exit(CubeReport(make_cube(sources, out, wanted), out, quiet=quiet, json=json_).report())

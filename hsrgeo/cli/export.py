@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hsrgeo.cli import options
-from hsrgeo.cli.common import Status, honest_exit, say
+from hsrgeo.cli.common import honest_exit, say
 from hsrgeo.cli.wanted import export_options
 
 if TYPE_CHECKING:  # names in signatures of helpers only: Typer reads those of commands
@@ -105,10 +105,10 @@ def export(
         if qgis and (dry_run or "cog" not in wanted.recipe.formats):
             raise OptionsError("--qgis needs COGs to show: not with --dry-run, nor with --format png alone")
         report = Report(run_export(sources, folder, wanted), folder, quiet=quiet, json=json_, dry_run=dry_run)
-        report.follow()
+        status = report.report()
         if qgis and report.any_output:
             _write_project(Path(out), Law(*zr) if zr is not None and colours_only else None, quiet=quiet)
-        raise typer.Exit(Status.BROKEN if report.failed else Status.DONE)
+        raise typer.Exit(status)
 
 
 def _write_project(out: Path, law: "Law | None", *, quiet: bool) -> None:

@@ -1,18 +1,16 @@
-"""How a run that makes one thing of many frames is followed: progress, broken frames, a summary."""
+"""How a run over frames is followed: progress, broken frames, and a summary for people or for a script."""
 
+import sys
 import time
-from collections.abc import Iterator
-
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from collections.abc import Iterator, Mapping
+from typing import ClassVar
 
 from hsrgeo.cli.broken import Broken
-from hsrgeo.cli.common import counted, say
+from hsrgeo.cli.common import Status as ExitStatus
+from hsrgeo.cli.common import answer_json, counted, say
 from hsrgeo.engine.lazy import Run
 from hsrgeo.outputs.outcome import Outcome, Status
 from hsrgeo.sources.gone_by import gone_by, no_frame
-
-_SHOWN = 20  # broken frames printed; there is no manifest that has the rest
 
 
 class Follower:
@@ -20,15 +18,25 @@ class Follower:
 
     Args:
         run: The run, not begun.
-        title: One word for the progress bar.
+        title: One word for the progress bar; empty for no bar.
         quiet: Tell only errors.
+        json: Print one JSON object on stdout at the end.
     """
 
-    def __init__(self, run: Run, title: str, *, quiet: bool) -> None:
+    words: ClassVar[dict[Status, str]] = {"ok": "used", "duplicate": "duplicate", "failed": "failed"}
+    """What the summary calls frames of each status."""
+    shown = 20
+    """Broken frames printed; there is no manifest that has the rest."""
+    rest = ""
+    """Where the others are."""
+
+    def __init__(self, run: Run, title: str, *, quiet: bool, json: bool) -> None:
         self._run = run
         self._title = title
         self._quiet = quiet
-        self._broken = Broken(_SHOWN)
+        self._json = json
+        self._broken = Broken(self.shown)
+        self._notes_printed = 0
         self._begun = time.perf_counter()
 
     @property
@@ -38,39 +46,59 @@ class Follower:
 
     def follow(self) -> None:
         """Run to the end; notes and broken frames go to stderr."""
+        self._tell_notes()
         try:
             for outcome in self._outcomes():
-                self._broken.note(outcome)
+                self._note(outcome)
         finally:  # where an error ends the run, what came before it is reported too
-            self._tell_errors()
+            self._tell_notes()
+            self._broken.tell(self._run.counts["failed"], self.rest)
 
-    def _tell_errors(self) -> None:
-        for note in self._run.notes:
-            say(f"note: {note}")
-        self._broken.tell(self._run.counts["failed"])
+    def finish(self, made: str, values: Mapping[str, object]) -> ExitStatus:
+        """Tell what came of it, and return the exit status.
 
-    def tell(self, made: str) -> None:
-        """Print what came of it, in one line."""
-        counts = self._run.counts
-        frames = counts.total()
-        if not frames:  # printed whatever was asked for: it is why the exit status is 1
+        Args:
+            made: What was made, for the summary.
+            values: What the JSON object has of it, beside what every run has.
+        """
+        if not self._run.counts.total():  # printed whatever was asked for: it is why the exit status is 1
             say(no_frame(self._run.tally))
-            return
-        if self._quiet:
-            return
-        words: dict[Status, str] = {"ok": "used", "duplicate": "duplicate", "failed": "failed"}
-        summary = ", ".join(f"{counts[status]:,} {word}" for status, word in words.items() if counts[status])
-        seconds = time.perf_counter() - self._begun
-        say(f"{made}: {counted(frames, 'frame')}, {summary} ({seconds:.1f} s, {frames / seconds:,.0f} frames/s)")
-        if passed := gone_by(self._run.tally):
-            say(passed)
+        elif not self._quiet:
+            say(*self._summary(made))
+        if self._json:
+            answer_json({**values, **self._as_json()})
+        return ExitStatus.BROKEN if self.failed else ExitStatus.DONE
 
-    def as_json(self) -> dict[str, object]:
+    def _note(self, outcome: Outcome) -> None:
+        self._broken.note(outcome)
+
+    def _summary(self, made: str) -> list[str]:
+        passed = gone_by(self._run.tally)
+        line = f"{made}: {self._frames()}, {self._counts()} ({self._speed()})"
+        return [line, *([passed] if passed else [])]
+
+    def _frames(self) -> str:
+        return counted(self._run.counts.total(), "frame")
+
+    def _counts(self) -> str:
+        counts = self._run.counts
+        return ", ".join(f"{counts[status]:,} {word}" for status, word in self.words.items() if counts[status])
+
+    def _speed(self) -> str:
+        seconds = time.perf_counter() - self._begun
+        return f"{seconds:.1f} s, {self._run.counts.total() / seconds:,.0f} frames/s"
+
+    def _tell_notes(self) -> None:
+        for note in self._run.notes[self._notes_printed :]:
+            say(f"note: {note}")
+        self._notes_printed = len(self._run.notes)
+
+    def _as_json(self) -> dict[str, object]:
         """Return the part of a JSON summary that is the same for every run."""
         run = self._run
         return {
             "frames": run.counts.total(),
-            **{status: run.counts[status] for status in ("ok", "failed", "duplicate")},
+            **{status: run.counts[status] for status in self.words},
             "unselected": run.tally.unselected,
             "passed_over": dict(run.tally.passed_over),
             "seconds": round(time.perf_counter() - self._begun, 3),
@@ -79,19 +107,8 @@ class Follower:
         }
 
     def _outcomes(self) -> Iterator[Outcome]:
-        console = Console(stderr=True)
-        if self._quiet or not console.is_terminal:
-            yield from self._run
-            return
-        columns = (
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TextColumn("{task.fields[frames]:,} frames", style="cyan"),
-            TimeRemainingColumn(compact=True),
-        )
-        with Progress(*columns, console=console, transient=True) as progress:
-            bar = progress.add_task(self._title, total=None, frames=0)
-            for frames, outcome in enumerate(self._run, 1):
-                tally = self._run.tally
-                progress.update(bar, total=max(tally.total_bytes, 1), completed=tally.read_bytes, frames=frames)
-                yield outcome
+        if not self._title or self._quiet or not sys.stderr.isatty():
+            return self._run
+        from hsrgeo.cli.progress import with_bar  # noqa: PLC0415 - rich takes a while to import
+
+        return with_bar(self._run, self._title)

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from hsrgeo.cli import options
-from hsrgeo.cli.common import Status, answer_json, counted, honest_exit
+from hsrgeo.cli.common import counted, honest_exit
 from hsrgeo.cli.wanted import frame_options
 
 
@@ -76,9 +76,7 @@ def objects(
         run = find_objects(
             sources, out, ObjectsOptions(frames=frame_options(arguments), at_least=at_least, min_area=min_area)
         )
-        follower = Follower(run, "objects", quiet=quiet)
+        follower = Follower(run, "objects", quiet=quiet, json=json_)
         follower.follow()
-        follower.tell(counted(run.rows, "storm cell"))
-        if json_:
-            answer_json({"out": str(out) if run.counts["ok"] else None, "rows": run.rows, **follower.as_json()})
-        raise typer.Exit(Status.BROKEN if follower.failed else Status.DONE)
+        values = {"out": str(out) if run.counts["ok"] else None, "rows": run.rows}
+        raise typer.Exit(follower.finish(counted(run.rows, "storm cell"), values))

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from hsrgeo.cli import options
-from hsrgeo.cli.common import Status, answer_json, counted, honest_exit
+from hsrgeo.cli.common import counted, honest_exit
 from hsrgeo.cli.wanted import frame_options
 
 
@@ -68,9 +68,7 @@ def sample(
         from hsrgeo.engine.cells.sample import sample as run_sample  # noqa: PLC0415
 
         run = run_sample(sources, out, SampleOptions(frames=frame_options(arguments), step=step, at_least=at_least))
-        follower = Follower(run, "sample", quiet=quiet)
+        follower = Follower(run, "sample", quiet=quiet, json=json_)
         follower.follow()
-        follower.tell(counted(run.rows, "row"))
-        if json_:
-            answer_json({"out": str(out) if run.counts["ok"] else None, "rows": run.rows, **follower.as_json()})
-        raise typer.Exit(Status.BROKEN if follower.failed else Status.DONE)
+        values = {"out": str(out) if run.counts["ok"] else None, "rows": run.rows}
+        raise typer.Exit(follower.finish(counted(run.rows, "row"), values))

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import typer
 
 from hsrgeo.cli import options
-from hsrgeo.cli.common import Status, answer_json, counted, honest_exit, say, time_option
+from hsrgeo.cli.common import answer_json, counted, honest_exit, say, time_option
 
 SeriesQuantity = Literal["rain", "reflectivity"]
 """What the numbers are."""
@@ -194,21 +194,17 @@ def series(
             jobs=jobs,
         )
         run = run_series(sources, out, wanted)
-        follower = Follower(run, "series", quiet=quiet)
+        follower = Follower(run, "series", quiet=quiet, json=json_)
         follower.follow()
         missing = f", {run.missing:,} without a frame" if run.missing else ""
-        follower.tell(f"{counted(len(wanted.places.names), 'place')}, {counted(run.times, 'time')}{missing}")
-        if json_:
-            answer_json(
-                {
-                    "out": str(out) if run.times else None,
-                    "places": len(wanted.places.names),
-                    "times": run.times,
-                    "missing": run.missing,
-                    **follower.as_json(),
-                }
-            )
-        raise typer.Exit(Status.BROKEN if follower.failed else Status.DONE)
+        places = len(wanted.places.names)
+        values = {
+            "out": str(out) if run.times else None,
+            "places": places,
+            "times": run.times,
+            "missing": run.missing,
+        }
+        raise typer.Exit(follower.finish(f"{counted(places, 'place')}, {counted(run.times, 'time')}{missing}", values))
 
 
 def _given_beyond(ctx: typer.Context, names: frozenset[str]) -> list[str]:

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from hsrgeo.cli import options
-from hsrgeo.cli.common import Status, answer_json, counted, honest_exit, time_option
+from hsrgeo.cli.common import counted, honest_exit, time_option
 
 _COUNT = "Count"
 
@@ -133,9 +133,7 @@ def stats(
             jobs=jobs,
         )
         run = run_stats(sources, out, wanted)
-        follower = Follower(run, "stats", quiet=quiet)
+        follower = Follower(run, "stats", quiet=quiet, json=json_)
         follower.follow()
-        follower.tell(counted(run.rows, "row"))
-        if json_:
-            answer_json({"out": str(out) if run.rows else None, "rows": run.rows, **follower.as_json()})
-        raise typer.Exit(Status.BROKEN if follower.failed else Status.DONE)
+        values = {"out": str(out) if run.rows else None, "rows": run.rows}
+        raise typer.Exit(follower.finish(counted(run.rows, "row"), values))
