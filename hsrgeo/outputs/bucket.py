@@ -31,7 +31,7 @@ class BucketLock(Lock[RemotePath]):
         try:
             self._path.write_bytes(self._data, new=True)
         except FileExistsError:
-            return False
+            return not self._is_taken()  # an answer was lost, and the request sent again
         except OSError as error:
             if error.errno != errno.ENOTSUP:
                 raise

@@ -108,9 +108,21 @@ class Bucket:
 
     def write(self, key: str, data: bytes | Path, *, new: bool, over: str, mark: str) -> None:
         """See `WritableService`."""
-        mode: Any = "create" if new else {"e_tag": over} if over else "overwrite"
+        mode: Any = "create" if new else self._condition(key, over) if over else "overwrite"
         attributes = {_MARK: mark} if mark else None
         self._tried(lambda: obstore.put(self._store, key, data, mode=mode, attributes=attributes))
+
+    def _condition(self, key: str, over: str) -> dict[str, str]:
+        """Return the version that must be there, as the service wants it: Google's condition is not the ETag."""
+        if not self._root.startswith("gs://"):
+            return {"e_tag": over}
+        try:
+            record: Any = self._tried(lambda: obstore.head(self._store, key))
+        except FileNotFoundError:
+            record = {}
+        if _version(record) != over:
+            raise OSError(errno.ESTALE, "it was changed or removed meanwhile")
+        return {"version": record["version"]}
 
     def mark(self, key: str) -> str:
         """See `WritableService`."""
@@ -189,7 +201,7 @@ class _as_os_error:  # noqa: N801 - a context manager, cheaper than contextlib's
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         if error is None or (isinstance(error, OSError) and error.errno is not None):
             return
-        if "NoSuchBucket" in str(error):
+        if any(code in str(error) for code in _NO_BUCKET):
             raise FileNotFoundError(errno.ENOENT, "there is no such bucket") from error
         if isinstance(error, FileNotFoundError):
             raise FileNotFoundError(errno.ENOENT, "no such file") from error
@@ -200,6 +212,7 @@ class _as_os_error:  # noqa: N801 - a context manager, cheaper than contextlib's
             raise OSError(errno.EINVAL if isinstance(error, ValueError) else errno.EIO, _in_short(error)) from error
 
 
+_NO_BUCKET = ("NoSuchBucket", "ContainerNotFound")  # of S3 and Google, and of Azure
 _NUMBERS = {
     exceptions.AlreadyExistsError: errno.EEXIST,
     exceptions.PermissionDeniedError: errno.EACCES,
@@ -211,7 +224,13 @@ _NUMBERS = {
 
 
 def _listed(record: Any) -> Listed:  # noqa: ANN401 - obstore's dictionary
-    return Listed(record["path"], record["size"], record["e_tag"] or "", record["last_modified"].timestamp())
+    return Listed(record["path"], record["size"], _version(record), record["last_modified"].timestamp())
+
+
+def _version(record: Any) -> str:  # noqa: ANN401 - see `_listed`
+    """Return the ETag, in quotation marks, which Azure leaves out where it lists; empty where there is none."""
+    tag = record.get("e_tag") or ""
+    return f'"{tag}"' if tag and '"' not in tag else tag
 
 
 def _credentials(root: str) -> dict[str, Any]:
@@ -234,10 +253,14 @@ def _credentials(root: str) -> dict[str, Any]:
 def _in_short(error: BaseException) -> str:
     """Return the one line of obstore's report that tells what is wrong."""
     text = str(error).partition("\n\nDebug source:")[0]
-    said = re.search(r"<Message>(.*?)</Message>", text, re.DOTALL)
+    said = re.search(r"<Message>\s*([^\n<]*)", text)  # Azure adds lines with the number and the time of the request
     line = " ".join(text.partition(": <?xml")[0].partition("<?xml")[0].split())
     line = _NOISE.sub("", line)
+    if any(sign in text for sign in _NO_KEYS):
+        line = f"no keys were found ({_VARIABLES} are not set, for example): {line}"
     return f"{line} ({said[1]})" if said else line
 
 
+_NO_KEYS = ("//169.254.169.254/", "Account must be specified")  # asked last: the machine, where it is one of the cloud
+_VARIABLES = "AWS_ACCESS_KEY_ID, GOOGLE_APPLICATION_CREDENTIALS or AZURE_STORAGE_ACCOUNT_NAME"
 _NOISE = re.compile(r"^Generic \w+ error: |Error performing | in [\d.]+(?:ns|µs|ms|s)\b|, max_retries: .*?(?= - )")

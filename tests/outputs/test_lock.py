@@ -270,6 +270,22 @@ def test_of_two_that_take_over_in_a_bucket_the_first_has_it(bucket: MemoryBucket
         assert has_it(out) == A_THIRD
 
 
+@pytest.mark.parametrize("left", [b"", lock_text(machine="another")])
+def test_an_answer_that_is_lost_in_a_bucket_loses_no_lock(bucket: MemoryBucket, left: bytes) -> None:
+    write = MemoryBucket.write
+
+    def twice(own: MemoryBucket, key: str, *data: Any, **how: Any) -> None:
+        write(own, key, *data, **how)
+        write(own, key, *data, **how)  # as obstore does where no answer comes
+
+    with bucket.connected() as out, patch.object(lease, "LEASE_S", 0.0):
+        if left:
+            lock_of(out).write_bytes(left)
+        with patch.object(MemoryBucket, "write", twice), Manifest(out):
+            assert has_it(out) not in (ANOTHER, "")
+        assert not lock_of(out).is_file()
+
+
 # Clocks.
 
 
