@@ -5,7 +5,8 @@ from typing import Annotated, Literal
 import typer
 
 from hsrgeo.cli import options
-from hsrgeo.cli.common import counted, honest_exit, time_option
+from hsrgeo.cli.common import counted, honest_exit
+from hsrgeo.cli.wanted import asked
 
 _SUM = "Sum"
 
@@ -115,47 +116,20 @@ def accumulate(
 
     Example: hsrgeo accumulate RDR_HSR_202206.tar.gz --period 1d --min-coverage 0.9 --out daily/
     """
+    arguments = dict(locals())
     with honest_exit():
         from hsrgeo.cli.follow import Follower  # noqa: PLC0415 - commands import what they need when they run
         from hsrgeo.engine.accumulate.sum_options import AccumulateOptions  # noqa: PLC0415
         from hsrgeo.engine.accumulate.sum_run import accumulate as run_accumulate  # noqa: PLC0415
         from hsrgeo.model.times import kst_text, parse_length, parse_step  # noqa: PLC0415
 
-        wanted = AccumulateOptions(
+        asked_for = asked(
+            AccumulateOptions,
+            arguments,
             period="event" if period.strip().lower() == "event" else parse_step(period),
-            min_coverage=min_coverage,
-            stat=stat,
-            wet_from=wet_from,
-            advection=advection,
-            mask=mask,
-            min_dbz=min_dbz,
-            despeckle=despeckle,
-            smooth=smooth,
             rolling=[parse_length(length) for length in rolling or ()],
-            bbox=bbox,
-            window=window,
-            center=center,
-            size=size,
-            regions=regions,
-            regions_field=regions_field,
-            regions_encoding=regions_encoding,
-            start=time_option(start),
-            end=time_option(end),
-            every=parse_step(every) if every is not None else None,
-            frame_step=parse_step(frame_step) if frame_step is not None else None,
-            product=product,
-            kind=kind,
-            region=region,
-            zr=zr,
-            max_rate=max_rate,
-            bias=bias,
-            block=block,
-            max_height=max_height,
-            stations=stations or (),
-            registration=registration,
-            jobs=jobs,
         )
-        run = run_accumulate(sources, out, wanted)
+        run = run_accumulate(sources, out, AccumulateOptions(**asked_for))
         follower = Follower(run, "accumulate", quiet=quiet, json=json_)
         follower.follow()
         short = f", {run.short:,} of them with missing frames" if run.short else ""

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from hsrgeo.cli import options
-from hsrgeo.cli.common import Status, answer, counted, honest_exit, say, time_option
+from hsrgeo.cli.common import Status, answer, counted, honest_exit, say
+from hsrgeo.cli.wanted import asked
 from hsrgeo.sources.gone_by import no_frame
 
 if TYPE_CHECKING:  # names in signatures of helpers only: Typer reads those of commands
@@ -91,31 +92,12 @@ def render(
 
     Example: hsrgeo render RDR_HSR_202206.tar.gz --start 2022-06-09 --end 2022-06-10 --out day.mp4
     """
+    arguments = dict(locals())
     with honest_exit():
         from hsrgeo.engine.render import RenderOptions  # noqa: PLC0415 - commands import what they need when they run
         from hsrgeo.engine.render import render as run_render  # noqa: PLC0415
-        from hsrgeo.model.times import parse_step  # noqa: PLC0415
 
-        wanted = RenderOptions(
-            quantity=quantity,
-            zr=zr,
-            palette=palette,
-            bbox=bbox,
-            window=window,
-            center=center,
-            size=size,
-            start=time_option(start),
-            end=time_option(end),
-            every=parse_step(every) if every is not None else None,
-            product=product,
-            kind=kind,
-            region=region,
-            registration=registration,
-            width=width,
-            fps=fps,
-            title=title,
-            jobs=jobs,
-        )
+        wanted = RenderOptions(**asked(RenderOptions, arguments))
         raise typer.Exit(_tell(run_render(sources, out, wanted)))
 
 

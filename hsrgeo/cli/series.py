@@ -8,6 +8,7 @@ import typer
 
 from hsrgeo.cli import options
 from hsrgeo.cli.common import answer_json, counted, honest_exit, say, time_option
+from hsrgeo.cli.wanted import asked
 
 SeriesQuantity = Literal["rain", "reflectivity"]
 """What the numbers are."""
@@ -145,6 +146,7 @@ def series(
 
     Example: hsrgeo series RDR_HSR_202206.tar.gz --polygons basins.geojson --out rain.csv
     """
+    arguments = dict(locals())
     with honest_exit():
         from hsrgeo.cli.follow import Follower  # noqa: PLC0415 - commands import what they need when they run
         from hsrgeo.engine.series.series_options import SeriesOptions  # noqa: PLC0415
@@ -160,39 +162,7 @@ def series(
             _by_period(ctx, sources, out, length, within, min_coverage, shape, json_=json_, quiet=quiet)
             return
 
-        wanted = SeriesOptions(
-            points=points,
-            polygons=polygons,
-            name_field=name_field,
-            crs=crs,
-            wide=wide,
-            excel=excel,
-            encoding=encoding,
-            quantity=quantity,
-            zr=zr,
-            mask=mask,
-            min_dbz=min_dbz,
-            despeckle=despeckle,
-            smooth=smooth,
-            max_rate=max_rate,
-            bias=bias,
-            method=method,
-            wet_from=wet_from,
-            start=time_option(start),
-            end=time_option(end),
-            every=parse_step(every) if every is not None else None,
-            period=length,
-            min_coverage=min_coverage,
-            frame_step=parse_step(frame_step) if frame_step is not None else None,
-            product=product,
-            kind=kind,
-            region=region,
-            block=block,
-            max_height=max_height,
-            stations=stations or (),
-            registration=registration,
-            jobs=jobs,
-        )
+        wanted = SeriesOptions(**asked(SeriesOptions, arguments, period=length))
         run = run_series(sources, out, wanted)
         follower = Follower(run, "series", quiet=quiet, json=json_)
         follower.follow()

@@ -6,7 +6,8 @@ from typing import Annotated
 import typer
 
 from hsrgeo.cli import options
-from hsrgeo.cli.common import counted, honest_exit, time_option
+from hsrgeo.cli.common import counted, honest_exit
+from hsrgeo.cli.wanted import asked
 
 _COUNT = "Count"
 
@@ -97,42 +98,14 @@ def stats(
 
     Example: hsrgeo stats RDR_HSR_202206.tar.gz --bbox 126.7 37.4 127.2 37.7 --out stats.csv
     """
+    arguments = dict(locals())
     with honest_exit():
         from hsrgeo.cli.follow import Follower  # noqa: PLC0415 - commands import what they need when they run
         from hsrgeo.engine.stats.stats_options import StatsOptions  # noqa: PLC0415
         from hsrgeo.engine.stats.stats_run import stats as run_stats  # noqa: PLC0415
-        from hsrgeo.model.times import parse_step  # noqa: PLC0415
 
-        wanted = StatsOptions(
-            quantity=quantity,
-            zr=zr,
-            max_rate=max_rate,
-            thresholds=threshold or None,
-            quantiles=quantile or (0.5, 0.9, 0.99),
-            histogram=histogram,
-            bbox=bbox,
-            window=window,
-            center=center,
-            size=size,
-            regions=regions,
-            regions_field=regions_field,
-            regions_encoding=regions_encoding,
-            polygons=polygons,
-            name_field=name_field,
-            encoding=encoding,
-            start=time_option(start),
-            end=time_option(end),
-            every=parse_step(every) if every is not None else None,
-            product=product,
-            kind=kind,
-            block=block,
-            max_height=max_height,
-            stations=stations or (),
-            registration=registration,
-            region=region,
-            jobs=jobs,
-        )
-        run = run_stats(sources, out, wanted)
+        asked_for = asked(StatsOptions, arguments, thresholds=threshold or None, quantiles=quantile or (0.5, 0.9, 0.99))
+        run = run_stats(sources, out, StatsOptions(**asked_for))
         follower = Follower(run, "stats", quiet=quiet, json=json_)
         follower.follow()
         values = {"out": str(out) if run.rows else None, "rows": run.rows}

@@ -1,42 +1,44 @@
-"""What the options of commands that take frames ask for."""
+"""Options of the library from the parameters of a command, which have the same names."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
-
-from hsrgeo.cli.common import time_option
 
 if TYPE_CHECKING:
     from hsrgeo.engine.export_options import ExportOptions
 
-_AS_THEY_ARE = (
-    *("bbox", "window", "center", "size", "regions", "regions_field", "regions_encoding", "product", "kind"),
-    *("mask", "min_dbz", "despeckle", "smooth", "min_wet", "block", "max_height", "registration", "values"),
-    *("quantity", "zr", "max_rate", "bias", "crs", "resolution", "resampling", "undetect", "palette", "compress"),
-    *("jobs", "dask", "overwrite", "fail_fast", "dry_run"),
-)
 
-
-def frame_options(arguments: Mapping[str, Any], **others: Any) -> "ExportOptions":  # noqa: ANN401 - of any option
-    """Return which frames a command wants and what is made of each.
+def asked(kind: type, arguments: Mapping[str, Any], **others: Any) -> dict[str, Any]:  # noqa: ANN401 - of any option
+    """Return the fields of options that a command has parameters for, by name.
 
     Args:
-        arguments: Of the command, by the names of its parameters; what is not among them keeps its default.
-        others: Options that are not called as a parameter, or have another value.
+        kind: The options, a dataclass.
+        arguments: Of the command, by the names of its parameters; a field that is not among them keeps its default.
+        others: Fields that are not called as a parameter, or have another value.
     """
-    from hsrgeo.engine.export_options import ExportOptions  # noqa: PLC0415 - commands import what they need when they run
-    from hsrgeo.model.times import parse_step  # noqa: PLC0415
+    from dataclasses import fields  # noqa: PLC0415 - commands import what they need when they run
+
+    from hsrgeo.model.times import parse_step, parse_time  # noqa: PLC0415
     from hsrgeo.sources.select import read_times  # noqa: PLC0415
 
-    every, times = arguments["every"], arguments.get("times")
-    asked = {
-        **{name: arguments[name] for name in _AS_THEY_ARE if name in arguments},
-        "start": time_option(arguments["start"]),
-        "end": time_option(arguments["end"]),
-        "every": None if every is None else parse_step(every),
-        "times": None if times is None else read_times(times),
-        "stations": arguments["stations"] or (),
+    readers: dict[str, Callable[[Any], Any]] = {
+        **dict.fromkeys(("start", "end", "at"), parse_time),
+        **dict.fromkeys(("every", "frame_step", "step"), parse_step),
+        "times": read_times,
     }
-    return ExportOptions(**asked | others)
+    values = {one.name: arguments[one.name] for one in fields(kind) if one.init and one.name in arguments}
+    if "stations" in values:
+        values["stations"] = values["stations"] or ()
+    return {
+        name: value if value is None else readers.get(name, lambda same: same)(value)
+        for name, value in (values | others).items()
+    }
+
+
+def frame_options(arguments: Mapping[str, Any], **others: Any) -> "ExportOptions":  # noqa: ANN401
+    """Return which frames a command wants and what is made of each, see `asked`."""
+    from hsrgeo.engine.export_options import ExportOptions  # noqa: PLC0415 - commands import what they need when they run
+
+    return ExportOptions(**asked(ExportOptions, arguments, **others))
 
 
 def export_options(arguments: Mapping[str, Any]) -> "ExportOptions":

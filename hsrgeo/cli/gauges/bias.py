@@ -24,6 +24,7 @@ from hsrgeo.cli.gauges.gauge_options import (
     period_length,
     reading_rules,
 )
+from hsrgeo.cli.wanted import asked
 
 if TYPE_CHECKING:  # names in signatures of helpers only: Typer reads those of commands
     from hsrgeo.products.bias import Scores
@@ -95,22 +96,22 @@ def bias(
 
     Example: hsrgeo gauges bias readings.csv --radar radar-at-gauges.csv --step 1h --out bias.csv
     """
+    arguments = dict(locals())
     with honest_exit():
         from hsrgeo.engine.gauges.bias import gauge_bias  # noqa: PLC0415 - commands import what they need
         from hsrgeo.engine.gauges.gauge_options import GaugeBiasOptions  # noqa: PLC0415
         from hsrgeo.model.times import parse_step  # noqa: PLC0415
 
-        rules = reading_rules(step, stamp, unit, column, encoding, missing, empty, max_rain, skip_bad, start, end)
+        rules = reading_rules(arguments)
         wanted = GaugeBiasOptions(
-            readings=rules,
-            period=period_length(period) or rules.step,
-            min_rain_mm=min_rain,
-            min_pairs=min_pairs,
-            max_factor=max_factor,
-            min_coverage=min_coverage,
-            min_frames=min_frames,
-            radar_step=parse_step(radar_step),
-            pairs=pairs,
+            **asked(
+                GaugeBiasOptions,
+                arguments,
+                readings=rules,
+                period=period_length(period) or rules.step,
+                min_rain_mm=min_rain,
+                radar_step=parse_step(radar_step),
+            )
         )
         found = gauge_bias(readings, radar, out, wanted)
         for note in found.notes:

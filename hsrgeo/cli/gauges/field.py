@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from hsrgeo.cli import options
-from hsrgeo.cli.common import Status, answer_json, counted, honest_exit, say, time_option
+from hsrgeo.cli.common import Status, answer_json, counted, honest_exit, say
 from hsrgeo.cli.gauges.gauge_options import (
     Column,
     Empty,
@@ -25,6 +25,7 @@ from hsrgeo.cli.gauges.gauge_options import (
     period_length,
     reading_rules,
 )
+from hsrgeo.cli.wanted import asked
 
 if TYPE_CHECKING:  # names in signatures of helpers only: Typer reads those of commands
     from hsrgeo.engine.gauges.field import GaugeField, GaugeFields
@@ -144,36 +145,23 @@ def field(
 
     Example: hsrgeo gauges field readings.csv --gauges gauges.csv --step 1h --method kriging --out fields/
     """
+    arguments = dict(locals())
     with honest_exit():
         from hsrgeo.engine.gauges.field import gauge_fields  # noqa: PLC0415 - commands import what they need
         from hsrgeo.engine.gauges.gauge_options import GaugeFieldOptions  # noqa: PLC0415
 
         begun = time.perf_counter()
-        rules = reading_rules(step, stamp, unit, column, encoding, missing, empty, max_rain, skip_bad, start, end)
         wanted = GaugeFieldOptions(
-            gauges=gauges,
-            readings=rules,
-            period=period_length(period),
-            min_coverage=min_coverage,
-            at=time_option(at),
-            method=method,
-            power=power,
-            neighbours=neighbours,
-            variogram=variogram,
-            range_km=range_,
-            sill_mm2=sill,
-            nugget_mm2=nugget,
-            min_gauges=min_gauges,
-            max_distance_km=max_distance,
-            grid=grid,
-            bbox=bbox,
-            window=window,
-            center=center,
-            size=size,
-            regions=regions,
-            crs=crs,
-            resolution=resolution,
-            jobs=jobs,
+            **asked(
+                GaugeFieldOptions,
+                arguments,
+                readings=reading_rules(arguments),
+                period=period_length(period),
+                range_km=range_,
+                sill_mm2=sill,
+                nugget_mm2=nugget,
+                max_distance_km=max_distance,
+            )
         )
         run = gauge_fields(readings, out, wanted)
         made = list(_followed(run, quiet=quiet))

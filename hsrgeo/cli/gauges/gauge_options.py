@@ -1,11 +1,12 @@
 """Options that the commands of `hsrgeo gauges` share: how a file of readings is to be understood."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from hsrgeo.cli.common import time_option
+from hsrgeo.cli.wanted import asked
 
 if TYPE_CHECKING:  # names in signatures of helpers only: Typer reads those of commands
     from datetime import timedelta
@@ -88,36 +89,16 @@ GridName = Annotated[
 ]
 
 
-def reading_rules(
-    step: str,
-    stamp: StampChoice,
-    unit: UnitChoice,
-    column: str | None,
-    encoding: str,
-    missing: list[float] | None,
-    empty: EmptyChoice,
-    max_rain: float | None,
-    skip_bad: bool,
-    start: str | None,
-    end: str | None,
-) -> "ReadingRules":
-    """Return what was said of the readings."""
-    from hsrgeo.model.times import parse_step  # noqa: PLC0415 - only where they run
-    from hsrgeo.sources.gauge_rules import ReadingRules  # noqa: PLC0415
+def reading_rules(arguments: Mapping[str, Any]) -> "ReadingRules":
+    """Return what was said of the readings.
 
-    return ReadingRules(
-        step=parse_step(step),
-        stamp=stamp,
-        unit=unit,
-        column=column,
-        encoding=encoding,
-        missing=tuple(missing or ()),
-        empty=empty,
-        most_mm=max_rain,
-        skip_bad=skip_bad,
-        start=time_option(start),
-        end=time_option(end),
-    )
+    Args:
+        arguments: Of the command, by the names of its parameters.
+    """
+    from hsrgeo.sources.gauge_rules import ReadingRules  # noqa: PLC0415 - only where it runs
+
+    missing = tuple(arguments["missing"] or ())
+    return ReadingRules(**asked(ReadingRules, arguments, missing=missing, most_mm=arguments["max_rain"]))
 
 
 def period_length(text: str | None) -> "timedelta | Literal['event'] | None":

@@ -25,6 +25,7 @@ from hsrgeo.cli.gauges.gauge_options import (
     Unit,
     reading_rules,
 )
+from hsrgeo.cli.wanted import asked
 
 if TYPE_CHECKING:  # names in signatures of helpers only: Typer reads those of commands
     from collections.abc import Iterator, Sequence
@@ -140,29 +141,22 @@ def merge(
 
     Example: hsrgeo gauges merge readings.csv --sums hourly/ --gauges gauges.csv --step 1h --method ked --out merged/
     """
+    arguments = dict(locals())
     with honest_exit():
         from hsrgeo.engine.gauges.merge import gauge_merge  # noqa: PLC0415 - commands import what they need
         from hsrgeo.engine.gauges.merge_options import GaugeMergeOptions  # noqa: PLC0415
 
         begun = time.perf_counter()
-        rules = reading_rules(step, stamp, unit, column, encoding, missing, empty, max_rain, skip_bad, start, end)
         wanted = GaugeMergeOptions(
-            gauges=gauges,
-            readings=rules,
-            method=method,
-            min_coverage=min_coverage,
-            min_frames=min_frames,
-            min_rain_mm=min_rain,
-            min_pairs=min_pairs,
-            max_factor=max_factor,
-            power=power,
-            neighbours=neighbours,
-            variogram=variogram,
-            range_km=range_,
-            sill_mm2=sill,
-            nugget_mm2=nugget,
-            region=region,
-            jobs=jobs,
+            **asked(
+                GaugeMergeOptions,
+                arguments,
+                readings=reading_rules(arguments),
+                min_rain_mm=min_rain,
+                range_km=range_,
+                sill_mm2=sill,
+                nugget_mm2=nugget,
+            )
         )
         run = gauge_merge(readings, sums, out, wanted).run()
         for note in run.notes:
