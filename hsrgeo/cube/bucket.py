@@ -93,14 +93,18 @@ def begin(plan: BucketPlan, check: Callable[[], None]) -> tuple[Build, list[list
         _refuse_other(plan.out, plan.version, check)  # from here on nothing is removed that was not there by now
         before = documents_of(root_of(plan.out) or b"") if plan.version else {}
         made = _made(plan)
-        marker = _marker(plan.part)
+        marker_version = _version(plan.part / MARKER)
+        marker = _marker(plan.part) if marker_version else {}
         digest = hashlib.sha256(f"{plan.digest()} {plan.version}".encode()).hexdigest()
         if marker.get("digest") == digest:
             spaces = marker["spaces"]
         else:
             left = unused(there, before, only_values=False)
             spaces = choose_spaces(plan, made, before, Others(marker.get("spaces", {}), left if marker else ()))
-            (plan.part / MARKER).write_bytes(json.dumps({"digest": digest, "spaces": spaces}).encode())
+            _replace(
+                plan.part / MARKER, json.dumps({"digest": digest, "spaces": spaces}).encode(), marker_version, plan
+            )
+            _refuse_other(plan.out, plan.version, check)  # another run did not see which names this one uses
             unlink_all([plan.out / key for key in left])
             there = set()
         documents = encoded({key: data for key, data in made.items() if key.endswith(ROOT)}, spaces)
@@ -119,8 +123,11 @@ def version_of(out: RemotePath) -> str:
     Raises:
         OSError: The bucket cannot be reached.
     """
-    root = out / ROOT
-    return root.stat().version if root.is_file() else ""
+    return _version(out / ROOT)
+
+
+def _version(path: RemotePath) -> str:
+    return path.stat().version if path.is_file() else ""
 
 
 def _made_by_another(out: RemotePath) -> WriteError:
@@ -274,19 +281,24 @@ def finish(build: Build, check: Callable[[], None]) -> None:
                 check()
                 (plan.out / key).write_bytes(data)
         check()
-        _replace_root(build)
+        _replace(plan.out / ROOT, build.documents[ROOT], plan.version, plan)
         mend(plan.out, check)
 
 
-def _replace_root(build: Build) -> None:
-    path, data = build.plan.out / ROOT, build.documents[ROOT]
+def _replace(path: RemotePath, data: bytes, version: str, plan: BucketPlan) -> None:
+    """Write an object, unless another run has done so since it had this version.
+
+    Raises:
+        WriteError: Another run has.
+        OSError: The bucket refused.
+    """
     try:
-        path.write_bytes(data, new=not build.plan.version, over=build.plan.version)
+        path.write_bytes(data, new=not version, over=version)
     except (FileExistsError, OSError) as error:
         if error.errno in (errno.EEXIST, errno.ESTALE):
             if path.read_bytes() == data:  # an answer was lost, and the request sent again
                 return
-            raise _made_by_another(build.plan.out) from error
+            raise _made_by_another(plan.out) from error
         if error.errno != errno.ENOTSUP:  # a service that knows no conditions
             raise
         path.write_bytes(data)

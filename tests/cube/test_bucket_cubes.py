@@ -158,7 +158,7 @@ def test_it_is_opened_lazily_by_another_process(url: str, server: str, frames: l
 
 
 @pytest.mark.slow
-def test_a_series_of_it_is_that_of_the_cube_on_a_disk(url: str, frames: list[Path], tmp_path: Path) -> None:
+def test_series_statistics_and_sums_of_it_are_those_of_a_disk(url: str, frames: list[Path], tmp_path: Path) -> None:
     made(frames, url)
     made(frames, tmp_path / "c.zarr")
     tables = [tmp_path / "there.csv", tmp_path / "here.csv"]
@@ -171,8 +171,13 @@ def test_a_series_of_it_is_that_of_the_cube_on_a_disk(url: str, frames: list[Pat
     for source, table in zip(sources, tables, strict=True):
         hsrgeo.stats(source, table, jobs=1).run()
     assert tables[0].read_bytes() == tables[1].read_bytes()
-    with pytest.raises(OptionsError, match=f"{url}: a cube is not summed up"):
-        hsrgeo.accumulate(url, tmp_path / "sums")
+    for source, out, area in ((url, tmp_path / "sums", None), (frames, tmp_path / "of_frames", WINDOW)):
+        hsrgeo.accumulate(source, out, window=area, jobs=2).run()
+    sums = files(tmp_path / "sums")
+    assert [name for name in sums if name.endswith(".tif")] == ["202206/09/rain_1h_202206091100.tif"]
+    assert sums == files(tmp_path / "of_frames")
+    with pytest.raises(OptionsError, match=f"{url}: is a cube; sums and fields go to a folder of their own"):
+        hsrgeo.accumulate(frames, url)
 
 
 @pytest.mark.slow
@@ -304,6 +309,24 @@ def test_a_run_that_lost_its_lock_unawares_breaks_nothing(memory: MemoryBucket, 
         # 30: it has copied, and computes shards; the other one has made the same cube meanwhile.
         for number in {30, *random.Random(4).sample(range(steps), 1)}:  # noqa: S311
             overtake(memory, frames, number)
+
+
+def test_of_two_runs_that_make_the_first_cube_the_one_that_was_overtaken_gives_up(
+    memory: MemoryBucket, frames: list[Path]
+) -> None:
+    """It has chosen the names of its chunks, and not said so yet: the other one has chosen the same."""
+    keys, steps = [""], list[str]()
+    write = memory.write
+
+    def noted(key: str, *arguments: Any, **options: Any) -> None:
+        keys.append(key)
+        write(key, *arguments, **options)
+
+    memory.step = lambda: steps.append(keys[-1])
+    with patch.object(memory, "write", noted):
+        made(frames[:5], f"{memory.url}/c.zarr")
+    memory.objects.clear()
+    overtake(memory, frames, steps.index(".c.zarr.staged/plan.json"))
 
 
 def overtake(memory: MemoryBucket, frames: list[Path], step: int) -> None:
