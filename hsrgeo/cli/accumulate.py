@@ -20,7 +20,8 @@ def accumulate(
         list[str],
         typer.Argument(
             metavar="SOURCE",
-            help=f"Frames, folders, globs or archives; or one folder of COGs from hsrgeo export. {options.REMOTE}",
+            help="Frames, folders, globs or archives; or one folder of COGs from hsrgeo export; or one cube (.zarr, "
+            f".nc). {options.REMOTE}",
         ),
     ],
     out: Annotated[

@@ -16,11 +16,14 @@ from hsrgeo.cube.cf import absent_times, grid_of, quantity_of, times_of
 from hsrgeo.cube.extra import need
 from hsrgeo.cube.shards import Shards, shards_of
 from hsrgeo.errors import OptionsError, SourceError
+from hsrgeo.formats.names import FrameName
 from hsrgeo.model.grid import Grid
 from hsrgeo.model.quantity import Quantity
-from hsrgeo.model.times import FRAME_STEP
-from hsrgeo.products.rain import Law
+from hsrgeo.model.times import FRAME_STEP, KST
+from hsrgeo.products.rain import Law, law_text
+from hsrgeo.sources.found import Tally
 from hsrgeo.sources.remote import Place, RemotePath
+from hsrgeo.sources.select import Selection
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,6 +69,24 @@ class OpenCube:
             raise SourceError(str(self.path), f"cannot be read at {self.times[times.start]}: {reason}") from error
         return block
 
+    def wanted(self, selection: Selection, tally: Tally) -> Iterator[tuple[int, FrameName]]:
+        """Yield number and name of each time that is wanted; the others are counted."""
+        for number, moment in enumerate(self.times):
+            frame_name = FrameName(self.product, "", moment.astimezone(KST))
+            if selection.wants(frame_name):
+                yield number, frame_name
+            else:
+                tally.leave_out(frame_name)
+
+    def refuse_product(self, selection: Selection) -> None:
+        """Refuse another product than the cube has.
+
+        Raises:
+            OptionsError: It is asked for.
+        """
+        if selection.product is not None and selection.product.upper() != self.product:
+            raise OptionsError(f"product {selection.product}: {self.path} contains {self.product}")
+
 
 @contextmanager
 def opened_cube(path: Place, layouts: tuple[str, ...]) -> Iterator[OpenCube]:
@@ -108,7 +129,7 @@ def _opened(path: Place, dataset: Any, values: Any, shards: Shards | None) -> Op
             missing=tuple(missing),
             step=_step(recipe),
             min_wet=float(recipe.get("min_wet", 0)),
-            law=str(Law(*recipe["zr"])) if "zr" in recipe else "",
+            law=_law(recipe, quantity),
             synthetic=str(dataset.attrs.get("title", "")).startswith("SYNTHETIC"),
             chunk=values.encoding.get("chunks") or values.encoding.get("chunksizes") or values.shape,
             values=values,
@@ -116,6 +137,13 @@ def _opened(path: Place, dataset: Any, values: Any, shards: Shards | None) -> Op
         )
     except (KeyError, ValueError, TypeError, AttributeError, IndexError, OverflowError, OptionsError) as error:
         raise SourceError(str(path), f"is not a cube made by hsrgeo: {error!r}") from error
+
+
+def _law(recipe: dict[str, Any], quantity: Quantity) -> str:
+    if "zr" not in recipe:
+        return ""
+    law = Law(*recipe["zr"])
+    return str(law) if quantity.cap is None else law_text(quantity, None, law)  # that of HSP is as KMA made it
 
 
 def _step(recipe: dict[str, Any]) -> timedelta:

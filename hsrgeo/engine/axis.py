@@ -8,7 +8,7 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from hsrgeo.cube.kinds import Kind, kind_elsewhere, kind_of
+from hsrgeo.cube.kinds import CUBE_SUFFIXES, Kind, kind_elsewhere, kind_of
 from hsrgeo.errors import ManifestError, OptionsError
 from hsrgeo.model.times import FRAME_STEP, KST, export_step, frame_length, length_text, usual_step
 from hsrgeo.outputs.journal import is_output
@@ -129,7 +129,7 @@ def refuse_other_outputs(out: Place) -> None:
     Raises:
         OptionsError: It is one.
     """
-    is_cube = not isinstance(out, RemotePath) and kind_of(out) == "cube"
+    is_cube = out.suffix.lower() in CUBE_SUFFIXES if isinstance(out, RemotePath) else kind_of(out) == "cube"
     if is_cube or is_output(out):
         what = "a cube" if is_cube else "the output of an export"
         raise OptionsError(f"{out}: is {what}; sums and fields go to a folder of their own")

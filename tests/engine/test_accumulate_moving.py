@@ -95,6 +95,14 @@ def test_the_order_of_frames_does_not_matter(folder: Path, tmp_path: Path) -> No
     assert (tmp_path / f"of_{folder.name}" / name).read_bytes() == (tmp_path / f"of_{archive.name}" / name).read_bytes()
 
 
+def test_rain_of_a_cube_moves_too(folder: Path, tmp_path: Path) -> None:
+    hsrgeo.make_cube(folder, tmp_path / "c.zarr", window=WINDOW, jobs=1).run()
+    summed(folder, tmp_path / "of_frames", advection=True, end=HOUR + 4 * STEP)
+    hsrgeo.accumulate(tmp_path / "c.zarr", tmp_path / "of_cube", advection=True, end=HOUR + 4 * STEP, jobs=1).run()
+    name = "202206/09/rain_1h_202206091100.tif"
+    assert (tmp_path / "of_cube" / name).read_bytes() == (tmp_path / "of_frames" / name).read_bytes()
+
+
 def test_a_factor_is_that_of_the_step(folder: Path, tmp_path: Path) -> None:
     start = int(HOUR.timestamp())
     twice = Factors("b.csv", "", (Factor(start, start + 3600, 2.0), Factor(start + 3600, start + 7200, 5.0)))

@@ -177,10 +177,8 @@ def test_a_cog_that_is_broken_or_another_is_reported(frames: Path, tmp_path: Pat
 
 def test_what_cannot_be_summed_up(frames: Path, tmp_path: Path) -> None:
     crop = exported(frames, tmp_path / "crop", window=WINDOW)
-    (tmp_path / "a.nc").write_bytes(b"")
     (tmp_path / "items.parquet").write_bytes(b"")
     bad: list[tuple[Any, dict[str, Any], str]] = [
-        (tmp_path / "a.nc", {}, "a cube is not summed up"),
         (tmp_path / "items.parquet", {}, "a catalogue is not summed up"),
         (crop, {"block": 2}, "are for frames"),
         (crop, {"region": "north"}, "region 'north'"),

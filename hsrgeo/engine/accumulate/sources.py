@@ -1,15 +1,18 @@
-"""What is summed up: frames and archives, or the COGs of an export."""
+"""What is summed up: frames and archives, the COGs of an export, or a cube."""
 
 from __future__ import annotations
 
 import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from threading import Lock
 
 import numpy as np
+from numpy.typing import NDArray
 
+from hsrgeo.cube.opened import opened_cube
 from hsrgeo.engine.accumulate.sum_options import AccumulateOptions
 from hsrgeo.engine.axis import kind_of_sources
 from hsrgeo.engine.contents import notes_on_bias, notes_on_contents, refuse_registration
@@ -17,13 +20,21 @@ from hsrgeo.engine.one_product import product_guard
 from hsrgeo.engine.series.exported import Contents, check_like, contents_of
 from hsrgeo.errors import HsrGeoError, OptionsError, SourceError, as_value
 from hsrgeo.model.frame import Frame
+from hsrgeo.model.grid import Grid
 from hsrgeo.model.home import home_of
-from hsrgeo.outputs.exported import read_exported
+from hsrgeo.model.times import KST, utc_text
+from hsrgeo.model.window import Window
+from hsrgeo.outputs.exported import header_of, read_exported
 from hsrgeo.outputs.folder import exported_frames
 from hsrgeo.reading import decode_found
 from hsrgeo.sources.found import Found, Tally
+from hsrgeo.sources.remote import Place, place
 from hsrgeo.sources.scan import scan
 from hsrgeo.writers.cog_part import opened_cog
+
+_CELL_BYTES = 2
+_MOST_BYTES = 1 << 27
+# ^ of a cube, that are read at once where a chunk has several times; two such blocks stay in memory
 
 
 class SumSource(ABC):
@@ -48,6 +59,9 @@ class SumSource(ABC):
         """Return what a user should know of the values, by the first frame."""
         del frame
         return []
+
+    def close(self) -> None:  # noqa: B027 - most have nothing open
+        """Let go of what is open."""
 
 
 class FrameSource(SumSource):
@@ -78,13 +92,7 @@ class ExportSource(SumSource):
     is_output = True
 
     def __init__(self, source: Path, options: AccumulateOptions) -> None:
-        if options.export.recipe.block != 1:
-            raise OptionsError(
-                "block, max_height and stations are for frames: what an export contains was fixed when it was made"
-            )
-        if options.export.recipe.cleaning is not None:
-            raise OptionsError("min_dbz, despeckle and smooth are for frames: give them where the export is made")
-        refuse_registration(options.registration)
+        _refuse_for_frames(options)
         self._source, self._options = source, options
         self._lock = Lock()
         self._first: tuple[Contents, Frame] | None = None
@@ -153,10 +161,122 @@ class ExportSource(SumSource):
         return notes + notes_on_contents(self._source, frame.quantity, self._options.law, made="sum")
 
 
+class CubeSource(SumSource):
+    """The times of a cube, which is open until it is closed.
+
+    Raises:
+        OptionsError: Options that are for frames only; another product; a region.
+        SourceError: It cannot be opened, or is not a cube made by hsrgeo.
+        MissingExtraError: A library of the extra ``cube`` is not installed.
+    """
+
+    is_output = True
+
+    def __init__(self, source: Place, options: AccumulateOptions) -> None:
+        _refuse_for_frames(options)
+        if options.region:
+            raise OptionsError("region is for an exported folder that has several; a cube has one area")
+        self._source, self._options = source, options
+        with ExitStack() as opened:
+            self._cube = opened.enter_context(opened_cube(source, ("map", "series")))
+            self._cube.refuse_product(options.selection)
+            self._grid, self._window = _home(self._cube.grid)
+            self._opened = opened.pop_all()
+        self._numbers: dict[str, int] = {}
+        self._blocks: dict[int, NDArray[np.int16]] = {}
+        self._lock = Lock()
+
+    def close(self) -> None:
+        """Close the cube."""
+        self._opened.close()
+
+    def scan(self, tally: Tally) -> Iterator[Found]:
+        """Yield the times, see `SumSource.scan`."""
+        wanted = list(self._cube.wanted(self._options.selection, tally))
+        tally.total_bytes = len(wanted)  # for progress only: times are as good a measure
+        for number, frame_name in wanted:
+            found = Found(str(self._source), utc_text(frame_name.time), frame_name, 0)
+            self._numbers[found.label] = number
+            yield found
+            tally.read_bytes += 1
+
+    def open(self, found: Found) -> Frame:
+        """Read a time."""
+        cube, number, grid = self._cube, self._numbers[found.label], self._grid
+        time = cube.times[number].astimezone(KST)
+        return Frame(
+            stored=self._stored(number),
+            quantity=cube.quantity,
+            grid=grid,
+            window=self._window,
+            time=time,
+            header=header_of(time, grid, synthetic=cube.synthetic),
+            product=cube.product,
+            kind="",
+            name=found.label,
+            crc32=0,
+            block=1,
+            blocks=1,
+            derived=(("RAIN_LAW", cube.law),) if cube.law else (),
+        )
+
+    def _stored(self, number: int) -> NDArray[np.int16]:
+        """Return the values of a time; where a chunk has several, those that follow are read with it."""
+        cube, rows, cols = self._cube, slice(0, self._grid.height), slice(0, self._grid.width)
+        most = max(_MOST_BYTES // (_CELL_BYTES * rows.stop * cols.stop), 1)
+        length = min(cube.chunk[0], most)
+        stored: NDArray[np.int16]
+        if length == 1:
+            stored = cube.read(slice(number, number + 1), rows, cols)[0]
+            return stored
+        block, order = divmod(number, length)
+        with self._lock:
+            if block not in self._blocks:
+                while len(self._blocks) > 1:  # two: other threads may still be at the end of the one before
+                    del self._blocks[next(iter(self._blocks))]
+                times = slice(block * length, min((block + 1) * length, len(cube.times)))
+                self._blocks[block] = cube.read(times, rows, cols)
+            stored = self._blocks[block][order]
+        return stored
+
+    def notes_on(self, frame: Frame) -> list[str]:
+        """Return what a user should know of the values.
+
+        Raises:
+            OptionsError: It holds rain, and there is a law to make it by; or it holds no rain at all.
+        """
+        cube = self._cube
+        notes = notes_on_contents(self._source, frame.quantity, self._options.law, made="sum", law=cube.law)
+        if cube.min_wet:
+            notes.append(f"{self._source} has wet frames only (min_wet {cube.min_wet:g}): the others count as missing")
+        return notes
+
+
+def _refuse_for_frames(options: AccumulateOptions) -> None:
+    """Refuse what can be chosen of frames only.
+
+    Raises:
+        OptionsError: It is.
+    """
+    if options.export.recipe.block != 1:
+        raise OptionsError(
+            "block, max_height and stations are for frames: what an export or a cube contains was fixed when it was "
+            "made"
+        )
+    if options.export.recipe.cleaning is not None:
+        raise OptionsError("min_dbz, despeckle and smooth are for frames: give them where the export or cube is made")
+    refuse_registration(options.registration)
+
+
+def _home(grid: Grid) -> tuple[Grid, Window]:
+    """Return a grid in the catalogue's words, and its window there."""
+    whole, window = home_of(grid)
+    return whole.crop(window) if whole != grid else grid, window
+
+
 def _emptied(frame: Frame) -> Frame:
     """Return a frame with its place in the whole grid, and without its values."""
-    whole, window = home_of(frame.grid)
-    grid = whole.crop(window) if whole != frame.grid else frame.grid
+    grid, window = _home(frame.grid)
     return dataclasses.replace(frame, stored=np.empty((0, 0), np.int16), grid=grid, window=window)
 
 
@@ -164,14 +284,14 @@ def sum_source(sources: Sequence[str | Path], options: AccumulateOptions) -> Sum
     """Return the source of a sum.
 
     Raises:
-        OptionsError: A cube, a picture; an export together with another source; a region of frames.
+        OptionsError: A picture, a reference; an export or a cube together with another source; a region of frames.
+        SourceError: A cube cannot be opened.
     """
-    kind, first = kind_of_sources(sources), Path(sources[0])
+    kind = kind_of_sources(sources)
     if kind == "cube":
-        raise OptionsError(
-            f"{sources[0]}: a cube is not summed up; give the frames, archives or the export it was made of"
-        )
+        return CubeSource(place(sources[0]), options)
     if kind == "export":
+        first = Path(sources[0])
         if not first.is_dir():
             raise OptionsError(f"{first}: a catalogue is not summed up; give the folder of the export")
         return ExportSource(first, options)

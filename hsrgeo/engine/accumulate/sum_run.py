@@ -64,15 +64,16 @@ class Accumulation(Run):
     """A run: iterate it to make it happen; files are written as soon as their last frame is in.
 
     Args:
-        sources: Files, folders, globs and archives; or one folder of an export.
+        sources: Files, folders, globs and archives; or one folder of an export, or one cube.
         out: The output folder; files that are there are replaced.
         options: What to sum up.
 
     Raises:
         OptionsError: Areas outside every grid; frames of several products; a source of another kind.
-        SourceError: A source does not exist.
+        SourceError: A source does not exist, or cannot be opened.
         LockError: Another run is writing into the folder.
-        MissingExtraError: pysteps is not installed, for `AccumulateOptions.advection`.
+        MissingExtraError: pysteps is not installed, for `AccumulateOptions.advection`; or a library of the extra
+            ``cube``, for a cube.
     """
 
     def __init__(self, sources: Sequence[str | Path], out: Place, options: AccumulateOptions) -> None:
@@ -81,7 +82,9 @@ class Accumulation(Run):
             motion_library()
         self._source = sum_source(sources, options)
         super().__init__(Tally())
-        self.notes += [*options.export.notes, *check_areas(options.export.recipe)]
+        self.notes += options.export.notes
+        if not self._source.is_output:  # its extent is known when it is read
+            self.notes += check_areas(options.export.recipe)
         self.written: list[Place] = []
         """The files, so far."""
         self.empty: list[datetime] = []
@@ -104,6 +107,10 @@ class Accumulation(Run):
         self._items = self._run(surveyed)
 
     def _run(self, surveyed: Iterator[Found]) -> Generator[Outcome]:
+        with closing(self._source):
+            yield from self._summed(surveyed)
+
+    def _summed(self, surveyed: Iterator[Found]) -> Generator[Outcome]:
         times: dict[datetime, Candidates] = {}
         for found in surveyed:
             if found.error is not None or found.frame_name is None:
@@ -224,7 +231,7 @@ class Accumulation(Run):
     def _added(self, sums: OpenSums, period: Period, frame: Frame | None) -> HsrGeoError | None:
         """Add a frame to the sums of its period, or return what is wrong with it."""
         assert frame is not None  # noqa: S101 - or there was an error
-        if self._grid is None and self._source.is_output:  # its extent is known only now, and that of all its frames
+        if self._grid is None and self._source.is_output:
             self.notes += self._source.notes_on(frame) + _check_areas(frame.grid, self._options.export.recipe.cuts)
         if self._grid is None and self._factors is not None:
             self._factors.refuse_law(_law_of(frame, self._options.law))
@@ -329,7 +336,8 @@ def accumulate(
     first step to the end of that window, and how many windows counted.
 
     Args:
-        sources: A file, folder, glob or archive, or several; or one folder of an export, whose own cells are summed up.
+        sources: A file, folder, glob or archive, or several; or one folder of an export or one cube, whose own
+            cells are summed up.
         out: The output folder, here or in a bucket; a file for each period, ``YYYYMM/DD/rain_1h_YYYYMMDDHHMM.tif`` by
             its start in KST.
         options: What to sum up; the default is the whole grid, by the hour.

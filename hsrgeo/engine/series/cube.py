@@ -26,7 +26,7 @@ from hsrgeo.engine.workers.crew import count_workers
 from hsrgeo.engine.workers.memory import keep_freed_memory
 from hsrgeo.errors import HsrGeoError, OptionsError, SourceError
 from hsrgeo.formats.names import FrameName
-from hsrgeo.model.times import KST, utc_text
+from hsrgeo.model.times import utc_text
 from hsrgeo.outputs.outcome import Outcome
 from hsrgeo.places.gather import Piece, gather, pieces_of
 from hsrgeo.places.sampling import Sampler
@@ -79,11 +79,8 @@ class CubeReader(OutputReader):
         options = self.options
         with opened_cube(self.source, _LIKED) as cube:
             self._check(cube)
-            frame_names = [FrameName(cube.product, "", moment.astimezone(KST)) for moment in cube.times]
-            wanted = [number for number, one in enumerate(frame_names) if options.selection.wants(one)]
-            for one in frame_names:
-                if not options.selection.wants(one):
-                    self.tally.leave_out(one)
+            frame_names = dict(cube.wanted(options.selection, self.tally))
+            wanted = list(frame_names)
             self.tally.total_bytes = len(wanted)  # for progress only: times are as good a measure
             if not wanted:
                 return
@@ -103,8 +100,7 @@ class CubeReader(OutputReader):
     def _check(self, cube: OpenCube) -> None:
         """Take over what the cube tells of itself, and refuse what it does not hold."""
         selection = self.options.selection
-        if selection.product is not None and selection.product.upper() != cube.product:
-            raise OptionsError(f"product {selection.product}: {self.source} contains {cube.product}")
+        cube.refuse_product(selection)
         self.check_held(cube.quantity, cube.grid, cube.law)
         self.step = self.options.every or cube.step
         if cube.min_wet:

@@ -33,7 +33,7 @@ from hsrgeo.model.frame import Frame
 from hsrgeo.model.grid import Grid
 from hsrgeo.model.home import home_of
 from hsrgeo.model.quantity import Quantity
-from hsrgeo.model.times import KST, utc_text
+from hsrgeo.model.times import utc_text
 from hsrgeo.outputs.exported import read_exported
 from hsrgeo.outputs.folder import exported_frames
 from hsrgeo.outputs.lock import locked
@@ -150,12 +150,9 @@ class Stats(Run):
 
     def _of_cube(self, source: Place) -> Iterator[_Opened]:
         with opened_cube(source, ("map", "series")) as cube:
-            for number, moment in enumerate(cube.times):
-                frame_name = FrameName(cube.product, "", moment.astimezone(KST))
-                if not self._options.export.selection.wants(frame_name):
-                    self.tally.leave_out(frame_name)
-                    continue
-                yield Outcome(str(source), utc_text(moment), frame_name, "ok"), _cube_reader(cube, number, frame_name)
+            for number, frame_name in cube.wanted(self._options.export.selection, self.tally):
+                outcome = Outcome(str(source), utc_text(frame_name.time), frame_name, "ok")
+                yield outcome, _cube_reader(cube, number, frame_name)
 
     def _work(self, opened: _Opened) -> tuple[Outcome, Numbers | None]:
         """Runs in a thread."""
