@@ -171,8 +171,8 @@ def test_series_statistics_and_sums_of_it_are_those_of_a_disk(url: str, frames: 
     for source, table in zip(sources, tables, strict=True):
         hsrgeo.stats(source, table, jobs=1).run()
     assert tables[0].read_bytes() == tables[1].read_bytes()
-    for source, out, area in ((url, tmp_path / "sums", None), (frames, tmp_path / "of_frames", WINDOW)):
-        hsrgeo.accumulate(source, out, window=area, jobs=2).run()
+    hsrgeo.accumulate(url, tmp_path / "sums", jobs=2).run()
+    hsrgeo.accumulate([*frames], tmp_path / "of_frames", window=WINDOW, jobs=2).run()
     sums = files(tmp_path / "sums")
     assert [name for name in sums if name.endswith(".tif")] == ["202206/09/rain_1h_202206091100.tif"]
     assert sums == files(tmp_path / "of_frames")
