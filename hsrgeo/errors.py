@@ -45,6 +45,8 @@ cannot be unpickled would kill the whole pool of workers.
 from __future__ import annotations
 
 import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Self, TypeVar
 
@@ -75,6 +77,23 @@ class MissingExtraError(HsrGeoError):
 
     def __str__(self) -> str:
         return f"needs {self.what}: pip install 'hsrgeo[{self.extra}]'"
+
+
+@contextmanager
+def needs(what: str, extra: str) -> Iterator[None]:
+    """Import libraries of an optional extra within the ``with`` statement.
+
+    Args:
+        what: See `MissingExtraError`.
+        extra: Likewise.
+
+    Raises:
+        MissingExtraError: One is not installed.
+    """
+    try:
+        yield
+    except ImportError as error:
+        raise MissingExtraError(what, extra) from error
 
 
 class ClusterError(HsrGeoError):

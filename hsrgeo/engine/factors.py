@@ -10,7 +10,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from hsrgeo.errors import MissingExtraError, OptionsError, SourceError
+from hsrgeo.errors import OptionsError, SourceError, needs
 from hsrgeo.model.texts import from_cell, printable
 from hsrgeo.model.times import existing
 from hsrgeo.products.bias import MOST_FACTOR
@@ -154,11 +154,9 @@ def _of_csv(path: Path) -> Iterator[_Line]:
 
 
 def _of_parquet(path: Path) -> Iterator[_Line]:
-    try:
+    with needs("pyarrow, to read Parquet", "series"):
         import pyarrow as pa  # noqa: PLC0415 - an optional extra
         from pyarrow import parquet  # noqa: PLC0415
-    except ImportError as error:
-        raise MissingExtraError("pyarrow, to read Parquet", "series") from error
     try:
         with parquet.ParquetFile(path) as file:
             names = file.schema_arrow.names

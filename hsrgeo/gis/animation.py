@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hsrgeo.errors import MissingExtraError
+from hsrgeo.errors import needs
 from hsrgeo.gis.canvas import PALETTE, TRANSPARENT, WHITE, Indices, palette_bytes
 from hsrgeo.products.palettes import Rgb
 
@@ -131,10 +131,8 @@ def require_video() -> Any:  # noqa: ANN401 - a module that may not be there
     Raises:
         MissingExtraError: PyAV is not installed.
     """
-    try:
+    with needs("PyAV (av)", "render"):
         import av  # noqa: PLC0415 - of an extra
-    except ImportError as error:
-        raise MissingExtraError("PyAV (av)", "render") from error
     return av
 
 
@@ -143,10 +141,8 @@ def _colours(palette: Colours) -> NDArray[np.uint8]:
 
 
 def _image(indices: Indices) -> Image:
-    try:
+    with needs("Pillow", "render"):
         from PIL import Image  # noqa: PLC0415 - of an extra
-    except ImportError as error:
-        raise MissingExtraError("Pillow", "render") from error
     return Image.fromarray(np.ascontiguousarray(indices))
 
 

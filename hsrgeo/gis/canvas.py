@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from hsrgeo.errors import MissingExtraError
+from hsrgeo.errors import needs
 from hsrgeo.gis.fonts import font_for, plain_font
 from hsrgeo.model.quantity import Quantity
 from hsrgeo.products.classes import DRY as DRY_RGB
@@ -164,10 +164,8 @@ def line_mask(lines: list[NDArray[np.float64]], width: int, height: int, thickne
     Raises:
         MissingExtraError: Pillow is not installed.
     """
-    try:
+    with needs("Pillow", "render"):
         from PIL import Image, ImageDraw  # noqa: PLC0415 - of an extra
-    except ImportError as error:
-        raise MissingExtraError("Pillow", "render") from error
     picture = Image.new("L", (width, height))
     draw = ImageDraw.Draw(picture)
     for line in lines:

@@ -9,7 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hsrgeo.errors import MissingExtraError
+from hsrgeo.errors import MissingExtraError, needs
 
 if TYPE_CHECKING:
     from PIL.ImageFont import FreeTypeFont
@@ -34,10 +34,8 @@ def plain_font(size: int) -> FreeTypeFont:
     Raises:
         MissingExtraError: Pillow is not installed, or without FreeType.
     """
-    try:
+    with needs("Pillow", "render"):
         from PIL import ImageFont  # noqa: PLC0415 - of an extra
-    except ImportError as error:
-        raise MissingExtraError("Pillow", "render") from error
     font = ImageFont.load_default(size)
     if not isinstance(font, ImageFont.FreeTypeFont):
         raise MissingExtraError("Pillow with FreeType", "render")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape
 
-from hsrgeo.errors import MissingExtraError, OptionsError
+from hsrgeo.errors import OptionsError, needs
 from hsrgeo.gis.styles import bound_text, drawn_classes, hex_colour
 from hsrgeo.model.quantity import Quantity
 from hsrgeo.products.classes import By, classes_for, on_white
@@ -107,10 +107,8 @@ def draw_legend(quantity: Quantity, by: By = None, height_px: int = HEIGHT_PX, t
         OptionsError: There is no class table for the quantity, or the height is not one.
         MissingExtraError: Pillow is not installed.
     """
-    try:
+    with needs("Pillow", "render"):
         from PIL import Image, ImageDraw, ImageFont  # noqa: PLC0415 - of an extra
-    except ImportError as error:
-        raise MissingExtraError("Pillow", "render") from error
     layout = _layout(quantity, by, height_px, times)
     picture = Image.new("RGB", (layout.width, layout.height), "white")
     draw = ImageDraw.Draw(picture)

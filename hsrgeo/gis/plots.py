@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from hsrgeo.errors import MissingExtraError, OptionsError
+from hsrgeo.errors import OptionsError, needs
 from hsrgeo.gis.fonts import font_for
 
 if TYPE_CHECKING:
@@ -70,11 +70,9 @@ def sheet(width_px: float, height_px: float) -> Iterator[Figure]:
     Raises:
         MissingExtraError: matplotlib is not installed.
     """
-    try:
+    with needs("matplotlib", "plot"):
         import matplotlib as mpl  # noqa: PLC0415 - an optional extra
         from matplotlib.figure import Figure  # noqa: PLC0415
-    except ImportError as error:
-        raise MissingExtraError("matplotlib", "plot") from error
     with mpl.rc_context():
         mpl.rcdefaults()
         mpl.rcParams.update(_LOOK)
@@ -103,10 +101,8 @@ def letters(text: str) -> FontProperties | None:
     Raises:
         MissingExtraError: matplotlib is not installed.
     """
-    try:
+    with needs("matplotlib", "plot"):
         from matplotlib import font_manager, ft2font  # noqa: PLC0415 - an optional extra
-    except ImportError as error:
-        raise MissingExtraError("matplotlib", "plot") from error
     plain = font_manager.FontProperties(family="DejaVu Sans")
     known = ft2font.FT2Font(font_manager.findfont(plain)).get_charmap()
     if all(letter.isprintable() and ord(letter) in known for letter in text):

@@ -17,7 +17,7 @@ from datetime import datetime
 from itertools import islice
 from typing import Any
 
-from hsrgeo.errors import MissingExtraError
+from hsrgeo.errors import needs
 from hsrgeo.gis.stac import ASSETS, Json
 
 _GROUP_ROWS = 4096
@@ -33,11 +33,9 @@ def need_pyarrow() -> tuple[Any, Any]:
     Raises:
         MissingExtraError: It is not installed.
     """
-    try:
+    with needs("pyarrow, for a catalogue as Parquet", "stac"):
         import pyarrow as pa  # noqa: PLC0415 - of an extra
         from pyarrow import parquet  # noqa: PLC0415
-    except ImportError as error:
-        raise MissingExtraError("pyarrow, for a catalogue as Parquet", "stac") from error
     return pa, parquet
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pyproj
 
-from hsrgeo.errors import MissingExtraError, OptionsError
+from hsrgeo.errors import OptionsError, needs
 from hsrgeo.model.texts import plain
 from hsrgeo.places.vectors import read_layer
 from hsrgeo.products.datums import from_wgs84
@@ -138,10 +138,8 @@ def shapely_for(what: str) -> Any:  # noqa: ANN401 - shapely has no types
     Raises:
         MissingExtraError: It is not installed.
     """
-    try:
+    with needs(f"pyogrio and shapely, to read {what}", "series"):
         import shapely  # noqa: PLC0415 - an optional extra
-    except ImportError as error:
-        raise MissingExtraError(f"pyogrio and shapely, to read {what}", "series") from error
     return shapely
 
 

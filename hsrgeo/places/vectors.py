@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from hsrgeo.errors import MissingExtraError, OptionsError
+from hsrgeo.errors import OptionsError, needs
 from hsrgeo.model.env_variables import with_own_variables
 from hsrgeo.sources.texts import refuse_special
 
@@ -35,10 +35,8 @@ def read_layer(path: str | Path, what: str, encoding: str | None) -> tuple[Any, 
         OptionsError: It is of another format, or cannot be read.
     """
     with with_own_variables():  # GDAL reads GDAL_SKIP where it is imported
-        try:
+        with needs(f"pyogrio and shapely, to read {what}", "series"):
             from pyogrio import errors, raw  # noqa: PLC0415 - an optional extra
-        except ImportError as error:
-            raise MissingExtraError(f"pyogrio and shapely, to read {what}", "series") from error
         try:
             _refuse_other_formats(path, what)
             read: tuple[Any, Any, Any, Any] = raw.read(os.path.abspath(path), encoding=encoding)  # noqa: PTH100

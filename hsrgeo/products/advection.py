@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hsrgeo.errors import MissingExtraError
+from hsrgeo.errors import needs
 
 Singles = NDArray[np.float32]
 
@@ -38,12 +38,10 @@ def motion_library() -> tuple[Any, Any]:
     Raises:
         MissingExtraError: One of them is not installed.
     """
-    try:
-        with contextlib.redirect_stdout(io.StringIO()):  # pysteps says where its configuration is
-            import cv2  # noqa: PLC0415 - an optional extra
-            from pysteps.motion.lucaskanade import dense_lucaskanade  # noqa: PLC0415
-    except ImportError as error:
-        raise MissingExtraError("pysteps and opencv-python-headless, for --advection", EXTRA) from error
+    quiet = contextlib.redirect_stdout(io.StringIO())  # pysteps says where its configuration is
+    with needs("pysteps and opencv-python-headless, for --advection", EXTRA), quiet:
+        import cv2  # noqa: PLC0415 - an optional extra
+        from pysteps.motion.lucaskanade import dense_lucaskanade  # noqa: PLC0415
     return dense_lucaskanade, cv2
 
 

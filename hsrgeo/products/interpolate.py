@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hsrgeo.errors import MissingExtraError
+from hsrgeo.errors import needs
 from hsrgeo.model.grid import Grid
 from hsrgeo.products.places import Lattice, Places
 
@@ -31,10 +31,8 @@ def spatial() -> Any:  # noqa: ANN401 - a module without types
     Raises:
         MissingExtraError: It is not installed.
     """
-    try:
+    with needs("scipy, to interpolate", EXTRA):
         from scipy import spatial as found  # noqa: PLC0415 - an optional extra
-    except ImportError as error:
-        raise MissingExtraError("scipy, to interpolate", EXTRA) from error
     return found
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pyproj
 from numpy.typing import NDArray
 
-from hsrgeo.errors import MissingExtraError
+from hsrgeo.errors import needs
 from hsrgeo.model.grid import Grid
 from hsrgeo.model.window import BBox
 from hsrgeo.products.interpolate import EXTRA, Floats, Network
@@ -83,8 +83,6 @@ def _degrees(grid: Grid, xy: Floats) -> tuple[NDArray[np.float64], NDArray[np.fl
 
 
 def _shapely() -> Any:  # noqa: ANN401 - a module without types
-    try:
+    with needs("shapely, to make polygons", EXTRA):
         import shapely  # noqa: PLC0415 - an optional extra
-    except ImportError as error:
-        raise MissingExtraError("shapely, to make polygons", EXTRA) from error
     return shapely

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from hsrgeo.errors import MissingExtraError, OptionsError
+from hsrgeo.errors import OptionsError, needs
 from hsrgeo.products.interpolate import EXTRA
 
 Floats = NDArray[np.float64]
@@ -79,10 +79,8 @@ def gstools() -> Any:  # noqa: ANN401 - a module without types
     Raises:
         MissingExtraError: It is not installed.
     """
-    try:
+    with needs("gstools, to krige", EXTRA):
         import gstools as found  # noqa: PLC0415 - an optional extra
-    except ImportError as error:
-        raise MissingExtraError("gstools, to krige", EXTRA) from error
     return found
 
 

@@ -19,13 +19,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import unquote, urlsplit
 
-from hsrgeo.errors import MissingExtraError
+from hsrgeo.errors import needs
 from hsrgeo.sources.service import Listed
 
-try:
+with needs("paramiko, for sftp:// and ssh://", "remote"):
     import paramiko
-except ImportError as error:
-    raise MissingExtraError("paramiko, for sftp:// and ssh://", "remote") from error
 
 Result = TypeVar("Result")
 

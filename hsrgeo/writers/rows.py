@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hsrgeo.errors import MissingExtraError, OptionsError, refused
+from hsrgeo.errors import OptionsError, needs, refused
 from hsrgeo.model.env_variables import with_own_variables
 from hsrgeo.model.times import kst_text, utc_text
 from hsrgeo.sources.remote import Place, RemotePath
@@ -158,9 +158,6 @@ _WKB_POINT = np.dtype([("order", "u1"), ("kind", "<u4"), ("lon", "<f8"), ("lat",
 
 
 def _pyogrio() -> Any:  # noqa: ANN401 - it has no types
-    with with_own_variables():  # GDAL reads GDAL_SKIP where it is imported
-        try:
-            from pyogrio import raw  # noqa: PLC0415 - an optional extra
-        except ImportError as error:
-            raise MissingExtraError("pyogrio, to write a GeoPackage", "series") from error
+    with needs("pyogrio, to write a GeoPackage", "series"), with_own_variables():  # GDAL reads GDAL_SKIP at its import
+        from pyogrio import raw  # noqa: PLC0415 - an optional extra
     return raw

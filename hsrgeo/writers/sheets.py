@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hsrgeo.errors import MissingExtraError
+from hsrgeo.errors import needs
 from hsrgeo.model.times import KST
 
 MOST_COLUMNS = 16_384
@@ -26,10 +26,8 @@ def xlsxwriter() -> Any:  # noqa: ANN401 - it has no types
     Raises:
         MissingExtraError: It is not installed.
     """
-    try:
+    with needs("XlsxWriter, to write .xlsx", "excel"):
         import xlsxwriter as module  # noqa: PLC0415 - an optional extra
-    except ImportError as error:
-        raise MissingExtraError("XlsxWriter, to write .xlsx", "excel") from error
     return module
 
 

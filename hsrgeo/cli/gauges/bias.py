@@ -8,22 +8,7 @@ import typer
 
 from hsrgeo.cli import options
 from hsrgeo.cli.common import Status, answer_json, counted, honest_exit, say
-from hsrgeo.cli.gauges.gauge_options import (
-    Column,
-    Empty,
-    Encoding,
-    End,
-    Missing,
-    Most,
-    ReadingsFile,
-    SkipBad,
-    Stamp,
-    Start,
-    Step,
-    Unit,
-    period_length,
-    reading_rules,
-)
+from hsrgeo.cli.gauges import gauge_options
 from hsrgeo.cli.wanted import asked
 
 if TYPE_CHECKING:  # names in signatures of helpers only: Typer reads those of commands
@@ -33,7 +18,7 @@ _COMPARE = "Compare"
 
 
 def bias(
-    readings: ReadingsFile,
+    readings: gauge_options.ReadingsFile,
     radar: Annotated[
         Path,
         typer.Option(
@@ -41,7 +26,7 @@ def bias(
             help="Radar table from hsrgeo series --points (.csv or .parquet). Rows are matched by name.",
         ),
     ],
-    step: Step,
+    step: gauge_options.Step,
     out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="Output table (.csv or .parquet).")],
     period: Annotated[
         str, typer.Option(metavar="LENGTH", help="Period of one factor: 1h, 1d or event.", rich_help_panel=_COMPARE)
@@ -75,16 +60,16 @@ def bias(
         Path | None,
         typer.Option(metavar="FILE", help="Also write a table of every gauge and period.", rich_help_panel=_COMPARE),
     ] = None,
-    stamp: Stamp = "end",
-    unit: Unit = "mm",
-    column: Column = None,
-    encoding: Encoding = "utf-8",
-    missing: Missing = None,
-    empty: Empty = "missing",
-    max_rain: Most = None,
-    skip_bad: SkipBad = False,
-    start: Start = None,
-    end: End = None,
+    stamp: gauge_options.Stamp = "end",
+    unit: gauge_options.Unit = "mm",
+    column: gauge_options.Column = None,
+    encoding: gauge_options.Encoding = "utf-8",
+    missing: gauge_options.Missing = None,
+    empty: gauge_options.Empty = "missing",
+    max_rain: gauge_options.Most = None,
+    skip_bad: gauge_options.SkipBad = False,
+    start: gauge_options.Start = None,
+    end: gauge_options.End = None,
     quiet: options.Quiet = False,
     json_: options.Json = False,
 ) -> None:
@@ -102,13 +87,13 @@ def bias(
         from hsrgeo.engine.gauges.gauge_options import GaugeBiasOptions  # noqa: PLC0415
         from hsrgeo.model.times import parse_step  # noqa: PLC0415
 
-        rules = reading_rules(arguments)
+        rules = gauge_options.reading_rules(arguments)
         wanted = GaugeBiasOptions(
             **asked(
                 GaugeBiasOptions,
                 arguments,
                 readings=rules,
-                period=period_length(period) or rules.step,
+                period=gauge_options.period_length(period) or rules.step,
                 min_rain_mm=min_rain,
                 radar_step=parse_step(radar_step),
             )

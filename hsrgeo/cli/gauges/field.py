@@ -7,24 +7,7 @@ import typer
 
 from hsrgeo.cli import options
 from hsrgeo.cli.common import Status, answer_json, counted, honest_exit, say
-from hsrgeo.cli.gauges.gauge_options import (
-    Column,
-    Empty,
-    Encoding,
-    End,
-    Gauges,
-    GridName,
-    Missing,
-    Most,
-    ReadingsFile,
-    SkipBad,
-    Stamp,
-    Start,
-    Step,
-    Unit,
-    period_length,
-    reading_rules,
-)
+from hsrgeo.cli.gauges import gauge_options
 from hsrgeo.cli.wanted import asked
 
 if TYPE_CHECKING:  # names in signatures of helpers only: Typer reads those of commands
@@ -43,9 +26,9 @@ ModelChoice = Literal["spherical", "exponential", "gaussian"]
 
 
 def field(
-    readings: ReadingsFile,
-    gauges: Gauges,
-    step: Step,
+    readings: gauge_options.ReadingsFile,
+    gauges: gauge_options.Gauges,
+    step: gauge_options.Step,
     out: Annotated[str, typer.Option("--out", "-o", metavar="OUT", help="Output folder. Each period becomes one COG.")],
     method: Annotated[
         MethodChoice, typer.Option(help="Nearest gauge, inverse distance weighting, or kriging.", rich_help_panel=_HOW)
@@ -109,17 +92,17 @@ def field(
         float | None,
         typer.Option(metavar="MM2", help="Variance of a gauge's own error (default 0).", rich_help_panel=_HOW),
     ] = None,
-    stamp: Stamp = "end",
-    unit: Unit = "mm",
-    column: Column = None,
-    encoding: Encoding = "utf-8",
-    missing: Missing = None,
-    empty: Empty = "missing",
-    max_rain: Most = None,
-    skip_bad: SkipBad = False,
-    start: Start = None,
-    end: End = None,
-    grid: GridName = options.MAIN_GRID,
+    stamp: gauge_options.Stamp = "end",
+    unit: gauge_options.Unit = "mm",
+    column: gauge_options.Column = None,
+    encoding: gauge_options.Encoding = "utf-8",
+    missing: gauge_options.Missing = None,
+    empty: gauge_options.Empty = "missing",
+    max_rain: gauge_options.Most = None,
+    skip_bad: gauge_options.SkipBad = False,
+    start: gauge_options.Start = None,
+    end: gauge_options.End = None,
+    grid: gauge_options.GridName = options.MAIN_GRID,
     bbox: options.Bbox = None,
     window: options.Window = None,
     center: options.Center = None,
@@ -155,8 +138,8 @@ def field(
             **asked(
                 GaugeFieldOptions,
                 arguments,
-                readings=reading_rules(arguments),
-                period=period_length(period),
+                readings=gauge_options.reading_rules(arguments),
+                period=gauge_options.period_length(period),
                 range_km=range_,
                 sill_mm2=sill,
                 nugget_mm2=nugget,

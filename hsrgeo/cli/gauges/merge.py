@@ -8,23 +8,8 @@ import typer
 
 from hsrgeo.cli import options
 from hsrgeo.cli.common import Status, answer_json, counted, honest_exit, say
+from hsrgeo.cli.gauges import gauge_options
 from hsrgeo.cli.gauges.field import ModelChoice
-from hsrgeo.cli.gauges.gauge_options import (
-    Column,
-    Empty,
-    Encoding,
-    End,
-    Gauges,
-    Missing,
-    Most,
-    ReadingsFile,
-    SkipBad,
-    Stamp,
-    Start,
-    Step,
-    Unit,
-    reading_rules,
-)
 from hsrgeo.cli.wanted import asked
 
 if TYPE_CHECKING:  # names in signatures of helpers only: Typer reads those of commands
@@ -41,13 +26,13 @@ MergeChoice = Literal["mean-field", "additive", "multiplicative", "mixed", "ked"
 
 
 def merge(
-    readings: ReadingsFile,
+    readings: gauge_options.ReadingsFile,
     sums: Annotated[
         str,
         typer.Option(metavar="SUMS", help="Folder written by hsrgeo accumulate, or one of its COGs."),
     ],
-    gauges: Gauges,
-    step: Step,
+    gauges: gauge_options.Gauges,
+    step: gauge_options.Step,
     out: Annotated[str, typer.Option("--out", "-o", metavar="OUT", help="Output folder. Each sum becomes one COG.")],
     method: Annotated[
         MergeChoice,
@@ -117,16 +102,16 @@ def merge(
         float | None,
         typer.Option(metavar="MM2", help="Variance of a gauge's own error (default 0).", rich_help_panel=_HOW),
     ] = None,
-    stamp: Stamp = "end",
-    unit: Unit = "mm",
-    column: Column = None,
-    encoding: Encoding = "utf-8",
-    missing: Missing = None,
-    empty: Empty = "missing",
-    max_rain: Most = None,
-    skip_bad: SkipBad = False,
-    start: Start = None,
-    end: End = None,
+    stamp: gauge_options.Stamp = "end",
+    unit: gauge_options.Unit = "mm",
+    column: gauge_options.Column = None,
+    encoding: gauge_options.Encoding = "utf-8",
+    missing: gauge_options.Missing = None,
+    empty: gauge_options.Empty = "missing",
+    max_rain: gauge_options.Most = None,
+    skip_bad: gauge_options.SkipBad = False,
+    start: gauge_options.Start = None,
+    end: gauge_options.End = None,
     region: options.Region = "",
     jobs: options.Threads = -1,
     quiet: options.Quiet = False,
@@ -151,7 +136,7 @@ def merge(
             **asked(
                 GaugeMergeOptions,
                 arguments,
-                readings=reading_rules(arguments),
+                readings=gauge_options.reading_rules(arguments),
                 min_rain_mm=min_rain,
                 range_km=range_,
                 sill_mm2=sill,

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from hsrgeo.engine.axis import ceil_step
-from hsrgeo.errors import MissingExtraError, OptionsError, SourceError
+from hsrgeo.errors import OptionsError, SourceError, needs
 from hsrgeo.gis.hyetograph import PlaceSeries
 from hsrgeo.model.texts import from_cell, printable
 from hsrgeo.model.times import FRAME_STEP, KST, existing, on_step, usual_step
@@ -212,11 +212,9 @@ def _of_csv(path: Path, more: Sequence[str]) -> Iterator[_Line]:
 
 
 def _of_parquet(path: Path, more: Sequence[str]) -> Iterator[_Line]:
-    try:
+    with needs("pyarrow, to read Parquet", "series"):
         import pyarrow as pa  # noqa: PLC0415 - an optional extra
         from pyarrow import parquet  # noqa: PLC0415
-    except ImportError as error:
-        raise MissingExtraError("pyarrow, to read Parquet", "series") from error
     try:
         with parquet.ParquetFile(path) as file:
             wanted = _columns(path, file.schema_arrow.names)

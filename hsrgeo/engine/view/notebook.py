@@ -9,7 +9,7 @@ from typing import Any
 from hsrgeo.engine.keywords import options_of, takes
 from hsrgeo.engine.view.pages import ViewOptions, make_page
 from hsrgeo.engine.view.written import saved_bytes
-from hsrgeo.errors import MissingExtraError
+from hsrgeo.errors import needs
 from hsrgeo.sources.remote import local
 
 HEIGHT_PX = 600
@@ -42,11 +42,9 @@ def view(
         MissingExtraError: anywidget is not installed.
         HsrGeoError: See `save_view`.
     """
-    try:
+    with needs("anywidget", "notebook"):
         import anywidget  # noqa: PLC0415 - of an extra
         import traitlets  # noqa: PLC0415 - comes with it
-    except ImportError as error:
-        raise MissingExtraError("anywidget", "notebook") from error
     page, _damaged = saved_bytes(
         make_page(local(out, "hsrgeo.view"), options_of(ViewOptions, options, keywords)), detail
     )
