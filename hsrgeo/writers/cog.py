@@ -11,13 +11,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 from xml.sax.saxutils import escape
 
-import rasterio
-import rasterio.shutil
-from rasterio.crs import CRS
-from rasterio.io import MemoryFile
+from rasterio.io import DatasetWriter
 
 from hsrgeo.errors import OptionsError, WriteError
 from hsrgeo.model.frame import Frame
@@ -25,17 +21,11 @@ from hsrgeo.model.grid import Grid
 from hsrgeo.model.quantity import Quantity
 from hsrgeo.model.squares import BLOCK_SIDE, block_extremes
 from hsrgeo.writers import tiff
-from hsrgeo.writers.environment import own_gdal
+from hsrgeo.writers.by_driver import cog_options, encode_by, tile_side
 from hsrgeo.writers.files import write_file
-from hsrgeo.writers.tags import LICENCE, OVERVIEW_RESAMPLING, frame_tags, imagery_tags, statistics_tags
+from hsrgeo.writers.tags import LICENCE, frame_tags, imagery_tags, statistics_tags
 from hsrgeo.writers.tiles import Compression, compressed_tiles, overview
 
-_TILE_STEP = 16  # TIFF 6.0, section 15: tile sides are multiples of 16
-_OPTIONS: dict[str, str] = {
-    "OVERVIEW_RESAMPLING": OVERVIEW_RESAMPLING,
-    "BIGTIFF": "NO",  # a frame is 13 MB
-    "NUM_THREADS": "1",  # one process, one thread: the pool is parallel already
-}
 _CODECS: dict[str, dict[str, str]] = {
     "deflate": {"COMPRESS": "DEFLATE", "PREDICTOR": "YES"},
     "zstd": {"COMPRESS": "ZSTD", "PREDICTOR": "YES"},
@@ -82,12 +72,6 @@ def _tiles(frame: Frame, ifd: tiff.Ifd, side: int, compress: Compression) -> Ite
     return compressed_tiles(level, side, extremes, compress, frame.quantity if frame.cleaned else None)
 
 
-def tile_side(grid: Grid) -> int:
-    """Return the side of a tile: 256, or less where one smaller tile holds the whole grid."""
-    longest = max(grid.width, grid.height)
-    return min(BLOCK_SIDE, -(-longest // _TILE_STEP) * _TILE_STEP)
-
-
 @dataclass(frozen=True, slots=True)
 class _Blank:
     """What GDAL wrote for a grid: everything but tiles and tags of a frame."""
@@ -100,42 +84,22 @@ class _Blank:
 
 @lru_cache(maxsize=4096)  # a few kB each; fewer than the regions of a run would mean one made for every frame
 def _blank(grid: Grid, quantity: Quantity, compress: Compression) -> _Blank:
-    side = tile_side(grid)
-    try:
-        with own_gdal(), MemoryFile() as plain, MemoryFile() as cog:
-            with plain.open(**_profile(grid, quantity)) as dataset:
-                dataset.scales = (quantity.gain,)
-                dataset.offsets = (quantity.offset,)
-                dataset.units = (quantity.unit,)
-                dataset.set_band_description(1, quantity.name)
-                dataset.update_tags(**_FIXED_TAGS, **dict.fromkeys(_FRAME_TAGS, "-"))
-            with plain.open() as dataset:
-                options = {"BLOCKSIZE": str(side), **_OPTIONS, **_CODECS[compress]}
-                if grid.width == 1:
-                    options["OVERVIEWS"] = "NONE"  # they would not be narrower, which rio-cogeo calls invalid
-                rasterio.shutil.copy(dataset, cog.name, driver="COG", **options)
-            skeleton = tiff.take_apart(bytes(cog.getbuffer()))
-    except (rasterio.errors.RasterioError, ValueError) as error:
-        raise WriteError(grid.name, f"GDAL cannot make a COG of {grid.width} x {grid.height} cells: {error}") from error
+    profile = {"count": 1, "dtype": "int16", "nodata": quantity.nodata, "SPARSE_OK": "YES"}
+
+    def fill(dataset: DatasetWriter) -> None:
+        dataset.scales = (quantity.gain,)
+        dataset.offsets = (quantity.offset,)
+        dataset.units = (quantity.unit,)
+        dataset.set_band_description(1, quantity.name)
+        dataset.update_tags(**_FIXED_TAGS, **dict.fromkeys(_FRAME_TAGS, "-"))
+
+    made = encode_by("COG", grid, grid.name, profile, fill, cog_options(grid, _CODECS[compress]))
+    skeleton = tiff.take_apart(made)
     if not {entry.tag for entry in skeleton.ifds[0].entries} >= tiff.PLACE:
         raise WriteError(grid.name, "GDAL made a COG without a CRS or a place")
     lines = skeleton.ifds[0].text(tiff.GDAL_METADATA).splitlines()
     band_items = "".join(f"{line}\n" for line in lines if " role=" in line)
-    return _Blank(skeleton, side, band_items)
-
-
-def _profile(grid: Grid, quantity: Quantity) -> dict[str, Any]:
-    return {
-        "driver": "GTiff",
-        "width": grid.width,
-        "height": grid.height,
-        "count": 1,
-        "dtype": "int16",
-        "crs": CRS.from_wkt(grid.wkt2),
-        "transform": grid.transform,
-        "nodata": quantity.nodata,
-        "SPARSE_OK": "YES",
-    }
+    return _Blank(skeleton, tile_side(grid), band_items)
 
 
 def _metadata(frame: Frame, tags: dict[str, str], band_items: str) -> str:

@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
-import rasterio
-import rasterio.shutil
 from numpy.typing import NDArray
-from rasterio.crs import CRS
-from rasterio.io import MemoryFile
+from rasterio.io import DatasetWriter
 
 from hsrgeo.errors import WriteError
 from hsrgeo.model.frame import Frame
 from hsrgeo.model.quantity import physical_values
-from hsrgeo.writers.cog import tile_side
-from hsrgeo.writers.environment import own_gdal
+from hsrgeo.writers.by_driver import GDAL_SIDE, cog_options, encode_by
 from hsrgeo.writers.png import esri_wkt
-from hsrgeo.writers.tags import OVERVIEW_RESAMPLING, frame_tags, imagery_tags
+from hsrgeo.writers.tags import frame_tags, imagery_tags
 
 ASC_NODATA = -9999
 """ESRI's own default."""
@@ -56,33 +51,18 @@ def encode_float(frame: Frame, *, compress: str, undetect: float | None) -> byte
     Raises:
         WriteError: GDAL refused.
     """
-    grid = frame.grid
-    options: dict[str, Any] = {
-        "BLOCKSIZE": max(tile_side(grid), 128),  # GDAL warns below
-        "COMPRESS": compress.upper(),
-        "BIGTIFF": "NO",
-        "NUM_THREADS": "1",
-        "OVERVIEW_RESAMPLING": OVERVIEW_RESAMPLING,
-        "COPY_SRC_MDD": "YES",
-        **({"PREDICTOR": "YES"} if compress != "none" else {}),
-        **({"OVERVIEWS": "NONE"} if grid.width == 1 else {}),
-    }
-    profile = {"driver": "GTiff", "width": grid.width, "height": grid.height, "count": 1, "dtype": "float32"}
-    try:
-        with own_gdal(), MemoryFile() as plain, MemoryFile() as cog:
-            with plain.open(
-                **profile, crs=CRS.from_wkt(grid.wkt2), transform=grid.transform, nodata=math.nan
-            ) as dataset:
-                dataset.write(plain_values(frame, undetect), 1)
-                dataset.units = (frame.quantity.unit,)
-                dataset.set_band_description(1, frame.quantity.name)
-                dataset.update_tags(**plain_tags(frame, undetect))
-                dataset.update_tags(ns="IMAGERY", **imagery_tags(frame))
-            with plain.open() as dataset:
-                rasterio.shutil.copy(dataset, cog.name, driver="COG", **options)
-            return bytes(cog.getbuffer())
-    except (rasterio.errors.RasterioError, ValueError) as error:
-        raise WriteError(frame.name, f"GDAL cannot make a COG of it: {error}") from error
+    predictor = {"PREDICTOR": "YES"} if compress != "none" else {}
+    options = {"COMPRESS": compress.upper(), "COPY_SRC_MDD": "YES", **predictor}
+
+    def fill(dataset: DatasetWriter) -> None:
+        dataset.write(plain_values(frame, undetect), 1)
+        dataset.units = (frame.quantity.unit,)
+        dataset.set_band_description(1, frame.quantity.name)
+        dataset.update_tags(**plain_tags(frame, undetect))
+        dataset.update_tags(ns="IMAGERY", **imagery_tags(frame))
+
+    profile = {"count": 1, "dtype": "float32", "nodata": math.nan}
+    return encode_by("COG", frame.grid, frame.name, profile, fill, cog_options(frame.grid, options, GDAL_SIDE))
 
 
 def encode_asc(frame: Frame, *, undetect: float | None) -> dict[str, bytes]:

@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import rasterio
-import rasterio.shutil
 from numpy.typing import NDArray
-from rasterio.crs import CRS
 from rasterio.enums import ColorInterp
-from rasterio.io import MemoryFile
+from rasterio.io import DatasetWriter
 
-from hsrgeo.errors import OptionsError, ReadbackError, WriteError
+from hsrgeo.errors import OptionsError, ReadbackError
 from hsrgeo.model.frame import Frame
 from hsrgeo.products.classes import colours
 from hsrgeo.products.palettes import Palette
-from hsrgeo.writers.cog import tile_side
+from hsrgeo.writers.by_driver import GDAL_SIDE, cog_options, encode_by
 from hsrgeo.writers.environment import own_gdal, regular_file
 from hsrgeo.writers.plain import code_free_tags
 from hsrgeo.writers.png import encode_png_of, place_xml, world_file
 from hsrgeo.writers.readback import DRIVERS
-from hsrgeo.writers.tags import OVERVIEW_RESAMPLING, imagery_tags, png_tags
+from hsrgeo.writers.tags import imagery_tags, png_tags
 
 _WEBP_SIDE = 16_383
 # ^ RFC 9649, "VP8L": width and height less 1 are numbers of 14 bits; GDAL's driver has the same limit
@@ -54,17 +52,8 @@ def encode_rgba(frame: Frame, *, compress: str, palette: Palette | None) -> byte
         OptionsError: The palette is for another unit.
         WriteError: GDAL refused.
     """
-    grid = frame.grid
-    options: dict[str, Any] = {
-        "BLOCKSIZE": max(tile_side(grid), 128),  # GDAL warns below
-        "COMPRESS": compress.upper(),
-        "BIGTIFF": "NO",
-        "NUM_THREADS": "1",
-        "OVERVIEW_RESAMPLING": OVERVIEW_RESAMPLING,
-        "COPY_SRC_MDD": "YES",
-        **({"OVERVIEWS": "NONE"} if grid.width == 1 else {}),
-    }
-    return _copied(frame, palette, "COG", options)
+    options = {"COMPRESS": compress.upper(), "COPY_SRC_MDD": "YES"}
+    return _copied(frame, palette, "COG", cog_options(frame.grid, options, GDAL_SIDE))
 
 
 def encode_rgba_png(frame: Frame, palette: Palette | None) -> dict[str, bytes]:
@@ -101,24 +90,18 @@ def encode_rgba_webp(frame: Frame, palette: Palette | None) -> dict[str, bytes]:
     }
 
 
-def _copied(frame: Frame, palette: Palette | None, driver: str, options: dict[str, Any]) -> bytes:
+def _copied(frame: Frame, palette: Palette | None, driver: str, options: Mapping[str, str]) -> bytes:
     """Return a picture as a driver of GDAL that only copies writes it."""
-    grid, pixels = frame.grid, coloured(frame, palette)
-    profile = {"driver": "GTiff", "width": grid.width, "height": grid.height, "count": 4, "dtype": "uint8"}
-    try:
-        with own_gdal(), MemoryFile() as plain, MemoryFile() as copy:
-            with plain.open(
-                **profile, crs=CRS.from_wkt(grid.wkt2), transform=grid.transform, photometric="RGB"
-            ) as dataset:
-                dataset.colorinterp = (ColorInterp.red, ColorInterp.green, ColorInterp.blue, ColorInterp.alpha)
-                dataset.write(np.moveaxis(pixels, -1, 0))
-                dataset.update_tags(**rgba_tags(frame))
-                dataset.update_tags(ns="IMAGERY", **imagery_tags(frame))
-            with plain.open() as dataset:
-                rasterio.shutil.copy(dataset, copy.name, driver=driver, **options)
-            return bytes(copy.getbuffer())
-    except (rasterio.errors.RasterioError, ValueError) as error:
-        raise WriteError(frame.name, f"GDAL cannot make a {driver} of it: {error}") from error
+    pixels = np.moveaxis(coloured(frame, palette), -1, 0)
+
+    def fill(dataset: DatasetWriter) -> None:
+        dataset.colorinterp = (ColorInterp.red, ColorInterp.green, ColorInterp.blue, ColorInterp.alpha)
+        dataset.write(pixels)
+        dataset.update_tags(**rgba_tags(frame))
+        dataset.update_tags(ns="IMAGERY", **imagery_tags(frame))
+
+    profile = {"count": 4, "dtype": "uint8", "photometric": "RGB"}
+    return encode_by(driver, frame.grid, frame.name, profile, fill, options)
 
 
 def read_rgba(path: Path) -> NDArray[np.uint8]:

@@ -6,16 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import rasterio
-import rasterio.shutil
 from numpy.typing import NDArray
-from rasterio.crs import CRS
-from rasterio.io import MemoryFile
+from rasterio.io import DatasetWriter
 
-from hsrgeo.errors import WriteError
 from hsrgeo.model.grid import Grid
-from hsrgeo.writers.cog import tile_side
-from hsrgeo.writers.environment import own_gdal
+from hsrgeo.writers.by_driver import cog_options, encode_by
 from hsrgeo.writers.tags import LICENCE, OVERVIEW_RESAMPLING
 
 DEPTH_STEP_MM = 0.01
@@ -26,9 +21,7 @@ _COPIED = {
     "COMPRESS": "DEFLATE",
     "PREDICTOR": "YES",
     "LEVEL": "6",
-    "OVERVIEW_RESAMPLING": OVERVIEW_RESAMPLING,
     "BIGTIFF": "IF_SAFER",
-    "NUM_THREADS": "1",
     "COPY_SRC_MDD": "YES",  # or the domain IMAGERY is lost
 }
 
@@ -78,40 +71,18 @@ def encode_bands(
     Raises:
         WriteError: GDAL refused.
     """
-    options = {"BLOCKSIZE": str(tile_side(grid)), **_COPIED}
     licence_tags = {"TIFFTAG_COPYRIGHT": licence, "LICENCE": licence} if licence else {}
-    if grid.width == 1:
-        options["OVERVIEWS"] = "NONE"  # they would not be narrower, which rio-cogeo calls invalid
-    try:
-        with own_gdal(), MemoryFile() as plain, MemoryFile() as cog:
-            with plain.open(
-                driver="GTiff",
-                width=grid.width,
-                height=grid.height,
-                count=len(bands),
-                dtype="int32",
-                crs=CRS.from_wkt(grid.wkt2),
-                transform=grid.transform,
-                nodata=NODATA,
-                interleave="band",
-            ) as dataset:
-                for number, band in enumerate(bands, 1):
-                    dataset.write(band.values, number)
-                    dataset.set_band_description(number, band.name)
-                dataset.scales = tuple(band.scale for band in bands)
-                dataset.offsets = (0.0,) * len(bands)
-                dataset.units = tuple(band.unit for band in bands)
-                dataset.update_tags(
-                    **{
-                        **tags,
-                        **licence_tags,
-                        "TIFFTAG_SOFTWARE": "hsrgeo",
-                        "OVERVIEW_RESAMPLING": OVERVIEW_RESAMPLING,
-                    }
-                )
-                dataset.update_tags(ns="IMAGERY", ACQUISITIONDATETIME=time_utc)
-            with plain.open() as dataset:
-                rasterio.shutil.copy(dataset, cog.name, driver="COG", **options)
-            return bytes(cog.getbuffer())
-    except (rasterio.errors.RasterioError, ValueError) as error:
-        raise WriteError(grid.name, f"GDAL cannot make a COG of {grid.width} x {grid.height} cells: {error}") from error
+    own_tags = {"TIFFTAG_SOFTWARE": "hsrgeo", "OVERVIEW_RESAMPLING": OVERVIEW_RESAMPLING}
+
+    def fill(dataset: DatasetWriter) -> None:
+        for number, band in enumerate(bands, 1):
+            dataset.write(band.values, number)
+            dataset.set_band_description(number, band.name)
+        dataset.scales = tuple(band.scale for band in bands)
+        dataset.offsets = (0.0,) * len(bands)
+        dataset.units = tuple(band.unit for band in bands)
+        dataset.update_tags(**{**tags, **licence_tags, **own_tags})
+        dataset.update_tags(ns="IMAGERY", ACQUISITIONDATETIME=time_utc)
+
+    profile = {"count": len(bands), "dtype": "int32", "nodata": NODATA, "interleave": "band"}
+    return encode_by("COG", grid, grid.name, profile, fill, cog_options(grid, _COPIED))

@@ -32,7 +32,8 @@ from hsrgeo.errors import OptionsError, WriteError
 from hsrgeo.formats.composite import decode
 from hsrgeo.model.frame import Frame
 from hsrgeo.writers import tiles
-from hsrgeo.writers.cog import encode_cog, tile_side, write_cog
+from hsrgeo.writers.by_driver import tile_side
+from hsrgeo.writers.cog import encode_cog, write_cog
 from hsrgeo.writers.tiles import Compression
 from tests.conftest import NX, NY, MakeFile, Pixels, frame_name
 from tests.other_gdal import gdal_lonlat, gdal_pixels, gdal_reads, gdalinfo, needs_gdal
