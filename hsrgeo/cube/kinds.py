@@ -11,11 +11,11 @@ from hsrgeo.cube.reference import SUFFIXES, is_reference
 from hsrgeo.errors import OptionsError
 from hsrgeo.outputs.catalogs import is_catalog
 from hsrgeo.outputs.journal import is_output
+from hsrgeo.outputs.names import CUBE_SUFFIXES
+from hsrgeo.outputs.taken import is_zarr
 from hsrgeo.sources.remote import is_bucket, is_remote, place
 
 Kind = Literal["cube", "export", "frames", "reference"]
-
-CUBE_SUFFIXES = (".nc", ".zarr")
 
 
 def kind_of(path: Path) -> Kind:
@@ -24,7 +24,7 @@ def kind_of(path: Path) -> Kind:
     ``os.path`` asks, for `Path` raises where a name is too long or a folder is closed: whoever reads it tells that.
     """
     suffix = path.suffix.lower()
-    if suffix in CUBE_SUFFIXES or any(os.path.isfile(path / name) for name in ("zarr.json", ".zgroup")):  # noqa: PTH113
+    if suffix in CUBE_SUFFIXES or is_zarr(path):
         return "cube"
     if suffix in SUFFIXES and is_reference(path):
         return "reference"

@@ -8,10 +8,11 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from hsrgeo.cube.kinds import CUBE_SUFFIXES, Kind, kind_elsewhere, kind_of
+from hsrgeo.cube.kinds import Kind, kind_elsewhere, kind_of
 from hsrgeo.errors import ManifestError, OptionsError
 from hsrgeo.model.times import FRAME_STEP, KST, export_step, frame_length, length_text, usual_step
 from hsrgeo.outputs.journal import is_output
+from hsrgeo.outputs.taken import refuse_cube
 from hsrgeo.sources.members import is_archive
 from hsrgeo.sources.remote import Place, RemotePath, is_remote, listed_sources, local, place
 
@@ -124,15 +125,14 @@ def _kind_elsewhere(source: str) -> Kind:
 
 
 def refuse_other_outputs(out: Place) -> None:
-    """Refuse a folder for sums that is a cube, or that an export has.
+    """Refuse a folder for sums or fields that is a cube, or that an export has.
 
     Raises:
         OptionsError: It is one.
     """
-    is_cube = out.suffix.lower() in CUBE_SUFFIXES if isinstance(out, RemotePath) else kind_of(out) == "cube"
-    if is_cube or is_output(out):
-        what = "a cube" if is_cube else "the output of an export"
-        raise OptionsError(f"{out}: is {what}; sums and fields go to a folder of their own")
+    refuse_cube(out, "sums and fields")
+    if is_output(out):
+        raise OptionsError(f"{out}: is the output of an export; sums and fields go to a folder of their own")
 
 
 SUMS = "sums"

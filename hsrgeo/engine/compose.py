@@ -15,6 +15,7 @@ from hsrgeo.formats.volume import read_volume, time_in_name
 from hsrgeo.model.grid import MAIN_GRID, grids, grids_by
 from hsrgeo.model.times import FRAME_STEP, KST
 from hsrgeo.model.volume import Volume
+from hsrgeo.outputs.taken import refuse_cube
 from hsrgeo.products.mosaic import Method, compose_frames, refuse_unknown
 from hsrgeo.products.polar import PolarProduct, as_product
 from hsrgeo.sources.found import read_file
@@ -81,6 +82,7 @@ def compose(  # noqa: PLR0913 - the options of `hsrgeo compose`
         raise OptionsError(f"grid {grid_name!r}: expected one of {', '.join(grid.name for grid in grids_by('point'))}")
     workers = count_workers(jobs)
     folder = local(out, "hsrgeo compose")
+    refuse_cube(folder)
     sources = [volumes] if isinstance(volumes, (str, Path)) else list(volumes)
     files = [place_of(file) for file, named in listed_files(sources) if named or str(file).lower().endswith(SUFFIXES)]
     if not files:

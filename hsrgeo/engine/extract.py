@@ -14,6 +14,7 @@ from hsrgeo.engine.workers.crew import count_workers
 from hsrgeo.engine.workers.parallel import run_parallel
 from hsrgeo.errors import ArchiveError, HsrGeoError, OutputError, OutputExistsError, SourceError, refused
 from hsrgeo.formats.composite import MAX_STORED_BYTES
+from hsrgeo.outputs.taken import refuse_cube
 from hsrgeo.sources.archives import open_members
 from hsrgeo.sources.members import ARCHIVE_SUFFIXES, Member, is_archive
 from hsrgeo.sources.remote import Place, RemotePath, local
@@ -51,7 +52,7 @@ def extract(
         overwrite: Replace files that are there and differ.
 
     Raises:
-        OptionsError: Neither -1 nor 1 or more jobs.
+        OptionsError: Neither -1 nor 1 or more jobs; `out` is a cube.
         SourceError: An archive does not exist, or there is none.
     """
     workers = count_workers(jobs)
@@ -59,7 +60,9 @@ def extract(
     if not paths:
         raise SourceError(", ".join(map(str, archives)), f"no archive there ({', '.join(ARCHIVE_SUFFIXES)})")
     unique = list({_real(path): path for path in paths}.values())
-    task = partial(extract_archive, out=local(out, "hsrgeo extract"), overwrite=overwrite)
+    folder = local(out, "hsrgeo extract")
+    refuse_cube(folder)
+    task = partial(extract_archive, out=folder, overwrite=overwrite)
     return run_parallel(task, unique, min(workers, len(unique)))
 
 

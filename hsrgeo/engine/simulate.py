@@ -14,6 +14,7 @@ from hsrgeo.errors import FrameError, OptionsError, OutputExistsError
 from hsrgeo.formats.composite import peek_header
 from hsrgeo.model.grid import MAIN_GRID, grids
 from hsrgeo.model.times import FRAME_STEP, KST
+from hsrgeo.outputs.taken import refuse_cube
 from hsrgeo.products.synthetic import Scene, synthetic_bytes
 from hsrgeo.products.weather import EPOCH, Rain
 from hsrgeo.sources.remote import local
@@ -84,6 +85,7 @@ def write_simulation(  # noqa: PLR0913 - the options of `hsrgeo simulate`, each 
     if on_frame is not None:
         named = _counted(named, on_frame)
     folder = local(out, "hsrgeo simulate")
+    refuse_cube(folder)
     return _write_archives(folder, named, scene) if archive else _write_files(folder, named, scene)
 
 

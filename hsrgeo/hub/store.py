@@ -18,6 +18,7 @@ from hsrgeo.hub.frames import Sent, check_frame
 from hsrgeo.model.rank import LOWEST, Rank
 from hsrgeo.model.times import KST, kst_text, parse_time
 from hsrgeo.outputs.lock import locked
+from hsrgeo.outputs.taken import refuse_cube
 from hsrgeo.sources.found import read_file
 from hsrgeo.sources.remote import Place, RemotePath, target
 from hsrgeo.writers.files import names_in, remove_parts, write_file
@@ -39,6 +40,7 @@ class Store:
 
     def __init__(self, out: str | Place, product: str) -> None:
         self.out = target(out)
+        refuse_cube(self.out)
         self._product = product
         self._record = self.out / _RECORD
         self._names = lru_cache(maxsize=2)(self._names_by_time)  # times come in order, a day after the other

@@ -12,7 +12,7 @@ from pathlib import Path
 from hsrgeo.errors import OptionsError, ReadbackError
 from hsrgeo.model.times import KST
 from hsrgeo.outputs.journal import is_output
-from hsrgeo.sources.remote import is_remote
+from hsrgeo.sources.remote import Place, RemotePath, is_remote
 from hsrgeo.writers.environment import output_below
 from hsrgeo.writers.glance import labels
 
@@ -51,9 +51,9 @@ class Summed:
         return int(self.tags.get("FRAMES_EXPECTED", 0)) if "DURATION" not in self.tags else 0
 
 
-def is_summed(source: str | Path) -> bool:
+def is_summed(source: str | Place) -> bool:
     """Tell whether a source is a folder of sums or fields."""
-    if is_remote(source) or not os.path.isdir(source) or is_output(Path(source)):  # noqa: PTH112
+    if isinstance(source, RemotePath) or is_remote(source) or not os.path.isdir(source) or is_output(Path(source)):  # noqa: PTH112
         return False
     return _has_sums(Path(source), _DEPTH)
 

@@ -30,6 +30,8 @@ from hsrgeo.outputs.manifest import Manifest
 from hsrgeo.outputs.names import MANIFEST, OPTIONS
 from hsrgeo.outputs.outcome import Outcome, Output, Status, of_found
 from hsrgeo.outputs.recipe import Recipe, parts_kinds
+from hsrgeo.outputs.summed import is_summed
+from hsrgeo.outputs.taken import refuse_cube
 from hsrgeo.products.rain import law_text
 from hsrgeo.sources.found import Tally, reading
 from hsrgeo.sources.remote import Place, listed_sources, target
@@ -70,6 +72,9 @@ class Export(Run):
         self, sources: Sequence[str | Path] | Listing, out: Place, options: ExportOptions, *, changing: bool = False
     ) -> None:
         super().__init__(Tally())
+        refuse_cube(out)
+        if is_summed(out):
+            raise OptionsError(f"{out}: has sums or gauge fields; frames go to a folder of their own")
         self.written_bytes = 0
         """Size of the files written, so far."""
         self.notes += [*options.notes, *check_areas(options.recipe)]

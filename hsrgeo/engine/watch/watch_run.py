@@ -28,6 +28,7 @@ from hsrgeo.outputs.manifest import Manifest
 from hsrgeo.outputs.names import STATUS
 from hsrgeo.outputs.outcome import Key, Outcome
 from hsrgeo.outputs.recipe import parts_kinds
+from hsrgeo.outputs.taken import refuse_cube
 from hsrgeo.reading import decode_found
 from hsrgeo.sources.found import Found
 from hsrgeo.sources.remote import Place, RemotePath, listed_sources, target
@@ -99,6 +100,7 @@ class Watch:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.out = target(out)
+        refuse_cube(self.out)  # before the lock makes the folder
         self.totals: Counter[Happened] = Counter()
         """What happened in all rounds."""
         self.newest: dict[str, Outcome] = {}
