@@ -122,7 +122,7 @@ def test_sums_do_not_go_into_an_export_or_a_cube(frames: Path, tmp_path: Path) -
     out = exported(frames, tmp_path / "out", window=WINDOW)
     with pytest.raises(OptionsError, match="is the output of an export; sums and fields go to a folder of their own"):
         summed(frames, out)
-    with pytest.raises(OptionsError, match="is a cube; sums"):
+    with pytest.raises(OptionsError, match="has the name of a cube"):
         summed(frames, tmp_path / "rain.zarr")
 
 
