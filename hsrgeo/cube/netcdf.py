@@ -2,39 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import closing, suppress
-from pathlib import Path
+from collections.abc import Callable
+from contextlib import closing, nullcontext, suppress
 from typing import Any
 
+import dask
+import dask.array
 import numpy as np
+from numpy.typing import NDArray
 
 from hsrgeo.cube.build import DiskPlan, gather, template
 from hsrgeo.cube.extra import need
-from hsrgeo.cube.store import SERIES_SIDE, Layout, read_map
+from hsrgeo.cube.store import SERIES_SIDE, read_map
 from hsrgeo.errors import WriteError, refused
 from hsrgeo.writers.folders import replace_file
 
-_LEVEL = 4  # of zlib: zstd needs a plugin of HDF5's in every reader
+_SQUEEZED = {"zlib": True, "complevel": 4, "shuffle": True}  # zstd needs a plugin of HDF5's in every reader
 
 
-def write_netcdf(plan: DiskPlan) -> Iterator[int]:
-    """Write the cube; iterate to make it happen. Yields after every frame (map) or block of frames (series).
+def write_netcdf(plan: DiskPlan, check: Callable[[], None]) -> None:
+    """Write the cube.
+
+    Args:
+        plan: What to make.
+        check: Called for each block of values; raises where this run must write no more.
 
     Raises:
         WriteError: The disk refused.
     """
-    netcdf = need("netCDF4")
-    layout = plan.layouts[0]
+    netcdf, name = need("netCDF4"), plan.shape.name
+    dataset = template(plan, plan.layouts[0])
     try:
-        _write_coordinates(plan, layout)
-        old = netcdf.Dataset(plan.out) if plan.out.exists() else None
-        try:
-            with closing(netcdf.Dataset(plan.part, "a")) as new:
-                yield from _fill(plan, layout, _variable(plan, layout, new), _packed(plan, old))
-        finally:
-            if old is not None:
-                old.close()
+        plan.part.parent.mkdir(parents=True, exist_ok=True)
+        with closing(netcdf.Dataset(plan.out)) if plan.out.exists() else nullcontext() as old:
+            values, chunk = _values(plan, None if old is None else old.variables[name], check)
+            dataset[name] = dataset[name].copy(data=values)
+            dataset[name].encoding["coordinates"] = "lon lat station_count created source_crc32"
+            encoding: dict[str, Any] = {"lon": _SQUEEZED, "lat": _SQUEEZED, name: {**_SQUEEZED, "chunksizes": chunk}}
+            with dask.config.set(scheduler="synchronous"):
+                dataset.to_netcdf(plan.part, engine="netcdf4", format="NETCDF4", encoding=encoding)
         replace_file(plan.part, plan.out)
     except OSError as error:
         raise refused(str(plan.out), error) from error
@@ -45,56 +51,28 @@ def write_netcdf(plan: DiskPlan) -> Iterator[int]:
             plan.part.unlink(missing_ok=True)
 
 
-def _write_coordinates(plan: DiskPlan, layout: Layout) -> None:
-    dataset = template(plan, layout).drop_vars(plan.shape.name)
-    squeezed = {"zlib": True, "complevel": _LEVEL, "shuffle": True}
-    encoding = dict.fromkeys(("lon", "lat"), squeezed)
-    Path(plan.part).parent.mkdir(parents=True, exist_ok=True)
-    dataset.to_netcdf(plan.part, engine="netcdf4", format="NETCDF4", encoding=encoding)
+def _values(plan: DiskPlan, old: Any, check: Callable[[], None]) -> tuple[Any, tuple[int, ...]]:  # noqa: ANN401
+    """Return the values, read block by block when they are written, and the sides of a chunk of the file."""
+    if old is not None:
+        old.set_auto_maskandscale(False)
+    shape, times = plan.shape, len(plan.slots)
+    size = (times, shape.grid.height, shape.grid.width)
 
+    def frame(number: int) -> NDArray[np.int16]:
+        slot = plan.slots[number]
+        values = read_map(slot.stem, shape) if slot.old is None else np.asarray(old[slot.old])
+        return values[np.newaxis]
 
-def _variable(plan: DiskPlan, layout: Layout, new: Any) -> Any:  # noqa: ANN401 - netCDF4 has no types
-    grid, shape = plan.shape.grid, plan.shape
-    chunks = (1, grid.height, grid.width)
-    if layout == "series":
-        sizes = (len(plan.slots), grid.height, grid.width)
-        wanted = (plan.shape.series_times, SERIES_SIDE, SERIES_SIDE)
-        chunks = tuple(min(pair) for pair in zip(wanted, sizes, strict=True))  # type: ignore[assignment] # three
-    attrs = dict(template(plan, layout)[shape.name].attrs)
-    fill = attrs.pop("_FillValue")
-    variable = new.createVariable(
-        shape.name,
-        "i2",
-        ("time", "y", "x"),
-        compression="zlib",
-        complevel=_LEVEL,
-        shuffle=True,
-        chunksizes=chunks,
-        fill_value=fill,
-    )
-    attrs["coordinates"] = "lon lat station_count created source_crc32"
-    variable.setncatts(attrs)
-    variable.set_auto_maskandscale(False)
-    return variable
+    def read(block_info: Any) -> NDArray[np.int16]:  # noqa: ANN401 - of dask
+        check()
+        time, band, _whole = block_info[None]["chunk-location"]
+        return frame(time) if plan.layouts[0] == "map" else gather(plan, old, time, band)
 
-
-def _packed(plan: DiskPlan, old: Any) -> Any:  # noqa: ANN401
-    if old is None:
-        return None
-    variable = old.variables[plan.shape.name]
-    variable.set_auto_maskandscale(False)
-    return variable
-
-
-def _fill(plan: DiskPlan, layout: Layout, variable: Any, old: Any) -> Iterator[int]:  # noqa: ANN401
-    if layout == "map":
-        for order, slot in enumerate(plan.slots):
-            variable[order] = read_map(slot.stem, plan.shape) if slot.old is None else np.asarray(old[slot.old])
-            yield 1
-        return
-    for block in range(-(-len(plan.slots) // plan.shape.series_times)):
-        start = block * plan.shape.series_times
-        for band, rows in enumerate(plan.shape.bands):
-            values = gather(plan, old, block, band)
-            variable[start : start + len(values), rows, :] = values
-        yield len(plan.slots[start : start + plan.shape.series_times])
+    blocks: tuple[tuple[int, ...], ...] = ((1,) * times, size[1:2], size[2:])
+    chunk: tuple[int, ...] = (1, *size[1:])
+    if plan.layouts[0] == "series":
+        long = shape.series_times
+        bands = tuple(rows.stop - rows.start for rows in shape.bands)
+        blocks = (tuple(min(long, times - start) for start in range(0, times, long)), bands, size[2:])
+        chunk = (min(long, times), *(min(SERIES_SIDE, side) for side in size[1:]))
+    return dask.array.map_blocks(read, chunks=blocks, dtype=np.int16), chunk  # type: ignore[no-untyped-call]

@@ -203,8 +203,7 @@ class DiskSite(StoredSite):
         if self._is_file:
             from hsrgeo.cube.netcdf import write_netcdf  # noqa: PLC0415
 
-            for _written in write_netcdf(made):
-                check()
+            write_netcdf(made, check)
             return
         tasks = build.begin_zarr(made)
         work = partial(build.build_series, plan=made)
