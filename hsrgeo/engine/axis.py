@@ -13,7 +13,7 @@ from hsrgeo.errors import ManifestError, OptionsError
 from hsrgeo.model.times import FRAME_STEP, KST, export_step, frame_length, length_text, usual_step
 from hsrgeo.outputs.journal import is_output
 from hsrgeo.outputs.taken import refuse_cube
-from hsrgeo.sources.members import is_archive
+from hsrgeo.sources.archive_formats import is_archive
 from hsrgeo.sources.remote import Place, RemotePath, is_remote, listed_sources, local, place
 
 

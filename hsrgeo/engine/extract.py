@@ -15,8 +15,9 @@ from hsrgeo.engine.workers.parallel import run_parallel
 from hsrgeo.errors import ArchiveError, HsrGeoError, OutputError, OutputExistsError, SourceError, refused
 from hsrgeo.formats.composite import MAX_STORED_BYTES
 from hsrgeo.outputs.taken import refuse_cube
+from hsrgeo.sources.archive_formats import ARCHIVE_SUFFIXES, is_archive
 from hsrgeo.sources.archives import open_members
-from hsrgeo.sources.members import ARCHIVE_SUFFIXES, Member, is_archive
+from hsrgeo.sources.members import Member
 from hsrgeo.sources.remote import Place, RemotePath, local
 from hsrgeo.sources.scan import expand, files_below, is_folder
 from hsrgeo.writers.disk import Together
@@ -77,7 +78,7 @@ def extract_archive(path: Place, out: Path, *, overwrite: bool = False) -> Extra
         try:
             with open_members(path) as members:
                 for member in members:
-                    if member.kind == "folder":
+                    if member.entry_type == "folder":
                         continue
                     try:
                         name = safe_name(path, member)
@@ -170,9 +171,9 @@ def safe_name(archive: Place, member: Member) -> PurePosixPath:
     """
     name = member.name.replace("\\", "/")
     path = PurePosixPath(name)
-    if member.kind != "file":
-        kind = "a link" if member.kind == "link" else "a device or other special file"
-        raise ArchiveError(str(archive), f"member {member.name!r} is refused: it is {kind}")
+    if member.entry_type != "file":
+        what = "a link" if member.entry_type == "link" else "a device or other special file"
+        raise ArchiveError(str(archive), f"member {member.name!r} is refused: it is {what}")
     if member.sparse and member.size > MAX_STORED_BYTES:  # a few bytes may claim a terabyte of holes
         size = f"it is sparse and would fill {member.size:,} bytes"
         raise ArchiveError(str(archive), f"member {member.name!r} is refused: {size}")

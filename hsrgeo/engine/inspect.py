@@ -23,8 +23,8 @@ from hsrgeo.model.grid import Registration, grids_by
 from hsrgeo.model.times import frame_length, kst_text, utc_text
 from hsrgeo.model.volume import Volume
 from hsrgeo.reading import decode_found
+from hsrgeo.sources.archive_formats import is_archive
 from hsrgeo.sources.found import Found, Tally, read_file
-from hsrgeo.sources.members import is_archive
 from hsrgeo.sources.scan import expand, is_folder, scan
 from hsrgeo.sources.select import Selection
 

@@ -21,8 +21,8 @@ from hsrgeo.gis.vrt import raw_vrt, stack_vrt
 from hsrgeo.model.grid import Registration, grids_by
 from hsrgeo.outputs.stacks import Stack, Stacks, stacks_of
 from hsrgeo.products.rain import Law
+from hsrgeo.sources.archive_formats import is_archive
 from hsrgeo.sources.found import Found
-from hsrgeo.sources.members import is_archive
 from hsrgeo.sources.remote import Place, listed_sources, local, target
 from hsrgeo.sources.scan import expand, files_below, scan
 from hsrgeo.sources.select import Selection

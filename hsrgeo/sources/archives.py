@@ -16,19 +16,13 @@ from hsrgeo.errors import ArchiveError, FrameNameError, TooLargeError
 from hsrgeo.formats.composite import MAX_STORED_BYTES
 from hsrgeo.formats.names import FrameName, claims_frame, parse_name, repeated
 from hsrgeo.formats.other import LOOKED_AT, text_of
+from hsrgeo.sources.archive_formats import format_of, is_archive_name, is_unread_archive_name
 from hsrgeo.sources.found import Found, Tally
-from hsrgeo.sources.members import (
-    Member,
-    MemberFile,
-    is_archive_name,
-    is_sealed_name,
-)
+from hsrgeo.sources.members import Member, MemberFile
 from hsrgeo.sources.remote import Place
 from hsrgeo.sources.select import Selection
-from hsrgeo.sources.tars import tar_members
 from hsrgeo.sources.texts import open_file
-from hsrgeo.sources.unpacking import STEP, packing_of
-from hsrgeo.sources.zips import zip_members
+from hsrgeo.sources.unpacking import STEP
 
 _CHUNK = 1 << 20
 
@@ -42,7 +36,7 @@ def frames_in_archive(path: Place, selection: Selection, tally: Tally) -> Iterat
     others; the last record names them all.
 
     Args:
-        path: A tar archive (plain, gzip, bzip2 or xz), or a zip archive.
+        path: An archive of a format of the table (`hsrgeo.sources.archive_formats`).
         selection: Which frames are wanted.
         tally: Counts everything else.
     """
@@ -61,9 +55,9 @@ def frames_in_archive(path: Place, selection: Selection, tally: Tally) -> Iterat
 
 _PROBLEMS_SHOWN = 20
 _DEEPEST = 3
-_LARGEST_ZIP_INSIDE = 4 << 30
-# ^ archives inside archives inside an archive; and bytes of a zip inside another archive, which is copied to a
-#   temporary file to be read
+_LARGEST_COPIED = 4 << 30
+# ^ archives inside archives inside an archive; and bytes of one inside another that is copied to a temporary file,
+#   for its format needs a file that can seek
 
 
 class _Walk:
@@ -96,15 +90,15 @@ class _Walk:
         """
         for member in members:
             name = above + member.name
-            if member.kind == "file" and claims_frame(member.name):
+            if member.entry_type == "file" and claims_frame(member.name):
                 yield from self._frame(member, name)
-            elif member.kind == "file" and is_archive_name(member.name):
+            elif member.entry_type == "file" and is_archive_name(member.name):
                 yield from self._inside(member, name, depth)
-            elif member.kind == "file" and is_sealed_name(member.name):
+            elif member.entry_type == "file" and is_unread_archive_name(member.name):
                 self.problems.append(
                     f"{name!r} may contain frames, but hsrgeo does not read such archives: unpack it first"
                 )
-            elif member.kind != "folder":
+            elif member.entry_type != "folder":
                 self._tally.pass_over(name)
 
     def _frame(self, member: Member, name: str) -> Iterator[Found]:
@@ -136,16 +130,18 @@ class _Walk:
 def _members_inside(inside: str, member: Member) -> Generator[Member]:
     file = io.BufferedReader(MemberFile(member), STEP)
     start = file.peek(LOOKED_AT)[:LOOKED_AT]
-    if packing_of(start) != "zip":
-        for one in tar_members(inside, file, start, lambda: None):
+    archive = format_of(start)
+    if not archive.seeks:
+        for one in archive.members(inside, file, start):
             yield replace(one, offset=None)
         return
-    if member.size > _LARGEST_ZIP_INSIDE:
-        problem = f"a zip of {member.size:,} bytes inside another archive is not read: unpack it first"
+    if member.size > _LARGEST_COPIED:
+        name = archive.suffixes[0].removeprefix(".")
+        problem = f"a {name} of {member.size:,} bytes inside another archive is not read: unpack it first"
         raise ArchiveError(inside, problem)
-    with TemporaryFile(prefix="hsrgeo-") as spool:
-        shutil.copyfileobj(file, spool, _CHUNK)
-        yield from zip_members(inside, spool)
+    with TemporaryFile(prefix="hsrgeo-") as copy:
+        shutil.copyfileobj(file, copy, _CHUNK)
+        yield from archive.members(inside, copy, start)
 
 
 @contextmanager
@@ -153,7 +149,7 @@ def open_members(path: Place, progress: Callable[[int], None] = lambda _offset: 
     """Open an archive as a stream of members.
 
     Args:
-        path: A tar archive (plain, gzip, bzip2 or xz), or a zip archive; its first bytes tell which.
+        path: An archive of a format of the table (`hsrgeo.sources.archive_formats`); its first bytes tell which.
         progress: Called with the offset in the file now and then.
 
     Raises:
@@ -166,10 +162,8 @@ def open_members(path: Place, progress: Callable[[int], None] = lambda _offset: 
             if isinstance(path, Path) and path.is_symlink() and text_of(start):
                 # Who put a link into a folder must not learn what it leads to.
                 raise ArchiveError(str(path), "expected a tar or zip archive, found a link to a text")
-            if packing_of(start) == "zip":
-                yield _with_progress(zip_members(str(path), file), lambda: progress(file.tell()))
-            else:
-                yield tar_members(str(path), file, start, lambda: progress(file.tell()))
+            members = format_of(start).members(str(path), file, start)
+            yield _with_progress(members, lambda: progress(file.tell()))
     except OSError as error:
         raise ArchiveError(str(path), f"cannot be read: {error.strerror or error}") from error
 
@@ -188,6 +182,7 @@ def _with_progress(members: Iterator[Member], progress: Callable[[], None]) -> I
     for member in members:
         yield member
         progress()
+    progress()
 
 
 def _found(source: str, member: Member, name: str, selection: Selection) -> Found | FrameName:

@@ -13,9 +13,9 @@ from pathlib import Path
 from hsrgeo.errors import FrameError, FrameNameError, SourceError, TooLargeError
 from hsrgeo.formats.composite import MAX_STORED_BYTES, peek_header, product_of, unpack
 from hsrgeo.formats.names import FrameName, claims_frame, parse_name, preference, product_and_kind
+from hsrgeo.sources.archive_formats import UNREAD, is_archive, is_unread_archive_name
 from hsrgeo.sources.archives import frames_in_archive
 from hsrgeo.sources.found import Found, Tally, read_file
-from hsrgeo.sources.members import SEALED, is_archive, is_sealed_name
 from hsrgeo.sources.remote import Place, RemotePath, place, remote_files
 from hsrgeo.sources.select import Selection
 from hsrgeo.sources.texts import refuse_kind
@@ -164,8 +164,8 @@ def scan_files(files: Listing, selection: Selection, tally: Tally) -> Iterator[F
                 yield found
             tally.read_bytes = before + found.size
             continue
-        elif is_sealed_name(name):
-            yield Found(str(file), None, None, size_of(file), error=SourceError(str(file), SEALED))
+        elif is_unread_archive_name(name):
+            yield Found(str(file), None, None, size_of(file), error=SourceError(str(file), UNREAD))
         else:
             tally.pass_over(name)
         tally.read_bytes = before + size_of(file)

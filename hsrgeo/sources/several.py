@@ -15,8 +15,8 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
+from hsrgeo.sources.archive_formats import is_archive
 from hsrgeo.sources.found import Extent, Found, Tally, reading
-from hsrgeo.sources.members import is_archive
 from hsrgeo.sources.remote import is_remote
 from hsrgeo.sources.scan import Listing, listed_files, of_one_kind, place_of, scan_files, size_of
 from hsrgeo.sources.select import Selection

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import lzma
 import re
 import tarfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import IO, Literal, cast
+from typing import IO, Any, cast
 
 from hsrgeo.errors import ArchiveError
 from hsrgeo.formats.other import beginning, text_of
-from hsrgeo.sources.members import Member
+from hsrgeo.sources.members import EntryType, Member
 from hsrgeo.sources.tarheaders import DamagedTarError, StrictMember, check_member
-from hsrgeo.sources.unpacking import ISAL_ERROR, STEP, Gunzipped, Unpacked, packing_of
+from hsrgeo.sources.unpacking import ISAL_ERROR, STEP
 
 _PAGES = (b"<", b"{", b"[", b"# ")
 _CHUNK = 1 << 20
@@ -32,39 +33,47 @@ _UNREADABLE: tuple[type[Exception], ...] = (
 #   and from names upon names
 
 
-def tar_members(path: str, file: IO[bytes], start: bytes, progress: Callable[[], None]) -> Iterator[Member]:
+Unpack = Callable[[IO[bytes]], Any]
+"""Opens a compressed file as a stream with `read` alone, which is all that tarfile calls."""
+_USTAR, _USTAR_AT = b"ustar", 257  # POSIX.1-1988, ustar header
+_HEADER_BYTES = 512
+
+
+def begins_as_tar(start: bytes, unpack: Unpack | None = None) -> bool:
+    """Tell whether a file is a tar archive, by its first bytes."""
+    if unpack is not None:
+        try:
+            start = unpack(io.BytesIO(start)).read(_HEADER_BYTES)
+        except _UNREADABLE:
+            return False
+    return start[_USTAR_AT:].startswith(_USTAR)
+
+
+def tar_members(path: str, file: IO[bytes], start: bytes, unpack: Unpack | None = None) -> Iterator[Member]:
     """Yield the members of a tar archive, compressed or not.
 
     Args:
         path: What the archive is called in errors.
         file: Read forwards from its beginning.
         start: Its first bytes.
-        progress: Called after each member.
+        unpack: How it is compressed; None where it is not.
 
     Raises:
         ArchiveError: It is no tar archive, damaged, truncated, or followed by junk.
     """
     if not start:
         raise ArchiveError(path, "expected a tar archive, found 0 bytes")
-    packing = packing_of(start)
     # A tar archive begins with a name: only what begins as a page or an answer of a server does is a text.
     said = text_of(start) if start.startswith(_PAGES) else ""
-    if not packing and (other := said or beginning(start)):
+    if unpack is None and (other := said or beginning(start)):
         raise ArchiveError(path, f"expected a tar or zip archive, found {other}")
-    stream = file
-    if packing == "gzip":
-        stream = cast("IO[bytes]", Gunzipped(file))  # tarfile only reads
-    elif packing in ("bzip2", "xz"):
-        stream = cast("IO[bytes]", Unpacked(file, packing))
-    with _damage_as_error(path):
-        with _open_tar(stream) as tar:
-            for entry in tar:
-                check_member(tar, entry)  # attributes may have changed its size
-                yield _member(entry, partial(_read, path, tar, entry), packed=bool(packing))
-                tar.members.clear()  # type: ignore[attr-defined] # tarfile keeps every member ever seen
-                progress()
-            _drain(path, tar)
-        progress()
+    stream = file if unpack is None else unpack(file)
+    with _damage_as_error(path), _open_tar(stream) as tar:
+        for entry in tar:
+            check_member(tar, entry)  # attributes may have changed its size
+            yield _member(entry, partial(_read, path, tar, entry), compressed=unpack is not None)
+            tar.members.clear()  # type: ignore[attr-defined] # tarfile keeps every member ever seen
+        _drain(path, tar)
 
 
 def _open_tar(stream: IO[bytes]) -> tarfile.TarFile:
@@ -116,12 +125,10 @@ def _reason(error: Exception) -> str:
 _ISAL_NUMBER = re.compile(r"Error -?\d+ ")
 
 
-def _member(entry: tarfile.TarInfo, read: Callable[[], Iterator[bytes]], *, packed: bool) -> Member:
+def _member(entry: tarfile.TarInfo, read: Callable[[], Iterator[bytes]], *, compressed: bool) -> Member:
     """Return the member that a tar header describes."""
     link = entry.issym() or entry.islnk()
-    kind: Literal["file", "folder", "link", "special"] = (
-        "file" if entry.isreg() else "folder" if entry.isdir() else "link" if link else "special"
-    )
+    entry_type: EntryType = "file" if entry.isreg() else "folder" if entry.isdir() else "link" if link else "special"
     sparse = entry.sparse is not None
-    offset = None if packed or sparse else entry.offset_data
-    return Member(entry.name, entry.size, read, kind, entry.mtime, offset, sparse)
+    offset = None if compressed or sparse else entry.offset_data
+    return Member(entry.name, entry.size, read, entry_type, entry.mtime, offset, sparse)

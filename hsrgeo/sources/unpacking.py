@@ -1,4 +1,4 @@
-"""Compressed archives as streams: gzip, bzip2 and xz, by their first bytes."""
+"""Compressed archives as streams: gzip, bzip2 and xz."""
 
 from __future__ import annotations
 
@@ -6,24 +6,16 @@ import bz2
 import gzip
 import io
 import lzma
-from typing import IO, Literal
+from collections.abc import Callable
+from typing import IO
 
 from isal import isal_zlib
 
 from hsrgeo.formats.gzipped import MAGIC
 
-_BZIP2, _XZ, _ZIP = b"BZh", b"\xfd7zXZ\0", b"PK\3\4"
 STEP = 1 << 18
 """Bytes that are read at a time: more goes through more memory than the processor's cache holds."""
 ISAL_ERROR: type[Exception] = isal_zlib.error  # type: ignore[assignment] # its stub takes it for an instance
-
-Packing = Literal["gzip", "bzip2", "xz", "zip", ""]
-
-
-def packing_of(start: bytes) -> Packing:
-    """Return how a file is packed as a whole, by its first bytes."""
-    magics: dict[bytes, Packing] = {MAGIC: "gzip", _BZIP2: "bzip2", _XZ: "xz", _ZIP: "zip"}
-    return next((packing for magic, packing in magics.items() if start.startswith(magic)), "")
 
 
 class Gunzipped:
@@ -36,7 +28,7 @@ class Gunzipped:
         self._file = file
         self._stream = isal_zlib.decompressobj(wbits=_GZIP)
         self._input = b""
-        self._held = b""  # the file's last bytes so far: a wrong trailer would keep back what comes with it
+        self._last = b""  # the file's last bytes so far: a wrong trailer would keep back what comes with it
 
     def read(self, size: int) -> bytes:
         """Return 1 to `size` bytes, or none at the end.
@@ -55,21 +47,21 @@ class Gunzipped:
 
     def _more(self) -> bytes:
         read = self._file.read(STEP)
-        ready, self._held = self._held + read, b""
+        ready, self._last = self._last + read, b""
         if read:
-            ready, self._held = ready[:-_TRAILER], ready[-_TRAILER:]
+            ready, self._last = ready[:-_TRAILER], ready[-_TRAILER:]
         elif not ready:
             raise EOFError
         return ready
 
     def _next_stream(self, size: int) -> bytes:
-        rest = self._stream.unused_data + self._held
+        rest = self._stream.unused_data + self._last
         while not (rest := rest.lstrip(b"\0")):  # padding
             if not (rest := self._file.read(STEP)):
                 return b""
         if not rest.startswith(MAGIC[: len(rest)]):
             raise gzip.BadGzipFile(f"{len(rest):,} bytes or more follow the gzip stream")
-        self._stream, self._input, self._held = isal_zlib.decompressobj(wbits=_GZIP), rest, b""
+        self._stream, self._input, self._last = isal_zlib.decompressobj(wbits=_GZIP), rest, b""
         return self.read(size)
 
 
@@ -82,12 +74,11 @@ class Unpacked(io.RawIOBase):
 
     Args:
         file: Read forwards from its beginning.
-        packing: How it is packed.
+        new: Makes the object that unpacks one stream.
     """
 
-    def __init__(self, file: IO[bytes], packing: Literal["bzip2", "xz"]) -> None:
-        self._file = file
-        self._new = bz2.BZ2Decompressor if packing == "bzip2" else lzma.LZMADecompressor
+    def __init__(self, file: IO[bytes], new: Callable[[], bz2.BZ2Decompressor | lzma.LZMADecompressor]) -> None:
+        self._file, self._new = file, new
         self._stream = self._new()
         self._input = b""
 

@@ -9,10 +9,10 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import IO, Literal
+from typing import IO
 
 from hsrgeo.errors import ArchiveError
-from hsrgeo.sources.members import Member
+from hsrgeo.sources.members import EntryType, Member
 
 _CHUNK = 1 << 20
 _ENCRYPTED = 0x1
@@ -20,7 +20,7 @@ _UTF8 = 0x800
 # ^ general purpose bits 0 and 11 (APPNOTE.TXT, section 4.4.4)
 
 
-def zip_members(path: str, file: IO[bytes]) -> Iterator[Member]:
+def zip_members(path: str, file: IO[bytes], _start: bytes) -> Iterator[Member]:
     """Yield the members of a zip archive.
 
     Args:
@@ -43,8 +43,8 @@ def zip_members(path: str, file: IO[bytes]) -> Iterator[Member]:
 
 def _member(path: str, archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Member:
     name, mode = _name(entry), entry.external_attr >> 16
-    kind: Literal["file", "folder", "link"] = "link" if stat.S_ISLNK(mode) else "folder" if entry.is_dir() else "file"
-    return Member(name, entry.file_size, lambda: _read(path, name, archive, entry), kind, _mtime(entry))
+    entry_type: EntryType = "link" if stat.S_ISLNK(mode) else "folder" if entry.is_dir() else "file"
+    return Member(name, entry.file_size, lambda: _read(path, name, archive, entry), entry_type, _mtime(entry))
 
 
 def _read(path: str, name: str, archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Iterator[bytes]:

@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 
 from hsrgeo.errors import ArchiveError, SourceError
+from hsrgeo.sources.archive_formats import is_archive
 from hsrgeo.sources.found import Found, Tally
-from hsrgeo.sources.members import is_archive
 from hsrgeo.sources.scan import scan
 from hsrgeo.sources.select import Selection
 from tests.conftest import TIME, frame_name, gzip_bytes, make_tar

@@ -20,9 +20,9 @@ from hypothesis import strategies as st
 from hsrgeo.errors import ArchiveError, FrameNameError, TooLargeError
 from hsrgeo.formats.composite import MAX_STORED_BYTES
 from hsrgeo.formats.names import FrameName
+from hsrgeo.sources.archive_formats import is_archive
 from hsrgeo.sources.archives import frames_in_archive, open_members
 from hsrgeo.sources.found import Found, Tally
-from hsrgeo.sources.members import is_archive
 from hsrgeo.sources.select import Selection
 from tests.conftest import TIME, frame_name, gzip_bytes, make_tar
 

@@ -24,13 +24,12 @@ from hsrgeo.engine.cube.cube_options import CubeOptions
 from hsrgeo.errors import ArchiveError, OptionsError, OutputExistsError, SourceError
 from hsrgeo.formats.names import claims_frame, repeated
 from hsrgeo.outputs.outcome import Outcome
+from hsrgeo.sources.archive_formats import format_of, is_archive
 from hsrgeo.sources.archives import open_members
 from hsrgeo.sources.found import Found
-from hsrgeo.sources.members import is_archive
 from hsrgeo.sources.remote import Place, RemotePath
 from hsrgeo.sources.scan import expand, files_below
 from hsrgeo.sources.texts import open_file
-from hsrgeo.sources.unpacking import packing_of
 from hsrgeo.writers.folders import mend, write_errors
 
 
@@ -140,7 +139,7 @@ def _members(archive: Path) -> dict[str, Span]:
     url = url_of(str(archive))
     with suppress(ArchiveError), open_members(archive) as members:  # damage was reported when the frames were read
         for member in members:
-            if not (member.kind == "file" and claims_frame(member.name)):
+            if not (member.entry_type == "file" and claims_frame(member.name)):
                 continue
             seen[member.name] += 1
             number = seen[member.name]
@@ -160,7 +159,7 @@ def _refuse_compressed(archive: Path | RemotePath) -> None:
     if isinstance(archive, RemotePath):
         raise OptionsError(f"{archive}: references to members of archives elsewhere are not made; {way}")
     with suppress(OSError), open_file(archive) as file:  # what cannot be read is reported later
-        if packing_of(file.read(_MAGIC_BYTES)):
+        if format_of(file.read(_MAGIC_BYTES)).magic:
             raise OptionsError(f"{archive}: is compressed, so that no part of it is a frame to refer to; {way}")
 
 
