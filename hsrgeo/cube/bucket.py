@@ -235,20 +235,22 @@ def build_blocks(tasks: Sequence[tuple[int, int]], build: Build) -> int:
                 new = zarr.open_array(MemoryStore(kept), mode="r+")
             new[start : start + len(values), rows, :] = values
             data = kept[chunk_key(build.spaces[path], (block, band, 0))]
-            _write_new(build.chunk("series", (block, band, 0)), data.to_bytes())
+            # A run that makes the same cube may have written it: then it may be in use by now.
+            _is_written(build.chunk("series", (block, band, 0)), data.to_bytes())
     return len(tasks)
 
 
-def _write_new(path: RemotePath, data: bytes) -> None:
-    """Write a shard, unless a run that makes the same cube has written it: then it may be in use by now."""
+def _is_written(path: RemotePath, data: bytes, version: str = "") -> bool:
+    """Write an object if it still has this version, or is not there if that is empty; tell whether it was written."""
     try:
-        path.write_bytes(data, new=True)
-    except FileExistsError:
-        return
+        path.write_bytes(data, new=not version, over=version)
     except OSError as error:
+        if error.errno in (errno.EEXIST, errno.ESTALE):
+            return False
         if error.errno != errno.ENOTSUP:  # a service that knows no conditions
             raise
         path.write_bytes(data)
+    return True
 
 
 def _fetched(plan: BucketPlan, block: int, folder: Path) -> BucketPlan:
@@ -292,16 +294,9 @@ def _replace(path: RemotePath, data: bytes, version: str, plan: BucketPlan) -> N
         WriteError: Another run has.
         OSError: The bucket refused.
     """
-    try:
-        path.write_bytes(data, new=not version, over=version)
-    except (FileExistsError, OSError) as error:
-        if error.errno in (errno.EEXIST, errno.ESTALE):
-            if path.read_bytes() == data:  # an answer was lost, and the request sent again
-                return
-            raise _made_by_another(plan.out) from error
-        if error.errno != errno.ENOTSUP:  # a service that knows no conditions
-            raise
-        path.write_bytes(data)
+    # The same bytes may be there: an answer was lost, and the request sent again.
+    if not _is_written(path, data, version) and path.read_bytes() != data:
+        raise _made_by_another(plan.out)
 
 
 def mend(out: RemotePath, check: Callable[[], None]) -> None:

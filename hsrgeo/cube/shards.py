@@ -1,7 +1,8 @@
 """Values of a cube, straight from the shards in which the layout ``series`` has them.
 
-zarr takes 1.5 ms for a chunk of a shard that unpacks in 0.15 ms, and gauges over a month need hundreds of them. Only
-what hsrgeo itself writes is read here; every other array is left to zarr.
+Series of gauges from a cube, 50 times as fast as frame by frame, need this: for a chunk of a shard zarr 3.1 takes
+1.2 ms and its codecs in Rust (zarrs 0.2) take 1.5 ms, this takes 0.23 ms, and gauges over a month need hundreds of
+them. Only what hsrgeo itself writes is read here; every other array is left to zarr.
 
 References:
     Zarr core specification, version 3, and its codec ``sharding_indexed``, version 1.0.
