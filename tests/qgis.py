@@ -6,6 +6,7 @@ import functools
 import json
 import os
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +58,7 @@ needs_qgis = pytest.mark.skipif(
 """Marks a test that runs QGIS; it says why it is skipped."""
 
 
-def qgis(script: str, home: Path, *args: Any) -> Any:
+def qgis(script: str, home: Path, *args: Any, variables: Mapping[str, str] | None = None) -> Any:
     """Run a script inside QGIS and return what it leaves in `answer`; takes about 2 s.
 
     The script finds QGIS started, ``qgis.core``, ``QtCore`` and ``QtGui`` imported by ``*``, and its arguments in the
@@ -69,14 +70,16 @@ def qgis(script: str, home: Path, *args: Any) -> Any:
         script: Python, without indentation.
         home: A folder for what QGIS writes as its profile, so that none of the user is read.
         args: What JSON holds.
+        variables: Of the environment, beside those that are there.
     """
+    own = {"HOME": str(home), "XDG_RUNTIME_DIR": str(home), "QGIS_CUSTOM_CONFIG_PATH": str(home)}
     run = subprocess.run(
         [PYTHON, "-c", _BEFORE + script + _AFTER, json.dumps(args)],
         capture_output=True,
         text=True,
         check=False,
         timeout=60,
-        env={**_ENVIRONMENT, "HOME": str(home), "XDG_RUNTIME_DIR": str(home), "QGIS_CUSTOM_CONFIG_PATH": str(home)},
+        env={**_ENVIRONMENT, **own, **(variables or {})},
     )
     answers = [line for line in run.stdout.splitlines() if line.startswith("ANSWER ")]
     assert run.returncode == 0, run.stderr or run.stdout

@@ -20,6 +20,14 @@ def qgis(
         ),
     ] = None,
     palette: options.Palette = None,
+    project: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="Where to write the project (.qgz) of an OUT in a bucket (s3://, gs://, az://); GDAL reads its layers "
+            "from there.",
+        ),
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a project that was changed in QGIS.")] = False,
 ) -> None:
     """Write OUT/hsrgeo.qgz: a QGIS project in which the frames of an export play as an animation.
@@ -32,10 +40,11 @@ def qgis(
         from hsrgeo.engine.qgis import make_project  # noqa: PLC0415 - only where it runs
         from hsrgeo.products.rain import Law  # noqa: PLC0415
 
-        project = make_project(out, law=None if zr is None else Law(*zr), palette=palette, overwrite=overwrite)
-        contents = project.contents
-        answer(str(project.path))
-        for note in project.notes:
+        law = None if zr is None else Law(*zr)
+        made = make_project(out, law=law, palette=palette, project=project, overwrite=overwrite)
+        contents = made.contents
+        answer(str(made.path))
+        for note in made.notes:
             say(f"note: {note}")
         status = tell_left_out(counted(contents.frames, "layer"), contents.damaged, contents.missing)
         if contents.frames > _MANY:

@@ -10,9 +10,10 @@ from hsrgeo.outputs.stacks import Stack
 from hsrgeo.products.classes import CLASSED, By
 from hsrgeo.products.palettes import Palette, grey_palette, palette_of, station_palette
 from hsrgeo.products.rain import Law
+from hsrgeo.sources.remote import Place
 
 
-def chosen(law: Law | None, palette: Palette | str | Path | None, stacks: Sequence[Stack], out: Path) -> By:
+def chosen(law: Law | None, palette: Palette | str | Path | None, stacks: Sequence[Stack], out: Place) -> By:
     """Return what a user chose.
 
     Raises:

@@ -19,7 +19,7 @@ from hsrgeo.outputs.stacks import Stack, Stacks, stacks_of
 from hsrgeo.products.classes import By
 from hsrgeo.products.palettes import Palette
 from hsrgeo.products.rain import Law
-from hsrgeo.sources.remote import is_bucket, is_remote, local, place
+from hsrgeo.sources.remote import Place, RemotePath, is_bucket, is_remote, local, place
 from hsrgeo.sources.texts import read_regular
 from hsrgeo.writers.files import write_file
 
@@ -40,6 +40,7 @@ def write_project(
     *,
     law: Law | None = None,
     palette: Palette | str | Path | None = None,
+    project: str | Path | None = None,
     overwrite: bool = False,
 ) -> Path:
     """Write ``OUT/hsrgeo.qgz``: every COG as a layer with its time, coloured in KMA's classes.
@@ -48,9 +49,11 @@ def write_project(
     region only the first is switched on.
 
     Args:
-        out: The output folder of an export, sums or fields.
+        out: The output folder of an export, sums or fields; in a bucket, of an export.
         law: By which reflectivity has the classes of rain; None is KMA's own table of dBZ.
         palette: Other colours: a name of `hsrgeo.products.palettes.NAMES`, or a file; for what is in its unit.
+        project: Of an output folder in a bucket: the project's path on this machine, ``NAME.qgz``. Its layers are read
+            from the bucket by GDAL (``/vsis3/``), with the variables of GDAL.
         overwrite: Replace a project that was saved from QGIS, or is none of hsrgeo's.
 
     Returns:
@@ -63,29 +66,68 @@ def write_project(
         ReadbackError: GDAL cannot open a COG.
         WriteError: The disk refused.
     """
-    return make_project(out, law=law, palette=palette, overwrite=overwrite).path
-
-
-def _local_out(out: str | Path) -> Path:
-    if is_remote(out) and is_bucket(place(out)):
-        raise OptionsError(
-            f"{out}: hsrgeo qgis works with files on this machine only: QGIS opens no project in a bucket. Make one "
-            "layer of all frames with hsrgeo vrt, and open its /vsis3/BUCKET/.../stack.vrt"
-        )
-    return local(out, "hsrgeo qgis")
+    return make_project(out, law=law, palette=palette, project=project, overwrite=overwrite).path
 
 
 def make_project(
-    out: str | Path, *, law: Law | None = None, palette: Palette | str | Path | None = None, overwrite: bool = False
+    out: str | Path,
+    *,
+    law: Law | None = None,
+    palette: Palette | str | Path | None = None,
+    project: str | Path | None = None,
+    overwrite: bool = False,
 ) -> Project:
     """Write a project as `write_project` does, and tell what is in it."""
-    out = _local_out(out)
-    contents = stacks_of(out)
-    by = chosen(law, palette, contents.stacks, out)
-    path = out / PROJECT
+    there = place(out) if is_remote(out) and is_bucket(place(out)) else local(out, "hsrgeo qgis")
+    path = _path(there, project)
+    contents = stacks_of(there)
+    by = chosen(law, palette, contents.stacks, there)
     if not overwrite:
         _refuse_others(path)
-    return _write(path, contents, _title(contents), [_series(stack, contents, by) for stack in contents.stacks])
+    series = [_series(stack, contents, by) for stack in contents.stacks]
+    if isinstance(there, RemotePath):
+        series = [_elsewhere(one, there) for one in series]
+    return _write(path, contents, _title(contents), series)
+
+
+def _path(out: Place, project: str | Path | None) -> Path:
+    """Return the path of the project of an output folder.
+
+    Raises:
+        OptionsError: There is none for it.
+    """
+    if not isinstance(out, RemotePath):
+        if project is not None:
+            raise OptionsError(
+                f"project {project}: is for an OUT in a bucket; on a disk it is OUT/{PROJECT}, beside its files"
+            )
+        return out / PROJECT
+    if project is None:
+        raise OptionsError(
+            f"{out}: QGIS opens no project in a bucket: give --project NAME.qgz, a path on this machine; or make one "
+            "layer of all frames with hsrgeo vrt, and open its /vsis3/BUCKET/.../stack.vrt"
+        )
+    path = local(project, "a QGIS project")
+    if path.suffix.lower() != ".qgz":
+        raise OptionsError(f"project {project}: expected a name that ends in .qgz")
+    return path
+
+
+_SYSTEMS = {"s3": "vsis3", "gs": "vsigs", "az": "vsiaz"}
+"""GDAL's file systems, by the scheme of a bucket's URL."""
+
+
+def _elsewhere(series: Series, out: RemotePath) -> Series:
+    """Return a series whose files are read from a bucket."""
+    scheme, _, bucket = out.root.partition("://")
+    if scheme not in _SYSTEMS:
+        raise OptionsError(f"{out}: projects can be of {', '.join(f'{one}://' for one in _SYSTEMS)}")
+    start = "/".join(part for part in (f"/{_SYSTEMS[scheme]}", bucket, out.key) if part)
+    return replace(
+        series,
+        frames=[(time, f"{start}/{path}") for time, path in series.frames],
+        lacking={f"{start}/{path}": counts for path, counts in series.lacking.items()},
+    )
 
 
 def make_latest_project(out: Path, path_of: Callable[[Stack], str], law: Law | None = None) -> Project:

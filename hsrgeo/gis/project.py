@@ -53,7 +53,7 @@ class Series:
     pipe: str
     """How it is drawn: QGIS's ``<pipe>`` element."""
     frames: Sequence[tuple[datetime, str]]
-    """Times and paths below the project's folder, with forward slashes, in order of time."""
+    """Times, and paths below the project's folder, with forward slashes, or GDAL's ``/vsi...``; in order of time."""
     lacking: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     """Frames summed and frames expected, by path, of sums that lack some: names of layers tell them."""
     length: timedelta | None = None
@@ -233,9 +233,13 @@ def _group_start(name: str, *, expanded: bool, shown: bool = True) -> str:
 
 def _leaf(layer: str, name: str, path: str, provider: str, *, expanded: bool) -> str:
     return (
-        f'<layer-tree-layer id="{layer}" name="{name}" source={quoteattr("./" + path)} providerKey="{provider}" '
+        f'<layer-tree-layer id="{layer}" name="{name}" source={quoteattr(_source(path))} providerKey="{provider}" '
         f'checked="Qt::Checked" expanded="{expanded:d}"><customproperties/></layer-tree-layer>'
     )
+
+
+def _source(path: str) -> str:
+    return path if path.startswith("/vsi") else f"./{path}"
 
 
 def _layer_name(one: Series, time: datetime, path: str) -> str:
@@ -265,7 +269,7 @@ def _layer_xml(one: Series, crs_xml: str, time: datetime, path: str, step: timed
 <maplayer type="raster" styleCategories="AllStyleCategories" hasScaleBasedVisibilityFlag="0"{again}>
 <extent>{_corners(one.bounds)}</extent>
 <id>{_layer_id(path)}</id>
-<datasource>{escape("./" + path)}</datasource>
+<datasource>{escape(_source(path))}</datasource>
 <layername>{_layer_name(one, time, path)}</layername>
 <attribution>{escape(one.rights)}</attribution>
 <srs>{crs_xml}</srs>

@@ -22,6 +22,7 @@ from hsrgeo.sources import remote
 from hsrgeo.sources.remote import RemotePath
 from tests.conftest import TIME, frame_name
 from tests.faults import STEP
+from tests.qgis import needs_qgis, qgis
 from tests.s3 import s3_server
 
 pytest.importorskip("obstore")
@@ -61,6 +62,11 @@ def address(here: Path) -> Iterator[str]:
     remote._connected.cache_clear()
 
 
+def gdal_of(address: str) -> dict[str, str]:
+    """Return the variables that lead GDAL to a server."""
+    return {"AWS_S3_ENDPOINT": address.removeprefix("http://"), "AWS_HTTPS": "NO", "AWS_VIRTUAL_HOSTING": "FALSE"}
+
+
 def objects(start: str) -> dict[str, bytes]:
     return {path.key: path.read_bytes() for path in RemotePath(URL).below() if path.name.startswith(start)}
 
@@ -74,12 +80,11 @@ def test_the_stack_is_that_of_a_disk_and_gdal_reads_it(here: Path, address: str)
     assert len(objects("stack.qml")) == 2
     if shutil.which("gdalinfo") is None:
         pytest.skip("gdalinfo is not installed")
-    settings = {"AWS_S3_ENDPOINT": address.removeprefix("http://"), "AWS_HTTPS": "NO", "AWS_VIRTUAL_HOSTING": "FALSE"}
     seen = [
         json.loads(
             subprocess.run(
                 ["gdalinfo", "-json", "-checksum", str(path)],
-                env={**os.environ, **settings},
+                env={**os.environ, **gdal_of(address)},
                 capture_output=True,
                 check=True,
             ).stdout
@@ -125,5 +130,36 @@ def test_what_is_not_in_the_bucket_is_told() -> None:
         lost.write_bytes(data)
     with pytest.raises(ManifestError, match=r"in a bucket it must be the OUT of an export"):
         hsrgeo.write_catalog("s3://products/nothing")
-    with pytest.raises(OptionsError, match=r"QGIS opens no project in a bucket"):
+    with pytest.raises(OptionsError, match=r"QGIS opens no project in a bucket: give --project NAME\.qgz"):
         hsrgeo.write_project(URL)
+    with pytest.raises(OptionsError, match=r"expected a name that ends in \.qgz"):
+        hsrgeo.write_project(URL, project="p.zip")
+    with pytest.raises(OptionsError, match=r"s3://products/p\.qgz: a QGIS project works with files on this machine"):
+        hsrgeo.write_project(URL, project="s3://products/p.qgz")
+
+
+OPENED = """
+p = QgsProject.instance()
+assert p.read(args[0])
+layers = [node.layer() for node in p.layerTreeRoot().findLayers()]
+rasters = [l for l in layers if l.type() == QgsMapLayerType.RasterLayer]
+def cells(l):
+    block = l.dataProvider().block(1, l.extent(), l.width(), l.height())
+    return bytes(block.data()).hex()
+answer = {l.source()[-60:].partition("out/")[2]: [l.isValid(), l.source().startswith(args[1]),
+          l.temporalProperties().fixedTemporalRange().begin().toUTC().toString(Qt.ISODate), cells(l)] for l in rasters}
+"""
+
+
+@pytest.mark.slow
+@needs_qgis
+def test_qgis_opens_a_project_of_a_bucket(here: Path, address: str, tmp_path: Path) -> None:
+    path = hsrgeo.write_project(URL, project=tmp_path / "products.qgz")
+    assert path == tmp_path / "products.qgz"
+    local = hsrgeo.write_project(here / "out")
+    keys = {"AWS_ACCESS_KEY_ID": "k", "AWS_SECRET_ACCESS_KEY": "s"}
+    there = qgis(OPENED, tmp_path, str(path), "/vsis3/products/out/", variables={**keys, **gdal_of(address)})
+    beside = qgis(OPENED, tmp_path, str(local), str(here / "out"))
+    assert len(there) == 6  # three frames of two regions
+    assert there == beside  # valid, from where it should be, its time, and every cell
+    assert all(valid and from_there for valid, from_there, _time, _cells in there.values())
