@@ -52,12 +52,18 @@ def _answers(server: subprocess.Popen[bytes], port: int, bucket: str) -> bool:
         if server.poll() is not None:
             return False
         with suppress(OSError):
-            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_START_S)
-            connection.request("PUT", f"/{bucket}")
-            assert connection.getresponse().status == http.HTTPStatus.OK
+            make_bucket(f"http://127.0.0.1:{port}", bucket)
             return True
         time.sleep(0.1)
     raise TimeoutError("moto does not answer")
+
+
+def make_bucket(address: str, bucket: str) -> None:
+    """Make an empty bucket on a server."""
+    connection = http.client.HTTPConnection(address.removeprefix("http://"), timeout=_START_S)
+    connection.request("PUT", f"/{bucket}")
+    assert connection.getresponse().status == http.HTTPStatus.OK
+    connection.close()
 
 
 class Proxy(ThreadingHTTPServer):

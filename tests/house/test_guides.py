@@ -1,20 +1,30 @@
 """The guides' commands and Python run in their order, and print what the guides show.
 
-Commands that ask KMA's API hub ask an imitation of it.
+Commands that ask KMA's API hub ask an imitation of it, and those that use buckets a real S3 server on this machine.
 """
 
 from __future__ import annotations
 
+import io
 import os
 import re
+import shlex
+import shutil
 import subprocess
 import sys
+import tarfile
 from collections.abc import Iterator
+from contextlib import redirect_stdout
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from hsrgeo.cli import app
+from hsrgeo.sources import remote
+from hsrgeo.sources.remote import RemotePath
 from tests.fake_hub import KEY, fake_hub
+from tests.s3 import make_bucket, s3_server
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
@@ -54,8 +64,11 @@ def steps(text: str, folder: Path) -> Iterator[tuple[list[str], str, str]]:
             yield from ((["bash", "-c", typed], typed, shown) for typed, shown in commands(block))
 
 
+BUCKETS = EXAMPLES / "guide" / "buckets.md"
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("guide", GUIDES, ids=lambda guide: guide.stem)
+@pytest.mark.parametrize("guide", [guide for guide in GUIDES if guide != BUCKETS], ids=lambda guide: guide.stem)
 def test_a_guide_shows_what_is_printed(guide: Path, tmp_path: Path) -> None:
     text = guide.read_text(encoding="utf-8")
     if "import pysteps" in text or "from pysteps" in text:
@@ -82,6 +95,60 @@ def test_a_guide_shows_what_is_printed(guide: Path, tmp_path: Path) -> None:
             printed = done.stdout.removeprefix("\ufeff").rstrip()
             assert done.returncode == 0, f"{typed}\n{printed}"
             assert pattern(shown).fullmatch(printed), f"{typed}\nshown:\n{shown}\nprinted:\n{printed}"
+
+
+@pytest.mark.slow
+def test_the_guide_on_buckets_shows_what_is_printed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In this process: six of its programs would import what cubes need, for two seconds each."""
+    pytest.importorskip("obstore")
+    pytest.importorskip("moto.server", reason="moto is not installed")
+    if shutil.which("gdalinfo") is None:
+        pytest.skip("gdalinfo is not installed")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "gauges.csv").write_text(
+        "name,lon,lat\nSeoul,126.966,37.571\nIncheon,126.625,37.478\n", encoding="utf-8"
+    )
+    with s3_server("radar") as address:
+        make_bucket(address, "products")
+        for name, value in (("ACCESS_KEY_ID", "k"), ("SECRET_ACCESS_KEY", "s"), ("REGION", "us-east-1")):
+            monkeypatch.setenv(f"AWS_{name}", value)
+        for name, value in (("ENDPOINT_URL", address), ("ALLOW_HTTP", "true"), ("HTTPS", "NO")):
+            monkeypatch.setenv(f"AWS_{name}", value)
+        monkeypatch.setenv("AWS_S3_ENDPOINT", address.removeprefix("http://"))
+        monkeypatch.setenv("AWS_VIRTUAL_HOSTING", "FALSE")
+        remote._connected.cache_clear()
+        RemotePath("s3://radar/RDR_HSR_202206.tar.gz").write_bytes(_archive())
+        for arguments, typed, shown in steps(BUCKETS.read_text(encoding="utf-8"), tmp_path):
+            printed = (_python if arguments[0] == sys.executable else _command)(typed).rstrip()
+            assert pattern(shown).fullmatch(printed), f"{typed}\nshown:\n{shown}\nprinted:\n{printed}"
+    remote._connected.cache_clear()
+
+
+def _archive() -> bytes:
+    """Return the example's frames as an archive."""
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as archive:
+        for path in sorted((EXAMPLES / "frames").iterdir()):
+            archive.add(path, path.name)
+    return packed.getvalue()
+
+
+def _command(typed: str) -> str:
+    """Return what a command prints."""
+    program, *arguments = shlex.split(typed)
+    if program == "hsrgeo":
+        few = ["--jobs", "1"] if arguments[0] in ("export", "cube") else []
+        done = CliRunner().invoke(app, [*arguments, *few])
+        assert done.exit_code == 0, f"{typed}\n{done.output}"
+        return done.output
+    return subprocess.run([program, *arguments], capture_output=True, check=True, encoding="utf-8").stdout
+
+
+def _python(typed: str) -> str:
+    """Return what Python prints."""
+    with redirect_stdout(io.StringIO()) as printed:
+        exec(typed, {})  # noqa: S102 - as a reader of the guide would
+    return printed.getvalue()
 
 
 @pytest.mark.parametrize("guide", GUIDES, ids=lambda guide: guide.stem)
