@@ -55,14 +55,18 @@ def compose(
     with honest_exit():
         from hsrgeo.engine.compose import compose as run_compose  # noqa: PLC0415 - only where it runs
 
-        frames, failed = 0, 0
+        written, there, failed = 0, 0, 0
         for done in run_compose(
             volumes, out, product=product, method=method, grid_name=grid, jobs=jobs, overwrite=overwrite
         ):
-            frames += done.path is not None
+            written += done.path is not None and not done.there
+            there += done.there
             failed += len(done.errors)
             _report(done)
-        say(f"{counted(frames, 'frame')} written" + (f", {counted(failed, 'problem')}" if failed else ""))
+        parts = [f"{counted(written, 'frame')} written"] if written or not there else []
+        parts += [f"{counted(there, 'frame')} there already"] if there else []
+        parts += [counted(failed, "problem")] if failed else []
+        say(", ".join(parts))
         raise typer.Exit(Status.BROKEN if failed else Status.DONE)
 
 

@@ -1,5 +1,6 @@
 """`hsrgeo info`."""
 
+from collections import Counter
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -54,7 +55,7 @@ def info(
                     _tell_volume(found)
                 continue
             if isinstance(found, Summary):
-                broken |= bool(found.broken) or not found.frames  # as export has it: nothing found is no success
+                broken |= bool(found.broken) or not (found.frames or found.volumes)  # nothing is no success
             objects.append(found.as_json() if isinstance(found, Summary) else frame_json(found))
             if not json_:
                 _tell_summary(found) if isinstance(found, Summary) else _tell_frame(found)
@@ -141,12 +142,19 @@ def _fields(header: "Header") -> str:
     return f"{fields}, data_code {' '.join(str(code) for code in header.data_codes)}"
 
 
+def _tell_volumes(volumes: Counter[str]) -> None:
+    if volumes:
+        radars = ", ".join(f"{count:,} of {code}" for code, count in sorted(volumes.items()))
+        answer(f"  volumes   {volumes.total():,} sound ({radars}): see hsrgeo compose")
+
+
 def _tell_summary(summary: "Summary") -> None:
     products = ", ".join(f"{count:,} {name}" for name, count in summary.products.most_common())
     answer(f"{summary.source}")
     answer(
         f"  frames    {summary.frames:,} sound{f' ({products})' if products else ''}, {len(summary.broken):,} broken"
     )
+    _tell_volumes(summary.volumes)
     if summary.first and summary.last:
         answer(f"  time      {summary.first:%Y-%m-%d %H:%M} to {summary.last:%Y-%m-%d %H:%M} KST")
         missing, gaps_text = counted(summary.missing, "frame"), counted(len(summary.gaps), "gap")

@@ -171,12 +171,21 @@ Center = Annotated[
 Size = Annotated[
     int | None, typer.Option(metavar="N", help="Width and height in cells, with --center.", rich_help_panel=AREA)
 ]
+_AREAS = "CSV with columns name,west,south,east,north, or bounding boxes of a GeoJSON, .gpkg, .fgb or .shp file."
 Regions = Annotated[
     Path | None,
     typer.Option(
         metavar="FILE",
-        help="Several areas, one output folder each: CSV with columns name,west,south,east,north, or "
-        "bounding boxes of a GeoJSON, .gpkg, .fgb or .shp file.",
+        help=f"Several areas, one output folder each: {_AREAS}",
+        rich_help_panel=AREA,
+    ),
+]
+RegionsOfTable = Annotated[
+    Path | None,
+    typer.Option(
+        "--regions",
+        metavar="FILE",
+        help=f"Several areas, named in the table's column region: {_AREAS}",
         rich_help_panel=AREA,
     ),
 ]

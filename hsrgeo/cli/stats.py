@@ -65,7 +65,7 @@ def stats(
     window: options.Window = None,
     center: options.Center = None,
     size: options.Size = None,
-    regions: options.Regions = None,
+    regions: options.RegionsOfTable = None,
     regions_field: options.RegionsField = None,
     regions_encoding: options.RegionsEncoding = None,
     polygons: Annotated[

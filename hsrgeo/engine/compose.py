@@ -11,7 +11,7 @@ from pathlib import Path
 from hsrgeo.engine.workers.crew import count_workers
 from hsrgeo.engine.workers.parallel import run_parallel
 from hsrgeo.errors import FrameError, HsrGeoError, OptionsError, SourceError, as_value
-from hsrgeo.formats.volume import read_volume, time_in_name
+from hsrgeo.formats.volume import SUFFIXES, read_volume, time_in_name
 from hsrgeo.model.grid import MAIN_GRID, grids, grids_by
 from hsrgeo.model.times import FRAME_STEP, KST
 from hsrgeo.model.volume import Volume
@@ -22,10 +22,7 @@ from hsrgeo.sources.found import read_file
 from hsrgeo.sources.remote import Place, local
 from hsrgeo.sources.scan import listed_files, place_of
 from hsrgeo.writers.container import encode_bin
-from hsrgeo.writers.files import write_file, write_new
-
-SUFFIXES = (".nc", ".nc4", ".h5", ".hdf5", ".hdf", ".uf", ".uf.gz")
-"""Of volumes in folders; a file that is named on its own may have any name."""
+from hsrgeo.writers.files import there_already, write_file
 
 
 @dataclass(slots=True)
@@ -36,6 +33,8 @@ class Composed:
     """Of the frame, KST; None of volumes whose time is unknown."""
     path: Path | None = None
     """None where no frame was made."""
+    there: bool = False
+    """Whether the very frame was there already."""
     radars: tuple[str, ...] = ()
     """Codes of those that are in it."""
     notes: list[str] = field(default_factory=list)
@@ -154,10 +153,9 @@ def _compose(
         frames = compose_frames(read, grids()[grid_name], group[0], product, method)
         path = out / frames[0].name
         data = encode_bin(frames)
-        if overwrite:
+        done.there = not overwrite and there_already(path, data, _DIFFERS)
+        if not done.there:
             write_file(path, data)
-        else:
-            write_new(path, data)
         done.path, done.radars = path, tuple(station.code for station in frames[0].header.stations)
     except FrameError as error:
         done.errors.append(as_value(error.at(error.source or f"{group[0]:%Y-%m-%d %H:%M} KST", None)))
@@ -166,4 +164,5 @@ def _compose(
     return done
 
 
+_DIFFERS = "already exists and differs; use --overwrite or another --out"
 _MINUTE = timedelta(minutes=1)

@@ -32,7 +32,7 @@ from hsrgeo.products.palettes import Palette, palette_of
 from hsrgeo.products.rain import KMA_LAW, Law, as_law
 from hsrgeo.products.warp import Resampling, Target, as_target, forget_warps, warp_for
 from hsrgeo.sources.select import Selection
-from hsrgeo.writers.rasters import RASTERS, Compression, Format
+from hsrgeo.writers.rasters import RASTERS, Compression, Format, refuse_long
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -205,8 +205,8 @@ class ExportOptions:
                 raise MissingExtraError(library, name)
         if "odim" in formats and self.block == ALL:
             raise OptionsError("odim has no quantity for every block: give block height, or the main one")
-        if "odim" in formats and self.values == "raw":
-            raise OptionsError("odim has its own codes for nodata and undetect: not with values raw")
+        if self.values == "raw" and (others := [name for name in formats if RASTERS[name].recoded]):
+            raise OptionsError(f"{others[0]} does not have the codes of the frames: not with values raw")
         if self.undetect is not None and (not {"float32", "asc"} & set(formats) or math.isinf(self.undetect)):
             raise OptionsError("undetect is a number or nan, for formats float32 and asc")
         if "mask" in formats and "png" not in formats:
@@ -314,23 +314,25 @@ def check_areas(recipe: Recipe, noted: Grid | None = None) -> list[str]:
         if len(problems) == len(known):
             raise OptionsError(f"region {cut.region}: {problems[0]}" if cut.region else problems[0])
     if recipe.target:
-        _check_target(recipe.cuts, recipe.target, known[0])
+        _check_target(recipe, recipe.target, known[0])
     return notes
 
 
-def _check_target(cuts: Sequence[Cut], target: Target, grid: Grid) -> None:
-    """Refuse a resolution or projection that makes nothing of the largest area."""
+def _check_target(recipe: Recipe, target: Target, grid: Grid) -> None:
+    """Refuse a resolution or projection that makes nothing of the largest area, or more than a format can have."""
     sizes: dict[Cut, int] = {}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ClippedWarning)
-        for cut in cuts:
+        for cut in recipe.cuts:
             with suppress(WindowError):  # it fits another grid
                 window = grid.window_for(cut.area)
                 sizes[cut] = window.width * window.height
-        if sizes:
-            largest = max(sizes, key=sizes.__getitem__)
+        limited = [name for name in recipe.formats if RASTERS[name].most_side]
+        for cut in sorted(sizes, key=sizes.__getitem__, reverse=True)[: None if limited else 1]:
             try:
-                warp_for(grid, largest.area, replace(target, resampling="nearest"))
+                made = warp_for(grid, cut.area, replace(target, resampling="nearest")).grid
             except ProjectionError as error:
                 raise OptionsError(str(error)) from error
+            for name in limited:
+                refuse_long(name, made.width, made.height)
     forget_warps()  # the map of a whole frame is large, and workers make their own

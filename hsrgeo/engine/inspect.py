@@ -17,7 +17,7 @@ from hsrgeo.engine.workers.crew import count_workers
 from hsrgeo.engine.workers.parallel import in_batches, run_parallel
 from hsrgeo.errors import HsrGeoError, as_value
 from hsrgeo.formats.radar_scan import ECHO
-from hsrgeo.formats.volume import is_volume, read_volume
+from hsrgeo.formats.volume import SUFFIXES, is_volume, read_volume, time_in_name
 from hsrgeo.model.frame import Frame
 from hsrgeo.model.grid import Registration, grids_by
 from hsrgeo.model.times import frame_length, kst_text, utc_text
@@ -25,7 +25,8 @@ from hsrgeo.model.volume import Volume
 from hsrgeo.reading import decode_found
 from hsrgeo.sources.archive_formats import is_archive
 from hsrgeo.sources.found import Found, Tally, read_file
-from hsrgeo.sources.scan import expand, is_folder, scan
+from hsrgeo.sources.remote import Place, place
+from hsrgeo.sources.scan import expand, is_folder, listed_files, place_of, scan
 from hsrgeo.sources.select import Selection
 
 _BATCH = 8
@@ -44,6 +45,8 @@ class Summary:
     """Sound frames by product and kind."""
     gaps: list[tuple[str, datetime, datetime, int]] = field(default_factory=list)
     """Product, first and last missing time, and how many are missing, against the 5-minute step."""
+    volumes: Counter[str] = field(default_factory=Counter)
+    """Sound volumes of single radars in a folder, by radar."""
     repeated: int = 0
     """Frames whose product and time another frame has too."""
     notes: list[str] = field(default_factory=list)
@@ -64,6 +67,7 @@ class Summary:
             "first": kst_text(self.first) if self.first else None,
             "last": kst_text(self.last) if self.last else None,
             "products": dict(self.products),
+            "volumes": dict(self.volumes),
             "missing": self.missing,
             "gaps": [
                 {"product": product, "from": kst_text(start), "to": kst_text(end), "frames": count}
@@ -107,7 +111,7 @@ def inspect(
 
 
 def summarise(path: str | Path, *, jobs: int = -1) -> Summary:
-    """Check every frame of a folder or archive, CRC and length included, and count what is there."""
+    """Check every frame of a folder or archive, CRC and length included, and every volume of a folder; count them."""
     summary = Summary(str(path))
     times: dict[str, list[datetime]] = {}
     found = scan([path], Selection(), summary.tally)
@@ -126,9 +130,44 @@ def summarise(path: str | Path, *, jobs: int = -1) -> Summary:
         summary.gaps.extend((product, *gap) for gap in _gaps(unique))
         summary.first = min(filter(None, (summary.first, unique[0])))
         summary.last = max(filter(None, (summary.last, unique[-1])))
+    if is_folder(place(path)):
+        _count_volumes(place(path), summary, jobs)
     summary.broken.sort(key=str)
     summary.notes.sort()
     return summary
+
+
+def _count_volumes(folder: Place, summary: Summary, jobs: int) -> None:
+    """Read the volumes of a folder; other files of these suffixes are left to the tally, which has them already."""
+    files = [place_of(file) for file, _named in listed_files([str(folder)]) if str(file).lower().endswith(SUFFIXES)]
+    for batch in run_parallel(_read_volumes, in_batches(iter(files), _BATCH), count_workers(jobs)):
+        for file, found in batch:
+            if found is None:
+                continue
+            summary.tally.take_back(file.name)
+            if isinstance(found, HsrGeoError):
+                summary.broken.append(found)
+            else:
+                code, notes = found
+                summary.volumes[code] += 1
+                summary.notes += notes
+
+
+def _read_volumes(batch: Sequence[Place]) -> list[tuple[Place, tuple[str, tuple[str, ...]] | HsrGeoError | None]]:
+    """Runs in a worker process."""
+    return [(file, _volume(file)) for file in batch]
+
+
+def _volume(file: Place) -> tuple[str, tuple[str, ...]] | HsrGeoError | None:
+    """Return radar and notes of a volume, what is wrong with one that is named so, or None of another file."""
+    try:
+        data = read_file(file)
+        if not is_volume(data):
+            return None
+        volume = read_volume(data, str(file))
+    except HsrGeoError as error:
+        return as_value(error) if time_in_name(file.name) else None
+    return volume.radar.code, volume.notes
 
 
 def frame_json(frame: Frame) -> dict[str, Any]:

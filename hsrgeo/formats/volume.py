@@ -18,6 +18,8 @@ from hsrgeo.formats.radar_scan import Scan
 from hsrgeo.model.times import KST, existing
 from hsrgeo.model.volume import Radar, Volume, radar_sites
 
+SUFFIXES = (".nc", ".nc4", ".h5", ".hdf5", ".hdf", ".uf", ".uf.gz")
+"""Of volumes in folders; a file that is named on its own may have any name."""
 MAX_VOLUME_BYTES = 64 << 20
 """Of a file, packed or not; KMA's have 0.5 to 2.7 MB."""
 _NEAR_M = 5_000.0  # a radar of the table is the one that stands nearer than this

@@ -112,7 +112,8 @@ def refuse_other_recipe(out: Place, recipe: Recipe) -> bool:
         )
         raise ManifestError(
             str(out),
-            f"was exported with other options ({differences}); use another OUT, or --overwrite to replace it",
+            f"was exported with other options ({differences}); use another OUT, or let `hsrgeo export --overwrite` "
+            "replace it",
         )
     return False
 

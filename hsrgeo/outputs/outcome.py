@@ -76,8 +76,13 @@ class Outcome:
     """What its outputs hold, by region: what `Frame.statistics` tells of each."""
 
     def __post_init__(self) -> None:
-        if self.error is not None:
-            as_value(self.error)
+        error = self.error
+        if error is None:
+            return
+        if isinstance(error, FrameError) and error.member is None and error.source in ("", self.name):
+            # raised where only the frame was known: messages name every frame as the sources do
+            object.__setattr__(self, "error", error.at(self.source, self.member))
+        as_value(error)
 
     @property
     def key(self) -> Key | None:

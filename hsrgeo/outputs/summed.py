@@ -97,7 +97,10 @@ def summed_files(out: Path, region: str | None = None) -> tuple[list[Summed], li
         except ReadbackError as error:
             damaged.append(error)
     if region is not None and region not in regions:
-        raise OptionsError(f"no region {region!r} in {out}: expected one of {', '.join(sorted(regions))}")
+        names = ", ".join(sorted(filter(None, regions)))
+        raise OptionsError(
+            f"no region {region!r} in {out}: {f'expected one of {names}' if names else 'it has no regions'}"
+        )
     listed.sort(key=lambda one: (one.region, one.what, one.time, one.path))
     return listed, damaged
 

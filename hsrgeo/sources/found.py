@@ -137,12 +137,21 @@ class Tally:
     def pass_over(self, name: str) -> None:
         """Count something that is no frame."""
         own_name = basename(name)
+        self.passed_over[self._kind(own_name)] += 1
+        if own_name.lower().endswith((".bin", ".bin.gz")) and len(self.lookalikes) < _LOOKALIKES:
+            self.lookalikes.append(own_name)
+
+    def take_back(self, name: str) -> None:
+        """Count something no longer that was passed over: it was found to be something else."""
+        kind = self._kind(basename(name))
+        self.passed_over[kind] -= 1
+        self.passed_over = +self.passed_over
+
+    def _kind(self, own_name: str) -> str:
         suffixes = Path(own_name).suffixes
         suffix = "".join(suffixes[-2 if suffixes[-1] == ".gz" else -1 :]) if suffixes else "no suffix"
         known = suffix in self.passed_over or len(self.passed_over) < _KINDS
-        self.passed_over[suffix if known and len(suffix) <= _LONGEST_SUFFIX else "other"] += 1
-        if own_name.lower().endswith((".bin", ".bin.gz")) and len(self.lookalikes) < _LOOKALIKES:
-            self.lookalikes.append(own_name)
+        return suffix if known and len(suffix) <= _LONGEST_SUFFIX else "other"
 
 
 def closable(found: Iterator[Found]) -> Generator[Found]:

@@ -64,7 +64,7 @@ class ReadingRules:
             if word not in get_args(known):
                 raise OptionsError(f"{what} {word!r}: expected one of {', '.join(get_args(known))}")
         if self.most_mm is not None and not 0 < self.most_mm < math.inf:
-            raise OptionsError(f"most_mm {self.most_mm:g}: expected a depth above 0 mm")
+            raise OptionsError(f"max_rain {self.most_mm:g}: expected a depth above 0 mm")
         if any(code >= 0 for code in self.missing):
             raise OptionsError("missing: a code of 0 or more could be rain; expected negative numbers, as -99.9")
         if self.start is not None and self.end is not None and self.start >= self.end:

@@ -236,7 +236,9 @@ def _publish(temporary: Path, path: Path) -> None:
     except FileExistsError as error:
         if not filecmp.cmp(temporary, path, shallow=False):
             raise OutputExistsError(
-                str(path), "already exists and differs; use --overwrite or another --out"
+                str(path),
+                "already exists and differs; move it, use another OUT, or let `hsrgeo export --overwrite` (archives: "
+                "`hsrgeo extract --overwrite`) replace it",
             ) from error
         temporary.unlink()
 

@@ -84,10 +84,15 @@ def refuse_others(path: Path, start: bytes, what: str) -> None:
         raise OutputExistsError(str(path), f"already exists and is not {what}; rename it, or choose another folder")
 
 
-def there_already(path: Place, data: bytes) -> bool:
+def there_already(path: Place, data: bytes, otherwise: str = "") -> bool:
     """Tell whether a file is there with these very bytes.
 
     One without bytes, or of zeros only, is as good as none: a power cut leaves such files, and they hold nothing.
+
+    Args:
+        path: The file.
+        data: All of it.
+        otherwise: What a message says where another file is there; empty for one of an export.
 
     Raises:
         OutputExistsError: Something else is there.
@@ -104,7 +109,9 @@ def there_already(path: Place, data: bytes) -> bool:
     if found != data and found.strip(b"\0"):
         raise OutputExistsError(
             str(path),
-            "already exists, is not in the manifest and differs; use --overwrite or another OUT",
+            otherwise
+            or "already exists, is not in the manifest and differs; move it, use another OUT, or let `hsrgeo export "
+            "--overwrite` replace it",
         )
     return found == data
 

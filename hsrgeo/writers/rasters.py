@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal, Protocol, get_args
 
+from hsrgeo.errors import OptionsError
 from hsrgeo.model.frame import Frame
 from hsrgeo.products.palettes import Palette
 
@@ -53,6 +54,10 @@ class Raster:
     """Whether it only goes with another format."""
     needs: str = ""
     """A library of the extra that is called as the format."""
+    recoded: bool = False
+    """Whether it has numbers or colours of its own, never the codes of a frame."""
+    most_side: int = 0
+    """Cells that a line may have; 0 where there is no limit."""
 
 
 def _cog(frame: Frame, settings: Settings) -> dict[str, bytes]:
@@ -112,18 +117,38 @@ def _mask(frame: Frame, _settings: Settings) -> dict[str, bytes]:
     return {".mask.png": encode_mask(frame)}
 
 
+_WEBP_SIDE = 16_383
+# ^ RFC 9649, "VP8L": width and height less 1 are numbers of 14 bits; GDAL's driver has the same limit
 RASTERS: dict[Format, Raster] = {
     "cog": Raster((".tif",), _cog),
     "png": Raster((".png", ".pgw", ".prj", ".png.aux.xml"), _png),
-    "odim": Raster((".h5",), _odim, needs="h5py"),
-    "float32": Raster((".float32.tif",), _float32),
-    "asc": Raster((".asc", ".prj"), _asc),
-    "rgba": Raster((".rgba.tif",), _rgba),
-    "rgba-png": Raster((".rgba.png", ".rgba.pgw", ".rgba.png.aux.xml"), _rgba_png),
-    "rgba-webp": Raster((".rgba.webp", ".rgba.wpw", ".rgba.webp.aux.xml"), _rgba_webp),
+    "odim": Raster((".h5",), _odim, recoded=True, needs="h5py"),
+    "float32": Raster((".float32.tif",), _float32, recoded=True),
+    "asc": Raster((".asc", ".prj"), _asc, recoded=True),
+    "rgba": Raster((".rgba.tif",), _rgba, recoded=True),
+    "rgba-png": Raster((".rgba.png", ".rgba.pgw", ".rgba.png.aux.xml"), _rgba_png, recoded=True),
+    "rgba-webp": Raster(
+        (".rgba.webp", ".rgba.wpw", ".rgba.webp.aux.xml"), _rgba_webp, recoded=True, most_side=_WEBP_SIDE
+    ),
     "mask": Raster((".mask.png",), _mask, beside=True),
 }
 """By name, in the order in which the files of a frame are written."""
+
+
+def refuse_long(name: Format, width: int, height: int) -> None:
+    """Refuse a picture with more cells in a line than its format can have.
+
+    Raises:
+        OptionsError: It has.
+    """
+    most = RASTERS[name].most_side
+    if most and max(width, height) > most:
+        raise OptionsError(
+            f"{name}: {width:,} x {height:,} cells, and it can have {most:,} a side: take rgba-png or rgba, or larger "
+            "cells (--resolution)"
+        )
+
+
 FORMATS: tuple[Format, ...] = get_args(Format)
 PICTURES = tuple(raster.suffixes[0] for raster in RASTERS.values())
 """Suffixes of the pictures themselves."""

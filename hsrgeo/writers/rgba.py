@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from rasterio.enums import ColorInterp
 from rasterio.io import DatasetWriter
 
-from hsrgeo.errors import OptionsError, ReadbackError
+from hsrgeo.errors import ReadbackError
 from hsrgeo.model.frame import Frame
 from hsrgeo.products.classes import colours
 from hsrgeo.products.palettes import Palette
@@ -19,11 +19,9 @@ from hsrgeo.writers.by_driver import GDAL_SIDE, cog_options, encode_by
 from hsrgeo.writers.environment import own_gdal, regular_file
 from hsrgeo.writers.plain import code_free_tags
 from hsrgeo.writers.png import encode_png_of, place_xml, world_file
+from hsrgeo.writers.rasters import refuse_long
 from hsrgeo.writers.readback import DRIVERS
 from hsrgeo.writers.tags import imagery_tags, png_tags
-
-_WEBP_SIDE = 16_383
-# ^ RFC 9649, "VP8L": width and height less 1 are numbers of 14 bits; GDAL's driver has the same limit
 
 
 def rgba_tags(frame: Frame) -> dict[str, str]:
@@ -77,11 +75,7 @@ def encode_rgba_webp(frame: Frame, palette: Palette | None) -> dict[str, bytes]:
         WriteError: GDAL refused.
     """
     grid = frame.grid
-    if max(grid.width, grid.height) > _WEBP_SIDE:
-        raise OptionsError(
-            f"rgba-webp: {grid.width:,} x {grid.height:,} cells, and a WebP has at most {_WEBP_SIDE:,} a side: "
-            "take rgba-png or rgba, or larger cells (--resolution)"
-        )
+    refuse_long("rgba-webp", grid.width, grid.height)
     options = {"LOSSLESS": "YES", "EXACT": "1"}  # the latter keeps red, green and blue where alpha is 0
     return {
         ".rgba.wpw": world_file(frame.grid),

@@ -221,6 +221,16 @@ def test_the_commands(source: Path, tmp_path: Path) -> None:
     assert "3 storm cells: 3 frames, 2 used, 1 failed" in run.stderr
 
 
+def test_what_is_wrong_with_a_frame_names_it_once(tmp_path: Path, make_file: MakeFile) -> None:
+    pytest.importorskip("scipy")
+    (folder := tmp_path / "in").mkdir()
+    (folder / frame_name()).write_bytes(make_file(*[make_file.pixels] * 3))
+    words = ["--block", "station", "--window", "500,700,6,5", "-j", "1", "--out", str(tmp_path / "out.csv")]
+    for source, label in ((folder, folder / frame_name()), (folder / frame_name(), folder / frame_name())):
+        run = CliRunner().invoke(app, ["objects", str(source), *words])
+        assert f"failed: {label}: no storm cells: expected reflectivity or rain rate, found station\n" in run.stderr
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -116,7 +117,9 @@ def test_the_same_bytes_for_any_jobs_and_order(volumes: Path, tmp_path: Path) ->
     assert [len(list(run)) for run in reverse] == [2]
     for path in (tmp_path / "a").iterdir():
         assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes()
-    assert compose(volumes, tmp_path / "a").exit_code == 0  # again: the same
+    again = compose(volumes, tmp_path / "a")
+    assert again.exit_code == 0
+    assert again.stderr.endswith("2 frames there already\n")
 
 
 @pytest.mark.slow
@@ -138,7 +141,7 @@ def test_what_is_there_and_differs_stays(volumes: Path, tmp_path: Path) -> None:
     before = (tmp_path / NAME).read_bytes()
     refused = compose(volumes / "gdk.h5", tmp_path)
     assert refused.exit_code == 1
-    assert f"failed: {tmp_path / NAME}: already exists" in refused.stderr
+    assert f"failed: {tmp_path / NAME}: already exists and differs; use --overwrite or another --out" in refused.stderr
     assert (tmp_path / NAME).read_bytes() == before
     assert compose(volumes / "gdk.h5", tmp_path, "--overwrite").exit_code == 0
     assert (tmp_path / NAME).read_bytes() != before
@@ -213,9 +216,27 @@ def test_info_of_volumes(volumes: Path, tmp_path: Path) -> None:
     assert "  time      2026-07-25 20:35 KST  (2026-07-25T11:35:00Z), from the file name, KST" in lines
     assert "  moments   DZ CZ; reflectivity is CZ" in lines
     assert "note: RDR_KWK_FQC_202607252035.uf.gz: by its name 2026-07-25 20:35 KST; inside it says" in done.stderr
-    json = run("info", volumes / "gdk.h5", "--json").stdout
-    assert '"elevation": -0.3' in json
-    assert '"time_utc": "2026-07-25T11:35:00Z"' in json
+    printed = run("info", volumes / "gdk.h5", "--json").stdout
+    assert '"elevation": -0.3' in printed
+    assert '"time_utc": "2026-07-25T11:35:00Z"' in printed
+
+
+def test_info_counts_the_volumes_of_a_folder(volumes: Path, tmp_path: Path) -> None:
+    (folder := tmp_path / "in").mkdir()
+    for path in volumes.iterdir():
+        shutil.copy(path, folder)
+    (folder / "other.h5").write_bytes(b"\x89HDF\r\n\x1a\n and no volume")
+    sound = run("info", folder, "-j", 1)
+    assert sound.exit_code == 0
+    assert "  volumes   3 sound (1 of GDK, 2 of KWK): see hsrgeo compose\n" in sound.stdout
+    assert "  other     2 files not taken for frames (1 x .txt, 1 x .h5)\n" in sound.stdout
+    (folder / "RDR_PSN_QCD_202607252035.nc").write_bytes((folder / "RDR_KWK_QCD_202607252035.nc").read_bytes()[:99])
+    broken = run("info", folder, "-j", 1, "--json")
+    assert broken.exit_code == 1
+    [summary] = json.loads(broken.stdout)
+    assert summary["volumes"] == {"GDK": 1, "KWK": 2}
+    assert "RDR_PSN_QCD_202607252035.nc" in summary["broken"][0]["message"]
+    assert summary["passed_over"] == {".txt": 1, ".h5": 1}
 
 
 def test_a_volume_given_to_export_leads_to_compose(volumes: Path, tmp_path: Path) -> None:

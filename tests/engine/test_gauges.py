@@ -321,7 +321,8 @@ def test_a_name_in_other_jamo_is_the_same(save: Save) -> None:
         ({"unit": "inch"}, "unit 'inch'"),
         ({"empty": "dry"}, "empty 'dry'"),
         ({"missing": (0.0,)}, "could be rain"),
-        ({"most_mm": 0.0}, "above 0"),
+        ({"most_mm": 0.0}, "max_rain 0: expected a depth above 0"),
+        ({"most_mm": math.nan}, "max_rain nan: expected a depth above 0"),
         ({"encoding": "klingon"}, "encoding 'klingon' is not known"),
         ({"start": NOON, "end": NOON}, "later than start"),
         ({"start": datetime(2022, 6, 9)}, "give it a time zone"),  # noqa: DTZ001 - on purpose

@@ -7,6 +7,7 @@ import os
 import random
 import shlex
 import tempfile
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from hsrgeo.cli import app
 from hsrgeo.engine.watch.decide import Journal, Mark, decide
 from hsrgeo.engine.watch.status import read_status
 from hsrgeo.engine.watch.watch_run import Watch
-from hsrgeo.errors import HsrGeoWarning, LockError, SourceError
+from hsrgeo.errors import HsrGeoWarning, LockError, OptionsError, SourceError
 from tests.conftest import TIME, frame_name
 from tests.fuzz import live
 from tests.watched import OPTIONS, SETTLE_S, World, content, happen, latest_time
@@ -90,6 +91,19 @@ def test_a_young_file_is_read_before_it_is_taken(age_s: float, changed_s: float,
     decide(1e9, {}, journal, 600, lambda _path: True)
     assert not journal.marks
     assert not journal.whole
+
+
+def test_what_a_watch_advises_is_what_it_can(tmp_path: Path) -> None:
+    with World(tmp_path) as world:
+        world.put(0, 1, "whole")
+        cog = world.out / "202206/09/202206091115.tif"
+        cog.parent.mkdir(parents=True)
+        cog.write_bytes(b"theirs")
+        [problem] = world.watch.round().broken
+        assert "differs; move it, use another OUT, or" in problem
+        assert "`hsrgeo export --overwrite`" in problem
+    with pytest.raises(OptionsError, match="not with min_wet"):
+        Watch(tmp_path, tmp_path / "other", replace(OPTIONS, min_wet=0.1))
 
 
 def test_keep_removes_only_what_the_watch_has_made(tmp_path: Path) -> None:

@@ -63,6 +63,22 @@ def test_a_project_is_written_once_and_has_one_layer_a_region(source: Path, tmp_
     assert project.read_bytes() == b"saved from QGIS"
 
 
+def test_a_project_of_somebody_else_stays_and_is_named(source: Path, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (project := tmp_path / "out" / "latest.qgz").write_bytes(b"saved from QGIS")
+    with _watch(tmp_path, qgis=True) as watch:
+        [note] = watch.round().notes
+        assert note.startswith(f"{project} was changed in QGIS, or is not of hsrgeo watch, and is kept")
+        _later(source)
+        assert watch.round().notes == []
+    assert project.read_bytes() == b"saved from QGIS"
+    project.unlink()
+    for _own in range(2):  # it is written, and known again by another watch
+        with _watch(tmp_path, qgis=True) as watch:
+            assert [note for note in watch.round().notes if "is kept" in note] == []
+    assert zipfile.is_zipfile(project)
+
+
 @pytest.mark.slow
 @needs_qgis
 def test_qgis_shows_the_newest_frame_when_it_reloads_the_layer(source: Path, tmp_path: Path) -> None:

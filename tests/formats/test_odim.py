@@ -122,7 +122,7 @@ def test_what_odim_has_no_quantity_for_is_refused(tmp_path: Path, make_file: Mak
     path.write_bytes(make_file(pixels, pixels, pixels))
     with pytest.raises(WriteError, match="station: ODIM has no quantity for it"):
         hsrgeo.open_frame(path, block=3).to_odim(tmp_path / "x.h5")
-    with pytest.raises(OptionsError, match="not with values raw"):
+    with pytest.raises(OptionsError, match="odim does not have the codes of the frames: not with values raw"):
         hsrgeo.ExportOptions(formats=("odim",), values="raw")
 
 

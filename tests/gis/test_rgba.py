@@ -12,8 +12,10 @@ from rio_cogeo.cogeo import cog_validate
 
 from hsrgeo.engine.export.export_run import export
 from hsrgeo.engine.export_options import ExportOptions
+from hsrgeo.engine.regions import Region
 from hsrgeo.engine.verify.verify_run import verify
 from hsrgeo.errors import ManifestError, OptionsError
+from hsrgeo.model.window import BBox
 from hsrgeo.writers.rasters import Format
 from tests.conftest import MakeFile, frame_name
 from tests.gis.test_render import blank
@@ -53,15 +55,20 @@ def test_a_picture_has_kmas_colours_and_is_clear_where_dry(source: Path, tmp_pat
     assert not list(verify(out, source, jobs=1))
 
 
+@pytest.mark.parametrize("form", ["rgba", "rgba-png", "rgba-webp", "float32", "asc"])
+def test_values_as_stored_are_not_of_what_has_no_codes(form: Format) -> None:
+    with pytest.raises(OptionsError, match=f"{form} does not have the codes of the frames: not with values raw"):
+        ExportOptions(formats=("cog", form), values="raw")
+
+
 def test_a_webp_of_too_many_cells_says_what_to_do(source: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    # A row of 900 km in cells of 50 m is 18,000 of them.
-    options = ExportOptions(
-        window=(100, 700, 900, 1), formats="rgba-webp", crs="EPSG:5179", resolution=50, resampling="nearest", jobs=1
-    )
-    (failed,) = export(source, out, options)
-    assert failed.status == "failed"
-    assert "a WebP has at most 16,383 a side: take rgba-png or rgba" in str(failed.error)
+    # Four degrees at 37 N are 355 km: more than 17,000 cells of 20 m. The square has more cells, but shorter lines.
+    row, square = Region("row", BBox(126, 37, 130, 37.01)), Region("square", BBox(127, 37, 127.7, 37.6))
+    options = ExportOptions(regions=(square, row), formats="rgba-webp", crs="EPSG:5179", resolution=20, jobs=1)
+    with pytest.raises(OptionsError, match="cells, and it can have 16,383 a side: take rgba-png or rgba"):
+        export(source, out, options)
+    assert not out.exists()
 
 
 @pytest.mark.parametrize("form", ["rgba-png", "rgba-webp"])

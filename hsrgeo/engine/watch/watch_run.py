@@ -109,6 +109,11 @@ class Watch:
         self._options = options or ExportOptions()
         if self._options.overwrite or self._options.dry_run or self._options.fail_fast:
             raise OptionsError("a watch goes on from what is there: not with overwrite, dry_run or fail_fast")
+        if self._options.min_wet:
+            raise OptionsError(
+                "a watch shows the newest frame that it wrote, an old one in dry weather if min_wet left others out: "
+                "not with min_wet"
+            )
         if keep is not None and keep <= timedelta(0):
             raise OptionsError(f"keep {keep}: must be longer than nothing")
         if not settle_s >= 0:
