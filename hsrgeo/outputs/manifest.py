@@ -31,6 +31,7 @@ from hsrgeo.sources.texts import DamagedLines, whole_lines
 from hsrgeo.writers.files import write_chunks
 
 _Said = TypeVar("_Said")
+_BLOCK_BYTES = 1 << 14
 
 
 class Manifest:
@@ -54,6 +55,7 @@ class Manifest:
         self._sync = sync
         self._journal = journal(out, read_only=read_only, sync=sync)
         self._latest: tuple[int, Outcome] | None = None  # the line read last, with its offset: asked for again at once
+        self._block, self._block_at = b"", 0  # what was read last, and its offset: lines are asked for nearly in order
         self._in_order = False
         self._last_order: tuple[float, str, str] | None = None
         self._frames, self._kept, self._paths = Offsets(), Offsets(), Offsets()
@@ -100,6 +102,19 @@ class Manifest:
         line = self._checked(offset, lambda line: self.key(line) == key)
         # A later line about the same frame may say that it is broken now, or lost to another.
         return line if line and self._frames.get(hash(line.label)) == offset else None
+
+    def settled(self, label: str, key: Key) -> Outcome | None:
+        """Return the latest word on a frame where it stands for a product and time and owns its first path.
+
+        What `get`, `kept` and `owner` would tell together; None where they would not agree.
+        """
+        offset = self._frames.get(hash(label))
+        if offset is None or self._kept.get(hash(key)) != offset:
+            return None
+        line = self._at(offset)
+        if line.label != label or self.key(line) != key or not line.outputs:
+            return None
+        return line if self._paths.get(hash(first_path_of(line))) == offset else None
 
     def owner(self, first_path: str) -> Key | None:
         """Return the product and time that a first output was ever made for, or None."""
@@ -208,6 +223,7 @@ class Manifest:
         """Read every whole line, and return where the last one ends."""
         offset = count = 0
         self._in_order, self._last_order, self._latest = True, None, None
+        self._block, self._block_at = b"", 0
         for size, entry in _whole_lines(self._path, self.out / MANIFEST, _entry):
             if entry is not None:
                 self._index(entry, offset)
@@ -236,14 +252,15 @@ class Manifest:
         return line if line is not None and same(line) else None
 
     def _line(self, offset: int) -> bytes:
-        self._file.seek(offset)
-        line = bytearray()
-        while not line.endswith(b"\n"):
-            block = self._file.read(4096)
-            if not block:
-                break
-            line += block.partition(b"\n")[0] + (b"\n" if b"\n" in block else b"")
-        return bytes(line)
+        begins = offset - self._block_at
+        ends = self._block.find(b"\n", begins) + 1 if begins >= 0 else 0
+        if not ends:
+            self._file.seek(offset)
+            self._block, self._block_at, begins = b"", offset, 0
+            while not ends and (more := self._file.read(_BLOCK_BYTES)):
+                self._block += more
+                ends = self._block.find(b"\n") + 1
+        return self._block[begins:ends]
 
     def _at(self, offset: int) -> Outcome:
         latest = self._latest

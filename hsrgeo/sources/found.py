@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 
 from hsrgeo.errors import HsrGeoError, SourceError, TooLargeError, label_of
@@ -100,8 +101,8 @@ class Found:
 class Tally:
     """What went by while sources were read."""
 
-    total_bytes: int = 0
-    """Size of every source, for progress."""
+    measure: Callable[[], int] = int
+    """Returns the size of every source."""
     read_bytes: int = 0
     """How far the reading has come."""
     unselected: int = 0
@@ -114,6 +115,11 @@ class Tally:
     """Frames that were left out for one of another kind, by their kind and the preferred one."""
     lookalikes: list[str] = field(default_factory=list)
     """A few .bin and .bin.gz files that were passed over for their names."""
+
+    @cached_property
+    def total_bytes(self) -> int:
+        """Size of every source, for progress; hundreds of thousands of files take a while, so only who asks waits."""
+        return self.measure()
 
     def leave_out(self, frame_name: FrameName) -> None:
         """Count a frame that is not wanted."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Iterable, Iterator, Sequence
+import stat
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from datetime import datetime
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 from hsrgeo.errors import FrameError, FrameNameError, SourceError, TooLargeError
@@ -30,7 +31,14 @@ class Listing(list[tuple[File, bool]]):
     @cached_property
     def kinds(self) -> set[tuple[str, str]]:
         """Products and kinds of files that are named as frames, wanted or not."""
-        return set(filter(None, (product_and_kind(_name(file)) for file, _named in self)))
+        kinds: set[tuple[str, str]] = set()
+        read: set[str] = set()  # the parts of names that tell both
+        for file, _named in self:
+            part = str(file).rpartition("_")[0]
+            if part not in read and (found := product_and_kind(_name(file))):
+                kinds.add(found)
+                read.add(part)
+        return kinds
 
 
 def expand(sources: Sequence[str | Path]) -> list[Place]:
@@ -75,7 +83,7 @@ def scan(sources: Sequence[str | Path] | Listing, selection: Selection, tally: T
     """
     counted = tally if tally is not None else Tally()
     files = of_one_kind(listed_files(sources), selection, counted)
-    counted.total_bytes = sum(size_of(file) for file, _named in files)
+    counted.measure = partial(size_of_all, files)
     return scan_files(files, selection, counted)
 
 
@@ -104,7 +112,13 @@ def listed_files(sources: Sequence[str | Path] | Listing) -> Listing:
     """
     if isinstance(sources, Listing):
         return sources
-    return _each_once(entry for path in expand(sources) for entry in _files_of(path))
+    # In the place of the first time; on its own where it was named on its own once.
+    seen: dict[str, tuple[File, bool]] = {}
+    folders: dict[str, str] = {}
+    for file, named, real in (entry for path in expand(sources) for entry in _files_of(path, folders)):
+        first, was_named = seen.get(real, (file, False))
+        seen[real] = (file if named and not was_named else first, was_named or named)
+    return Listing(seen.values())
 
 
 def of_one_kind(files: Listing, selection: Selection, tally: Tally) -> Listing:
@@ -135,7 +149,7 @@ def of_one_kind(files: Listing, selection: Selection, tally: Tally) -> Listing:
 
 def _frame_name(file: File) -> FrameName | None:
     try:
-        return parse_name(_name(file))
+        return parse_name(file.name if isinstance(file, RemotePath) else file)
     except FrameNameError:
         return None
 
@@ -152,12 +166,13 @@ def _name(file: File) -> str:
 def scan_files(files: Listing, selection: Selection, tally: Tally) -> Iterator[Found]:
     """Yield what `scan` yields of files that are listed already."""
     for file, named in files:
-        before, name = tally.read_bytes, _name(file)
-        claims = claims_frame(name)
+        before, frame_name = tally.read_bytes, _frame_name(file)
+        name = "" if frame_name else _name(file)
+        claims = frame_name is not None or claims_frame(name)
         if not claims and is_archive(place_of(file)):
             yield from frames_in_archive(place_of(file), selection, tally)
         elif named or claims:
-            found = _found(file, named=named)
+            found = _found(file, frame_name, claims=claims)
             if found.frame_name is not None and not selection.wants(found.frame_name):
                 tally.leave_out(found.frame_name)
             else:
@@ -169,17 +184,6 @@ def scan_files(files: Listing, selection: Selection, tally: Tally) -> Iterator[F
         else:
             tally.pass_over(name)
         tally.read_bytes = before + size_of(file)
-
-
-def _each_once(files: Iterable[tuple[File, bool]]) -> Listing:
-    # In the place of the first time; on its own where it was named on its own once.
-    seen: dict[str, tuple[File, bool]] = {}
-    folders: dict[str, str] = {}
-    for file, named in files:
-        real = str(file) if isinstance(file, RemotePath) else _real_path(file, folders)
-        first, was_named = seen.get(real, (file, False))
-        seen[real] = (file if named and not was_named else first, was_named or named)
-    return Listing(seen.values())
 
 
 def _real_path(file: str, folders: dict[str, str]) -> str:
@@ -194,13 +198,14 @@ def _real_path(file: str, folders: dict[str, str]) -> str:
     return file if folders[folder] == folder else os.path.join(folders[folder], name)  # noqa: PTH118 - see `File`
 
 
-def _files_of(path: Place) -> Iterator[tuple[File, bool]]:
+def _files_of(path: Place, folders: dict[str, str]) -> Iterator[tuple[File, bool, str]]:
+    """Yield every file of a source, whether it was named on its own, and its path without links."""
     if isinstance(path, RemotePath):
-        yield from ((file, path == file) for file in _files_elsewhere(path))
+        yield from ((file, path == file, str(file)) for file in _files_elsewhere(path))
     elif not path.is_dir():
-        yield str(path), True
+        yield str(path), True, _real_path(str(path), folders)
     else:
-        yield from ((file, False) for file in _below(path))
+        yield from ((file, False, real) for file, real in _below(path))
 
 
 def files_below(path: Place) -> list[Place]:
@@ -211,7 +216,7 @@ def files_below(path: Place) -> list[Place]:
     """
     if isinstance(path, RemotePath):
         return list(_files_elsewhere(path))
-    return [Path(file) for file in _below(path)] if path.is_dir() else [path]
+    return [Path(file) for file, _real in _below(path)] if path.is_dir() else [path]
 
 
 def _files_elsewhere(path: RemotePath) -> list[RemotePath]:
@@ -221,14 +226,44 @@ def _files_elsewhere(path: RemotePath) -> list[RemotePath]:
         raise SourceError(str(path), f"cannot be read: {error.strerror or error}") from error
 
 
-def _below(path: Path) -> Iterator[str]:
+def _below(path: Path) -> Iterator[tuple[str, str]]:
+    """Yield each file of a folder, then those of its subfolders, and its path without links."""
     seen: set[str] = set()  # a link to a folder is followed, but not round and round
     root = os.path.realpath(path)
-    for folder, subfolders, names in os.walk(path, onerror=_unreadable, followlinks=True):
-        seen.add(os.path.realpath(folder))
-        subfolders[:] = [name for name in sorted(subfolders) if not _leads_astray(Path(folder, name), root, seen)]
-        beginning = str(Path(folder, "x"))[:-1]
-        yield from (beginning + name for name in sorted(names))
+    waiting = [path]
+    while waiting:
+        folder = waiting.pop()
+        real = os.path.realpath(folder)
+        seen.add(real)
+        names, subfolders, links = _listed(folder)
+        waiting += [one for name in subfolders if not _leads_astray(one := folder / name, root, seen)][::-1]
+        beginning, really = str(folder / "x")[:-1], os.path.join(real, "")  # noqa: PTH118 - see `File`
+        for name in names:
+            file = beginning + name
+            yield file, os.path.realpath(file) if name in links else file if really == beginning else really + name
+
+
+def _listed(folder: Path) -> tuple[list[str], list[str], set[str]]:
+    """Return the names of the files and of the folders in a folder, and which of these are links."""
+    names: list[str] = []
+    subfolders: list[str] = []
+    links: set[str] = set()
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                (subfolders if _is_folder(entry) else names).append(entry.name)
+                if entry.is_symlink():
+                    links.add(entry.name)
+    except OSError as error:
+        raise SourceError(str(error.filename), f"folder cannot be read: {error.strerror}") from error
+    return sorted(names), sorted(subfolders), links
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that leads nowhere
+        return False
 
 
 def _leads_astray(folder: Path, root: str, seen: set[str]) -> bool:
@@ -256,8 +291,9 @@ def is_folder(path: Place) -> bool:
         raise SourceError(str(path), f"cannot be read: {error.strerror or error}") from error
 
 
-def _unreadable(error: OSError) -> None:
-    raise SourceError(str(error.filename), f"folder cannot be read: {error.strerror}") from error
+def size_of_all(files: Listing) -> int:
+    """Return the size of all files together, where it is known."""
+    return sum(size_of(file) for file, _named in files)
 
 
 def size_of(path: File) -> int:
@@ -268,21 +304,20 @@ def size_of(path: File) -> int:
         return 0
 
 
-def _found(file: File, *, named: bool) -> Found:
-    source, size, version, mode = str(file), 0, "", 0
+def _found(file: File, frame_name: FrameName | None, *, claims: bool) -> Found:
+    source, size, version, mode = str(file), 0, "", stat.S_IFREG
     if isinstance(file, RemotePath):
         size, version = size_of(file), file.stat().version
     else:
         with suppress(OSError):
             status = os.stat(file)  # noqa: PTH116 - see `File`
             size, mode = status.st_size, status.st_mode
-    frame_name = None
-    try:
-        frame_name = parse_name(_name(file))
-    except FrameNameError as error:
-        if claims_frame(_name(file)) or not named:
+    if frame_name is None and claims:
+        try:
+            parse_name(_name(file))
+        except FrameNameError as error:
             return Found(source, None, None, size, error=error.at(source, None))
-    if not named:
+    if not stat.S_ISREG(mode):
         try:
             refuse_kind(mode, pipes=False)
         except OSError as error:

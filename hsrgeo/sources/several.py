@@ -13,12 +13,13 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from hsrgeo.sources.archive_formats import is_archive
 from hsrgeo.sources.found import Extent, Found, Tally, reading
 from hsrgeo.sources.remote import is_remote
-from hsrgeo.sources.scan import Listing, listed_files, of_one_kind, place_of, scan_files, size_of
+from hsrgeo.sources.scan import Listing, listed_files, of_one_kind, place_of, scan_files, size_of_all
 from hsrgeo.sources.select import Selection
 
 _WAITING = 4
@@ -42,7 +43,7 @@ def scan_several(
     """
     counted = tally if tally is not None else Tally()
     files = of_one_kind(listed_files(sources), selection, counted)
-    counted.total_bytes = sum(size_of(file) for file, _named in files)
+    counted.measure = partial(size_of_all, files)
     archives = [Listing([entry]) for entry in files if is_archive(place_of(entry[0]))]
     others = Listing(entry for entry in files if not is_archive(place_of(entry[0])))
     streams = [*([others] if others else []), *archives]

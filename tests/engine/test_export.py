@@ -8,6 +8,7 @@ import os
 import shutil
 import tracemalloc
 import zlib
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -377,6 +378,31 @@ def test_again_only_what_is_missing_is_done(folder: Path, tmp_path: Path, make_f
     untouched = {path: inode for path, inode in inodes(out).items() if "1115" in path or "1125" in path}
     assert untouched == {path: inode for path, inode in inodes_before.items() if path in untouched}
     assert len(untouched) == 10
+
+
+@pytest.mark.skipif(os.name == "nt", reason="files are opened in another way")
+def test_again_each_file_is_looked_at_once(folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    run(folder, out)
+    looked: Counter[tuple[str, str]] = Counter()
+
+    def counting(name: str) -> Any:
+        true = getattr(os, name)
+
+        def call(path: Any, *more: Any, **named: Any) -> Any:
+            looked[name, str(path)] += 1
+            return true(path, *more, **named)
+
+        return patch.object(os, name, call)
+
+    with counting("stat"), counting("lstat"), counting("open"):
+        assert statuses(run(folder, out)) == ["skipped"] * 5
+    for source in folder.glob("*.bin.gz"):  # its size; first and last bytes
+        assert [looked[name, str(source)] for name in ("stat", "lstat", "open")] == [1, 0, 1]
+    outputs = [str(out / output["path"]) for line in lines(out) for output in line["outputs"]]
+    assert len(outputs) == 25
+    for path in outputs:
+        assert [looked[name, path] for name in ("stat", "lstat", "open")] == [1, 0, 0]
 
 
 @pytest.mark.parametrize("suffix", [".bin.gz", ".bin"])

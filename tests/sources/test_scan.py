@@ -22,7 +22,7 @@ from hsrgeo.formats.composite import MAX_STORED_BYTES
 from hsrgeo.formats.names import FrameName
 from hsrgeo.model.times import KST
 from hsrgeo.sources.found import Found, Tally, read_file
-from hsrgeo.sources.scan import expand, scan
+from hsrgeo.sources.scan import expand, listed_files, scan
 from hsrgeo.sources.select import Selection
 from hsrgeo.sources.several import scan_several
 from tests.conftest import TIME, MakeFile, frame_name, make_tar
@@ -42,6 +42,13 @@ def _fill(folder: Path, *names: str, data: bytes = NOISE) -> None:
 def _names(found: list[Found], folder: Path) -> list[str]:
     assert [item.error for item in found if item.error] == []
     return [os.path.relpath(item.source, folder) + (f"[{item.member}]" if item.member else "") for item in found]
+
+
+def test_products_are_found_beside_files_that_begin_alike(tmp_path: Path) -> None:
+    other = NAMES[0].replace("HSR", "CPP")
+    stem = NAMES[0].rpartition("_")[0]
+    _fill(tmp_path, f"{stem}_0.txt", NAMES[0], f"{stem}_x.txt", f"a_{other}", f"b/{other}", f"b/{NAMES[1]}")
+    assert listed_files([tmp_path]).kinds == {("HSR", "PUB"), ("CPP", "PUB")}
 
 
 # -- folders, globs, files --------------------------------------------------------------------------------------------

@@ -32,7 +32,6 @@ from hsrgeo.errors import FrameError, OutputError, OutputExistsError, ReadbackEr
 from hsrgeo.outputs.manifest import Manifest
 from hsrgeo.outputs.outcome import Key, Outcome, Output, key_of, of_found
 from hsrgeo.outputs.recipe import Recipe
-from hsrgeo.outputs.usual_lines import first_path_of
 from hsrgeo.sources.found import Found
 from hsrgeo.sources.remote import Place
 from hsrgeo.writers.disk import STAGED, flush
@@ -79,14 +78,15 @@ class Ledger:
         if found.error or found.frame_name is None:
             return of_found(found, "failed", error=found.error)
         key = key_of(found.frame_name, by_kind=self._manifest.by_kind)
-        stamp = stamp_of(found)
+        label, stamp = found.label, stamp_of(found)
         with self._lock:
             if found.member is not None:
                 self._archives.add(found.source)
-            known = self._known(found.label, stamp)
+            before = None if self._overwrite else self._manifest.settled(label, key)
+            if before and before.stamp == stamp and self._stands(before, before):  # nearly all of a finished run
+                return before.skipped()
+            known = self._known(label, stamp)
             kept = self._manifest.kept(key)
-            if known and self._owns(known, key) and self._stands(known, kept):  # nearly every frame of a finished run
-                return known.skipped()
             outcome = of_found(found, "skipped")
             path = self._recipe.first_path(found.frame_name)
             # Also of a frame that lost, or will: a killed run may have left something in a folder that has no output.
@@ -100,17 +100,17 @@ class Ledger:
                 return known if known.status == "dry" else known.skipped()
             if kept and not self._overwrite and self._is_known_by_another_path(kept, outcome, stamp):
                 return kept.skipped()
-            mine = kept is not None and kept.label == outcome.label
+            mine = kept is not None and kept.label == label
             rival = self._has_rival(key, kept, mine=mine)
             contest = self._contests.setdefault(key, Contest())
-            contest.labels.add(outcome.label)
+            contest.labels.add(label)
             contest.paths.add(path)
             self._paths[path] = key
             if mine:
                 contest.before = kept
                 self._manifest.release(key)
             if not rival:
-                contest.first = outcome.label
+                contest.first = label
                 self._unfinished.begin()
         return Task(found, stamp, staged=rival or self._on_disk, replace=self._overwrite or owner is not None)
 
@@ -357,16 +357,12 @@ class Ledger:
         before = None if self._overwrite else self._manifest.get(label)
         return before if before and before.stamp == stamp else None
 
-    def _owns(self, known: Outcome, key: Key) -> bool:
-        """Tell whether the outputs of a frame are those of this product and time, and no other has their first path."""
-        return bool(known.outputs) and self._manifest.owner(first_path_of(known)) == key
-
     def _stands(self, before: Outcome, kept: Outcome | None) -> bool:
         if kept is None or before.status not in ("ok", "dry", "duplicate"):
             return False
         if before.status == "duplicate":  # unless this run kept something worse
             return not self._manifest.is_new(kept) or kept.standing >= before.standing
-        return kept.label == before.label and all(self._presence.of(output, before.label) for output in before.outputs)
+        return kept.label == before.label and self._presence.of(before)
 
     def _is_known_by_another_path(self, kept: Outcome, outcome: Outcome, stamp: str) -> bool:
         """Tell whether an earlier run exported the same file, which was named otherwise or lay elsewhere then.

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
+from pathlib import Path
 
 from hsrgeo.engine.export.work import staged_beside
-from hsrgeo.outputs.outcome import Output
+from hsrgeo.outputs.outcome import Outcome
 from hsrgeo.sources.remote import Place, RemotePath, is_remote
 from hsrgeo.writers.disk import STAGED
 from hsrgeo.writers.files import names_in
@@ -22,31 +23,31 @@ class Presence:
 
     def __init__(self, out: Place) -> None:
         self._out = out
+        self._beginning = f"{out}/"
         self._listed: dict[str, dict[str, int]] = {}  # folder of a bucket -> name -> size, as it was when first asked
         self._may_be_staged: dict[str, bool] = {}  # folder of a disk -> whether it may hold staged files
 
-    def of(self, output: Output, label: str) -> bool:
-        """Tell whether a file is there as the manifest tells, and none waits to take its place.
-
-        Args:
-            output: What the manifest tells.
-            label: Of the frame.
-        """
-        size = self._size(output.path)
-        if size != output.bytes and not (size and self._is_edited(output.path)):
-            return False
-        if not self._may_wait_in(output.path.rpartition("/")[0]):
-            return True
-        return self._size(staged_beside(output.path, label)) is None  # else a run was killed before it had moved that
+    def of(self, outcome: Outcome) -> bool:
+        """Tell whether the files of a frame are there as its line tells, and none waits to take their place."""
+        for path, size, _crc32 in outcome.outputs:
+            found = self._size(path)
+            if found != size and not (found and self._is_edited(path)):
+                return False
+            if (
+                self._may_wait_in(path.rpartition("/")[0])
+                and self._size(staged_beside(path, outcome.label)) is not None
+            ):
+                return False  # a run was killed before it had moved that
+        return True
 
     def _may_wait_in(self, folder: str) -> bool:
         """Tell whether a run that was killed may have left staged files in a folder; one of a disk is listed once."""
-        if isinstance(self._out, RemotePath):
-            return True
-        if folder not in self._may_be_staged:
-            names = names_in(self._out / folder)  # none, though an output is there: it cannot be listed
-            self._may_be_staged[folder] = not names or any(name.endswith(STAGED) for name in names)
-        return self._may_be_staged[folder]
+        may_wait = self._may_be_staged.get(folder)
+        if may_wait is None:
+            names = names_in(self._out / folder) if isinstance(self._out, Path) else []
+            # ^ none, though an output is there: it cannot be listed
+            may_wait = self._may_be_staged[folder] = not names or any(name.endswith(STAGED) for name in names)
+        return may_wait
 
     def _is_edited(self, path: str) -> bool:
         """Tell whether another program has added statistics to the sidecar of a PNG: the frame is as good as it was."""
@@ -60,13 +61,12 @@ class Presence:
 
     def _size(self, path: str) -> int | None:
         """Return the size of a file below OUT, or None where it is not there."""
-        out = self._out
-        if not isinstance(out, RemotePath):
+        if isinstance(self._out, Path):
             try:
-                return os.stat(f"{out}/{path}").st_size  # noqa: PTH116 - of every frame of a finished run
+                return os.stat(self._beginning + path).st_size  # noqa: PTH116 - of every frame of a finished run
             except OSError:
                 return None
-        target = out / path
+        target = self._out / path
         folder, _, name = path.rpartition("/")
         if folder not in self._listed:  # a request for each folder, not for each file
             if len(self._listed) == _LISTED:
