@@ -7,7 +7,7 @@ import signal
 import sys
 import traceback
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from enum import IntEnum
@@ -51,6 +51,20 @@ def say(*lines: str) -> None:
         typer.echo(_shown(lines), err=True)
     except OSError:
         _forget(sys.stderr)
+
+
+def say_notes(notes: Iterable[str]) -> None:
+    """Print what a user should know to stderr, see `say`."""
+    for note in notes:
+        say(f"note: {note}")
+
+
+def say_failed(problems: Sequence[object], most: int) -> None:
+    """Print the first problems to stderr, and how many more there are, see `say`."""
+    for problem in problems[:most]:
+        say(f"failed: {problem}")
+    if (more := len(problems) - most) > 0:
+        say(f"failed: {more:,} more")
 
 
 def answer(*lines: str) -> None:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from hsrgeo.cli import options
-from hsrgeo.cli.common import Status, answer, counted, honest_exit, say
+from hsrgeo.cli.common import Status, answer, counted, honest_exit, say, say_notes
 
 if TYPE_CHECKING:  # in the signature of a helper only
     from hsrgeo.engine.compose import Composed
@@ -71,8 +71,7 @@ def compose(
 
 
 def _report(done: "Composed") -> None:
-    for note in done.notes:
-        say(f"note: {note}")
+    say_notes(done.notes)
     for error in done.errors:
         say(f"failed: {error}")
     if done.path is not None:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from hsrgeo.cli.common import answer_json, counted, honest_exit, say, time_option
+from hsrgeo.cli.common import answer_json, counted, honest_exit, say, say_notes, time_option
 from hsrgeo.cli.options import Excel, Json, Quiet
 
 
@@ -76,8 +76,7 @@ def events(
             end=time_option(end),
         )
         if not quiet:
-            for note in made.notes:
-                say(f"note: {note}")
+            say_notes(made.notes)
             say(f"{counted(made.places, 'place')}, {counted(made.events, 'event')}")
         if json_:
             answer_json(

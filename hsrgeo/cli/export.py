@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hsrgeo.cli import options
-from hsrgeo.cli.common import honest_exit, say
+from hsrgeo.cli.common import honest_exit, say, say_notes
 from hsrgeo.cli.wanted import export_options
 
 if TYPE_CHECKING:  # names in signatures of helpers only: Typer reads those of commands
@@ -121,6 +121,5 @@ def _write_project(out: Path, law: "Law | None", *, quiet: bool) -> None:
         say(f"note: {error.path} was changed in QGIS and is kept; `hsrgeo qgis {out} --overwrite` replaces it")
         return
     if not quiet:
-        for note in project.notes:
-            say(f"note: {note}")
+        say_notes(project.notes)
         say(f"open {project.path} in QGIS")

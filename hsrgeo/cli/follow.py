@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from hsrgeo.cli.broken import Broken
 from hsrgeo.cli.common import Status as ExitStatus
-from hsrgeo.cli.common import answer_json, counted, say
+from hsrgeo.cli.common import answer_json, counted, say, say_notes
 from hsrgeo.engine.lazy import Run
 from hsrgeo.outputs.outcome import Outcome, Status
 from hsrgeo.sources.gone_by import gone_by, no_frame
@@ -89,8 +89,7 @@ class Follower:
         return f"{seconds:.1f} s, {self._run.counts.total() / seconds:,.0f} frames/s"
 
     def _tell_notes(self) -> None:
-        for note in self._run.notes[self._notes_printed :]:
-            say(f"note: {note}")
+        say_notes(self._run.notes[self._notes_printed :])
         self._notes_printed = len(self._run.notes)
 
     def _as_json(self) -> dict[str, object]:

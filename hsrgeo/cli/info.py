@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hsrgeo.cli import options
-from hsrgeo.cli.common import Status, answer, answer_json, counted, honest_exit, say
+from hsrgeo.cli.common import Status, answer, answer_json, counted, honest_exit, say, say_notes
 from hsrgeo.sources.gone_by import suffixes
 
 if TYPE_CHECKING:  # names in signatures of helpers only: Typer reads those of commands
@@ -78,8 +78,7 @@ def _tell_frame(frame: "Frame") -> None:
         f"minimum {echo['minimum']:g}, mean {echo['mean']:.2f}, maximum {echo['maximum']:g} {unit}" if echo else "none"
     )
     answer(f"{frame.name}{made_up}")
-    for note in frame.notes:
-        say(f"note: {note}")
+    say_notes(frame.notes)
     for label, value in (
         ("product", f"{frame.product} {frame.kind}".strip()),
         ("time", f"{frame.time:%Y-%m-%d %H:%M} KST  ({utc_text(frame.time)})"),
@@ -107,8 +106,7 @@ def _tell_volume(volume: "Volume") -> None:
 
     radar = volume.radar
     answer(f"{volume.name}  (volume of one radar: see hsrgeo compose)")
-    for note in volume.notes:
-        say(f"note: {note}")
+    say_notes(volume.notes)
     for label, value in (
         ("layout", volume.layout),
         ("radar", f"{radar.code}, {radar.lon:.5f} E {radar.lat:.5f} N, antenna {radar.height_m:g} m above the sea"),

@@ -7,7 +7,7 @@ import typer
 
 from hsrgeo.cli import options
 from hsrgeo.cli.commands import Command, Commands
-from hsrgeo.cli.common import answer, honest_exit, say, time_option
+from hsrgeo.cli.common import answer, honest_exit, say_notes, time_option
 
 if TYPE_CHECKING:  # names in signatures of helpers only: Typer reads those of commands
     from hsrgeo.engine.plot import Plotted
@@ -102,7 +102,6 @@ def sum_(
 
 
 def _tell(plotted: "Plotted") -> None:
-    for note in plotted.notes:
-        say(f"note: {note}")
+    say_notes(plotted.notes)
     places = f": {', '.join(plotted.places)}" if plotted.places else ""
     answer(f"{plotted.path}{places}")

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from hsrgeo.cli import options
-from hsrgeo.cli.common import answer, counted, honest_exit, say
+from hsrgeo.cli.common import answer, counted, honest_exit, say, say_notes
 from hsrgeo.cli.left_out import tell_left_out
 
 
@@ -44,8 +44,7 @@ def qgis(
         made = make_project(out, law=law, palette=palette, project=project, overwrite=overwrite)
         contents = made.contents
         answer(str(made.path))
-        for note in made.notes:
-            say(f"note: {note}")
+        say_notes(made.notes)
         status = tell_left_out(counted(contents.frames, "layer"), contents.damaged, contents.missing)
         if contents.frames > _MANY:
             say("so many layers take QGIS a while to open; `hsrgeo vrt` makes one file of a region's frames instead")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from hsrgeo.cli import options
-from hsrgeo.cli.common import Status, answer, counted, honest_exit, say
+from hsrgeo.cli.common import Status, answer, counted, honest_exit, say, say_failed, say_notes
 from hsrgeo.cli.wanted import asked
 from hsrgeo.sources.gone_by import no_frame
 
@@ -104,12 +104,8 @@ def render(
 def _tell(result: "Rendered") -> Status:
     from hsrgeo.gis.map import time_label  # noqa: PLC0415
 
-    for note in result.notes:
-        say(f"note: {note}")
-    for error in result.broken[:_SHOWN]:
-        say(f"failed: {error}")
-    if len(result.broken) > _SHOWN:
-        say(f"failed: {len(result.broken) - _SHOWN:,} more")
+    say_notes(result.notes)
+    say_failed(result.broken, _SHOWN)
     for first, last, count in result.missing[:_SHOWN]:
         when = time_label(first) if first == last else time_label(first, last)
         say(f"no data: {when}, {counted(count, 'time')}")

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import typer
 
 from hsrgeo.cli import options
-from hsrgeo.cli.common import answer_json, counted, honest_exit, say, time_option
+from hsrgeo.cli.common import answer_json, counted, honest_exit, say, say_notes, time_option
 from hsrgeo.cli.wanted import asked
 
 SeriesQuantity = Literal["rain", "reflectivity"]
@@ -212,8 +212,7 @@ def _by_period(
         raise OptionsError(f"{', '.join(beyond)}: only for frames, not for a table; use it where the table is made")
     made = series_by_period(sources[0], out, length, start=within[0], end=within[1], min_coverage=min_coverage, **shape)
     if not quiet:
-        for note in made.notes:
-            say(f"note: {note}")
+        say_notes(made.notes)
         say(f"{counted(made.places, 'place')}, {counted(made.periods, 'period')}")
     if json_:
         answer_json({"out": str(made.path), "places": made.places, "periods": made.periods, "notes": list(made.notes)})

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hsrgeo.cli import options
-from hsrgeo.cli.common import Status, answer, answer_json, counted, honest_exit, say, time_option
+from hsrgeo.cli.common import Status, answer, answer_json, counted, honest_exit, say, say_notes, time_option
 
 if TYPE_CHECKING:  # names in signatures of helpers only: Typer reads those of commands
     from hsrgeo.engine.sites import SitesReport
@@ -74,8 +74,7 @@ def _tell(report: "SitesReport") -> None:
         answer(f"  {'fits':9} {_MEANING.get(judged.registration, judged.registration)}")
     else:
         answer(f"  unknown: {judged.reason}")
-    for note in judged.notes if judged.registration else ():
-        say(f"note: {note}")
+    say_notes(judged.notes if judged.registration else ())
     if report.unknown:
         say(f"note: not in the table of sites: {', '.join(report.unknown)}")
 

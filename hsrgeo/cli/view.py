@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from hsrgeo.cli import options
-from hsrgeo.cli.common import Status, answer, counted, honest_exit, say, time_option
+from hsrgeo.cli.common import Status, answer, counted, honest_exit, say_notes, time_option
 from hsrgeo.cli.left_out import tell_left_out
 
 if TYPE_CHECKING:  # names in signatures of helpers only: Typer reads those of commands
@@ -83,8 +83,7 @@ def view(
         folder = local(out, "hsrgeo view")
         growing = None if write or save is not None else Growing(folder, wanted)
         page = growing.page() if growing else make_page(folder, wanted)
-        for note in page.notes:
-            say(f"note: {note}")
+        say_notes(page.notes)
         if save is not None:
             raise typer.Exit(_save(page, save, detail))
         if growing is None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hsrgeo.cli import options
-from hsrgeo.cli.common import Status, answer, answer_json, honest_exit, say
+from hsrgeo.cli.common import Status, answer, answer_json, honest_exit, say, say_failed, say_notes
 from hsrgeo.cli.wanted import export_options
 
 if TYPE_CHECKING:
@@ -197,16 +197,12 @@ def _tell(watched: "Watch", done: "Round", metrics: Path | None, *, quiet: bool,
 
     if metrics is not None:
         write_file(metrics, prometheus(as_status(done, watched.newest, watched.totals)).encode(), sync=False)
-    for problem in done.broken[:_SHOWN]:
-        say(f"failed: {problem}")
-    if len(done.broken) > _SHOWN:
-        say(f"failed: {len(done.broken) - _SHOWN:,} more")
+    say_failed(done.broken, _SHOWN)
     if error and done.error is not None:
         say(f"failed: {done.error}; tried again in the next round")
     if quiet:
         return
-    for note in done.notes:
-        say(f"note: {note}")
+    say_notes(done.notes)
     parts = [f"{done.counts[name]:,} {word}" for name, word in _WORDS.items() if done.counts[name]]  # type: ignore[index]
     parts += [f"{done.waiting:,} still written"] if done.waiting else []
     if parts:

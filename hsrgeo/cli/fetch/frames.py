@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hsrgeo.cli import options
-from hsrgeo.cli.common import Status, answer, answer_json, counted, honest_exit, say
+from hsrgeo.cli.common import Status, answer, answer_json, counted, honest_exit, say, say_failed
 from hsrgeo.cli.fetch.fetch_options import Host, LimitBytes, LimitCalls, Pace, bytes_option, pace_option
 
 if TYPE_CHECKING:  # names in signatures of helpers only: Typer reads those of commands
@@ -217,10 +217,7 @@ class _Followed:
         """Tell failures, missing times as spans, and a summary."""
         from hsrgeo.model.times import kst_text  # noqa: PLC0415
 
-        for one in self._failed[:_SHOWN]:
-            say(f"failed: {_short(one.time)}: {one.error}")
-        if len(self._failed) > _SHOWN:
-            say(f"failed: {len(self._failed) - _SHOWN:,} more")
+        say_failed([f"{_short(one.time)}: {one.error}" for one in self._failed], _SHOWN)
         for span in _spans(self._missing):
             say(f"missing: KMA's API hub has no frame of {span}")
         counts = self._run.counts

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hsrgeo.cli import options
-from hsrgeo.cli.common import Status, answer_json, counted, honest_exit, say
+from hsrgeo.cli.common import Status, answer_json, counted, honest_exit, say, say_notes
 from hsrgeo.cli.gauges import gauge_options
 from hsrgeo.cli.wanted import asked
 
@@ -99,8 +99,7 @@ def bias(
             )
         )
         found = gauge_bias(readings, radar, out, wanted)
-        for note in found.notes:
-            say(f"note: {note}")
+        say_notes(found.notes)
         scored = {"as it is": found.before, "adjusted": found.after, "left out": found.left_out}
         if not quiet:
             of = f"{found.factors:,} of {counted(found.periods, 'period')}"

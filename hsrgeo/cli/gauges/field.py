@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from hsrgeo.cli import options
-from hsrgeo.cli.common import Status, answer_json, counted, honest_exit, say
+from hsrgeo.cli.common import Status, answer_json, counted, honest_exit, say, say_failed, say_notes
 from hsrgeo.cli.gauges import gauge_options
 from hsrgeo.cli.wanted import asked
 
@@ -148,12 +148,8 @@ def field(
         )
         run = gauge_fields(readings, out, wanted)
         made = list(_followed(run, quiet=quiet))
-        for note in run.notes:
-            say(f"note: {note}")
-        for one in run.failed[:_SHOWN]:
-            say(f"failed: {_when(one)}: {one.problem}")
-        if (more := len(run.failed) - _SHOWN) > 0:
-            say(f"failed: {more:,} more")
+        say_notes(run.notes)
+        say_failed([f"{_when(one)}: {one.problem}" for one in run.failed], _SHOWN)
         seconds = time.perf_counter() - begun
         if not quiet:
             without = f", {len(run.failed):,} without a field" if run.failed else ""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from hsrgeo.cli import options
-from hsrgeo.cli.common import Status, answer_json, counted, honest_exit, say
+from hsrgeo.cli.common import Status, answer_json, counted, honest_exit, say, say_failed, say_notes
 from hsrgeo.cli.gauges import gauge_options
 from hsrgeo.cli.gauges.field import ModelChoice
 from hsrgeo.cli.wanted import asked
@@ -144,12 +144,8 @@ def merge(
             )
         )
         run = gauge_merge(readings, sums, out, wanted).run()
-        for note in run.notes:
-            say(f"note: {note}")
-        for one in run.failed[:_SHOWN]:
-            say(f"failed: {one.source}: {one.problem}")
-        if (more := len(run.failed) - _SHOWN) > 0:
-            say(f"failed: {more:,} more")
+        say_notes(run.notes)
+        say_failed([f"{one.source}: {one.problem}" for one in run.failed], _SHOWN)
         merged = len(run.written) - run.as_they_are.total()
         if not quiet:
             left = f", {run.as_they_are.total():,} left as they are" if run.as_they_are else ""

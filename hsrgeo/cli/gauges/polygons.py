@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from hsrgeo.cli import options
-from hsrgeo.cli.common import counted, honest_exit, say
+from hsrgeo.cli.common import counted, honest_exit, say, say_notes
 from hsrgeo.cli.gauges.gauge_options import GridName
 
 
@@ -30,6 +30,5 @@ def polygons(
         from hsrgeo.engine.gauges.polygons import thiessen_polygons  # noqa: PLC0415 - commands import what they need
 
         made = thiessen_polygons(gauges, out, bbox=bbox, grid=grid, encoding=encoding)
-        for note in made.notes:
-            say(f"note: {note}")
+        say_notes(made.notes)
         say(f"{made.path}: polygons of {counted(made.gauges, 'place')}")
