@@ -24,7 +24,6 @@ Ink = Literal["text", "alarm"]
 _INKS: dict[Ink, Rgb] = {"text": (34, 34, 34), "alarm": (196, 0, 26)}
 _STEPS = 24
 """Shades from white to an ink, for the edges of letters."""
-_WHITE: Rgb = (255, 255, 255)
 _MAP: dict[str, Rgb] = {
     "dry": DRY_RGB,
     "nodata": NODATA_RGB,

@@ -52,12 +52,11 @@ def refuse_kind(mode: int, *, pipes: bool) -> None:
         raise OSError(0, f"is {kind}, not a file")
 
 
-def open_file(path: str | Path, *, buffering: int = -1) -> BinaryIO:
+def open_file(path: str | Path) -> BinaryIO:
     """Open a file for reading, and nothing but a file: no device, pipe or socket, even if it is put there just now.
 
     Args:
         path: On this machine.
-        buffering: See `open`; 0 where little is read.
 
     A file without a size is empty: so are those of ``/proc``, of which some wait, or are used up by reading.
 
@@ -65,7 +64,7 @@ def open_file(path: str | Path, *, buffering: int = -1) -> BinaryIO:
         OSError: It cannot be opened, or is no file.
     """
     refuse_special(path, pipes=False)  # a device may do something when it is opened
-    file = open(path, "rb", buffering, opener=_open_at_once)  # noqa: SIM115 - whoever asks closes it
+    file = open(path, "rb", opener=_open_at_once)  # noqa: SIM115 - whoever asks closes it
     if os.fstat(file.fileno()).st_size:
         return file
     file.close()
