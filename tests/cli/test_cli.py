@@ -245,7 +245,7 @@ def test_numbers_may_be_one_text(source: Path, tmp_path: Path, numbers: tuple[st
         (["grids", "kma-hb-1km", "--as", "epsg"], "Invalid value for '--as'"),
         (["grids", "a", "b"], "Got unexpected extra argument"),
         (["extract", "{in}"], "Missing option '--out'"),
-        (["extract", "{in}", "--out", "{out}"], "no archive there (.tar.gz, .tgz, .tar,"),
+        (["extract", "{in}", "--out", "{out}"], "no archive there (.tar.gz, .tgz, .tar.bz2,"),
         (["extract", "{in}/no.tar", "--out", "{out}"], "hsrgeo: {in}/no.tar: no such file or folder"),
         (["simulate", "--out", "{out}"], "Missing option '--start'"),
         (["simulate", "--out", "{out}", "--start", "never"], "hsrgeo: time 'never': expected"),
