@@ -18,6 +18,7 @@ from hsrgeo.cube.stack import FrameLayer
 from hsrgeo.errors import FrameError, HsrGeoError, HsrGeoWarning, OptionsError, SourceError
 from hsrgeo.formats.composite import peek_header, product_of
 from hsrgeo.formats.names import FrameName, preference
+from hsrgeo.formats.standing import Standing
 from hsrgeo.model.file_blocks import MaskedBlock
 from hsrgeo.model.frame import Frame
 from hsrgeo.model.grid import Grid
@@ -217,11 +218,10 @@ def _best_layer(
     ranked = []
     for layer in layers:  # seldom: which of several is better only shows when they are unpacked
         try:
-            kind = preference(layer.found.frame_name.kind) if layer.found.frame_name else 0
-            ranked.append((kind, layer.frame().rank, layer.label, layer))
+            ranked.append((Standing.of(layer.found.frame_name, layer.frame().rank, layer.label), layer))
         except HsrGeoError as error:
             broken.append((layer.time, str(error)))
-    return max(ranked, key=lambda entry: entry[:-1])[-1] if ranked else None
+    return max(ranked, key=lambda entry: entry[0])[1] if ranked else None
 
 
 def _warn(broken: Iterable[tuple[datetime | None, str]]) -> None:

@@ -15,7 +15,8 @@ from hsrgeo.engine.areas import clipped_window
 from hsrgeo.engine.drawn_sums import DrawnSum, read_drawn
 from hsrgeo.engine.workers.parallel import run_parallel
 from hsrgeo.errors import HsrGeoError, OptionsError, as_value
-from hsrgeo.formats.names import FrameName, preference
+from hsrgeo.formats.names import FrameName
+from hsrgeo.formats.standing import Standing
 from hsrgeo.gis.map import Plan, map_for
 from hsrgeo.model.frame import Frame
 from hsrgeo.model.grid import Registration
@@ -24,7 +25,6 @@ from hsrgeo.model.rank import LOWEST
 from hsrgeo.model.window import Area
 from hsrgeo.outputs.exported import read_exported
 from hsrgeo.outputs.folder import Exported
-from hsrgeo.outputs.outcome import Standing
 from hsrgeo.reading import decode_found
 from hsrgeo.sources.found import Found
 
@@ -116,7 +116,7 @@ def draw(entries: Iterator[Entry], plan: Plan, area: Area | None, workers: int, 
             if drawn.frame_name is not None:
                 reel.times.add(drawn.frame_name.time)
             if drawn.error is not None or drawn.frame_name is None:
-                reel.broken.append(drawn.error or HsrGeoError(drawn.standing[-1]))
+                reel.broken.append(drawn.error or HsrGeoError(drawn.standing.label))
                 continue
             products.add(drawn.frame_name.product)
             if len(products) > 1:
@@ -209,11 +209,11 @@ def _draw_one(entry: Entry, plan: Plan, area: Area | None) -> _Drawn:
         part = frame.crop(window=window)
         packed = zlib.compress(map_for(plan).panel(part).tobytes(), 1)
     except HsrGeoError as error:
-        return _Drawn(entry.frame_name, (0, LOWEST, label), error=as_value(error))
+        return _Drawn(entry.frame_name, Standing(0, LOWEST, label), error=as_value(error))
     frame_name = FrameName(frame.product, frame.kind, frame.time)
     return _Drawn(
         frame_name,
-        (preference(frame.kind), frame.rank, label),
+        Standing.of(frame_name, frame.rank, label),
         packed,
         synthetic=frame.header.synthetic,
         notes=frame.notes,

@@ -1,4 +1,4 @@
-"""Which of two frames of one product and time is the better."""
+"""The rank of a frame among those of its product, kind and time; see `hsrgeo.formats.standing` for the whole rule."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import NamedTuple
 class Rank(NamedTuple):
     """What makes one frame better than another: more stations, then the later creation.
 
-    The CRC-32 only makes the order total, so that the order of reading never decides.
+    The CRC-32 only breaks ties, so that the order of reading never decides.
     """
 
     stations: int

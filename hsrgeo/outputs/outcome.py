@@ -9,7 +9,8 @@ from operator import attrgetter
 from typing import Any, Literal, NamedTuple, cast, get_args
 
 from hsrgeo.errors import FrameError, HsrGeoError, as_value, label_of
-from hsrgeo.formats.names import FrameName, basename, preference
+from hsrgeo.formats.names import FrameName, basename
+from hsrgeo.formats.standing import Standing
 from hsrgeo.model.frame import Frame
 from hsrgeo.model.quantity import Statistics
 from hsrgeo.model.rank import Rank, rank_of
@@ -20,9 +21,6 @@ Status = Literal["ok", "skipped", "failed", "duplicate", "planned", "dry"]
 
 Key = tuple[str, datetime]
 """Product and time to the minute: what one output stands for."""
-
-Standing = tuple[int, Rank, str]
-"""Preference of its kind, rank and label of a frame: of two of one product and time the higher one is kept."""
 
 
 def key_of(frame_name: FrameName, *, by_kind: bool = False) -> Key:
@@ -111,8 +109,8 @@ class Outcome:
 
     @property
     def standing(self) -> Standing:
-        """Kind, rank, then label: the order of two frames is never left to the order of reading."""
-        return preference(self.frame_name.kind) if self.frame_name else 0, self.rank, self.label
+        """What decides between it and another frame of its product and time."""
+        return Standing.of(self.frame_name, self.rank, self.label)
 
 
 _AFTER_STATUS = attrgetter(*[one.name for one in fields(Outcome)[4:]])

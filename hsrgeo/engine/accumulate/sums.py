@@ -13,14 +13,13 @@ from hsrgeo.engine.accumulate.shown import SUM, Shown
 from hsrgeo.engine.periods import Period
 from hsrgeo.errors import HsrGeoError
 from hsrgeo.formats.composite import peek_header
-from hsrgeo.formats.names import preference
+from hsrgeo.formats.standing import Standing
 from hsrgeo.gis.depth import times_of
 from hsrgeo.gis.styles import qml
 from hsrgeo.model.frame import Frame
 from hsrgeo.model.quantity import DEPTH
 from hsrgeo.model.rank import LOWEST, rank_of
 from hsrgeo.model.times import KST, kst_text, utc_text
-from hsrgeo.outputs.outcome import Standing
 from hsrgeo.products.sums import RunningSum
 from hsrgeo.sources.found import Found
 from hsrgeo.sources.remote import Place
@@ -55,13 +54,13 @@ class Candidates:
 
 def standing_of(found: Found) -> Standing:
     """Return the standing of a frame from its header alone; the lowest where it has none."""
-    kind = preference(found.frame_name.kind) if found.frame_name else 0
     try:
         data = found.read()
         header = peek_header(data)
-        return kind, rank_of(header.station_count, header.created, stored_crc32(data)), found.label
+        rank = rank_of(header.station_count, header.created, stored_crc32(data))
     except HsrGeoError:
-        return kind, LOWEST, found.label
+        rank = LOWEST
+    return Standing.of(found.frame_name, rank, found.label)
 
 
 Key = tuple[datetime, int]

@@ -11,7 +11,7 @@ from hsrgeo.cube.axis import stored_crc32
 from hsrgeo.cube.store import Shape, shape_for
 from hsrgeo.engine.workers.memory import keep_freed_memory
 from hsrgeo.errors import HsrGeoError
-from hsrgeo.formats.names import preference
+from hsrgeo.formats.standing import Standing
 from hsrgeo.model.frame import Frame
 from hsrgeo.model.grid import Grid
 from hsrgeo.model.quantity import Quantity
@@ -124,7 +124,7 @@ _WORKED_ON: tuple[Status, ...] = ("ok", "dry")
 
 
 class Contest:
-    """Which frames are there already, and which of two of one time is kept: the preferred kind, then the rank.
+    """Which frames are there already, and which of two of one time is kept, by `hsrgeo.formats.standing`.
 
     A cube does not keep the kind of its frames. It is known once a frame that is there is met again in the sources;
     until then the rank alone decides.
@@ -158,7 +158,7 @@ class Contest:
             return
         time = outcome.frame_name.time.astimezone(UTC)
         rank = self._there[time][outcome.crc32] if outcome.status == "skipped" else outcome.rank
-        made = _Met(preference(outcome.frame_name.kind), rank, outcome)
+        made = _Met(Standing.of(outcome.frame_name, rank, outcome.label), outcome)
         self._met.setdefault(time, []).append(made)
         before, now = self._kept.get(time), self._best_met(time)
         self._kept[time] = now
@@ -180,20 +180,17 @@ class Contest:
 
     def best(self) -> dict[datetime, Rank]:
         """Return the rank of the frame that is kept, by time (UTC); known when all were settled."""
-        kept = {time: met.rank for time, met in self._kept.items() if met}
+        kept = {time: met.standing.rank for time, met in self._kept.items() if met}
         return {time: max(self._unmet(time)) for time in self._there if time not in kept} | kept
 
     def _best_met(self, time: datetime) -> _Met | None:
         """Return the best frame of a time in the sources, or None where a better one is there already."""
-        met = self._met[time]
-        highest = max((one.preference, one.rank) for one in met)
-        # Of two that are the same the name decides, so that the order of reading never does.
-        best = min((one for one in met if (one.preference, one.rank) == highest), key=lambda one: one.outcome.label)
-        return best if all(best.rank > rank for rank in self._unmet(time)) else None
+        best = max(self._met[time], key=lambda one: one.standing)
+        return best if all(best.standing.rank > rank for rank in self._unmet(time)) else None
 
     def _unmet(self, time: datetime) -> list[Rank]:
         """Return the ranks of frames that are there and were not met in the sources."""
-        met = {one.rank for one in self._met.get(time, [])}
+        met = {one.standing.rank for one in self._met.get(time, [])}
         return [rank for rank in self._there.get(time, {}).values() if rank not in met]
 
 
@@ -201,7 +198,5 @@ class Contest:
 class _Met:
     """A frame of the sources."""
 
-    preference: int
-    """Of its kind."""
-    rank: Rank
+    standing: Standing
     outcome: Outcome

@@ -27,8 +27,9 @@ from hsrgeo.engine.series.summed import SumReader
 from hsrgeo.engine.series.table import RAIN_LAW
 from hsrgeo.engine.workers.scratch import scratch_folder
 from hsrgeo.errors import OptionsError
+from hsrgeo.formats.standing import Standing
 from hsrgeo.outputs.lock import locked
-from hsrgeo.outputs.outcome import Outcome, Standing
+from hsrgeo.outputs.outcome import Outcome
 from hsrgeo.outputs.summed import is_summed
 from hsrgeo.places.places import Points
 from hsrgeo.places.sampling import COVERAGE, MAX, MEAN, WET
