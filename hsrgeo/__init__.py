@@ -95,8 +95,8 @@ if TYPE_CHECKING:
     from hsrgeo.model.grid import Grid, grids
     from hsrgeo.model.times import KST, parse_step, parse_time
     from hsrgeo.model.window import BBox, Window
+    from hsrgeo.outputs.frame_table import read_manifest
     from hsrgeo.outputs.outcome import Outcome
-    from hsrgeo.outputs.table import read_manifest
     from hsrgeo.products.arrays import frame
     from hsrgeo.products.rain import Law, rain_frame
     from hsrgeo.products.warp import Target, as_target, warp_frame
@@ -202,7 +202,7 @@ _HOMES = {
     "plot_series": "hsrgeo.engine.plot",
     "plot_sum": "hsrgeo.engine.plot",
     "rain_frame": "hsrgeo.products.rain",
-    "read_manifest": "hsrgeo.outputs.table",
+    "read_manifest": "hsrgeo.outputs.frame_table",
     "render": "hsrgeo.engine.render",
     "sample": "hsrgeo.engine.cells.sample",
     "save_view": "hsrgeo.engine.view.written",

@@ -281,9 +281,9 @@ def refused(path: str, error: OSError, doing: str = "written") -> WriteError:
         error: How it said so.
         doing: What was to be done with it.
     """
-    kind = NoRoomError if error.errno in NO_ROOM else WriteError
+    error_class = NoRoomError if error.errno in NO_ROOM else WriteError
     reason = in_the_way(path) if error.errno == errno.ENOTDIR else ""
-    return kind(path, f"cannot be {doing}: {reason or error.strerror or error}")
+    return error_class(path, f"cannot be {doing}: {reason or error.strerror or error}")
 
 
 def in_the_way(path: str) -> str:

@@ -18,7 +18,7 @@ import pytest
 from hsrgeo.engine.export import ledger
 from hsrgeo.engine.export.export_run import export
 from hsrgeo.engine.export_options import ExportOptions
-from hsrgeo.engine.watch.shown import Shown
+from hsrgeo.engine.watch.displays import Displays
 from hsrgeo.engine.watch.watch_run import Watch
 from hsrgeo.writers.files import move_file
 from tests.conftest import TIME, MakeFile, frame_name, time_fields
@@ -50,7 +50,7 @@ class World:
         self.source.mkdir()
         self.now = 1.7e9
         self._keep, self._options = keep, options
-        self._after = Shown(self.out, options.recipe, view=True) if view else tuple
+        self._after = Displays(self.out, options.recipe, view=True) if view else tuple
         self.latest = float("-inf")
 
     def __enter__(self) -> Self:

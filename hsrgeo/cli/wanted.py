@@ -7,11 +7,11 @@ if TYPE_CHECKING:
     from hsrgeo.engine.export_options import ExportOptions
 
 
-def asked(kind: type, arguments: Mapping[str, Any], **others: Any) -> dict[str, Any]:  # noqa: ANN401 - of any option
+def asked(options_class: type, arguments: Mapping[str, Any], **others: Any) -> dict[str, Any]:  # noqa: ANN401 - of any option
     """Return the fields of options that a command has parameters for, by name.
 
     Args:
-        kind: The options, a dataclass.
+        options_class: The options, a dataclass.
         arguments: Of the command, by the names of its parameters; a field that is not among them keeps its default.
         others: Fields that are not called as a parameter, or have another value.
     """
@@ -25,7 +25,7 @@ def asked(kind: type, arguments: Mapping[str, Any], **others: Any) -> dict[str, 
         **dict.fromkeys(("every", "frame_step", "step"), parse_step),
         "times": read_times,
     }
-    values = {one.name: arguments[one.name] for one in fields(kind) if one.init and one.name in arguments}
+    values = {one.name: arguments[one.name] for one in fields(options_class) if one.init and one.name in arguments}
     if "stations" in values:
         values["stations"] = values["stations"] or ()
     return {

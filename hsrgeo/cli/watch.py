@@ -16,7 +16,7 @@ from hsrgeo.cli.wanted import export_options
 
 if TYPE_CHECKING:
     from hsrgeo.engine.export_options import ExportOptions
-    from hsrgeo.engine.watch.shown import Shown
+    from hsrgeo.engine.watch.displays import Displays
     from hsrgeo.engine.watch.watch_run import Round, Watch
     from hsrgeo.products.rain import Law
 
@@ -185,10 +185,10 @@ def watch(
                 before = error
 
 
-def _showing(out: str, wanted: "ExportOptions", *, qgis: bool, view: bool, law: "Law | None") -> "Shown":
-    from hsrgeo.engine.watch.shown import Shown  # noqa: PLC0415 - takes a moment
+def _showing(out: str, wanted: "ExportOptions", *, qgis: bool, view: bool, law: "Law | None") -> "Displays":
+    from hsrgeo.engine.watch.displays import Displays  # noqa: PLC0415 - takes a moment
 
-    return Shown(out, wanted.recipe, qgis=qgis, view=view, law=law)
+    return Displays(out, wanted.recipe, qgis=qgis, view=view, law=law)
 
 
 def _tell(watched: "Watch", done: "Round", metrics: Path | None, *, quiet: bool, error: bool) -> None:

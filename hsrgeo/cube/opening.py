@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from hsrgeo.cube.extra import need
-from hsrgeo.cube.kinds import kind_elsewhere, kind_of
+from hsrgeo.cube.source_types import source_type_of, source_type_of_url
 from hsrgeo.cube.store import Layout
 from hsrgeo.errors import OptionsError
 from hsrgeo.model.file_blocks import ALL, MaskedBlock, as_block
@@ -164,8 +164,8 @@ def open(  # noqa: A001, PLR0913 - `hsrgeo.open` is its name; every option has a
         region=region,
         check=check,
     )
-    kinds = {_kind(source) for source in listed}
-    if mask is not None and kinds != {"frames"}:
+    source_types = {_source_type(source) for source in listed}
+    if mask is not None and source_types != {"frames"}:
         raise OptionsError(_DECIDED)
     law = as_law(zr)
     target = as_target(crs, resolution, resampling) if crs is not None else None
@@ -182,14 +182,14 @@ def open(  # noqa: A001, PLR0913 - `hsrgeo.open` is its name; every option has a
         mask=_mask(mask, registration, view.area),
         cleaning=cleaning,
     )
-    if kinds == {"frames"}:
+    if source_types == {"frames"}:
         from hsrgeo.cube.frames import open_blocks, open_frames  # noqa: PLC0415
 
         if layout or region:
             raise OptionsError("layout is for a cube, region for an exported folder; frames have neither")
         is_every = chosen == ALL or (isinstance(chosen, MaskedBlock) and chosen.block == ALL)
         return (open_blocks if is_every else open_frames)(listed, making, view)
-    return _open_made(kinds, listed, making, view)
+    return _open_made(source_types, listed, making, view)
 
 
 def _mask(wanted: str | Path | Mask | None, registration: Registration, area: Area | None) -> Mask | None:
@@ -200,26 +200,26 @@ def _mask(wanted: str | Path | Mask | None, registration: Registration, area: Ar
     return mask_of(wanted, registration, [area])
 
 
-def _open_made(kinds: set[str], listed: list[str | Path], making: Making, view: View) -> xr.Dataset:
+def _open_made(source_types: set[str], listed: list[str | Path], making: Making, view: View) -> xr.Dataset:
     """Open what is no frames of KMA's."""
-    if len(listed) != 1 and kinds != {"odim"}:
+    if len(listed) != 1 and source_types != {"odim"}:
         raise OptionsError(
             "a cube, an exported folder or ODIM files are opened on their own, not together with other sources"
         )
     if replace(making, area=None) != Making():
         raise OptionsError(_DECIDED)
-    if kinds == {"odim"}:
+    if source_types == {"odim"}:
         from hsrgeo.cube.odim import open_odim  # noqa: PLC0415
 
         return open_odim([local(source, "opening an ODIM file") for source in listed], view)
-    if kinds == {"reference"}:
+    if source_types == {"reference"}:
         need("zarr")
         from hsrgeo.cube.referred import open_reference  # noqa: PLC0415
 
         return open_reference(place(listed[0]), view)
     from hsrgeo.cube import stored  # noqa: PLC0415 - it imports xarray
 
-    if kinds == {"cube"}:
+    if source_types == {"cube"}:
         return stored.open_cube(place(listed[0]), view)
     return stored.open_export(Path(listed[0]), view)
 
@@ -230,9 +230,9 @@ _DECIDED = (
 )
 
 
-def _kind(source: str | Path) -> str:
+def _source_type(source: str | Path) -> str:
     if str(source).lower().endswith(_ODIM):
         return "odim"
     if is_remote(source):
-        return kind_elsewhere(str(source)) or "frames"
-    return kind_of(local(source, "opening a cube"))
+        return source_type_of_url(str(source)) or "frames"
+    return source_type_of(local(source, "opening a cube"))

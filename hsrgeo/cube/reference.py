@@ -72,7 +72,7 @@ def url_of(source: str) -> str:
 def is_reference(path: Path) -> bool:
     """Tell whether a path is a reference, by its name and what it holds; a catalogue in JSON is none."""
     if path.suffix.lower() == ".parquet":
-        return os.path.isfile(path / META)  # noqa: PTH113 - as in hsrgeo.cube.kinds
+        return os.path.isfile(path / META)  # noqa: PTH113 - as in hsrgeo.cube.source_types
     if path.suffix.lower() != ".json" or not os.path.isfile(path):  # noqa: PTH113
         return False
     try:

@@ -8,7 +8,7 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from hsrgeo.cube.kinds import Kind, kind_elsewhere, kind_of
+from hsrgeo.cube.source_types import SourceType, source_type_of, source_type_of_url
 from hsrgeo.errors import ManifestError, OptionsError
 from hsrgeo.model.times import FRAME_STEP, KST, export_step, frame_length, length_text, usual_step
 from hsrgeo.outputs.journal import is_output
@@ -83,39 +83,39 @@ def frame_length_of(times: Iterable[datetime], given: timedelta | None) -> tuple
     return length, notes
 
 
-def kind_of_sources(sources: Sequence[str | Path]) -> Kind:
+def type_of_sources(sources: Sequence[str | Path]) -> SourceType:
     """Tell what the sources are: frames, or one cube or one folder of an export.
 
     Raises:
         OptionsError: None; a raster or a reference; a cube or an export together with another source.
     """
-    kinds: set[Kind] = set()
+    source_types: set[SourceType] = set()
     for source in listed_sources(sources):
         if is_remote(source):
-            kind = kind_elsewhere(str(source)) or _kind_elsewhere(str(source))
-            if kind == "reference":
+            source_type = source_type_of_url(str(source)) or _source_type_elsewhere(str(source))
+            if source_type == "reference":
                 raise _is_reference(source)
-            kinds.add(kind)
+            source_types.add(source_type)
             continue
         path = local(source, "reading a cube")
-        if path.suffix.lower() in _RASTERS and not os.path.isdir(path):  # noqa: PTH112 - as in hsrgeo.cube.kinds
+        if path.suffix.lower() in _RASTERS and not os.path.isdir(path):  # noqa: PTH112 - as in hsrgeo.cube.source_types
             raise OptionsError(
                 f"{source}: is a picture of one frame; give the folder of the export, the frames or archives"
             )
-        kind = kind_of(path)
-        if kind == "reference":
+        source_type = source_type_of(path)
+        if source_type == "reference":
             raise _is_reference(source)
-        kinds.add(kind)
-    if len(sources) > 1 and kinds != {"frames"}:
+        source_types.add(source_type)
+    if len(sources) > 1 and source_types != {"frames"}:
         raise OptionsError("a cube or an exported folder is read on its own, not together with other sources")
-    return kinds.pop()
+    return source_types.pop()
 
 
 def _is_reference(source: str | Path) -> OptionsError:
     return OptionsError(f"{source}: is a reference to frames; give the frames themselves, or a cube of them")
 
 
-def _kind_elsewhere(source: str) -> Kind:
+def _source_type_elsewhere(source: str) -> SourceType:
     path = place(source)
     if isinstance(path, RemotePath) and path.key and not is_archive(path) and not path.is_pattern:
         with suppress(OSError, ManifestError):

@@ -69,10 +69,10 @@ def sums_of(out: Path, selection: Selection, region: str, palette: Palette | Non
     regions = sorted({one.region for one in files})
     if len(regions) > 1:
         raise several_regions(out, regions)
-    kinds = sorted({one.what for one in files if MAXIMA not in one.what})
-    sums = [one for one in files if one.what in kinds]
-    if len(kinds) != 1 or len({one.length for one in sums}) != 1:
-        raise OptionsError(f"{out} contains {', '.join(kinds) or 'rolling maxima only'}: an animation needs one kind")
+    names = sorted({one.what for one in files if MAXIMA not in one.what})
+    sums = [one for one in files if one.what in names]
+    if len(names) != 1 or len({one.length for one in sums}) != 1:
+        raise OptionsError(f"{out} contains {', '.join(names) or 'rolling maxima only'}: an animation needs one kind")
     first, times = sums[0], times_of(sums[0].duration)
     wanted = [one for one in sums if selection.wants(_frame_name(one))]
     notes = []
@@ -87,7 +87,7 @@ def sums_of(out: Path, selection: Selection, region: str, palette: Palette | Non
         ),
         length=first.length,
         times=times,
-        title=f"KMA {first.tags.get('PRODUCT', '')} composites, rain depth" if known else f"{kinds[0]}, rain depth",
+        title=f"KMA {first.tags.get('PRODUCT', '')} composites, rain depth" if known else f"{names[0]}, rain depth",
         credit=ATTRIBUTION if known else "",
         notes=tuple(notes),
     )

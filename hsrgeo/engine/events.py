@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from hsrgeo.engine.keywords import options_of, takes
-from hsrgeo.engine.series.table import RAIN_LAW, law_of, read_series
+from hsrgeo.engine.series.series_table import RAIN_LAW, law_of, read_series
 from hsrgeo.errors import OptionsError
 from hsrgeo.gis.hyetograph import PlaceSeries
 from hsrgeo.model.fields import Step, Steps, Time
@@ -18,7 +18,7 @@ from hsrgeo.model.times import length_text, parse_length
 from hsrgeo.products.events import Event, find_events
 from hsrgeo.products.rain import KMA_LAW
 from hsrgeo.sources.remote import local, target
-from hsrgeo.writers.table import Column, check_table, write_records
+from hsrgeo.writers.table_files import Column, check_table, write_records
 
 _HOUR, _MINUTE = timedelta(hours=1), timedelta(minutes=1)
 WINDOWS = tuple(timedelta(minutes=minutes) for minutes in (5, 10, 30, 60, 180, 360, 720, 1440))

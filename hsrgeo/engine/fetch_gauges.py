@@ -48,13 +48,13 @@ class FetchReadings(Lazy[FetchedReadings]):
     """A fetch of readings: iterate it, or call `run`, to make it happen."""
 
     def __init__(
-        self, out: Path, times: list[datetime], kind: tuple[Service, timedelta], only: set[str] | None, hub: Hub
+        self, out: Path, times: list[datetime], service: tuple[Service, timedelta], only: set[str] | None, hub: Hub
     ) -> None:
         self.times = times
         """Ends of the steps that are wanted."""
         self.counts: Counter[str] = Counter()
         """Steps by status, so far."""
-        self._out, self._kind, self._only, self._hub = out, kind, only, hub
+        self._out, self._service, self._only, self._hub = out, service, only, hub
         self._items = self._run()
 
     def __next__(self) -> FetchedReadings:
@@ -68,7 +68,7 @@ class FetchReadings(Lazy[FetchedReadings]):
     def _run(self) -> Generator[FetchedReadings]:
         with locked(self._out) as lock:
             remove_parts(self._out)
-            table = _Table(self._out, self._kind[1])
+            table = _Table(self._out, self._service[1])
             in_a_row = 0
             try:
                 for time in self.times:
@@ -89,7 +89,7 @@ class FetchReadings(Lazy[FetchedReadings]):
 
     def _one(self, table: _Table, time: datetime) -> FetchedReadings:
         try:
-            depths = ask_readings(self._hub, *self._kind, time)
+            depths = ask_readings(self._hub, *self._service, time)
         except HubLimitError:
             raise
         except HubError as error:

@@ -14,11 +14,13 @@ F = TypeVar("F", bound=Callable[..., Any])
 Options = TypeVar("Options")
 
 
-def options_of(kind: type[Options], options: Options | None, keywords: Mapping[str, object], **parts: type) -> Options:
+def options_of(
+    options_class: type[Options], options: Options | None, keywords: Mapping[str, object], **parts: type
+) -> Options:
     """Return options, with what keywords say in their place.
 
     Args:
-        kind: A dataclass.
+        options_class: A dataclass.
         options: An object of it; None is its defaults.
         keywords: Fields of it, or of one of its parts.
         parts: Fields that are dataclasses themselves, with their class.
@@ -26,37 +28,37 @@ def options_of(kind: type[Options], options: Options | None, keywords: Mapping[s
     Raises:
         OptionsError: A keyword is no option, or an option that is needed is missing.
     """
-    known = _names(kind)
-    if options is not None and not isinstance(options, kind):
-        raise OptionsError(f"options {options!r}: expected {kind.__name__}")
+    known = _names(options_class)
+    if options is not None and not isinstance(options, options_class):
+        raise OptionsError(f"options {options!r}: expected {options_class.__name__}")
     given: dict[str, Any] = {name: value for name, value in keywords.items() if name in known}
     rest = {name: value for name, value in keywords.items() if name not in known}
     for field, part in parts.items():
         inner = {name: rest.pop(name) for name in _names(part) if name in rest}
-        if inner or (options is None and field in _needed(kind) and field not in given):
+        if inner or (options is None and field in _needed(options_class) and field not in given):
             given[field] = options_of(part, given.get(field, getattr(options, field, None)), inner)
     for name in rest:
         near = get_close_matches(name, [*known, *(one for part in parts.values() for one in _names(part))], 1)
         raise OptionsError(f"{name!r} is no option" + (f": did you mean {near[0]!r}?" if near else ""))
     if options is not None:
         return dataclasses.replace(options, **given) if given else options  # type: ignore[type-var] # a dataclass
-    if missing := [name for name in _needed(kind) if name not in given]:
-        raise OptionsError(f"{' and '.join(missing)} must be given, as {kind.__name__} explains")
-    return kind(**given)
+    if missing := [name for name in _needed(options_class) if name not in given]:
+        raise OptionsError(f"{' and '.join(missing)} must be given, as {options_class.__name__} explains")
+    return options_class(**given)
 
 
-def takes(kind: type, *parts: type) -> Callable[[F], F]:
+def takes(options_class: type, *parts: type) -> Callable[[F], F]:
     """Return a decorator that shows the fields of options in the signature of a function, for ``help()``.
 
     Args:
-        kind: The dataclass that `options_of` makes of the keywords.
+        options_class: The dataclass that `options_of` makes of the keywords.
         parts: Likewise, of its fields.
     """
 
     def decorate(function: F) -> F:
         own = inspect.signature(function)
         fixed = [one for one in own.parameters.values() if one.kind is not inspect.Parameter.VAR_KEYWORD]
-        fields = [one for each in (kind, *parts) for one in inspect.signature(each).parameters.values()]
+        fields = [one for each in (options_class, *parts) for one in inspect.signature(each).parameters.values()]
         taken = {one.name for one in fixed}
         shown = {one.name: one for one in fields if one.name not in taken}
         function.__signature__ = own.replace(parameters=[*fixed, *shown.values()])  # type: ignore[attr-defined]
@@ -65,15 +67,15 @@ def takes(kind: type, *parts: type) -> Callable[[F], F]:
     return decorate
 
 
-def shared_with(kind: type, options: object) -> dict[str, Any]:
+def shared_with(options_class: type, options: object) -> dict[str, Any]:
     """Return the fields of options that another class of options has too, as keywords for that."""
-    known = {*_names(kind)}
+    known = {*_names(options_class)}
     return {name: getattr(options, name) for name in _names(type(options)) if name in known}
 
 
-def _needed(kind: type) -> list[str]:
-    return [one.name for one in inspect.signature(kind).parameters.values() if one.default is one.empty]
+def _needed(options_class: type) -> list[str]:
+    return [one.name for one in inspect.signature(options_class).parameters.values() if one.default is one.empty]
 
 
-def _names(kind: type) -> list[str]:
-    return [field.name for field in dataclasses.fields(kind) if field.init]
+def _names(options_class: type) -> list[str]:
+    return [field.name for field in dataclasses.fields(options_class) if field.init]

@@ -11,7 +11,7 @@ import numpy as np
 
 from hsrgeo.engine.keywords import options_of, takes
 from hsrgeo.engine.periods import fewest_of
-from hsrgeo.engine.series.table import read_series
+from hsrgeo.engine.series.series_table import read_series
 from hsrgeo.errors import OptionsError, SourceError
 from hsrgeo.gis import plots
 from hsrgeo.gis.depth import TIMES, depth_classes, times_for
@@ -211,11 +211,14 @@ def _facts(tags: Mapping[str, str], read: SumPicture) -> str:
     """Return period, frames and highest depth, as in ``2022-06-09 10:00 to 11:00 KST, 9 of 12 frames, ...``."""
     start, end = (datetime.fromisoformat(tags[f"TIME_{edge}_UTC"]).astimezone(KST) for edge in ("START", "END"))
     until = f"{end:%H:%M}" if start.date() == end.date() else f"{end:%Y-%m-%d %H:%M}"
-    kind = "GAUGES" if _is_field(tags) else "FRAMES"
-    used, expected = int(tags[f"{kind}_USED"]), int(tags["GAUGES_LISTED" if kind == "GAUGES" else "FRAMES_EXPECTED"])
+    counted = "GAUGES" if _is_field(tags) else "FRAMES"
+    used, expected = (
+        int(tags[f"{counted}_USED"]),
+        int(tags["GAUGES_LISTED" if counted == "GAUGES" else "FRAMES_EXPECTED"]),
+    )
     known = read.depth_mm[np.isfinite(read.depth_mm)]
     highest = f"highest {known.max():.1f} mm" if known.size else "no cell known"
-    return f"{start:%Y-%m-%d %H:%M} to {until} KST, {used:,} of {expected:,} {kind.lower()}, {highest}"
+    return f"{start:%Y-%m-%d %H:%M} to {until} KST, {used:,} of {expected:,} {counted.lower()}, {highest}"
 
 
 def _check_width(width: int) -> None:

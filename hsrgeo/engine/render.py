@@ -13,7 +13,7 @@ from typing import BinaryIO, get_args
 
 import numpy as np
 
-from hsrgeo.cube.kinds import is_exported
+from hsrgeo.cube.source_types import is_exported
 from hsrgeo.engine.areas import clipped_window
 from hsrgeo.engine.contents import refuse_registration
 from hsrgeo.engine.drawn import Entry, Moment, Reel, draw, first_sound, problems, timeline
@@ -33,7 +33,7 @@ from hsrgeo.model.times import FRAME_STEP
 from hsrgeo.model.window import Area
 from hsrgeo.outputs.folder import exported_frames
 from hsrgeo.outputs.summed import is_summed
-from hsrgeo.products.classes import STYLED, Shown, classes_for
+from hsrgeo.products.classes import STYLED, Styled, classes_for
 from hsrgeo.products.palettes import Palette, palette_of, radar_order
 from hsrgeo.products.rain import KMA_LAW, Law, as_law, parse_law
 from hsrgeo.sources.found import Tally
@@ -44,7 +44,7 @@ from hsrgeo.writers.files import write_chunks
 _ENCODERS = {".gif": animation.gif, ".webp": animation.webp, ".mp4": animation.mp4}
 SUFFIXES = (".png", *_ENCODERS)
 """What a picture file may be called."""
-_SHOWN: dict[str, Shown] = {STYLED[shown].name: shown for shown in get_args(Shown)}
+_SHOWN: dict[str, Styled] = {STYLED[shown].name: shown for shown in get_args(Styled)}
 _HOLD_S = 1.5  # how long the last picture of an animation stays, and one that stands for a long gap
 _MOST_FPS = 50  # a GIF counts hundredths of a second, and browsers slow down what is faster
 
@@ -79,7 +79,7 @@ class RenderOptions:
         OptionsError: Options that contradict each other or cannot be.
     """
 
-    quantity: Shown | None = None
+    quantity: Styled | None = None
     zr: Law | tuple[float, float] | None = None
     palette: Palette | str | Path | None = None
     bbox: tuple[float, float, float, float] | None = None

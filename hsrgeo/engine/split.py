@@ -14,9 +14,9 @@ from hsrgeo.engine.keywords import options_of, takes
 from hsrgeo.errors import OptionsError
 from hsrgeo.model.fields import Step
 from hsrgeo.model.times import KST
-from hsrgeo.outputs.table import read_manifest
+from hsrgeo.outputs.frame_table import read_manifest
 from hsrgeo.writers.files import refuse_others
-from hsrgeo.writers.table import write_records
+from hsrgeo.writers.table_files import write_records
 
 Block = Literal["month", "day"]
 SETS = ("train", "validation", "test")

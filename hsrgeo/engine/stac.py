@@ -195,14 +195,14 @@ def _write_styles(out: Place, stacks: Sequence[Stack], law: Law | None) -> dict[
             ),
             f"legend-{name}.svg": ("Legend", "image/svg+xml", "legend", legend.svg(quantity, law, times=times)),
         }
-        for path, (title, kind, role, text) in files.items():
+        for path, (title, media_type, role, text) in files.items():
             data = text.encode()
             write_file(out / path, data)
             key = path.replace(".", "-") if role == "style" else path.partition(".")[0]
             assets[key] = {
                 "href": f"./{path}",
                 "title": f"{title} of {name}",
-                "type": kind,
+                "type": media_type,
                 "roles": [role],
                 "file:size": len(data),
             }
@@ -218,7 +218,7 @@ class _Gathered:
     ids: list[str] = field(default_factory=list)
     damaged: list[ReadbackError] = field(default_factory=list)
     lacking: list[str] = field(default_factory=list)
-    kinds: dict[int, Shot] = field(default_factory=dict)
+    firsts: dict[int, Shot] = field(default_factory=dict)
     """The first frame of each stack."""
     synthetic: set[bool] = field(default_factory=set)
     values: set[str] = field(default_factory=set)
@@ -258,14 +258,14 @@ class _Gathered:
 
     def summary(self, name: str) -> Summary:
         """Return what a collection says of the frames that were yielded."""
-        shots = tuple(self.kinds[number] for number in sorted(self.kinds))
+        shots = tuple(self.firsts[number] for number in sorted(self.firsts))
         return Summary(
             name, self.span[0], self.span[1], self.ends[0], shots, frozenset(self.synthetic), frozenset(self.values)
         )
 
     def _note(self, number: int, shot: Shot) -> None:
         self.ids.append(shot.id)
-        self.kinds.setdefault(number, shot)
+        self.firsts.setdefault(number, shot)
         self.synthetic.add(shot.tags.get("SYNTHETIC") == "yes")
         self.values.add(shot.tags.get("VALUES", ""))
         self.span = [self.span[0] if self.span else shot.time, shot.time]

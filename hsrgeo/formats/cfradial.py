@@ -111,8 +111,8 @@ def _extents(file: Hdf5, names: list[str], rays: int, most: int) -> tuple[NDArra
     """Return where the values of each ray begin, and how many it has."""
     if "ray_n_gates" not in names:
         return np.arange(rays, dtype=np.int64) * most, np.full(rays, most, np.int64)
-    counts = file.array("ray_n_gates", (rays,), kinds="iu").astype(np.int64)
-    starts = file.array("ray_start_index", (rays,), kinds="iu").astype(np.int64)
+    counts = file.array("ray_n_gates", (rays,), dtype_kinds="iu").astype(np.int64)
+    starts = file.array("ray_start_index", (rays,), dtype_kinds="iu").astype(np.int64)
     if counts.min(initial=0) < 0 or counts.max(initial=0) > most:
         found = f"{counts.min()} to {counts.max()}"
         file.refuse("ray_n_gates", f"0 to {most:,} gates, as range has", found)
@@ -123,7 +123,7 @@ def _extents(file: Hdf5, names: list[str], rays: int, most: int) -> tuple[NDArra
 
 def _spans(file: Hdf5, rays: int) -> list[slice]:
     """Return the rays of each sweep."""
-    firsts, lasts = (file.array(f"sweep_{end}_ray_index", kinds="iuf").reshape(-1) for end in ("start", "end"))
+    firsts, lasts = (file.array(f"sweep_{end}_ray_index", dtype_kinds="iuf").reshape(-1) for end in ("start", "end"))
     sound = 1 <= firsts.size == lasts.size <= MOST_SWEEPS and ((firsts >= 0) & (firsts <= lasts) & (lasts < rays)).all()
     if not sound:
         found = f"{firsts[:3]} to {lasts[:3]} ..., of {rays:,} rays"
@@ -159,7 +159,7 @@ def _time(file: Hdf5, names: list[str]) -> tuple[datetime, str]:
     """Return the start of the scan and what the file says: CfRadial has it in UTC."""
     text = str(file.attribute("", "time_coverage_start") or "")
     if "time_coverage_start" in names:
-        text = file.array("time_coverage_start", kinds="SO").tobytes().decode("utf-8", "replace").strip("\0 ")
+        text = file.array("time_coverage_start", dtype_kinds="SO").tobytes().decode("utf-8", "replace").strip("\0 ")
     match = _TIME.search(text)
     try:
         if match is None:

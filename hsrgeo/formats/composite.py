@@ -292,11 +292,11 @@ def _refuse_other_headers(length: int) -> None:
     """Refuse what the length tells to be another container: whole grids behind a header of another size."""
     for grid in grids().values():
         block_bytes = grid.width * grid.height * _PIXEL.itemsize
-        for header_bytes, problem, kind, what in _OTHER_HEADERS:
+        for header_bytes, problem, error_class, what in _OTHER_HEADERS:
             blocks, rest = divmod(length - header_bytes, block_bytes)
             if blocks >= 1 and not rest:
                 found = f"{length:,} bytes: the {header_bytes}-byte header {what}, which is not read"
-                raise kind(problem, f"a header of {HEADER_BYTES:,} bytes", found)
+                raise error_class(problem, f"a header of {HEADER_BYTES:,} bytes", found)
 
 
 _OTHER_HEADERS: tuple[tuple[int, str, type[FrameFormatError], str], ...] = (

@@ -98,22 +98,24 @@ class Hdf5:
             self.refuse(f"{where}, {key}", "a number", "nothing" if value is None else str(value))
         return float(value)
 
-    def array(self, path: str, shape: tuple[int, ...] | None = None, of: str = "", kinds: str = "iuf") -> NDArray[Any]:
+    def array(
+        self, path: str, shape: tuple[int, ...] | None = None, of: str = "", dtype_kinds: str = "iuf"
+    ) -> NDArray[Any]:
         """Return the values of a dataset.
 
         Args:
             path: Of the dataset.
             shape: That it must have; None is any of up to `MOST_CELLS` values.
             of: Where the shape comes from, for the message.
-            kinds: Of its type, as numpy has them: numbers unless others are wanted.
+            dtype_kinds: Of its type, as numpy has them: numbers unless others are wanted.
         """
         dataset = self.item(path)
         if not isinstance(dataset, self._h5py.Dataset):
             self.refuse(path, "a dataset", "none")
         found = f"{dataset.shape} of {dataset.dtype}"
-        if dataset.dtype.kind not in kinds or (shape is not None and dataset.shape != shape):
+        if dataset.dtype.kind not in dtype_kinds or (shape is not None and dataset.shape != shape):
             what = "values" if shape is None else str(shape)
-            self.refuse(path, f"{what} of {'numbers' if kinds == 'iuf' else 'letters'}{of and ', '}{of}", found)
+            self.refuse(path, f"{what} of {'numbers' if dtype_kinds == 'iuf' else 'letters'}{of and ', '}{of}", found)
         if dataset.shape is None or math.prod(dataset.shape) > MOST_CELLS:
             self.refuse(path, f"at most {MOST_CELLS:,} values", found)
         if dataset.external or dataset.is_virtual:

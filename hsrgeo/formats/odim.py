@@ -90,10 +90,10 @@ class _Reader(Hdf5):
 
     def images(self) -> list[OdimImage]:
         what = self.attributes("what")
-        kind = str(what.get("object", ""))
+        object_type = str(what.get("object", ""))
         source = str(what.get("source", ""))
-        if kind not in _READ:
-            self.refuse("object", "an ODIM composite (COMP)", self._other(kind, source))
+        if object_type not in _READ:
+            self.refuse("object", "an ODIM composite (COMP)", self._other(object_type, source))
         where, how = self.attributes("where"), self.attributes("how")
         time = self._time(what, "date", "time", "/what")
         grid = self._grid(where)
@@ -124,14 +124,14 @@ class _Reader(Hdf5):
             self.refuse("datasets", "/dataset1/data1/data", "none")
         return found
 
-    def _other(self, kind: str, source: str) -> str:
-        if kind in _OBJECTS or kind in _VOLUMES:
+    def _other(self, object_type: str, source: str) -> str:
+        if object_type in _OBJECTS or object_type in _VOLUMES:
             parts = dict(part.split(":", 1) for part in source.split(",") if ":" in part)
             whose = next((f" of {parts[key]}" for key in _WHOSE if key in parts), "")
-            if kind in _VOLUMES:
-                return f"a {_VOLUMES[kind]}{whose}; hsrgeo compose takes volumes"
-            return f"a {_OBJECTS[kind]}{whose}; for polar data see wradlib and xradar"
-        return f"an ODIM object {kind!r}" if kind else "HDF5, not a composite: no /what/object"
+            if object_type in _VOLUMES:
+                return f"a {_VOLUMES[object_type]}{whose}; hsrgeo compose takes volumes"
+            return f"a {_OBJECTS[object_type]}{whose}; for polar data see wradlib and xradar"
+        return f"an ODIM object {object_type!r}" if object_type else "HDF5, not a composite: no /what/object"
 
     def _time(self, attributes: dict[str, Any], date: str, time: str, where: str) -> datetime:
         text = f"{attributes.get(date, '')}{attributes.get(time, '')}"

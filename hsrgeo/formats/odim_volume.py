@@ -29,9 +29,10 @@ def read_odim_volume(file: Hdf5) -> Scan:
         FrameError: It is no volume, or not sound.
     """
     what = file.attributes("what")
-    kind = str(what.get("object", ""))
-    if kind not in _KINDS:
-        found = "an ODIM composite: hsrgeo.open reads it" if kind in ("COMP", "IMAGE") else f"an ODIM object {kind!r}"
+    object_type = str(what.get("object", ""))
+    if object_type not in _KINDS:
+        is_composite = object_type in ("COMP", "IMAGE")
+        found = "an ODIM composite: hsrgeo.open reads it" if is_composite else f"an ODIM object {object_type!r}"
         file.refuse("not a volume", "an ODIM volume (PVOL) or scan (SCAN)", found)
     where, how = file.attributes("where"), file.attributes("how")
     text = f"{what.get('date', '')}{what.get('time', '')}"

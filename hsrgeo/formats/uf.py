@@ -112,7 +112,7 @@ _ORDERS: tuple[Literal["big", "little"], ...] = ("big", "little")
 def _records(data: bytes, order: Literal["big", "little"]) -> list[Words]:
     """Return the words of each record."""
     found, place = [], 0
-    kind = ">i2" if order == "big" else "<i2"
+    dtype = ">i2" if order == "big" else "<i2"
     while place < len(data):
         length = int.from_bytes(data[place : place + 4], order)
         end = place + 4 + length
@@ -120,7 +120,7 @@ def _records(data: bytes, order: Literal["big", "little"]) -> list[Words]:
             raise TruncatedError("UF", f"a record of {length:,} bytes at {place:,}", f"{len(data) - place - 4:,} bytes")
         if length % 2 or length < 2 * _HEAD_WORDS or data[place + 4 : place + 6] != _MARK:
             raise FrameFormatError("UF", f"a record at byte {place:,}", data[place : place + 8].hex(" "))
-        found.append(np.frombuffer(data, kind, length // 2, place + 4).astype(np.int16))
+        found.append(np.frombuffer(data, dtype, length // 2, place + 4).astype(np.int16))
         place = end + 4
     return found
 

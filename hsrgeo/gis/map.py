@@ -25,7 +25,7 @@ from hsrgeo.model.frame import Frame
 from hsrgeo.model.grid import Grid
 from hsrgeo.model.quantity import DEPTH, RAIN, Quantity, clean_values
 from hsrgeo.model.times import KST
-from hsrgeo.products.classes import STYLED, By, Shown, classes_for, on_white
+from hsrgeo.products.classes import STYLED, By, Styled, classes_for, on_white
 from hsrgeo.products.palettes import Palette, Rgb, station_palette
 from hsrgeo.products.rain import KMA_LAW, Law, rain_frame
 
@@ -48,7 +48,7 @@ class Plan:
 
     grid: Grid
     """Of the cells to be shown."""
-    shown: Shown = "rain"
+    shown: Styled = "rain"
     law: Law | None = None
     """How rain follows from reflectivity, KMA's law where None; of reflectivity see `classes_for`."""
     width: int = 900

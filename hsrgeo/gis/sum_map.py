@@ -108,8 +108,8 @@ def _lines(axes: Axes, grid: Grid) -> None:
         if tick.at is not None:
             ticks[tick.side][0].append(tick.at)
             ticks[tick.side][1].append(tick.label)
-    for kind, colour in (("border", _BORDER), ("coast", _COAST)):
-        for line in lines(grid, "border" if kind == "border" else "coast"):
+    for line_type, colour in (("border", _BORDER), ("coast", _COAST)):
+        for line in lines(grid, "border" if line_type == "border" else "coast"):
             axes.plot(*line.T, color=colour, linewidth=0.8, zorder=2)
     axes.set_xlim(0, grid.width)
     axes.set_ylim(grid.height, 0)

@@ -80,13 +80,13 @@ class Frame:
 
     def _repr_html_(self) -> str:
         """Return what a notebook shows: what the frame is and, with the extra ``render``, a small map."""
-        from hsrgeo.gis.shown import frame_html  # noqa: PLC0415 - as in to_cog
+        from hsrgeo.gis.frame_html import frame_html  # noqa: PLC0415 - as in to_cog
 
         return frame_html(self)
 
     def _repr_png_(self) -> bytes | None:
         """Return the small map that a notebook shows; None without the extra ``render``."""
-        from hsrgeo.gis.shown import frame_png  # noqa: PLC0415 - as in to_cog
+        from hsrgeo.gis.frame_html import frame_png  # noqa: PLC0415 - as in to_cog
 
         return frame_png(self)
 

@@ -121,10 +121,10 @@ class BucketJournal:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self, error_type: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            with suppress(WriteError) if kind else nullcontext():  # what ended the run matters more
+            with suppress(WriteError) if error_type else nullcontext():  # what ended the run matters more
                 self.sync()
         finally:
             self._open.close()

@@ -75,10 +75,10 @@ class Manifest:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self, error_type: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._file.close()  # another one than was opened, once it was put in order
-        self._open.__exit__(kind, error, trace)
+        self._open.__exit__(error_type, error, trace)
 
     def __len__(self) -> int:
         return len(self._frames)

@@ -159,9 +159,9 @@ def _of_layer(path: str | Path, name_field: str | None, encoding: str | None) ->
     for name, data in zip(layer.names, layer.wkb, strict=True):
         shape = shapely.from_wkb(data) if data is not None else None
         if shape is None or shape.is_empty or shape.geom_type != "Point":
-            kind = "nothing" if shape is None or shape.is_empty else shape.geom_type
-            hint = "; polygons go with --polygons of hsrgeo series" if kind.endswith("Polygon") else ""
-            raise OptionsError(f"{path}, {name!r}: expected a point, found {kind}{hint}")
+            geometry = "nothing" if shape is None or shape.is_empty else shape.geom_type
+            hint = "; polygons go with --polygons of hsrgeo series" if geometry.endswith("Polygon") else ""
+            raise OptionsError(f"{path}, {name!r}: expected a point, found {geometry}{hint}")
         places.append(_lonlat(f"{path}, {name!r}", layer.transformer, shape.x, shape.y))
     return Points(layer.names, tuple(places), layer.notes)
 

@@ -71,8 +71,8 @@ def _polygon(shapely: Any, where: str, data: bytes | None, mended: list[str], na
     except shapely.GEOSException as error:  # a ring that is not closed
         raise OptionsError(f"{where}: {error}") from error
     if shape is None or shape.is_empty or shape.geom_type not in ("Polygon", "MultiPolygon"):
-        kind = "nothing" if shape is None or shape.is_empty else shape.geom_type
-        raise OptionsError(f"{where}: expected a polygon, found {kind}")
+        geometry = "nothing" if shape is None or shape.is_empty else shape.geom_type
+        raise OptionsError(f"{where}: expected a polygon, found {geometry}")
     shape = shapely.force_2d(shape)
     if not np.isfinite(shapely.get_coordinates(shape)).all():
         raise OptionsError(f"{where}: has corners that are no numbers")

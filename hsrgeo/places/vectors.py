@@ -60,8 +60,8 @@ def _refuse_other_formats(path: str | Path, what: str) -> None:
                 raise OptionsError(f"{path}: is not a {suffix} file, although its name says so")
             return
         try:
-            kind = dict(json.load(file)).get("type")
+            object_type = dict(json.load(file)).get("type")
         except (TypeError, ValueError, RecursionError) as error:
             raise OptionsError(f"{path}: cannot be read as {what}: it is no GeoJSON: {error}") from error
-    if kind not in _OBJECTS:
-        raise OptionsError(f"{path}: expected GeoJSON, a type of {', '.join(_OBJECTS)}, found {kind!r}")
+    if object_type not in _OBJECTS:
+        raise OptionsError(f"{path}: expected GeoJSON, a type of {', '.join(_OBJECTS)}, found {object_type!r}")

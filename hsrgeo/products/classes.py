@@ -33,7 +33,7 @@ NODATA: Rgb = (211, 215, 220)
 
 CLEAR: Rgba = (255, 255, 255, 0)
 
-Shown = Literal[
+Styled = Literal[
     "rain", "reflectivity", "height", "station", "count", "hydrometeor", "precipitation_type", "temperature"
 ]
 STYLED: dict[str, Quantity] = {

@@ -21,12 +21,14 @@ from hsrgeo.model.times import KST
 from hsrgeo.model.volume import Volume
 from hsrgeo.products.arrays import OWN_KIND
 from hsrgeo.products.beams import STEP_M
-from hsrgeo.products.polar import Kind, Layer, PolarProduct, layer
+from hsrgeo.products.polar import Layer, PolarProduct, PolarType, layer
 
 Method = Literal["max", "mean", "quality"]
 _ECHO, _HEIGHT, _STATION, _COUNT = 1, 2, 3, 4  # data codes (KMA composite format, section 1)
-_PTYPES: dict[Kind, int] = {"sweep": 0, "lowest": 0, "cappi": 1, "max": 2, "echo-top": 3}
-_NAMES: dict[Kind, str] = {kind: PRODUCTS_BY_PTYPE[ptype] for kind, ptype in _PTYPES.items()} | {"lowest": "LOW"}
+_PTYPES: dict[PolarType, int] = {"sweep": 0, "lowest": 0, "cappi": 1, "max": 2, "echo-top": 3}
+_NAMES: dict[PolarType, str] = {polar_type: PRODUCTS_BY_PTYPE[ptype] for polar_type, ptype in _PTYPES.items()} | {
+    "lowest": "LOW"
+}
 # ^ not HSR: KMA makes that with a map of the terrain and much more
 _NEAREST_STEPS = 1000 / STEP_M  # a weight grows no more nearer than this
 _POWERS = (10.0 ** (np.arange(1 << 16, dtype=np.uint16).view(np.int16) / 1000.0)).astype(np.float64)
@@ -60,7 +62,7 @@ def compose_frames(
     layers = {code: one for code, volume in by_code.items() if (one := layer(volume, grid, product)) is not None}
     if not 1 <= len(layers) <= MAX_STATIONS:
         raise FrameFormatError("radars on the grid", f"1 to {MAX_STATIONS}", str(len(layers)))
-    blocks = merge(list(layers.values()), grid, method, echo_top=product.kind == "echo-top")
+    blocks = merge(list(layers.values()), grid, method, echo_top=product.type == "echo-top")
     stations = [Station(code, by_code[code].time, None) for code in layers]
     mark = (SYNTHETIC_MARK if any(volume.synthetic for volume in volumes) else b"") + NOT_KMA_MARK
     return _frames(blocks, stations, grid, time, product, mark)
@@ -132,7 +134,7 @@ def _frames(
     codes = tuple(blocks)
     header = Header(
         version=1,
-        ptype=_PTYPES[product.kind],
+        ptype=_PTYPES[product.type],
         time=moment,
         created=None,
         station_count=len(stations),
@@ -149,7 +151,7 @@ def _frames(
         etc=mark.ljust(15, b"\0"),
         stations=tuple(stations),
     )
-    name = f"RDR_CMP_{_NAMES[product.kind]}_{OWN_KIND}_{moment:%Y%m%d%H%M}.bin.gz"
+    name = f"RDR_CMP_{_NAMES[product.type]}_{OWN_KIND}_{moment:%Y%m%d%H%M}.bin.gz"
     return [
         Frame(
             stored=stored,
@@ -158,7 +160,7 @@ def _frames(
             window=grid.window,
             time=moment,
             header=header,
-            product=_NAMES[product.kind],
+            product=_NAMES[product.type],
             kind=OWN_KIND,
             name=name,
             crc32=zlib_ng.crc32(np.ascontiguousarray(stored)),

@@ -17,7 +17,7 @@ from hsrgeo.model.volume import Volume
 from hsrgeo.model.window import Window
 from hsrgeo.products.beams import TURN, Around, Beam, beam_of, cells_around, reach_m
 
-Kind = Literal["sweep", "lowest", "cappi", "max", "echo-top"]
+PolarType = Literal["sweep", "lowest", "cappi", "max", "echo-top"]
 Stored = NDArray[np.int16]
 _ECHO = QUANTITIES[1]
 _PRODUCT = re.compile(r"(sweep|cappi|echo-top):(-?\d{1,5}(?:\.\d{1,3})?)|lowest|max")
@@ -29,7 +29,7 @@ _WORDS = "sweep:N, lowest, cappi:METRES, max or echo-top:DBZ"
 class PolarProduct:
     """What is made of a volume."""
 
-    kind: Kind
+    type: PolarType
     value: float = 0.0
     """Number of a sweep from 1, height above the sea [m], or dBZ."""
 
@@ -56,15 +56,15 @@ def as_product(text: str) -> PolarProduct:
     match = _PRODUCT.fullmatch(text.strip())
     if not match:
         raise OptionsError(f"product {text!r}: expected {_WORDS}")
-    kind: Kind = match[1] or text.strip()  # type: ignore[assignment] # the pattern has these words
+    polar_type: PolarType = match[1] or text.strip()  # type: ignore[assignment] # the pattern has these words
     value = float(match[2] or 0)
-    if kind == "sweep" and not (value >= 1 and value.is_integer()):
+    if polar_type == "sweep" and not (value >= 1 and value.is_integer()):
         raise OptionsError(f"product {text!r}: sweeps are counted from 1, the lowest")
-    if kind == "cappi" and not 0 < value <= _HIGHEST_M:
+    if polar_type == "cappi" and not 0 < value <= _HIGHEST_M:
         raise OptionsError(f"product {text!r}: expected a height above the sea of up to {_HIGHEST_M:,} m")
-    if kind == "echo-top" and not -100 <= value <= 100:  # noqa: PLR2004 - dBZ
+    if polar_type == "echo-top" and not -100 <= value <= 100:  # noqa: PLR2004 - dBZ
         raise OptionsError(f"product {text!r}: expected -100 to 100 dBZ")
-    return PolarProduct(kind, value)
+    return PolarProduct(polar_type, value)
 
 
 def layer(volume: Volume, grid: Grid, product: PolarProduct) -> Layer | None:
@@ -73,10 +73,10 @@ def layer(volume: Volume, grid: Grid, product: PolarProduct) -> Layer | None:
     Raises:
         FrameFormatError: It has no such sweep.
     """
-    if product.kind == "sweep" and product.value > len(volume.sweeps):
+    if product.type == "sweep" and product.value > len(volume.sweeps):
         raise FrameFormatError("sweeps", f"sweep {product.value:g}", f"{len(volume.sweeps)}", volume.name)
     sweeps = volume.sweeps
-    if product.kind == "sweep":
+    if product.type == "sweep":
         sweeps = sweeps[int(product.value) - 1 : int(product.value)]
     reach = max(map(reach_m, sweeps))
     around = cells_around(grid, volume.radar.lon, volume.radar.lat, reach)
@@ -85,13 +85,13 @@ def layer(volume: Volume, grid: Grid, product: PolarProduct) -> Layer | None:
     steps = int(around.away[-1]) + 1 if around.away.size else 1
     beams = [beam_of(sweep, volume.radar.height_m, steps) for sweep in sweeps]
     look = _Looking(around, beams, [sweep.stored for sweep in sweeps])
-    if product.kind == "max":
+    if product.type == "max":
         value, height = look.strongest()
-    elif product.kind == "echo-top":
+    elif product.type == "echo-top":
         value, height = look.top(round(product.value * _ECHO.scale))
     else:
         heights = np.stack([beam.height for beam in beams])
-        aside = np.abs(heights - np.float32(product.value)) if product.kind == "cappi" else heights
+        aside = np.abs(heights - np.float32(product.value)) if product.type == "cappi" else heights
         value, height = look.first(np.argsort(aside, axis=0, kind="stable"))
     return Layer(around.window, value, height, around.distance)
 

@@ -87,8 +87,8 @@ def gstools() -> Any:  # noqa: ANN401 - a module without types
 def covariance_model(model: Model, **parameters: float) -> Any:  # noqa: ANN401 - as above
     """Return the model of GSTools in two dimensions, with an effective range for its length."""
     tools = gstools()
-    kinds = {"spherical": tools.Spherical, "exponential": tools.Exponential, "gaussian": tools.Gaussian}
-    return kinds[model](dim=2, rescale=_RESCALES[model], **parameters)
+    models = {"spherical": tools.Spherical, "exponential": tools.Exponential, "gaussian": tools.Gaussian}
+    return models[model](dim=2, rescale=_RESCALES[model], **parameters)
 
 
 def fit_variogram(xy: Floats, values: Floats, model: Model) -> Variogram | None:

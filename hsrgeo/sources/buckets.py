@@ -198,15 +198,15 @@ async def tried(request: Callable[[], Awaitable[Result]]) -> Result:
 class _as_os_error:  # noqa: N801 - a context manager, cheaper than contextlib's; used for every request
     def __enter__(self) -> None: ...
 
-    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+    def __exit__(self, _error_type: object, error: BaseException | None, _trace: object) -> None:
         if error is None or (isinstance(error, OSError) and error.errno is not None):
             return
         if any(code in str(error) for code in _NO_BUCKET):
             raise FileNotFoundError(errno.ENOENT, "there is no such bucket") from error
         if isinstance(error, FileNotFoundError):
             raise FileNotFoundError(errno.ENOENT, "no such file") from error
-        for kind, number in _NUMBERS.items():
-            if isinstance(error, kind):
+        for error_class, number in _NUMBERS.items():
+            if isinstance(error, error_class):
                 raise OSError(number, _in_short(error)) from error
         if isinstance(error, (exceptions.BaseError, OSError, ValueError)):
             raise OSError(errno.EINVAL if isinstance(error, ValueError) else errno.EIO, _in_short(error)) from error

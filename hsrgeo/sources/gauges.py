@@ -198,16 +198,16 @@ class _Taking:
         counts = self._readings.counts
         row = self._readings.depths_mm.setdefault(moment, np.full(len(self._numbers), np.nan))
         try:
-            depth, kind = self._depth(text)
+            depth, cell = self._depth(text)
         except ValueError as error:
             return self._refuse(line, str(error), name)
         if depth is None:
-            counts[kind] += 1
+            counts[cell] += 1
             return None
         if math.isnan(row[number]):
             row[number] = depth
             counts["used"] += 1
-            if kind == "zero":
+            if cell == "zero":
                 counts["zero"] += 1
         elif row[number] == depth:
             counts["repeated"] += 1

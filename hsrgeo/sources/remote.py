@@ -63,8 +63,8 @@ class RemotePath:
         match = _URL.fullmatch(url)
         scheme = match[1].lower() if match else ""
         if match is None or scheme not in (*_BUCKETS, *_WEB, *_MACHINES):
-            kinds = "s3://, gs://, az://, abfs://, http(s)://, sftp:// or ssh://"
-            raise OptionsError(f"{without_secrets(url)}: expected {kinds}, or a path")
+            schemes = "s3://, gs://, az://, abfs://, http(s)://, sftp:// or ssh://"
+            raise OptionsError(f"{without_secrets(url)}: expected {schemes}, or a path")
         if not match[2]:
             raise OptionsError(f"{without_secrets(url)}: has no bucket or host after ://")
         if ":" in match[2].rpartition("@")[0] or (scheme in _WEB and not _HOST.fullmatch(match[2])):

@@ -19,7 +19,7 @@ from hsrgeo.sources.archives import frames_in_archive
 from hsrgeo.sources.found import Found, Tally, read_file
 from hsrgeo.sources.remote import Place, RemotePath, place, remote_files
 from hsrgeo.sources.select import Selection
-from hsrgeo.sources.texts import refuse_kind
+from hsrgeo.sources.texts import refuse_file_type
 
 File = str | RemotePath
 """A file of a listing; here its path as text, for there are hundreds of thousands of them."""
@@ -319,7 +319,7 @@ def _found(file: File, frame_name: FrameName | None, *, claims: bool) -> Found:
             return Found(source, None, None, size, error=error.at(source, None))
     if not stat.S_ISREG(mode):
         try:
-            refuse_kind(mode, pipes=False)
+            refuse_file_type(mode, pipes=False)
         except OSError as error:
             return Found(source, None, frame_name, size, error=SourceError(source, f"cannot be read: {error.strerror}"))
     if size > MAX_STORED_BYTES:

@@ -19,7 +19,7 @@ MOST_TEXT_BYTES = 256 << 20
 MOST_LINE_BYTES = 1 << 26
 """Of an options file, or a line of a manifest; those of 10,000 regions take 10 MB."""
 _PIECE_BYTES = 1 << 20
-_KINDS = {
+_FILE_TYPES = {
     stat.S_IFCHR: "a device",
     stat.S_IFBLK: "a device",
     stat.S_IFIFO: "a pipe",
@@ -42,14 +42,14 @@ def refuse_special(path: str | Path, *, pipes: bool) -> None:
         mode = os.stat(path).st_mode  # noqa: PTH116 - Path.stat does the same with one more object
     except (OSError, ValueError):
         return
-    refuse_kind(mode, pipes=pipes)
+    refuse_file_type(mode, pipes=pipes)
 
 
-def refuse_kind(mode: int, *, pipes: bool) -> None:
-    """Refuse a kind of file as `refuse_special` does, by its mode; 0 where it is not known."""
-    kind = _KINDS.get(stat.S_IFMT(mode))
-    if kind and not (pipes and stat.S_ISFIFO(mode)):
-        raise OSError(0, f"is {kind}, not a file")
+def refuse_file_type(mode: int, *, pipes: bool) -> None:
+    """Refuse a type of file as `refuse_special` does, by its mode; 0 where it is not known."""
+    file_type = _FILE_TYPES.get(stat.S_IFMT(mode))
+    if file_type and not (pipes and stat.S_ISFIFO(mode)):
+        raise OSError(0, f"is {file_type}, not a file")
 
 
 def open_file(path: str | Path) -> BinaryIO:
@@ -104,7 +104,7 @@ for _flag in ("O_BINARY", "O_CLOEXEC", "O_NONBLOCK"):  # where a system has them
 def _open_at_once(path: str, flags: int) -> int:
     descriptor = os.open(path, flags | getattr(os, "O_NONBLOCK", 0))  # else a pipe waits here for whoever writes to it
     try:
-        refuse_kind(os.fstat(descriptor).st_mode, pipes=False)
+        refuse_file_type(os.fstat(descriptor).st_mode, pipes=False)
     except OSError:
         os.close(descriptor)
         raise

@@ -98,10 +98,10 @@ class Together:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self, error_type: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            refusals = self.take_names() if kind is None else []
+            refusals = self.take_names() if error_type is None else []
         finally:
             for temporary, _path, _replace in self._waiting:
                 with suppress(OSError):

@@ -209,8 +209,8 @@ def _put(h5py: Any, group: Any, name: str, value: str | float) -> None:  # noqa:
         return
     # ODIM wants a fixed length with a NUL at its end (section 3.1); h5py alone writes none, and pysteps reads no other.
     text = value.encode("utf-8") + b"\0"
-    kind = h5py.h5t.C_S1.copy()
-    kind.set_size(len(text))
-    kind.set_strpad(h5py.h5t.STR_NULLTERM)
-    attribute = h5py.h5a.create(group.id, name.encode(), kind, h5py.h5s.create(h5py.h5s.SCALAR))
-    attribute.write(np.array(text, f"S{len(text)}"), mtype=kind)
+    string_type = h5py.h5t.C_S1.copy()
+    string_type.set_size(len(text))
+    string_type.set_strpad(h5py.h5t.STR_NULLTERM)
+    attribute = h5py.h5a.create(group.id, name.encode(), string_type, h5py.h5s.create(h5py.h5s.SCALAR))
+    attribute.write(np.array(text, f"S{len(text)}"), mtype=string_type)

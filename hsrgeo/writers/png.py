@@ -140,8 +140,8 @@ def is_edited_sidecar(name: str, data: bytes) -> bool:
     return name.endswith(".png.aux.xml") and is_whole and b"<GeoTransform>" in text
 
 
-def _chunk(kind: bytes, data: bytes) -> bytes:
-    body = kind + data
+def _chunk(chunk_type: bytes, data: bytes) -> bytes:
+    body = chunk_type + data
     return struct.pack(">I", len(data)) + body + struct.pack(">I", zlib_ng.crc32(body))
 
 

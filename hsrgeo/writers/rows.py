@@ -19,7 +19,7 @@ from hsrgeo.model.times import kst_text, utc_text
 from hsrgeo.sources.remote import Place, RemotePath
 from hsrgeo.writers.disk import flush, temporary_beside
 from hsrgeo.writers.files import write_chunks
-from hsrgeo.writers.table import cells_text, pyarrow_modules, quoted_cell, taken
+from hsrgeo.writers.table_files import cells_text, pyarrow_modules, quoted_cell, taken
 
 SUFFIXES = (".csv", ".parquet", ".gpkg")
 _LAYER = "hsrgeo"
@@ -99,7 +99,7 @@ def _parquet(columns: Sequence[str], groups: Iterable[Rows], *, regions: bool) -
         for group in groups:
             count = len(group.numbers)
             moments = arrow.array(np.full(count, int(group.time.timestamp() * 1000)))
-            arrays = [moments.cast(kind) for _name, kind in times]
+            arrays = [moments.cast(arrow_type) for _name, arrow_type in times]
             arrays += [arrow.array([group.region] * count, arrow.string())] if regions else []
             arrays += [arrow.array(np.ascontiguousarray(one), mask=np.isnan(one)) for one in group.numbers.T]
             writer.write_table(arrow.Table.from_arrays(arrays, schema=schema))

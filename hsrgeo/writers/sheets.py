@@ -39,7 +39,7 @@ def workbook(
     *,
     wide: bool,
 ) -> Iterator[bytes]:
-    """Yield a workbook, see `hsrgeo.writers.table.write_table`: times are KST, which Excel reads as times.
+    """Yield a workbook, see `hsrgeo.writers.table_files.write_table`: times are KST, which Excel reads as times.
 
     A wide one has a sheet for each number. What does not fit on a sheet of 1,048,576 rows goes on on the next.
     """

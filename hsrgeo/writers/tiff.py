@@ -134,13 +134,13 @@ def _read_ifd(data: bytes, offset: int) -> tuple[Ifd, int]:
     start = offset + _COUNT.size
     entries = []
     for number in range(count):
-        tag, kind, length, inline = _ENTRY.unpack_from(data, start + number * _ENTRY.size)
-        size = _TYPE_SIZES[kind] * length
+        tag, field_type, length, inline = _ENTRY.unpack_from(data, start + number * _ENTRY.size)
+        size = _TYPE_SIZES[field_type] * length
         place = int.from_bytes(inline, "little")
         value = inline[:size] if size <= len(inline) else data[place : place + size]
         if len(value) < size:
             raise struct.error(f"field {tag} has {size:,} bytes at {place:,}: the file ends before")
-        entries.append(Entry(tag, kind, length, value))
+        entries.append(Entry(tag, field_type, length, value))
     (follower,) = _LONG_VALUE.unpack_from(data, start + count * _ENTRY.size)
     return Ifd(tuple(entries)), follower
 
@@ -178,13 +178,13 @@ def _pack_ifd(ifd: Ifd, position: int, follower: int, places: Mapping[int, Seque
     values: list[bytes] = []
     free = position + _COUNT.size + len(ifd.entries) * _ENTRY.size + _LONG_VALUE.size
     for entry in ifd.entries:
-        kind, value = entry.type, entry.value
+        field_type, value = entry.type, entry.value
         if numbers := places.get(entry.tag):
-            kind, value = _LONG, struct.pack(f"<{len(numbers)}I", *numbers)
+            field_type, value = _LONG, struct.pack(f"<{len(numbers)}I", *numbers)
         if len(value) <= _LONG_VALUE.size:
-            table.append(_ENTRY.pack(entry.tag, kind, entry.count, value))
+            table.append(_ENTRY.pack(entry.tag, field_type, entry.count, value))
         else:
-            table.append(_ENTRY.pack(entry.tag, kind, entry.count, _LONG_VALUE.pack(free)))
+            table.append(_ENTRY.pack(entry.tag, field_type, entry.count, _LONG_VALUE.pack(free)))
             values.append(value.ljust(_even(len(value)), b"\0"))
             free += _even(len(value))
     return b"".join((*table, _LONG_VALUE.pack(follower), *values))

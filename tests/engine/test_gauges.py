@@ -42,7 +42,7 @@ from hsrgeo.products.kriging import Kriging, estimate
 from hsrgeo.products.variograms import Variogram, Variograms, fit_variogram, mean_variogram
 from hsrgeo.sources.gauge_rules import ReadingRules
 from hsrgeo.sources.gauges import Readings, read_readings
-from hsrgeo.writers.table import write_table
+from hsrgeo.writers.table_files import write_table
 from tests.benchmarks.variograms import left_out_errors, skewed_hours
 
 HOUR, TEN = timedelta(hours=1), timedelta(minutes=10)

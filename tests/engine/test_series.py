@@ -22,7 +22,7 @@ from hsrgeo.cli.series import series as command
 from hsrgeo.engine.axis import ceil_step, floor_step, slots
 from hsrgeo.engine.series.series_options import SeriesOptions
 from hsrgeo.engine.series.series_run import Series, series
-from hsrgeo.engine.series.table import read_series
+from hsrgeo.engine.series.series_table import read_series
 from hsrgeo.errors import MissingExtraError, OptionsError
 from hsrgeo.model.grid import grids
 from hsrgeo.model.times import FRAME_STEP, KST
@@ -30,7 +30,7 @@ from hsrgeo.places.places import Points, Polygons, read_points
 from hsrgeo.places.polygons import read_polygons
 from hsrgeo.products.rain import KMA_LAW
 from hsrgeo.writers import sheets
-from hsrgeo.writers.table import write_table
+from hsrgeo.writers.table_files import write_table
 from tests.conftest import NX, NY, TIME, MakeFile, frame_name, make_tar
 
 GRID = grids()["kma-hb-1km"]

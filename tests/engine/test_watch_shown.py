@@ -17,7 +17,7 @@ from hsrgeo.cli import app
 from hsrgeo.engine.export_options import ExportOptions
 from hsrgeo.engine.regions import Region
 from hsrgeo.engine.view.pages import ViewOptions, make_page
-from hsrgeo.engine.watch.shown import Shown
+from hsrgeo.engine.watch.displays import Displays
 from hsrgeo.engine.watch.watch_run import Watch
 from hsrgeo.errors import OutputExistsError
 from hsrgeo.model.window import BBox
@@ -28,7 +28,7 @@ from tests.watched import OPTIONS, World, content
 
 def _watch(work: Path, options: ExportOptions = OPTIONS, *, qgis: bool = False, view: bool = False) -> Watch:
     out = work / "out"
-    return Watch(work / "in", out, options, after=Shown(out, options.recipe, qgis=qgis, view=view))
+    return Watch(work / "in", out, options, after=Displays(out, options.recipe, qgis=qgis, view=view))
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 
 from hsrgeo.cli.plot import plot
 from hsrgeo.engine.plot import PlotSeriesOptions, PlotSumOptions, plot_series, plot_sum
-from hsrgeo.engine.series.table import MOST_PLACES, read_series
+from hsrgeo.engine.series.series_table import MOST_PLACES, read_series
 from hsrgeo.errors import HsrGeoError, MissingExtraError, OptionsError, SourceError
 from hsrgeo.gis import fonts, plots
 from hsrgeo.gis.depth import depth_classes, depth_colours, times_for
@@ -27,7 +27,7 @@ from hsrgeo.model.times import FRAME_STEP, KST, utc_text
 from hsrgeo.model.window import Window
 from hsrgeo.writers.sum_cog import Band, encode_bands, encode_sum_cog
 from hsrgeo.writers.sum_readback import read_sum
-from hsrgeo.writers.table import write_table
+from hsrgeo.writers.table_files import write_table
 
 NOON = datetime(2022, 6, 9, 12, 0, tzinfo=KST)
 NAN = float("nan")

@@ -12,7 +12,7 @@ from hsrgeo.cli.render import ShownChoice
 from hsrgeo.cli.style import StyledChoice
 from hsrgeo.errors import OptionsError
 from hsrgeo.model.quantity import QUANTITIES, RAIN, RAIN_RATE, Quantity
-from hsrgeo.products.classes import STYLED, Shown, classes_for, colours
+from hsrgeo.products.classes import STYLED, Styled, classes_for, colours
 from hsrgeo.products.rain import KMA_LAW, Law
 
 REFLECTIVITY = QUANTITIES[1]
@@ -121,5 +121,5 @@ def test_an_unknown_quantity_has_no_classes() -> None:
 
 
 def test_the_command_line_has_the_word_of_every_quantity_with_colours() -> None:
-    assert set(get_args(Shown)) == set(STYLED) == set(get_args(ShownChoice))
+    assert set(get_args(Styled)) == set(STYLED) == set(get_args(ShownChoice))
     assert {*STYLED, "rain_depth"} == set(get_args(StyledChoice))

@@ -14,7 +14,7 @@ import pytest
 from typer.testing import CliRunner
 
 from hsrgeo.cli import app
-from hsrgeo.engine.series.table import series_lines
+from hsrgeo.engine.series.series_table import series_lines
 from hsrgeo.model.texts import from_cell, json_line, printable, to_cell
 from tests.conftest import TIME, MakeFile, frame_name, make_tar
 

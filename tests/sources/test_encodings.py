@@ -11,7 +11,7 @@ import pytest
 from hsrgeo.engine.factors import read_factors
 from hsrgeo.engine.fetch_gauges import fetch_readings
 from hsrgeo.engine.regions import read_regions
-from hsrgeo.engine.series.table import series_lines
+from hsrgeo.engine.series.series_table import series_lines
 from hsrgeo.errors import HsrGeoError, OptionsError
 from hsrgeo.places.places import read_points
 from hsrgeo.sources.encodings import decoded

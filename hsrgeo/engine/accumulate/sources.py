@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from hsrgeo.cube.opened import opened_cube
 from hsrgeo.engine.accumulate.sum_options import AccumulateOptions
-from hsrgeo.engine.axis import kind_of_sources
+from hsrgeo.engine.axis import type_of_sources
 from hsrgeo.engine.contents import notes_on_bias, notes_on_contents, refuse_registration
 from hsrgeo.engine.one_product import product_guard
 from hsrgeo.engine.series.exported import Contents, check_like, contents_of
@@ -287,10 +287,10 @@ def sum_source(sources: Sequence[str | Path], options: AccumulateOptions) -> Sum
         OptionsError: A picture, a reference; an export or a cube together with another source; a region of frames.
         SourceError: A cube cannot be opened.
     """
-    kind = kind_of_sources(sources)
-    if kind == "cube":
+    source_type = type_of_sources(sources)
+    if source_type == "cube":
         return CubeSource(place(sources[0]), options)
-    if kind == "export":
+    if source_type == "export":
         first = Path(sources[0])
         if not first.is_dir():
             raise OptionsError(f"{first}: a catalogue is not summed up; give the folder of the export")

@@ -24,8 +24,8 @@ from numpy.typing import NDArray
 
 from hsrgeo.engine.accumulate.moving import MovingRun, MovingSum, moving_tags
 from hsrgeo.engine.accumulate.rolling import RollingRun
-from hsrgeo.engine.accumulate.shown import SHOWN
 from hsrgeo.engine.accumulate.sources import SumSource, sum_source
+from hsrgeo.engine.accumulate.stat_bands import STAT_BANDS
 from hsrgeo.engine.accumulate.sum_options import AccumulateOptions
 from hsrgeo.engine.accumulate.sums import Candidates, OpenSums, sum_tags
 from hsrgeo.engine.accumulate.written import Area, write_period
@@ -308,7 +308,7 @@ class Accumulation(Run):
             self.short += number == 0 and total.used < period.expected
             frame = self._like_first(area)
             law = _law_of(frame, self._options.law)
-            options, shown = self._options, SHOWN[self._options.stat]
+            options, shown = self._options, STAT_BANDS[self._options.stat]
             tags = sum_tags(period, total.used, frame, law, options.min_coverage, shown) | options.tags
             if self._factors is not None and factors:
                 tags |= self._factors.tags(factors)

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path, PurePosixPath
 
 from hsrgeo.cube.axis import stored_crc32
-from hsrgeo.engine.accumulate.shown import SUM, Shown
+from hsrgeo.engine.accumulate.stat_bands import SUM, StatBand
 from hsrgeo.engine.periods import Period
 from hsrgeo.errors import HsrGeoError
 from hsrgeo.formats.composite import peek_header
@@ -158,7 +158,7 @@ def period_tags(what: str, period: Period, named: Mapping[str, str]) -> dict[str
 
 
 def sum_tags(
-    period: Period, used: int, frame: Frame, law: str, min_coverage: float, shown: Shown = SUM
+    period: Period, used: int, frame: Frame, law: str, min_coverage: float, shown: StatBand = SUM
 ) -> dict[str, str]:
     """Return the tags of a sum's file.
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hsrgeo.engine.accumulate.shown import number_of
+from hsrgeo.engine.accumulate.stat_bands import number_of
 from hsrgeo.engine.accumulate.sum_options import AccumulateOptions
 from hsrgeo.engine.accumulate.sums import write_sum
 from hsrgeo.engine.periods import Period, fewest_of

@@ -18,7 +18,7 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from hsrgeo.engine.axis import kind_of_sources
+from hsrgeo.engine.axis import type_of_sources
 from hsrgeo.engine.export_options import ExportOptions, check_areas
 from hsrgeo.engine.lazy import Run
 from hsrgeo.engine.one_product import product_guard
@@ -70,8 +70,8 @@ class RowsRun(Run):
         super().__init__(Tally())
         if frames.block == ALL:
             raise OptionsError("block all: a table has one value; choose a block")
-        if (kind := kind_of_sources(sources)) != "frames":
-            raise OptionsError(f"{sources[0]}: is {kind}; give the frames or archives it was made of")
+        if (source_type := type_of_sources(sources)) != "frames":
+            raise OptionsError(f"{sources[0]}: is {source_type}; give the frames or archives it was made of")
         self.rows = 0
         """Rows of the table; known at the end."""
         self._out, self._frames = out, frames

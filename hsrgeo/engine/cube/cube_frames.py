@@ -29,8 +29,8 @@ class Work(Protocol):
         """Return an outcome for each entry."""
 
 
-class Site(Protocol):
-    """Where a cube is made: what is there, and how the new one comes of that and of the frames of a run."""
+class Builder(Protocol):
+    """Builds a cube from what is there and the frames of a run."""
 
     def prepare(self) -> None:
         """Make room."""
@@ -82,28 +82,32 @@ def first_shape(
     return None, taken, None
 
 
-Kind = tuple[str, Quantity, Grid]
-"""Product, quantity and grid of a frame as it is stored: frames of one kind fit a cube, or none does."""
+FrameType = tuple[str, Quantity, Grid]
+"""Product, quantity and grid of a frame as it is stored: frames of one type all fit a cube, or none does."""
 
 
-def check_frames(entries: Sequence[Found | Outcome], recipe: Recipe, shape: Shape, kind: Kind | None) -> list[Outcome]:
+def check_frames(
+    entries: Sequence[Found | Outcome], recipe: Recipe, shape: Shape, frame_type: FrameType | None
+) -> list[Outcome]:
     """Check the frames of a batch; outcomes that were known before ride along. Runs in a worker.
 
     Args:
         entries: The batch.
         recipe: What the codec will make of each.
         shape: What each must be like then.
-        kind: Frames of this kind are known to be.
+        frame_type: Of frames that are known to fit.
     """
     keep_freed_memory()
-    return [entry if isinstance(entry, Outcome) else _check_frame(entry, recipe, shape, kind) for entry in entries]
+    return [
+        entry if isinstance(entry, Outcome) else _check_frame(entry, recipe, shape, frame_type) for entry in entries
+    ]
 
 
-def _check_frame(found: Found, recipe: Recipe, shape: Shape, kind: Kind | None) -> Outcome:
+def _check_frame(found: Found, recipe: Recipe, shape: Shape, frame_type: FrameType | None) -> Outcome:
     outcome = of_found(found, "ok")
     try:
         frame = decode_found(found, recipe.block, recipe.registration)
-        if recipe.min_wet or kind_of(frame) != kind:
+        if recipe.min_wet or frame_type_of(frame) != frame_type:
             part = recipe.cut_frame(frame, recipe.cuts[0])
             shape.check(part, outcome.label)
             outcome = replace(outcome, status="dry" if recipe.is_dry(part) else "ok")
@@ -115,8 +119,8 @@ def _check_frame(found: Found, recipe: Recipe, shape: Shape, kind: Kind | None) 
         raise
 
 
-def kind_of(frame: Frame) -> Kind:
-    """Return the kind of a frame as it is stored."""
+def frame_type_of(frame: Frame) -> FrameType:
+    """Return the type of a frame as it is stored."""
     return frame.product, frame.quantity, frame.grid
 
 

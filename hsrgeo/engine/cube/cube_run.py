@@ -1,7 +1,8 @@
 """The run that makes a cube: sources in, one Zarr store, NetCDF file or reference out.
 
-First every frame is unpacked and checked, in parallel; then the cube is built. What happens to the frames between, and
-what the cube is built of, is decided by the site: `hsrgeo.engine.cube.stored_site`, `hsrgeo.engine.cube.virtual_site`.
+First every frame is unpacked and checked, in parallel; then the cube is built. A builder decides what happens to the
+frames between, and what the cube is built of (`hsrgeo.engine.cube.stored_builder`,
+`hsrgeo.engine.cube.virtual_builder`).
 """
 
 from __future__ import annotations
@@ -14,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from hsrgeo.cube.extra import need
-from hsrgeo.engine.cube.cube_frames import Site
+from hsrgeo.engine.cube.cube_frames import Builder
 from hsrgeo.engine.cube.cube_options import CubeOptions
-from hsrgeo.engine.cube.stored_site import BucketSite, DiskSite
+from hsrgeo.engine.cube.stored_builder import BucketBuilder, DiskBuilder
 from hsrgeo.engine.export_options import ExportOptions, check_areas
 from hsrgeo.engine.keywords import options_of, takes
 from hsrgeo.engine.lazy import Run
@@ -68,37 +69,37 @@ class Cube(Run):
         refuse_products(sources, options.frames.selection)
         self._found = product_guard(scan(sources, options.frames.selection, self.tally))
         with nullcontext() if isinstance(out, Path) and not out.parent.is_dir() else locked(out):
-            self._site(sources, out)  # refuses before the work begins
+            self._builder(sources, out)  # refuses before the work begins
         self._items = self._run(sources, out)
 
-    def _site(self, sources: Sequence[str | Path], out: Place) -> Site:
+    def _builder(self, sources: Sequence[str | Path], out: Place) -> Builder:
         """Return where the cube is made, as the disk is now; only while the lock is there."""
         options = self._options
         if not options.virtual:
             recipe = options.recipe(options.form(out))
             if isinstance(out, RemotePath):
-                return BucketSite(out, options, recipe)
-            return DiskSite(out, options, recipe)
-        from hsrgeo.engine.cube.virtual_site import VirtualSite  # noqa: PLC0415 - needs the extra
+                return BucketBuilder(out, options, recipe)
+            return DiskBuilder(out, options, recipe)
+        from hsrgeo.engine.cube.virtual_builder import VirtualBuilder  # noqa: PLC0415 - needs the extra
 
-        return VirtualSite(sources, out, options)
+        return VirtualBuilder(sources, out, options)
 
     def _run(self, sources: Sequence[str | Path], out: Place) -> Generator[Outcome]:
         with locked(out) as lock:
-            yield from self._make(self._site(sources, out), lock)
+            yield from self._make(self._builder(sources, out), lock)
 
-    def _make(self, site: Site, lock: Lock[Any]) -> Generator[Outcome]:
+    def _make(self, builder: Builder, lock: Lock[Any]) -> Generator[Outcome]:
         frames = self._options.frames
-        site.prepare()
+        builder.prepare()
         failed: set[datetime] = set()
         with reading(self._found) as found:
-            shape, taken = site.shape(found)
+            shape, taken = builder.shape(found)
             if shape is None:
                 yield from (one if isinstance(one, Outcome) else of_found(one, "failed") for one in taken)
                 return
-            contest = site.contest()
+            contest = builder.contest()
             batches = in_batches(map(contest.admit, chain(taken, found)), _BATCH)
-            with closing(run_parallel(site.work(shape), batches, frames.workers)) as results:
+            with closing(run_parallel(builder.work(shape), batches, frames.workers)) as results:
                 for batch in results:
                     lock.check()
                     for outcome in batch:
@@ -108,7 +109,7 @@ class Cube(Run):
                         if outcome.status == "failed" and frames.fail_fast:
                             return
         lock.check()
-        self.built, self.missing, self.dry = site.build(shape, failed, lock.check)
+        self.built, self.missing, self.dry = builder.build(shape, failed, lock.check)
 
 
 @takes(CubeOptions, ExportOptions)

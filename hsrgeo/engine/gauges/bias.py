@@ -15,13 +15,13 @@ from hsrgeo.engine.gauges.gauge_options import GaugeBiasOptions
 from hsrgeo.engine.gauges.radar import RadarSums, notes_of, read_radar
 from hsrgeo.engine.keywords import options_of, takes
 from hsrgeo.engine.periods import Period, periods_of
-from hsrgeo.engine.series.table import RAIN_LAW, law_of
+from hsrgeo.engine.series.series_table import RAIN_LAW, law_of
 from hsrgeo.errors import OptionsError
 from hsrgeo.products.bias import LEAST_MEAN_MM, FieldBias, PairRules, Scores, field_bias, scores
 from hsrgeo.sources.gauge_rules import ReadingRules
 from hsrgeo.sources.gauges import Readings, read_readings
 from hsrgeo.sources.remote import local
-from hsrgeo.writers.table import check_table, write_table
+from hsrgeo.writers.table_files import check_table, write_table
 
 BIAS_COLUMNS = (
     "hours",

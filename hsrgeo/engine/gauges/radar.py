@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from hsrgeo.engine.axis import floor_step
 from hsrgeo.engine.gauges.gauge_options import GaugeBiasOptions
 from hsrgeo.engine.periods import fewest_of
-from hsrgeo.engine.series.table import MINUTES, series_lines
+from hsrgeo.engine.series.series_table import MINUTES, series_lines
 from hsrgeo.errors import OptionsError, SourceError
 from hsrgeo.model.times import KST, length_text, on_step, usual_step
 

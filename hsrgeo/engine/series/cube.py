@@ -70,7 +70,7 @@ class CubeReader(OutputReader):
         super().__init__(source, options)
         if options.region:
             raise OptionsError("region is for an exported folder that has several; a cube has one area")
-        if not isinstance(source, RemotePath) and not os.path.exists(source):  # noqa: PTH110 - as in hsrgeo.cube.kinds
+        if not isinstance(source, RemotePath) and not os.path.exists(source):  # noqa: PTH110 - as in hsrgeo.cube.source_types
             raise SourceError(str(source), "no such file or folder")
 
     def read(self, folder: Path) -> Generator[Sampled]:

@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 
 from hsrgeo.engine.axis import ceil_step, floor_step, frame_length_of
 from hsrgeo.engine.periods import PeriodLength, check_period
-from hsrgeo.engine.series.table import FACTOR_COLUMN, RAIN_LAW, has_factors, law_of, series_lines
+from hsrgeo.engine.series.series_table import FACTOR_COLUMN, RAIN_LAW, has_factors, law_of, series_lines
 from hsrgeo.errors import OptionsError, SourceError
 from hsrgeo.model.times import KST, on_step
 from hsrgeo.products.rain import KMA_LAW
 from hsrgeo.sources.remote import local, target
-from hsrgeo.writers.table import check_table, write_table
+from hsrgeo.writers.table_files import check_table, write_table
 
 RATE, MAXIMUM, VOLUME, COVERAGE = range(4)
 """Columns of the numbers of places at a time: mm/h, mm/h, m3, share of the place; NaN for no number."""
@@ -64,7 +64,7 @@ class Periods:
 
     @property
     def common(self) -> str:
-        """The column that is the same for all places, see `hsrgeo.writers.table.write_table`; empty without a bias."""
+        """The column that all places share (`hsrgeo.writers.table_files.write_table`); empty without a bias."""
         return "" if self.has_factor is None else ADJUSTED_COLUMN
 
     def rows(self, rows: Iterable[Row], start: datetime | None = None, end: datetime | None = None) -> Iterator[Row]:

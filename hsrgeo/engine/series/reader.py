@@ -106,12 +106,12 @@ class Reader(ABC):
         if window != whole.window:
             weights = weights.cut(whole.width, window)
             where = f"what is there of the grid {grid.name}, its window {window}"
-        kind = _kind_of(self.options.places)
+        noun = _noun_for(self.options.places)
         names, within = self.options.places.names, weights.within
         if outside := [name for name, share in zip(names, within, strict=True) if share == 0]:
-            raise OptionsError(f"{_listed(kind, outside)} entirely outside {where}")
+            raise OptionsError(f"{_listed(noun, outside)} entirely outside {where}")
         if partly := [name for name, share in zip(names, within, strict=True) if share < _WHOLE]:
-            self.notes.append(f"{_listed(kind, partly)} partly outside {where}; that part counts as not observed")
+            self.notes.append(f"{_listed(noun, partly)} partly outside {where}; that part counts as not observed")
         self.areas_m2 = weights.areas_m2
         return weights if self.options.cells is None else self._masked(weights, grid, self.options.cells)
 
@@ -121,9 +121,9 @@ class Reader(ABC):
         rows, cols = np.divmod(weights.cells, grid.width)
         counts = mask.on(grid.crop(window))[rows - window.row_off, cols - window.col_off]
         masked = weights.only(counts)
-        kind, names = _kind_of(self.options.places), self.options.places.names
+        noun, names = _noun_for(self.options.places), self.options.places.names
         if outside := [name for name, share in zip(names, masked.within, strict=True) if share == 0]:
-            raise OptionsError(f"{_listed(kind, outside)} entirely outside the mask {mask.name}")
+            raise OptionsError(f"{_listed(noun, outside)} entirely outside the mask {mask.name}")
         if not counts.all():
             self.notes.append(f"cells outside the mask {mask.name} count as not observed")
         return masked
@@ -212,11 +212,11 @@ def other_grid(expected: Grid, found: Grid, source: str, member: str | None = No
     return FrameError("another grid", f"{ours}, as the first frame", theirs, source, member)
 
 
-def _kind_of(places: Places) -> str:
+def _noun_for(places: Places) -> str:
     return "polygon" if isinstance(places, Polygons) else "point"
 
 
-def _listed(kind: str, names: Sequence[str]) -> str:
+def _listed(noun: str, names: Sequence[str]) -> str:
     listed = ", ".join(repr(name) for name in names[:_SHOWN])
     more = f" and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else ""
-    return f"{kind} {listed}{more} lies" if len(names) == 1 else f"{kind}s {listed}{more} lie"
+    return f"{noun} {listed}{more} lies" if len(names) == 1 else f"{noun}s {listed}{more} lie"

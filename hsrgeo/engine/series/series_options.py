@@ -11,7 +11,7 @@ from typing import Literal
 
 from hsrgeo.engine.factors import as_factors
 from hsrgeo.engine.periods import check_period
-from hsrgeo.engine.series.table import FACTOR_COLUMN
+from hsrgeo.engine.series.series_table import FACTOR_COLUMN
 from hsrgeo.engine.workers.crew import count_workers
 from hsrgeo.errors import OptionsError
 from hsrgeo.model.fields import Length, Step, Time
@@ -48,7 +48,7 @@ class SeriesOptions:
         polygons: GeoJSON, GeoPackage or shapefile.
         name_field: Field of the names in GeoJSON, GeoPackage or a shapefile; None is the one called name.
         crs: Of `points` as CSV with the columns x (east) and y (north) in place of lon and lat, such as EPSG:5186.
-        wide: A row a time and a column a place; see `hsrgeo.writers.table.write_table`. With a bias wide CSV has
+        wide: A row a time and a column a place; see `hsrgeo.writers.table_files.write_table`. With a bias wide CSV has
             ``bias_factor`` too, or of periods ``adjusted``.
         excel: CSV that Excel reads as it is: a byte-order mark, and times in KST without a zone.
         encoding: Of a shapefile's texts, or of a CSV that is not UTF-8, such as CP949.

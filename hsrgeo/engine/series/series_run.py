@@ -14,7 +14,7 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from hsrgeo.engine.axis import frame_length_of, kind_of_sources, slots
+from hsrgeo.engine.axis import frame_length_of, slots, type_of_sources
 from hsrgeo.engine.keywords import options_of, takes
 from hsrgeo.engine.lazy import Run
 from hsrgeo.engine.series.cube import CubeReader
@@ -23,8 +23,8 @@ from hsrgeo.engine.series.frames import FrameReader
 from hsrgeo.engine.series.periods import Periods
 from hsrgeo.engine.series.reader import Numbers, Reader
 from hsrgeo.engine.series.series_options import SeriesOptions
+from hsrgeo.engine.series.series_table import RAIN_LAW
 from hsrgeo.engine.series.summed import SumReader
-from hsrgeo.engine.series.table import RAIN_LAW
 from hsrgeo.engine.workers.scratch import scratch_folder
 from hsrgeo.errors import OptionsError
 from hsrgeo.formats.standing import Standing
@@ -35,7 +35,7 @@ from hsrgeo.places.places import Points
 from hsrgeo.places.sampling import COVERAGE, MAX, MEAN, WET
 from hsrgeo.products.rain import KMA_LAW
 from hsrgeo.sources.remote import Place, is_remote, listed_sources, place, target
-from hsrgeo.writers.table import Row, check_table, write_table
+from hsrgeo.writers.table_files import Row, check_table, write_table
 
 _HOUR, _MINUTE = timedelta(hours=1), timedelta(minutes=1)
 
@@ -194,7 +194,7 @@ class _Spool:
 
 
 def _reader(sources: Sequence[str | Path], options: SeriesOptions) -> Reader:
-    match kind_of_sources(sources):
+    match type_of_sources(sources):
         case "cube":
             return CubeReader(place(sources[0]), options)
         case "export":

@@ -46,15 +46,15 @@ class SumReader(OutputReader):
         if options.factors is not None:
             raise OptionsError(f"{source} contains sums of rain: bias is for frames, give it to hsrgeo accumulate")
         files, damaged = summed_files(source, options.region or None)
-        kinds = sorted({one.what for one in files if MAXIMA not in one.what})
+        names = sorted({one.what for one in files if MAXIMA not in one.what})
         regions = sorted({one.region for one in files})
         if len(regions) > 1:
             raise several_regions(source, regions)
-        if len(kinds) != 1:
+        if len(names) != 1:
             raise OptionsError(
-                f"{source} contains {', '.join(kinds) or 'rolling maxima only'}: a series needs one kind"
+                f"{source} contains {', '.join(names) or 'rolling maxima only'}: a series needs one kind"
             )
-        sums = [one for one in files if one.what == kinds[0]]
+        sums = [one for one in files if one.what == names[0]]
         if maxima := len(files) - len(sums):
             self.notes.append(f"rolling maxima are not sums of a period and are ignored: {maxima:,}")
         lengths = {one.length for one in sums}

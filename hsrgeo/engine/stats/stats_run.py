@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from hsrgeo.cube.opened import OpenCube, opened_cube
 from hsrgeo.engine.areas import clipped_window
-from hsrgeo.engine.axis import kind_of_sources
+from hsrgeo.engine.axis import type_of_sources
 from hsrgeo.engine.contents import refuse_registration
 from hsrgeo.engine.export_options import check_areas
 from hsrgeo.engine.keywords import options_of, takes
@@ -44,7 +44,7 @@ from hsrgeo.reading import decode_found
 from hsrgeo.sources.found import Found, Tally, reading
 from hsrgeo.sources.remote import Place, listed_sources, place, target
 from hsrgeo.sources.scan import scan
-from hsrgeo.writers.table import Row, check_table, write_table
+from hsrgeo.writers.table_files import Row, check_table, write_table
 
 _MINUTE_S = 60.0
 _HALF = 0.5
@@ -90,9 +90,9 @@ class Stats(Run):
         self._unit = ""
         self._lock = Lock()
         self._chosen: dict[Grid, list[_Chosen]] = {}
-        kind = kind_of_sources(sources)
+        source_type = type_of_sources(sources)
         self.notes += [*options.export.notes, *(options.places.notes if options.places else ())]
-        if kind == "frames":
+        if source_type == "frames":
             if options.region:
                 raise OptionsError("region is for an exported folder that has several; frames have none")
             self.notes += check_areas(options.export.recipe)
@@ -103,9 +103,9 @@ class Stats(Run):
                     "block, max_height and stations are for frames: what an export or a cube contains was fixed when "
                     "it was made"
                 )
-        self._items = self._run(kind, [*sources])
+        self._items = self._run(source_type, [*sources])
 
-    def _run(self, kind: str, sources: list[str | Path]) -> Generator[Outcome]:
+    def _run(self, source_type: str, sources: list[str | Path]) -> Generator[Outcome]:
         workers = count_workers(self._options.jobs)
         times: list[datetime] = []
         with (
@@ -113,7 +113,7 @@ class Stats(Run):
             scratch_folder() as folder,
             (folder / "rows").open("w+b") as file,
             ThreadPoolExecutor(workers) as pool,
-            closing(self._opened(kind, sources)) as opened,
+            closing(self._opened(source_type, sources)) as opened,
             closing(ahead(pool, self._work, opened, workers)) as results,
         ):
             for outcome, numbers in results:
@@ -132,8 +132,8 @@ class Stats(Run):
                 texts = {"unit": self._unit} if self._unit else {}
                 write_table(self._out, self._options.names, self._options.columns, rows, texts=texts)
 
-    def _opened(self, kind: str, sources: list[str | Path]) -> Generator[_Opened]:
-        match kind:
+    def _opened(self, source_type: str, sources: list[str | Path]) -> Generator[_Opened]:
+        match source_type:
             case "cube":
                 yield from self._of_cube(place(sources[0]))
             case "export":

@@ -99,7 +99,7 @@ def _compare_file(out: Path, name: str, output: Output | None, part: Frame, reci
 def _compare_cog(path: Path, data: bytes, part: Frame, recipe: Recipe) -> Findings:
     picture = read_picture(path)
     quantity = part.quantity
-    yield from _compare_kind(picture, "GTiff", "int16")
+    yield from _compare_format(picture, "GTiff", "int16")
     yield from _compare_pixels("pixels", part.raw, picture.pixels)
     yield from _compare_place(picture, part)
     yield from differ("nodata", quantity.nodata, picture.nodata)
@@ -114,7 +114,7 @@ def _compare_png(path: Path, _data: bytes, part: Frame, recipe: Recipe) -> Findi
     picture = read_picture(path)
     quantity = part.quantity
     shifted = np.maximum(part.stored.astype(np.int32), _PNG_FLOOR) - _PNG_FLOOR
-    yield from _compare_kind(picture, "PNG", "uint16")
+    yield from _compare_format(picture, "PNG", "uint16")
     yield from _compare_pixels("pixels", shifted, picture.pixels)
     if not recipe.sidecars:
         return
@@ -128,7 +128,7 @@ def _compare_png(path: Path, _data: bytes, part: Frame, recipe: Recipe) -> Findi
 
 def _compare_mask(path: Path, _data: bytes, part: Frame, _recipe: Recipe) -> Findings:
     picture = read_picture(path)
-    yield from _compare_kind(picture, "PNG", "uint8")
+    yield from _compare_format(picture, "PNG", "uint8")
     yield from _compare_pixels("pixels", np.where(np.isnan(part.physical(0.0)), 0, 255), picture.pixels)
 
 
@@ -239,7 +239,7 @@ def _float_or_text(text: str) -> float | str:
         return text
 
 
-def _compare_kind(picture: Picture, driver: str, dtype: str) -> Findings:
+def _compare_format(picture: Picture, driver: str, dtype: str) -> Findings:
     yield from differ("format", driver, picture.driver)
     yield from differ("bands", 1, picture.bands)
     yield from differ("pixel type", dtype, str(picture.pixels.dtype))

@@ -129,9 +129,9 @@ class _Handler(BaseHTTPRequestHandler):
         if found is None:
             self._send(HTTPStatus.NOT_FOUND)
             return
-        file, size, etag, kind = found
+        file, size, etag, content_type = found
         with closing(file):
-            headers = {"ETag": etag, "Accept-Ranges": "bytes", "Content-Type": kind}
+            headers = {"ETag": etag, "Accept-Ranges": "bytes", "Content-Type": content_type}
             if self.headers.get("If-None-Match") == etag:
                 self._send(HTTPStatus.NOT_MODIFIED, headers)
                 return
@@ -183,10 +183,10 @@ def _found(page: Page, path: str) -> tuple[BinaryIO, int, str, str] | None:
     Raises:
         OSError: It cannot be read.
     """
-    kind = _TYPES.get(Path(path).suffix, "application/octet-stream")
+    content_type = _TYPES.get(Path(path).suffix, "application/octet-stream")
     data = page.files.get(path)
     if data is not None:
-        return BytesIO(data), len(data), f'"{sha256(data).hexdigest()[:32]}"', kind
+        return BytesIO(data), len(data), f'"{sha256(data).hexdigest()[:32]}"', content_type
     if path not in page.cogs:
         return None
     whole, root = os.path.realpath(page.out / path), os.path.realpath(page.out)
@@ -194,9 +194,9 @@ def _found(page: Page, path: str) -> tuple[BinaryIO, int, str, str] | None:
         return None
     file = open_file(whole)
     if isinstance(file, BytesIO):  # it is empty
-        return file, 0, '"0"', kind
+        return file, 0, '"0"', content_type
     status = os.fstat(file.fileno())
-    return file, status.st_size, f'"{status.st_size}-{status.st_mtime_ns}"', kind
+    return file, status.st_size, f'"{status.st_size}-{status.st_mtime_ns}"', content_type
 
 
 def _part(span: str, size: int) -> tuple[int, int] | None:

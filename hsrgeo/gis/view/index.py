@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsrgeo.errors import ProjectionError
-from hsrgeo.gis.coast import Kind, lines
+from hsrgeo.gis.coast import LineType, lines
 from hsrgeo.gis.graticule import graticule, scale_bar
 from hsrgeo.model.grid import Grid
 from hsrgeo.model.quantity import Quantity
@@ -49,7 +49,7 @@ def grid_json(grid: Grid, *, coast: bool) -> Json:
     step, lon, lat = _mesh(grid)
     _label, cells = scale_bar(grid, 1.0)
     length = float(_label.split()[0]) * (1000 if _label.endswith("km") else 1)
-    kinds: tuple[Kind, ...] = ("coast", "border") if coast else ()
+    line_types: tuple[LineType, ...] = ("coast", "border") if coast else ()
     return {
         "width": grid.width,
         "height": grid.height,
@@ -61,7 +61,7 @@ def grid_json(grid: Grid, *, coast: bool) -> Json:
             {"label": tick.label, "meridian": tick.side == "bottom", "line": _deltas(tick.line[::_THINNED])}
             for tick in graticule(grid)
         ],
-        **{kind: [_deltas(line) for line in lines(grid, kind)] for kind in kinds},
+        **{line_type: [_deltas(line) for line in lines(grid, line_type)] for line_type in line_types},
     }
 
 

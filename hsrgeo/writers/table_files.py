@@ -123,8 +123,8 @@ def write_records(path: Place, columns: Columns, *, excel: bool = False) -> None
         case ".csv":
             chunks = _csv_records(columns, excel=excel)
         case ".xlsx":
-            header = [f"{name}_kst" if kind == "time" else name for name, (kind, _values) in columns.items()]
-            rows = zip(*(values for _kind, values in columns.values()), strict=True)
+            header = [f"{name}_kst" if type_ == "time" else name for name, (type_, _values) in columns.items()]
+            rows = zip(*(values for _type, values in columns.values()), strict=True)
             chunks = iter([records_book(header, rows)])
         case _:
             chunks = _parquet_records(columns)
@@ -133,14 +133,14 @@ def write_records(path: Place, columns: Columns, *, excel: bool = False) -> None
 
 def _csv_records(columns: Columns, *, excel: bool) -> Iterator[bytes]:
     cells: dict[str, list[str]] = {}
-    for name, (kind, given) in columns.items():
+    for name, (column_type, given) in columns.items():
         values: Any = given
-        if kind == "time":
+        if column_type == "time":
             local = [_excel_time(time) if excel else kst_text(time) for time in values]
             cells |= {f"{name}_utc": [*map(utc_text, values)], f"{name}_kst": local}
         else:
             cells[name] = (
-                [quoted_cell(text) for text in values] if kind == "text" else [cells_text([n]) for n in values]
+                [quoted_cell(text) for text in values] if column_type == "text" else [cells_text([n]) for n in values]
             )
     lines = [",".join(cells), *map(",".join, zip(*cells.values(), strict=True))]
     yield (("\ufeff" if excel else "") + "\n".join(lines) + "\n").encode()
@@ -153,13 +153,13 @@ def _excel_time(time: datetime) -> str:
 def _parquet_records(columns: Columns) -> Iterator[bytes]:
     arrow, parquet = pyarrow_modules()
     arrays: dict[str, Any] = {}
-    for name, (kind, given) in columns.items():
+    for name, (column_type, given) in columns.items():
         values: Any = given
-        if kind == "time":
+        if column_type == "time":
             moments = arrow.array([int(time.timestamp() * 1000) for time in values], arrow.int64())
             arrays[f"{name}_utc"] = moments.cast(arrow.timestamp("ms", "UTC"))
             arrays[f"{name}_kst"] = moments.cast(arrow.timestamp("ms", "+09:00"))
-        elif kind == "text":
+        elif column_type == "text":
             arrays[name] = arrow.array(list(values), arrow.string())
         else:
             numbers = np.asarray(values, np.float64)
@@ -232,7 +232,7 @@ def _parquet(
         for group in _groups(rows, max(_GROUP_ROWS // max(len(names), 1), 1)):
             moments = np.repeat([int(time.timestamp() * 1000) for time, _numbers in group], len(names))
             numbers = np.concatenate([numbers for _time, numbers in group])
-            arrays = [arrow.array(moments).cast(kind) for _name, kind in times]
+            arrays = [arrow.array(moments).cast(arrow_type) for _name, arrow_type in times]
             arrays.append(arrow.array(list(names) * len(group), arrow.string()))
             arrays += [arrow.array(np.ascontiguousarray(column), mask=np.isnan(column)) for column in numbers.T]
             arrays += [arrow.array([text] * len(moments), arrow.string()) for text in texts.values()]

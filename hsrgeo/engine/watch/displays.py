@@ -19,7 +19,7 @@ from hsrgeo.sources.remote import Place, local
 from hsrgeo.sources.texts import read_regular
 
 
-class Shown:
+class Displays:
     """Keeps them current each time it is called.
 
     Args:

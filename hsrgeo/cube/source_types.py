@@ -15,10 +15,10 @@ from hsrgeo.outputs.names import CUBE_SUFFIXES
 from hsrgeo.outputs.taken import is_zarr
 from hsrgeo.sources.remote import is_bucket, is_remote, place
 
-Kind = Literal["cube", "export", "frames", "reference"]
+SourceType = Literal["cube", "export", "frames", "reference"]
 
 
-def kind_of(path: Path) -> Kind:
+def source_type_of(path: Path) -> SourceType:
     """Tell what a source on this machine is, by its name and what lies in it.
 
     ``os.path`` asks, for `Path` raises where a name is too long or a folder is closed: whoever reads it tells that.
@@ -33,7 +33,7 @@ def kind_of(path: Path) -> Kind:
     return "export" if is_output(path) or is_catalog(path) else "frames"
 
 
-def kind_elsewhere(source: str) -> Kind | None:
+def source_type_of_url(source: str) -> SourceType | None:
     """Tell what a URL names, by its end: a cube or a reference in a bucket, or something else.
 
     Raises:
@@ -43,14 +43,14 @@ def kind_elsewhere(source: str) -> Kind | None:
     suffix = path.suffix.lower()
     if suffix not in (*CUBE_SUFFIXES, *SUFFIXES):
         return None
-    if suffix not in _KINDS_ELSEWHERE or not is_bucket(path):
+    if suffix not in _TYPES_OF_URLS or not is_bucket(path):
         raise OptionsError(f"{path}: read on this machine only; in buckets (s3://, gs://, az://) .zarr and .json are")
-    return _KINDS_ELSEWHERE[suffix]
+    return _TYPES_OF_URLS[suffix]
 
 
-_KINDS_ELSEWHERE: dict[str, Kind] = {".zarr": "cube", ".json": "reference"}
+_TYPES_OF_URLS: dict[str, SourceType] = {".zarr": "cube", ".json": "reference"}
 
 
 def is_exported(source: str | Path) -> bool:
     """Tell whether a source is the OUT of an export, and of nothing but."""
-    return not is_remote(source) and is_output(path := Path(source)) and kind_of(path) == "export"
+    return not is_remote(source) and is_output(path := Path(source)) and source_type_of(path) == "export"

@@ -10,10 +10,10 @@ from hsrgeo.errors import MissingExtraError, OptionsError
 from hsrgeo.gis import animation
 from hsrgeo.gis.map import Plan, map_for, time_label
 from hsrgeo.model.frame import Frame
-from hsrgeo.products.classes import STYLED, Shown
+from hsrgeo.products.classes import STYLED, Styled
 
 _WIDTH = 480  # pixels
-_SHOWN: dict[str, Shown] = {STYLED[shown].name: shown for shown in get_args(Shown)}
+_SHOWN: dict[str, Styled] = {STYLED[shown].name: shown for shown in get_args(Styled)}
 
 
 def frame_png(frame: Frame) -> bytes | None:

@@ -19,7 +19,7 @@ from hsrgeo.cube.reference import Span, need_arrow, url_of
 from hsrgeo.cube.referred import read_reference
 from hsrgeo.cube.store import Shape
 from hsrgeo.cube.virtual import write_reference
-from hsrgeo.engine.cube.cube_frames import Contest, Kind, Work, check_frames, first_shape, kind_of
+from hsrgeo.engine.cube.cube_frames import Contest, FrameType, Work, check_frames, first_shape, frame_type_of
 from hsrgeo.engine.cube.cube_options import CubeOptions
 from hsrgeo.errors import ArchiveError, OptionsError, OutputExistsError, SourceError
 from hsrgeo.formats.names import claims_frame, repeated
@@ -33,8 +33,8 @@ from hsrgeo.sources.texts import open_file
 from hsrgeo.writers.folders import mend, write_errors
 
 
-class VirtualSite:
-    """Where a reference is made; a `Site`.
+class VirtualBuilder:
+    """Builds a reference to frames; a `Builder`.
 
     Args:
         sources: Files, folders, globs, and archives that are not compressed.
@@ -60,7 +60,7 @@ class VirtualSite:
                 if is_archive(file):
                     _refuse_compressed(file)
         self._contest = Contest({})
-        self._kind: Kind | None = None
+        self._frame_type: FrameType | None = None
 
     def _refuse_what_is_there(self) -> None:
         with write_errors(self._out):
@@ -76,24 +76,24 @@ class VirtualSite:
             raise OutputExistsError(str(self._out), "already exists and is not a reference made by hsrgeo") from error
 
     def prepare(self) -> None:
-        """See `Site`: what is there stays until it is replaced."""
+        """See `Builder`: what is there stays until it is replaced."""
 
     def shape(self, found: Iterator[Found]) -> tuple[Shape | None, list[Found | Outcome]]:
-        """See `Site`: as the first sound frame is."""
+        """See `Builder`: as the first sound frame is."""
         shape, taken, frame = first_shape(found, self._options.frames.recipe, self._recipe)
-        self._kind = kind_of(frame) if frame is not None else None
+        self._frame_type = frame_type_of(frame) if frame is not None else None
         return shape, taken
 
     def contest(self) -> Contest:
-        """See `Site`."""
+        """See `Builder`."""
         return self._contest
 
     def work(self, shape: Shape) -> Work:
-        """See `Site`: check the frames."""
-        return partial(check_frames, recipe=self._options.frames.recipe, shape=shape, kind=self._kind)
+        """See `Builder`: check the frames."""
+        return partial(check_frames, recipe=self._options.frames.recipe, shape=shape, frame_type=self._frame_type)
 
     def build(self, shape: Shape, failed: set[datetime], check: Callable[[], None]) -> tuple[int, int, int]:
-        """See `Site`."""
+        """See `Builder`."""
         winners = self._contest.winners()
         times = sorted(winners)
         dry = sorted(self._contest.dry())

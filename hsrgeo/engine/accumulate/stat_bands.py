@@ -17,7 +17,7 @@ _HOUR = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class StatBand:
     """A number of the frames of a period."""
 
     name: str
@@ -29,12 +29,12 @@ class Shown:
 
 
 _OVER = "over the frames from start on and before end"
-SUM = Shown("rain_depth", "mm", f"rate x {{minutes}} min {_OVER}; gaps are not filled", "rain")
-SHOWN: dict[Stat, Shown] = {
+SUM = StatBand("rain_depth", "mm", f"rate x {{minutes}} min {_OVER}; gaps are not filled", "rain")
+STAT_BANDS: dict[Stat, StatBand] = {
     "sum": SUM,
-    "max": Shown("rain_rate_max", "mm/h", f"highest rate {_OVER}", "maximum"),
-    "mean": Shown("rain_rate_mean", "mm/h", f"mean rate {_OVER} in which the cell was observed", "mean"),
-    "frequency": Shown("rain_frequency", "%", f"share of wet frames {_OVER} that saw the cell", "frequency"),
+    "max": StatBand("rain_rate_max", "mm/h", f"highest rate {_OVER}", "maximum"),
+    "mean": StatBand("rain_rate_mean", "mm/h", f"mean rate {_OVER} in which the cell was observed", "mean"),
+    "frequency": StatBand("rain_frequency", "%", f"share of wet frames {_OVER} that saw the cell", "frequency"),
 }
 
 

@@ -41,8 +41,8 @@ _BATCH_SERIES = 1  # blocks of the layout series that go to a worker at a time
 _SHAPE = "shape.json"
 
 
-class StoredSite(ABC):
-    """Where a cube that holds its values is made; a `Site`.
+class StoredBuilder(ABC):
+    """Builds a cube that stores its values; a `Builder`.
 
     Args:
         out: The cube.
@@ -107,7 +107,7 @@ class StoredSite(ABC):
             return None
 
     def shape(self, found: Iterator[Found]) -> tuple[Shape | None, list[Found | Outcome]]:
-        """See `Site`: as in the cube, as staged, or as the first sound frame is."""
+        """See `Builder`: as in the cube, as staged, or as the first sound frame is."""
         shape = shape_from_json(self.kept.shape) if self.kept.shape else self._kept_shape()
         taken: list[Found | Outcome] = []
         if shape is None:
@@ -117,7 +117,7 @@ class StoredSite(ABC):
         return shape, taken
 
     def contest(self) -> Contest:
-        """See `Site`."""
+        """See `Builder`."""
         known: dict[datetime, list[Rank]] = {}
         for time, rank in zip(self.kept.times, self.kept.ranks, strict=True):
             known.setdefault(time, []).append(rank)
@@ -127,12 +127,12 @@ class StoredSite(ABC):
         return self._contest
 
     def work(self, shape: Shape) -> Work:
-        """See `Site`: stage the frames beside the cube."""
+        """See `Builder`: stage the frames beside the cube."""
         recipe = self.options.frames.recipe
         return partial(stage_frames, folder=self.frames, recipe=recipe, shape=shape, layouts=self.options.layouts)
 
     def build(self, shape: Shape, failed: set[datetime], check: Callable[[], None]) -> tuple[int, int, int]:
-        """See `Site`."""
+        """See `Builder`."""
         found = _slots(self.kept, staged_frames(self.frames, self.options.layouts), self._contest.best())
         dry_now = self._contest.dry()
         slots = tuple(slot for slot in found if slot.time not in dry_now)
@@ -157,7 +157,7 @@ class StoredSite(ABC):
         return len(slots), len(missing), len(dry)
 
 
-class DiskSite(StoredSite):
+class DiskBuilder(StoredBuilder):
     """Where a cube on a disk is made."""
 
     staging: Path
@@ -170,15 +170,15 @@ class DiskSite(StoredSite):
         super().__init__(out, options, recipe)
 
     def mend(self) -> None:
-        """See `StoredSite`."""
+        """See `StoredBuilder`."""
         mend(self.out)
 
     def is_there(self) -> bool:
-        """See `StoredSite`."""
+        """See `StoredBuilder`."""
         return self.out.exists()
 
     def prepare(self) -> None:
-        """See `StoredSite`."""
+        """See `StoredBuilder`."""
         if any(path.is_symlink() for path in (self.staging, self.frames, *self.frames.glob("*"))):
             remove(self.staging)
         if self._is_file:
@@ -192,11 +192,11 @@ class DiskSite(StoredSite):
         remove_damaged(self.frames, self.options.layouts)
 
     def clear(self) -> None:
-        """See `StoredSite`."""
+        """See `StoredBuilder`."""
         remove(self.staging)
 
     def write(self, plan: dict[str, Any], check: Callable[[], None]) -> None:
-        """See `StoredSite`."""
+        """See `StoredBuilder`."""
         from hsrgeo.cube import build  # noqa: PLC0415 - needs the extra
 
         made = build.DiskPlan(**plan, out=self.out, part=self.part)
@@ -215,7 +215,7 @@ class DiskSite(StoredSite):
         build.finish_zarr(made)
 
 
-class BucketSite(StoredSite):
+class BucketBuilder(StoredBuilder):
     """Where a cube in a bucket is made; what is staged lies in the bucket too, so that any machine can go on."""
 
     staging: RemotePath
@@ -229,7 +229,7 @@ class BucketSite(StoredSite):
         self.frames = self.staging / f"frames-{options_id}"
 
     def mend(self) -> None:
-        """See `StoredSite`."""
+        """See `StoredBuilder`."""
         from hsrgeo.cube import bucket  # noqa: PLC0415 - needs the extra
 
         with write_errors(self.out):
@@ -237,7 +237,7 @@ class BucketSite(StoredSite):
                 bucket.mend(self.out, lambda: None)  # the lock has just been taken
 
     def is_there(self) -> bool:
-        """See `StoredSite`.
+        """See `StoredBuilder`.
 
         Raises:
             OutputExistsError: Something else is there.
@@ -254,13 +254,13 @@ class BucketSite(StoredSite):
         return False
 
     def prepare(self) -> None:
-        """See `StoredSite`: the old cube stays until it is replaced."""
+        """See `StoredBuilder`: the old cube stays until it is replaced."""
         kept = self._kept_shape()
         if self.options.frames.overwrite or (kept is not None and kept.recipe != self.recipe):
             self._unstage("frames")
 
     def clear(self) -> None:
-        """See `StoredSite`."""
+        """See `StoredBuilder`."""
         self._unstage("")
 
     def _unstage(self, start: str) -> None:
@@ -268,7 +268,7 @@ class BucketSite(StoredSite):
             unlink_all([path for path in self.staging.below() if path.key.startswith(f"{self.staging.key}/{start}")])
 
     def write(self, plan: dict[str, Any], check: Callable[[], None]) -> None:
-        """See `StoredSite`."""
+        """See `StoredBuilder`."""
         from hsrgeo.cube import bucket  # noqa: PLC0415 - needs the extra
         from hsrgeo.cube.bucket_plan import BucketPlan  # noqa: PLC0415
 
