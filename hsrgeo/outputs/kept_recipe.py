@@ -6,6 +6,7 @@ import json
 import re
 import warnings
 import zlib
+from collections.abc import Mapping
 from typing import Any
 
 from hsrgeo import __version__
@@ -104,18 +105,27 @@ def refuse_other_recipe(out: Place, recipe: Recipe) -> bool:
             stacklevel=1,
         )
     if kept != wanted:
-        names = [name for name in {**wanted, **kept} if wanted.get(name) != kept.get(name)]
-        differences = "; ".join(
-            f"{_NAMES.get(name, name)}: {_in_short(kept.get(name, _DEFAULT))} there, "
-            f"{_in_short(wanted.get(name, _DEFAULT))} now"
-            for name in names
-        )
         raise ManifestError(
             str(out),
-            f"was exported with other options ({differences}); use another OUT, or let `hsrgeo export --overwrite` "
-            "replace it",
+            f"was exported with other options ({differences(kept, wanted)}); use another OUT, or let "
+            "`hsrgeo export --overwrite` replace it",
         )
     return False
+
+
+def differences(there: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """Return how two recipes differ, in the words of the options, for a message.
+
+    Args:
+        there: The recipe as JSON of what is there.
+        now: The recipe as JSON that is asked for.
+    """
+    names = [name for name in {**now, **there} if now.get(name) != there.get(name)]
+    return "; ".join(
+        f"{_NAMES.get(name, name)}: {_in_short(there.get(name, _DEFAULT))} there, "
+        f"{_in_short(now.get(name, _DEFAULT))} now"
+        for name in names
+    )
 
 
 def _in_short(value: object) -> str:

@@ -85,7 +85,7 @@ def read_ends(path: str, first: int, last: int) -> tuple[bytes, bytes]:
     descriptor = os.open(path, _AT_ONCE)
     try:
         status = os.fstat(descriptor)
-        refuse_kind(status.st_mode, pipes=False)
+        refuse_file_type(status.st_mode, pipes=False)
         size = status.st_size
         if not size:
             return b"", b""

@@ -346,7 +346,7 @@ def test_wrong_use_is_reported(frames: list[Path], tmp_path: Path) -> None:
     made(frames[:2], out, options())
     with pytest.raises(ManifestError, match="layout"):
         make_cube(frames, out, options("series"))
-    with pytest.raises(ManifestError, match="cuts"):
+    with pytest.raises(ManifestError, match=r"area: .* there, window 0 0 10 10 now\)"):
         make_cube(frames, out, options(window=(0, 0, 10, 10)))
     with pytest.raises(OptionsError, match=r"\.zarr or \.nc"):
         make_cube(frames, tmp_path / "a.tif")

@@ -25,6 +25,7 @@ from hsrgeo.engine.workers.memory import keep_freed_memory
 from hsrgeo.engine.workers.parallel import run_parallel
 from hsrgeo.errors import HsrGeoError, ManifestError, OutputExistsError, SourceError, WriteError
 from hsrgeo.model.rank import Rank
+from hsrgeo.outputs.kept_recipe import differences
 from hsrgeo.outputs.outcome import Outcome, of_found, with_header
 from hsrgeo.outputs.recipe import Recipe
 from hsrgeo.reading import decode_found
@@ -73,7 +74,8 @@ class StoredBuilder(ABC):
         if options.frames.overwrite:
             self.kept = _nothing()
         elif self.kept.recipe and self.kept.recipe != recipe:
-            raise _other_options(out, self.kept.recipe, recipe)
+            problem = f"was made with other options ({differences(self.kept.recipe, recipe)})"
+            raise ManifestError(str(out), f"{problem}; use another --out, or --overwrite")
 
     @abstractmethod
     def mend(self) -> None:
@@ -327,11 +329,3 @@ def _slots(kept: Kept, staged: Iterable[Staged], best: Mapping[datetime, Rank]) 
         if there is None or (one.rank == best.get(one.time) and one.rank != there.rank):
             slots[one.time] = Slot(one.time, one.rank, None, one.stem)
     return tuple(slots[time] for time in sorted(slots))
-
-
-def _other_options(out: Place, there: Mapping[str, Any], now: Mapping[str, Any]) -> ManifestError:
-    names = [name for name in {**now, **there} if now.get(name) != there.get(name)]
-    differences = "; ".join(
-        f"{name}: {json.dumps(there.get(name))} there, {json.dumps(now.get(name))} now" for name in names
-    )
-    return ManifestError(str(out), f"was made with other options ({differences}); use another --out, or --overwrite")
