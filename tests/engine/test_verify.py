@@ -842,7 +842,7 @@ def test_a_bug_says_which_frame(source: Path, out: Path, monkeypatch: pytest.Mon
 
 
 @pytest.mark.slow
-@settings(max_examples=30)
+@settings(max_examples=12)
 @given(width=st.integers(1, 1500), height=st.integers(1, 1500), tile=st.sampled_from([128, 256, 512]))
 @example(width=1153, height=1441, tile=512)
 @example(width=777, height=1999, tile=512)  # where cascading and the full resolution differ

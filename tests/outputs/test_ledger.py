@@ -284,7 +284,7 @@ CASES = {
 
 
 @pytest.mark.slow
-@settings(max_examples=120)
+@settings(max_examples=50)
 @given(SEVERAL, CHANCE, RECIPES)
 def test_neither_order_nor_interleaving_decides(frames: list[Made], chance: random.Random, recipe: Recipe) -> None:
     with tempfile.TemporaryDirectory() as folder:
@@ -295,7 +295,7 @@ def test_neither_order_nor_interleaving_decides(frames: list[Made], chance: rand
 
 
 @pytest.mark.slow
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(SEVERAL, CHANCE)
 def test_the_best_sound_frame_is_kept_and_the_others_name_it(frames: list[Made], chance: random.Random) -> None:
     with tempfile.TemporaryDirectory() as folder:
@@ -490,7 +490,7 @@ def test_killed_at_any_step_and_run_again(tmp_path: Path, frames: list[Made], re
 
 
 @pytest.mark.slow
-@settings(max_examples=150)
+@settings(max_examples=60)
 @given(SEVERAL, CHANCE, RECIPES)
 def test_killed_again_and_again_with_several_jobs(frames: list[Made], chance: random.Random, recipe: Recipe) -> None:
     with tempfile.TemporaryDirectory() as folder:

@@ -117,7 +117,7 @@ def test_a_line_comes_back_as_it_was(outcome: Outcome) -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=60)
+@settings(max_examples=25)
 @given(st.lists(OUTCOMES, max_size=5))
 def test_a_manifest_comes_back_as_it_was(outcomes: list[Outcome]) -> None:
     with tempfile.TemporaryDirectory() as folder:
