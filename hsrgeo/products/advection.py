@@ -28,8 +28,10 @@ _DRY_DB = -15.0
 """What stands for them, in dB of the rate; pysteps' own examples have it."""
 _MOST_SIDE = 800
 """Cells of a side that motion is sought on; larger areas are made coarser first, for motion is smooth."""
+FASTEST_KM_H = 150
+"""Of rain; storms of 100 km/h are known."""
 _MOST_STEPS = 30
-"""Of the time between two frames: at 150 km/h a storm moves 25 cells in five minutes."""
+"""Of the time between two frames: the fastest rain moves 25 cells in five minutes."""
 
 
 def motion_library() -> tuple[Any, Any]:

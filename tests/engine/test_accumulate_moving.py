@@ -15,8 +15,10 @@ from typer.testing import CliRunner
 
 import hsrgeo
 from hsrgeo.cli import app
+from hsrgeo.engine.accumulate.moving import surroundings
 from hsrgeo.errors import OptionsError
 from hsrgeo.model.times import KST
+from hsrgeo.model.window import Window
 from hsrgeo.products.factors import Factor, Factors
 from hsrgeo.writers.sum_cog import NODATA
 from tests.conftest import NX, NY, MakeFile, frame_name
@@ -44,7 +46,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def summed(source: Path, out: Path, **options: Any) -> list[tuple[NDArray[Any], NDArray[Any], dict[str, str]]]:
     """Return depth [mm], frames and tags of each hour."""
-    run = hsrgeo.accumulate(source, out, window=WINDOW, jobs=1, **options).run()
+    run = hsrgeo.accumulate(source, out, **{"window": WINDOW, "jobs": 1, **options}).run()
     made = []
     for path in run.written:
         with rasterio.open(path) as dataset:
@@ -66,6 +68,30 @@ def test_the_error_of_a_sum_falls_by_half_or_more(folder: Path, tmp_path: Path) 
     assert last[2]["FRAMES_MOVED"] == "0 of 1"
     assert "FRAMES_MOVED" not in plain[2]
     assert np.nanmax(np.abs(last[0] - storm(12) / 12)) < 0.006  # it stands still for its five minutes
+
+
+def test_rain_comes_into_a_crop_from_outside(folder: Path, tmp_path: Path) -> None:
+    """The storm comes from the left: at 11:30 it is 100 cells from the first column of the frames' rain."""
+    crop = (WINDOW[0] + 100, WINDOW[1], 100, ROWS)
+    (plain, *_), _last = summed(folder, tmp_path / "plain", window=crop)
+    (moving, *_), _last = summed(folder, tmp_path / "moving", window=crop, advection=True)
+    assert moving.shape == (ROWS, 100)
+    edge, expected = np.s_[:, :10], truth(0, 12)[:, 100:110]
+    assert rmse(moving[edge], expected) < 0.1 * rmse(plain[edge], expected)
+
+
+def test_what_is_read_around_a_crop_lies_in_the_grid() -> None:
+    grid = hsrgeo.grids()["kma-hb-500m"]
+    step = timedelta(minutes=5)  # 150 km/h are 12.5 km: 25 cells of 500 m
+    for area, window in (
+        (Window(100, 200, 30, 40), Window(75, 175, 80, 90)),
+        (Window(10, 0, 30, 40), Window(0, 0, 65, 65)),
+        (Window(2300, 2800, 5, 81), Window(2275, 2775, 30, 106)),
+    ):
+        found, (rows, cols) = surroundings(area, grid, step)
+        assert found == window
+        assert (found.row_off + rows.start, found.row_off + rows.stop) == (area.row_off, area.row_off + area.height)
+        assert (found.col_off + cols.start, found.col_off + cols.stop) == (area.col_off, area.col_off + area.width)
 
 
 def test_a_gap_is_not_bridged(folder: Path, tmp_path: Path) -> None:
@@ -96,9 +122,12 @@ def test_the_order_of_frames_does_not_matter(folder: Path, tmp_path: Path) -> No
 
 
 def test_rain_of_a_cube_moves_too(folder: Path, tmp_path: Path) -> None:
-    hsrgeo.make_cube(folder, tmp_path / "c.zarr", window=WINDOW, jobs=1).run()
+    around = 13  # of 1 km; rain of 150 km/h crosses 12.5 in five minutes
+    wide = (WINDOW[0] - around, WINDOW[1] - around, COLS + 2 * around, ROWS + 2 * around)
+    hsrgeo.make_cube(folder, tmp_path / "c.zarr", window=wide, jobs=1).run()
     summed(folder, tmp_path / "of_frames", advection=True, end=HOUR + 4 * STEP)
-    hsrgeo.accumulate(tmp_path / "c.zarr", tmp_path / "of_cube", advection=True, end=HOUR + 4 * STEP, jobs=1).run()
+    area: Any = {"window": (around, around, COLS, ROWS), "advection": True, "end": HOUR + 4 * STEP}
+    hsrgeo.accumulate(tmp_path / "c.zarr", tmp_path / "of_cube", jobs=1, **area).run()
     name = "202206/09/rain_1h_202206091100.tif"
     assert (tmp_path / "of_cube" / name).read_bytes() == (tmp_path / "of_frames" / name).read_bytes()
 

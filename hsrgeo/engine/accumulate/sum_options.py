@@ -44,7 +44,8 @@ class AccumulateOptions:
         stat: ``sum`` is the depth [mm]; of the frames in which a cell was observed ``mean`` is the mean rate and
             ``max`` the highest one [mm/h], and ``frequency`` the share [%] with at least `wet_from`.
         advection: Let rain move from each frame to the next, by optical flow (extra ``pysteps``): sums of fast storms
-            are tracks, not rows of blobs. Gaps are not bridged. For ``sum``, and not with `rolling`.
+            are tracks, not rows of blobs. Gaps are not bridged. An area also gets rain from the cells around it, as far
+            as the source has them. For ``sum``, and not with `rolling`.
         wet_from: Rate [mm/h] from which a frame counts as wet, for ``frequency``.
         mask: A raster of the frames' grid, or polygons: cells that the raster has as 0 or nodata, or of which less
             than half lies in the polygons, become nodata. Not with `rolling`.

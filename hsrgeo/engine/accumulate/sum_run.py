@@ -138,7 +138,7 @@ class Accumulation(Run):
                 self._rolling = RollingRun(folder, span, options.rolling, options.law, options.min_coverage)
                 self.notes += self._rolling.notes
             if options.advection:
-                self._moving = MovingRun(folder, options.law, self._factors)
+                self._moving = MovingRun(folder, options.law, self._factors, options.step)
             try:
                 yield from self._sum_up(pool, sums, writes, periods, {t: c.labels() for t, c in times.items()})
                 for period in sorted({*periods.values()}, key=lambda one: one.start) if options.advection else ():
@@ -276,10 +276,13 @@ class Accumulation(Run):
 
     def _keep(self, frame: Frame | None) -> None:
         """Keep a frame for what needs them in order; a disk that refuses ends the run, for it is no frame's fault."""
-        keeper = self._rolling or self._moving  # they do not go together
-        if keeper is not None and frame is not None:
-            for number, area in enumerate(self._areas):
-                keeper.put(number, area.grid, frame, frame.stored[area.window.slices])
+        if frame is None:
+            return
+        for number, area in enumerate(self._areas):
+            if self._rolling is not None:
+                self._rolling.put(number, area.grid, frame, frame.stored[area.window.slices])
+            if self._moving is not None:
+                self._moving.put(number, area.window, frame)
 
     def _write_rolling(self, pool: ThreadPoolExecutor) -> None:
         if self._rolling is not None and self._first is not None:
