@@ -24,6 +24,7 @@ from hsrgeo.engine.cube.cube_options import CubeOptions
 from hsrgeo.engine.workers.memory import keep_freed_memory
 from hsrgeo.engine.workers.parallel import run_parallel
 from hsrgeo.errors import HsrGeoError, ManifestError, OutputExistsError, SourceError, WriteError
+from hsrgeo.model.quantity import RAIN_RATE
 from hsrgeo.model.rank import Rank
 from hsrgeo.outputs.kept_recipe import differences
 from hsrgeo.outputs.outcome import Outcome, of_found, with_header
@@ -76,6 +77,8 @@ class StoredBuilder(ABC):
         elif self.kept.recipe and self.kept.recipe != recipe:
             problem = f"was made with other options ({differences(self.kept.recipe, recipe)})"
             raise ManifestError(str(out), f"{problem}; use another --out, or --overwrite")
+        elif self.kept.shape:
+            _refuse_older(out, shape_from_json(self.kept.shape))
 
     @abstractmethod
     def mend(self) -> None:
@@ -329,3 +332,12 @@ def _slots(kept: Kept, staged: Iterable[Staged], best: Mapping[datetime, Rank]) 
         if there is None or (one.rank == best.get(one.time) and one.rank != there.rank):
             slots[one.time] = Slot(one.time, one.rank, None, one.stem)
     return tuple(slots[time] for time in sorted(slots))
+
+
+def _refuse_older(out: Place, shape: Shape) -> None:
+    if shape.cleaned and shape.quantity == RAIN_RATE:  # of version 0.1
+        raise ManifestError(
+            str(out),
+            f"was made by an older hsrgeo, with {RAIN_RATE.undetect} for no rain, where 0 mm/h stands now: use another "
+            "--out, or --overwrite",
+        )
