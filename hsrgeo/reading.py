@@ -14,6 +14,7 @@ from hsrgeo.model.file_blocks import ALL, Block, as_block
 from hsrgeo.model.frame import Frame
 from hsrgeo.model.grid import Registration
 from hsrgeo.model.window import BBox
+from hsrgeo.sources.archive_formats import is_archive
 from hsrgeo.sources.found import Found, Tally, read_file
 from hsrgeo.sources.gone_by import no_frame
 from hsrgeo.sources.remote import listed_sources, place
@@ -46,10 +47,12 @@ def open_frame(
 
     Raises:
         OptionsError: There is no such registration or block.
-        SourceError: The file cannot be read.
+        SourceError: The file cannot be read, or is an archive.
         FrameError: It is not a sound composite; the message says where, what was expected and what was found.
     """
     chosen = as_block(block, max_height, stations)
+    if is_archive(place(path)):
+        raise SourceError(str(path), "is an archive of frames: use hsrgeo.iter_frames, hsrgeo.open or hsrgeo.export")
     return warn_of_notes(decode(read_file(place(path)), str(path), block=chosen, registration=registration))
 
 
@@ -66,7 +69,10 @@ def iter_frames(  # noqa: PLR0913 - what is wanted of many frames
     registration: Registration = "point",
     on_error: OnError = "raise",
 ) -> Iterator[Frame]:
-    """Yield the frames of files, folders, globs and archives, in stored order; warn where there is none at all.
+    """Yield the frames of files, folders, globs and archives, in stored order.
+
+    Warns where there is none, and where a product and time comes again, such as PUB and EXT of a minute, or a copy:
+    both are yielded, for which is better is known only at the end. `hsrgeo.open` and `hsrgeo.export` keep the better.
 
     Args:
         sources: One or several; archives are read as a stream.
@@ -91,6 +97,7 @@ def iter_frames(  # noqa: PLR0913 - what is wanted of many frames
         raise OptionsError(f"on_error {on_error!r}: expected one of {', '.join(get_args(OnError))}")
     listed = listed_sources(sources)
     tally, any_found = Tally(), False
+    yielded: set[tuple[str, datetime]] = set()
     for found in scan(listed, Selection(start, end, every, product, kind, times=times), tally):
         any_found = True
         try:
@@ -101,8 +108,12 @@ def iter_frames(  # noqa: PLR0913 - what is wanted of many frames
             if on_error == "warn":
                 warnings.warn(f"left out: {error}", HsrGeoWarning, stacklevel=2)
             continue
+        if (frame.product, frame.time) in yielded:
+            again = f"{frame.product} of {frame.time:%Y-%m-%d %H:%M} KST comes again"
+            warnings.warn(f"{found.label}: {again}: choose a kind, or leave out copies", HsrGeoWarning, stacklevel=2)
+        yielded.add((frame.product, frame.time))
         yield frame if bbox is None else frame.crop(bbox=bbox)
-    if not any_found and not tally.unselected:
+    if not any_found:
         warnings.warn(no_frame(tally), HsrGeoWarning, stacklevel=2)
 
 

@@ -145,6 +145,7 @@ def _harmless_usage() -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if hasattr(error, "format_message") and hasattr(error, "message"):  # Click's own errors
+        is_help = type(error).__name__ == "NoArgsIsHelpError"  # whose message is the help, in its lines
+        if hasattr(error, "format_message") and hasattr(error, "message") and not is_help:  # Click's own errors
             error.message = printable(error.message)
         raise

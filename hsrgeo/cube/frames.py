@@ -26,6 +26,7 @@ from hsrgeo.model.header import Header
 from hsrgeo.products.making import Making
 from hsrgeo.reading import decode_found, warn_of_notes
 from hsrgeo.sources.found import Found, Tally
+from hsrgeo.sources.gone_by import no_frame
 from hsrgeo.sources.remote import RemotePath, place
 from hsrgeo.sources.scan import scan
 from hsrgeo.sources.several import as_reference
@@ -66,11 +67,12 @@ def open_frames(sources: list[str | Path], making: Making, view: View) -> xr.Dat
         WindowError: The area lies outside.
     """
     broken: list[tuple[datetime | None, str]] = []
-    by_time = _candidates(sources, view, broken)
+    tally = Tally()
+    by_time = _candidates(sources, view, broken, tally)
     first = _first_sound(by_time, making, broken)
     if first is None:
-        reason = f": {broken[0][1]}" if broken else ""
-        raise SourceError(", ".join(map(str, sources)), f"no usable frame found{reason}")
+        problem = f"no usable frame found: {broken[0][1]}" if broken else no_frame(tally)
+        raise SourceError(", ".join(map(str, sources)), problem)
     chosen, whole, made = first
     if making.area is not None:
         whole.window_for(making.area)  # warns
@@ -109,7 +111,7 @@ def open_frames(sources: list[str | Path], making: Making, view: View) -> xr.Dat
 
 def open_blocks(sources: list[str | Path], making: Making, view: View) -> xr.Dataset:
     """Open every block that the first sound frame has, each as a variable of its own; see `open_frames`."""
-    by_time = _candidates(sources, view, [])
+    by_time = _candidates(sources, view, [], Tally())
     first = _first_sound(by_time, making, [])
     blocks = 1 if first is None else first[2].blocks
     opened = []
@@ -122,12 +124,11 @@ def open_blocks(sources: list[str | Path], making: Making, view: View) -> xr.Dat
 
 
 def _candidates(
-    sources: list[str | Path], view: View, broken: list[tuple[datetime | None, str]]
+    sources: list[str | Path], view: View, broken: list[tuple[datetime | None, str]], tally: Tally
 ) -> dict[datetime, list[_Candidate]]:
     by_time: dict[datetime, list[_Candidate]] = {}
     products: set[str] = set()
     loaded = 0
-    tally = Tally()
     for entry in scan(sources, view.selection, tally):
         found = as_reference(entry) if entry.member is not None else entry
         if found.error is not None or found.frame_name is None:

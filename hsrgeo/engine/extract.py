@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
+from unicodedata import category
 
 from hsrgeo.engine.workers.crew import count_workers
 from hsrgeo.engine.workers.parallel import run_parallel
@@ -163,6 +164,10 @@ _TOGETHER = 64  # files that the disk is waited for at a time
 _MOST_ERRORS = 1000  # an archive of a million links is a megabyte, and its errors would be one of memory
 
 
+_UNSEEN = ("Cc", "Cf")
+# ^ Unicode's categories of what moves a terminal's cursor or turns the direction of what follows, as in the next `ls`
+
+
 def safe_name(archive: Place, member: Member) -> PurePosixPath:
     """Return a member's path below OUT.
 
@@ -179,6 +184,8 @@ def safe_name(archive: Place, member: Member) -> PurePosixPath:
         raise ArchiveError(str(archive), f"member {member.name!r} is refused: {size}")
     if path.is_absolute() or name[1:_DRIVE] == ":" or "\0" in name:
         raise ArchiveError(str(archive), f"member {member.name!r} is refused: absolute name")
+    if any(category(letter) in _UNSEEN for letter in name):
+        raise ArchiveError(str(archive), f"member {member.name!r} is refused: control characters in its name")
     if ".." in path.parts:
         raise ArchiveError(str(archive), f"member {member.name!r} is refused: '..' in its name")
     if not path.parts:

@@ -31,6 +31,7 @@ _BEGINNINGS = {
     b"\xff\xd8\xff": "of a JPEG",
     b"PK\3\4": "of a zip archive",
     b"7z\xbc\xaf": "of a 7z archive",
+    b"Rar!": "of a RAR archive",
     b"BZh": "of bzip2",
     b"\xfd7zXZ": "of xz",
     b"\x28\xb5\x2f\xfd": "of Zstandard",
@@ -82,6 +83,8 @@ def beginning(data: bytes | bytearray | memoryview) -> str:
 
 def with_beginning(found: str, data: bytes | bytearray | memoryview) -> str:
     """Return what was found, and of what it is the beginning where that is known."""
+    if bytes(data[257:262]) == b"ustar":  # POSIX.1-1988, the magic of a tar header
+        return f"{found}, the start of a tar archive (its name must end in .tar or .tar.gz, or have no suffix)"
     return ", ".join(filter(None, (found, beginning(data))))
 
 

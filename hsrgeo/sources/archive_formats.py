@@ -39,6 +39,11 @@ class ArchiveFormat:
     """Whether `members` needs a file that can seek: inside another archive it is copied to a temporary file first."""
 
 
+_XZ_MEMORY = 256 << 20
+"""Bytes that an archive may ask for as its dictionary: ``xz -9`` takes 65 MB, and the format allows 4 GB."""
+_new_xz = partial(lzma.LZMADecompressor, memlimit=_XZ_MEMORY)
+
+
 def _tar(magic: bytes, *suffixes: str, unpack: Unpack | None = None) -> ArchiveFormat:
     return ArchiveFormat(suffixes, magic, partial(tar_members, unpack=unpack), partial(begins_as_tar, unpack=unpack))
 
@@ -46,7 +51,7 @@ def _tar(magic: bytes, *suffixes: str, unpack: Unpack | None = None) -> ArchiveF
 ARCHIVES: tuple[ArchiveFormat, ...] = (
     _tar(GZIP, ".tar.gz", ".tgz", unpack=Gunzipped),
     _tar(b"BZh", ".tar.bz2", ".tbz2", ".tbz", unpack=lambda file: Unpacked(file, bz2.BZ2Decompressor)),
-    _tar(b"\xfd7zXZ\0", ".tar.xz", ".txz", unpack=lambda file: Unpacked(file, lzma.LZMADecompressor)),
+    _tar(b"\xfd7zXZ\0", ".tar.xz", ".txz", unpack=lambda file: Unpacked(file, _new_xz)),
     ArchiveFormat((".zip",), b"PK\3\4", zip_members, lambda _start: True, seeks=True),
     _tar(b"", ".tar"),
 )

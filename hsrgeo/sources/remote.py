@@ -263,12 +263,13 @@ def place(source: str | Place) -> Place:
     if isinstance(source, RemotePath):
         return source
     if not isinstance(source, (str, Path)):
-        raise OptionsError(f"{source!r}: expected a path, or a URL as text")
+        raise OptionsError(f"{_short(source)}: expected a path, or a URL as text")
     _refuse_empty(source)
     if isinstance(source, str) and is_remote(source):
         return RemotePath(source)
-    if isinstance(source, Path) and _LOST_SLASH.match(source.as_posix()):
-        raise OptionsError(f"{without_secrets(source)}: a Path has only one slash left of ://; give a URL as text")
+    if _LOST_SLASH.match(source.as_posix() if isinstance(source, Path) else source):
+        hint = "a Path keeps only one slash of ://: give a URL as text" if isinstance(source, Path) else "expected ://"
+        raise OptionsError(f"{without_secrets(source)}: {hint}")
     return Path(source)
 
 
@@ -285,8 +286,16 @@ def listed_sources(sources: object) -> list[str | Path]:
         raise OptionsError("no source is given: name files, folders or archives")
     for one in given:
         if not isinstance(one, (str, Path, RemotePath)):
-            raise OptionsError(f"source {one!r}: expected a path, or a URL as text")
+            raise OptionsError(f"source {_short(one)}: expected a path, or a URL as text")
     return cast("list[str | Path]", given)
+
+
+def _short(value: object) -> str:
+    """Return what a value is, for people: the bytes of a file would fill the screen."""
+    return f"{type(value).__name__} of {len(value):,} bytes" if isinstance(value, bytes) else repr(value)[:_SHOWN]
+
+
+_SHOWN = 100  # letters
 
 
 def _refuse_empty(source: str | Place) -> None:

@@ -171,6 +171,8 @@ def scan_files(files: Listing, selection: Selection, tally: Tally) -> Iterator[F
         claims = frame_name is not None or claims_frame(name)
         if not claims and is_archive(place_of(file)):
             yield from frames_in_archive(place_of(file), selection, tally)
+        elif is_unread_archive_name(name):
+            yield Found(str(file), None, None, size_of(file), error=SourceError(str(file), UNREAD))
         elif named or claims:
             found = _found(file, frame_name, claims=claims)
             if found.frame_name is not None and not selection.wants(found.frame_name):
@@ -179,8 +181,6 @@ def scan_files(files: Listing, selection: Selection, tally: Tally) -> Iterator[F
                 yield found
             tally.read_bytes = before + found.size
             continue
-        elif is_unread_archive_name(name):
-            yield Found(str(file), None, None, size_of(file), error=SourceError(str(file), UNREAD))
         else:
             tally.pass_over(name)
         tally.read_bytes = before + size_of(file)

@@ -133,7 +133,9 @@ def test_version() -> None:
 
 @pytest.mark.parametrize("args", [[], *([command] for command in COMMANDS if command != "grids")], ids=str)
 def test_nothing_asked_shows_help(args: list[str]) -> None:
-    assert words(run(*args).output).startswith(f"Usage: hsrgeo {' '.join(args)}".strip())
+    output = run(*args).output
+    assert words(output).startswith(f"Usage: hsrgeo {' '.join(args)}".strip())
+    assert "\n\nOptions:\n" in output
 
 
 @pytest.mark.parametrize("command", [(), ("export",), ("gauges", "field")], ids=" ".join)

@@ -388,7 +388,7 @@ def test_wrong_use_is_reported(folder: Path, tmp_path: Path) -> None:
         open_array(folder, window=(1000, 1000, 999, 999))
     with pytest.raises(SourceError):
         open_array(tmp_path / "nothing")
-    with pytest.raises(SourceError, match="no usable frame"):
+    with pytest.raises(SourceError, match=r"no frame found \(4 outside the selection\): there is HSR of "):
         open_array(folder, product="CPP")
 
 

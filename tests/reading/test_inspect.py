@@ -192,6 +192,7 @@ def test_an_empty_folder_holds_nothing(tmp_path: Path) -> None:
         "repeated": 0,
         "notes": [],
         "broken": [],
+        "volumes": {},
         "passed_over": {},
     }
 

@@ -102,7 +102,8 @@ def test_iter_frames_reads_files_folders_and_archives_in_stored_order(folder: Pa
 def test_iter_frames_selects(folder: Path) -> None:
     some = iter_frames(folder, start=TIMES[1], end=TIMES[3])
     assert [frame.time for frame in some] == [TIMES[2], TIMES[1]]
-    assert list(iter_frames(folder, product="HSP")) == []
+    with pytest.warns(HsrGeoWarning, match=rf"outside the selection.*: there is HSR of {TIMES[0]:%Y-%m-%d %H:%M} to "):
+        assert list(iter_frames(folder, product="HSP")) == []
     assert len(list(iter_frames(folder, product="hsr"))) == 4
     with pytest.raises(OptionsError, match="give it a time zone"):
         list(iter_frames(folder, start=TIME.replace(tzinfo=None)))
@@ -111,7 +112,8 @@ def test_iter_frames_selects(folder: Path) -> None:
 def test_iter_frames_takes_steps_times_and_a_bbox(folder: Path) -> None:
     assert _times(iter_frames(folder, every="10min")) == [time for time in TIMES if time.minute % 10 == 0]
     assert _times(iter_frames(folder, times=[TIMES[3], f"{TIMES[1]:%Y-%m-%d %H:%M}"])) == [TIMES[1], TIMES[3]]
-    assert _times(iter_frames(folder, times=[])) == []
+    with pytest.warns(HsrGeoWarning, match="no frame found"):
+        assert _times(iter_frames(folder, times=[])) == []
     west, south, east, north = box = (126.7, 37.4, 127.2, 37.7)
     [frame] = iter_frames(folder, times=TIMES[:1], bbox=box)
     assert frame.grid.window_for(BBox(west, south, east, north)) == frame.grid.window
@@ -194,10 +196,22 @@ def test_iter_frames_ends_at_the_first_that_is_broken(folder: Path, frames: list
 def test_iter_frames_reads_both_of_two_members_of_one_name(tmp_path: Path, frames: list[tuple[str, bytes]]) -> None:
     archive = tmp_path / "a.tar"
     archive.write_bytes(make_tar([frames[0], frames[1], frames[0]], gz=False))
-    got = list(iter_frames(archive))
+    with pytest.warns(
+        HsrGeoWarning, match=rf"#2\]?: HSR of {TIMES[0]:%Y-%m-%d %H:%M} KST comes again: choose a kind"
+    ) as said:
+        got = list(iter_frames(archive))
+    assert len(said) == 1
     assert [frame.time for frame in got] == [TIMES[0], TIMES[1], TIMES[0]]
     assert [frame.kind for frame in got] == ["PUB"] * 3
     assert [frame.name for frame in got] == [frame_name(TIMES[k]) for k in (0, 1, 0)]
+
+
+@pytest.mark.parametrize("name", ["day.tar", "day"])
+def test_one_frame_is_not_read_out_of_an_archive(tmp_path: Path, frames: list[tuple[str, bytes]], name: str) -> None:
+    archive = tmp_path / name
+    archive.write_bytes(make_tar(frames[:1], gz=False))
+    with pytest.raises(SourceError, match=r"is an archive of frames: use hsrgeo\.iter_frames"):
+        open_frame(archive)
 
 
 def test_iter_frames_of_samples(samples: Path) -> None:
@@ -229,13 +243,14 @@ NOTHING = ExportOptions(jobs=1)
     ("call", "problem"),
     [
         (lambda: open_frame(None), "None: expected a path, or a URL as text"),  # type: ignore[arg-type]
+        (lambda: open_frame(bytes(1_200_000)), "bytes of 1,200,000 bytes: expected a path"),  # type: ignore[arg-type]
         (lambda: list(iter_frames(5)), "source 5: expected a path, or a URL as text"),  # type: ignore[arg-type]
         (lambda: list(iter_frames([])), "no source is given: name files, folders or archives"),
         (lambda: list(iter_frames(["a", None])), "source None: expected a path"),  # type: ignore[list-item]
         (lambda: list(iter_frames("a", product="")), "product '': expected a name such as HSR"),
         (lambda: hsrgeo.export([], "out", NOTHING), "no source is given"),
         (lambda: hsrgeo.export("a", None, NOTHING), "None: expected a path"),  # type: ignore[arg-type]
-        (lambda: hsrgeo.verify(b"a", "a"), "b'a': expected a path"),  # type: ignore[arg-type]
+        (lambda: hsrgeo.verify(b"a", "a"), "bytes of 1 bytes: expected a path"),  # type: ignore[arg-type]
         (lambda: ExportOptions(jobs=1.5), "jobs 1.5: expected a whole number"),  # type: ignore[arg-type]
         (lambda: ExportOptions(jobs="2"), "jobs '2': expected a whole number"),  # type: ignore[arg-type]
         (lambda: ExportOptions(block=1.5), "block 1.5: expected a whole number"),  # type: ignore[arg-type]

@@ -9,13 +9,16 @@ import random
 import shutil
 import subprocess
 import zipfile
+import zlib
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from hsrgeo.errors import ArchiveError, SourceError
+import hsrgeo
+from hsrgeo.errors import ArchiveError, HeaderError, SourceError
+from hsrgeo.sources import zips
 from hsrgeo.sources.archive_formats import is_archive
 from hsrgeo.sources.found import Found, Tally
 from hsrgeo.sources.scan import scan
@@ -60,7 +63,6 @@ def problem(found: list[Found]) -> str:
         ("a.txz", lzma.compress(TAR) + b"\0" * 8),  # padding, as xz allows
         ("a.zip", make_zip(FRAMES)),
         ("stored.zip", make_zip(FRAMES, zipfile.ZIP_STORED)),
-        ("lzma.zip", make_zip(FRAMES, zipfile.ZIP_LZMA)),
         ("really-a-zip.tar.gz", make_zip(FRAMES)),
         ("RDR_HSR_202206", gzip_bytes(TAR)),
         ("RDR_HSR_202206.tar (1).gz", gzip_bytes(TAR)),
@@ -149,10 +151,60 @@ def test_an_archive_four_deep_is_named_and_not_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["a.7z", "a.RAR", "a.tar.zst", "a.alz", "a.egg"])
 def test_an_archive_of_another_kind_is_an_error(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(b"whatever")
-    assert problem(read(tmp_path)) == (
-        f"{tmp_path / name}: may contain frames, but hsrgeo does not read this kind of archive: unpack it, "
-        "or repack it as .zip or .tar.gz"
-    )
+    for source in (tmp_path, tmp_path / name):
+        assert problem(read(source)) == (
+            f"{tmp_path / name}: may contain frames, but hsrgeo does not read this kind of archive: unpack it, "
+            "or repack it as .zip or .tar.gz"
+        )
+
+
+@pytest.mark.parametrize(
+    ("start", "what"),
+    [
+        (
+            make_tar([("a.bin.gz", b"x")]),
+            r"a tar archive \(its name must end in \.tar or \.tar\.gz, or have no suffix\)",
+        ),
+        (b"Rar!\x1a\x07\x00" + bytes(2000), "a RAR archive"),
+    ],
+)
+def test_a_frame_that_is_an_archive_is_named_as_one(tmp_path: Path, start: bytes, what: str) -> None:
+    path = tmp_path / "a.bin"
+    path.write_bytes(start)
+    with pytest.raises(HeaderError, match=f"found .*, the start of {what}$"):
+        hsrgeo.open_frame(path)
+
+
+@pytest.mark.parametrize(
+    ("method", "name"), [(zipfile.ZIP_LZMA, "LZMA"), (zipfile.ZIP_BZIP2, "bzip2"), (93, "Zstandard")]
+)
+def test_zip_members_that_zipfile_unpacks_without_a_bound_are_refused(tmp_path: Path, method: int, name: str) -> None:
+    known = method if method in (zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2) else zipfile.ZIP_STORED
+    data = make_zip(FRAMES, known)
+    if known != method:  # Python 3.13 cannot write it
+        data = data.replace(b"PK\1\2\x14\3\x14\0\0\0\0\0", b"PK\1\2\x14\3\x14\0\0\0" + method.to_bytes(2, "little"))
+    (tmp_path / "a.zip").write_bytes(data)
+    message = problem(read(tmp_path))
+    assert f"a.zip: member '{NAMES[0]}' is compressed with {name}: repack the archive as .tar.gz, or as " in message
+
+
+def test_the_list_of_members_of_a_zip_has_a_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(zips, "_LONGEST_LIST", 300)
+    (tmp_path / "a.zip").write_bytes(make_zip(FRAMES))
+    assert "the list of members at its end cannot be read (it has " in problem(read(tmp_path))
+
+
+def test_xz_gets_no_more_memory_than_its_highest_preset_takes(tmp_path: Path) -> None:
+    path = tmp_path / "a.tar.xz"
+    for preset in (9, 9 | lzma.PRESET_EXTREME):
+        path.write_bytes(lzma.compress(TAR, preset=preset))
+        assert good(read(tmp_path)) == FRAMES
+    data = bytearray(lzma.compress(TAR, filters=[{"id": lzma.FILTER_LZMA2, "preset": 1, "dict_size": 4096}]))
+    assert data[12:20].hex(" ") == "02 00 21 01 00 00 00 00"  # block header: its size, one filter, LZMA2, one byte: 0
+    data[16] = 40  # of the dictionary, 4 GiB (XZ file format, section 5.3.1)
+    data[20:24] = zlib.crc32(data[12:20]).to_bytes(4, "little")
+    path.write_bytes(data)
+    assert "Memory usage limit exceeded" in problem(read(tmp_path))
 
 
 # -- damage -----------------------------------------------------------------------------------------------------------
