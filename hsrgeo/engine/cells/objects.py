@@ -89,6 +89,8 @@ def find_objects(
 ) -> Objects:
     """Write the storm cells of each frame; iterate the result, or call its `run`.
 
+    Of several frames of one time the best one counts, as in an export.
+
     Columns: ``time_utc``, ``time_kst``, ``region`` where there are several; ``id``, the number within the frame, the
     largest first; ``lon`` and ``lat``, the mean place of its cells; ``cells``; ``area_km2`` on the ground;
     ``max_dbz`` or ``max_mm_h``; ``mean_dbz``, of Z, or ``mean_mm_h``; ``max_lon`` and ``max_lat``. Storm cells are not

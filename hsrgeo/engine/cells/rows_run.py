@@ -1,6 +1,7 @@
 """Frames in, rows out: what `hsrgeo sample` and `hsrgeo objects` have in common.
 
-Rows wait in a file until the last frame is done, and are then written by time: memory is bounded by a frame.
+Rows wait in a file until the last frame is done. Then those of the best frame of each time are written, in order of
+time: memory is bounded by a frame.
 """
 
 from __future__ import annotations
@@ -13,12 +14,13 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import datetime
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hsrgeo.engine.axis import type_of_sources
+from hsrgeo.engine.best import Best
 from hsrgeo.engine.export_options import ExportOptions, check_areas
 from hsrgeo.engine.lazy import Run
 from hsrgeo.engine.one_product import product_guard
@@ -46,6 +48,25 @@ _UNITS = {"mm/h": "mm_h", "": "value"}
 def unit_word(quantity: Quantity) -> str:
     """Return the unit of a quantity as the name of a column has it; ``value`` where it has none."""
     return _UNITS.get(quantity.unit, quantity.unit.lower())
+
+
+class _Place(NamedTuple):
+    """Where the rows of a part of a frame wait."""
+
+    time: datetime
+    region: str
+    start: int
+    """Offset in the file."""
+    rows: int
+    lengths: tuple[int, ...]
+    """Bytes of each shape."""
+
+
+def _put(file: BinaryIO, time: datetime, region: str, made: Made) -> _Place:
+    numbers, shapes = made
+    place = _Place(time, region, file.tell(), len(numbers), tuple(map(len, shapes)))
+    file.write(numbers.tobytes() + b"".join(shapes))
+    return place
 
 
 class RowsRun(Run):
@@ -89,7 +110,7 @@ class RowsRun(Run):
 
     def _run(self, sources: Sequence[str | Path]) -> Generator[Outcome]:
         workers = self._frames.workers
-        index: list[tuple[datetime, str, int, int, tuple[int, ...]]] = []
+        best, index = Best(self.counts), dict[datetime, list[_Place]]()
         with (
             locked(self._out) as lock,
             scratch_folder() as folder,
@@ -99,16 +120,18 @@ class RowsRun(Run):
             closing(ahead(pool, self._work, found, workers)) as results,
         ):
             for outcome, parts in results:
-                for time, region, (numbers, shapes) in parts:
-                    index.append((time, region, file.tell(), len(numbers), tuple(map(len, shapes))))
-                    file.write(numbers.tobytes() + b"".join(shapes))
-                    self.rows += len(numbers)
+                if parts and outcome.frame_name is not None:
+                    time = outcome.frame_name.time
+                    outcome = best.settle(outcome)  # noqa: PLW2901
+                    if outcome.status == "ok":
+                        index[time] = [_put(file, *part) for part in parts]
                 yield outcome
             lock.check()
-            if index and self._columns:
-                index.sort(key=lambda one: (one[0], one[2]))
+            places = [place for _time, places in sorted(index.items()) for place in places]
+            self.rows = sum(place.rows for place in places)
+            if places and self._columns:
                 regions = len(self._frames.recipe.cuts) > 1
-                groups = (group for one in index for group in self._read(file, *one))
+                groups = (group for place in places for group in self._read(file, *place))
                 write_rows(self._out, self._columns, groups, regions=regions, shape=self.shape)
 
     def _read(

@@ -87,6 +87,8 @@ def sample(
 ) -> Sample:
     """Write a row for each cell and time; iterate the result, or call its `run`.
 
+    Of several frames of one time the best one counts, as in an export.
+
     Columns: ``time_utc``, ``time_kst``, ``region`` where there are several, ``lon`` and ``lat`` of the cell's centre,
     and the value with its unit, ``reflectivity_dbz`` or ``rain_mm_h``. A cell that was not observed has no row; one
     that was and holds nothing has 0 mm/h, or -inf dBZ.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import os
 from collections.abc import Generator, Iterator, Sequence
@@ -15,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsrgeo.engine.axis import frame_length_of, slots, type_of_sources
+from hsrgeo.engine.best import Best
 from hsrgeo.engine.keywords import options_of, takes
 from hsrgeo.engine.lazy import Run
 from hsrgeo.engine.series.cube import CubeReader
@@ -27,7 +27,6 @@ from hsrgeo.engine.series.series_table import RAIN_LAW
 from hsrgeo.engine.series.summed import SumReader
 from hsrgeo.engine.workers.scratch import scratch_folder
 from hsrgeo.errors import OptionsError
-from hsrgeo.formats.standing import Standing
 from hsrgeo.outputs.lock import locked
 from hsrgeo.outputs.outcome import Outcome
 from hsrgeo.outputs.summed import is_summed
@@ -68,7 +67,8 @@ class Series(Run):
         """Times in the table that have no frame."""
         self._options = options
         self._out = out
-        self._kept: dict[datetime, tuple[Standing, int]] = {}  # time -> standing, place in the spool
+        self._best = Best(self.counts)
+        self._kept: dict[datetime, int] = {}  # time -> place in the spool
         self._broken: set[datetime] = set()  # times of frames that could not be used: a row without a number each
         self._items = self._run()
 
@@ -109,13 +109,9 @@ class Series(Run):
                 self._broken.add(outcome.frame_name.time)
             return outcome
         moment = outcome.frame_name.time
-        standing, offset = self._kept.get(moment, (None, -1))
-        if standing is not None and standing >= outcome.standing:
-            return dataclasses.replace(outcome, status="duplicate")
-        if standing is not None:  # it takes the other's place
-            self.counts["ok"] -= 1
-            self.counts["duplicate"] += 1
-        self._kept[moment] = outcome.standing, spool.put(numbers.tobytes(), offset)
+        outcome = self._best.settle(outcome)
+        if outcome.status == "ok":
+            self._kept[moment] = spool.put(numbers.tobytes(), self._kept.get(moment, -1))
         return outcome
 
     def _numbers(self, spool: _Spool, areas_m2: NDArray[np.float64], length: timedelta) -> Iterator[Row]:
@@ -130,7 +126,7 @@ class Series(Run):
             numbers = nothing
             self.times += 1
             if moment in self._kept:
-                data = spool.get(self._kept[moment][1], nothing.nbytes)
+                data = spool.get(self._kept[moment], nothing.nbytes)
                 numbers = np.frombuffer(data, np.float64).reshape(nothing.shape)
             else:
                 self.missing += 1

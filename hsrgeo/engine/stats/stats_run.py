@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from hsrgeo.cube.opened import OpenCube, opened_cube
 from hsrgeo.engine.areas import clipped_window
 from hsrgeo.engine.axis import type_of_sources
+from hsrgeo.engine.best import Best
 from hsrgeo.engine.contents import refuse_registration
 from hsrgeo.engine.export_options import check_areas
 from hsrgeo.engine.keywords import options_of, takes
@@ -107,7 +108,7 @@ class Stats(Run):
 
     def _run(self, source_type: str, sources: list[str | Path]) -> Generator[Outcome]:
         workers = count_workers(self._options.jobs)
-        times: list[datetime] = []
+        best, kept, written = Best(self.counts), dict[datetime, int](), 0
         with (
             locked(self._out) as lock,
             scratch_folder() as folder,
@@ -118,17 +119,20 @@ class Stats(Run):
         ):
             for outcome, numbers in results:
                 if numbers is not None and outcome.frame_name is not None:
-                    file.write(numbers.tobytes())
-                    times.append(outcome.frame_name.time)
+                    time = outcome.frame_name.time
+                    outcome = best.settle(outcome)  # noqa: PLW2901
+                    if outcome.status == "ok":
+                        kept[time] = written
+                        file.write(numbers.tobytes())
+                        written += 1
                 yield outcome
             lock.check()
-            if times:
+            if kept:
                 file.flush()
-                shape = (len(times), len(self._options.names), len(self._options.columns))
+                shape = (written, len(self._options.names), len(self._options.columns))
                 table = np.memmap(file, np.float64, "r", shape=shape)
-                self.rows = shape[0] * shape[1]
-                order = sorted(range(len(times)), key=times.__getitem__)
-                rows: Iterator[Row] = ((times[number], np.array(table[number])) for number in order)
+                self.rows = len(kept) * shape[1]
+                rows: Iterator[Row] = ((time, np.array(table[number])) for time, number in sorted(kept.items()))
                 texts = {"unit": self._unit} if self._unit else {}
                 write_table(self._out, self._options.names, self._options.columns, rows, texts=texts)
 
@@ -300,6 +304,8 @@ def stats(
     **keywords: object,
 ) -> Stats:
     """Write a row of statistics for each frame and place; iterate the result, or call its `run`.
+
+    Of several frames of one time the best one counts, as in an export.
 
     Columns: ``stations``, and ``delay_minutes`` from the observation to the creation of the file (empty of cubes and
     exports); ``cells``; ``nodata``, ``undetect``, ``echo`` and ``blend``, their shares of all cells, where blends are
