@@ -136,7 +136,7 @@ def test_the_server_gives_the_page_and_its_cogs_whole_or_in_part(served: str, ou
         ("/", "GET", {"Range": "bytes=9-5"}, 416),
         ("/", "GET", {"Range": "bytes=999999-"}, 416),
         ("/", "GET", {"Range": "bytes=-0"}, 416),
-        ("/", "GET", {"Range": "bytes=0-1,5-6"}, 416),
+        ("/", "GET", {"Range": "bytes=0-1,5-6"}, 200),
         ("/", "GET", {"Range": "bytes=-"}, 416),
         ("/", "GET", {"Range": "bytes=" + "9" * 400 + "-"}, 416),
         ("/", "GET", {"Range": "lines=1-2"}, 200),

@@ -137,7 +137,7 @@ class _Handler(BaseHTTPRequestHandler):
                 return
             asked = self.headers.get("Range", "") if self.headers.get("If-Range", etag) == etag else ""
             unit, _equals, span = asked.partition("=")
-            if unit.strip().lower() != "bytes":
+            if unit.strip().lower() != "bytes" or "," in span:  # several ranges: the whole file (RFC 9110, 14.2)
                 self._send(HTTPStatus.OK, headers, (file, 0, size) if body else None, size)
             elif (part := _part(span, size)) is None:
                 self._send(HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, {"Content-Range": f"bytes */{size}"})
