@@ -503,7 +503,7 @@ def test_a_recipe_is_kept(tmp_path: Path) -> None:
         ({"name": "{utc:%H%M}"}, r"name: \{time.*\} there, \{utc:%H%M\} now"),
         ({"block": 2}, r"block: 1 there, 2 now"),
         ({"bbox": (126.7, 37.4, 127.2, 37.8)}, r"area: bbox 126\.7 37.* there, bbox 126\.7 37\.4 127\.2 37\.8 now"),
-        ({"bbox": None, "window": (0, 0, 9, 9)}, r"now\); use another OUT, or --overwrite to replace it"),
+        ({"bbox": None, "window": (0, 0, 9, 9)}, r"now\); use another OUT, or let `hsrgeo export --over.* replace it"),
         ({"bbox": None, "regions": (Region("서울", BBox(126.7, 37.4, 127.2, 37.7)),)}, r"there, 서울: bbox .* now"),
         ({"block": 2, "values": "raw"}, r"values: clean there, raw now; block: 1 there, 2 now"),
     ],
