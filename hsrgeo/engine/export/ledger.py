@@ -15,27 +15,24 @@ not where sources change between runs (`hsrgeo.engine.watch`): then the frame th
 from __future__ import annotations
 
 import dataclasses
-import os
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from hsrgeo.engine.export.contest import Contest
-from hsrgeo.engine.export.presence import Presence, was_named
+from hsrgeo.engine.export.earlier import Earlier
 from hsrgeo.engine.export.removal import down_to, lies_below
+from hsrgeo.engine.export.staging import Staging
 from hsrgeo.engine.export.stamps import stamp_of
 from hsrgeo.engine.export.unfinished import Unfinished
-from hsrgeo.engine.export.work import Task, leftovers, staged_beside
-from hsrgeo.errors import FrameError, OutputError, OutputExistsError, ReadbackError, SourceError, WriteError
+from hsrgeo.engine.export.work import Task, leftovers
+from hsrgeo.errors import FrameError, OutputExistsError, SourceError, WriteError
 from hsrgeo.outputs.manifest import Manifest
 from hsrgeo.outputs.outcome import Key, Outcome, Output, key_of, of_found
 from hsrgeo.outputs.recipe import Recipe
 from hsrgeo.sources.found import Found
-from hsrgeo.sources.remote import Place
 from hsrgeo.writers.disk import STAGED, flush
-from hsrgeo.writers.files import move_file, remove_file, there_already
 
 
 class Ledger:
@@ -60,9 +57,10 @@ class Ledger:
         self._changing = changing
         self._on_disk = isinstance(manifest.out, Path)
         self._sync = sync and self._on_disk
-        self._presence = Presence(manifest.out)
+        self._earlier = Earlier(manifest, overwrite=overwrite)
         self._unfinished = Unfinished(manifest, sync=self._sync, in_place=not self._on_disk and not changing)
         self._unfinished.recover()
+        self._staging = Staging(manifest, recipe, self._unfinished, overwrite=overwrite)
         self.mark = self._unfinished.mark
         """Of the files that workers write in place in a bucket; else empty."""
         self._lock = threading.Lock()
@@ -82,39 +80,47 @@ class Ledger:
         with self._lock:
             if found.member is not None:
                 self._archives.add(found.source)
-            before = None if self._overwrite else self._manifest.settled(label, key)
-            if before and before.stamp == stamp and self._stands(before, before):  # nearly all of a finished run
+            if before := self._earlier.written(label, key, stamp):
                 return before.skipped()
-            known = self._known(label, stamp)
-            kept = self._manifest.kept(key)
-            outcome = of_found(found, "skipped")
             path = self._recipe.first_path(found.frame_name)
             # Also of a frame that lost, or will: a killed run may have left something in a folder that has no output.
             self._manifest.folders.update(self._recipe.folders(found.frame_name, path))
             owner = self._paths.get(path) or self._manifest.owner(path)
             if owner is not None and owner != key:
-                return dataclasses.replace(outcome, status="failed", error=_clash(path, owner))
-            if known and self._stands(known, kept):
-                if known.status == "duplicate":
-                    self._passed.setdefault(key, []).append(known)
-                return known if known.status == "dry" else known.skipped()
-            if kept and not self._overwrite and self._is_known_by_another_path(kept, outcome, stamp):
-                return kept.skipped()
-            mine = kept is not None and kept.label == label
-            rival = self._has_rival(key, kept, mine=mine)
-            contest = self._contests.setdefault(key, Contest())
-            contest.labels.add(label)
-            contest.paths.add(path)
-            self._paths[path] = key
-            if mine:
-                contest.before = kept
-                self._manifest.release(key)
-            if not rival:
-                contest.first = label
-                self._unfinished.begin()
-        return Task(found, stamp, staged=rival or self._on_disk, replace=self._overwrite or owner is not None)
+                return of_found(found, "failed", error=_clash(path, owner))
+            if before := self._not_again(found, key, stamp):
+                return before
+            staged = self._enter(label, key, path)
+        return Task(found, stamp, staged=staged, replace=self._overwrite or owner is not None)
+
+    def _not_again(self, found: Found, key: Key, stamp: str) -> Outcome | None:
+        """Return the outcome of a frame that an earlier run did, or None where it has to be done."""
+        if known := self._earlier.known(found.label, key, stamp):
+            if known.status == "duplicate":
+                self._passed.setdefault(key, []).append(known)
+            return known if known.status == "dry" else known.skipped()
+        same = self._earlier.same_file(of_found(found, "skipped"), key, stamp)
+        return same.skipped() if same else None
+
+    def _enter(self, label: str, key: Key, path: str) -> bool:
+        """Enter a frame into the contest of its product and time, and return whether it has to be staged."""
+        kept = self._manifest.kept(key)
+        mine = kept is not None and kept.label == label
+        rival = self._has_rival(key, kept, mine=mine)
+        contest = self._contests.setdefault(key, Contest())
+        contest.labels.add(label)
+        contest.paths.add(path)
+        self._paths[path] = key
+        if mine:
+            contest.before = kept
+            self._manifest.release(key)
+        if not rival:
+            contest.first = label
+            self._unfinished.begin()
+        return rival or self._on_disk
 
     def _has_rival(self, key: Key, kept: Outcome | None, *, mine: bool) -> bool:
+        """Tell whether another frame of the product and time is there, or may come."""
         if self._changing or key in self._contests or key in self._lost_first:
             return True
         return kept is not None and not (mine and (self._on_disk or self._overwrite))
@@ -127,7 +133,9 @@ class Ledger:
         Raises:
             WriteError: The disk refused, the manifest cannot be written, or a staged file cannot be moved.
         """
-        if self._sync and (written := [path for one in done if one.status == "ok" for path in self._staged(one)]):
+        if self._sync and (
+            written := [path for one in done if one.status == "ok" for path in self._staging.files(one)]
+        ):
             flush(written)
         with self._lock:
             self._unfinished.note(output for outcome in done for output in self._touched(outcome))
@@ -135,7 +143,7 @@ class Ledger:
             if self._moves:
                 self._manifest.sync()
             for rival in self._moves.values():
-                self._move_in_place(rival)
+                self._staging.move(rival)
             self._moves.clear()
             self._unfinished.remove()
             return settled
@@ -193,7 +201,7 @@ class Ledger:
             own = [folder for folder in folders if not isinstance(folder, Path) or lies_below(folder, out)]
             left = leftovers(own)
             if any(path.suffix == STAGED for path in left):
-                left -= self._not_moved()
+                left -= self._staging.not_moved()
             for path in left:
                 with suppress(OSError):
                     path.unlink(missing_ok=True)
@@ -201,18 +209,6 @@ class Ledger:
             if self._sync and isinstance(out, Path) and not self._manifest.in_order:  # else an earlier run did so
                 flush({out.parent, *(one for name in self._manifest.folders for one in down_to(out / name, out))})
             self._manifest.put_in_order()
-
-    def _not_moved(self) -> set[Place]:
-        """Return the staged files of lines that an earlier run wrote: one that is still there shows that it was killed.
-
-        A frame that this run did again has a new line; the others may be among the sources of the next run.
-        """
-        lines = (line for line in self._manifest if line.outputs and not self._manifest.is_new(line))
-        return {path for line in lines for path in self._staged(line)}
-
-    def _staged(self, outcome: Outcome) -> list[Any]:
-        """Return where the files of a frame wait until they are moved; in a bucket, where some do."""
-        return [self._manifest.out / staged_beside(output.path, outcome.label) for output in outcome.outputs]
 
     def _settle(self, outcome: Outcome, key: Key, contest: Contest) -> list[Outcome]:
         if not contest.first:
@@ -233,50 +229,48 @@ class Ledger:
 
     def _placed(self, outcome: Outcome, key: Key) -> Outcome:
         """Move the files of a first frame to their places; where that cannot be done, the frame failed."""
-        error = self._in_the_way(outcome, key)
+        error = self._staging.in_the_way(outcome, key)
         try:
             if error is None:
-                self._move_in_place(outcome)
+                self._staging.move(outcome)
                 return outcome
         except WriteError as refusal:
             error = refusal
         with suppress(WriteError):  # swept up at the end
-            self._discard(outcome)
+            self._staging.discard(outcome)
         return dataclasses.replace(outcome, status="failed", outputs=(), error=error)
 
     def _challenge(self, rival: Outcome, key: Key, contest: Contest) -> list[Outcome]:
         """Decide between a staged frame that is done and the one that is kept, if any."""
-        if rival.status == "failed":
-            self._retire_before(rival, contest)
-            self._manifest.append(rival)
-            return [rival]
         kept = self._manifest.kept(key)
-        if kept and kept.standing >= rival.standing:
-            self._discard(rival)
+        if rival.status == "failed":
+            outcome = rival
             self._retire_before(rival, contest)
-            lost = dataclasses.replace(rival, status="duplicate", outputs=(), winner=kept.label)
-            self._manifest.append(lost)
-            return [lost]
-        if error := self._in_the_way(rival, key):
-            self._discard(rival)
-            failed = dataclasses.replace(rival, status="failed", outputs=(), error=error)
-            self._manifest.append(failed)
-            return [failed]
-        if kept is None and (contest.before is None or contest.retired):  # no line names the files
-            placed = self._placed(rival, key)
-            self._manifest.append(placed)
-            return [placed]
-        if kept is None:
+        elif kept and kept.standing >= rival.standing:
+            outcome = dataclasses.replace(rival, status="duplicate", outputs=(), winner=kept.label)
+            self._staging.discard(rival)
+            self._retire_before(rival, contest)
+        elif error := self._staging.in_the_way(rival, key):
+            outcome = dataclasses.replace(rival, status="failed", outputs=(), error=error)
+            self._staging.discard(rival)
+        elif kept:
+            return self._replaced(kept, rival, key)
+        elif contest.before is None or contest.retired:  # no line names the files
+            outcome = self._placed(rival, key)
+        else:
+            outcome = self._moves[key] = rival
             self._retire_dry(rival, contest)
-            self._manifest.append(rival)
-            self._moves[key] = rival
-            return [rival]
+        self._manifest.append(outcome)
+        return [outcome]
+
+    def _replaced(self, kept: Outcome, rival: Outcome, key: Key) -> list[Outcome]:
+        """Put a staged frame in the place of the one that was kept until now."""
         was = kept.status if self._manifest.is_new(kept) else None
         lost = dataclasses.replace(kept, status="duplicate", outputs=(), winner=rival.label, was=was)
         self._retire(kept.outputs, but=rival.outputs)
         self._manifest.append(rival, lost)
         if key in self._moves:
-            self._discard(self._moves[key])
+            self._staging.discard(self._moves[key])
         self._moves[key] = rival
         return [rival, lost] if was else [rival]
 
@@ -299,37 +293,6 @@ class Ledger:
             reopened.append(failed)
         return reopened
 
-    def _in_the_way(self, rival: Outcome, key: Key) -> OutputError | None:
-        if self._overwrite or (
-            rival.frame_name and self._manifest.owner(self._recipe.first_path(rival.frame_name)) == key
-        ):
-            return None
-        kept = self._manifest.kept(key)
-        own = {output.path for output in kept.outputs} if kept else set()  # where some regions are dry, not the first
-        try:
-            for output in rival.outputs:
-                if output.path in own:
-                    continue
-                if self._on_disk and not os.path.lexists(f"{self._manifest.out}/{output.path}"):  # nearly always
-                    continue
-                target = self._manifest.out / output.path
-                staged = self._manifest.out / staged_beside(output.path, rival.label)
-                there_already(target, staged.read_bytes())
-        except OutputExistsError as error:
-            return error
-        except OSError as error:
-            return ReadbackError(str(staged), f"cannot be read back: {error.strerror or error}")
-        return None
-
-    def _move_in_place(self, outcome: Outcome) -> None:
-        for output, staged in zip(outcome.outputs, self._staged(outcome), strict=True):
-            move_file(staged, self._manifest.out / output.path)
-        self._unfinished.replaced(outcome.outputs)
-
-    def _discard(self, outcome: Outcome) -> None:
-        for staged in self._staged(outcome):
-            remove_file(staged)
-
     def _retire_before(self, outcome: Outcome, contest: Contest) -> None:
         """Remove what an earlier run made of a frame that is broken now, or lost."""
         before = contest.before
@@ -351,28 +314,6 @@ class Ledger:
         """Have files removed that no longer stand for a product and time; a better frame's may have the same paths."""
         stay = {output.path for output in but}
         self._unfinished.retire(output for output in outputs if output.path not in stay)
-
-    def _known(self, label: str, stamp: str) -> Outcome | None:
-        """Return the latest word on a frame, where it is about the same bytes and counts."""
-        before = None if self._overwrite else self._manifest.get(label)
-        return before if before and before.stamp == stamp else None
-
-    def _stands(self, before: Outcome, kept: Outcome | None) -> bool:
-        if kept is None or before.status not in ("ok", "dry", "duplicate"):
-            return False
-        if before.status == "duplicate":  # unless this run kept something worse
-            return not self._manifest.is_new(kept) or kept.standing >= before.standing
-        return kept.label == before.label and self._presence.of(before)
-
-    def _is_known_by_another_path(self, kept: Outcome, outcome: Outcome, stamp: str) -> bool:
-        """Tell whether an earlier run exported the same file, which was named otherwise or lay elsewhere then.
-
-        A second copy beside the first is no such file, but a duplicate.
-        """
-        if kept.stamp != stamp or kept.label == outcome.label:
-            return False
-        same = (kept.member, kept.name) == (outcome.member, outcome.name) and was_named(outcome.source, kept.source)
-        return same and not self._manifest.is_new(kept) and self._stands(kept, kept)
 
 
 def _clash(path: str, owner: Key) -> OutputExistsError:
