@@ -201,8 +201,8 @@ Mask = Annotated[
     Path | None,
     typer.Option(
         metavar="FILE",
-        help="Cells that count: a GeoTIFF on the same grid (not 0, not nodata), or polygons of which half a cell lies "
-        "inside. The others become nodata.",
+        help="Cells that count: a GeoTIFF on the same grid (not 0, not nodata), or polygons with at least half of "
+        "the cell inside. The others become nodata.",
         rich_help_panel=MASK,
     ),
 ]

@@ -1,4 +1,4 @@
-"""The time axis: which frame is there already, and which times have none."""
+"""The time axis: which frames a cube has, and which times have none."""
 
 from __future__ import annotations
 

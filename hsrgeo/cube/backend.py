@@ -80,7 +80,7 @@ class HsrGeoBackend(BackendEntrypoint):
                 packed ones.
             decode_times: Times as datetime64 (UTC).
             values: ``clean`` holds nodata, undetect and echo; ``raw`` is as stored.
-            undetect: What stands for cells observed to hold nothing: ``code`` keeps the stored value (-250 dBZ, named
+            undetect: Value of cells that were observed without echo: ``code`` keeps the stored value (-250 dBZ, named
                 by the attribute ``undetect_value``; 0 mm/h in rain), ``nan`` makes them NaN, a number is that value.
             quantity: ``stored``, or ``rain`` for the rain rate.
             zr: A and B of Z = A R^B, for rain.
@@ -165,7 +165,7 @@ def packed_dataset(  # noqa: PLR0913 - what an array is made of
 
 
 def missing_variable(missing: Iterable[datetime], name: str = "missing_times") -> xr.Variable:
-    """Return the coordinate of times that should be there and are not, or that were left out as dry."""
+    """Return the coordinate of times that are missing, or that were left out as dry."""
     variable: xr.Variable = time_variable(name, minutes(missing), "", ABSENT[name])
     return variable
 
@@ -178,7 +178,7 @@ ABSENT = {
 
 
 def packed_undetect(quantity: Quantity, undetect: Undetect) -> int:
-    """Return the packed value that is to stand for undetect.
+    """Return the packed value for undetect.
 
     Raises:
         OptionsError: It is neither a word that is known nor a value that fits.

@@ -45,9 +45,9 @@ from hsrgeo.sources.remote import RemotePath, unlink_all
 from hsrgeo.writers.folders import write_errors
 
 MARKER = "plan.json"
-"""Below the staged frames: what the run makes, and which names it uses."""
+"""File below the staged frames: the cube that the run makes, and the names that it uses."""
 _AT_ONCE = 16
-"""Requests that are under way at a time."""
+"""Requests at a time."""
 _T = TypeVar("_T")
 
 
@@ -75,7 +75,7 @@ class Build:
 
 
 def begin(plan: BucketPlan, check: Callable[[], None]) -> tuple[Build, list[list[tuple[int, int]]]]:
-    """Write everything of a new cube but what tells of it, and the new blocks of the layout series.
+    """Write everything of a new cube but its metadata and the new blocks of the layout series.
 
     Args:
         plan: What to make.
@@ -154,7 +154,7 @@ def _marker(part: RemotePath) -> dict[str, Any]:
 
 
 def _refuse_other(out: RemotePath, version: str, check: Callable[[], None]) -> None:
-    """Refuse to go on where another run has made the cube, or has the lock."""
+    """Refuse to continue if another run has made the cube, or has the lock."""
     check()
     if version_of(out) != version:
         raise _made_by_another(out)
@@ -300,7 +300,7 @@ def _replace(path: RemotePath, data: bytes, version: str, plan: BucketPlan) -> N
 
 
 def mend(out: RemotePath, check: Callable[[], None]) -> None:
-    """Make everything follow the root, as a run that was killed may have left to do: other metadata, and old values.
+    """Finish what a killed run left: metadata that does not match the root, and old values.
 
     Raises:
         WriteError: Another run has made the cube meanwhile.
@@ -332,7 +332,7 @@ def _below(out: RemotePath, path: RemotePath) -> str:
 
 
 def _together(work: Callable[[_T], object], items: Iterable[_T], check: Callable[[], None]) -> None:
-    """Do something for many items at once; the first error ends it."""
+    """Call a function for many items at once; the first error ends it."""
 
     def checked(item: _T) -> None:
         check()

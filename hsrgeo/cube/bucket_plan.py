@@ -1,4 +1,4 @@
-"""What is to be made in a bucket, and which names its chunks get, see `hsrgeo.cube.spaces`."""
+"""The plan of a cube in a bucket, and the names of its chunks; see `hsrgeo.cube.spaces`."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class BucketPlan(Plan):
 
 @dataclass(frozen=True)
 class Others:
-    """What runs left that were killed, or suspended, before the cube was made."""
+    """Leftovers of runs that were killed or suspended before the cube was made."""
 
     spaces: Mapping[str, int]
     """Which names the last of them uses, of every array."""
@@ -82,7 +82,7 @@ def _is_constant(new: Document, old: Document) -> bool:
 
 
 def _goes_on(plan: BucketPlan, layout: Layout, old: Document) -> bool:
-    """Tell whether the new values are the old chunks, with others behind them."""
+    """Tell whether the new values are the old chunks with more chunks appended."""
     times = old["shape"][0]
     whole = layout == "map" or times % plan.shape.series_times == 0 or times == len(plan.slots)
     return whole and [slot.old for slot in plan.slots[:times]] == list(range(times))

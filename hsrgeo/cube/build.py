@@ -48,9 +48,9 @@ class Slot:
     time: datetime
     rank: Rank
     old: int | None
-    """Where it lies in the old cube's time axis, or None."""
+    """Its index on the old cube's time axis, or None."""
     stem: str
-    """Path of the staged files, where it is not in the old cube."""
+    """Path of the staged files, if it is not in the old cube."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class Plan:
     """Where it is made."""
 
     def digest(self) -> str:
-        """Return what tells this plan from any other."""
+        """Return a digest that no other plan has."""
         slots = [(str(slot.time), slot.rank, slot.old, slot.stem) for slot in self.slots]
         absent = [[str(time) for time in times] for times in (self.missing, self.dry)]
         parts = [self.shape.as_json(), slots, absent, dict(self.attrs), self.layouts]
@@ -139,7 +139,7 @@ def kept_in(out: Place) -> Kept:
 
 
 def template(plan: Plan, layout: Layout) -> xr.Dataset:
-    """Return everything of a cube but its values, packed."""
+    """Return all variables of a cube but its values, packed."""
     shape, times = plan.shape, [slot.time for slot in plan.slots]
     coords: dict[str, Any] = coordinates(shape.grid, times, lonlat=True)
     coords["station_count"] = ("time", np.array([slot.rank.stations for slot in plan.slots], np.int16), _COUNT)
@@ -367,7 +367,7 @@ def _flush_chunks(plan: DiskPlan, block: int, band: int) -> None:
 
 
 def finish_zarr(plan: DiskPlan) -> None:
-    """Give the new store its name; the old one goes.
+    """Give the new store its name, and remove the old one.
 
     Raises:
         WriteError: The disk refused.
@@ -386,7 +386,7 @@ def _finish(plan: DiskPlan) -> None:
 
 
 def consolidate(plan: Plan, store: Any) -> None:  # noqa: ANN401 - as above
-    """Write the root of a store, and what tells of everything in it at one place."""
+    """Write the root of a store, and the consolidated metadata."""
     zarr_format = cast("Any", plan.zarr_format)
     if len(plan.layouts) > 1:
         root = zarr.open_group(store, mode="a", zarr_format=zarr_format)

@@ -1,4 +1,4 @@
-"""What an array says about itself: coordinates and attributes as the CF conventions have them.
+"""Coordinates and attributes of arrays, by the CF conventions.
 
 Values are packed, as they are stored in frames: xarray unpacks them by `scale_factor` and makes NaN of `_FillValue`,
 which is nodata. CF has no way to mark undetect: it stays a value of its own (-250 dBZ in frames of reflectivity, 0 in
@@ -44,7 +44,7 @@ _STANDARD = {
 
 
 def minutes(times: Iterable[datetime]) -> NDArray[np.int32]:
-    """Return times as `TIME_UNITS` has them: 32 bits reach beyond the year 6000, and every reader knows them."""
+    """Return times in `TIME_UNITS`: 32 bits reach beyond the year 6000, and every reader knows them."""
     return np.array([int(time.timestamp()) // 60 for time in times], np.int32)
 
 

@@ -161,7 +161,7 @@ def _candidates(
 
 
 def _leave_other_kinds(candidates: list[_Candidate], tally: Tally) -> None:
-    """Leave out frames of which an archive holds a preferred kind too, as `hsrgeo.sources.scan` does with files."""
+    """Leave out frames that an archive also has in a preferred kind, as `hsrgeo.sources.scan` does with files."""
     better = max((one.frame_name.kind for one in candidates), key=preference)
     for one in [one for one in candidates if one.frame_name.kind not in ("", better)]:
         candidates.remove(one)

@@ -1,4 +1,4 @@
-"""A cube as one NetCDF-4 file: written by one process, beside its target, which it replaces in the end."""
+"""A cube as one NetCDF-4 file: one process writes it beside its target, and replaces the target in the end."""
 
 from __future__ import annotations
 

@@ -92,7 +92,7 @@ def _dataset(name: str, images: list[OdimImage], view: View) -> xr.Dataset:
 
 
 def _physical(image: OdimImage, quantity: Quantity | None, units: float, view: View) -> NDArray[np.float32]:
-    """Return physical values; undetect becomes what frames have for it, or what is wanted."""
+    """Return physical values; undetect becomes the wanted value, by default the one that frames have."""
     physical = ((image.stored.astype(np.float64) * image.gain + image.offset) * units).astype(np.float32)
     if view.undetect == "code":
         nothing = np.nan if quantity is None else quantity.undetect_value

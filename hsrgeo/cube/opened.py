@@ -41,7 +41,7 @@ class OpenCube:
     missing: tuple[datetime, ...]
     """Times that have no values: those that should be there and are not, and those that were left out as dry."""
     step: timedelta
-    """Every so often there should be a time."""
+    """Interval between times."""
     min_wet: float
     """See `ExportOptions.min_wet`."""
     law: str
@@ -52,7 +52,7 @@ class OpenCube:
     values: Any
     """The variable: shape (times, rows, columns), read when it is indexed."""
     shards: Shards | None
-    """Where they can be read without zarr."""
+    """Files that can be read without zarr."""
 
     def read(self, times: slice, rows: slice, cols: slice) -> NDArray[np.int16]:
         """Return packed values, shape (times, rows, columns), row 0 is the north row.

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 _Window = tuple[slice, ...]
 _NOWHERE = 2**64 - 1
-"""Offset and length of a chunk that holds nothing but the fill value."""
+"""Offset and length of a chunk that has only the fill value."""
 _BYTES = {"name": "bytes", "configuration": {"endian": "little"}}
 _INDEX = [_BYTES, {"name": "crc32c"}]
 _ENTRY_BYTES, _CRC_BYTES = 16, 4

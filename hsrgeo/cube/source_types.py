@@ -52,5 +52,5 @@ _TYPES_OF_URLS: dict[str, SourceType] = {".zarr": "cube", ".json": "reference"}
 
 
 def is_exported(source: str | Path) -> bool:
-    """Tell whether a source is the OUT of an export, and of nothing but."""
+    """Tell whether a source is the OUT of an export and nothing else."""
     return not is_remote(source) and is_output(path := Path(source)) and source_type_of(path) == "export"

@@ -48,7 +48,7 @@ class FrameLayer:
     found: Found
     making: Making
     grid: Grid
-    """Where what is made of it must lie."""
+    """Grid that the result must have."""
     quantity: Quantity
     """What it must hold."""
     time: datetime

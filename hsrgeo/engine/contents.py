@@ -1,4 +1,4 @@
-"""What hsrgeo wrote itself, as a source: what can be made of it, and what a user should know of it."""
+"""Outputs of hsrgeo as a source: what can be made of them, and notes for the user."""
 
 from __future__ import annotations
 

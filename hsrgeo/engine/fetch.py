@@ -150,7 +150,7 @@ class FetchPlan:
 
     there: int = 0
     missing: int = 0
-    """Times of which the service has said, in an earlier run, that it has no frame."""
+    """Times that had no frame in an earlier run, by the service's answer."""
     future: int = 0
     to_ask: list[datetime] = field(default_factory=list)
 

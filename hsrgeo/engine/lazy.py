@@ -26,7 +26,7 @@ class Lazy(Iterator[T]):
     _items: Generator[T]
 
     def __repr__(self) -> str:
-        state = _STATES.get(inspect.getgeneratorstate(self._items), "under way")
+        state = _STATES.get(inspect.getgeneratorstate(self._items), "running")
         return f"<{type(self).__name__}: {', '.join([state, *self._so_far()])}>"
 
     def __next__(self) -> T:

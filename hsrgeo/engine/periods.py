@@ -27,7 +27,7 @@ class Period:
     name: str
     """``10min``, ``1h``, ``1d`` or ``event``."""
     step: timedelta
-    """What each frame stands for."""
+    """Time that each frame covers."""
 
     @property
     def expected(self) -> int:
@@ -54,7 +54,7 @@ def check_period(length: PeriodLength, step: timedelta) -> None:
 
     Args:
         length: As a user gave it.
-        step: What a frame or a reading stands for.
+        step: Time that a frame or a reading covers.
 
     Raises:
         OptionsError: Another word than ``event``; not whole steps, or not a whole part of a day.
@@ -80,7 +80,7 @@ def periods_of(
         times: On whole steps; at least one.
         length: Of a period, counted from midnight KST, or ``event``: all of them, from the first to the last, or as
             far as `start` and `end` reach.
-        step: What each frame stands for.
+        step: Time that each frame covers.
         start: First time wanted, or None.
         end: First time no longer wanted, or None.
     """

@@ -61,7 +61,7 @@ class Split:
     blocks: Mapping[str, int]
     """Months or days in each list."""
     left_out: int
-    """Files in no list, for the gap."""
+    """Files in no list, because of the gap between lists."""
 
 
 @takes(SplitOptions)

@@ -225,7 +225,7 @@ class _Gathered:
     span: list[datetime] = field(default_factory=list)
     """First and last time."""
     ends: list[datetime] = field(default_factory=list)
-    """Latest second that any stands for."""
+    """Latest second that any frame covers."""
 
     def shots(self) -> Iterator[Shot]:
         """Yield every frame, by time, then by region as it was asked for."""

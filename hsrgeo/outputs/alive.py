@@ -1,4 +1,4 @@
-"""Whether a run that has a lock is under way on this machine.
+"""Whether the run that has a lock still runs on this machine.
 
 A process id alone tells nothing: every container has low ones, and a machine uses them again. Here one counts only
 together with the boot of the machine, the namespaces and the moment that its process began. Where these are unknown,
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 Holder = dict[str, Any]
-"""What a lock says: ``run``, ``host``, ``pid``, ``machine``, ``begun``; the host is for people only."""
+"""Fields of a lock: ``run``, ``host``, ``pid``, ``machine``, ``begun``; the host is for people only."""
 RUNS: set[str] = set()
 """The locks that this process has."""
 _MOST_PID = 1 << 31
@@ -21,7 +21,7 @@ _MOST_PID = 1 << 31
 
 @cache
 def machine() -> str:
-    """Return what no other machine has, nor another container on it, until it is started again; empty if unknown."""
+    """Return a text that only this container of this machine has until it restarts; empty if unknown."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
         return " ".join((boot, *(os.readlink(f"/proc/self/ns/{kind}") for kind in ("pid", "mnt"))))  # noqa: PTH115
@@ -40,7 +40,7 @@ def begun_at(pid: int) -> str | None:
 
 
 def is_alive(holder: Holder) -> bool | None:
-    """Tell whether a run is under way on this machine; None where it cannot be known from here."""
+    """Tell whether a run still runs on this machine; None if that cannot be known from here."""
     pid = holder.get("pid")
     if not machine() or holder.get("machine") != machine() or not isinstance(pid, int) or not 0 < pid < _MOST_PID:
         return None

@@ -60,7 +60,7 @@ class BucketLock(Lock[RemotePath]):
         return self._path.stat().version if self._path.is_file() else ""
 
     def _is_written_over(self, version: str) -> bool:
-        """Write it, unless another run has done so since it had this version; tell whether it was written."""
+        """Write the lock unless another run has written it since this version; tell whether it was written."""
         try:
             self._path.write_bytes(self._data, over=version)
         except OSError as error:

@@ -1,4 +1,4 @@
-"""A STAC catalogue as a source: the files that its items lead to. It needs neither STAC nor GIS libraries."""
+"""A STAC catalogue as a source: the files that its items refer to. It needs neither STAC nor GIS libraries."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _LARGEST_BYTES = 64 << 20
 
 @dataclass(frozen=True, slots=True)
 class Cataloged:
-    """A frame that a catalogue tells of."""
+    """A frame of a catalogue."""
 
     path: Path
-    """Of its COG."""
+    """Path of its COG."""
     time: datetime
     product: str
     region: str

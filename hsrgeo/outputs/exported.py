@@ -65,7 +65,7 @@ def _quantity(path: Path, tags: Mapping[str, str]) -> Quantity:
 
 
 def header_of(time: datetime, grid: Grid, *, synthetic: bool) -> Header:
-    """Return a header of what an output does not keep of one: zeros."""
+    """Return a header of zeros: an output does not keep one."""
     return Header(
         version=0,
         ptype=0,

@@ -171,12 +171,12 @@ def _cataloged(
 
 
 def several_regions(source: Path, regions: Sequence[str]) -> OptionsError:
-    """Return the error of a folder with several regions, of which one must be chosen."""
+    """Return the error of a folder with several regions: one must be chosen."""
     return OptionsError(f"{source} has several regions: choose one with --region, of {', '.join(regions)}")
 
 
 def _of_written_products(lines: list[Outcome]) -> list[Outcome]:
-    """Return the lines without frames that failed and are of a product of which nothing was written."""
+    """Return the lines without the failed frames of products that have no output."""
     written = {line.frame_name.product for line in lines if line.status == "ok" and line.frame_name}
     if not written:
         return lines

@@ -1,4 +1,4 @@
-"""What an export wrote, as a table: where each picture is, of when, and what it holds."""
+"""The outputs of an export as a table: path, time and statistics of each picture."""
 
 from __future__ import annotations
 

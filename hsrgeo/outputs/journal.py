@@ -40,13 +40,13 @@ class Journal(Protocol):
         """Raise a WriteError where another run has taken OUT over; call it before something is written."""
 
     def added(self, lines: bytes) -> None:
-        """Take note of lines that were appended to the file."""
+        """Record that lines were appended to the file."""
 
     def sync(self) -> None:
-        """See to it that no line can be lost any more, whatever happens to this process."""
+        """Make sure that no line is lost if this process dies."""
 
     def rewritten(self) -> None:
-        """Take note that the file was written anew."""
+        """Record that the file was rewritten."""
 
 
 def journal(out: Place, *, read_only: bool, sync: bool = True) -> Journal:
@@ -114,7 +114,7 @@ class _DiskJournal:
         return self
 
     def _make_own(self) -> None:
-        """Put a copy in the place of a manifest that has other names: a snapshot made of links stays as it is.
+        """Replace a manifest that has other hard links by a copy, so that a snapshot made of links stays as it is.
 
         Raises:
             OSError: It is no regular file.

@@ -146,7 +146,7 @@ class Lock(ABC, Generic[_Path]):
 
     @abstractmethod
     def _is_silent(self, path: _Path) -> bool:
-        """Watch a lock whose lease is over; tell whether nobody renews it."""
+        """Watch a lock with an expired lease; tell whether nobody renews it."""
 
 
 _ENDS = "this one ends: run the same command again"
@@ -163,5 +163,5 @@ def parsed(data: bytes) -> Holder:
 
 
 def now() -> float:
-    """Return the seconds of a clock that goes on while the machine sleeps."""
+    """Return the seconds of a clock that also runs while the machine sleeps."""
     return time.clock_gettime(time.CLOCK_BOOTTIME) if sys.platform == "linux" else time.time()

@@ -27,7 +27,7 @@ from hsrgeo.sources.remote import Place, RemotePath
 from hsrgeo.writers.files import names_in
 
 _WATCH_S = 40.0
-"""How long a lock whose lease is over is watched before it is taken: its time may be of another machine's clock."""
+"""How long to watch a lock with an expired lease before taking it: its time may come from another machine's clock."""
 _ID = re.compile(r"[0-9a-f]{32}")
 
 
@@ -93,7 +93,7 @@ class _DiskLock(Lock[Path]):
         return True
 
     def _claim(self, holder: Holder) -> Path:
-        """Return the file that only the one run can make that takes over from this holder."""
+        """Return the file that one run alone can make, the run that takes over from this holder."""
         return self._path.with_name(f"{self._path.name}.{holder['run']}")
 
     def _is_renewed(self) -> bool:

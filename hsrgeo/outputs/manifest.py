@@ -84,27 +84,27 @@ class Manifest:
         return len(self._frames)
 
     def __iter__(self) -> Iterator[Outcome]:
-        """Yield the latest word on every frame."""
+        """Yield the latest line of every frame."""
         for offset in sorted(self._frames.values()):
             yield self._at(offset)
 
     def get(self, label: str) -> Outcome | None:
-        """Return the latest word on a frame, by its label."""
+        """Return the latest line of a frame, by its label."""
         return self._checked(self._frames.get(hash(label)), lambda line: line.label == label)
 
     def key(self, outcome: Outcome) -> Key | None:
-        """Return what the outputs of a frame stand for, or None where it is not known."""
+        """Return the product and time of a frame's outputs, or None if they are unknown."""
         return key_of(outcome.frame_name, by_kind=self.by_kind) if outcome.frame_name else None
 
     def kept(self, key: Key) -> Outcome | None:
-        """Return the frame whose outputs stand for a product and time."""
+        """Return the frame that is kept for a product and time."""
         offset = self._kept.get(hash(key))
         line = self._checked(offset, lambda line: self.key(line) == key)
         # A later line about the same frame may say that it is broken now, or lost to another.
         return line if line and self._frames.get(hash(line.label)) == offset else None
 
     def settled(self, label: str, key: Key) -> Outcome | None:
-        """Return the latest word on a frame where it stands for a product and time and owns its first path.
+        """Return the latest line of a frame, if that frame is kept for a product and time and owns its first path.
 
         What `get`, `kept` and `owner` would tell together; None where they would not agree.
         """
@@ -117,12 +117,12 @@ class Manifest:
         return line if self._paths.get(hash(first_path_of(line))) == offset else None
 
     def owner(self, first_path: str) -> Key | None:
-        """Return the product and time that a first output was ever made for, or None."""
+        """Return the product and time that a first path was made for, or None."""
         line = self._checked(self._paths.get(hash(first_path)), lambda line: first_path_of(line) == first_path)
         return self.key(line) if line else None
 
     def is_new(self, outcome: Outcome) -> bool:
-        """Tell whether the latest word on a frame was written by this run."""
+        """Tell whether this run wrote the latest line of a frame."""
         return (self._frames.get(hash(outcome.label)) or 0) >= self._old_bytes
 
     def append(self, *outcomes: Outcome) -> None:
@@ -147,7 +147,7 @@ class Manifest:
         self._journal.added(b"".join(lines))
 
     def sync(self) -> None:
-        """See to it that every line outlives this process: before something is removed or moved that it tells of.
+        """Make sure that every line outlives this process; call it before a file that a line names is moved or removed.
 
         Raises:
             WriteError: The disk refused.
@@ -155,11 +155,11 @@ class Manifest:
         self._journal.sync()
 
     def release(self, key: Key) -> None:
-        """Forget which frame stands for a product and time, for it is about to be written again."""
+        """Forget which frame is kept for a product and time: it is about to be written again."""
         self._kept.discard(hash(key))
 
     def forget(self, outcome: Outcome) -> None:
-        """Leave a line out when the file is put in order: what it tells is no longer so."""
+        """Leave a line out when the file is put in order: it is no longer true."""
         self._frames.discard(hash(outcome.label))
         self._in_order = False
 
@@ -184,7 +184,7 @@ class Manifest:
         self._rewrite(self._lines_in_order())
 
     def distrust(self) -> None:
-        """Have every frame looked at again, for nobody knows any more what its outputs were made with.
+        """Have every frame checked again: it is no longer known what its outputs were made with.
 
         Raises:
             WriteError: The disk refused.

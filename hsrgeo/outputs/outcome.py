@@ -20,15 +20,15 @@ from hsrgeo.sources.found import Found
 Status = Literal["ok", "skipped", "failed", "duplicate", "planned", "dry"]
 
 Key = tuple[str, datetime]
-"""Product and time to the minute: what one output stands for."""
+"""Product and time to the minute: one frame is kept for each."""
 
 
 def key_of(frame_name: FrameName, *, by_kind: bool = False) -> Key:
-    """Return what the outputs of a frame stand for.
+    """Return the product and time that the outputs of a frame belong to.
 
     Args:
         frame_name: Product, kind and time.
-        by_kind: Whether the names of outputs part kinds: then each kind is something of its own.
+        by_kind: Whether names of outputs contain the kind: then one frame of each kind is kept.
     """
     return f"{frame_name.product} {frame_name.kind}".strip() if by_kind else frame_name.product, frame_name.time
 
@@ -122,7 +122,7 @@ def of_found(found: Found, status: Status, *, error: HsrGeoError | None = None) 
 
 
 def with_header(outcome: Outcome, frame: Frame) -> Outcome:
-    """Return the outcome of a frame with what its header tells."""
+    """Return the outcome with the fields that come from the header."""
     header = frame.header
     created = utc_text(header.created) if header.created else ""
     return replace(outcome, stations=header.station_count, created=created, crc32=frame.crc32, notes=frame.notes)

@@ -131,7 +131,7 @@ class Recipe:
         }
 
     def as_json(self) -> dict[str, Any]:
-        """Return plain values to keep beside the outputs and compare; what is not asked for is not there."""
+        """Return plain values to keep beside the outputs and compare; options with their default are left out."""
         law = [self.law.a, self.law.b, *([] if self.law.max_mm_h is None else [self.law.max_mm_h])]
         rain = {"quantity": self.quantity, "zr": law} if self.quantity == "rain" else {}
         bias = {"bias": self.factors.as_json()} if self.factors else {}
@@ -160,7 +160,7 @@ class Recipe:
         }
 
     def cut_frame(self, frame: Frame, cut: Cut) -> Frame:
-        """Return what an output shows of a frame; for the errors see `Making.of`."""
+        """Return the part of a frame that an output shows; see `Making.of` for the errors."""
         making = Making(
             cut.area,
             self.quantity,

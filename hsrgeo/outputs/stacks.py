@@ -24,7 +24,7 @@ from hsrgeo.writers.glance import Glance, Signature, glance, signature
 
 @dataclass(frozen=True, slots=True)
 class Stack:
-    """COGs of one region, product and place: what may be laid upon each other cell by cell."""
+    """COGs of one region, product and place, whose cells coincide."""
 
     region: str
     """Name of the region, or empty."""
@@ -45,7 +45,7 @@ class Stack:
     length: timedelta | None = None
     """Period of each sum; None of frames."""
     duration: timedelta | None = None
-    """In which each depth fell: of rolling maxima that of the window; None of frames."""
+    """Time in which each depth fell; for rolling maxima the length of the window; None for frames."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +117,7 @@ def _look(folder: Written, regions: list[str]) -> Stacks:
 
 
 _AT_ONCE = 16
-"""Requests to a bucket that are under way at a time."""
+"""Requests to a bucket at a time."""
 
 
 def _signature(out: Place, path: str) -> Signature | ReadbackError | None:

@@ -37,7 +37,7 @@ class Summed:
     length: timedelta
     """Of the period; of rolling maxima of the whole run."""
     duration: timedelta
-    """In which the depth fell: of rolling maxima that of the window."""
+    """Time in which the depth fell; for rolling maxima the length of the window."""
     tags: dict[str, str]
 
     @property

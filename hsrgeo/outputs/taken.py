@@ -1,4 +1,4 @@
-"""Folders that are something else already, so that no output folder can be made of them."""
+"""Folders that cannot become an output folder: they are something else."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ _OUTPUTS = re.compile(r'"path": "([^"]*)", "bytes": ([0-9]*), "crc32": "([0-9a-f
 
 
 class Entry(NamedTuple):
-    """What a manifest keeps in mind of a line."""
+    """The part of a line that a manifest keeps in memory."""
 
     label: str
     frame_name: FrameName | None
@@ -54,7 +54,7 @@ class Entry(NamedTuple):
 
 
 def entry_of(outcome: Outcome) -> Entry:
-    """Return what a manifest keeps in mind of an outcome."""
+    """Return the part of an outcome that a manifest keeps in memory."""
     return Entry(outcome.label, outcome.frame_name, outcome.status, [output.path for output in outcome.outputs])
 
 
@@ -64,7 +64,7 @@ def first_path_of(outcome: Outcome) -> str:
 
 
 def usual_entry(line: bytes) -> Entry | None:
-    """Return what `entry_of` the outcome of a line would, or None of a line that is not of the usual form."""
+    """Return the `entry_of` a line's outcome, or None if the line is not of the usual form."""
     parts = _parts(line)
     if parts is None:
         return None
@@ -76,7 +76,7 @@ def usual_entry(line: bytes) -> Entry | None:
 
 
 def usual_outcome(line: bytes) -> Outcome | None:
-    """Return what a line tells, or None of a line that is not of the usual form."""
+    """Return the outcome of a line, or None if the line is not of the usual form."""
     parts = _parts(line)
     if parts is None:
         return None
@@ -105,7 +105,7 @@ def _statistics(unit: str, nodata: str, undetect: str, echo: str, *values: str) 
 
 
 def _parts(line: bytes) -> tuple[re.Match[str], datetime] | None:
-    """Return the parts of a line and its time, or None of a line that is not of the usual form."""
+    """Return the parts of a line and its time, or None if the line is not of the usual form."""
     try:
         found = _LINE.fullmatch(line.decode())
         if found is None or ".." in found[7]:

@@ -74,7 +74,7 @@ class Found:
     error: HsrGeoError | None = None
     """Why it cannot be used, where that is known without unpacking it."""
     version: str = ""
-    """What a bucket calls these bytes (ETag), for a file elsewhere."""
+    """Version of a remote file (ETag of a bucket)."""
     offset: int | None = None
     """Where a member's bytes begin in its archive, unpacked; None where they are in pieces."""
     extent: Extent | None = None

@@ -1,4 +1,4 @@
-"""How a file of gauge readings is to be understood: what a reading stands for, in which unit, and what is none."""
+"""How to read a file of gauges: the time that a reading covers, its unit, and which values are no reading."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ class ReadingRules:
     """How a file of readings is to be understood.
 
     Args:
-        step: What a reading stands for.
+        step: Time that a reading covers.
         stamp: Whether the time of a reading is the end of its step, as KMA has it, or the start.
         unit: ``mm`` fallen in the step, or the mean rate ``mm/h``.
         column: Column of the rain where there is a column of names; None for the only one that it can be.
         encoding: Of a file that is not UTF-8; with or without a byte-order mark.
-        missing: Numbers that stand for no reading, such as -99.9.
+        missing: Numbers that mean no reading, such as -99.9.
         empty: What an empty cell is: no reading, or no rain, as in some of KMA's files.
         most_mm: A reading above this is a bad row; None for what the world's records allow in a step.
         skip_bad: Leave bad rows out and count them; else they are refused.

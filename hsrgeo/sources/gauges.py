@@ -52,7 +52,7 @@ class Readings:
 
     @property
     def times(self) -> list[datetime]:
-        """Starts of the steps of which there is a row, in order."""
+        """Starts of the steps that have a row, in order."""
         return sorted(self.depths_mm)
 
     def notes(self) -> list[str]:

@@ -19,7 +19,7 @@ def gone_by(tally: Tally) -> str:
 
 
 def suffixes(tally: Tally) -> str:
-    """Return how many files of which suffix are no frames."""
+    """Return how many files are no frames, by suffix."""
     return ", ".join(f"{count:,} x {suffix}" for suffix, count in tally.passed_over.most_common(_SHOWN))
 
 

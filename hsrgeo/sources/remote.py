@@ -108,12 +108,12 @@ class RemotePath:
 
     @property
     def parent(self) -> RemotePath:
-        """The folder that it lies in."""
+        """The folder of this file."""
         return _made(self.root, self.key.rpartition("/")[0])
 
     @property
     def is_pattern(self) -> bool:
-        """Whether it stands for every path that matches."""
+        """Whether it is a pattern of paths."""
         return _MAGIC.search(self.key) is not None
 
     def with_name(self, name: str) -> RemotePath:
@@ -274,7 +274,7 @@ def place(source: str | Place) -> Place:
 
 
 def listed_sources(sources: object) -> list[str | Path]:
-    """Return the sources, of which one may have been given by itself.
+    """Return the sources as a list; a single one may come without a list.
 
     Raises:
         OptionsError: There is none, or what is given is no path.

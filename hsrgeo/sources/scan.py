@@ -22,7 +22,7 @@ from hsrgeo.sources.select import Selection
 from hsrgeo.sources.texts import refuse_file_type
 
 File = str | RemotePath
-"""A file of a listing; here its path as text, for there are hundreds of thousands of them."""
+"""A file of a listing. Local paths are texts: there are hundreds of thousands of them."""
 
 
 class Listing(list[tuple[File, bool]]):
@@ -122,7 +122,7 @@ def listed_files(sources: Sequence[str | Path] | Listing) -> Listing:
 
 
 def of_one_kind(files: Listing, selection: Selection, tally: Tally) -> Listing:
-    """Return the files without frames of which a preferred kind is there too, and count these.
+    """Return the files without frames that are also there in a preferred kind, and count those left out.
 
     EXT and PUB of one minute are not one frame twice: numbers of both must not be mixed by chance.
     """

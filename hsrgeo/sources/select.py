@@ -1,4 +1,4 @@
-"""The choice of frames by what their names tell."""
+"""The choice of frames by their names."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Selection:
     start: Time = Time(None)
     """First time wanted: aware, or a text that `parse_time` reads."""
     end: Time = Time(None)
-    """First time no longer wanted."""
+    """Where the wanted times end; this time is not wanted."""
     every: Step[None] = Step(None)
     """Only times on whole steps after midnight KST; also as a text such as ``1h``."""
     product: str | None = None
@@ -33,7 +33,7 @@ class Selection:
     kind: str | None = None
     """Only this kind, such as PUB, and frames whose kind is not known."""
     one_kind: bool = False
-    """Of files of one product and time that differ in kind only the preferred one, see `formats.names.KINDS`."""
+    """If files of one product and time differ in kind, only the preferred one; see `formats.names.KINDS`."""
 
     times: Times = Times(None)
     """Only these times; None for all."""

@@ -37,7 +37,7 @@ class Service(Protocol):
     """One bucket, web server or machine. Every failure is an `OSError`; requests are tried again, within bounds."""
 
     def stat(self, key: str) -> Listed:
-        """Return what is known of a file, or raise FileNotFoundError."""
+        """Return size and version of a file, or raise FileNotFoundError."""
 
     def listed(self, prefix: str, *, deep: bool) -> Iterator[Listed]:
         """Yield the files below a folder, sorted by key; only those right in it unless `deep`."""
@@ -90,7 +90,7 @@ class Stream(io.RawIOBase):
         super().close()
 
     def _end(self) -> None:
-        """Give the connection back."""
+        """Close the connection."""
         if isinstance(self._chunks, Generator):
             self._chunks.close()
         self._chunks = None

@@ -75,7 +75,7 @@ class _Readers:
         self._threads = [threading.Thread(target=self._read, name="hsrgeo-read", daemon=True) for _ in range(readers)]
 
     def found(self) -> Iterator[Found]:
-        """Yield what all find, as it comes; an exception in a reader comes out here."""
+        """Yield what all readers find, as it comes; an exception in a reader is raised here."""
         for thread in self._threads:
             thread.start()
         reading = len(self._threads)

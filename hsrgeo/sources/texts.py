@@ -53,12 +53,12 @@ def refuse_file_type(mode: int, *, pipes: bool) -> None:
 
 
 def open_file(path: str | Path) -> BinaryIO:
-    """Open a file for reading, and nothing but a file: no device, pipe or socket, even if it is put there just now.
+    """Open a regular file for reading: no device, pipe or socket, even if one was put there a moment ago.
 
     Args:
         path: On this machine.
 
-    A file without a size is empty: so are those of ``/proc``, of which some wait, or are used up by reading.
+    A file without a size is empty: so are those of ``/proc``; some of them block, or change by being read.
 
     Raises:
         OSError: It cannot be opened, or is no file.

@@ -19,7 +19,7 @@ ISAL_ERROR: type[Exception] = isal_zlib.error  # type: ignore[assignment] # its 
 
 
 class Gunzipped:
-    """A gzip stream that gives what it has: where it breaks off, what came before is not lost.
+    """A gzip stream that yields everything before the place where it is cut or damaged.
 
     Through ISA-L, in a third less time than the gzip module takes, which gives up what it was about to hand out.
     """

@@ -150,7 +150,7 @@ def test_lazy_work_says_so_and_runs(source: Path, tmp_path: Path) -> None:
     assert repr(run) == "<Export: not begun; iterate it, or call run()>"
     assert not (tmp_path / "out").exists()
     assert next(run).status == "ok"
-    assert repr(run) == "<Export: under way, 1 ok>"
+    assert repr(run) == "<Export: running, 1 ok>"
     assert run.run() is run
     assert repr(run) == "<Export: over, 1 ok, 1 failed>"
     check = hsrgeo.verify(tmp_path / "out", source, jobs=1)

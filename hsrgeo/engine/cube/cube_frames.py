@@ -23,7 +23,7 @@ from hsrgeo.sources.found import Found
 
 
 class Work(Protocol):
-    """What is done to a batch of frames, in a worker; outcomes that were known before ride along."""
+    """What is done to a batch of frames, in a worker; outcomes that were known before are passed on."""
 
     def __call__(self, entries: Sequence[Found | Outcome]) -> list[Outcome]:
         """Return an outcome for each entry."""
@@ -89,7 +89,7 @@ FrameType = tuple[str, Quantity, Grid]
 def check_frames(
     entries: Sequence[Found | Outcome], recipe: Recipe, shape: Shape, frame_type: FrameType | None
 ) -> list[Outcome]:
-    """Check the frames of a batch; outcomes that were known before ride along. Runs in a worker.
+    """Check the frames of a batch; outcomes that were known before are passed on. Runs in a worker.
 
     Args:
         entries: The batch.
@@ -156,7 +156,7 @@ class Contest:
         return replace(of_found(entry, "skipped"), crc32=crc32) if crc32 in there else entry
 
     def settle(self, outcome: Outcome) -> Iterator[Outcome]:
-        """Yield a frame that was worked on or is there, and the others of its time that stand otherwise now."""
+        """Yield a frame that was worked on or is there, and other frames of its time whose outcome has changed."""
         if outcome.status not in (*_WORKED_ON, "skipped") or outcome.frame_name is None:
             yield outcome
             return
@@ -179,7 +179,7 @@ class Contest:
         return {time: kept.outcome for time, kept in self._kept.items() if kept and kept.outcome.status == "ok"}
 
     def dry(self) -> set[datetime]:
-        """Return the times (UTC) of which the frame that is kept is dry."""
+        """Return the times (UTC) whose kept frame is dry."""
         return {time for time, kept in self._kept.items() if kept and kept.outcome.status == "dry"}
 
     def best(self) -> dict[datetime, Rank]:

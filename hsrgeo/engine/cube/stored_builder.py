@@ -1,4 +1,4 @@
-"""Where a cube that holds its values is made: what is there, what waits, and how the new one comes of both.
+"""Builds a cube that stores its values, from the cube that is there and the frames that are staged.
 
 Frames are unpacked, cut and staged beside the cube, by workers; then the cube is built of what is staged and of what
 it held before. Whatever is on disk when a run is killed is found again by the next one.
@@ -288,7 +288,7 @@ class BucketBuilder(StoredBuilder):
 def stage_frames(
     entries: Sequence[Found | Outcome], folder: Place, recipe: Recipe, shape: Shape, layouts: Sequence[Layout]
 ) -> list[Outcome]:
-    """Stage the frames of a batch; outcomes that were known before ride along. Runs in a worker."""
+    """Stage the frames of a batch; outcomes that were known before are passed on. Runs in a worker."""
     keep_freed_memory()
     return [
         entry if isinstance(entry, Outcome) else _stage_frame(entry, folder, recipe, shape, layouts)

@@ -1,4 +1,4 @@
-"""Where a cube without values is made: frames are unpacked once, to be checked, and stay where they are.
+"""Builds a cube without values: frames are unpacked once, to be checked, and stay where they are.
 
 A reference is quick to make and small, so that it is made anew each time: nothing is staged, and a run that was killed
 leaves nothing behind.
@@ -150,7 +150,7 @@ def _members(archive: Path) -> dict[str, Span]:
 
 
 def _refuse_compressed(archive: Path | RemotePath) -> None:
-    """Refuse an archive of which no part can be read on its own.
+    """Refuse a compressed archive: no part of it can be read on its own.
 
     Raises:
         OptionsError: It is one.

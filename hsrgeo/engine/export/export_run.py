@@ -213,7 +213,7 @@ def _results(
     crew: int | Cluster,
     shared: Shared,
 ) -> Generator[list[Outcome]]:
-    """Yield what becomes of entries; no worker starts before there is a task, as where all is done already."""
+    """Yield the outcomes of entries; no worker starts before there is a task."""
     for entry in entries:
         if isinstance(entry, Task):
             with closing(run_parallel(task, _batches(chain([entry], entries)), crew, shared)) as results:
@@ -260,7 +260,7 @@ def _in_vain(out: Place, settled: Iterable[Outcome], before: int) -> int:
     """Return how many frames in a row found no room; none was written in between.
 
     Raises:
-        NoRoomError: Too many: to unpack the rest of an archive for nothing helps nobody.
+        NoRoomError: Too many: it would be useless to unpack the rest of an archive.
     """
     for outcome in settled:
         if outcome.status == "ok":
@@ -293,7 +293,7 @@ def _names(out: Place) -> Callable[[Outcome], set[str] | None]:
 
 
 def _clear_other_recipe(out: Place, recipe: Recipe) -> None:
-    """Remove what a run with another recipe wrote, as its manifest tells; nothing else is touched."""
+    """Remove the outputs that the manifest of a run with another recipe lists, and nothing else."""
     other = True
     with suppress(ManifestError):
         other = refuse_other_recipe(out, recipe)

@@ -62,11 +62,11 @@ class Ledger:
         self._unfinished.recover()
         self._staging = Staging(manifest, recipe, self._unfinished, overwrite=overwrite)
         self.mark = self._unfinished.mark
-        """Of the files that workers write in place in a bucket; else empty."""
+        """Mark of the files that workers write in place in a bucket; else empty."""
         self._lock = threading.Lock()
         self._contests: dict[Key, Contest] = {}
-        self._paths: dict[str, Key] = {}  # first path -> product and time, under way or without an output
-        self._lost_first: set[Key] = set()  # whose first frame was broken: no other takes its place as the first
+        self._paths: dict[str, Key] = {}  # first path -> product and time, being written or without an output
+        self._lost_first: set[Key] = set()  # their first frame was broken: all others are staged
         self._archives: set[str] = set()  # of which this run saw frames
         self._moves: dict[Key, Outcome] = {}  # staged frames that are kept, and whose lines are not on disk yet
         self._passed: dict[Key, list[Outcome]] = {}  # duplicates that were skipped; their winner may be worse now
@@ -126,9 +126,9 @@ class Ledger:
         return kept is not None and not (mine and (self._on_disk or self._overwrite))
 
     def settle(self, *done: Outcome) -> list[Outcome]:
-        """Write down what became of some frames, and return everything that is certain now.
+        """Write down what became of some frames, and return every outcome that is certain now.
 
-        Besides these frames that is staged frames that waited for them, and frames that this run kept until now.
+        These are the frames themselves, staged frames that waited for them, and frames of this run that they replace.
 
         Raises:
             WriteError: The disk refused, the manifest cannot be written, or a staged file cannot be moved.
@@ -275,9 +275,9 @@ class Ledger:
         return [rival, lost] if was else [rival]
 
     def _reopened(self, key: Key, contest: Contest) -> list[Outcome]:
-        """Return, as failed, duplicates that were skipped before the frame that they lost to turned out to be worse.
+        """Return skipped duplicates as failed, if the frame that they lost to turned out to be worse.
 
-        Their bytes are gone by: the next run takes them up.
+        The sources were read past them, so the next run has to export them.
         """
         before = contest.before
         kept = self._manifest.kept(key) if before else None
@@ -294,7 +294,7 @@ class Ledger:
         return reopened
 
     def _retire_before(self, outcome: Outcome, contest: Contest) -> None:
-        """Remove what an earlier run made of a frame that is broken now, or lost."""
+        """Remove the earlier outputs of a frame that is broken now, or lost."""
         before = contest.before
         key = self._manifest.key(outcome)
         if before is None or key is None or before.label != outcome.label:
@@ -306,18 +306,18 @@ class Ledger:
         contest.retired = True
 
     def _retire_dry(self, outcome: Outcome, contest: Contest) -> None:
-        """Remove what an earlier run made of the same frame where it is dry now: the file has another content."""
+        """Remove the earlier outputs of the same frame in areas that are dry now: its file has other content."""
         if contest.before is not None and contest.before.label == outcome.label:
             self._retire(contest.before.outputs, but=outcome.outputs)
 
     def _retire(self, outputs: Sequence[Output], but: Sequence[Output]) -> None:
-        """Have files removed that no longer stand for a product and time; a better frame's may have the same paths."""
+        """Have old files of a product and time removed, but for the paths that the better frame uses."""
         stay = {output.path for output in but}
         self._unfinished.retire(output for output in outputs if output.path not in stay)
 
 
 def _clash(path: str, owner: Key) -> OutputExistsError:
-    """Return what to say where a template sends two products or times to one path."""
+    """Return the error for a template that gives two products or times one path."""
     product, time = owner
     return OutputExistsError(
         path,

@@ -28,7 +28,7 @@ class Presence:
         self._may_be_staged: dict[str, bool] = {}  # folder of a disk -> whether it may hold staged files
 
     def of(self, outcome: Outcome) -> bool:
-        """Tell whether the files of a frame are there as its line tells, and none waits to take their place."""
+        """Tell whether the files of a frame are as its line says, and no staged file waits to replace them."""
         for path, size, _crc32 in outcome.outputs:
             found = self._size(path)
             if found != size and not (found and self._is_edited(path)):

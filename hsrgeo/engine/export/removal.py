@@ -1,4 +1,4 @@
-"""Removing what an export wrote: a manifest may come from a stranger, so it alone is no reason to remove a file."""
+"""Removes outputs of an export. A manifest may come from a stranger, so it alone is no reason to remove a file."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Removal:
     def remove(self, output: Output, *, named: bool = True) -> None:
         """Remove a file that a manifest tells of, if it is there.
 
-        It stays where it lies behind a link, has a name that no export gives, or another size or CRC-32.
+        The file stays if it lies behind a link, has a name that no export gives, or another size or CRC-32.
 
         Args:
             output: What the manifest tells.

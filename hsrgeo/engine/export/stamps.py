@@ -1,4 +1,4 @@
-"""How a stored frame is known again without being read: a few bytes of it."""
+"""The stamp of a stored frame: a few bytes by which a later run recognises it without reading it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hsrgeo.sources.texts import read_ends
 
 
 def stamp_of(found: Found) -> str:
-    """Return size, CRC-32 of the first bytes, and last bytes of a stored frame, to know it again.
+    """Return size, CRC-32 of the first bytes, and last bytes of a stored frame, to recognise it.
 
     The last eight bytes of gzip are CRC-32 and length; in a plain file it is the header that tells two issues apart. Of
     a file elsewhere it is size and version.

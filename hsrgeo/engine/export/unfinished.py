@@ -77,7 +77,7 @@ class Unfinished:
         self._retired |= {output.path: output for output in outputs}
 
     def replaced(self, outputs: Iterable[Output]) -> None:
-        """Leave these where they are: they are new."""
+        """Do not remove these files: new ones have taken their paths."""
         for output in outputs:
             self._retired.pop(output.path, None)
 

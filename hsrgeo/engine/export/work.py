@@ -39,7 +39,7 @@ class Task:
     """See `Outcome.stamp`."""
     staged: bool
     """Whether the files wait beside their places until the ledger moves them: always on a disk; in a bucket where
-    another frame of the same product and time is there or under way."""
+    another frame of the same product and time is there or being worked on."""
     replace: bool
     """Whether files that are in the way may be replaced."""
 
@@ -47,7 +47,7 @@ class Task:
 def work(
     entries: Sequence[Task | Outcome], out: Place, recipe: Recipe, *, sync: bool = False, mark: str = ""
 ) -> list[Outcome]:
-    """Export the tasks of a batch; outcomes that were known before ride along to whoever collects.
+    """Export the tasks of a batch; outcomes that were known before are passed on.
 
     Args:
         entries: The batch.
@@ -123,7 +123,7 @@ def files_of(
 
 
 def staged_beside(path: str, label: str) -> str:
-    """Return where below OUT a frame's output waits while it is not decided which of two frames is kept."""
+    """Return the staged path below OUT of a frame's output, used until it is decided which of two frames is kept."""
     folder, slash, name = path.rpartition("/")
     return f"{folder}{slash}.{name}.{zlib.crc32(label.encode('utf-8', 'surrogateescape')):08x}{STAGED}"
 
@@ -147,7 +147,7 @@ def _is_far(entry: Task | Outcome) -> bool:
 
 
 def _fetched(entries: Sequence[Task | Outcome]) -> Sequence[Task | Outcome]:
-    """Read what lies elsewhere all at once: a bucket answers late, but many at a time."""
+    """Read all blocks at once if they are remote: a bucket answers late, but many requests at a time."""
     with ThreadPoolExecutor(len(entries)) as threads:
         return list(threads.map(_with_data, entries))
 

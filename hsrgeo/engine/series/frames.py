@@ -38,7 +38,7 @@ class FrameReader(Reader):
         options: Which places and times.
 
     Raises:
-        OptionsError: A region, of which frames have none.
+        OptionsError: A region was named; frames have no regions.
         SourceError: A source does not exist.
     """
 

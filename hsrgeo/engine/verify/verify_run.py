@@ -79,7 +79,7 @@ class Verification(Lazy[Difference]):
         self.reader = reader_name()
         """Which build of GDAL reads."""
         self.tally = Tally()
-        """What went by while the sources were read."""
+        """Counts of the files that were read or passed over."""
         self.counts = Counts()
         if not is_output(out):
             raise ManifestError(str(out), f"no {MANIFEST} there: is it the OUT of an export?")
@@ -169,7 +169,7 @@ def _check(
 
 
 def _check_line(line: Outcome, covered: set[int], counts: Counts) -> Iterator[Difference]:
-    """Yield what a line of the manifest tells without its frame."""
+    """Yield the differences that show without the frame of a line."""
     if line.status != "ok" and line.outputs:
         files = ", ".join(output.path for output in line.outputs)
         yield Difference(line.label, f"outputs of a frame that is {line.status}", "none", files)
@@ -190,7 +190,7 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What came of a task."""
+    """The result of a task."""
 
     covers: str = ""
     """Label of the line whose outputs were compared, or empty."""

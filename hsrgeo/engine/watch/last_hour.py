@@ -26,7 +26,7 @@ _NEVER = datetime.min.replace(tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What is known of a time."""
+    """The state of a time."""
 
     at: datetime = _NEVER
     """When the service was last asked for its frame."""

@@ -45,7 +45,7 @@ Happened = Literal["ok", "replaced", "duplicate", "failed", "removed"]
 
 @dataclass
 class Round:
-    """What came of a round."""
+    """The result of a round."""
 
     time: float
     """When it began, in seconds since 1970."""
@@ -55,7 +55,7 @@ class Round:
     broken: list[str] = field(default_factory=list)
     """What is wrong with these; a frame that stays as it is is reported once."""
     notes: list[str] = field(default_factory=list)
-    """Told once each."""
+    """Notes, each reported once."""
     listed: int = 0
     """Files of the sources."""
     waiting: int = 0

@@ -29,7 +29,7 @@ class Shared:
     witness: str
     """Name of a file in it, by which a worker knows that the folder is the same."""
     written: bool = True
-    """Whether workers write there."""
+    """Whether workers write into it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +62,10 @@ def expected_of(shared: Shared | None) -> Expected:
 
 @lru_cache(maxsize=16)
 def admit(expected: Expected) -> None:
-    """Refuse to work where something is otherwise; once a process for the same expectation.
+    """Refuse to work where something differs; asked once a process for the same expectation.
 
     Raises:
-        ClusterError: What is otherwise, and what to do.
+        ClusterError: What differs, and what to do.
     """
     if expected.version != hsrgeo.__version__:
         raise ClusterError(

@@ -1,4 +1,4 @@
-"""Work done by threads a little ahead of who takes it, in order."""
+"""Work that threads do a little ahead of its consumer, in order."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def ahead(pool: ThreadPoolExecutor, work: Callable[[Item], Made], items: Iterabl
         pool: Does the work.
         work: Called in its threads.
         items: Taken as far ahead as `most`.
-        most: Results and items under way that may wait; memory is bounded by this.
+        most: Items that may be worked on or wait as results; this bounds the memory.
     """
     waiting: deque[Future[Made]] = deque()
     try:

@@ -41,7 +41,7 @@ _FETCH_S = 10.0
 _END_S = 5.0
 _NAMED = 4
 WAIT_S = 60.0
-"""How long a scheduler, a first worker, or another when all are gone is waited for [s]."""
+"""How long to wait for the scheduler, the first worker, or another worker when all are gone [s]."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +144,7 @@ def _hushed() -> Iterator[None]:
 
 
 def _threads(client: Client) -> int:
-    """Return how many threads the workers have; none too where the scheduler is silent."""
+    """Return how many threads the workers have; 0 also if the scheduler does not answer."""
     try:
         counts: dict[str, int] = client.nthreads()
     except (OSError, TimeoutError, RuntimeError, ValueError):
@@ -247,7 +247,7 @@ class _Run(Generic[Batch, Result]):
             raise self._error
 
     def end(self) -> None:
-        """Take back what is not begun; what a worker has begun it ends, in files that nobody moves into place."""
+        """Cancel tasks that have not begun; workers finish the others, in files that nobody moves into place."""
         with self._room:
             self._ended = True
             self._room.notify_all()
@@ -299,7 +299,7 @@ class _Run(Generic[Batch, Result]):
             self._room.notify_all()
 
     def _result(self, future: Future) -> tuple[Result] | None:
-        """Return the result of a batch, or None where it is not there after all: then it comes again."""
+        """Return the result of a batch, or None if it is missing after all: then the batch is done again."""
         from distributed import KilledWorker  # noqa: PLC0415 - see above
         from distributed.client import FutureCancelledError  # noqa: PLC0415
 

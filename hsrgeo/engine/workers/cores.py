@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 ALL_CORES = -1
-"""Number of workers that stands for `usable_cores`."""
+"""Number of workers that means `usable_cores`."""
 _CGROUPS = Path("/sys/fs/cgroup")
 _OWN = Path("/proc/self/cgroup")
 

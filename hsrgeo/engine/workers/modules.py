@@ -1,4 +1,4 @@
-"""What the processes that are hsrgeo's own need not import: the command, and its workers."""
+"""Modules that the command and its workers need not import."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ def run_parallel(
 
     With one worker or one batch there is no pool, nor in a process that may start none; where the system allows fewer
     workers or none, a `HsrGeoWarning` says so. Batches are taken as results
-    are read; an exception there ends the run after the results that were under way. Closing it early stops the workers
+    are read; an exception there ends the run after the batches that were running. Closing it early stops the workers
     at once.
 
     Args:
@@ -74,14 +74,14 @@ def scan_for(
 
 
 def in_batches(items: Iterable[Item], count: int) -> Iterator[list[Item]]:
-    """Yield lists of so many items, and of what is left in the end."""
+    """Yield lists of so many items; the last one may be shorter."""
     taken = iter(items)
     while batch := list(islice(taken, count)):
         yield batch
 
 
 def seen_by(workers: int | Cluster, folder: Place) -> Place:
-    """Return the path by which workers know a folder: elsewhere the working folder is another."""
+    """Return the absolute path of a folder: workers elsewhere have another working folder."""
     if isinstance(workers, Cluster) and isinstance(folder, Path):
         return Path(os.path.abspath(folder))  # noqa: PTH100 - resolve() follows links, which may differ elsewhere
     return folder
@@ -90,7 +90,7 @@ def seen_by(workers: int | Cluster, folder: Place) -> Place:
 def _in_processes(work: Callable[[Batch], Result], batches: Iterable[Batch], workers: int) -> Generator[Result]:
     failures: list[Exception] = []
     feed = _until_failure(batches, failures)
-    first = list(islice(feed, 2))  # taken here, where Ctrl-C is heard at once
+    first = list(islice(feed, 2))  # taken in this thread, where Ctrl-C has effect at once
     if len(first) > 1:  # workers take longer to start than one batch
         workers = usable_cores() if workers == ALL_CORES else workers
         first += islice(feed, _AHEAD * workers - len(first)) if workers > 1 else ()
@@ -111,7 +111,7 @@ def _in_processes(work: Callable[[Batch], Result], batches: Iterable[Batch], wor
 
 
 def _until_failure(batches: Iterable[Batch], failures: list[Exception]) -> Iterator[Batch]:
-    """Yield batches; an exception ends them, and is kept for when what is under way has come back."""
+    """Yield batches; an exception ends them, and is raised once the running batches have come back."""
     try:
         yield from batches
     except Exception as error:  # noqa: BLE001 - raised again by _in_processes

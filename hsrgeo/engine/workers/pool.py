@@ -1,4 +1,4 @@
-"""A pool of processes that is one run's own."""
+"""A pool of processes for one run alone."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _LOOK_S = 0.5
 
 
 class Pool(Generic[Batch, Result]):
-    """A pool that is one run's own.
+    """A pool for one run alone.
 
     joblib's `Parallel` shares one among all that a process does: a run that ends early takes it from the others, two
     that want it of another size wait for each other for ever, and a forked process takes over a dead one.
@@ -70,7 +70,7 @@ class Pool(Generic[Batch, Result]):
 
         Args:
             feed: The batches that come after the first.
-            left: Gets those that are not done, where workers cannot begin.
+            left: Receives the batches that are not done, if workers cannot start.
 
         Raises:
             HsrGeoError: A worker died at work.
@@ -143,7 +143,7 @@ def _warn(text: str) -> None:
 
 
 def _reason(error: BaseException) -> str:
-    """Return what the system said; loky may have made another error of it."""
+    """Return the error of the system; loky may have wrapped it in another."""
     cause: BaseException | None = error
     while cause and not isinstance(cause, OSError):
         cause = cause.__context__
@@ -164,7 +164,7 @@ def _death(status: int) -> HsrGeoError:
 
 
 def _last_line(text: str) -> str:
-    """Return what a traceback ends with.
+    """Return the last line of a traceback.
 
     Of several workers the last may be killed while it writes one: indented lines, and one without its end, say nothing.
     """
@@ -211,7 +211,7 @@ def _end_without(parent: int) -> None:
 
 @contextmanager
 def _quietly() -> Iterator[None]:
-    """Give work up in silence: loky's thread may miss what it was about to hand out."""
+    """Give up the work without a message: loky's thread may miss what it was about to hand out."""
     hook = threading.excepthook
     threading.excepthook = lambda args: None if args.exc_type is KeyError else hook(args)
     try:

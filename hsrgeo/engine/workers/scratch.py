@@ -1,4 +1,4 @@
-"""A folder for what a run puts aside."""
+"""A temporary folder for a run."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _ELSEWHERE = "the variable TMPDIR names another folder for them"
 def scratch_folder() -> Iterator[Path]:
     """Give an empty folder that is removed at the end, also where a run is dropped half-way.
 
-    `tempfile.TemporaryDirectory` warns then, for it may be collected before the run that holds it.
+    `tempfile.TemporaryDirectory` warns then, for it may be collected before the run that uses it.
 
     Raises:
         WriteError: There is nowhere to make it, or no room left in it.
