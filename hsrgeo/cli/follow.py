@@ -3,7 +3,7 @@
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from hsrgeo.cli.broken import Broken
 from hsrgeo.cli.common import Status as ExitStatus
@@ -11,6 +11,9 @@ from hsrgeo.cli.common import answer_json, counted, say, say_notes
 from hsrgeo.engine.lazy import Run
 from hsrgeo.outputs.outcome import Outcome, Status
 from hsrgeo.sources.gone_by import gone_by, no_frame
+
+if TYPE_CHECKING:
+    from hsrgeo.engine.cells.rows_run import RowsRun
 
 
 class Follower:
@@ -111,3 +114,19 @@ class Follower:
         from hsrgeo.cli.progress import with_bar  # noqa: PLC0415 - rich takes a while to import
 
         return with_bar(self._run, self._title)
+
+
+def follow_rows(run: "RowsRun", title: str, what: str, out: str, *, quiet: bool, json: bool) -> ExitStatus:
+    """Follow a run that writes rows to a table, and return the exit status.
+
+    Args:
+        run: The run, not begun.
+        title: See `Follower`.
+        what: One row, in the singular, such as ``storm cell``.
+        out: The table.
+        quiet: See `Follower`.
+        json: See `Follower`.
+    """
+    follower = Follower(run, title, quiet=quiet, json=json)
+    follower.follow()
+    return follower.finish(counted(run.rows, what), {"out": out if run.counts["ok"] else None, "rows": run.rows})

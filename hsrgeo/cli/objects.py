@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from hsrgeo.cli import options
-from hsrgeo.cli.common import counted, honest_exit
+from hsrgeo.cli.common import honest_exit
 from hsrgeo.cli.wanted import frame_options
 
 
@@ -70,13 +70,10 @@ def objects(
     """
     arguments = dict(locals())
     with honest_exit():
-        from hsrgeo.cli.follow import Follower  # noqa: PLC0415 - commands import what they need when they run
+        from hsrgeo.cli.follow import follow_rows  # noqa: PLC0415 - commands import what they need when they run
         from hsrgeo.engine.cells.objects import ObjectsOptions, find_objects  # noqa: PLC0415
 
         run = find_objects(
             sources, out, ObjectsOptions(frames=frame_options(arguments), at_least=at_least, min_area=min_area)
         )
-        follower = Follower(run, "objects", quiet=quiet, json=json_)
-        follower.follow()
-        values = {"out": str(out) if run.counts["ok"] else None, "rows": run.rows}
-        raise typer.Exit(follower.finish(counted(run.rows, "storm cell"), values))
+        raise typer.Exit(follow_rows(run, "objects", "storm cell", out, quiet=quiet, json=json_))

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from hsrgeo.cli import options
-from hsrgeo.cli.common import counted, honest_exit
+from hsrgeo.cli.common import honest_exit
 from hsrgeo.cli.wanted import frame_options
 
 
@@ -63,12 +63,9 @@ def sample(
     """
     arguments = dict(locals())
     with honest_exit():
-        from hsrgeo.cli.follow import Follower  # noqa: PLC0415 - commands import what they need when they run
+        from hsrgeo.cli.follow import follow_rows  # noqa: PLC0415 - commands import what they need when they run
         from hsrgeo.engine.cells.sample import SampleOptions  # noqa: PLC0415
         from hsrgeo.engine.cells.sample import sample as run_sample  # noqa: PLC0415
 
         run = run_sample(sources, out, SampleOptions(frames=frame_options(arguments), step=step, at_least=at_least))
-        follower = Follower(run, "sample", quiet=quiet, json=json_)
-        follower.follow()
-        values = {"out": str(out) if run.counts["ok"] else None, "rows": run.rows}
-        raise typer.Exit(follower.finish(counted(run.rows, "row"), values))
+        raise typer.Exit(follow_rows(run, "sample", "row", out, quiet=quiet, json=json_))
