@@ -76,7 +76,9 @@ def sum_(
     times: Annotated[
         int | None,
         typer.Option(
-            metavar="N", help="Factor (1, 2, 5 or 10) on KMA's colour bounds, in mm. Default: chosen from the data."
+            metavar="N",
+            help="Factor (1, 2, 5 or 10) on KMA's colour bounds, in mm. Default: by the length of the sum, as in its "
+            ".qml: 1 up to 3 h, 2 up to 1 d, 5 up to 7 d.",
         ),
     ] = None,
     palette: options.Palette = None,

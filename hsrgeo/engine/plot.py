@@ -14,11 +14,12 @@ from hsrgeo.engine.periods import fewest_of
 from hsrgeo.engine.series.series_table import read_series
 from hsrgeo.errors import OptionsError, SourceError
 from hsrgeo.gis import plots
-from hsrgeo.gis.depth import TIMES, depth_classes, times_for
+from hsrgeo.gis.depth import TIMES, depth_classes, times_of
 from hsrgeo.gis.hyetograph import bar_step, draw_hyetographs
 from hsrgeo.gis.sum_map import SumMap, draw_sum
 from hsrgeo.model.fields import Step, Time
 from hsrgeo.model.times import KST, refuse_uneven
+from hsrgeo.outputs.summed import duration_of
 from hsrgeo.products.classes import on_white
 from hsrgeo.products.palettes import Palette, palette_of
 from hsrgeo.sources.remote import local
@@ -76,7 +77,8 @@ class PlotSumOptions:
 
     Args:
         coverage: Cells observed in a smaller share of the expected frames are hatched, 0 to 1.
-        times: The classes' bounds are KMA's numbers read as mm, times 1, 2, 5 or 10; None is what suits the depth.
+        times: The classes' bounds are KMA's numbers read as mm, times 1, 2, 5 or 10; None goes by the length of
+            the sum, as its ``.qml`` and `hsrgeo.render` do: see `hsrgeo.gis.depth.times_of`.
         palette: Other colours, by depth in mm: a file, see `hsrgeo.products.palettes`.
         title: Above the map; empty for what it shows.
         width: Of the picture [pixels]; an SVG is as large on paper.
@@ -166,6 +168,7 @@ def plot_sum(source: str | Path, out: str | Path, options: PlotSumOptions | None
     try:
         expected = 1 if _is_field(tags) else int(tags[_EXPECTED[0] if _EXPECTED[0] in tags else _EXPECTED[1]])
         facts = _facts(tags, read)
+        times = chosen.times or times_of(duration_of(tags))
     except (KeyError, ValueError) as error:
         raise SourceError(str(source), f"is not a sum written by hsrgeo accumulate: {error!r}") from error
     fewest = fewest_of(chosen.coverage, expected)
@@ -174,7 +177,7 @@ def plot_sum(source: str | Path, out: str | Path, options: PlotSumOptions | None
         grid=read.grid,
         depth_mm=read.depth_mm,
         doubtful=np.isfinite(read.depth_mm) & (read.counts < fewest),
-        classes=depth_classes(chosen.times or times_for(read.depth_mm), palette),
+        classes=depth_classes(times, palette),
         title=_one_line(chosen.title) or _title(tags),
         facts=facts,
         doubt=f"under {100 * chosen.coverage:g} % of {'windows' if 'DURATION' in tags else 'frames'}",

@@ -1,7 +1,7 @@
 """Colour classes of rain depth [mm].
 
 KMA's table is of rates; for depths it has none. These classes are this program's own: KMA's colours, with KMA's
-numbers read as mm, times 2, 5 or 10 where a sum goes beyond them. The legend always tells the bounds.
+numbers read as mm, times 2, 5 or 10 for sums of more than 3 hours, a day or a week. The legend always tells the bounds.
 """
 
 from __future__ import annotations
@@ -13,23 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsrgeo.errors import OptionsError
-from hsrgeo.model.quantity import DEPTH, RAIN
+from hsrgeo.model.quantity import DEPTH
 from hsrgeo.products.classes import ColourClass, classes_for, on_white
 from hsrgeo.products.palettes import Palette, Rgb
 
 TIMES = (1, 2, 5, 10)
 """What the bounds may be multiplied by."""
-_ENOUGH = 0.995
-# ^ share of the wet cells that should lie below the highest class: a few cells of hail do not choose the colours
-
-
-def times_for(depth_mm: NDArray[np.float32]) -> int:
-    """Return the smallest of `TIMES` that most of the rain lies within."""
-    wet = depth_mm[depth_mm > 0]
-    if not wet.size:
-        return TIMES[0]
-    high, top = float(np.quantile(wet, _ENOUGH)), classes_for(RAIN)[-1].lower
-    return next((times for times in TIMES if high < top * times), TIMES[-1])
 
 
 def times_of(length: timedelta | None) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -115,6 +116,18 @@ def summed_file(path: Path) -> Summed:
     return _summed(path.name, "", match[1] if match else path.stem, labels(path))
 
 
+def duration_of(tags: Mapping[str, str]) -> timedelta:
+    """Return in how long a time the depth of a sum fell: its period; of rolling maxima, the window.
+
+    Raises:
+        KeyError, ValueError: The tags do not say so.
+    """
+    if minutes := tags.get("DURATION_MINUTES"):
+        return timedelta(minutes=int(minutes))
+    start, end = (datetime.fromisoformat(tags[f"TIME_{edge}_UTC"]) for edge in ("START", "END"))
+    return end - start
+
+
 def _below(path: Path, out: Path) -> tuple[str, str]:
     """Return the region of a file that lies in ``[REGION/][YYYYMM/DD/]``, and its name."""
     parts = path.relative_to(out).parts
@@ -125,9 +138,7 @@ def _below(path: Path, out: Path) -> tuple[str, str]:
 def _summed(path: str, region: str, kind: str, tags: dict[str, str]) -> Summed:
     try:
         start, end = (datetime.fromisoformat(tags[f"TIME_{edge}_UTC"]).astimezone(KST) for edge in ("START", "END"))
-        minutes = tags.get("DURATION_MINUTES")
-        length = end - start
-        duration = timedelta(minutes=int(minutes)) if minutes else length
+        length, duration = end - start, duration_of(tags)
     except (KeyError, ValueError) as error:
         raise ReadbackError(path, f"is not a sum written by hsrgeo: {error!r}") from error
     if length <= timedelta(0):

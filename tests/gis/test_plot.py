@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import io
+import re
 import xml.etree.ElementTree as ET
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -16,12 +17,14 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from hsrgeo.cli.plot import plot
+from hsrgeo.engine.accumulate.sums import write_sum
 from hsrgeo.engine.plot import PlotSeriesOptions, PlotSumOptions, plot_series, plot_sum
 from hsrgeo.engine.series.series_table import MOST_PLACES, read_series
 from hsrgeo.errors import HsrGeoError, MissingExtraError, OptionsError, SourceError
 from hsrgeo.gis import fonts, plots
-from hsrgeo.gis.depth import depth_classes, depth_colours, times_for
+from hsrgeo.gis.depth import depth_classes, depth_colours
 from hsrgeo.gis.hyetograph import PlaceSeries, _bars, bar_step
+from hsrgeo.gis.sum_map import SumMap
 from hsrgeo.model.grid import grids
 from hsrgeo.model.times import FRAME_STEP, KST, utc_text
 from hsrgeo.model.window import Window
@@ -249,14 +252,34 @@ def test_a_map_has_the_colours_of_its_legend(tmp_path: Path) -> None:
 def test_classes_of_depth() -> None:
     assert [(one.lower, one.label) for one in depth_classes(1)[:3]] == [(0.01, "0.01"), (0.1, "0.1"), (0.5, "0.5")]
     assert (depth_classes(5)[-1].lower, depth_classes(5)[-1].label) == (750, "750")
-    for highest, times in ((0, 1), (149, 1), (150, 2), (800, 10), (9000, 10)):
-        assert times_for(np.full((3, 3), highest, np.float32)) == times
     depth = np.array([NAN, 0, 0.01, 0.1, 0.09, 150], np.float32)
     made = depth_colours(depth, depth_classes(1), dry=(1, 1, 1), nodata=(2, 2, 2))
     expected = [(2, 2, 2), (1, 1, 1), (0, 200, 255), (0, 155, 245), (0, 200, 255), (51, 51, 51)]
     assert made.tolist() == [list(rgb) for rgb in expected]
     with pytest.raises(OptionsError, match="one of 1, 2, 5, 10"):
         depth_classes(3)
+
+
+def test_a_map_has_the_classes_of_its_style(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """KMA's highest bound is 150: times 1 up to 3 hours, 2 up to a day, 5 up to a week; of maxima the window counts."""
+    drawn: list[SumMap] = []
+
+    def draw(shown: SumMap, _suffix: str, *, width: int) -> tuple[bytes, list[str]]:
+        drawn.append(shown)
+        return bytes(width), []
+
+    monkeypatch.setattr("hsrgeo.engine.plot.draw_sum", draw)
+    week = {"DURATION": "1h", "DURATION_MINUTES": "60"}
+    for hours, tags, top in ((3, {}, 150), (24, {}, 300), (168, {}, 750), (168, week, 150)):
+        ends = {"TIME_END_UTC": utc_text(NOON + timedelta(hours=hours))}
+        source = sum_file(tmp_path / "s.tif", TIME_START_UTC=utc_text(NOON), **ends, **tags)
+        plot_sum(source, tmp_path / "s.png")
+        assert drawn[-1].classes[-1].lower == top
+        if not tags:
+            write_sum(source, source.read_bytes(), timedelta(hours=hours))
+            assert re.search(rf'label="{top} \S \d+ mm and above"', source.with_suffix(".qml").read_text("utf-8"))
+    plot_sum(source, tmp_path / "s.png", times=10)
+    assert drawn[-1].classes[-1].lower == 1500
 
 
 def test_rolling_maxima_and_made_up_frames_are_drawn_too(tmp_path: Path) -> None:
