@@ -13,7 +13,7 @@ import shutil
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, cast
@@ -25,13 +25,11 @@ import zarr
 from numpy.typing import NDArray
 
 from hsrgeo.cube.backend import missing_variable
-from hsrgeo.cube.cf import absent_times, coordinates, time_variable, times_of, values_attrs
+from hsrgeo.cube.cf import coordinates, time_variable, values_attrs
 from hsrgeo.cube.extra import need
 from hsrgeo.cube.geozarr import geozarr_attrs
 from hsrgeo.cube.store import SERIES_SIDE, Layout, Shape, read_band
-from hsrgeo.cube.stored import packed_cube, values_name
 from hsrgeo.cube.whole import lost, whole_store
-from hsrgeo.errors import SourceError
 from hsrgeo.model.rank import Rank
 from hsrgeo.sources.remote import Place
 from hsrgeo.writers.disk import flush
@@ -93,49 +91,6 @@ class DiskPlan(Plan):
 
     out: Path
     part: Path
-
-
-@dataclass
-class Kept:
-    """What a cube on disk holds."""
-
-    times: list[datetime] = field(default_factory=list)
-    ranks: list[Rank] = field(default_factory=list)
-    missing: list[datetime] = field(default_factory=list)
-    dry: list[datetime] = field(default_factory=list)
-    recipe: dict[str, Any] = field(default_factory=dict)
-    shape: dict[str, Any] = field(default_factory=dict)
-    attrs: dict[str, Any] = field(default_factory=dict)
-
-
-def kept_in(out: Place) -> Kept:
-    """Return what a cube holds; nothing where there is none.
-
-    Raises:
-        SourceError: What is there is not a cube made by hsrgeo.
-    """
-    if isinstance(out, Path) and not out.exists():
-        return Kept()
-    with packed_cube(out, chunks=None) as dataset:
-        values_name(dataset, out)
-        try:
-            created = [int(value) if value >= 0 else 0 for value in dataset["created"].values]  # NaN: not known
-            return Kept(
-                times=times_of(dataset["time"].values),
-                ranks=[
-                    Rank(int(stations), made, int(crc32))
-                    for stations, made, crc32 in zip(
-                        dataset["station_count"].values, created, dataset["source_crc32"].values, strict=True
-                    )
-                ],
-                missing=absent_times(dataset, "missing_times"),
-                dry=absent_times(dataset, "dry_times"),
-                recipe=json.loads(dataset.attrs["hsrgeo_recipe"]),
-                shape=json.loads(dataset.attrs["hsrgeo_shape"]),
-                attrs=json.loads(dataset.attrs.get("hsrgeo_attrs", "{}")),
-            )
-        except (KeyError, ValueError) as error:
-            raise SourceError(str(out), f"is not a cube made by hsrgeo: {error}") from error
 
 
 def template(plan: Plan, layout: Layout) -> xr.Dataset:

@@ -37,7 +37,7 @@ from hsrgeo.writers.files import remove_parts, write_file
 from hsrgeo.writers.folders import mend, remove, write_errors
 
 if TYPE_CHECKING:
-    from hsrgeo.cube.build import Kept
+    from hsrgeo.cube.kept import Kept
 
 _BATCH_SERIES = 1  # blocks of the layout series that go to a worker at a time
 _SHAPE = "shape.json"
@@ -58,7 +58,7 @@ class StoredBuilder(ABC):
     """
 
     def __init__(self, out: Place, options: CubeOptions, recipe: dict[str, Any]) -> None:
-        from hsrgeo.cube.build import kept_in  # noqa: PLC0415 - needs the extra
+        from hsrgeo.cube.kept import kept_in  # noqa: PLC0415 - needs the extra
 
         self.options, self.recipe = options, recipe
         self.target: Place = out
@@ -316,7 +316,7 @@ def _stage_frame(found: Found, folder: Place, recipe: Recipe, shape: Shape, layo
 
 
 def _nothing() -> Kept:
-    from hsrgeo.cube.build import Kept  # noqa: PLC0415
+    from hsrgeo.cube.kept import Kept  # noqa: PLC0415
 
     return Kept()
 
