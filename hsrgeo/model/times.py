@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable
-from datetime import MAXYEAR, MINYEAR, UTC, datetime, timedelta, timezone
+from datetime import MAXYEAR, MINYEAR, UTC, date, datetime, timedelta, timezone
 from itertools import pairwise
 
 from hsrgeo.errors import OptionsError
@@ -20,6 +20,13 @@ FIVE_MINUTES_SINCE = datetime(2019, 9, 16, tzinfo=KST)
 """Before then a composite was made every ten minutes (KMA composite format, section 7, "Other facts")."""
 
 _COMPACT = re.compile(r"(\d{4})(\d{2})(?:(\d{2})(?:(\d{2})(?:(\d{2}))?)?)?")
+_TIME = re.compile(
+    r"(\d{4})([-/]|\. ?)(\d{1,2})\2(\d{1,2})\.?"
+    r"(?:[ T]+(?:(오전|오후|AM|PM) *)?(\d{1,2}):(\d{2})(?::(\d{2}(?:\.\d+)?))?(?: *(AM|PM))?\s*(Z|[+-]\d{2}:?\d{2})?)?",
+    re.IGNORECASE | re.ASCII,
+)
+_AFTERNOON = ("오후", "PM")
+_LAST_HOUR, _NOON = 23, 12
 _MONTH = re.compile(r"(\d{4})-(\d{2})")
 _STEP = re.compile(r"(\d{1,6})\s*(min|m|h|d)", re.IGNORECASE | re.ASCII)
 _STEP_UNITS = {
@@ -45,12 +52,45 @@ def existing(time: datetime) -> datetime:
     return time
 
 
+def iso_time(text: str) -> str:
+    """Return a time that people write, year first, in full: ``2022/6/9 6:10`` is ``2022-06-09T06:10``.
+
+    So are ``2022. 6. 9.``, ``2022-06-09 오후 2:10`` and ``2022-06-09 24:00`` (the next day's midnight).
+
+    Returns:
+        ISO 8601; a text of another kind as it is.
+
+    Raises:
+        ValueError: There is no such date or time.
+    """
+    match = _TIME.fullmatch(text.strip())
+    if match is None:
+        return text
+    year, _mark, month, day, before, hour, minute, second, after, zone = match.groups()
+    try:
+        day = date(int(year), int(month), int(day))
+    except ValueError as error:
+        raise ValueError("there is no such date") from error
+    if hour is None:
+        return day.isoformat()
+    hours = int(hour)
+    if half := (before or after or "").upper():
+        if not 1 <= hours <= _NOON or (before and after):
+            raise ValueError("there is no such time; 오전 and 오후 have the hours 1 to 12")
+        hours = hours % _NOON + (_NOON if half in _AFTERNOON else 0)
+    if hours == _LAST_HOUR + 1 and not int(minute) and not float(second or 0):
+        hours, day = 0, day + timedelta(days=1)  # 24:00 is the end of the day
+    if hours > _LAST_HOUR:
+        raise ValueError("there is no such time; a day ends at 24:00")
+    return f"{day.isoformat()}T{hours:02}:{minute}{f':{second}' if second else ''}{(zone or '').upper()}"
+
+
 def parse_time(text: str) -> datetime:
     """Read a time that a user typed.
 
     Args:
-        text: ``2022-06-09 11:15``, ISO 8601 with or without a zone, or compact ``202206091115``; month, day,
-            hour and minute may be left off from the right. Without a zone it is KST.
+        text: ``2022-06-09 11:15``, ISO 8601 with or without a zone, compact ``202206091115``, or another form of
+            `iso_time`; month, day, hour and minute may be left off from the right. Without a zone it is KST.
 
     Returns:
         An aware time.
@@ -61,15 +101,15 @@ def parse_time(text: str) -> datetime:
     stripped = text.strip()
     try:
         if match := _COMPACT.fullmatch(stripped):
-            year, month, day, hour, minute = (int(part) if part else None for part in match.groups())
-            return existing(datetime(year or 0, month or 0, day or 1, hour or 0, minute or 0, tzinfo=KST))
+            year, month, day, hour, minute = (part or "" for part in match.groups())
+            stripped = f"{year}-{month}-{day or '01'}T{hour or '00'}:{minute or '00'}"
         if match := _MONTH.fullmatch(stripped):
             return existing(datetime(int(match[1]), int(match[2]), 1, tzinfo=KST))
         if stripped.isdigit():
             raise ValueError(f"{len(stripped)} digits")  # noqa: TRY301 - ISO would take one of them for a separator
-        time = datetime.fromisoformat(stripped)
+        time = datetime.fromisoformat(iso_time(stripped))
         return existing(time if time.tzinfo else time.replace(tzinfo=KST))
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise OptionsError(
             f"time {text!r}: expected 2022-06-09T11:15 (KST), 202206091115 or an ISO time with a zone"
             + ("" if "isoformat" in str(error) else f": {error}")

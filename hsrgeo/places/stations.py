@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from hsrgeo.errors import OptionsError
 from hsrgeo.model.times import kst_text, parse_time
-from hsrgeo.sources.gauge_csv import iso_time, numbered
+from hsrgeo.sources.gauge_csv import numbered, spreadsheet_time
 
 Row = tuple[int, list[str]]
 """Line, and cells."""
@@ -74,6 +74,6 @@ def _day(line: int, which: str, text: str) -> datetime | None:
     if not text:
         return None
     try:
-        return parse_time(iso_time(text))
+        return parse_time(spreadsheet_time(text))
     except (OptionsError, ValueError) as error:
         raise OptionsError(f"line {line}: {which} {text!r} is no day") from error

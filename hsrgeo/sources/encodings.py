@@ -8,6 +8,10 @@ from hsrgeo.errors import OptionsError
 
 _UTF_8 = ("utf-8", "utf8", "utf-8-sig")
 _EXCEL = "in Excel save as 'CSV UTF-8'"
+_WORKBOOK_MARKS = {b"PK\x03\x04": ".xlsx", b"\xd0\xcf\x11\xe0": ".xls"}
+# ^ APPNOTE.TXT of zip, 4.3.7; [MS-CFB], 2.2
+MARK_BYTES = 4
+"""Of a file's beginning, as many as `wrong_encoding` looks at."""
 _UTF_16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
@@ -43,12 +47,12 @@ def decoded(path: str, data: bytes, encoding: str | None) -> str:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         if encoding is None or is_utf8(encoding):
-            raise wrong_encoding(path, encoding, data[:2], error.start) from error
+            raise wrong_encoding(path, encoding, data[:MARK_BYTES], error.start) from error
     check_encoding(encoding)
     try:
         return data.decode(encoding)
     except UnicodeError as error:
-        raise wrong_encoding(path, encoding, data[:2]) from error
+        raise wrong_encoding(path, encoding, data[:MARK_BYTES]) from error
 
 
 def wrong_encoding(path: str, encoding: str | None, start: bytes, at: int | None = None) -> OptionsError:
@@ -57,10 +61,12 @@ def wrong_encoding(path: str, encoding: str | None, start: bytes, at: int | None
     Args:
         path: Of the file.
         encoding: That was said.
-        start: Its first two bytes.
+        start: Its first `MARK_BYTES`.
         at: Place of the first byte that is not of UTF-8, where that is known.
     """
-    is_utf16 = start in _UTF_16_MARKS
+    if workbook := _workbook(start):
+        return OptionsError(f"{path}: {workbook}")
+    is_utf16 = start.startswith(_UTF_16_MARKS)
     instead = f"{_EXCEL}, or say its encoding, such as --encoding {'utf-16' if is_utf16 else 'cp949'}"
     if is_utf8(encoding):
         place = "" if at is None else f" (byte {at})"
@@ -68,8 +74,16 @@ def wrong_encoding(path: str, encoding: str | None, start: bytes, at: int | None
     return OptionsError(f"{path}: is neither UTF-8 nor {encoding}{', but UTF-16' if is_utf16 else ''}; {instead}")
 
 
+def _workbook(start: bytes) -> str:
+    """Return what to do about the beginning of an Excel workbook; empty for another one."""
+    suffix = _WORKBOOK_MARKS.get(start)
+    return f"is an Excel workbook ({suffix}) or another binary file, expected a text; {_EXCEL}" if suffix else ""
+
+
 def unreadable(error: Exception) -> str:
     """Return why a text cannot be read, for people: Python's words of an encoding say nothing to them."""
     if isinstance(error, UnicodeDecodeError):
+        if workbook := _workbook(error.object[:MARK_BYTES]):
+            return workbook
         return f"the byte {error.object[error.start]:#04x} is not of {error.encoding.upper()}; {_EXCEL}"
     return getattr(error, "strerror", None) or str(error)

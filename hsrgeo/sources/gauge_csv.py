@@ -5,21 +5,16 @@ from __future__ import annotations
 import re
 from collections import Counter
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
+
+from hsrgeo.model.times import iso_time
 
 _SEPARATORS = ",;\t"
 _QUOTED = re.compile(r'"[^"]*"')
-_TIME = re.compile(
-    r"(\d{4})([-/]|\. ?)(\d{1,2})\2(\d{1,2})\.?"
-    r"(?:[ T]+(?:(오전|오후|AM|PM) *)?(\d{1,2}):(\d{2})(?::(\d{2}(?:\.\d+)?))?(?: *(AM|PM))?\s*(Z|[+-]\d{2}:?\d{2})?)?",
-    re.IGNORECASE | re.ASCII,
-)
-_AFTERNOON = ("오후", "PM")
 _SERIAL = re.compile(r"[2-7]\d{4}(?:\.\d+)?", re.ASCII)
 _SERIAL_ORIGIN = datetime(1899, 12, 30)  # noqa: DTZ001 - spreadsheets know no zones
 # ^ days since then, as a spreadsheet stores times: ISO/IEC 29500-1, 18.17.4.1, dates from March 1900 on. 20000 to 79999
 # are the years 1954 to 2119; a text of five digits is no other time.
-_LAST_HOUR, _NOON = 23, 12
 _SHOWN = 10  # different things that are wrong, and lines of each, that a message lists
 
 
@@ -28,11 +23,8 @@ def separator_of(header: str) -> str:
     return max(_SEPARATORS, key=_QUOTED.sub("", header).count)
 
 
-def iso_time(text: str) -> str:
-    """Return a time as spreadsheets write it, year first, in full: ``2022/6/9 6:10`` is ``2022-06-09T06:10``.
-
-    So are ``2022-06-09 오후 2:10``, ``2022-06-09 24:00`` (the next day's midnight) and ``44721.25``, the number that a
-    spreadsheet stores.
+def spreadsheet_time(text: str) -> str:
+    """Return a time of a spreadsheet as `hsrgeo.model.times.iso_time` does, and ``44721.25``, the number that it stores.
 
     Returns:
         What `hsrgeo.model.times.parse_time` reads; a text of another kind as it is.
@@ -43,26 +35,7 @@ def iso_time(text: str) -> str:
     stripped = text.strip()
     if _SERIAL.fullmatch(stripped):
         return (_SERIAL_ORIGIN + timedelta(seconds=round(float(stripped) * 86_400))).isoformat()
-    match = _TIME.fullmatch(stripped)
-    if match is None:
-        return text
-    year, _mark, month, day, before, hour, minute, second, after, zone = match.groups()
-    try:
-        day = date(int(year), int(month), int(day))
-    except ValueError as error:
-        raise ValueError("there is no such date") from error
-    if hour is None:
-        return day.isoformat()
-    hours = int(hour)
-    if half := (before or after or "").upper():
-        if not 1 <= hours <= _NOON or (before and after):
-            raise ValueError("there is no such time; 오전 and 오후 have the hours 1 to 12")
-        hours = hours % _NOON + (_NOON if half in _AFTERNOON else 0)
-    if hours == _LAST_HOUR + 1 and not int(minute) and not float(second or 0):
-        hours, day = 0, day + timedelta(days=1)  # 24:00 is the end of the day
-    if hours > _LAST_HOUR:
-        raise ValueError("there is no such time; a day ends at 24:00")
-    return f"{day.isoformat()}T{hours:02}:{minute}{f':{second}' if second else ''}{(zone or '').upper()}"
+    return iso_time(text)
 
 
 @dataclass(slots=True)

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from hsrgeo.errors import OptionsError
 from hsrgeo.model.texts import plain
 from hsrgeo.model.times import KST, length_text, on_step, parse_time, usual_step
-from hsrgeo.sources.encodings import is_utf8, wrong_encoding
+from hsrgeo.sources.encodings import MARK_BYTES, is_utf8, wrong_encoding
 from hsrgeo.sources.gauge_columns import BAD_FLAG, NO_READING, flag_of, is_flag, refuse_hub_text, refuse_other_sums
-from hsrgeo.sources.gauge_csv import BadRows, iso_time, numbered, separator_of
+from hsrgeo.sources.gauge_csv import BadRows, numbered, separator_of, spreadsheet_time
 from hsrgeo.sources.gauge_rules import ReadingRules, Unit
 from hsrgeo.sources.texts import read_ends, refuse_special
 
@@ -246,7 +246,7 @@ class _Taking:
     def _read_moment(self, text: str) -> datetime | str | None:
         rules = self._rules
         try:
-            full = iso_time(text)
+            full = spreadsheet_time(text)
             digits = sum(letter.isdigit() for letter in full)
             if digits < _DAY_DIGITS:
                 return "the time must be day and time, as 2022-06-09T11:00"
@@ -323,7 +323,7 @@ def _encoding(path: str | Path, wanted: str) -> str:
 
 def _start(path: str | Path) -> bytes:
     """Return the first bytes of a file; nothing of a pipe, which is over."""
-    return read_ends(str(path), 2, 0)[0] if Path(path).is_file() else b""
+    return read_ends(str(path), MARK_BYTES, 0)[0] if Path(path).is_file() else b""
 
 
 def _names_text(header: Sequence[str]) -> str:

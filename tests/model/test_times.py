@@ -59,6 +59,17 @@ def test_a_composite_is_made_every_five_minutes() -> None:
         ("2022-06-09T11:15+09:00", datetime(2022, 6, 9, 2, 15, tzinfo=UTC)),
         ("2022-06-09T11:15-05:30", datetime(2022, 6, 9, 16, 45, tzinfo=UTC)),
         ("2024-02-29", datetime(2024, 2, 28, 15, 0, tzinfo=UTC)),  # a leap year
+        # as people write it in Korea
+        ("2022/06/09", datetime(2022, 6, 8, 15, 0, tzinfo=UTC)),
+        ("2022-6-9", datetime(2022, 6, 8, 15, 0, tzinfo=UTC)),
+        ("2022. 6. 9.", datetime(2022, 6, 8, 15, 0, tzinfo=UTC)),
+        ("2022/6/9 9:05", datetime(2022, 6, 9, 0, 5, tzinfo=UTC)),
+        ("2022-06-09 오후 1:00:00", datetime(2022, 6, 9, 4, 0, tzinfo=UTC)),  # 13:00 KST
+        # the end of the day is midnight of the next one: 24:00 - 9 h = 15:00 UTC
+        ("2022-06-09 24:00", datetime(2022, 6, 9, 15, 0, tzinfo=UTC)),
+        ("202206092400", datetime(2022, 6, 9, 15, 0, tzinfo=UTC)),
+        ("2022060924", datetime(2022, 6, 9, 15, 0, tzinfo=UTC)),
+        ("2022-06-09T24:00Z", datetime(2022, 6, 10, 0, 0, tzinfo=UTC)),
     ],
 )
 def test_parse_time(text: str, utc: datetime) -> None:
@@ -77,8 +88,15 @@ def test_parse_time(text: str, utc: datetime) -> None:
         "202213",
         "20220230",
         "20230229",
-        "2022060924",
+        "2022060925",
+        "202206092401",
         "202206091160",
+        "2022-06-09 24:05",
+        "2022/06-09",
+        "9/6/2022",
+        "22-06-09",
+        "44721.25",  # of a spreadsheet; of a user it is a slip
+        "9999-12-31 24:00",
         "2022060911150",  # not 2022-06-09, a separator "1" and 11:50
         "20220609111500",
         "2022-06-09T25:00",

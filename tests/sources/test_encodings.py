@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import zipfile
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -65,6 +67,20 @@ def test_a_wrong_encoding_says_what_to_do(tmp_path: Path, read: Callable[[Path, 
     ):
         path.write_bytes(text.encode(file))
         with pytest.raises(OptionsError, match=message):
+            read(path, said)
+
+
+@pytest.mark.parametrize("said", ["utf-8", "cp949"])
+@pytest.mark.parametrize("read", [names, readings, regions, lambda path, _said: read_times(path)])
+def test_an_excel_workbook_is_called_so(tmp_path: Path, read: Callable[[Path, str], object], said: str) -> None:
+    workbook = io.BytesIO()
+    with zipfile.ZipFile(workbook, "w", zipfile.ZIP_DEFLATED) as packed:
+        packed.writestr("xl/workbook.xml", "<workbook/>" * 100)
+    old = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(504)
+    for suffix, data in ((".xlsx", workbook.getvalue() + b"\xff\xff"), (".xls", old)):
+        path = tmp_path / f"지점{suffix}"
+        path.write_bytes(data)
+        with pytest.raises(HsrGeoError, match=rf"is an Excel workbook \({suffix}\) .*save as 'CSV UTF-8'$"):
             read(path, said)
 
 
