@@ -24,7 +24,7 @@ def separator_of(header: str) -> str:
 
 
 def spreadsheet_time(text: str) -> str:
-    """Return a time of a spreadsheet as `hsrgeo.model.times.iso_time` does, and ``44721.25``, the number that it stores.
+    """Return a time in full as `hsrgeo.model.times.iso_time` does; also of ``44721.25``, as a spreadsheet stores it.
 
     Returns:
         What `hsrgeo.model.times.parse_time` reads; a text of another kind as it is.
