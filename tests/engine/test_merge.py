@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 
 import hsrgeo
 from hsrgeo.cli import app
+from hsrgeo.cli.gauges.merge import _table
 from hsrgeo.engine.accumulate.sums import period_tags
 from hsrgeo.engine.gauges.merge import GaugeMerge
 from hsrgeo.engine.periods import Period
@@ -176,6 +177,21 @@ def test_scores_of_every_method_are_a_table(rainy: Made, tmp_path: Path) -> None
     assert (rows["additive"]["periods"], rows["ked"]["periods"], rows["mean-field"]["periods"]) == ("3", "2", "2")
     errors = {method: float(row["rmse_mm"]) for method, row in rows.items()}
     assert max(errors["ked"], errors["conditional"]) < errors["mean-field"] < errors["radar as it is"]
+
+
+def test_methods_that_could_not_be_applied_have_no_scores(make: Make, tmp_path: Path) -> None:
+    """Five gauges of 3 mm over 2 mm, then a dry hour: kriging with a drift needs a radar that varies."""
+    cells = np.array([[10, 10 * n + 5] for n in range(5)])
+    made = make([np.full((SIDE, SIDE), 2.0), np.zeros((SIDE, SIDE))], cells, [[3] * 5, [0] * 5])
+    run = made.merge(tmp_path / "out", method="mean-field")
+    known = {row.method: row for row in run.scores}
+    assert known["ked"].periods == 0
+    assert np.isnan([known["ked"].scores.rmse_mm, known["ked"].scores.mean_error_mm]).all()
+    table = {line[2:16].strip(): line for line in _table(run.scores)}
+    assert table["ked"].split() == ["ked", "not", "applied"]
+    assert table["mean-field"].endswith("(applied to 1 of 2 sums)")
+    assert "applied" not in table["radar as it is"]
+    assert "ked,0,10,,,\n" in (tmp_path / "out" / "scores.csv").read_text()
 
 
 def test_what_does_not_count_is_said(make: Make, tmp_path: Path) -> None:

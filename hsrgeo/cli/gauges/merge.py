@@ -177,9 +177,13 @@ def _table(rows: "Sequence[MethodScores]") -> "Iterator[str]":
     yield f"each gauge left out, {counted(pairs, 'pair')}:  RMSE mm  mean error mm  correlation"
     wide = len(f"each gauge left out, {counted(pairs, 'pair')}:")
     for row in rows:
+        if not row.periods:
+            yield f"{'  ' + row.method:<{wide}}  not applied"
+            continue
+        partly = "" if row.periods == rows[0].periods else f"  (applied to {row.periods:,} of {rows[0].periods:,} sums)"
         numbers = (row.scores.rmse_mm, row.scores.mean_error_mm, row.scores.correlation)
         rmse, error, correlation = ("unknown" if math.isnan(number) else f"{number:.3f}" for number in numbers)
-        yield f"{'  ' + row.method:<{wide}}  {rmse:>7}  {error:>13}  {correlation:>11}"
+        yield f"{'  ' + row.method:<{wide}}  {rmse:>7}  {error:>13}  {correlation:>11}{partly}"
 
 
 def _as_json(row: "MethodScores") -> dict[str, float | None]:

@@ -22,7 +22,7 @@ _COLUMNS = ("method", "periods", "pairs", "rmse_mm", "mean_error_mm", "correlati
 
 @dataclass(frozen=True, slots=True)
 class MethodScores:
-    """How well a method does where there is no gauge."""
+    """How well a method does where there is no gauge; NaN of one that could not be applied to any sum."""
 
     method: str
     """One of `METHODS`, or `AS_IT_IS`."""
@@ -58,10 +58,14 @@ class LeftOut:
     def scores(self) -> list[MethodScores]:
         """Return the scores of all pairs, the radar as it is first."""
         gauges = np.concatenate([np.empty(0), *self.gauges])
+
+        def scored(method: str, made: list[Floats]) -> Scores:
+            if not self.applied[method]:  # they would be those of the radar
+                return Scores(np.nan, np.nan, np.nan)
+            return scores(gauges, np.concatenate([np.empty(0), *made]))
+
         return [
-            MethodScores(
-                method, self.applied[method], gauges.size, scores(gauges, np.concatenate([np.empty(0), *made]))
-            )
+            MethodScores(method, self.applied[method], gauges.size, scored(method, made))
             for method, made in self.made.items()
         ]
 
