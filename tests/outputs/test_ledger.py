@@ -204,6 +204,7 @@ class Run:
         return {outcome.member: outcome.status for outcome in self.lines}
 
     def _follow(self, ledger: Ledger, frames: Sequence[Made]) -> None:
+        self._mark = ledger.mark
         waiting = [frame.found() for frame in frames]
         admitted: list[Task | Outcome] = []
         done: list[Outcome] = []
@@ -223,7 +224,7 @@ class Run:
         return self._chance.randrange(count) if self._chance else 0
 
     def _work(self, entry: Task | Outcome) -> Outcome:
-        return entry if isinstance(entry, Outcome) else export_frame(entry, self._out, self._recipe)
+        return entry if isinstance(entry, Outcome) else export_frame(entry, self._out, self._recipe, self._mark)
 
 
 def tree(out: Place) -> dict[str, bytes]:
@@ -544,7 +545,7 @@ class Unlocked(nullcontext[Any]):
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("unlocked")
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(SEVERAL, CHANCE, RECIPES, st.sampled_from([0.0, 1e9]))
 def test_killed_again_and_again_in_a_bucket(
     frames: list[Made], chance: random.Random, recipe: Recipe, send_s: float
