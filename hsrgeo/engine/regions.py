@@ -17,6 +17,7 @@ from hsrgeo.errors import OptionsError
 from hsrgeo.model.window import BBox
 from hsrgeo.outputs.names import NAMES
 from hsrgeo.sources.encodings import decoded
+from hsrgeo.sources.gauge_csv import missing_columns
 from hsrgeo.sources.texts import read_bytes
 
 _COLUMNS = ("name", "west", "south", "east", "north")
@@ -152,9 +153,8 @@ def _from_csv(path: str | Path, text: str) -> list[Region]:
 
 def _columns(names: Sequence[str]) -> list[str]:
     columns = [name.strip().lower() for name in names]
-    missing = [name for name in _COLUMNS if name not in columns]
-    if missing:
-        raise OptionsError(f"must name the columns {','.join(_COLUMNS)}; missing {','.join(missing)}")
+    if problem := missing_columns(_COLUMNS, columns):
+        raise OptionsError(problem)
     return columns
 
 

@@ -114,7 +114,9 @@ def _sets(count: int, wanted: SplitOptions) -> Sequence[str]:
     """Return the set of each of so many blocks: numbers as near to the shares as can be, at least one of each set."""
     needed = [share > 0 for share in wanted.shares]
     if count < sum(needed):
-        raise OptionsError(f"{count} {wanted.block}s are too few for {sum(needed)} sets; see block and shares")
+        expected = f"{sum(needed)} sets need at least {sum(needed)} {wanted.block}s, found {count}"
+        smaller = "take days (--block day), or " if wanted.block == "month" else ""
+        raise OptionsError(f"{expected}; {smaller}give sets a share of 0 (--shares), or export more")
     sizes = [max(int(share * count), int(need)) for share, need in zip(wanted.shares, needed, strict=True)]
     while (rest := count - sum(sizes)) != 0:
         lack = [share * count - size for share, size in zip(wanted.shares, sizes, strict=True)]

@@ -6,12 +6,10 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from hsrgeo.errors import ManifestError
 from hsrgeo.model.quantity import Statistics
-from hsrgeo.outputs.journal import is_output
+from hsrgeo.outputs.journal import is_output, not_an_output
 from hsrgeo.outputs.kept_recipe import recipe_of
 from hsrgeo.outputs.manifest import Manifest
-from hsrgeo.outputs.names import MANIFEST
 from hsrgeo.sources.remote import target
 
 
@@ -32,7 +30,7 @@ def read_manifest(out: str | Path) -> list[dict[str, Any]]:
     """
     folder = target(out)
     if not is_output(folder):
-        raise ManifestError(str(folder), f"no {MANIFEST} there: is it the OUT of an export?")
+        raise not_an_output(folder)
     recipe = recipe_of(folder)
     unknown = dict.fromkeys(field.name for field in dataclasses.fields(Statistics))
     rows: list[dict[str, Any]] = []

@@ -13,7 +13,7 @@ from hsrgeo.errors import ManifestError, OptionsError, ReadbackError, as_value
 from hsrgeo.formats.names import preference
 from hsrgeo.model.quantity import DEPTH, QUANTITIES, Quantity, quantity_of_tags
 from hsrgeo.outputs.folder import Written
-from hsrgeo.outputs.journal import is_output
+from hsrgeo.outputs.journal import is_output, not_an_output
 from hsrgeo.outputs.names import MANIFEST
 from hsrgeo.outputs.outcome import Key
 from hsrgeo.outputs.summed import Summed, summed_files
@@ -135,7 +135,7 @@ def _signature(out: Place, path: str) -> Signature | ReadbackError | None:
 def _look_at_sums(out: Path, region: str | None) -> Stacks:
     files, damaged = summed_files(out, region)
     if not files and not damaged:
-        raise ManifestError(str(out), f"no {MANIFEST} and no sum there: is it the OUT of an export, or of accumulate?")
+        raise not_an_output(out, f"no {MANIFEST} and no sum there: is it the OUT of an export, or of accumulate?")
     groups: dict[tuple[str, str, timedelta, int], list[tuple[Summed, Signature]]] = {}
     for one in files:
         glance = signature(out / one.path)

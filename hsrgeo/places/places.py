@@ -21,7 +21,7 @@ from hsrgeo.places.stations import name_of, numbered_names, rows_that_hold
 from hsrgeo.places.vectors import VECTOR_SUFFIXES
 from hsrgeo.places.weights import PointMethod, Ring, Weights, point_weights, polygon_weights
 from hsrgeo.sources.encodings import decoded
-from hsrgeo.sources.gauge_csv import separator_of
+from hsrgeo.sources.gauge_csv import missing_columns, separator_of
 from hsrgeo.sources.texts import read_bytes
 
 _COLUMNS = ("name", "lon", "lat")
@@ -62,14 +62,16 @@ class Polygons:
         """Return the exact share of each cell in each polygon, see `polygon_weights`; none for one outside the grid.
 
         Raises:
-            OptionsError: A polygon has no area, or reaches where the grid's projection has no place for it.
+            OptionsError: A polygon has no area, or reaches beyond what the grid's projection can show.
         """
         projected, areas = [], []
         for name, rings in zip(self.names, self.rings, strict=True):
             try:
                 placed = [np.column_stack(grid.project(ring[:, 0], ring[:, 1])) for ring in rings]
             except ProjectionError as error:
-                raise OptionsError(f"polygon {name!r}: reaches where {grid.name} has no place for it") from error
+                swapped = max(np.abs(ring[:, 1]).max() for ring in rings) > _MOST_DEGREES / 2
+                hint = "; are lon and lat the wrong way round?" if swapped else ""
+                raise OptionsError(f"polygon {name!r}: reaches beyond what {grid.name} can show{hint}") from error
             areas.append(sum(_GEOD.polygon_area_perimeter(ring[:, 0], ring[:, 1])[0] for ring in rings))
             if not areas[-1]:
                 raise OptionsError(f"polygon {name!r}: has no area")
@@ -199,10 +201,11 @@ def _points(
         columns = [name.lower() for name in map(plain, next(reader, []))]
         columns = [_KOREAN.get(name, name) if _KOREAN.get(name) not in columns else name for name in columns]
         wanted = _COLUMNS if crs is None else ("name", "x", "y")
-        if missing := [name for name in wanted if name not in columns]:
-            hint = "; of x and y say the CRS, as --crs EPSG:5186" if crs is None and {"x", "y"} <= {*columns} else ""
-            problem = f"must name the columns {','.join(wanted)}; missing {','.join(missing)}{hint}"
-            raise OptionsError(f"{path}, line 1: {problem}")
+        if problem := missing_columns(wanted, columns, "지점명,경도,위도" if crs is None else ""):
+            hint = (
+                "; for x and y give their CRS, as --crs EPSG:5186" if crs is None and {"x", "y"} <= {*columns} else ""
+            )
+            raise OptionsError(f"{path}, line 1: {problem}{hint}")
         rows = [(reader.line_num, cells) for cells in reader if any(cell.strip() for cell in cells)]
     except csv.Error as error:
         raise OptionsError(f"{path}, line {reader.line_num}: {error}") from error
@@ -248,7 +251,7 @@ def _point(
     lon, lat = (_number(which, row.get(which, "")) for which in ("lon", "lat"))
     if max(abs(lon), abs(lat)) > 2 * _MOST_DEGREES:
         raise OptionsError(
-            f"lon {lon:g}, lat {lat:g} are not degrees; if they are metres, name the columns x,y and say the CRS, "
+            f"lon {lon:g}, lat {lat:g} are not degrees; if they are metres, name the columns x,y and give their CRS, "
             "as --crs EPSG:5186"
         )
     if abs(lat) > _MOST_DEGREES / 2:

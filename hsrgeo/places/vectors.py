@@ -58,6 +58,10 @@ def _refuse_other_formats(path: str | Path, what: str) -> None:
         if suffix not in _GEOJSON:
             if not file.read(len(_BEGINNINGS[suffix])) == _BEGINNINGS[suffix]:
                 raise OptionsError(f"{path}: is not a {suffix} file, although its name says so")
+            if suffix == ".shp" and not any(Path(path).with_suffix(one).exists() for one in (".shx", ".SHX")):
+                raise OptionsError(
+                    f"{path}: has no .shx file beside it; a shapefile also needs its .shx, .dbf and .prj"
+                )
             return
         try:
             object_type = dict(json.load(file)).get("type")

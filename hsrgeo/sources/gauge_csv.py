@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -21,6 +22,22 @@ _SHOWN = 10  # different things that are wrong, and lines of each, that a messag
 def separator_of(header: str) -> str:
     """Return what parts the columns of a header: the most frequent of comma, semicolon and tab; of equals the first."""
     return max(_SEPARATORS, key=_QUOTED.sub("", header).count)
+
+
+def missing_columns(wanted: Sequence[str], columns: Sequence[str], other_names: str = "") -> str:
+    """Return which columns a first line must name, which it lacks and which it has; empty where it has them all.
+
+    Args:
+        wanted: Names of columns.
+        columns: That are there.
+        other_names: How the wanted ones may be called too.
+    """
+    missing = [name for name in wanted if name not in columns]
+    allowed = f" (or {other_names})" if other_names else ""
+    found = ", ".join(columns) or "nothing"
+    return f"must name the columns {','.join(wanted)}{allowed}; missing {','.join(missing)}; found {found}" * bool(
+        missing
+    )
 
 
 def spreadsheet_time(text: str) -> str:

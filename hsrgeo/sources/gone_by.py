@@ -23,11 +23,25 @@ def suffixes(tally: Tally) -> str:
     return ", ".join(f"{count:,} x {suffix}" for suffix, count in tally.passed_over.most_common(_SHOWN))
 
 
+def other_command(tally: Tally) -> str:
+    """Return what to do with files that are no frames but have a use; empty where there are none."""
+    from hsrgeo.formats.volume import SUFFIXES  # noqa: PLC0415 - only where nothing was found, and many modules
+
+    kinds = {kind.lower() for kind in tally.passed_over}
+    parts = []
+    if kinds & {".tif", ".tiff"}:
+        parts.append("a .tif, such as a sum or a merged sum, is a result: give the frames that it was made from")
+    if volumes := sorted(kinds & {*SUFFIXES}):
+        parts.append(f"if the {' and '.join(volumes)} files are volumes of radars: hsrgeo compose makes frames of them")
+    return "; ".join(parts)
+
+
 def no_frame(tally: Tally) -> str:
     """Return why a run has no frame: what is there instead, so that nobody has to look with another command."""
     reason = gone_by(tally) or "the sources contain none"
     if not tally.spans:
-        return f"no frame found ({reason})"
+        advice = other_command(tally)
+        return f"no frame found ({reason})" + (f"; {advice}" if advice else "")
     spans = [
         f"{product} of {first:%Y-%m-%d %H:%M}" + (f" to {last:%Y-%m-%d %H:%M}" if last > first else "")
         for product, (first, last) in list(tally.spans.items())[:_SHOWN]

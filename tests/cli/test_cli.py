@@ -242,6 +242,7 @@ def test_numbers_may_be_one_text(source: Path, tmp_path: Path, numbers: tuple[st
         (["info", "{in}", "--jobs", "0"], "hsrgeo: jobs 0"),
         (["verify", "{in}"], "Missing option '--against'"),
         (["verify", "{in}", "--against", "{in}"], "no manifest.jsonl there: is it the OUT of an export?"),
+        (["verify", "{in}/no", "--against", "{in}"], "no: no such folder; expected the OUT of an export"),
         (["grids", "nowhere"], "hsrgeo: grid 'nowhere' is not known: expected one of kma-hb-500m, kma-hb-1km"),
         (["grids", "--as", "proj"], "hsrgeo: --as needs a NAME: one of kma-hb-500m, kma-hb-1km"),
         (["grids", "kma-hb-1km", "--as", "epsg"], "Invalid value for '--as'"),

@@ -289,11 +289,12 @@ def test_bad_rows_of_a_gauge_file_are_named(tmp_path: Path) -> None:
     with pytest.raises(OptionsError, match="UTF-8"):
         read_points(path)
     for text, problem in (
-        ("", "missing name,lon,lat"),
+        ("", "missing name,lon,lat; found nothing"),
+        ("지점,X\n", r"must name .* \(or 지점명,경도,위도\); missing name,lon,lat; found 지점, x$"),
         ("name,lon,lat\n", "contains no point"),
         ("name,lon\n", "missing lat"),
     ):
-        path.write_text(text)
+        path.write_text(text, "utf-8")
         with pytest.raises(OptionsError, match=problem):
             read_points(path)
     with pytest.raises(OptionsError, match="cannot be read"):
@@ -356,7 +357,9 @@ def test_points_of_a_survey(tmp_path: Path) -> None:
     path.write_text("name,x,y\n관측소,550000,200000\n", "utf-8")  # x is the north, as surveys have it
     with pytest.raises(OptionsError, match="line 2: x 550000 and y 200000 are the wrong way round"):
         read_points(path, crs="EPSG:5186")
-    with pytest.raises(OptionsError, match=r"missing lon,lat; of x and y say the CRS, as --crs EPSG:5186"):
+    with pytest.raises(
+        OptionsError, match=r"missing lon,lat; found name, x, y; for x and y give their CRS, as --crs EPSG:5186"
+    ):
         read_points(path)
     path.write_text("name,lon,lat\n관측소,200000,600000\n", "utf-8")
     with pytest.raises(OptionsError, match=r"line 2: lon 200000, lat 600000 are not degrees; .* as --crs EPSG:5186"):

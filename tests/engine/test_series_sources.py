@@ -306,7 +306,8 @@ def test_what_the_crop_lacks_of_a_place_counts_as_not_observed(tmp_path: Path, m
         cube(tmp_path / "in", tmp_path / "a.nc", window=crop),
     ):
         with pytest.raises(
-            OptionsError, match="polygon 'b1' lies entirely outside what is there of the grid kma-hb-1km"
+            OptionsError,
+            match=r"polygon 'b1' lies entirely outside the data, which cover 12\d\.\d\d to .* N of .*; remove it",
         ):
             run(source, tmp_path / "o.csv", polygons=polygons)
         first = Polygons(polygons.names[:1], polygons.rings[:1])
@@ -316,7 +317,7 @@ def test_what_the_crop_lacks_of_a_place_counts_as_not_observed(tmp_path: Path, m
         assert row["mean_mm_h"] == pytest.approx(RATE(30) / 2, rel=1e-6)
         assert row["max_mm_h"] == RATE(30)
         (note,) = made.notes
-        assert note.startswith("polygon 'b0' lies partly outside what is there of the grid kma-hb-1km, its window 400 ")
+        assert note.startswith("polygon 'b0' lies partly outside the data, which cover 12")
         point = Points(("a", "edge"), (inner, outer))
         made, _outcomes = run(source, tmp_path / "o.parquet", points=point, method="bilinear")
         inside, edge = rows(tmp_path / "o.parquet")

@@ -94,7 +94,7 @@ def test_the_command_line(out: Path, tmp_path: Path) -> None:
     assert rows_of(tmp_path)["test"] == []
     run = CliRunner().invoke(app, ["split", str(out), "--block", "month", "--out", str(tmp_path)])
     assert run.exit_code == 2
-    assert "1 months are too few for 3 sets" in run.stderr
+    assert "3 sets need at least 3 months, found 1; take days (--block day), or give sets a share of 0" in run.stderr
 
 
 @given(st.integers(3, 400), st.tuples(st.integers(1, 98), st.integers(1, 98)).filter(lambda pair: sum(pair) < 100))

@@ -73,8 +73,14 @@ def test_names_become_nfc_as_other_systems_have_them(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", r"line 1: must name the columns name,west,south,east,north; missing name,west,south,east,north$"),
-        ("name,west,south,east\nx,1,2,3\n", r"line 1: must name the columns .*; missing north$"),
+        (
+            "",
+            r"line 1: must name the columns name,west,.*; missing name,west,south,east,north; found nothing$",
+        ),
+        (
+            "name,west,south,east\nx,1,2,3\n",
+            r"line 1: must name the columns .*; missing north; found name, west, south, east$",
+        ),
         ("name;west;south;east;north\nx;1;2;3;4\n", r"line 1: must name the columns .*; missing name,west"),
         ("서울,126.7,37.4,127.2,37.7\n", r"line 1: must name the columns"),
         (HEAD, r"csv: contains no region$"),

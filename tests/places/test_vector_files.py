@@ -13,6 +13,7 @@ import pytest
 from hsrgeo.engine.export_options import ExportOptions
 from hsrgeo.engine.regions import read_regions
 from hsrgeo.errors import OptionsError
+from hsrgeo.model.grid import grids
 from hsrgeo.places.polygons import read_polygons
 from hsrgeo.products.datums import from_wgs84
 from hsrgeo.products.warp import as_target
@@ -43,6 +44,28 @@ def write(path: Path, *, crs: str = "EPSG:4326", field: str = "name", names: Any
         encoding=more.get("encoding", "UTF-8") if path.suffix == ".shp" else None,
     )
     return path
+
+
+def test_a_shapefile_alone_lacks_its_other_files(tmp_path: Path) -> None:
+    path = write(tmp_path / "b.shp")
+    path.with_suffix(".shx").unlink()
+    with pytest.raises(OptionsError, match=r"b\.shp: has no \.shx file beside it; .* also needs its \.shx, \.dbf and"):
+        read_polygons(path)
+
+
+def test_polygons_with_lat_before_lon(tmp_path: Path) -> None:
+    path = tmp_path / "b.geojson"
+    raw.write(
+        path,
+        np.array([shapely.to_wkb(shapely.box(37.4, 126.9, 37.6, 127.1))]),
+        field_data=[np.array(["탄천"], object)],
+        fields=["name"],
+        crs="EPSG:4326",
+        geometry_type="Polygon",
+        driver="GeoJSON",
+    )
+    with pytest.raises(OptionsError, match=r"polygon '탄천': reaches .*; are lon and lat the wrong way round\?$"):
+        read_polygons(path).weights(grids()["kma-hb-500m"])
 
 
 @pytest.mark.parametrize("cpg", [True, False])

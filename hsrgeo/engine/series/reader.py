@@ -105,11 +105,12 @@ class Reader(ABC):
         where = f"the grid {grid.name}"
         if window != whole.window:
             weights = weights.cut(whole.width, window)
-            where = f"what is there of the grid {grid.name}, its window {window}"
+            where = f"the data, which cover {_degrees(grid)} of the grid {grid.name}"
         noun = _noun_for(self.options.places)
         names, within = self.options.places.names, weights.within
         if outside := [name for name, share in zip(names, within, strict=True) if share == 0]:
-            raise OptionsError(f"{_listed(noun, outside)} entirely outside {where}")
+            them = "it" if len(outside) == 1 else "them"
+            raise OptionsError(f"{_listed(noun, outside)} entirely outside {where}; remove {them} from the list")
         if partly := [name for name, share in zip(names, within, strict=True) if share < _WHOLE]:
             self.notes.append(f"{_listed(noun, partly)} partly outside {where}; that part counts as not observed")
         self.areas_m2 = weights.areas_m2
@@ -214,6 +215,13 @@ def other_grid(expected: Grid, found: Grid, source: str, member: str | None = No
 
 def _noun_for(places: Places) -> str:
     return "polygon" if isinstance(places, Polygons) else "point"
+
+
+def _degrees(grid: Grid) -> str:
+    """Return the degrees between which the corners of a grid lie."""
+    last_row, last_col = grid.height - 1, grid.width - 1
+    lon, lat = grid.lonlat([0, 0, last_row, last_row], [0, last_col, 0, last_col])
+    return f"{lon.min():.2f} to {lon.max():.2f} E, {lat.min():.2f} to {lat.max():.2f} N"
 
 
 def _listed(noun: str, names: Sequence[str]) -> str:

@@ -19,13 +19,13 @@ from hsrgeo.engine.workers.cluster import Cluster
 from hsrgeo.engine.workers.crew import workers_for
 from hsrgeo.engine.workers.memory import keep_freed_memory
 from hsrgeo.engine.workers.parallel import in_batches, run_parallel, scan_for, seen_by
-from hsrgeo.errors import ArchiveError, FrameError, HsrGeoError, ManifestError, ReadbackError, WriteError
+from hsrgeo.errors import ArchiveError, FrameError, HsrGeoError, ReadbackError, WriteError
 from hsrgeo.formats.names import FrameName, preference
 from hsrgeo.model.frame import Frame
-from hsrgeo.outputs.journal import is_output
+from hsrgeo.outputs.journal import is_output, not_an_output
 from hsrgeo.outputs.kept_recipe import recipe_of
 from hsrgeo.outputs.manifest import Manifest
-from hsrgeo.outputs.names import MANIFEST, OPTIONS
+from hsrgeo.outputs.names import OPTIONS
 from hsrgeo.outputs.outcome import Outcome, Output, key_of, of_found, with_header
 from hsrgeo.outputs.recipe import Recipe, parts_kinds
 from hsrgeo.reading import blocks_found
@@ -82,7 +82,7 @@ class Verification(Lazy[Difference]):
         """Counts of the files that were read or passed over."""
         self.counts = Counts()
         if not is_output(out):
-            raise ManifestError(str(out), f"no {MANIFEST} there: is it the OUT of an export?")
+            raise not_an_output(out)
         found = scan_for(workers, sources, Selection(), self.tally)
         self._items = _check(out, recipe_of(out), found, workers, self.counts)
 
