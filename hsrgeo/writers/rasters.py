@@ -107,6 +107,7 @@ def _rgba_png(frame: Frame, settings: Settings) -> dict[str, bytes]:
 def _rgba_webp(frame: Frame, settings: Settings) -> dict[str, bytes]:
     from hsrgeo.writers.rgba import encode_rgba_webp  # noqa: PLC0415
 
+    refuse_long("rgba-webp", frame.grid.width, frame.grid.height)
     files = encode_rgba_webp(frame, settings.palette)
     return files if settings.sidecars else {".rgba.webp": files[".rgba.webp"]}
 

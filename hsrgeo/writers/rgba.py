@@ -19,7 +19,6 @@ from hsrgeo.writers.by_driver import GDAL_SIDE, cog_options, encode_by
 from hsrgeo.writers.environment import own_gdal, regular_file
 from hsrgeo.writers.plain import code_free_tags
 from hsrgeo.writers.png import encode_png_of, place_xml, world_file
-from hsrgeo.writers.rasters import refuse_long
 from hsrgeo.writers.readback import DRIVERS
 from hsrgeo.writers.tags import imagery_tags, png_tags
 
@@ -71,11 +70,9 @@ def encode_rgba_webp(frame: Frame, palette: Palette | None) -> dict[str, bytes]:
     """Return a lossless WebP of four bytes a cell, its world file and its .webp.aux.xml, by suffix.
 
     Raises:
-        OptionsError: The palette is for another unit; or it has more cells in a line than a WebP can.
+        OptionsError: The palette is for another unit.
         WriteError: GDAL refused.
     """
-    grid = frame.grid
-    refuse_long("rgba-webp", grid.width, grid.height)
     options = {"LOSSLESS": "YES", "EXACT": "1"}  # the latter keeps red, green and blue where alpha is 0
     return {
         ".rgba.wpw": world_file(frame.grid),
