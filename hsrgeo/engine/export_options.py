@@ -34,6 +34,11 @@ from hsrgeo.products.warp import Resampling, Target, as_target, forget_warps, wa
 from hsrgeo.sources.select import Selection
 from hsrgeo.writers.rasters import RASTERS, Compression, Format, refuse_long
 
+_UNDETECT = "undetect is a number or nan, for formats float32 and asc"
+_MASK = "mask goes beside PNGs: give format png too, because a COG marks nodata itself"
+_PALETTE = "palette is for formats rgba, rgba-png and rgba-webp: other formats have values, not colours"
+_NO_SIDECARS = "no sidecars goes with PNGs and ASCII grids, and formats has none"
+
 
 @dataclass(frozen=True, kw_only=True)
 class ExportOptions:
@@ -207,16 +212,18 @@ class ExportOptions:
             raise OptionsError("odim has no quantity for every block: give block height, or the main one")
         if self.values == "raw" and (others := [name for name in formats if RASTERS[name].recoded]):
             raise OptionsError(f"{others[0]} does not have the codes of the frames: not with values raw")
-        if self.undetect is not None and (not {"float32", "asc"} & set(formats) or math.isinf(self.undetect)):
-            raise OptionsError("undetect is a number or nan, for formats float32 and asc")
-        if "mask" in formats and "png" not in formats:
-            raise OptionsError("mask goes beside PNGs: give format png too, because a COG marks nodata itself")
-        if self.palette is not None and not {"rgba", "rgba-png", "rgba-webp"} & set(formats):
-            raise OptionsError(
-                "palette is for formats rgba, rgba-png and rgba-webp: other formats have values, not colours"
-            )
-        if not self.sidecars and not {"png", "asc", "rgba-png", "rgba-webp"} & set(formats):
-            raise OptionsError("no sidecars goes with PNGs and ASCII grids, and formats has none")
+        if self.undetect is not None and math.isinf(self.undetect):
+            raise OptionsError(_UNDETECT)
+        for given, wanted, message in (
+            (self.values == "raw", {"cog"}, "values raw is for COGs: give format cog too"),
+            (self.compress != "deflate", {"cog", "float32", "rgba"}, "compress is for formats cog, float32 and rgba"),
+            (self.undetect is not None, {"float32", "asc"}, _UNDETECT),
+            ("mask" in formats, {"png"}, _MASK),
+            (self.palette is not None, {"rgba", "rgba-png", "rgba-webp"}, _PALETTE),
+            (not self.sidecars, {"png", "asc", "rgba-png", "rgba-webp"}, _NO_SIDECARS),
+        ):
+            if given and not wanted & set(formats):
+                raise OptionsError(message)
 
     @property
     def workers(self) -> int:
@@ -282,6 +289,8 @@ class ExportOptions:
             area = as_area(self.bbox, self.window, self.center, self.size, regions=self.regions)
         except GridError as error:
             raise OptionsError(str(error)) from error
+        if not isinstance(self.regions, (str, Path)) and (self.regions_field or self.regions_encoding):
+            raise OptionsError("regions_field and regions_encoding are for a file of regions: give regions too")
         if self.regions is None:
             return (Cut("", area),)
         if isinstance(self.regions, (str, Path)):

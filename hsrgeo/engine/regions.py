@@ -80,6 +80,8 @@ def read_regions(
     else:
         text = _text(path, encoding)
         if not text.lstrip().startswith(("{", "[")):
+            if name_field is not None:
+                raise OptionsError(f"{path}: the field of names is for shapes; a CSV has a column name")
             regions = _from_csv(path, text)
         elif name_field is not None or _has_other_crs(text):
             regions, notes = _from_layer(path, name_field, encoding)

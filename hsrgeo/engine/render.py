@@ -46,6 +46,7 @@ SUFFIXES = (".png", *_ENCODERS)
 """What a picture file may be called."""
 _SHOWN: dict[str, Styled] = {STYLED[shown].name: shown for shown in get_args(Styled)}
 _HOLD_S = 1.5  # how long the last picture of an animation stays, and one that stands for a long gap
+_FPS = 4
 _MOST_FPS = 50  # a GIF counts hundredths of a second, and browsers slow down what is faster
 
 
@@ -94,7 +95,7 @@ class RenderOptions:
     region: str = ""
     registration: Registration = "point"
     width: int = 900
-    fps: int = 4
+    fps: int = _FPS
     title: str = ""
     jobs: int = -1
     export: ExportOptions = field(init=False)
@@ -197,6 +198,8 @@ def render(
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
         raise OptionsError(f"{path.name}: expected a picture name ending in one of {', '.join(SUFFIXES)}")
+    if suffix == ".png" and wanted.fps != _FPS:
+        raise OptionsError("fps is for animations: .gif, .webp and .mp4")
     if suffix == ".mp4":
         animation.require_video()
     listed = listed_sources(sources)

@@ -16,7 +16,7 @@ from hsrgeo.errors import OptionsError, needs
 from hsrgeo.model.texts import plain
 from hsrgeo.places.vectors import read_layer
 from hsrgeo.products.datums import from_wgs84
-from hsrgeo.sources.encodings import check_encoding, unreadable
+from hsrgeo.sources.encodings import check_encoding, is_utf8, unreadable
 from hsrgeo.sources.texts import refuse_special
 
 _BYTES = "ISO-8859-1"
@@ -54,6 +54,8 @@ def read_named(
     if encoding is not None:
         check_encoding(encoding)
     said = _said_encoding(Path(path))
+    if said is None and not is_utf8(encoding):
+        raise OptionsError(f"{path}: encoding is for a CSV or a shapefile; other formats are UTF-8")
     # A .cpg file is believed; the other formats are UTF-8.
     own = encoding if said == "" else None
     guessed = said == "" and encoding is None and not numbered

@@ -37,15 +37,15 @@ class Cleaning:
     min_dbz: float | None = None
     """Echo below this is no echo; after `smooth` once more."""
     despeckle: int = 0
-    """Groups of fewer cells with echo are no echo; cells that touch at a corner are of one group."""
+    """Groups of fewer cells with echo are no echo, 2 or more; cells that touch at a corner are of one group."""
     smooth: float = 0.0
     """Standard deviation [cells] of a Gaussian mean of Z [mm^6 m^-3], or of rain [mm/h], over the observed cells; no
     echo counts as 0, and what was not observed stays so."""
 
     def __post_init__(self) -> None:
         refuse_fractions("despeckle", self.despeckle)
-        if not 0 <= self.despeckle <= _MOST_CELLS:
-            raise OptionsError(f"despeckle {self.despeckle}: expected a number of cells, at most {_MOST_CELLS:,}")
+        if self.despeckle == 1 or not 0 <= self.despeckle <= _MOST_CELLS:  # no group has fewer than one cell
+            raise OptionsError(f"despeckle {self.despeckle}: expected 2 to {_MOST_CELLS:,} cells")
         if not 0 <= self.smooth <= _WIDEST:
             raise OptionsError(f"smooth {self.smooth:g}: expected a number of cells, at most {_WIDEST:g}")
         if self.min_dbz is not None and not math.isfinite(self.min_dbz):

@@ -107,6 +107,25 @@ def law_text(quantity: Quantity, followed: str | None, law: Law) -> str:
 _LIMITED = re.compile(r"(.*), at most (\d+(?:\.\d+)?(?:e[+-]?\d+)?) mm/h")
 
 
+WET_FROM_MM_H = 0.1
+"""From which rate a frame or cell counts as wet, where nothing else is said."""
+
+
+def refuse_low_limit(law: Law, wet_from: float, *, bias: bool) -> None:
+    """Refuse a limit of the rates below which nothing can be wet.
+
+    Args:
+        law: Has the limit.
+        wet_from: Rate [mm/h] from which something counts as wet.
+        bias: Whether rates are multiplied after they were limited.
+
+    Raises:
+        OptionsError: It is one.
+    """
+    if law.max_mm_h is not None and law.max_mm_h < wet_from and not bias:
+        raise OptionsError(f"max_rate {law.max_mm_h:g} is below wet_from {wet_from:g}: nothing would count as wet")
+
+
 def _limit_text(max_mm_h: float | None) -> str:
     return "" if max_mm_h is None else f", at most {max_mm_h:g} mm/h"
 

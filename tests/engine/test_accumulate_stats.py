@@ -140,4 +140,8 @@ def test_options_that_cannot_be(folder: Path, tmp_path: Path, options: Any, mess
 def test_a_limit_of_wet_without_a_frequency_is_refused() -> None:
     with pytest.raises(OptionsError, match="wet_from is for stat frequency"):
         hsrgeo.AccumulateOptions(stat="max", wet_from=3)
+    with pytest.raises(OptionsError, match="max_rate 2 is below wet_from 3: nothing would count as wet"):
+        hsrgeo.AccumulateOptions(stat="frequency", wet_from=3, max_rate=2)
+    assert hsrgeo.AccumulateOptions(max_rate=0.05).law.max_mm_h == 0.05  # a sum has it
+    assert hsrgeo.AccumulateOptions(stat="frequency", wet_from=3, max_rate=3).law.max_mm_h == 3
     assert hsrgeo.AccumulateOptions(stat="frequency", wet_from=3).stat == "frequency"

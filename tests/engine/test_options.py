@@ -122,6 +122,14 @@ def test_all_areas_at_once() -> None:
         ({"bbox": (126, 37, 127, float("nan"))}, "^bbox 126 37 127 nan: every edge must be a finite number"),
         ({"bbox": (37.4, 126.7, 37.7, 127.2)}, "latitudes beyond 90 degrees; the order is WEST SOUTH EAST NORTH$"),
         ({"regions": ()}, "^regions: contains no region$"),
+        ({"regions_field": "x"}, "^regions_field and regions_encoding are for a file of regions"),
+        ({"regions_encoding": "cp949"}, "^regions_field and regions_encoding are for a file of regions"),
+        (
+            {"compress": "zstd", "formats": ("png", "asc", "rgba-png")},
+            "^compress is for formats cog, float32 and rgba$",
+        ),
+        ({"values": "raw", "formats": ("png", "mask")}, "^values raw is for COGs"),
+        ({"despeckle": 1}, "^despeckle 1: expected 2 to 10,000 cells$"),
         (
             {"regions": (Region("a", SEOUL), Region("A", SEOUL))},
             "^regions: two regions would share a folder: 'a' and 'A'$",
@@ -368,10 +376,10 @@ def test_two_recipes_have_two_json_forms(one: Recipe, other: Recipe) -> None:
 
 
 def test_the_json_of_a_recipe_worked_by_hand() -> None:
-    recipe = ExportOptions(regions=(Region("서울", SEOUL),), formats=("png",), values="raw", block=2).recipe
+    recipe = ExportOptions(regions=(Region("서울", SEOUL),), formats=("cog",), values="raw", block=2).recipe
     assert recipe.as_json() == {
         "cuts": [{"region": "서울", "bbox": [126.7, 37.4, 127.2, 37.7]}],
-        "formats": ["png"],
+        "formats": ["cog"],
         "compress": "deflate",
         "values": "raw",
         "name": "{time:%Y%m/%d/%Y%m%d%H%M}",

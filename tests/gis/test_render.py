@@ -462,6 +462,7 @@ def test_a_cog_that_is_gone_or_damaged_is_no_data(hour: Path, tmp_path: Path) ->
         (["--out", "x"], [".png, .gif, .webp, .mp4"]),
         (["--out", "x.png"], ["one frame", "there are 6", "11:15 KST", "11:50 KST", ".gif"]),
         (["--out", "x.gif", "--width", "12"], ["320 to 8192"]),
+        (["--out", "x.png", "--fps", "9"], ["fps is for animations"]),
         (["--out", "x.gif", "--fps", "0"], ["1 to 50"]),
         (["--out", "x.gif", "--zr", "0", "1"], ["positive"]),
         (["--out", "x.gif", "--bbox", "10", "10", "11", "11"], ["bbox 10 10 11 11"]),

@@ -143,6 +143,16 @@ def test_regions_as_csv_in_cp949(tmp_path: Path) -> None:
         read_regions(path, encoding="ascii")
 
 
+def test_options_of_another_format_are_refused(tmp_path: Path) -> None:
+    path = write(tmp_path / "b.gpkg")
+    with pytest.raises(OptionsError, match="encoding is for a CSV or a shapefile; other formats are UTF-8"):
+        read_polygons(path, encoding="cp949")
+    assert read_polygons(path, encoding="utf-8").names == ("한강",)
+    (tmp_path / "r.csv").write_text("name,west,south,east,north\na,126.9,37.4,127.1,37.6\n", encoding="utf-8")
+    with pytest.raises(OptionsError, match="the field of names is for shapes; a CSV has a column name"):
+        read_regions(tmp_path / "r.csv", "basin")
+
+
 # -- datums -----------------------------------------------------------------------------------------------------------
 
 BESSEL = "+proj=tmerc +lat_0=38 +lon_0=127 +x_0=200000 +y_0=500000 +ellps=bessel +type=crs"

@@ -92,7 +92,7 @@ CODES = st.sampled_from([NO, UN, UN, UN, UN, 500, 1500, 3000, 4500])
 @given(
     arrays.arrays(np.int16, (14, 17), elements=CODES),
     st.sampled_from([None, 10.0]),
-    st.integers(0, 6),
+    st.sampled_from([0, *range(2, 7)]),
     st.sampled_from([0.0, 0.4, 1.0]),
     st.tuples(st.integers(0, 12), st.integers(0, 9), st.integers(1, 5), st.integers(1, 5)),
 )
@@ -120,6 +120,7 @@ def test_what_cannot_be_cleaned_says_so() -> None:
     [
         ((math.nan, 0, 0.0), "min_dbz nan"),
         ((None, -1, 0.0), "despeckle -1"),
+        ((None, 1, 0.0), "despeckle 1: expected 2 to 10,000 cells"),
         ((None, 2.5, 0.0), "whole number"),
         ((None, 0, -1.0), "smooth -1"),
         ((None, 0, math.inf), "smooth inf"),
@@ -133,4 +134,4 @@ def test_numbers_that_cannot_be(numbers: Any, message: str) -> None:
 def test_what_is_asked_for_is_kept() -> None:
     for cleaning in (Cleaning(5), Cleaning(None, 3), Cleaning(None, 0, 1.5), Cleaning(-2.5, 4, 0.5)):
         assert cleaning_from_json(cleaning.as_json()) == cleaning
-    assert cleaning_of(None, 1, 0) is None  # a group has one cell or more
+    assert cleaning_of(None, 0, 0) is None

@@ -22,14 +22,10 @@ from hsrgeo.model.times import FRAME_STEP, length_text, refuse_uneven
 from hsrgeo.model.window import BBox, Window
 from hsrgeo.places.masks import MaskFile, read_mask
 from hsrgeo.products.factors import Factors
-from hsrgeo.products.rain import KMA_LAW, Law
+from hsrgeo.products.rain import KMA_LAW, WET_FROM_MM_H, Law, refuse_low_limit
 from hsrgeo.sources.select import Selection
 
 _HOUR, _DAY = timedelta(hours=1), timedelta(days=1)
-
-
-WET_FROM_MM_H = 0.1
-"""From which rate a frame counts as wet, where nothing else is said."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,6 +129,8 @@ class AccumulateOptions:
             self, "export", ExportOptions(**shared_with(ExportOptions, self) | {"mask": None}, quantity="rain")
         )
         object.__setattr__(self, "bias", self.export.bias)
+        if self.stat == "frequency":
+            refuse_low_limit(self.law, self.wet_from, bias=self.bias is not None)
         if self.frame_step is not None:
             refuse_uneven(f"frame_step {self.frame_step}", self.frame_step)
         check_period(self.period, self.step)

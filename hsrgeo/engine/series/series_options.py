@@ -24,7 +24,7 @@ from hsrgeo.places.polygons import read_polygons
 from hsrgeo.places.weights import PointMethod, Weights
 from hsrgeo.products.cleaning import Cleaning, cleaning_of
 from hsrgeo.products.factors import Factors
-from hsrgeo.products.rain import KMA_LAW, Law, as_law
+from hsrgeo.products.rain import KMA_LAW, WET_FROM_MM_H, Law, as_law, refuse_low_limit
 from hsrgeo.sources.select import Selection
 
 Content = Literal["rain", "reflectivity"]
@@ -51,7 +51,7 @@ class SeriesOptions:
         wide: A row a time and a column a place; see `hsrgeo.writers.table_files.write_table`. With a bias wide CSV has
             ``bias_factor`` too, or of periods ``adjusted``.
         excel: CSV that Excel reads as it is: a byte-order mark, and times in KST without a zone.
-        encoding: Of a shapefile's texts, or of a CSV that is not UTF-8, such as CP949.
+        encoding: Of a shapefile's texts, or of a CSV that is not UTF-8, such as CP949; other formats are UTF-8.
         quantity: ``rain`` in mm/h; ``reflectivity`` in dBZ as stored, only for points by method nearest: dBZ have no
             mean.
         zr: A and B of Z = A R^B.
@@ -59,7 +59,7 @@ class SeriesOptions:
         bias: Table of `hsrgeo gauges bias`: each cell of a frame is multiplied by the factor of the row that its time
             lies in, and stays as it is where there is none.
         method: Of points: ``nearest`` cell, the mean of the ``nearest-K`` cells, or ``bilinear`` between four.
-        wet_from: Rain rate [mm/h] from which a cell counts as wet.
+        wet_from: Rain rate [mm/h] from which a cell counts as wet; for polygons without `period`.
         mask: A raster of the frames' grid, or polygons, as that of `ExportOptions`: cells outside count as not
             observed.
         min_dbz: As that of `ExportOptions`; of frames only, as the next two.
@@ -100,7 +100,7 @@ class SeriesOptions:
     max_rate: float | None = None
     bias: str | Path | Factors | None = None
     method: str = "nearest"
-    wet_from: float = 0.1
+    wet_from: float = WET_FROM_MM_H
     mask: str | Path | None = None
     min_dbz: float | None = None
     despeckle: int = 0
@@ -146,8 +146,12 @@ class SeriesOptions:
             raise OptionsError("reflectivity is not averaged: it is for points by method nearest")
         if not 0 < self.wet_from < float("inf"):
             raise OptionsError(f"wet_from {self.wet_from:g}: expected a rain rate above 0 mm/h")
-        if self.quantity != "rain" and (self.bias is not None or law.max_mm_h is not None):
-            raise OptionsError("bias and max_rate are of rain, not of reflectivity")
+        if self.polygons is not None and self.period is None:
+            refuse_low_limit(law, self.wet_from, bias=self.bias is not None)
+        elif self.wet_from != WET_FROM_MM_H:
+            raise OptionsError("wet_from is for polygons without period: no other table has wet_fraction")
+        if self.quantity != "rain" and (self.bias is not None or law != KMA_LAW):
+            raise OptionsError("bias, max_rate and zr are of rain, not of reflectivity")
         self._check_times()
         selection = Selection(self.start, self.end, self.every, self.product, self.kind, one_kind=True)
         object.__setattr__(self, "selection", selection)
