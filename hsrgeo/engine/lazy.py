@@ -64,6 +64,7 @@ class Run(Lazy[Outcome]):
         self.notes: list[str] = []
         """What a user should know; complete when the run is over."""
         self._noted = 0
+        self._twins: Counter[str] = Counter()  # of failed frames: kinds that were left out for these
 
     def __next__(self) -> Outcome:
         try:
@@ -74,10 +75,18 @@ class Run(Lazy[Outcome]):
             self._noted = 0
             self.notes += self.tally.notes()
             self.tally.other_kinds.clear()
+            self.notes += [
+                f"failed frames that were preferred to a file of kind {kind}: {count:,}; choose it with --kind {kind}"
+                for kind, count in sorted(self._twins.items())
+            ]
+            self._twins.clear()
             raise
         if outcome.notes and outcome.was is None:
             self.notes += outcome.notes if self._noted < _SHOWN else ()
             self._noted += 1
+        key = outcome.key
+        if outcome.status == "failed" and key is not None and key in self.tally.twins:
+            self._twins[self.tally.twins[key]] += 1
         self.counts[outcome.status] += 1
         if outcome.was:
             self.counts[outcome.was] -= 1

@@ -113,6 +113,8 @@ class Tally:
     """Things that are no frames, counted by what they are."""
     other_kinds: Counter[tuple[str, str]] = field(default_factory=Counter)
     """Frames that were left out for one of another kind, by their kind and the preferred one."""
+    twins: dict[tuple[str, datetime], str] = field(default_factory=dict)
+    """Their kind, by product and time: the best of each."""
     lookalikes: list[str] = field(default_factory=list)
     """A few .bin and .bin.gz files that were passed over for their names."""
 

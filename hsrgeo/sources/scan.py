@@ -144,6 +144,8 @@ def of_one_kind(files: Listing, selection: Selection, tally: Tally) -> Listing:
             kept.append(entry)
         elif selection.wants(one):
             tally.other_kinds[one.kind, better] += 1
+            key = one.product, one.time
+            tally.twins[key] = max(tally.twins.get(key, one.kind), one.kind, key=preference)
     return kept
 
 

@@ -56,3 +56,19 @@ def test_a_time_is_counted_once(tmp_path: Path, archives: list[Path], command: C
         run = command(sources, out, window=WINDOW, jobs=2).run()
         assert (run.counts["ok"], run.counts["duplicate"], run.rows) == (1, 3, rows)
         assert out.read_bytes() == alone, sources
+
+
+@pytest.mark.parametrize("command", [stats, hsrgeo.export, hsrgeo.accumulate])
+def test_a_broken_frame_that_was_preferred_names_the_other_kind(
+    tmp_path: Path, frame_file: bytes, command: Callable[..., Any]
+) -> None:
+    (folder := tmp_path / "in").mkdir()
+    (folder / frame_name(kind="PUB")).write_bytes(frame_file[:-100])
+    (folder / frame_name(kind="EXT")).write_bytes(frame_file)
+    out = tmp_path / ("o.csv" if command is stats else "o")
+    run = command(folder, out, window=WINDOW, jobs=1).run()
+    assert run.counts == {"failed": 1}
+    assert run.notes[-1] == "failed frames that were preferred to a file of kind EXT: 1; choose it with --kind EXT"
+    again = command(folder, out, window=WINDOW, jobs=1, kind="EXT").run()
+    assert again.counts == {"ok": 1}
+    assert not any("preferred" in note for note in again.notes)
