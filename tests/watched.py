@@ -15,7 +15,7 @@ from typing import Self
 import numpy as np
 import pytest
 
-from hsrgeo.engine.export import ledger
+from hsrgeo.engine.export import staging
 from hsrgeo.engine.export.export_run import export
 from hsrgeo.engine.export_options import ExportOptions
 from hsrgeo.engine.watch.displays import Displays
@@ -124,7 +124,7 @@ def killed(at: int) -> Iterator[None]:
         move_file(path, target)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ledger, "move_file", move)
+        patch.setattr(staging, "move_file", move)
         yield
 
 

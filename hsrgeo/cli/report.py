@@ -9,7 +9,7 @@ from hsrgeo.engine.export.export_run import Export
 from hsrgeo.errors import HsrGeoError
 from hsrgeo.outputs.names import MANIFEST
 from hsrgeo.outputs.outcome import Outcome, Status
-from hsrgeo.sources.gone_by import gone_by
+from hsrgeo.sources.gone_by import gone_by, skipped_for_their_names
 from hsrgeo.sources.remote import Place
 
 
@@ -70,8 +70,8 @@ class Report(Follower):
         lines = [f"{self._frames()}: {self._counts()}{speed}"]
         if passed := gone_by(self._run.tally):
             lines.append(passed)
-        if names := ", ".join(self._run.tally.lookalikes):
-            lines.append(f"skipped, because not named RDR_CMP_*.bin.gz: {names}; to read them, give them as sources")
+        if names := self._run.tally.lookalikes:
+            lines.append(skipped_for_their_names(*names))
         return lines
 
     def _as_json(self) -> dict[str, object]:

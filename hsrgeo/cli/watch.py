@@ -204,7 +204,6 @@ def _tell(watched: "Watch", done: "Round", metrics: Path | None, *, quiet: bool,
         return
     say_notes(done.notes)
     parts = [f"{done.counts[name]:,} {word}" for name, word in _WORDS.items() if done.counts[name]]  # type: ignore[index]
-    parts += [f"{done.waiting:,} still written"] if done.waiting else []
     if parts:
         say(f"{', '.join(parts)}; {_latest(watched)}")
 

@@ -36,6 +36,12 @@ def other_command(tally: Tally) -> str:
     return "; ".join(parts)
 
 
+def skipped_for_their_names(*names: str) -> str:
+    """Return why files were skipped that end like frames."""
+    which = "them, give them as sources" if len(names) > 1 else "it, give it as a source"
+    return f"skipped, because not named RDR_CMP_*.bin.gz: {', '.join(names)}; to read {which}"
+
+
 def no_frame(tally: Tally) -> str:
     """Return why a run has no frame: what is there instead, so that nobody has to look with another command."""
     reason = gone_by(tally) or "the sources contain none"

@@ -188,6 +188,12 @@ def scan_files(files: Listing, selection: Selection, tally: Tally) -> Iterator[F
         tally.read_bytes = before + size_of(file)
 
 
+def can_have_frames(file: File) -> bool:
+    """Tell whether a file of a folder is read: `scan_files` skips others unless they were named on their own."""
+    name = _name(file)
+    return claims_frame(name) or is_archive(place_of(file)) or is_unread_archive_name(name)
+
+
 def _real_path(file: str, folders: dict[str, str]) -> str:
     """Return a path without links; each folder is asked once, and kept in `folders`."""
     if os.path.islink(file):  # noqa: PTH114 - as expand

@@ -21,7 +21,7 @@ from hsrgeo.engine.watch.decide import Journal, Mark, decide
 from hsrgeo.engine.watch.status import read_status
 from hsrgeo.engine.watch.watch_run import Watch
 from hsrgeo.errors import HsrGeoWarning, LockError, OptionsError, SourceError
-from tests.conftest import TIME, frame_name
+from tests.conftest import TIME, frame_name, make_tar
 from tests.fuzz import live
 from tests.watched import OPTIONS, SETTLE_S, World, content, happen, latest_time
 
@@ -78,6 +78,29 @@ def test_half_a_frame_waits_until_it_is_whole_or_has_rested(tmp_path: Path) -> N
         assert "truncated" in done.broken[0]
         world.put(10, 1, "whole")
         assert world.watch.round().counts == {"ok": 1}  # what is broken is reported once
+
+
+def test_a_file_that_is_waited_for_is_named_once_and_others_are_skipped_with_a_word(tmp_path: Path) -> None:
+    with World(tmp_path) as world:
+        world.put(0, 1, "half")
+        for name in ("메모.txt", "프레임 복사.bin.gz"):
+            (world.source / name).write_bytes(content(5, 1, "whole"))
+            os.utime(world.source / name, (world.now, world.now))
+        done = world.watch.round()
+        assert done.notes == [
+            "skipped, because not named RDR_CMP_*.bin.gz: 프레임 복사.bin.gz; to read it, give it as a source",
+            "waiting for 1 file that may not be complete yet: RDR_CMP_HSR_PUB_202206091115.bin.gz",
+        ]
+        assert done.waiting_for == [str(world.source / "RDR_CMP_HSR_PUB_202206091115.bin.gz")]
+        assert world.watch.round().notes == []
+        (world.source / "a.tar").write_bytes(make_tar([("a.txt", b"a")]))
+        os.utime(world.source / "a.tar", (world.now, world.now))
+        (note,) = world.watch.round().notes
+        assert note.startswith("waiting for 2 files that may not be complete yet: ")
+        assert "a.tar" in note
+        world.now += SETTLE_S
+        done = world.watch.round()
+        assert not any("skipped" in note or "waiting" in note for note in done.notes)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -30,14 +30,16 @@ from hsrgeo.outputs.outcome import Key, Outcome
 from hsrgeo.outputs.recipe import parts_kinds
 from hsrgeo.outputs.taken import refuse_cube
 from hsrgeo.reading import decode_found
-from hsrgeo.sources.found import Found
+from hsrgeo.sources.found import Found, Tally
+from hsrgeo.sources.gone_by import skipped_for_their_names
 from hsrgeo.sources.remote import Place, RemotePath, listed_sources, target
-from hsrgeo.sources.scan import Listing, listed_files, place_of, size_of
+from hsrgeo.sources.scan import File, Listing, can_have_frames, listed_files, place_of, size_of
 
 SETTLE_S = 600.0
 """A file that was not changed for so long is not being written any more."""
 POLL_S = 30.0
 """From one round to the next: a tenth of the time between two frames."""
+_SHOWN = 3  # names of files that are waited for
 _RUNS = 3  # of an export in a round: a frame that turns out worse than it was brings back others
 
 Happened = Literal["ok", "replaced", "duplicate", "failed", "removed"]
@@ -58,10 +60,15 @@ class Round:
     """Notes, each reported once."""
     listed: int = 0
     """Files of the sources."""
-    waiting: int = 0
-    """Of them, those that seem to be still written."""
+    waiting_for: list[str] = field(default_factory=list)
+    """Of them, those that may not be complete yet: frames and archives."""
     error: HsrGeoError | None = None
     """Why the round did not come to its end; the next one tries again."""
+
+    @property
+    def waiting(self) -> int:
+        """How many files may not be complete yet."""
+        return len(self.waiting_for)
 
 
 class Watch:
@@ -127,6 +134,7 @@ class Watch:
         self._keys: set[Key | None] = set()  # products and times in OUT
         self._broken: dict[str, str] = {}  # label -> what is wrong, of frames that were broken in the last run
         self._noted: set[str] = set()
+        self._waiting_for: list[str] = []  # in the last round
         self._lock = locked(self.out / STATUS, self.out)
 
     def __enter__(self) -> Self:
@@ -177,7 +185,7 @@ class Watch:
         done.listed = len(files)
         marks = {path: mark for path, (file, _alone) in named.items() if (mark := _mark(file)) is not None}
         taken = decide(done.time, marks, self._journal, self._settle_s, _is_whole)
-        done.waiting = len(marks) - len(taken)
+        self._wait(done, [named[path] for path in marks if path not in taken])
         now = {path: marks[path] for path in named if path in taken}
         if now == self._exported:
             return
@@ -195,6 +203,22 @@ class Watch:
             self._tell(done, self._after())
         self._exported = None if self._retry else now
 
+    def _wait(self, done: Round, files: list[tuple[File, bool]]) -> None:
+        """Note the files that are not taken yet; those that an export skips are not waited for."""
+        tally = Tally()
+        for file, alone in files:
+            if alone or can_have_frames(file):
+                done.waiting_for.append(str(file))
+            else:
+                tally.pass_over(str(file))
+        self._tell(done, map(skipped_for_their_names, tally.lookalikes))
+        if done.waiting_for not in ([], self._waiting_for):  # reported once
+            names = [place_of(file).name for file, _alone in files if str(file) in done.waiting_for]
+            more = f" and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else ""
+            what = "1 file that" if len(names) == 1 else f"{len(names):,} files that"
+            done.notes.append(f"waiting for {what} may not be complete yet: {', '.join(names[:_SHOWN])}{more}")
+        self._waiting_for = done.waiting_for
+
     def _export(self, files: Listing, done: Round) -> None:
         frame_names = {str(file): _frame_name(file) for file, _named in files}
         for _run in range(_RUNS):
@@ -207,16 +231,17 @@ class Watch:
                 notify("WATCHDOG=1")  # a long round is no round that hangs
                 again |= outcome.status == "failed" and outcome.was is not None
                 self._note(outcome, broken, done)
-            self._tell(done, run.notes)
+            self._tell(done, [*run.notes, *map(skipped_for_their_names, run.tally.lookalikes)])
             self._broken = broken
             self._find_newest()
             moved = self._start(frame_names)
             if not again and (start is None or moved is None or moved >= start):
                 return
 
-    def _tell(self, done: Round, notes: Sequence[str]) -> None:
-        done.notes += [note for note in dict.fromkeys(notes) if note not in self._noted]
-        self._noted.update(notes)
+    def _tell(self, done: Round, notes: Iterable[str]) -> None:
+        new = [note for note in dict.fromkeys(notes) if note not in self._noted]
+        done.notes += new
+        self._noted.update(new)
 
     def _note(self, outcome: Outcome, broken: dict[str, str], done: Round) -> None:
         if outcome.status == "failed":
