@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import inspect
 from collections import Counter
-from collections.abc import Generator, Iterator
-from typing import Self, TypeVar
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
+from typing import Any, Self, TypeVar
 
+from hsrgeo.errors import FrameError, SourceError
 from hsrgeo.outputs.outcome import Outcome, Status
 from hsrgeo.sources.found import Tally
+from hsrgeo.sources.scan import scan_twins
+from hsrgeo.sources.select import Selection
 
 _SHOWN = 5  # frames whose notes are shown one by one
 
+
+_OF_THE_FRAME = (FrameError, SourceError)
 
 T = TypeVar("T")
 _STATES = {
@@ -64,7 +70,6 @@ class Run(Lazy[Outcome]):
         self.notes: list[str] = []
         """What a user should know; complete when the run is over."""
         self._noted = 0
-        self._twins: Counter[str] = Counter()  # of failed frames: kinds that were left out for these
 
     def __next__(self) -> Outcome:
         try:
@@ -75,18 +80,18 @@ class Run(Lazy[Outcome]):
             self._noted = 0
             self.notes += self.tally.notes()
             self.tally.other_kinds.clear()
+            twins = [pair for key in self.tally.broken for pair, _entry in self.tally.twins.pop(key, ())]
             self.notes += [
                 f"failed frames that were preferred to a file of kind {kind}: {count:,}; choose it with --kind {kind}"
-                for kind, count in sorted(self._twins.items())
+                for kind, count in sorted(Counter(kind for kind, _better in twins).items())
             ]
-            self._twins.clear()
             raise
         if outcome.notes and outcome.was is None:
             self.notes += outcome.notes if self._noted < _SHOWN else ()
             self._noted += 1
         key = outcome.key
-        if outcome.status == "failed" and key is not None and key in self.tally.twins:
-            self._twins[self.tally.twins[key]] += 1
+        if outcome.status == "failed" and key in self.tally.twins and isinstance(outcome.error, _OF_THE_FRAME):
+            self.tally.broken.add(key)
         self.counts[outcome.status] += 1
         if outcome.was:
             self.counts[outcome.was] -= 1
@@ -94,3 +99,21 @@ class Run(Lazy[Outcome]):
 
     def _so_far(self) -> list[str]:
         return [f"{count:,} {status}" for status, count in self.counts.items() if count]
+
+
+def with_twins(
+    work: Callable[[Iterator[Any]], Generator[T]], found: Iterator[object], selection: Selection, tally: Tally
+) -> Generator[T]:
+    """Yield what becomes of the frames, then of those of another kind that were left out for frames that failed.
+
+    Args:
+        work: Yields what becomes of some frames.
+        found: What `hsrgeo.sources.scan.scan` yields, or what was made of it.
+        selection: As for `scan`.
+        tally: Of the run, which notes there what failed.
+    """
+    with closing(work(found)) as results:
+        yield from results
+    if tally.broken & tally.twins.keys():
+        with closing(work(scan_twins(selection, tally))) as results:
+            yield from results

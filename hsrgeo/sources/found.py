@@ -113,8 +113,12 @@ class Tally:
     """Things that are no frames, counted by what they are."""
     other_kinds: Counter[tuple[str, str]] = field(default_factory=Counter)
     """Frames that were left out for one of another kind, by their kind and the preferred one."""
-    twins: dict[tuple[str, datetime], str] = field(default_factory=dict)
-    """Their kind, by product and time: the best of each."""
+    twins: dict[tuple[str, datetime], list[tuple[tuple[str, str], tuple[str | RemotePath, bool]]]] = field(
+        default_factory=dict
+    )
+    """These by product and time: the two kinds, and the file as the listing has it."""
+    broken: set[tuple[str, datetime]] = field(default_factory=set)
+    """Product and time of frames that were preferred to these, and cannot be used."""
     lookalikes: list[str] = field(default_factory=list)
     """A few .bin and .bin.gz files that were passed over for their names."""
 
@@ -140,6 +144,7 @@ class Tally:
         return [
             f"frames left out: {count:,} of {kind}, for {better} of the same time is preferred; choose with --kind"
             for (kind, better), count in sorted(self.other_kinds.items())
+            if count
         ]
 
     def pass_over(self, name: str) -> None:

@@ -144,9 +144,19 @@ def of_one_kind(files: Listing, selection: Selection, tally: Tally) -> Listing:
             kept.append(entry)
         elif selection.wants(one):
             tally.other_kinds[one.kind, better] += 1
-            key = one.product, one.time
-            tally.twins[key] = max(tally.twins.get(key, one.kind), one.kind, key=preference)
+            tally.twins.setdefault((one.product, one.time), []).append(((one.kind, better), entry))
     return kept
+
+
+def scan_twins(selection: Selection, tally: Tally) -> Iterator[Found]:
+    """Yield the frames of other kinds that were left out for frames that are broken (`Tally.broken`)."""
+    files = Listing()
+    for key in sorted(tally.broken & tally.twins.keys()):
+        for kinds, entry in tally.twins.pop(key):
+            tally.other_kinds[kinds] -= 1
+            files.append(entry)
+    tally.total_bytes += sum(size_of(file) for file, _named in files)
+    return scan_files(files, selection, tally)
 
 
 def _frame_name(file: File) -> FrameName | None:

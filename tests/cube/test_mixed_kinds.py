@@ -17,7 +17,7 @@ from hsrgeo.errors import HsrGeoWarning
 from hsrgeo.formats.names import FrameName
 from hsrgeo.model.rank import Rank
 from hsrgeo.outputs.outcome import Outcome
-from tests.conftest import TIME, make_tar
+from tests.conftest import TIME, frame_name, make_tar
 from tests.engine.test_verify import composite, name_of
 
 PUB, EXT = name_of(TIME), name_of(TIME, "EXT")
@@ -95,3 +95,11 @@ def test_a_frame_that_lost_to_one_whose_kind_was_not_known_yet_is_reported_again
     there, again = contest.settle(outcome(EXT, Rank(9, 0, 22), "skipped"))
     assert (there.status, again.status, again.was) == ("skipped", "ok", "duplicate")
     assert contest.best() == {TIME: Rank(2, 0, 11)}
+
+
+def test_a_cube_has_the_twin_of_a_broken_frame(tmp_path: Path, frame_file: bytes) -> None:
+    (folder := tmp_path / "in").mkdir()
+    (folder / frame_name(kind="PUB")).write_bytes(frame_file[:-100])
+    (folder / frame_name(kind="EXT")).write_bytes(frame_file)
+    made = hsrgeo.make_cube(folder, tmp_path / "o.zarr", window=WINDOW, jobs=1).run()
+    assert (made.counts, made.built, made.missing, made.notes) == ({"failed": 1, "ok": 1}, 1, 0, [])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ import pytest
 
 import hsrgeo
 from hsrgeo.engine.stats.stats_run import stats
-from tests.conftest import NX, NY, MakeFile, Pixels, frame_name, make_tar
+from tests.conftest import NX, NY, TIME, MakeFile, Pixels, frame_name, make_tar
 
 FEW = [(b"KWK", (2022, 6, 9, 11, 15, 0), (2022, 6, 9, 11, 20, 0))]
 WINDOW = (500, 700, 4, 4)
@@ -58,17 +60,32 @@ def test_a_time_is_counted_once(tmp_path: Path, archives: list[Path], command: C
         assert out.read_bytes() == alone, sources
 
 
-@pytest.mark.parametrize("command", [stats, hsrgeo.export, hsrgeo.accumulate])
-def test_a_broken_frame_that_was_preferred_names_the_other_kind(
-    tmp_path: Path, frame_file: bytes, command: Callable[..., Any]
+@pytest.mark.parametrize(
+    ("command", "name"),
+    [
+        (stats, "o.csv"),
+        (hsrgeo.sample, "o.csv"),
+        (hsrgeo.series, "o.csv"),
+        (hsrgeo.export, "o"),
+        (hsrgeo.accumulate, "o"),
+    ],
+)
+def test_a_broken_frame_does_not_cost_its_twin(
+    tmp_path: Path, frame_file: bytes, make_file: MakeFile, command: Callable[..., Any], name: str
 ) -> None:
+    """At one time PUB is broken and EXT sound; at the next, where there is one, both are sound."""
     (folder := tmp_path / "in").mkdir()
     (folder / frame_name(kind="PUB")).write_bytes(frame_file[:-100])
     (folder / frame_name(kind="EXT")).write_bytes(frame_file)
-    out = tmp_path / ("o.csv" if command is stats else "o")
-    run = command(folder, out, window=WINDOW, jobs=1).run()
-    assert run.counts == {"failed": 1}
-    assert run.notes[-1] == "failed frames that were preferred to a file of kind EXT: 1; choose it with --kind EXT"
-    again = command(folder, out, window=WINDOW, jobs=1, kind="EXT").run()
-    assert again.counts == {"ok": 1}
-    assert not any("preferred" in note for note in again.notes)
+    options: dict[str, Any] = {"points": {"a": (127.0, 37.0)}} if command is hsrgeo.series else {"window": WINDOW}
+    alone = command(folder, tmp_path / f"1{name}", jobs=1, **options).run()
+    assert +alone.counts == Counter(failed=1, ok=1)
+    assert alone.notes == []
+    for kind in ("PUB", "EXT"):
+        later = TIME + timedelta(minutes=5)
+        (folder / frame_name(later, kind=kind)).write_bytes(make_file(time=later))
+    both = command(folder, tmp_path / f"2{name}", jobs=1, **options).run()
+    left_out = 0 if command is hsrgeo.accumulate else 1  # which counts it as a duplicate
+    assert +both.counts == Counter(failed=1, ok=2, duplicate=1 - left_out)
+    assert len(both.notes) == left_out
+    assert all(note.startswith("frames left out: 1 of EXT") for note in both.notes)

@@ -72,7 +72,8 @@ class FrameSource(SumSource):
 
     def scan(self, tally: Tally) -> Iterator[Found]:
         """Yield the frames, see `SumSource.scan`."""
-        return scan(self._sources, self._options.selection, tally)
+        # Every kind: where the preferred frame of a time is broken, the next best one is read (`Candidates`).
+        return scan(self._sources, dataclasses.replace(self._options.selection, one_kind=False), tally)
 
     def open(self, found: Found) -> Frame:
         """Unpack a frame."""

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from hsrgeo.engine.axis import type_of_sources
 from hsrgeo.engine.best import Best
 from hsrgeo.engine.export_options import ExportOptions, check_areas
-from hsrgeo.engine.lazy import Run
+from hsrgeo.engine.lazy import Run, with_twins
 from hsrgeo.engine.one_product import product_guard
 from hsrgeo.engine.workers.ahead import ahead
 from hsrgeo.engine.workers.memory import keep_freed_memory
@@ -110,6 +110,10 @@ class RowsRun(Run):
 
     def _run(self, sources: Sequence[str | Path]) -> Generator[Outcome]:
         workers = self._frames.workers
+
+        def work(found: Iterator[Found]) -> Generator[tuple[Outcome, list[tuple[datetime, str, Made]]]]:
+            return ahead(pool, self._work, found, workers)
+
         best, index = Best(self.counts), dict[datetime, list[_Place]]()
         with (
             locked(self._out) as lock,
@@ -117,7 +121,7 @@ class RowsRun(Run):
             (folder / "rows").open("w+b") as file,
             ThreadPoolExecutor(workers) as pool,
             reading(product_guard(scan(sources, self._frames.selection, self.tally))) as found,
-            closing(ahead(pool, self._work, found, workers)) as results,
+            closing(with_twins(work, found, self._frames.selection, self.tally)) as results,
         ):
             for outcome, parts in results:
                 if parts and outcome.frame_name is not None:

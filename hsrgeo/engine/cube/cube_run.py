@@ -7,7 +7,7 @@ frames between, and what the cube is built of (`hsrgeo.engine.cube.stored_builde
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing, nullcontext
 from datetime import UTC, datetime
 from itertools import chain
@@ -20,15 +20,15 @@ from hsrgeo.engine.cube.cube_options import CubeOptions
 from hsrgeo.engine.cube.stored_builder import BucketBuilder, DiskBuilder
 from hsrgeo.engine.export_options import ExportOptions, check_areas
 from hsrgeo.engine.keywords import options_of, takes
-from hsrgeo.engine.lazy import Run
+from hsrgeo.engine.lazy import Run, with_twins
 from hsrgeo.engine.one_product import product_guard, refuse_products
 from hsrgeo.engine.workers.parallel import in_batches, run_parallel
 from hsrgeo.outputs.lease import Lock
 from hsrgeo.outputs.lock import locked
 from hsrgeo.outputs.outcome import Outcome, of_found
-from hsrgeo.sources.found import Tally, reading
+from hsrgeo.sources.found import Found, Tally, reading
 from hsrgeo.sources.remote import Place, RemotePath, listed_sources, target
-from hsrgeo.sources.scan import scan
+from hsrgeo.sources.scan import scan, scan_twins
 
 _BATCH = 4  # frames that go to a worker at a time
 
@@ -93,13 +93,25 @@ class Cube(Run):
         builder.prepare()
         failed: set[datetime] = set()
         with reading(self._found) as found:
-            shape, taken = builder.shape(found)
+            listed: Iterator[Found] = found
+            shape, taken = builder.shape(listed)
+            if shape is None:
+                for one in taken:
+                    outcome = one if isinstance(one, Outcome) else of_found(one, "failed")
+                    if outcome.frame_name:
+                        failed.add(outcome.frame_name.time.astimezone(UTC))
+                    yield outcome
+                listed = scan_twins(frames.selection, self.tally)
+                shape, taken = builder.shape(listed)
             if shape is None:
                 yield from (one if isinstance(one, Outcome) else of_found(one, "failed") for one in taken)
                 return
-            contest = builder.contest()
-            batches = in_batches(map(contest.admit, chain(taken, found)), _BATCH)
-            with closing(run_parallel(builder.work(shape), batches, frames.workers)) as results:
+            contest, task = builder.contest(), builder.work(shape)
+
+            def work(some: Iterator[Found | Outcome]) -> Generator[list[Outcome]]:
+                return run_parallel(task, in_batches(map(contest.admit, some), _BATCH), frames.workers)
+
+            with closing(with_twins(work, chain(taken, listed), frames.selection, self.tally)) as results:
                 for batch in results:
                     lock.check()
                     for outcome in batch:

@@ -17,7 +17,7 @@ from hsrgeo.engine.export.removal import Removal, lies_below
 from hsrgeo.engine.export.work import Task, leftovers, work
 from hsrgeo.engine.export_options import ExportOptions, check_areas
 from hsrgeo.engine.keywords import options_of, takes
-from hsrgeo.engine.lazy import Run
+from hsrgeo.engine.lazy import Run, with_twins
 from hsrgeo.engine.workers.admission import Shared
 from hsrgeo.engine.workers.cluster import Cluster
 from hsrgeo.engine.workers.parallel import run_parallel, scan_for, seen_by
@@ -33,7 +33,7 @@ from hsrgeo.outputs.recipe import Recipe, parts_kinds
 from hsrgeo.outputs.summed import is_summed
 from hsrgeo.outputs.taken import refuse_cube
 from hsrgeo.products.rain import law_text
-from hsrgeo.sources.found import Tally, reading
+from hsrgeo.sources.found import Found, Tally, reading
 from hsrgeo.sources.remote import Place, listed_sources, target
 from hsrgeo.sources.scan import Listing, listed_files, names_in_files, products_in_names
 from hsrgeo.sources.several import as_reference
@@ -121,10 +121,14 @@ class Export(Run):
             keep_recipe(out, recipe, sync=options.sync)
             far = isinstance(options.crew, Cluster)
             ledger = Ledger(manifest, recipe, overwrite=options.overwrite, sync=options.sync, changing=self._changing)
-            entries = map(_lent, map(ledger.admit, found)) if far else map(ledger.admit, found)
             out_there = seen_by(options.crew, out)
             task = partial(work, out=out_there, recipe=recipe, sync=far and options.sync, mark=ledger.mark)
-            with closing(_results(entries, task, options.crew, Shared(out, OPTIONS))) as results:
+
+            def work_on(some: Iterator[Found]) -> Generator[list[Outcome]]:
+                entries = map(_lent, map(ledger.admit, some)) if far else map(ledger.admit, some)
+                return _results(entries, task, options.crew, Shared(out, OPTIONS))
+
+            with closing(with_twins(work_on, found, options.selection, self.tally)) as results:
                 in_vain, all_read = 0, True
                 for batch in _gathered(results, at_once=options.fail_fast or not options.sync):
                     settled = ledger.settle(*batch)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from functools import lru_cache, partial
 from itertools import chain
 from pathlib import Path
 
+from hsrgeo.engine.lazy import with_twins
 from hsrgeo.engine.one_product import product_guard
 from hsrgeo.engine.series.reader import Numbers, Reader, Sampled, Sampling, other_grid, sampling_of, table_for
 from hsrgeo.engine.series.series_options import SeriesOptions
@@ -47,36 +48,44 @@ class FrameReader(Reader):
         if options.region:
             raise OptionsError("region is for an exported folder that has several; frames have none")
         self._found = product_guard(scan(sources, options.selection, self.tally))
+        self._task: partial[list[Sampled]] | None = None  # once there is a sound frame
 
     def read(self, folder: Path) -> Generator[Sampled]:
         """Yield the numbers of each frame, see `Reader.read`."""
+        with (
+            reading(self._found) as found,
+            closing(with_twins(partial(self._sampled, folder), found, self.options.selection, self.tally)) as results,
+        ):
+            yield from results
+
+    def _sampled(self, folder: Path, listed: Iterator[Found]) -> Generator[Sampled]:
         options = self.options
-        with reading(self._found) as listed:
-            first, opened = None, None
-            for one in listed:
-                try:
-                    opened = decode_found(one, options.chosen_block, options.registration)
-                except HsrGeoError as error:
-                    yield of_found(one, "failed", error=error), None
-                    continue
-                first = one
-                break
-            if first is None or opened is None:
-                return
+        first, opened = None, None
+        for one in listed:
+            try:
+                opened = decode_found(one, options.chosen_block, options.registration)
+            except HsrGeoError as error:
+                yield of_found(one, "failed", error=error), None
+                continue
+            first = one
+            break
+        if first is None or opened is None:
+            return
+        if self._task is None:
             self.settle_law(opened.quantity)
-            grid, opened = opened.grid, None
             kept = folder / "weights.npz"
-            self.place(grid).save(kept)
-            task = partial(
+            self.place(opened.grid).save(kept)
+            self._task = partial(
                 _work,
-                job=sampling_of(options, kept, grid),
+                job=sampling_of(options, kept, opened.grid),
                 block=options.chosen_block,
                 registration=options.registration,
             )
-            batches = in_batches(chain([first], listed), _BATCH)
-            with closing(run_parallel(task, batches, count_workers(options.jobs))) as results:
-                for batch in results:
-                    yield from batch
+        opened = None
+        batches = in_batches(chain([first], listed), _BATCH)
+        with closing(run_parallel(self._task, batches, count_workers(options.jobs))) as results:
+            for batch in results:
+                yield from batch
 
 
 def _work(batch: Sequence[Found], job: Sampling, block: Block, registration: Registration) -> list[Sampled]:

@@ -21,7 +21,7 @@ from hsrgeo.engine.best import Best
 from hsrgeo.engine.contents import refuse_registration
 from hsrgeo.engine.export_options import check_areas
 from hsrgeo.engine.keywords import options_of, takes
-from hsrgeo.engine.lazy import Run
+from hsrgeo.engine.lazy import Run, with_twins
 from hsrgeo.engine.one_product import product_guard
 from hsrgeo.engine.stats.stats_options import StatsOptions
 from hsrgeo.engine.workers.ahead import ahead
@@ -107,15 +107,13 @@ class Stats(Run):
         self._items = self._run(source_type, [*sources])
 
     def _run(self, source_type: str, sources: list[str | Path]) -> Generator[Outcome]:
-        workers = count_workers(self._options.jobs)
         best, kept, written = Best(self.counts), dict[datetime, int](), 0
         with (
             locked(self._out) as lock,
             scratch_folder() as folder,
             (folder / "rows").open("w+b") as file,
-            ThreadPoolExecutor(workers) as pool,
-            closing(self._opened(source_type, sources)) as opened,
-            closing(ahead(pool, self._work, opened, workers)) as results,
+            ThreadPoolExecutor(count_workers(self._options.jobs)) as pool,
+            closing(self._results(source_type, sources, pool)) as results,
         ):
             for outcome, numbers in results:
                 if numbers is not None and outcome.frame_name is not None:
@@ -136,23 +134,32 @@ class Stats(Run):
                 texts = {"unit": self._unit} if self._unit else {}
                 write_table(self._out, self._options.names, self._options.columns, rows, texts=texts)
 
-    def _opened(self, source_type: str, sources: list[str | Path]) -> Generator[_Opened]:
+    def _results(
+        self, source_type: str, sources: list[str | Path], pool: ThreadPoolExecutor
+    ) -> Generator[tuple[Outcome, Numbers | None]]:
+        def work(opened: Iterator[_Opened]) -> Generator[tuple[Outcome, Numbers | None]]:
+            return ahead(pool, self._work, opened, count_workers(self._options.jobs))
+
+        def work_on(some: Iterator[Found]) -> Generator[tuple[Outcome, Numbers | None]]:
+            return work((of_found(one, "ok"), _reader(one, self._options)) for one in some)
+
+        selection = self._options.export.selection
         match source_type:
             case "cube":
-                yield from self._of_cube(place(sources[0]))
+                with closing(self._of_cube(place(sources[0]))) as opened:
+                    yield from work(opened)
             case "export":
-                yield from self._of_export(Path(sources[0]))
+                yield from work(self._of_export(Path(sources[0])))
             case _:
-                with reading(product_guard(scan(sources, self._options.export.selection, self.tally))) as listed:
-                    for found in listed:
-                        yield of_found(found, "ok"), _reader(found, self._options)
+                with reading(product_guard(scan(sources, selection, self.tally))) as found:
+                    yield from with_twins(work_on, found, selection, self.tally)
 
     def _of_export(self, source: Path) -> Iterator[_Opened]:
         selection, region = self._options.export.selection, self._options.region
         for one in product_guard(exported_frames(source, selection, region, self.tally)):
             yield Outcome(str(one.path), None, one.frame_name, "ok"), _cog_reader(one.path, one.frame_name, one.error)
 
-    def _of_cube(self, source: Place) -> Iterator[_Opened]:
+    def _of_cube(self, source: Place) -> Generator[_Opened]:
         with opened_cube(source, ("map", "series")) as cube:
             for number, frame_name in cube.wanted(self._options.export.selection, self.tally):
                 outcome = Outcome(str(source), utc_text(frame_name.time), frame_name, "ok")
