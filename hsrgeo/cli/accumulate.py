@@ -133,7 +133,7 @@ def accumulate(
         run = run_accumulate(sources, out, AccumulateOptions(**asked_for))
         follower = Follower(run, "accumulate", quiet=quiet, json=json_)
         follower.follow()
-        short = f", {run.short:,} of them with missing frames" if run.short else ""
+        short = f", {run.short:,} with missing frames" if run.short else ""
         values = {
             "out": str(out),
             "files": [str(path) for path in run.written],

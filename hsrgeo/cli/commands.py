@@ -8,9 +8,11 @@ from typing import Any
 
 from typer.core import TyperCommand, TyperGroup
 
+from hsrgeo.cli.common import options_called
 from hsrgeo.model.texts import printable
 
 _FIRST = ("Arguments", "Options")
+_PYDANTIC = re.compile(r"Input should be ([^,]*)")
 _TYPE = re.compile(r"<(?:list\[)?(.*?)]?>")  # how Typer shows choices
 
 
@@ -41,6 +43,12 @@ class _Arguments:
                 error.possibilities = None  # type: ignore[attr-defined] # names that look alike, and mean something else
                 error.message += f" ({', '.join(others)} {'have' if len(others) > 1 else 'has'} it)"  # type: ignore[attr-defined]
             raise
+
+    def invoke(self, ctx: Any) -> Any:  # noqa: ANN401
+        """Run the command: messages call its parameters as its options are called."""
+        names = {param.name: max(param.opts, key=len) for param in self.get_params(ctx) if "_" in param.name}
+        with options_called(names):
+            return super().invoke(ctx)  # type: ignore[misc] # as above
 
     def _apart(self, ctx: Any, args: list[str]) -> Iterator[str]:  # noqa: ANN401
         options = _options_of(self, ctx)
@@ -147,5 +155,16 @@ def _harmless_usage() -> Iterator[None]:
     except Exception as error:
         is_help = type(error).__name__ == "NoArgsIsHelpError"  # whose message is the help, in its lines
         if hasattr(error, "format_message") and hasattr(error, "message") and not is_help:  # Click's own errors
-            error.message = printable(error.message)
+            error.message = printable(_plain_words(error))
         raise
+
+
+def _plain_words(error: Any) -> str:  # noqa: ANN401
+    """Return a message of Click; one that Typer took over from pydantic in plain words, with the value."""
+    message: str = error.message
+    if match := _PYDANTIC.match(message):
+        cause: list[dict[str, Any]] = getattr(error.__cause__, "errors", list)()
+        found = f"{cause[0]['input']!r}: " if cause else ""
+        expected = match[1].replace("a valid integer", "a whole number").replace("a valid ", "a ")
+        return f"{found}expected {expected}"
+    return message.replace("Value error, ", "", 1)

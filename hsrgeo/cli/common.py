@@ -3,14 +3,17 @@
 import errno
 import json
 import os
+import re
 import signal
 import sys
 import traceback
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from datetime import datetime
 from enum import IntEnum
+from types import MappingProxyType
 from typing import Any, TextIO
 
 import typer
@@ -27,6 +30,8 @@ from hsrgeo.errors import (
     SourceError,
 )
 from hsrgeo.model.texts import printable
+
+_PARAMETER = re.compile(r"(?<![\w./\\'-])[a-z]+(?:_[a-z]+)+(?![\w./\\'-])", re.ASCII)  # in no path and no quotes
 
 
 class Status(IntEnum):
@@ -115,6 +120,29 @@ def _shown(lines: Iterable[str]) -> str:
     return "\n".join(map(printable, lines)).encode(encoding, "backslashreplace").decode(encoding)
 
 
+_OPTIONS: ContextVar[Mapping[str, str]] = ContextVar("_OPTIONS", default=MappingProxyType({}))
+"""Options of the command that runs, such as ``--min-pairs``, by the parameters that a message may call them."""
+
+
+@contextmanager
+def options_called(names: Mapping[str, str]) -> Iterator[None]:
+    """Let messages on wrong usage call parameters as options are called.
+
+    Args:
+        names: Of options, by parameter.
+    """
+    token = _OPTIONS.set(names)
+    try:
+        yield
+    finally:
+        _OPTIONS.reset(token)
+
+
+def _with_options(error: OptionsError) -> str:
+    names = _OPTIONS.get()
+    return _PARAMETER.sub(lambda found: names.get(found[0], found[0]), str(error))
+
+
 @contextmanager
 def honest_exit(*, goes_on: bool = False) -> Iterator[None]:
     """Turn whatever escapes a command into a message and an exit status; a user never sees a traceback.
@@ -128,7 +156,7 @@ def honest_exit(*, goes_on: bool = False) -> Iterator[None]:
     except typer.Exit:
         raise
     except (OptionsError, SourceError, ManifestError) as error:
-        say(f"hsrgeo: {error}")
+        say(f"hsrgeo: {_with_options(error) if isinstance(error, OptionsError) else error}")
         raise typer.Exit(Status.USAGE) from None
     except NoRoomError as error:
         _say_no_room(str(error), goes_on=goes_on)

@@ -89,7 +89,7 @@ class Follower:
 
     def _speed(self) -> str:
         seconds = time.perf_counter() - self._begun
-        return f"{seconds:.1f} s, {self._run.counts.total() / seconds:,.0f} frames/s"
+        return f"{seconds:.1f} s, {counted(round(self._run.counts.total() / seconds), 'frame')}/s"
 
     def _tell_notes(self) -> None:
         say_notes(self._run.notes[self._notes_printed :])

@@ -174,7 +174,10 @@ def series(
             "times": run.times,
             "missing": run.missing,
         }
-        raise typer.Exit(follower.finish(f"{counted(places, 'place')}, {counted(run.times, 'time')}{missing}", values))
+        times = (
+            "" if length else f", {counted(run.times, 'time')}"
+        )  # a row is a period, and the frames are counted anyway
+        raise typer.Exit(follower.finish(f"{counted(places, 'place')}{times}{missing}", values))
 
 
 def _given_beyond(ctx: typer.Context, names: frozenset[str]) -> list[str]:

@@ -45,7 +45,8 @@ def view(
         LangChoice | None, typer.Option(help="Language of the page. Default: the browser's language.")
     ] = None,
     port: Annotated[
-        int | None, typer.Option(min=0, max=65535, help="Port to serve on. Default: 8766 or the next free port.")
+        int | None,
+        typer.Option(metavar="PORT", min=0, max=65535, help="Port to serve on. Default: 8766 or the next free port."),
     ] = None,
     no_open: Annotated[bool, typer.Option("--no-open", help="Do not open a browser.")] = False,
     overwrite: Annotated[

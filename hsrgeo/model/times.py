@@ -135,7 +135,7 @@ def parse_length(text: str) -> timedelta:
     """
     match = _STEP.fullmatch(text.strip())
     if not match:
-        raise OptionsError(f"step {text!r}: expected a number and a unit, as in 10min, 1h or 1d")
+        raise OptionsError(f"length of time {text!r}: expected a number and one of min, h and d, as in 10min, 1h or 1d")
     return int(match[1]) * _STEP_UNITS[match[2].lower()]
 
 

@@ -64,6 +64,9 @@ class Lock(ABC, Generic[_Path]):
                 raise
             if error.errno in NO_ROOM:
                 raise refused(str(self._path), error) from error
+            if error.errno in (errno.EACCES, errno.EPERM):
+                problem = f"no permission to write in {self._path.parent}; choose another output"
+                raise LockError(self._shown, problem) from error
             reason = in_the_way(str(self._path)) if error.errno == errno.ENOTDIR else error.strerror or error
             problem = f"cannot be opened and locked against other runs ({self._path.name}): {reason}"
             raise LockError(self._shown, f"{problem}; choose an output where files can be made") from error

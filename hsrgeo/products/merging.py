@@ -307,4 +307,4 @@ def _refuse_drift(pairs: Pairs) -> None:
 
 def _too_few(count: int, rules: PairRules, which: str) -> str:
     pairs = f"{count} pair{'' if count == 1 else 's'} of gauge and radar{f' {which}' if which else ''}"
-    return f"{pairs}: --min-pairs (min_pairs) asks for {rules.min_pairs}"
+    return f"{pairs}: --min-pairs asks for {rules.min_pairs}"

@@ -230,7 +230,7 @@ class Variograms:
         if own is None:
             raise OptionsError(
                 f"{len(values)} gauges do not show a variogram (a fit takes {LEAST_FITTED}), nor do all periods "
-                "together: give range and sill (--range and --sill)"
+                "together: give --range and --sill"
             )
         self._doubtful += 1
         return own

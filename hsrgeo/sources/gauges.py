@@ -120,7 +120,7 @@ def read_readings(path: str | Path, names: Sequence[str], rules: ReadingRules) -
     except UnicodeError as error:
         raise wrong_encoding(str(path), rules.encoding, _start(path)) from error
     if readings.bad.count and not rules.skip_bad:
-        raise OptionsError(f"{path}: {readings.bad}. With --skip-bad (skip_bad) bad rows are left out and counted")
+        raise OptionsError(f"{path}: {readings.bad}. With skip_bad bad rows are left out and counted")
     if not readings.counts["used"]:
         why = "; ".join(readings.notes())
         raise OptionsError(f"{path}: contains no reading of these gauges and times{f': {why}' if why else ''}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
+import re
 import stat
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -61,8 +62,15 @@ def expand(sources: Sequence[str | Path]) -> list[Place]:
                 raise SourceError(str(source), "no file matches this pattern")
             paths.extend(Path(match) for match in matches)
         else:
-            raise SourceError(str(source), "no such file or folder")
+            raise SourceError(str(source), f"no such file or folder{_time_hint(str(source))}")
     return paths
+
+
+def _time_hint(source: str) -> str:
+    """Return what to do about a source that is the hour of a time, parted from its day by a shell."""
+    if not re.fullmatch(r"\d{1,2}:\d{2}(:\d{2})?", source):
+        return ""
+    return f"; a time with a space in it needs quotes, as --start '2022-06-09 {source}', or a T, as 2022-06-09T{source}"
 
 
 def scan(sources: Sequence[str | Path] | Listing, selection: Selection, tally: Tally | None = None) -> Iterator[Found]:

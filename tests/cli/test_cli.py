@@ -177,7 +177,10 @@ def test_numbers_may_be_one_text(source: Path, tmp_path: Path, numbers: tuple[st
         (["export", "{in}", "--out", "{out}", "--bogus"], "No such option: --bogus"),
         (["export", "{in}", "--out", "{out}", "--window", "1", "2", "3"], "Option '--window' requires 4 arguments."),
         (["export", "{in}", "--out", "{out}", "--window", "1", "2", "3", "x"], "Invalid value for '--window'"),
-        (["export", "{in}", "--out", "{out}", "--bbox", "1", "2", "3", "x"], "Invalid value for '--bbox'"),
+        (
+            ["export", "{in}", "--out", "{out}", "--bbox", "1", "2", "3", "x"],
+            "Invalid value for '--bbox': 'x': expected a number",
+        ),
         (["export", "{in}", "--window", "1", "2", "3", "--out", "{out}"], "Option '--window' requires 4 arguments."),
         (["export", "{in}", "--out", "{out}", "--bbox=126,37,127"], "Option '--bbox' requires 4 arguments."),
         (["export", "{in}", "--out", "{out}", "--bbox", "126,37,127,38,39"], "Option '--bbox' requires 4 arguments."),
@@ -188,10 +191,13 @@ def test_numbers_may_be_one_text(source: Path, tmp_path: Path, numbers: tuple[st
         ),
         (["help", "bogus"], "No such command 'bogus'."),
         (["export", "{in}", "--out", "{out}", "--center", "127"], "Option '--center' requires 2 arguments."),
-        (["export", "{in}", "--out", "{out}", "--format", "tif"], "Invalid value for '--format'"),
+        (["export", "{in}", "--out", "{out}", "--format", "tif"], "Invalid value for '--format': 'tif' is not one of"),
         (["export", "{in}", "--out", "{out}", "--compress", "lzw"], "Invalid value for '--compress'"),
         (["export", "{in}", "--out", "{out}", "--values", "dbz"], "Invalid value for '--values'"),
-        (["export", "{in}", "--out", "{out}", "--jobs", "many"], "Invalid value for '--jobs'"),
+        (
+            ["export", "{in}", "--out", "{out}", "--jobs", "many"],
+            "Invalid value for '--jobs' / '-j': 'many': expected a whole number",
+        ),
         (["export", "{in}/nowhere", "--out", "{out}"], "hsrgeo: {in}/nowhere: no such file or folder"),
         (["export", "{in}/*.tar", "--out", "{out}"], "hsrgeo: {in}/*.tar: no file matches this pattern"),
         (
@@ -220,7 +226,7 @@ def test_numbers_may_be_one_text(source: Path, tmp_path: Path, numbers: tuple[st
         (["export", "{in}", "--out", "{out}", "--every", "7min"], "hsrgeo: step '7min': must divide a day evenly"),
         (
             ["export", "{in}", "--out", "{out}", "--every", "often"],
-            "hsrgeo: step 'often': expected a number and a unit",
+            "hsrgeo: length of time 'often': expected a number and one of min, h and d",
         ),
         (["export", "{in}", "--out", "{out}", "--name", "x"], "without a time all frames would share one file"),
         (["export", "{in}", "--out", "{out}", "--name", "../{time:%H}"], "the path must stay inside OUT"),
@@ -232,7 +238,7 @@ def test_numbers_may_be_one_text(source: Path, tmp_path: Path, numbers: tuple[st
             ["accumulate", "{in}", "--out", "{out}", "--rolling", "48h"],
             "rolling 2d: must be whole steps of 5min long, 24h",
         ),
-        (["accumulate", "{in}", "--out", "{out}", "--rolling", "often"], "'often': expected a number and a unit"),
+        (["accumulate", "{in}", "--out", "{out}", "--rolling", "often"], "'often': expected a number and one of"),
         (
             ["export", "{in}", "--out", "{out}", "--jobs", "2", "--dask", "tcp://127.0.0.1:1"],
             "--jobs and --dask exclude",
@@ -240,6 +246,14 @@ def test_numbers_may_be_one_text(source: Path, tmp_path: Path, numbers: tuple[st
         (["info"], "Usage"),
         (["info", "{in}/nowhere"], "hsrgeo: {in}/nowhere: no such file or folder"),
         (["info", "{in}", "--jobs", "0"], "hsrgeo: jobs 0"),
+        (
+            ["info", "{in}", "01:00"],
+            "hsrgeo: 01:00: no such file or folder; a time with a space in it needs quotes, as ",
+        ),
+        (
+            ["accumulate", "{in}", "--out", "{out}", "--min-coverage", "90"],
+            "hsrgeo: --min-coverage 90: expected a share",
+        ),
         (["verify", "{in}"], "Missing option '--against'"),
         (["verify", "{in}", "--against", "{in}"], "no manifest.jsonl there: is it the OUT of an export?"),
         (["verify", "{in}/no", "--against", "{in}"], "no: no such folder; expected the OUT of an export"),

@@ -113,7 +113,7 @@ def test_keywords_reach_the_parts_of_options(tmp_path: Path) -> None:
         ({"selection": 1}, "^'selection' is no option"),
         ({"options": "1h"}, "^options '1h': expected ExportOptions$"),
         ({"every": "7min"}, "must divide a day evenly"),
-        ({"every": "soon"}, "^step 'soon': expected a number and a unit"),
+        ({"every": "soon"}, "^length of time 'soon': expected a number and one of"),
         ({"start": "yesterday"}, "^time 'yesterday': expected"),
         ({"start": 5}, "^start 5: expected a datetime, or a text such as '2022-06-09 11:15'$"),
         ({"end": TIME.replace(tzinfo=None)}, "^end 2022-06-09 11:15:00: give it a time zone"),

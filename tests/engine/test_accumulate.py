@@ -388,7 +388,7 @@ def test_the_command(save: Save, tmp_path: Path) -> None:
     area = ("--center", 126.8, 37.5, "--size", 16)
     done = cli(tmp_path / "in", "--out", out, *area, "--json", "-j", 1)
     assert done.exit_code == 0, done.stderr
-    assert "1 file, 1 of them with missing frames: 1 frame, 1 used" in done.stderr
+    assert "1 file, 1 with missing frames: 1 frame, 1 used" in done.stderr
     summary = json.loads(done.stdout)
     assert [Path(path).name for path in summary["files"]] == ["rain_1h_202206091100.tif"]
     save(5, 3000).write_bytes(b"")

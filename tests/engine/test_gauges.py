@@ -232,7 +232,7 @@ def test_many_bad_rows_are_reported_in_part(save: Save) -> None:
     with pytest.raises(OptionsError) as refused:
         read(path)
     text = ", ".join(f"{line} (서울)" for line in range(3, 13))
-    assert f"rain.csv: 'x' is no number: lines {text} and 15 more. With --skip-bad" in str(refused.value)
+    assert f"rain.csv: 'x' is no number: lines {text} and 15 more. With skip_bad" in str(refused.value)
 
 
 def test_of_many_things_that_are_wrong_the_first_are_reported(save: Save) -> None:
@@ -714,7 +714,7 @@ def test_a_fitted_variogram_is_reported_and_a_dry_hour_needs_none(save: Save, tm
     assert tags["VARIOGRAM"] == "none: all gauges have one value"
     (failed,) = run.failed
     assert failed.period.start == NOON + HOUR
-    message = "9 gauges do not show a variogram (a fit takes 10), nor do all periods together: give range and sill"
+    message = "9 gauges do not show a variogram (a fit takes 10), nor do all periods together: give --range and --sill"
     assert failed.problem == f"{message} (--range and --sill)"
 
 
@@ -1065,7 +1065,8 @@ def test_a_bias_by_hand(save: Save, tmp_path: Path, suffix: str) -> None:
     assert (second["pairs"], second["bias"], second["rmse_adjusted_mm"]) == ("2", "", "")
     assert found.after.rmse_mm == pytest.approx(2**0.5)
     assert "missing readings (empty, or no number): 1" in found.notes
-    assert "periods without a factor: 1 (2 pairs, fewer than --min-pairs 3)" in found.notes
+    counting = "a pair counts where gauge and radar have at least 0.5 mm"
+    assert f"periods without a factor: 1 (2 pairs, fewer than --min-pairs 3; {counting})" in found.notes
     with (tmp_path / "pairs.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["name"] for row in rows] == list(RATES) * 2
@@ -1190,11 +1191,11 @@ def test_the_command_for_a_bias(save: Save, tmp_path: Path) -> None:
     done = invoke(*words, "--min-pairs", 3, "--json")
     assert done.exit_code == 0, done.stderr
     assert json.loads(done.stdout)["scores"]["adjusted"]["rmse_mm"] == pytest.approx(2**0.5)
-    assert "1 of 2 periods with a factor of 3 pairs, readings as the end of 1h" in done.stderr
+    assert "1 of 2 periods with a factor, from 3 pairs, readings as the end of 1h" in done.stderr
     none = invoke(*words)
     assert none.exit_code == 1
     assert "0 of 2 periods with a factor, readings as" in none.stderr
-    assert "note: periods without a factor: 2 (2 to 3 pairs, fewer than --min-pairs 5)" in none.stderr
+    assert "note: periods without a factor: 2 (2 to 3 pairs, fewer than --min-pairs 5; a pair counts" in none.stderr
     dry = radar_table(tmp_path / "dry.csv", dict.fromkeys(RATES, [0.0] * 24))
     found, _rows = compared(save(READ), dry, out, min_rain_mm=0.0, min_pairs=2)
     assert "periods without a factor: 2 (the radar's mean over the pairs is below 0.1 mm)" in found.notes

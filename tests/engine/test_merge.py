@@ -215,7 +215,7 @@ def test_what_does_not_count_is_said(make: Make, tmp_path: Path) -> None:
     assert bands(run.written[0])[1][0, 10, 5] == 400  # 3 and 5 mm at one place
     again = made.merge(tmp_path / "out", method="additive", min_pairs=5)
     assert again.as_they_are == {
-        "4 pairs of gauge and radar: --min-pairs (min_pairs) asks for 5": 1,
+        "4 pairs of gauge and radar: --min-pairs asks for 5": 1,
     }
     assert bands(again.written[0])[1][0, 10, 5] == 200
 
@@ -272,7 +272,7 @@ def test_merged_sums_are_sums(rainy: Made, tmp_path: Path) -> None:
 def test_one_gauge_does_not_lift_a_whole_sum(make: Make, tmp_path: Path) -> None:
     made = make([np.full((SIDE, SIDE), 2.0)], np.array([[10, 5]]), [[3]])
     run = made.merge(tmp_path / "out")
-    assert run.as_they_are == {"1 pair of gauge and radar: --min-pairs (min_pairs) asks for 5": 1}
+    assert run.as_they_are == {"1 pair of gauge and radar: --min-pairs asks for 5": 1}
     assert (bands(run.written[0])[1][0] == 200).all()  # 2 mm, and not 3 mm
 
 
@@ -332,4 +332,4 @@ def test_the_command(rainy: Made, tmp_path: Path) -> None:
     assert "each gauge left out, " in done.stderr
     few = CliRunner().invoke(app, [*words[:-1], "--min-pairs", "500", "--method", "additive"])
     assert few.exit_code == 1
-    assert "sums left as they are: 2 (40 pairs of gauge and radar: --min-pairs (min_pairs) asks for 500)" in few.stderr
+    assert "sums left as they are: 2 (40 pairs of gauge and radar: --min-pairs asks for 500)" in few.stderr

@@ -659,8 +659,7 @@ def test_frame_that_the_sources_lack(source: Path, out: Path, tmp_path: Path) ->
     assert difference.problem == "not in the sources given"
     assert run.counts == Counts(differences=1, frames=1, files=5, uncovered=5)
     assert (
-        run.summary
-        == "5 files of 1 frames compared, 1 differences; 5 files not compared: the sources lack their frames"
+        run.summary == "5 files of 1 frame compared, 1 difference; 5 files not compared: the sources lack their frames"
     )
 
 

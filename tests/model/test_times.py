@@ -172,7 +172,10 @@ def test_parse_step(text: str, minutes: int) -> None:
     ["", "10", "min", "-5min", "1.5h", "10 s", "1h30m", "1w", "10m\u0130n", "10m\u0131n", "\uff11\uff10min"],
 )
 def test_parse_step_refuses_what_is_no_step(text: str) -> None:
-    with pytest.raises(OptionsError, match=rf"^step '{text}': expected a number and a unit, as in 10min, 1h or 1d"):
+    with pytest.raises(
+        OptionsError,
+        match=rf"^length of time '{text}': expected a number and one of min, h and d, as in 10min, 1h or 1d",
+    ):
         parse_step(text)
 
 
@@ -184,7 +187,7 @@ def test_parse_step_refuses_what_does_not_divide_a_day(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["99999999999d", "9" * 30 + "min", "9" * 5000 + "h"])
 def test_parse_step_refuses_a_step_longer_than_any_time(text: str) -> None:
-    with pytest.raises(OptionsError, match=r"^step '9+"):
+    with pytest.raises(OptionsError, match=r"^length of time '9+"):
         parse_step(text)
 
 

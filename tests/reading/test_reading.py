@@ -256,7 +256,7 @@ NOTHING = ExportOptions(jobs=1)
         (lambda: ExportOptions(jobs=1.5), "jobs 1.5: expected a whole number"),  # type: ignore[arg-type]
         (lambda: ExportOptions(jobs="2"), "jobs '2': expected a whole number"),  # type: ignore[arg-type]
         (lambda: ExportOptions(block=1.5), "block 1.5: expected a whole number"),  # type: ignore[arg-type]
-        (lambda: ExportOptions(every="10 apples"), "step '10 apples': expected a number and a unit"),
+        (lambda: ExportOptions(every="10 apples"), "length of time '10 apples': expected a number and one of"),
         (lambda: ExportOptions(every=5), "every 5: expected a timedelta"),  # type: ignore[arg-type]
         (lambda: ExportOptions(product=5), "product 5: expected a name"),  # type: ignore[arg-type]
         (lambda: ExportOptions(quantity="rain", zr="ab"), "Z-R law 'ab': expected two numbers"),  # type: ignore[arg-type]

@@ -103,7 +103,7 @@ def bias(
         scored = {"as it is": found.before, "adjusted": found.after, "left out": found.left_out}
         if not quiet:
             of = f"{found.factors:,} of {counted(found.periods, 'period')}"
-            behind = f" of {counted(found.pairs, 'pair')}" if found.factors else ""
+            behind = f", from {counted(found.pairs, 'pair')}" if found.factors else ""
             say(f"{out}: {of} with a factor{behind}, readings as the {stamp} of {step}")
             for what, score in scored.items() if found.pairs else ():
                 say(f"  radar {what:9} RMSE {_score(score.rmse_mm)} mm, correlation {_score(score.correlation)}")

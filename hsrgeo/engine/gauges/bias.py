@@ -190,7 +190,8 @@ def _on_factors(biases: Sequence[FieldBias], rules: PairRules) -> Iterator[str]:
     if few:
         least, most = min(few), max(few)
         number = f"{most} pair{'' if most == 1 else 's'}" if least == most else f"{least} to {most} pairs"
-        yield f"periods without a factor: {len(few):,} ({number}, fewer than --min-pairs {rules.min_pairs})"
+        counting = f"a pair counts where gauge and radar have at least {rules.min_rain_mm:g} mm"
+        yield f"periods without a factor: {len(few):,} ({number}, fewer than --min-pairs {rules.min_pairs}; {counting})"
     if odd := sum(bias.limited for bias in biases):
         ends = f"{1 / rules.max_factor:g} to {rules.max_factor:g}"
         yield f"factors limited to {ends} (--max-factor): {odd:,} (is it the same rain, unit, time?)"

@@ -242,6 +242,8 @@ def _columns(path: Path, header: Sequence[str]) -> tuple[str, str, str, str]:
     lacking = [name for name in _KEYS if name not in header]
     if not lacking and rate is None and _NO_RAIN in header:
         raise SourceError(str(path), "contains reflectivity, which is no depth: run hsrgeo series with --quantity rain")
+    if "name" in lacking and any(name.startswith("time") for name in header):
+        raise SourceError(str(path), "has no column name: a table of one column per place (--wide) cannot be used here")
     if lacking or rate is None:
         missed = ", ".join([*lacking, *([] if rate else [" or ".join(_RATES)])])
         raise SourceError(str(path), f"is not a table from hsrgeo series: it has no column {missed}")

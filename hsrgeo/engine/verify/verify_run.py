@@ -98,7 +98,9 @@ class Verification(Lazy[Difference]):
     def summary(self) -> str:
         """What was done, in one line."""
         counts = self.counts
-        parts = [f"{counts.files:,} files of {counts.frames:,} frames compared, {counts.differences:,} differences"]
+        frames, differences = ("s" * (count != 1) for count in (counts.frames, counts.differences))
+        compared = f"{counts.files:,} file{'s' * (counts.files != 1)} of {counts.frames:,} frame{frames} compared"
+        parts = [f"{compared}, {counts.differences:,} difference{differences}"]
         if counts.edited:
             parts.append(f"{counts.edited:,} {EDITED}, with the same place and scale")
         if counts.uncovered:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from hsrgeo import __version__
 from hsrgeo.engine.watch.latest import read_json, write_json
-from hsrgeo.model.times import kst_text, utc_text
+from hsrgeo.model.times import KST, kst_text, utc_text
 from hsrgeo.outputs.names import STATUS
 from hsrgeo.outputs.outcome import Outcome
 from hsrgeo.sources.remote import Place
@@ -74,11 +74,11 @@ def stale(status: Mapping[str, Any], max_age: timedelta, now: float | None = Non
     """
     at = datetime.fromtimestamp(time.time() if now is None else now, UTC)
     if at - _time(status.get("round_utc")) > max_age:
-        return f"the last round was at {status.get('round_utc')}: the watch has ended, or hangs"
+        return f"the last round was at {_kst(status.get('round_utc'))}: the watch has ended, or hangs"
     if status.get("error"):
         return f"the last round failed: {status['error']}"
     late = [
-        f"{product} of {frame['time']} is {_age(at - _time(frame['time_utc']))} old"
+        f"{product} of {_kst(frame['time_utc'])} is {_age(at - _time(frame['time_utc']))} old"
         for product, frame in status.get("latest", {}).items()
         if at - _time(frame["time_utc"]) > max_age
     ]
@@ -122,6 +122,13 @@ def _time(text: object) -> datetime:
     return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
+def _kst(text: object) -> str:
+    time = _time(text)
+    return f"{time.astimezone(KST):%Y-%m-%d %H:%M} KST" if time.year > 1 else "an unknown time"
+
+
 def _age(age: timedelta) -> str:
     minutes = int(age.total_seconds() // 60)
+    if minutes >= 72 * 60:  # three days
+        return f"{minutes // (24 * 60):,} days"
     return f"{minutes} min" if minutes < 120 else f"{minutes // 60:,} h"  # noqa: PLR2004 - two hours
