@@ -25,14 +25,16 @@ def verify(
     Checks pixels, place, COG structure and tags; a line for every difference, and exit status 1 if there is any.
     """
     with honest_exit():
-        from hsrgeo.engine.verify.verify_run import EDITED, NOT_GIVEN  # noqa: PLC0415 - only where it runs
+        from hsrgeo.engine.verify.verify_run import EDITED, NOT_EXPORTED, NOT_GIVEN  # noqa: PLC0415 - only where it runs
         from hsrgeo.engine.verify.verify_run import verify as run_verify  # noqa: PLC0415
 
         run = run_verify(out, [*against, *(more or ())], jobs=jobs, dask=dask, dask_wait_s=dask_wait)
-        differing = not_given = 0
+        differing = not_given = not_exported = 0
         for difference in run:
             if difference.problem == NOT_GIVEN:
                 not_given += 1
+            elif difference.problem == NOT_EXPORTED:
+                not_exported += 1
             elif difference.problem != EDITED:
                 differing += 1
             if difference.problem != NOT_GIVEN or not_given <= _SHOWN:
@@ -46,4 +48,5 @@ def verify(
             say("name every source that OUT was exported from after --against")
         if differing:
             say("to repair it: remove the files that differ, or add --overwrite, and run the same export again")
-        raise typer.Exit(Status.BROKEN if differing or not_given or not run.counts.files else Status.DONE)
+        is_whole = run.counts.files and not (differing or not_exported or not_given)
+        raise typer.Exit(Status.DONE if is_whole else Status.BROKEN)

@@ -116,6 +116,10 @@ class Outcome:
 _AFTER_STATUS = attrgetter(*[one.name for one in fields(Outcome)[4:]])
 
 
+CLASH = "is already used by"
+"""In the error of a frame whose output path another product or time has."""
+
+
 def of_found(found: Found, status: Status, *, error: HsrGeoError | None = None) -> Outcome:
     """Return the outcome of a frame that was not worked on."""
     return Outcome(found.source, found.member, found.frame_name, status, error=error)

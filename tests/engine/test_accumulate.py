@@ -128,6 +128,16 @@ def test_a_coverage_in_percent_needs_the_frames_that_integers_say(percent: int, 
     assert fewest_of(percent / 100, expected) == -(-percent * expected // 100)
 
 
+def test_a_file_without_a_valid_cell_is_reported(save: Save, tmp_path: Path) -> None:
+    """3 of the 12 frames of an hour are there; 12 of 12 of the next."""
+    for minutes in (0, 5, 10, *range(60, 120, 5)):
+        save(minutes, 3000)
+    made = run(tmp_path / "in", tmp_path / "out", min_coverage=0.9)
+    note = "files without any valid cell: 1 of 2 (no cell was observed in 0.9 of the expected frames: --min-coverage)"
+    assert note in made.notes
+    assert not any("valid cell" in one for one in run(tmp_path / "in", tmp_path / "out").notes)
+
+
 def test_the_file_is_a_cog_that_says_its_place_and_time(save: Save, tmp_path: Path) -> None:
     save(0, 3000)
     made = run(tmp_path / "in", tmp_path / "out", window=(200, 300, 600, 700))

@@ -32,7 +32,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 from rasterio.io import MemoryFile
+from typer.testing import CliRunner
 
+from hsrgeo.cli import app
 from hsrgeo.engine.export.export_run import export
 from hsrgeo.engine.export_options import ExportOptions
 from hsrgeo.engine.regions import Region
@@ -747,6 +749,19 @@ def test_source_that_cannot_be_read_any_more(source: Path, out: Path, tmp_path: 
     (difference,) = differences(out, moved)
     assert difference.path == str(moved / name_of(TIME))
     assert difference.problem == "reading the source"
+
+
+def test_a_frame_whose_path_is_taken_needs_another_name(source: Path, tmp_path: Path) -> None:
+    """Two times of one hour in one file: the same export would fail again."""
+    out = export_all(source, tmp_path / "out", window=RAIN, name="{time:%Y%m%d%H}")
+    (difference,) = differences(out, source)
+    assert difference.problem == "not exported"
+    assert difference.expected == "a path of its own"
+    assert "is already used by HSR of 2022-06-09 11:15 KST; choose with --product" in difference.found
+    done = CliRunner().invoke(app, ["verify", str(out), "--against", str(source), "--jobs", "1"])
+    assert done.exit_code == 1
+    assert "not exported: expected a path of its own" in done.output
+    assert "to repair it" not in done.output
 
 
 def test_broken_frame_that_is_sound_now(source: Path, out: Path, tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ from hsrgeo.engine.accumulate.sources import SumSource, sum_source
 from hsrgeo.engine.accumulate.stat_bands import STAT_BANDS
 from hsrgeo.engine.accumulate.sum_options import AccumulateOptions
 from hsrgeo.engine.accumulate.sums import Candidates, OpenSums, sum_tags
-from hsrgeo.engine.accumulate.written import Area, write_period
+from hsrgeo.engine.accumulate.written import Area, notes_on_unknown, write_period
 from hsrgeo.engine.areas import asked_window, clipped_window
 from hsrgeo.engine.axis import SUMS, frame_length_of, refuse_other_outputs
 from hsrgeo.engine.export_options import check_areas
@@ -58,6 +58,7 @@ from hsrgeo.sources.remote import Place, listed_sources, target
 
 _HOUR = timedelta(hours=1)
 _SHOWN = 10
+_Writes = deque[Future[tuple[Place, bool]]]  # path, and whether any cell is known
 
 
 class Accumulation(Run):
@@ -95,6 +96,7 @@ class Accumulation(Run):
         self._factors = options.factors
         self._found_factors: dict[datetime, list[Factor | None]] = {}  # of the frames of each open period
         self._without_factor = 0
+        self._unknown = 0  # files without a valid cell
         self._filled: set[datetime] = set()
         self._grid: Grid | None = None
         self._areas: list[Area] = []
@@ -132,7 +134,7 @@ class Accumulation(Run):
             ThreadPoolExecutor(workers) as pool,
         ):
             made = RunningMaximum if options.stat == "max" else RunningSum
-            sums, writes = OpenSums(folder, made=made), deque[Future[Place]]()
+            sums, writes = OpenSums(folder, made=made), deque[Future[tuple[Place, bool]]]()
             if options.rolling:
                 span = next(iter(periods_of(times, "event", options.step, options.start, options.end).values()))
                 self._rolling = RollingRun(folder, span, options.rolling, options.law, options.min_coverage)
@@ -144,11 +146,12 @@ class Accumulation(Run):
                 for period in sorted({*periods.values()}, key=lambda one: one.start) if options.advection else ():
                     self._write(pool, sums, writes, period)
                 while writes:
-                    self.written.append(writes.popleft().result())
+                    self._take(writes.popleft())
             finally:
                 for write in writes:
                     write.cancel()
             self._note_empty(set(periods.values()))
+            self.notes += notes_on_unknown(self._unknown, len(self.written), options.min_coverage)
             if self._factors is not None:
                 self.notes += self._factors.note(self._without_factor, self.counts["ok"])
             self._lock.check()
@@ -189,7 +192,7 @@ class Accumulation(Run):
         self,
         pool: ThreadPoolExecutor,
         sums: OpenSums,
-        writes: deque[Future[Place]],
+        writes: _Writes,
         periods: dict[datetime, Period],
         labels: dict[datetime, list[str]],
     ) -> Generator[Outcome]:
@@ -295,12 +298,17 @@ class Accumulation(Run):
         assert self._home is not None  # noqa: S101 - set with it
         return dataclasses.replace(self._first, grid=area.grid, window=area.window.within(self._home))
 
-    def _complete(self, pool: ThreadPoolExecutor, sums: OpenSums, writes: deque[Future[Place]], period: Period) -> None:
+    def _complete(self, pool: ThreadPoolExecutor, sums: OpenSums, writes: _Writes, period: Period) -> None:
         """Write a period whose last frame is in; where rain moves, its last frame may need one that is not."""
         if self._moving is None:
             self._write(pool, sums, writes, period)
 
-    def _write(self, pool: ThreadPoolExecutor, sums: OpenSums, writes: deque[Future[Place]], period: Period) -> None:
+    def _take(self, write: Future[tuple[Place, bool]]) -> None:
+        path, known = write.result()
+        self.written.append(path)
+        self._unknown += not known
+
+    def _write(self, pool: ThreadPoolExecutor, sums: OpenSums, writes: _Writes, period: Period) -> None:
         self._lock.check()
         factors = self._found_factors.pop(period.start, None)
         for number, area in enumerate(self._areas):
@@ -320,7 +328,7 @@ class Accumulation(Run):
             path = self._out / period.path(area.region, shown.file)
             writes.append(pool.submit(write_period, path, area, total, period, tags, options))
             while len(writes) > self._options.export.workers:  # each holds a sum in memory
-                self.written.append(writes.popleft().result())
+                self._take(writes.popleft())
 
 
 @takes(AccumulateOptions)

@@ -34,6 +34,12 @@ class Area:
     """Cells that count; None is all."""
 
 
+def notes_on_unknown(unknown: int, files: int, min_coverage: float) -> list[str]:
+    """Return what a user should know of files without a cell that has a value."""
+    why = f"no cell was observed in {min_coverage:g} of the expected frames: --min-coverage" if min_coverage else ""
+    return [f"files without any valid cell: {unknown:,} of {files:,}" + (f" ({why})" if why else "")] if unknown else []
+
+
 def write_period(
     path: Place,
     area: Area,
@@ -41,8 +47,8 @@ def write_period(
     period: Period,
     tags: dict[str, str],
     options: AccumulateOptions,
-) -> Place:
-    """Write the sum of a period, or another number of its frames, and return its path.
+) -> tuple[Place, bool]:
+    """Write the sum of a period, or another number of its frames; return its path, and whether any cell is known.
 
     Raises:
         WriteError: The disk or GDAL refused.
@@ -60,4 +66,4 @@ def write_period(
     else:
         bands = Band(tags["QUANTITY"], values, STEP, tags["UNIT"]), Band("frames", frames)
         write_file(path, encode_bands(area.grid, bands, tags, utc_text(period.start)))
-    return path
+    return path, bool((values != NODATA).any())

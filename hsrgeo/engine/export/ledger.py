@@ -29,7 +29,7 @@ from hsrgeo.engine.export.unfinished import Unfinished
 from hsrgeo.engine.export.work import Task, leftovers
 from hsrgeo.errors import FrameError, OutputExistsError, SourceError, WriteError
 from hsrgeo.outputs.manifest import Manifest
-from hsrgeo.outputs.outcome import Key, Outcome, Output, key_of, of_found
+from hsrgeo.outputs.outcome import CLASH, Key, Outcome, Output, key_of, of_found
 from hsrgeo.outputs.recipe import Recipe
 from hsrgeo.sources.found import Found
 from hsrgeo.writers.disk import STAGED, flush
@@ -321,6 +321,5 @@ def _clash(path: str, owner: Key) -> OutputExistsError:
     product, time = owner
     return OutputExistsError(
         path,
-        f"is already used by {product} of {time:%Y-%m-%d %H:%M} KST; choose with --product, "
-        "or give each its own path with --name",
+        f"{CLASH} {product} of {time:%Y-%m-%d %H:%M} KST; choose with --product, or give each its own path with --name",
     )

@@ -12,6 +12,10 @@ EDITED = "edited by another program"
 """Problem of a sidecar that GDAL or QGIS wrote anew, with statistics: what it says of place and scale is right."""
 
 
+NOT_EXPORTED = "not exported"
+"""Problem of a frame whose path another has: exporting again would fail again."""
+
+
 @dataclass(frozen=True, slots=True)
 class Difference:
     """Something that is not as it should be."""

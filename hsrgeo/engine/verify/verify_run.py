@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 
 from hsrgeo.engine.lazy import Lazy
 from hsrgeo.engine.verify.compare import compare_outputs
-from hsrgeo.engine.verify.findings import EDITED, Difference
+from hsrgeo.engine.verify.findings import EDITED, NOT_EXPORTED, Difference
 from hsrgeo.engine.workers.admission import Shared
 from hsrgeo.engine.workers.cluster import Cluster
 from hsrgeo.engine.workers.crew import workers_for
@@ -26,7 +26,7 @@ from hsrgeo.outputs.journal import is_output, not_an_output
 from hsrgeo.outputs.kept_recipe import recipe_of
 from hsrgeo.outputs.manifest import Manifest
 from hsrgeo.outputs.names import OPTIONS
-from hsrgeo.outputs.outcome import Outcome, Output, key_of, of_found, with_header
+from hsrgeo.outputs.outcome import CLASH, Outcome, Output, key_of, of_found, with_header
 from hsrgeo.outputs.recipe import Recipe, parts_kinds
 from hsrgeo.reading import blocks_found
 from hsrgeo.sources.found import Found, Tally, reading
@@ -36,7 +36,7 @@ from hsrgeo.sources.several import as_reference
 from hsrgeo.writers.files import write_file
 from hsrgeo.writers.readback import reader_name
 
-__all__ = ["EDITED", "Counts", "Difference", "Verification", "verify"]
+__all__ = ["EDITED", "NOT_EXPORTED", "Counts", "Difference", "Verification", "verify"]
 
 _BATCH = 4  # frames that go to a worker at a time
 
@@ -309,6 +309,9 @@ def _check_failed(task: Task, frame: Frame, recipe: Recipe) -> Checked:
     """Check that a frame that can be read still cannot be cut, or whatever else was wrong with it."""
     for cut in recipe.cuts:
         recipe.cut_frame(frame, cut)
+    if CLASH in str(task.line.error):
+        taken = Difference(task.label, NOT_EXPORTED, "a path of its own", str(task.line.error))
+        return Checked(differences=(taken,))
     problem = "listed as failed, but readable now: export again"
     return Checked(differences=(Difference(task.label, problem, str(task.line.error), "a sound frame"),))
 
