@@ -64,7 +64,7 @@ class Lock(ABC, Generic[_Path]):
                 raise
             if error.errno in NO_ROOM:
                 raise refused(str(self._path), error) from error
-            if error.errno in (errno.EACCES, errno.EPERM):
+            if error.errno in (errno.EACCES, errno.EPERM) and isinstance(self._path, Path):
                 problem = f"no permission to write in {self._path.parent}; choose another output"
                 raise LockError(self._shown, problem) from error
             reason = in_the_way(str(self._path)) if error.errno == errno.ENOTDIR else error.strerror or error

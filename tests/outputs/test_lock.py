@@ -394,7 +394,7 @@ def test_looking_at_the_lock_costs_nothing_for_each_frame(tmp_path: Path) -> Non
     ("number", "kind", "problem"),
     [
         (errno.EROFS, LockError, r"locked against other runs \(x.lock\): Read-only .*; choose an output where"),
-        (errno.EACCES, LockError, r"locked against other runs \(x.lock\): Permission denied"),
+        (errno.EACCES, LockError, r"x: no permission to write in .*; choose another output$"),
         (errno.EIO, LockError, "locked against other runs"),
         (errno.ENOSPC, NoRoomError, "No space left on device"),
     ],
