@@ -17,6 +17,14 @@ def printable(text: str) -> str:
     return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)
 
 
+def short(value: object) -> str:
+    """Return a value as Python shows it, but cut: the bytes of a file would fill the screen."""
+    return f"{type(value).__name__} of {len(value):,} bytes" if isinstance(value, bytes) else repr(value)[:_SHOWN]
+
+
+_SHOWN = 100  # letters
+
+
 def plain(name: object) -> str:
     """Return a name without blanks around it, its letters in one piece (NFC)."""
     return unicodedata.normalize("NFC", str(name).strip())

@@ -101,7 +101,7 @@ class Found:
 class Tally:
     """What went by while sources were read."""
 
-    measure: Callable[[], int] = int
+    measure: Callable[[], int] = field(default=int, repr=False, compare=False)
     """Returns the size of every source."""
     read_bytes: int = 0
     """How far the reading has come."""

@@ -18,6 +18,7 @@ from typing import Any, BinaryIO, cast
 from urllib.parse import unquote
 
 from hsrgeo.errors import OptionsError
+from hsrgeo.model.texts import short
 from hsrgeo.sources.service import WHOLE, Listed, Service, Stream, WritableService
 from hsrgeo.sources.web import Web
 
@@ -263,7 +264,7 @@ def place(source: str | Place) -> Place:
     if isinstance(source, RemotePath):
         return source
     if not isinstance(source, (str, Path)):
-        raise OptionsError(f"{_short(source)}: expected a path, or a URL as text")
+        raise OptionsError(f"{short(source)}: expected a path, or a URL as text")
     _refuse_empty(source)
     if isinstance(source, str) and is_remote(source):
         return RemotePath(source)
@@ -286,16 +287,8 @@ def listed_sources(sources: object) -> list[str | Path]:
         raise OptionsError("no source is given: name files, folders or archives")
     for one in given:
         if not isinstance(one, (str, Path, RemotePath)):
-            raise OptionsError(f"source {_short(one)}: expected a path, or a URL as text")
+            raise OptionsError(f"source {short(one)}: expected a path, or a URL as text")
     return cast("list[str | Path]", given)
-
-
-def _short(value: object) -> str:
-    """Return what a value is, for people: the bytes of a file would fill the screen."""
-    return f"{type(value).__name__} of {len(value):,} bytes" if isinstance(value, bytes) else repr(value)[:_SHOWN]
-
-
-_SHOWN = 100  # letters
 
 
 def _refuse_empty(source: str | Place) -> None:

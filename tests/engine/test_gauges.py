@@ -1065,7 +1065,7 @@ def test_a_bias_by_hand(save: Save, tmp_path: Path, suffix: str) -> None:
     assert (second["pairs"], second["bias"], second["rmse_adjusted_mm"]) == ("2", "", "")
     assert found.after.rmse_mm == pytest.approx(2**0.5)
     assert "missing readings (empty, or no number): 1" in found.notes
-    counting = "a pair counts where gauge and radar have at least 0.5 mm"
+    counting = "a pair counts where gauge and radar have at least 0.1 mm"
     assert f"periods without a factor: 1 (2 pairs, fewer than --min-pairs 3; {counting})" in found.notes
     with (tmp_path / "pairs.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))

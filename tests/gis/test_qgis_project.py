@@ -395,7 +395,7 @@ def test_folders_that_are_no_export_are_refused(exported: Exported, tmp_path: Pa
         write_project(tmp_path)
     result = command(tmp_path / "nowhere")
     assert result.exit_code == 2
-    assert "is it the OUT of an export" in result.stderr
+    assert result.stderr == f"hsrgeo: {tmp_path / 'nowhere'}: no such folder; expected the OUT of an export\n"
     out = tmp_path / "out"
     out.mkdir()
     (out / "manifest.jsonl").write_text("")

@@ -139,9 +139,9 @@ def test_too_few_pairs_say_what_is_missing() -> None:
     some = pairs([3, 4, 0.0, 0], [1, 2, 0, 0.0])
     rules = PairRules(min_pairs=3)
     for method in ("mean-field", "multiplicative"):
-        with pytest.raises(OptionsError, match=r"2 pairs of gauge and radar with rain: --min-pairs .* asks for 3"):
+        with pytest.raises(OptionsError, match=r"2 pairs of gauge and radar with rain: --min-pairs asks for 3"):
             solved(method, some, rules)
-    with pytest.raises(OptionsError, match=r"4 pairs of gauge and radar: --min-pairs .* asks for 5"):
+    with pytest.raises(OptionsError, match=r"4 pairs of gauge and radar: --min-pairs asks for 5"):
         solved("additive", some, PairRules())
     for radar, message in (([2.0] * 4, "the same depth at all gauges"), ([4.0, 3, 2, 1], "less rain where the radar")):
         with pytest.raises(OptionsError, match=message):

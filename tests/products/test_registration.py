@@ -122,7 +122,7 @@ def test_cubes_of_both_never_mix(tmp_path: Path) -> None:
     assert _run(*words, "--registration", "corner")[0] == 0
     status, text = _run(*words)
     assert status == 2
-    assert 'registration: "corner" there' in text
+    assert "registration: corner there, default now" in text
     cube = hsrgeo.open(out)
     assert cube.spatial_ref.attrs["grid"] == f"{MAIN_GRID}-corner"
     opened = hsrgeo.open(FRAME, bbox=SEOUL, registration="corner")

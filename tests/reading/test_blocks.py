@@ -122,7 +122,7 @@ def test_one_file_a_block(source: Path, tmp_path: Path) -> None:
     }
     assert tags["CATEGORIES"] == "1=KWK,2=GDK,3=BRI"
     assert "1 there already" in run(*command, "--format", "cog")
-    assert "3 files of 1 frames compared, 0 differences" in run("verify", out, "--against", source)
+    assert "3 files of 1 frame compared, 0 differences" in run("verify", out, "--against", source)
     height = (folder / "202206091115.height.tif").read_bytes()
     (folder / "202206091115.height.tif").write_bytes((folder / "202206091115.station.tif").read_bytes())
     done = CliRunner().invoke(app, ["verify", str(out), "--against", str(source)])
