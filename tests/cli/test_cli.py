@@ -179,7 +179,7 @@ def test_numbers_may_be_one_text(source: Path, tmp_path: Path, numbers: tuple[st
         (["export", "{in}", "--out", "{out}", "--window", "1", "2", "3", "x"], "Invalid value for '--window'"),
         (
             ["export", "{in}", "--out", "{out}", "--bbox", "1", "2", "3", "x"],
-            "Invalid value for '--bbox': 'x': expected a number",
+            "Invalid value for '--bbox': 'x'",
         ),
         (["export", "{in}", "--window", "1", "2", "3", "--out", "{out}"], "Option '--window' requires 4 arguments."),
         (["export", "{in}", "--out", "{out}", "--bbox=126,37,127"], "Option '--bbox' requires 4 arguments."),
@@ -196,7 +196,7 @@ def test_numbers_may_be_one_text(source: Path, tmp_path: Path, numbers: tuple[st
         (["export", "{in}", "--out", "{out}", "--values", "dbz"], "Invalid value for '--values'"),
         (
             ["export", "{in}", "--out", "{out}", "--jobs", "many"],
-            "Invalid value for '--jobs' / '-j': 'many': expected a whole number",
+            "Invalid value for '--jobs' / '-j': 'many'",
         ),
         (["export", "{in}/nowhere", "--out", "{out}"], "hsrgeo: {in}/nowhere: no such file or folder"),
         (["export", "{in}/*.tar", "--out", "{out}"], "hsrgeo: {in}/*.tar: no file matches this pattern"),
