@@ -51,9 +51,10 @@ def open_frame(
         FrameError: It is not a sound composite; the message says where, what was expected and what was found.
     """
     chosen = as_block(block, max_height, stations)
-    if is_archive(place(path)):
+    file = place(path)
+    if is_archive(file):
         raise SourceError(str(path), "is an archive of frames: use hsrgeo.iter_frames, hsrgeo.open or hsrgeo.export")
-    return warn_of_notes(decode(read_file(place(path)), str(path), block=chosen, registration=registration))
+    return warn_of_notes(decode(read_file(file), str(path), block=chosen, registration=registration))
 
 
 def iter_frames(  # noqa: PLR0913 - what is wanted of many frames

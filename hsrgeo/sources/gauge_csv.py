@@ -33,11 +33,11 @@ def missing_columns(wanted: Sequence[str], columns: Sequence[str], other_names: 
         other_names: How the wanted ones may be called too.
     """
     missing = [name for name in wanted if name not in columns]
+    if not missing:
+        return ""
     allowed = f" (or {other_names})" if other_names else ""
     found = ", ".join(columns) or "nothing"
-    return f"must name the columns {','.join(wanted)}{allowed}; missing {','.join(missing)}; found {found}" * bool(
-        missing
-    )
+    return f"must name the columns {','.join(wanted)}{allowed}; missing {','.join(missing)}; found {found}"
 
 
 def spreadsheet_time(text: str) -> str:

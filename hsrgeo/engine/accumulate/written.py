@@ -36,8 +36,10 @@ class Area:
 
 def notes_on_unknown(unknown: int, files: int, min_coverage: float) -> list[str]:
     """Return what a user should know of files without a cell that has a value."""
-    why = f"no cell was observed in {min_coverage:g} of the expected frames: --min-coverage" if min_coverage else ""
-    return [f"files without any valid cell: {unknown:,} of {files:,}" + (f" ({why})" if why else "")] if unknown else []
+    if not unknown:
+        return []
+    why = f" (no cell was observed in {min_coverage:g} of the expected frames: --min-coverage)" if min_coverage else ""
+    return [f"files without any valid cell: {unknown:,} of {files:,}{why}"]
 
 
 def write_period(

@@ -206,14 +206,15 @@ class Watch:
     def _wait(self, done: Round, files: list[tuple[File, bool]]) -> None:
         """Note the files that are not taken yet; those that an export skips are not waited for."""
         tally = Tally()
+        names: list[str] = []
         for file, alone in files:
             if alone or can_have_frames(file):
                 done.waiting_for.append(str(file))
+                names.append(place_of(file).name)
             else:
                 tally.pass_over(str(file))
         self._tell(done, map(skipped_for_their_names, tally.lookalikes))
         if done.waiting_for not in ([], self._waiting_for):  # reported once
-            names = [place_of(file).name for file, _alone in files if str(file) in done.waiting_for]
             more = f" and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else ""
             what = "1 file that" if len(names) == 1 else f"{len(names):,} files that"
             done.notes.append(f"waiting for {what} may not be complete yet: {', '.join(names[:_SHOWN])}{more}")
