@@ -7,6 +7,7 @@ import typer
 
 from hsrgeo.cli import options
 from hsrgeo.cli.common import Status, answer, answer_json, counted, honest_exit, say, say_notes
+from hsrgeo.model.times import FIVE_MINUTES_SINCE
 from hsrgeo.sources.gone_by import suffixes
 
 if TYPE_CHECKING:  # names in signatures of helpers only: Typer reads those of commands
@@ -157,7 +158,8 @@ def _tell_summary(summary: "Summary") -> None:
         answer(f"  time      {summary.first:%Y-%m-%d %H:%M} to {summary.last:%Y-%m-%d %H:%M} KST")
         missing, gaps_text = counted(summary.missing, "frame"), counted(len(summary.gaps), "gap")
         gaps = f"{missing} missing in {gaps_text}" if summary.gaps else "none"
-        answer(f"  gaps      {gaps} (against one frame every 5 minutes)")
+        until = ", every 10 before 16 September 2019" if summary.first < FIVE_MINUTES_SINCE else ""
+        answer(f"  gaps      {gaps} (against one frame every 5 minutes{until})")
     for product, start, end, count in summary.gaps[:_SHOWN]:
         answer(f"            {product} {start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M}: {count:,} missing")
     if len(summary.gaps) > _SHOWN:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 
 from hsrgeo.formats import gzipped
-from hsrgeo.model.times import FRAME_STEP, KST
+from hsrgeo.model.times import FIVE_MINUTES_SINCE, FRAME_STEP, KST, early_step
 
 
 def stored_crc32(data: bytes) -> int:
@@ -27,7 +27,7 @@ def missing_between(
     Args:
         times: What is there.
         step: Every so often after midnight KST there should be one, from the first to the last; five minutes where
-            None.
+            None. Of five minutes, every second time before `FIVE_MINUTES_SINCE` is not missing: no frame was made.
         also: More times that should be there, such as those of broken frames.
     """
     there = {time.astimezone(UTC) for time in times}
@@ -35,10 +35,23 @@ def missing_between(
     missing = {time.astimezone(UTC) for time in also} - there
     if times:
         local, every = times[0].astimezone(KST), step or FRAME_STEP
+        early = early_step(times, every)
         midnight = local.replace(hour=0, minute=0, second=0, microsecond=0)
         time = (midnight - (midnight - local) // every * every).astimezone(UTC)  # the first whole step, rounded up
         while time < times[-1]:
             if time not in there:
                 missing.add(time)
-            time += every
+            time += early if time < FIVE_MINUTES_SINCE else every
     return sorted(missing)
+
+
+def steady_since(times: Sequence[datetime], step: timedelta) -> datetime:
+    """Return the time from which on all frames should be one step apart: the first, or the first of every five minutes.
+
+    Args:
+        times: What is there, in order; at least one.
+        step: See `missing_between`.
+    """
+    if early_step(times, step) == step:
+        return times[0]
+    return next((time for time in times if time >= FIVE_MINUTES_SINCE), times[0])

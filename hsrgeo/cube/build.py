@@ -24,6 +24,7 @@ import xarray as xr
 import zarr
 from numpy.typing import NDArray
 
+from hsrgeo.cube.axis import steady_since
 from hsrgeo.cube.backend import missing_variable
 from hsrgeo.cube.cf import coordinates, time_variable, values_attrs
 from hsrgeo.cube.extra import need
@@ -110,9 +111,9 @@ def template(plan: Plan, layout: Layout) -> xr.Dataset:
         coords["missing_times"] = missing_variable(plan.missing)
     if plan.dry:
         coords["dry_times"] = missing_variable(plan.dry, "dry_times")
-    elif plan.missing:
+    elif plan.missing or steady_since(times, shape.step) > times[0]:
         # mlcast's word for: all times from here on are on the step, those that are missing counted in. UTC, no zone.
-        gaps["consistent_timestep_start"] = times[0].replace(tzinfo=None).isoformat()
+        gaps["consistent_timestep_start"] = steady_since(times, shape.step).replace(tzinfo=None).isoformat()
     size = (len(times), shape.grid.height, shape.grid.width)
     values = dask.array.zeros(size, dtype=np.int16, chunks=size)  # only its shape: never computed
     attrs = values_attrs(shape.quantity, cleaned=shape.cleaned)

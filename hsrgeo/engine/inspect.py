@@ -20,7 +20,7 @@ from hsrgeo.formats.radar_scan import ECHO
 from hsrgeo.formats.volume import SUFFIXES, is_volume, read_volume, time_in_name
 from hsrgeo.model.frame import Frame
 from hsrgeo.model.grid import Registration, grids_by
-from hsrgeo.model.times import frame_length, kst_text, utc_text
+from hsrgeo.model.times import FIVE_MINUTES_SINCE, FRAME_STEP, early_step, kst_text, utc_text
 from hsrgeo.model.volume import Volume
 from hsrgeo.reading import decode_found
 from hsrgeo.sources.archive_formats import is_archive
@@ -44,7 +44,8 @@ class Summary:
     products: Counter[str] = field(default_factory=Counter)
     """Sound frames by product and kind."""
     gaps: list[tuple[str, datetime, datetime, int]] = field(default_factory=list)
-    """Product, first and last missing time, and how many are missing, against the 5-minute step."""
+    """Product, first and last missing time, and how many are missing, against one frame every 5 minutes, every 10
+    before 16 September 2019."""
     volumes: Counter[str] = field(default_factory=Counter)
     """Sound volumes of single radars in a folder, by radar."""
     repeated: int = 0
@@ -262,8 +263,12 @@ def _checked(found: Found) -> HsrGeoError | tuple[str, ...]:
 
 
 def _gaps(times: Sequence[datetime]) -> Iterator[tuple[datetime, datetime, int]]:
-    step = frame_length(times)
+    early = early_step(times)
     for before, after in itertools.pairwise(times):
-        missing = -(-(after - before) // step) - 1
-        if missing > 0:
-            yield before + step, before + missing * step, missing
+        missing = []
+        due = before + (early if before < FIVE_MINUTES_SINCE else FRAME_STEP)
+        while due < after:
+            missing.append(due)
+            due += early if due < FIVE_MINUTES_SINCE else FRAME_STEP
+        if missing:
+            yield missing[0], missing[-1], len(missing)

@@ -184,7 +184,8 @@ class Frame:
         """
         if self.quantity.is_rain and self.quantity.undetect != OBSERVED_RAIN.undetect:
             stored = dry_values(self.stored, self.quantity)
-            return replace(self, stored=stored, quantity=OBSERVED_RAIN, cleaned=True)
+            quantity = replace(OBSERVED_RAIN, cap=self.quantity.cap)  # rain that hsrgeo made is not cut
+            return replace(self, stored=stored, quantity=quantity, cleaned=True)
         return replace(self, cleaned=True)
 
     def physical(self, undetect: float | None = None) -> NDArray[np.float32]:

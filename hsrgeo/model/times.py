@@ -90,7 +90,7 @@ def parse_time(text: str) -> datetime:
 
     Args:
         text: ``2022-06-09 11:15``, ISO 8601 with or without a zone, compact ``202206091115``, or another form of
-            `iso_time`; month, day, hour and minute may be left off from the right. Without a zone it is KST.
+            `iso_time`; day, hour and minute may be left out from the right. Without a zone it is KST.
 
     Returns:
         An aware time.
@@ -178,6 +178,19 @@ def frame_length(times: Iterable[datetime]) -> timedelta:
     """
     early = [time < FIVE_MINUTES_SINCE and on_step(time, EARLY_FRAME_STEP) for time in times]
     return EARLY_FRAME_STEP if early and all(early) else FRAME_STEP
+
+
+def early_step(times: Iterable[datetime], step: timedelta = FRAME_STEP) -> timedelta:
+    """Return how far apart frames of before 16 September 2019 should be, where those of later are a step apart.
+
+    Ten minutes, where the step is five and all earlier times are on whole ten minutes; else the step.
+
+    Args:
+        times: Of frames.
+        step: Of the later ones.
+    """
+    is_ten = step == FRAME_STEP and all(on_step(time, EARLY_FRAME_STEP) for time in times if time < FIVE_MINUTES_SINCE)
+    return EARLY_FRAME_STEP if is_ten else step
 
 
 def export_step(times: Iterable[datetime]) -> timedelta:

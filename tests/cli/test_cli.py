@@ -550,6 +550,14 @@ def test_info_tells_gaps_and_repeats(source: Path, make_file: MakeFile, frame_fi
     assert "  repeated  1 frame of a time that is there already" in lines
 
 
+def test_info_of_frames_of_before_september_2019(tmp_path: Path, make_file: MakeFile) -> None:
+    for minutes in (0, 10, 20):
+        early = TIME.replace(year=2018, minute=20) + timedelta(minutes=minutes)
+        (tmp_path / frame_name(early)).write_bytes(make_file(BLANK, time=early))
+    gaps = "  gaps      none (against one frame every 5 minutes, every 10 before 16 September 2019)"
+    assert gaps in run("info", tmp_path, "--jobs", "1").stdout.splitlines()
+
+
 def test_info_of_broken_files_tells_each_on_stderr(broken: Path) -> None:
     bad = broken / frame_name(TIME + timedelta(minutes=10))
     result = run("info", bad, broken / frame_name())

@@ -8,7 +8,7 @@ import json
 import math
 import pickle
 import warnings
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from hsrgeo.errors import FrameError, HsrGeoWarning, MissingExtraError, OptionsE
 from hsrgeo.model.frame import Frame
 from hsrgeo.model.grid import grids
 from hsrgeo.model.quantity import QUANTITIES, RAIN, clean_values
+from hsrgeo.model.times import KST
 from hsrgeo.model.window import BBox, Window
 from hsrgeo.products.rain import rain_frame
 from hsrgeo.reading import open_frame
@@ -33,7 +34,7 @@ from tests.conftest import TIME, MakeFile, Pixels, frame_name, make_tar
 xr = pytest.importorskip("xarray")
 pytest.importorskip("dask")
 
-from hsrgeo.cube.axis import missing_between  # noqa: E402 - after the libraries are known to be there
+from hsrgeo.cube.axis import missing_between, steady_since  # noqa: E402 - after the libraries are known to be there
 from hsrgeo.cube.backend import HsrGeoBackend, packed_undetect  # noqa: E402
 from hsrgeo.cube.cf import grid_of  # noqa: E402
 from hsrgeo.cube.opening import open as open_array  # noqa: E402
@@ -473,6 +474,38 @@ def test_an_export_of_every_second_frame_lacks_no_time(tmp_path: Path, make_file
     assert list(dataset["missing_times"].values) == [np.datetime64("2022-06-09T02:40")]
 
 
+def test_a_cog_that_cannot_be_read_is_found_at_once_where_it_is_asked_for(folder: Path, tmp_path: Path) -> None:
+    export(folder, tmp_path / "out", formats="cog", window=CROP, jobs=1, sync=False).run()
+    cog = next((tmp_path / "out").rglob("*1115.tif"))
+    cog.write_bytes(cog.read_bytes()[:-2000])
+    with pytest.warns(
+        HsrGeoWarning, match=r"^1 broken or unlike the first, left out: .*1115\.tif: GDAL cannot read it"
+    ):
+        checked = open_array(tmp_path / "out", check=True)
+    assert checked.sizes["time"] == 2
+    assert [f"{np.datetime_as_string(one, 'm')}" for one in checked["missing_times"].values] == [
+        "2022-06-09T02:15",
+        "2022-06-09T02:25",
+        "2022-06-09T02:30",
+    ]
+    for cog in (tmp_path / "out").rglob("*.tif"):
+        cog.write_bytes(b"")
+    with pytest.warns(HsrGeoWarning, match="^3 broken"), pytest.raises(SourceError, match=r"no COG .* can be read"):
+        open_array(tmp_path / "out", check=True)
+
+
+def test_an_option_that_a_source_has_no_use_for_is_refused(folder: Path, tmp_path: Path) -> None:
+    frame = folder / frame_name()
+    export(frame, tmp_path / "out", window=CROP, formats="cog", jobs=1, sync=False).run()
+    make_cube(frame, tmp_path / "a.zarr", window=CROP, jobs=1).run()
+    make_cube(frame, tmp_path / "a.json", window=CROP, jobs=1, virtual=True).run()
+    for name in ("a.zarr", "a.json"):
+        with pytest.raises(OptionsError, match="region is for an exported folder"):
+            open_array(tmp_path / name, region="seoul")
+    with pytest.raises(OptionsError, match="layout is for a cube"):
+        open_array(tmp_path / "out", layout="map")
+
+
 def test_cogs_of_two_grids_are_never_stacked(tmp_path: Path, make_file: MakeFile) -> None:
     rain = ExportOptions(jobs=1, formats="cog", window=CROP, quantity="rain")
     for number, options in enumerate((ExportOptions(jobs=1, formats="cog", window=CROP), rain)):
@@ -510,6 +543,22 @@ def test_missing_times_are_whole_steps_after_midnight() -> None:
     day = timedelta(days=1)
     midnight = TIME.replace(hour=0, minute=0)
     assert missing_between([midnight, midnight + 2 * day], day) == [midnight + day]
+
+
+def test_before_16_september_2019_a_frame_was_made_every_ten_minutes() -> None:
+    change = datetime(2019, 9, 16, tzinfo=KST)
+    times = [change - timedelta(minutes=30), change + timedelta(minutes=10)]
+    # 23:30, 23:40, 23:50, then 00:00, 00:05, 00:10
+    due = [change + timedelta(minutes=minutes) for minutes in (-20, -10, 0, 5)]
+    assert missing_between(times) == missing_between(times, timedelta(minutes=5)) == due
+    assert missing_between(times, timedelta(minutes=10)) == due[:3]
+    between = change - timedelta(minutes=25)  # so frames were made every five minutes here
+    each_five = [change + timedelta(minutes=minutes) for minutes in (-20, -15, -10, -5, 0, 5)]
+    assert missing_between([*times, between]) == each_five
+    assert steady_since(times, timedelta(minutes=5)) == times[1]
+    assert steady_since([*times[:1], between, *times[1:]], timedelta(minutes=5)) == times[0]
+    assert steady_since(times, timedelta(hours=1)) == times[0]
+    assert steady_since(times[:1], timedelta(minutes=5)) == times[0]
 
 
 def test_rain_is_packed_as_rain() -> None:

@@ -22,6 +22,7 @@ from hsrgeo.errors import (
 )
 from hsrgeo.formats.composite import decode
 from hsrgeo.model.frame import Frame
+from hsrgeo.model.times import KST
 from tests.conftest import COUNTS, NX, NY, TIME, MakeFile, frame_name, make_tar
 
 BLANK = np.full((NY, NX), -30000, np.int16)
@@ -72,6 +73,16 @@ def test_gaps_worked_by_hand(
     assert summary.missing == sum(count for *_gap, count in gaps)
     assert (summary.first, summary.last) == (at(min(minutes)), at(max(minutes)))
     assert (summary.frames, summary.repeated, summary.broken) == (len(minutes), 0, [])
+
+
+def test_gaps_over_the_change_from_ten_minutes_to_five(tmp_path: Path, make_file: MakeFile) -> None:
+    change = datetime(2019, 9, 16, tzinfo=KST)
+    (folder := tmp_path / "in").mkdir()
+    for minutes in (-60, -50, -20, 10, 15):  # 23:00, 23:10, 23:40, 00:10 and 00:15 are there
+        time = change + timedelta(minutes=minutes)
+        (folder / frame_name(time)).write_bytes(make_file(BLANK, time=time))
+    expected = [("HSR", "23:20", "23:30", 2), ("HSR", "23:50", "00:05", 3)]  # 23:50, 00:00, 00:05
+    assert reported_gaps(summarise(folder, jobs=1)) == expected
 
 
 def test_a_gap_over_midnight(tmp_path: Path, make_file: MakeFile) -> None:
