@@ -14,9 +14,9 @@ import xarray as xr
 from hsrgeo.cube.axis import missing_between
 from hsrgeo.cube.backend import frame_attrs, packed_dataset
 from hsrgeo.cube.single import single, times_in_chunk
-from hsrgeo.cube.stack import FrameLayer
+from hsrgeo.cube.stack import FrameLayer, warn_of_left_out
 from hsrgeo.errors import FrameError, HsrGeoError, HsrGeoWarning, OptionsError, SourceError
-from hsrgeo.formats.composite import peek_header, product_of
+from hsrgeo.formats.composite import peek_header
 from hsrgeo.formats.names import FrameName, preference
 from hsrgeo.formats.standing import Standing
 from hsrgeo.model.file_blocks import MaskedBlock
@@ -28,7 +28,8 @@ from hsrgeo.reading import decode_found, warn_of_notes
 from hsrgeo.sources.found import Found, Tally
 from hsrgeo.sources.gone_by import no_frame
 from hsrgeo.sources.remote import RemotePath, place
-from hsrgeo.sources.scan import scan
+from hsrgeo.sources.scan import scan, scan_twins
+from hsrgeo.sources.select import Selection
 from hsrgeo.sources.several import as_reference
 from hsrgeo.sources.texts import open_file
 
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
     from hsrgeo.cube.opening import View
 
 _OF_ONE_FRAME = ("source_file", "source_crc32", "station_count", "stations")
-_SHOWN = 3  # broken frames in a warning
 _HEADER_BYTES = 1 << 16  # packed, of a file: enough to unpack its header
 _MOST_HELD_BYTES = 2 << 30  # packed frames of compressed archives, in memory
 
@@ -66,26 +66,24 @@ def open_frames(sources: list[str | Path], making: Making, view: View) -> xr.Dat
         SourceError: A source does not exist, or none of the frames is sound.
         WindowError: The area lies outside.
     """
-    broken: list[tuple[datetime | None, str]] = []
-    tally = Tally()
-    by_time = _candidates(sources, view, broken, tally)
-    first = _first_sound(by_time, making, broken)
+    listed = _Listed(sources, view.selection)
+    first = listed.first_sound(making)
     if first is None:
-        problem = f"no usable frame found: {broken[0][1]}" if broken else no_frame(tally)
+        problem = f"no usable frame found: {listed.broken[0][1]}" if listed.broken else no_frame(listed.tally)
         raise SourceError(", ".join(map(str, sources)), problem)
     chosen, whole, made = first
     if making.area is not None:
         whole.window_for(making.area)  # warns
     times: list[datetime] = []
     layers: list[FrameLayer] = []
-    for time in sorted(by_time):
-        candidates = [one for one in by_time[time] if _belongs(one, chosen, broken)]
-        layer = _best_layer(candidates, making, made, broken, check=view.check)
+    for time, candidates in sorted(listed.by_time.items()):
+        like = FrameLayer(chosen.found, making, made.grid, made.quantity, time)
+        layer = _best_layer([one for one in candidates if listed.belongs(one, chosen)], like, listed, check=view.check)
         if layer is not None:
             times.append(time)
             layers.append(layer)
-    missing = missing_between(times, view.step, [time for time, _why in broken if time is not None])
-    _warn(broken)
+    missing = missing_between(times, view.step, [time for time, _why in listed.broken if time is not None])
+    listed.warn()
     dataset = packed_dataset(
         layers,
         times,
@@ -111,8 +109,7 @@ def open_frames(sources: list[str | Path], making: Making, view: View) -> xr.Dat
 
 def open_blocks(sources: list[str | Path], making: Making, view: View) -> xr.Dataset:
     """Open every block that the first sound frame has, each as a variable of its own; see `open_frames`."""
-    by_time = _candidates(sources, view, [], Tally())
-    first = _first_sound(by_time, making, [])
+    first = _Listed(sources, view.selection).first_sound(making)
     blocks = 1 if first is None else first[2].blocks
     opened = []
     for number in range(1, blocks + 1):
@@ -123,49 +120,117 @@ def open_blocks(sources: list[str | Path], making: Making, view: View) -> xr.Dat
     return xr.merge(opened, join="outer", compat="override", combine_attrs="override")
 
 
-def _candidates(
-    sources: list[str | Path], view: View, broken: list[tuple[datetime | None, str]], tally: Tally
-) -> dict[datetime, list[_Candidate]]:
-    by_time: dict[datetime, list[_Candidate]] = {}
-    products: set[str] = set()
-    loaded = 0
-    for entry in scan(sources, view.selection, tally):
-        found = as_reference(entry) if entry.member is not None else entry
-        if found.error is not None or found.frame_name is None:
-            broken.append((found.frame_name.time if found.frame_name else None, str(found.error)))
-            continue
-        loaded += len(found.data or b"")
-        if loaded > _MOST_HELD_BYTES:
-            raise OptionsError(
-                f"{found.source}: the selected frames take more than {_MOST_HELD_BYTES >> 30} GB, packed, and a "
-                "compressed archive can only be read from its beginning, not at random: narrow start and end, or make "
-                "a cube of it (hsrgeo cube ARCHIVE --out NAME.zarr) and open that"
-            )
-        try:
-            header = peek_header(_head(entry))  # whose bytes are still at hand
-            if header.time.replace(second=0) != found.frame_name.time:
-                raise FrameError("time", str(found.frame_name.time), str(header.time))
-        except HsrGeoError as error:
-            problem = error.at(found.source, found.member) if isinstance(error, FrameError) else error
-            broken.append((found.frame_name.time, str(problem)))
-            continue
-        products.add(found.frame_name.product or product_of(header))
-        by_time.setdefault(found.frame_name.time, []).append(_Candidate(found, found.frame_name, header))
-    for candidates in by_time.values():
-        _leave_other_kinds(candidates, tally)
-    for note in tally.notes():
-        warnings.warn(note, HsrGeoWarning, stacklevel=4)
-    if len(products) > 1:
-        raise OptionsError(f"the sources contain {', '.join(sorted(products))}: choose a product")
-    return by_time
+class _Listed:
+    """The frames of the sources that have a sound header, by time, and what is wrong with the others.
 
+    Args:
+        sources: Files, folders, globs and archives.
+        selection: Which frames are wanted.
 
-def _leave_other_kinds(candidates: list[_Candidate], tally: Tally) -> None:
-    """Leave out frames that an archive also has in a preferred kind, as `hsrgeo.sources.scan` does with files."""
-    better = max((one.frame_name.kind for one in candidates), key=preference)
-    for one in [one for one in candidates if one.frame_name.kind not in ("", better)]:
+    Raises:
+        OptionsError: They hold several products and none is chosen, or are more than can be held in memory.
+        SourceError: A source does not exist.
+    """
+
+    def __init__(self, sources: list[str | Path], selection: Selection) -> None:
+        self.by_time: dict[datetime, list[_Candidate]] = {}
+        """Of each time those of the preferred kind."""
+        self.broken: list[tuple[datetime | None, str]] = []
+        """Times and problems of frames that are left out."""
+        self.tally = Tally()
+        self._selection = selection
+        self._other_kinds: dict[datetime, list[_Candidate]] = {}  # of archives; those of files are in the tally
+        self._loaded = 0
+        self._add(scan(sources, selection, self.tally))
+        if self.tally.broken:
+            self._add(scan_twins(selection, self.tally))
+        for candidates in self.by_time.values():
+            self._leave_other_kinds(candidates)
+        products = {one.frame_name.product for candidates in self.by_time.values() for one in candidates}
+        if len(products) > 1:
+            raise OptionsError(f"the sources contain {', '.join(sorted(products))}: choose a product")
+
+    def _add(self, entries: Iterable[Found]) -> None:
+        for entry in entries:
+            found = as_reference(entry) if entry.member is not None else entry
+            if found.error is not None or found.frame_name is None:
+                self._note(found.frame_name, str(found.error))
+                continue
+            self._loaded += len(found.data or b"")
+            if self._loaded > _MOST_HELD_BYTES:
+                raise OptionsError(
+                    f"{found.source}: the selected frames take more than {_MOST_HELD_BYTES >> 30} GB, packed, and a "
+                    "compressed archive can only be read from its beginning, not at random: narrow start and end, or "
+                    "make a cube of it (hsrgeo cube ARCHIVE --out NAME.zarr) and open that"
+                )
+            try:
+                header = peek_header(_head(entry))  # whose bytes are still at hand
+                if header.time.replace(second=0) != found.frame_name.time:
+                    raise FrameError("time", str(found.frame_name.time), str(header.time))
+            except HsrGeoError as error:
+                problem = error.at(found.source, found.member) if isinstance(error, FrameError) else error
+                self._note(found.frame_name, str(problem))
+                continue
+            frame_name = found.frame_name
+            self.by_time.setdefault(frame_name.time, []).append(_Candidate(found, frame_name, header))
+
+    def _note(self, frame_name: FrameName | None, problem: str) -> None:
+        self.broken.append((frame_name.time if frame_name else None, problem))
+        if frame_name and not self.by_time.get(frame_name.time):
+            self.tally.broken.add((frame_name.product, frame_name.time))
+
+    def _leave_other_kinds(self, candidates: list[_Candidate]) -> None:
+        """Leave out frames that an archive also has in a preferred kind, as `hsrgeo.sources.scan` does with files."""
+        better = max((one.frame_name.kind for one in candidates), key=preference)
+        for one in [one for one in candidates if one.frame_name.kind not in ("", better)]:
+            candidates.remove(one)
+            self._other_kinds.setdefault(one.frame_name.time, []).append(one)
+            self.tally.other_kinds[one.frame_name.kind, better] += 1
+
+    def give_up(self, one: _Candidate, error: HsrGeoError) -> list[_Candidate]:
+        """Leave a frame out that is broken; return those of its time that were left out for its kind, if any."""
+        time = one.frame_name.time
+        candidates = self.by_time[time]
         candidates.remove(one)
-        tally.other_kinds[one.frame_name.kind, better] += 1
+        self._note(one.frame_name, str(error))
+        if candidates:
+            return []
+        self._add(scan_twins(self._selection, self.tally))
+        for other in self._other_kinds.pop(time, []):
+            self.tally.other_kinds[other.frame_name.kind, one.frame_name.kind] -= 1
+            candidates.append(other)
+        if candidates:
+            self._leave_other_kinds(candidates)
+        return candidates
+
+    def first_sound(self, making: Making) -> tuple[_Candidate, Grid, Frame] | None:
+        """Return the first sound frame, its grid, and what is made of it: all others must be like it."""
+        for time in sorted(self.by_time):
+            waiting = list(self.by_time[time])
+            while waiting:
+                candidate = waiting.pop(0)
+                try:
+                    frame = warn_of_notes(decode_found(candidate.found, making.block, making.registration))
+                    return candidate, frame.grid, making.of(frame)
+                except FrameError as error:
+                    waiting += self.give_up(candidate, error)
+        return None
+
+    def belongs(self, one: _Candidate, first: _Candidate) -> bool:
+        """Tell whether a frame is like the first; note it where it is not."""
+        if one.shape == first.shape:
+            return True
+        header, other = one.header, first.header
+        size = f"{header.nx} x {header.ny} cells of {header.dxy} m"
+        why = f"{size}, the first has {other.nx} x {other.ny} of {other.dxy} m"
+        self.broken.append((one.frame_name.time, f"{one.found.label}: another grid or quantity: {why}"))
+        return False
+
+    def warn(self) -> None:
+        """Warn of the frames that are left out."""
+        for note in self.tally.notes():
+            warnings.warn(note, HsrGeoWarning, stacklevel=4)
+        warn_of_left_out([why for _time, why in self.broken], stacklevel=4)
 
 
 def _head(found: Found) -> bytes:
@@ -181,53 +246,24 @@ def _head(found: Found) -> bytes:
         raise SourceError(str(path), f"cannot be read: {error.strerror or error}") from error
 
 
-def _first_sound(
-    by_time: dict[datetime, list[_Candidate]], making: Making, broken: list[tuple[datetime | None, str]]
-) -> tuple[_Candidate, Grid, Frame] | None:
-    """Return the first sound frame, its grid, and what is made of it: all others must be like it."""
-    for time in sorted(by_time):
-        for candidate in list(by_time[time]):
-            try:
-                frame = warn_of_notes(decode_found(candidate.found, making.block, making.registration))
-                return candidate, frame.grid, making.of(frame)
-            except FrameError as error:
-                broken.append((time, str(error)))
-                by_time[time].remove(candidate)
-    return None
+def _best_layer(candidates: list[_Candidate], like: FrameLayer, listed: _Listed, *, check: bool) -> FrameLayer | None:
+    """Return the best of the frames of a time, None where none is sound.
 
-
-def _belongs(one: _Candidate, first: _Candidate, broken: list[tuple[datetime | None, str]]) -> bool:
-    if one.shape == first.shape:
-        return True
-    header, other = one.header, first.header
-    why = f"{header.nx} x {header.ny} cells of {header.dxy} m, the first has {other.nx} x {other.ny} of {other.dxy} m"
-    broken.append((one.frame_name.time, f"{one.found.label}: another grid or quantity: {why}"))
-    return False
-
-
-def _best_layer(
-    candidates: list[_Candidate],
-    making: Making,
-    made: Frame,
-    broken: list[tuple[datetime | None, str]],
-    *,
-    check: bool,
-) -> FrameLayer | None:
-    layers = [FrameLayer(one.found, making, made.grid, made.quantity, one.frame_name.time) for one in candidates]
-    if len(layers) == 1 and not check:
-        return layers[0]
+    Args:
+        candidates: The frames.
+        like: What the layer of each is like, but for the frame.
+        listed: Takes note of those that are broken.
+        check: Unpack the frame also where it is the only one.
+    """
+    if len(candidates) == 1 and not check:
+        return replace(like, found=candidates[0].found)
     ranked = []
-    for layer in layers:  # seldom: which of several is better only shows when they are unpacked
+    waiting = list(candidates)
+    while waiting:  # seldom: which of several is better only shows when they are unpacked
+        one = waiting.pop(0)
+        layer = replace(like, found=one.found)
         try:
-            ranked.append((Standing.of(layer.found.frame_name, layer.frame().rank, layer.label), layer))
+            ranked.append((Standing.of(one.frame_name, layer.frame().rank, layer.label), layer))
         except HsrGeoError as error:
-            broken.append((layer.time, str(error)))
+            waiting += listed.give_up(one, error)
     return max(ranked, key=lambda entry: entry[0])[1] if ranked else None
-
-
-def _warn(broken: Iterable[tuple[datetime | None, str]]) -> None:
-    reasons = [why for _time, why in broken]
-    if reasons:
-        more = f"; and {len(reasons) - _SHOWN:,} more" if len(reasons) > _SHOWN else ""
-        text = f"{len(reasons):,} broken or unlike the first, left out: {'; '.join(reasons[:_SHOWN])}{more}"
-        warnings.warn(text, HsrGeoWarning, stacklevel=4)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from hsrgeo.cube.cf import GRID_MAPPING, LICENCE_ID, coordinates, values_attrs
 from hsrgeo.errors import OptionsError, SourceError
+from hsrgeo.formats.names import FrameName
 from hsrgeo.formats.odim import MAX_FILE_BYTES, OdimImage, read_odim
 from hsrgeo.model.quantity import DEPTH, QUANTITIES, RAIN, Quantity
 from hsrgeo.model.texts import printable
@@ -33,22 +34,30 @@ def open_odim(sources: list[str | Path], view: View) -> xr.Dataset:
 
     Raises:
         MissingExtraError: h5py is not installed.
-        SourceError: A file cannot be read, or is unlike the first.
+        OptionsError: An option that is not for ODIM files.
+        SourceError: A file cannot be read, or is unlike the first; or none is of the requested times.
         FrameError: It is no ODIM composite.
         WindowError: The area lies outside.
     """
-    if view.layout or view.region or view.step:
-        raise OptionsError("layout, region and every do not go with ODIM files")
-    opened = [_dataset(str(source), read_odim(_bytes(Path(source)), str(source)), view) for source in sources]
-    first = opened[0]
-    for source, one in zip(sources, opened, strict=True):
+    selection = view.selection
+    if view.layout or view.region or view.step or selection.product or selection.kind:
+        raise OptionsError("layout, region, every, product and kind do not go with ODIM files")
+    opened: list[tuple[str, xr.Dataset]] = []
+    for source in map(str, sources):
+        images = read_odim(_bytes(Path(source)), source)
+        if selection.wants(FrameName("", "", images[0].time)):
+            opened.append((source, _dataset(source, images, view)))
+    if not opened:
+        raise SourceError(str(sources[0]), "contains none of the requested times")
+    first_source, first = opened[0]
+    for source, one in opened:
         same = set(one.data_vars) == set(first.data_vars) and one.sizes == first.sizes
         if not same or not np.array_equal(one["x"], first["x"]) or not np.array_equal(one["y"], first["y"]):
-            raise SourceError(str(source), f"has another grid or other quantities than {sources[0]}")
-    times = [one["time"].values[0] for one in opened]
+            raise SourceError(source, f"has another grid or other quantities than {first_source}")
+    times = [one["time"].values[0] for _source, one in opened]
     if len(set(times)) < len(times):
-        raise SourceError(str(sources[-1]), "two files have the same time")
-    ordered = [one for _time, one in sorted(zip(times, opened, strict=True), key=lambda pair: pair[0])]
+        raise SourceError(opened[-1][0], "two files have the same time")
+    ordered = [one for _time, (_source, one) in sorted(zip(times, opened, strict=True), key=lambda pair: pair[0])]
     whole = xr.concat(ordered, "time", data_vars="all", coords="minimal", compat="override", join="override")
     whole.attrs = first.attrs
     return whole if view.chunks is None else whole.chunk({} if view.chunks == "auto" else view.chunks)

@@ -92,10 +92,11 @@ def open(  # noqa: A001, PLR0913 - `hsrgeo.open` is its name; every option has a
 ) -> xr.Dataset:
     """Open frames, an exported folder or a cube as one dataset; pixels are read when they are asked for.
 
-    Times that should be there and are not, every five minutes or `every`, are the coordinate ``missing_times``, and a
-    warning tells of broken frames. A frame whose header is sound and whose pixels are not shows when it is read: its
-    cells are then NaN, with a `BrokenFrameWarning`; `check` finds it at once. Of two frames of one time the one with
-    more stations, then the later creation, is taken.
+    Times that should be there and are not, every five minutes (ten before 16 September 2019) or `every`, are the
+    coordinate ``missing_times``, and a warning tells of broken frames. A frame whose header is sound and whose pixels
+    are not shows when it is read: its cells are then NaN, with a `BrokenFrameWarning`; `check` finds it at once. Of two
+    frames of one time the one of the preferred kind (see `kind`), with more stations, then the later creation, is
+    taken; a frame that is known to be broken is replaced by one of another kind.
 
     Args:
         sources: Files, folders and globs of frames; or one folder that `hsrgeo export` made, or a STAC catalogue of it
@@ -134,7 +135,7 @@ def open(  # noqa: A001, PLR0913 - `hsrgeo.open` is its name; every option has a
             at most, or the chunks of the cube; None for no dask.
         layout: ``map`` or ``series``, of a cube that holds both; else the one there is, map first.
         region: Of a folder exported with several regions.
-        check: Unpack every frame now, so that `missing_times` is certain.
+        check: Read every frame now, so that `missing_times` is certain; of a cube they are certain anyway.
 
     Returns:
         One variable named after the quantity, physical values as float32, NaN where not observed. float32 holds every
@@ -208,6 +209,10 @@ def _open_made(source_types: set[str], listed: list[str | Path], making: Making,
         )
     if replace(making, area=None) != Making():
         raise OptionsError(_DECIDED)
+    if view.region and source_types & {"cube", "reference"}:
+        raise OptionsError("region is for an exported folder that has several; a cube or a reference has one area")
+    if view.layout and source_types == {"export"}:
+        raise OptionsError("layout is for a cube; an exported folder has a file for each frame")
     if source_types == {"odim"}:
         from hsrgeo.cube.odim import open_odim  # noqa: PLC0415
 

@@ -26,6 +26,22 @@ class BrokenFrameWarning(HsrGeoWarning):
     """A frame of a lazy array turned out to be broken when it was read; its cells are nodata."""
 
 
+def warn_of_left_out(reasons: Sequence[str], stacklevel: int) -> None:
+    """Warn of frames that are not in an array, if there are any.
+
+    Args:
+        reasons: What is wrong with each.
+        stacklevel: See `warnings.warn`, from where this is called.
+    """
+    if reasons:
+        more = f"; and {len(reasons) - _SHOWN:,} more" if len(reasons) > _SHOWN else ""
+        text = f"{len(reasons):,} broken or unlike the first, left out: {'; '.join(reasons[:_SHOWN])}{more}"
+        warnings.warn(text, HsrGeoWarning, stacklevel=stacklevel + 1)
+
+
+_SHOWN = 3  # broken frames in a warning
+
+
 class Layer(Protocol):
     """One time of a stack: something that gives its packed cells when they are asked for."""
 

@@ -18,6 +18,7 @@ from hsrgeo.cube.cf import absent_times, dataset_attrs, grid_of, physical, quant
 from hsrgeo.cube.extra import need
 from hsrgeo.cube.geozarr import without_geozarr
 from hsrgeo.cube.single import single, times_in_chunk
+from hsrgeo.cube.stack import warn_of_left_out
 from hsrgeo.errors import ManifestError, OptionsError, ReadbackError, SourceError
 from hsrgeo.formats.names import FrameName
 from hsrgeo.model.grid import Grid
@@ -196,6 +197,10 @@ def open_export(out: Path, view: View) -> xr.Dataset:
         raise OptionsError(f"{out} contains {', '.join(sorted(products))}: choose a product")
     if not paths:
         raise SourceError(str(out), "lists no COG of the selection")
+    if view.check:
+        failed |= _left_out(paths)
+        if not paths:
+            raise SourceError(str(out), "has no COG of the selection that can be read")
     times = sorted(paths)
     facts = cog_facts(paths[times[0]])
     grid = Grid(facts.tags.get("GRID", ""), facts.wkt2, facts.transform, facts.width, facts.height)
@@ -225,6 +230,21 @@ def open_export(out: Path, view: View) -> xr.Dataset:
     return decoded.chunk(
         {"time": times_in_chunk(*decoded[quantity.name].shape[1:])} if view.chunks == "auto" else view.chunks
     )
+
+
+def _left_out(paths: dict[datetime, Path]) -> set[datetime]:
+    """Read every COG; leave those out that cannot be read or are unlike the first, and return their times."""
+    like: CogFacts | None = None
+    broken: dict[datetime, str] = {}
+    for time, path in sorted(paths.items()):
+        try:
+            like = like or cog_facts(path)
+            read_cog(path, slice(None), slice(None), like)
+        except ReadbackError as error:
+            broken[time] = str(error)
+            del paths[time]
+    warn_of_left_out(list(broken.values()), stacklevel=5)
+    return set(broken)
 
 
 _Listing = tuple[dict[datetime, Path], set[datetime], set[str], set[datetime], list[datetime]]

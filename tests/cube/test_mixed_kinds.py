@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
@@ -103,3 +104,29 @@ def test_a_cube_has_the_twin_of_a_broken_frame(tmp_path: Path, frame_file: bytes
     (folder / frame_name(kind="EXT")).write_bytes(frame_file)
     made = hsrgeo.make_cube(folder, tmp_path / "o.zarr", window=WINDOW, jobs=1).run()
     assert (made.counts, made.built, made.missing, made.notes) == ({"failed": 1, "ok": 1}, 1, 0, [])
+
+
+@pytest.mark.parametrize("damage", [b"", slice(-100)], ids=["no header", "no end"])
+@pytest.mark.parametrize("packed", [False, True], ids=["files", "archive"])
+def test_an_open_dataset_has_the_twin_of_a_broken_frame(tmp_path: Path, damage: bytes | slice, packed: bool) -> None:  # noqa: FBT001
+    """What is wrong beyond the header shows at once only with `check`, but of the first frame."""
+    later = TIME + timedelta(minutes=5)
+    (folder := tmp_path / "in").mkdir()
+    for time in (TIME, later):
+        sound = {kind: composite(time, seed=seed, stations=2) for kind, seed in (("PUB", 1), ("EXT", 2))}
+        broken = damage if isinstance(damage, bytes) else sound["PUB"][damage]
+        (folder / name_of(time)).write_bytes(broken)
+        (folder / name_of(time, "EXT")).write_bytes(sound["EXT"])
+    source = folder
+    if packed:
+        source = tmp_path / "RDR_HSR_202206.tar"
+        source.write_bytes(make_tar([(path.name, path.read_bytes()) for path in sorted(folder.iterdir())], gz=False))
+    with pytest.warns(HsrGeoWarning) as warned:
+        dataset = hsrgeo.open(source, window=WINDOW, values="raw", check=True)
+    assert [str(one.message)[:8] for one in warned] == ["2 broken"]
+    assert dataset.sizes["time"] == 2
+    assert "missing_times" not in dataset.coords
+    (name,) = dataset.data_vars
+    for number, time in enumerate((TIME, later)):
+        expected = hsrgeo.open_frame(folder / name_of(time, "EXT")).crop(window=WINDOW).raw
+        assert np.array_equal(np.rint(dataset[name].values[number] * 100), expected)

@@ -614,3 +614,11 @@ def test_a_reference_that_is_nothing_but_brackets_is_none(tmp_path: Path) -> Non
     assert not is_reference(path)
     with pytest.raises(SourceError, match=r"deep\.json: is not a reference made by hsrgeo"):
         read(path)
+
+
+@pytest.mark.parametrize("place", [[1], [None], ["/a.bin", -1, 5], ["/a.tar", 0, "5"], ["/a.tar", 0, -5], []], ids=str)
+def test_a_place_that_cannot_be_is_no_reference_of_hsrgeos(tmp_path: Path, place: list[object]) -> None:
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps({"version": 1, "hsrgeo": {"folder": ""}, "refs": {f"{NAME}/0.0.0": place}}))
+    with pytest.raises(SourceError, match=r"a\.json: is not a reference made by hsrgeo"):
+        read(path)

@@ -182,6 +182,21 @@ def test_files_of_several_times_lie_one_after_the_other(frame: hsrgeo.Frame, tmp
         hsrgeo.open(paths, quantity="rain")
 
 
+def test_times_of_files_are_chosen(frame: hsrgeo.Frame, tmp_path: Path) -> None:
+    part, after = frame.crop(window=BOX), TIME + timedelta(minutes=5)
+    later = hsrgeo.frame(part.physical(), part, time=after)
+    paths = [later.to_odim(tmp_path / "later.h5"), part.to_odim(tmp_path / "first.h5")]
+    assert hsrgeo.open(paths, start=after).equals(hsrgeo.open(paths[0]))
+    assert hsrgeo.open(paths, times=[after]).equals(hsrgeo.open(paths[0]))
+    assert hsrgeo.open(paths, end=after).equals(hsrgeo.open(paths[1]))
+    with pytest.raises(SourceError, match="contains none of the requested times"):
+        hsrgeo.open(paths, end=TIME)
+    wrong: list[dict[str, Any]] = [{"product": "HSR"}, {"kind": "PUB"}, {"every": "1h"}, {"region": "seoul"}]
+    for options in wrong:
+        with pytest.raises(OptionsError, match="do not go with ODIM files"):
+            hsrgeo.open(paths, **options)
+
+
 # Files of others
 
 
