@@ -24,7 +24,7 @@ def objects(
         float | None,
         typer.Option(
             metavar="VALUE",
-            help="Cells of at least this value belong to a storm cell; default 35 dBZ, or 5 mm/h with --quantity rain.",
+            help="Cells of at least this value belong to a storm cell; default 35 dBZ, or 5 mm/h of rain.",
             rich_help_panel=options.WRITE,
         ),
     ] = None,

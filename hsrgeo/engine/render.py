@@ -29,7 +29,7 @@ from hsrgeo.model.fields import Step, Time
 from hsrgeo.model.frame import Frame
 from hsrgeo.model.grid import Registration, grids
 from hsrgeo.model.quantity import DEPTH
-from hsrgeo.model.times import FRAME_STEP
+from hsrgeo.model.times import frame_length
 from hsrgeo.model.window import Area
 from hsrgeo.outputs.folder import exported_frames
 from hsrgeo.outputs.summed import is_summed
@@ -239,7 +239,8 @@ def render(
 
 def _step(sources: list[str | Path], reel: Reel) -> timedelta:
     """Return the time between frames: an export may have been made of every second one."""
-    return smallest_gap(sorted(reel.times)) if is_exported(sources[0]) else FRAME_STEP
+    times = sorted(reel.times)
+    return smallest_gap(times) if is_exported(sources[0]) else frame_length(times)
 
 
 def _plan(frame: Frame, options: RenderOptions, notes: list[str], depth_times: int) -> Plan:

@@ -42,7 +42,7 @@ def write_simulation(  # noqa: PLR0913 - the options of `hsrgeo simulate`, each 
     blocks: int = 1,
     on_frame: Callable[[], object] | None = None,
 ) -> Iterator[Path]:
-    """Write synthetic frames; iterate the result to make it happen, or call its `run`.
+    """Write synthetic frames; iterate the result to make it happen.
 
     The same call writes the same bytes, times of archive members included. What is there already is replaced where
     it is synthetic, a month's archive as a whole.

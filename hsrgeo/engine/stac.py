@@ -32,7 +32,7 @@ from hsrgeo.gis.stac import (
     slugs,
 )
 from hsrgeo.gis.stac_parquet import items_parquet, need_pyarrow
-from hsrgeo.model.times import FRAME_STEP
+from hsrgeo.model.times import frame_length
 from hsrgeo.outputs.folder import Written
 from hsrgeo.outputs.journal import is_output
 from hsrgeo.outputs.lock import locked
@@ -251,7 +251,7 @@ class _Gathered:
                 stack.glance,
                 tags,
                 files,
-                FRAME_STEP if stack.length is None else stack.length,
+                frame_length([time]) if stack.length is None else stack.length,
             )
             self._note(number, shot)
             yield shot

@@ -124,7 +124,7 @@ def write_raw_vrts(
     *,
     registration: Registration = "point",
 ) -> Iterator[RawVrt]:
-    """Write a VRT for every stored frame; iterate the result to make it happen, or call its `run`.
+    """Write a VRT for every stored frame; iterate the result to make it happen.
 
     GDAL then reads the frame's file itself, and checks neither CRC nor length: each frame is decoded once before, and
     a broken one gets no VRT. A file that is damaged later gives wrong pixels without a word.

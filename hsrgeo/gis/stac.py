@@ -71,7 +71,7 @@ class Shot:
     files: Mapping[str, File]
     """By suffix, of those in `ASSETS`."""
     length: timedelta = FRAME_STEP
-    """That it stands for: five minutes, whichever frames were exported; of a sum its period."""
+    """That it stands for: of a frame see `hsrgeo.model.times.frame_length`, of a sum its period."""
 
 
 def end_of(shot: Shot) -> datetime:
@@ -326,7 +326,7 @@ def _description(synthetic: frozenset[bool]) -> str:
         "Stored integers become physical values by `raster:scale` and `raster:offset`. `nodata` is not observed; "
         "`hsrgeo:undetect` is the stored value of observed and nothing there. Statistics of rain are those of all "
         "observed cells, else of those with a value, in stored units; `hsrgeo:maximum` is physical. Intervals are the "
-        "five minutes that a frame stands for."
+        "time that a frame stands for."
     )
 
 

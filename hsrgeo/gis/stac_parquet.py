@@ -136,12 +136,14 @@ def _schema(pa: Any) -> Any:  # noqa: ANN401 - pyarrow has no types
                 (f"hsrgeo:{name}", text)
                 for name in ("product", "kind", "region", "quantity", "values", "rain_law", "resampling")
             ],
+            *[(f"hsrgeo:{name}", text) for name in ("bias_source", "bias_factor", "period", "method")],
+            *[(f"hsrgeo:{name}", count) for name in ("frames_used", "frames_expected")],
             ("hsrgeo:undetect", count),
             ("hsrgeo:synthetic", pa.bool_()),
             ("hsrgeo:stations", texts),
             ("hsrgeo:station_count", count),
             *[(f"hsrgeo:{name}", text) for name in ("source", "source_crc32", "source_created", "grid")],
-            *[(f"hsrgeo:count_{name}", count) for name in ("nodata", "undetect", "echo", "blend")],
+            *[(f"hsrgeo:count_{name}", count) for name in ("nodata", "undetect", "echo", "value", "blend", "capped")],
             ("hsrgeo:observed_percent", number),
             ("hsrgeo:maximum", number),
             ("proj:code", text),

@@ -36,7 +36,8 @@ def import_kma(
     metadata : dict
         As pysteps describes it for its importers.
     """
-    from hsrgeo.products.rain import rain_frame  # noqa: PLC0415 - see above
+    from hsrgeo.model.times import frame_length  # noqa: PLC0415 - see above
+    from hsrgeo.products.rain import rain_frame  # noqa: PLC0415
     from hsrgeo.reading import open_frame  # noqa: PLC0415
 
     del kwargs  # pysteps takes its own from them
@@ -60,7 +61,7 @@ def import_kma(
             "institution": "Korea Meteorological Administration",
             "unit": "mm/h",
             "transform": None,
-            "accutime": 5.0,
+            "accutime": frame_length([frame.time]).total_seconds() / 60,
             "threshold": 0.1,
             "zerovalue": 0.0,
             "zr_a": float(zr[0]),

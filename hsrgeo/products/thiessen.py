@@ -59,8 +59,10 @@ def _edges(box: BBox) -> tuple[Floats, Floats]:
 
 
 def _feature(shapely: Any, grid: Grid, names: list[str], xy: Floats, piece: Any) -> dict[str, Any]:  # noqa: ANN401
-    outer = shapely.orient_polygons(shapely.segmentize(piece, _STEP_M)).exterior
-    lon, lat = _degrees(grid, shapely.get_coordinates(outer))
+    # A box cut by a straight border may have several pieces: its northern edge is an arc.
+    parts = shapely.get_parts(shapely.orient_polygons(shapely.segmentize(piece, _STEP_M)))
+    rings = [_degrees(grid, shapely.get_coordinates(part.exterior)) for part in parts if part.area > 0]
+    polygons = [[np.round(np.column_stack(ring), _DIGITS).tolist()] for ring in rings]
     gauge_lon, gauge_lat = _degrees(grid, xy.reshape(1, 2))
     return {
         "type": "Feature",
@@ -68,11 +70,11 @@ def _feature(shapely: Any, grid: Grid, names: list[str], xy: Floats, piece: Any)
             "name": " + ".join(names),
             "lon": round(float(gauge_lon[0]), _DIGITS),
             "lat": round(float(gauge_lat[0]), _DIGITS),
-            "area_km2": round(abs(_GEOD.polygon_area_perimeter(lon, lat)[0]) / 1e6, 3),
+            "area_km2": round(sum(abs(_GEOD.polygon_area_perimeter(*ring)[0]) for ring in rings) / 1e6, 3),
         },
         "geometry": {
-            "type": "Polygon",
-            "coordinates": [np.round(np.column_stack([lon, lat]), _DIGITS).tolist()],
+            "type": "Polygon" if len(polygons) == 1 else "MultiPolygon",
+            "coordinates": polygons[0] if len(polygons) == 1 else polygons,
         },
     }
 

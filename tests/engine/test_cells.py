@@ -173,6 +173,17 @@ def test_storm_cells_worked_by_hand(source: Path, tmp_path: Path) -> None:
     assert [row["cells"] for row in found(source, tmp_path / "b.csv", min_area=2)] == ["4"]
 
 
+def test_frames_of_rain_have_the_limit_of_rain(tmp_path: Path) -> None:
+    """HSP holds mm/h: without --at-least a storm cell begins at 5 mm/h, and not at 35 mm/h."""
+    pytest.importorskip("scipy")
+    pixels = np.full((NY, NX), UN, np.int16)
+    pixels[700, 500:503] = 499, 500, 3400
+    path = tmp_path / frame_name(product="HSP")
+    path.write_bytes(MakeFile()(pixels, data_codes=(5,)))
+    hsrgeo.find_objects(path, tmp_path / "a.csv", window=WINDOW, jobs=1).run()
+    assert [(row["cells"], row["max_mm_h"]) for row in rows_of(tmp_path / "a.csv")] == [("2", "34")]
+
+
 def test_outlines_enclose_the_cells(source: Path, tmp_path: Path) -> None:
     pytest.importorskip("scipy")
     raw, shapely = pytest.importorskip("pyogrio.raw"), pytest.importorskip("shapely")

@@ -934,6 +934,26 @@ def test_polygons_share_the_box_among_the_gauges(stations: Path, tmp_path: Path)
     assert read_polygons(out).names == SPOT_NAMES
 
 
+def test_a_polygon_in_two_pieces(save: Save, tmp_path: Path) -> None:
+    """The northern edge of a box is an arc that sags in the middle: the northern gauge has its two corners only."""
+    box = (122.0, 36.0, 130.0, 39.05)
+    out = tmp_path / "p.geojson"
+    thiessen_polygons(save("name,lon,lat\nsouth,126,38\nnorth,126,40.12\n"), out, bbox=box)
+    south, north = json.loads(out.read_text(encoding="utf-8"))["features"]
+    assert (south["geometry"]["type"], north["geometry"]["type"]) == ("Polygon", "MultiPolygon")
+    (west_piece,), (east_piece,) = north["geometry"]["coordinates"]
+    west_piece, east_piece = sorted((np.array(west_piece), np.array(east_piece)), key=lambda ring: float(ring[0, 0]))
+    assert west_piece[:, 0].max() < 126 < east_piece[:, 0].min()
+    geod = pyproj.Geod(ellps="WGS84")
+    areas = [geod.polygon_area_perimeter(*ring.T)[0] / 1e6 for ring in (west_piece, east_piece)]
+    assert north["properties"]["area_km2"] == pytest.approx(sum(areas), abs=0.01)
+    along = np.linspace(box[0], box[2], 2000)
+    whole = geod.polygon_area_perimeter(np.concatenate([along, along[::-1]]), np.repeat([box[1], box[3]], 2000))[0]
+    both = south["properties"]["area_km2"] + north["properties"]["area_km2"]
+    assert both == pytest.approx(whole / 1e6, rel=1e-5)
+    assert read_polygons(out).names == ("south", "north")
+
+
 def test_polygons_of_one_gauge_and_of_shared_places(save: Save, tmp_path: Path) -> None:
     out = tmp_path / "p.geojson"
     made = thiessen_polygons(save("name,lon,lat\na,127,37\n아,127,37\nfar,10,50\n"), out)

@@ -234,6 +234,14 @@ def test_readings_shorter_than_a_sum_are_added_up(make: Make, tmp_path: Path) ->
         made.merge(tmp_path / "out", step="1d", stamp="start")
 
 
+def test_a_sum_between_two_readings_is_refused(make: Make, tmp_path: Path) -> None:
+    """Readings of 10:00 to 13:00 are as many as a sum of 9:30 to 12:30 needs, and of another time."""
+    made = make([np.full((SIDE, SIDE), 2.0)], np.array([[10, 10 * n + 5] for n in range(5)]), [[3] * 5])
+    write_sum(made.folder, NINE + HOUR / 2, np.full((SIDE, SIDE), 2.0))
+    with pytest.raises(OptionsError, match=r"has a sum from 2022-08-08T09:30:00\+09:00, and readings of 1h begin on"):
+        made.merge(tmp_path / "out", method="mean-field")
+
+
 def test_few_gauges_say_what_to_do(make: Make, tmp_path: Path) -> None:
     cells = np.array([[10 * n + 5, (30 * n) % SIDE] for n in range(6)])
     radar = np.random.default_rng(1).gamma(2, 2, (SIDE, SIDE)).round(2)

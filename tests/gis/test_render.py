@@ -25,6 +25,7 @@ from hsrgeo.gis import canvas, coast, fonts
 from hsrgeo.gis.graticule import graticule, scale_bar
 from hsrgeo.gis.map import Plan, map_for, radars_of, time_label
 from hsrgeo.model.grid import Grid, grids
+from hsrgeo.model.times import KST
 from hsrgeo.outputs.exported import read_exported
 from hsrgeo.products.classes import STYLED, classes_for
 from hsrgeo.products.palettes import palette_of, radar_order
@@ -305,6 +306,17 @@ def test_a_long_gap_is_one_picture_that_tells_its_ends(tmp_path: Path, make_file
     assert result.missing == [(TIME + STEP, TIME + 299 * STEP, 299)]
     every = RenderOptions(window=SEA, width=320, jobs=1, every=timedelta(minutes=15))
     assert render(tmp_path, tmp_path / "y.gif", every).missing[0][2] == 99
+
+
+def test_early_frames_are_ten_minutes_apart(tmp_path: Path, make_file: MakeFile) -> None:
+    """Before 16 September 2019 KMA made one every ten minutes: none is missing in between."""
+    first = datetime(2018, 8, 28, 10, tzinfo=KST)
+    for minutes in (0, 10, 40):
+        time = first + timedelta(minutes=minutes)
+        put(tmp_path, make_file(spot(0), num_data=1, time=time), time)
+    result = render(tmp_path, tmp_path / "x.gif", RenderOptions(window=SEA, width=320, jobs=1))
+    assert result.missing == [(first + timedelta(minutes=20), first + timedelta(minutes=30), 2)]
+    assert len(rgb(tmp_path / "x.gif")) == 5
 
 
 def test_the_better_frame_of_a_time_is_shown(tmp_path: Path, make_file: MakeFile) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 from urllib.parse import unquote
 
 import numpy as np
+import pyarrow as pa
 import pyproj
 import pystac
 import pystac.validation
@@ -39,13 +40,16 @@ from hsrgeo.engine.regions import Region
 from hsrgeo.engine.simulate import write_simulation
 from hsrgeo.engine.stac import make_catalog, write_catalog
 from hsrgeo.errors import ManifestError, MissingExtraError, OptionsError, ProjectionError, ReadbackError, SourceError
+from hsrgeo.gis import stac as records
 from hsrgeo.gis.footprint import place_of
 from hsrgeo.gis.stac import href, item_id, slugs
+from hsrgeo.gis.stac_parquet import _schema
 from hsrgeo.model.grid import grids
 from hsrgeo.model.times import KST
 from hsrgeo.model.window import BBox
 from hsrgeo.outputs.catalogs import catalog_frames, is_catalog
-from hsrgeo.writers.glance import labels
+from hsrgeo.writers.glance import Glance, labels
+from tests.conftest import MakeFile, frame_name
 
 FIRST = datetime(2026, 8, 23, 23, 50, tzinfo=KST)
 """So that the four frames lie on two days in KST, and on one in UTC."""
@@ -498,6 +502,31 @@ def test_parquet_says_what_json_says(made: Made, out: Path) -> None:
     again = make_catalog(out, items="json")
     assert (again.form, len(item_files(out))) == ("json", len(rows))
     assert not (out / "items.parquet").exists()
+
+
+def test_parquet_has_a_column_for_every_property() -> None:
+    """A property without a column would be left out without a word."""
+    names = (
+        *("PRODUCT", "KIND", "QUANTITY", "VALUES", "RAIN_LAW", "BIAS_SOURCE", "BIAS_FACTOR", "PERIOD", "METHOD"),
+        *("WARP_RESAMPLING", "STATIONS", "SOURCE", "SOURCE_CRC32", "CREATED_UTC", "GRID"),
+    )
+    numbers = ("FRAMES_USED", "FRAMES_EXPECTED", "UNDETECT", "STATION_COUNT", "COUNT_CAPPED", "STATISTICS_MAXIMUM")
+    grid = next(iter(grids().values()))
+    place = place_of(grid.wkt2, grid.transform, grid.width, grid.height)
+    glance = Glance(grid.width, grid.height, grid.transform, grid.wkt2, (1, 1), -30000, 0.01, 0.0, "dBZ", {})
+    for measured in ("ECHO", "VALUE"):
+        tags = dict.fromkeys(names, "x") | dict.fromkeys((*numbers, f"COUNT_{measured}"), "1")
+        shot = records.Shot("x", FIRST, "x", place, glance, tags, {})
+        columns = set(_schema(pa).names)
+        assert set(records.item(shot, "x", "./")["properties"]) - columns == {"proj:projjson"}
+
+
+def test_an_item_of_an_early_frame_stands_for_ten_minutes(tmp_path: Path, make_file: MakeFile) -> None:
+    time = datetime(2018, 8, 28, 10, tzinfo=KST)
+    (tmp_path / frame_name(time)).write_bytes(make_file(time=time))
+    list(export(tmp_path / frame_name(time), tmp_path / "out", ExportOptions(window=(500, 700, 8, 8), jobs=1)))
+    collection = read(write_catalog(tmp_path / "out"))
+    assert collection["extent"]["temporal"]["interval"] == [["2018-08-28T01:00:00Z", "2018-08-28T01:09:59Z"]]
 
 
 def test_the_stac_geoparquet_library_reads_it(out: Path) -> None:

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import rasterio
 from PIL import Image
+from pyarrow import parquet
 
 from hsrgeo.engine.accumulate.sum_options import AccumulateOptions
 from hsrgeo.engine.accumulate.sum_run import accumulate
@@ -255,6 +256,12 @@ def test_a_catalogue_of_sums_tells_periods_and_bands(sums: Path) -> None:
     ]
     assert collection["extent"]["temporal"]["interval"] == [["2022-06-09T02:00:00Z", "2022-06-09T03:59:59Z"]]
     assert {"style-rain_depth-qml", "style-rain_depth-sld", "legend-rain_depth"} <= set(collection["assets"])
+    write_catalog(sums, items="parquet")
+    rows = {row["id"]: row for row in parquet.read_table(sums / "items.parquet").to_pylist()}
+    row = rows[item["id"]]
+    assert {name: row[name] for name in record if name.startswith("hsrgeo:")} == {
+        name: value for name, value in record.items() if name.startswith("hsrgeo:")
+    }
 
 
 @pytest.mark.slow

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from importlib.metadata import entry_points
 from pathlib import Path
 
@@ -11,6 +11,7 @@ import pyproj
 import pytest
 
 import hsrgeo
+from hsrgeo.model.times import KST
 from hsrgeo.products.pysteps import import_kma
 from tests.conftest import TIME, MakeFile, Pixels, frame_name
 
@@ -54,6 +55,14 @@ def test_it_returns_what_pysteps_describes(hour: Path) -> None:
     part, _, metadata = import_kma(str(path), bbox=(126.7, 37.4, 127.2, 37.7), zr=(300, 1.4))
     assert part.shape == frame.crop(bbox=(126.7, 37.4, 127.2, 37.7)).shape
     assert (metadata["zr_a"], metadata["zr_b"]) == (300.0, 1.4)
+
+
+def test_the_step_is_that_of_the_year(tmp_path: Path, make_file: MakeFile, pixels: Pixels) -> None:
+    """Frames of before 16 September 2019 stand for ten minutes: pysteps makes depths by ``accutime``."""
+    for time, minutes in ((datetime(2018, 8, 28, 10, tzinfo=KST), 10.0), (TIME, 5.0)):
+        path = tmp_path / frame_name(time)
+        path.write_bytes(make_file(pixels, time=time))
+        assert import_kma(str(path))[2]["accutime"] == minutes
 
 
 @pytest.mark.filterwarnings("default")

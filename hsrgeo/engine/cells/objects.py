@@ -20,8 +20,8 @@ from hsrgeo.products.objects import storm_cells
 from hsrgeo.sources.remote import Place, listed_sources, target
 from hsrgeo.writers.outlines import outlines
 
-_STRONG = {"stored": 35.0, "rain": 5.0}
-"""From where echo belongs to a storm cell, where nothing is said: dBZ, and the mm/h that is nearly the same."""
+_STRONG_DBZ, _STRONG_MM_H = 35.0, 5.0
+"""From where echo belongs to a storm cell, where nothing is said: nearly the same, by KMA's law."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,16 +42,19 @@ class ObjectsOptions:
     frames: ExportOptions = field(default_factory=ExportOptions)
     at_least: float | None = None
     min_area: float = 0.0
-    limit: float = field(init=False)
 
     def __post_init__(self) -> None:
-        limit = _STRONG[self.frames.quantity] if self.at_least is None else self.at_least
-        if not math.isfinite(limit):
-            raise OptionsError(f"at_least {limit:g}: expected a number")
+        if self.at_least is not None and not math.isfinite(self.at_least):
+            raise OptionsError(f"at_least {self.at_least:g}: expected a number")
         if not 0 <= self.min_area < math.inf:
             raise OptionsError(f"min_area {self.min_area:g}: expected 0 km2 or more")
-        object.__setattr__(self, "limit", limit)
         ndimage()
+
+    def limit(self, quantity: Quantity) -> float:
+        """Return from where cells belong to a storm cell, in the unit of a quantity: frames may be of rain already."""
+        if self.at_least is not None:
+            return self.at_least
+        return _STRONG_MM_H if quantity.is_rain else _STRONG_DBZ
 
 
 class Objects(RowsRun):
@@ -71,7 +74,7 @@ class Objects(RowsRun):
 
     def made(self, part: Frame) -> Made:
         """Return a row for each storm cell."""
-        found = storm_cells(part, self._options.limit, self._options.min_area)
+        found = storm_cells(part, self._options.limit(part.quantity), self._options.min_area)
         numbers = (
             *(np.arange(1, len(found.cells) + 1), found.lon, found.lat, found.cells, found.area_km2),
             *(found.maximum, found.mean, found.max_lon, found.max_lat),

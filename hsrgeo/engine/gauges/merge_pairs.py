@@ -14,7 +14,7 @@ from hsrgeo.engine.gauges.merge_options import GaugeMergeOptions
 from hsrgeo.engine.periods import Period, fewest_of, period_name
 from hsrgeo.errors import HsrGeoError, OptionsError, ReadbackError, SourceError
 from hsrgeo.model.grid import Grid
-from hsrgeo.model.times import length_text
+from hsrgeo.model.times import kst_text, length_text, on_step
 from hsrgeo.outputs.folder import several_regions
 from hsrgeo.outputs.summed import MAXIMA, Summed, summed_file, summed_files
 from hsrgeo.products.interpolate import Floats, Network
@@ -104,7 +104,7 @@ def listed_sums(source: Path, region: str, step: timedelta) -> tuple[Path, list[
 
     Raises:
         SourceError: There are none.
-        OptionsError: Several regions, and none chosen; a sum that is not of whole steps.
+        OptionsError: Several regions, and none chosen; a sum that is not of whole steps, or begins between two.
     """
     damaged: list[ReadbackError] = []
     if source.is_file():
@@ -135,6 +135,11 @@ def _check_lengths(source: Path, sums: Sequence[Summed], step: timedelta) -> Non
                 f"{source}: has sums of {length_text(one.length)}, and readings are of {length_text(step)}: make sums "
                 "of whole steps of the readings, as hsrgeo accumulate --period"
             )
+        if not on_step(one.time, step):
+            raise OptionsError(
+                f"{source}: has a sum from {kst_text(one.time)}, and readings of {length_text(step)} begin on whole "
+                "steps after midnight KST: make sums that begin with a reading"
+            )
 
 
 def _is_sum(one: Summed) -> bool:
@@ -148,13 +153,14 @@ def _depths_of(readings: Readings, one: Summed, min_coverage: float) -> tuple[Fl
 
     The depth of these, and of gauges without a reading, is NaN.
     """
-    end = one.time + one.length
-    rows = [depths for time, depths in readings.depths_mm.items() if one.time <= time < end]
+    expected = one.length // readings.step
+    times = (one.time + number * readings.step for number in range(expected))
+    rows = [readings.depths_mm[time] for time in times if time in readings.depths_mm]
     if not rows:
         return np.full(len(readings.names), np.nan), 0
     depths = np.stack(rows)
     count = (~np.isnan(depths)).sum(axis=0)
-    enough = count >= max(fewest_of(min_coverage, one.length // readings.step), 1)
+    enough = count >= max(fewest_of(min_coverage, expected), 1)
     return np.where(enough, np.nansum(depths, axis=0), np.nan), int(((count > 0) & ~enough).sum())
 
 
