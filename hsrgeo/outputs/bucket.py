@@ -158,8 +158,8 @@ class BucketJournal:
         self.check()
         self._unsent.clear()
         self._send(MANIFEST, self.path)
-        for name in self._parts:
-            with suppress(OSError):  # read again they change nothing: `manifest.jsonl` has the last word on each frame
+        with suppress(OSError):  # the oldest first, up to the first that stays: the last line on a frame is read last
+            for name in self._parts:
                 (self._out / name).unlink()
         self._parts.clear()
 

@@ -11,7 +11,7 @@ import errno
 import json
 import math
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from itertools import groupby
 from operator import itemgetter
@@ -21,14 +21,14 @@ from typing import Any, BinaryIO, Self, TypeVar
 
 from hsrgeo.errors import ManifestError, refused
 from hsrgeo.model.texts import json_line
-from hsrgeo.outputs.journal import journal
+from hsrgeo.outputs.journal import journal, manifest_files
 from hsrgeo.outputs.names import MANIFEST
 from hsrgeo.outputs.offsets import Offsets
 from hsrgeo.outputs.outcome import Key, Outcome, from_json, key_of, to_json
 from hsrgeo.outputs.usual_lines import Entry, entry_of, first_path_of, usual_entry, usual_outcome
 from hsrgeo.sources.remote import Place
-from hsrgeo.sources.texts import DamagedLines, whole_lines
-from hsrgeo.writers.files import write_chunks
+from hsrgeo.sources.texts import DamagedLines, whole_lines, whole_lines_of
+from hsrgeo.writers.files import remove_file, write_chunks
 
 _Said = TypeVar("_Said")
 _BLOCK_BYTES = 1 << 14
@@ -192,6 +192,18 @@ class Manifest:
         self._rewrite(_encode(dataclasses.replace(outcome, stamp="")) for outcome in self)
         self._old_bytes = self._path.stat().st_size
 
+    def remove(self) -> None:
+        """Remove the file, and its parts in a bucket; nothing else may be asked of it after that.
+
+        Raises:
+            ManifestError: The bucket cannot be reached.
+            WriteError: The disk refused.
+        """
+        self._journal.check()
+        self._file.close()
+        for path in manifest_files(self.out):
+            remove_file(path)
+
     def _rewrite(self, lines: Iterator[bytes]) -> None:
         write_chunks(self._path, lines, sync=self._sync)
         self._file.close()
@@ -224,12 +236,15 @@ class Manifest:
         offset = count = 0
         self._in_order, self._last_order, self._latest = True, None, None
         self._block, self._block_at = b"", 0
-        for size, entry in _whole_lines(self._path, self.out / MANIFEST, _entry):
-            if entry is not None:
-                self._index(entry, offset)
-            offset += size
-            count += 1
-        whole = offset == self._path.stat().st_size  # no line was being written when a run was killed
+        descriptor = self._file.fileno()  # not by its path: a run that ends meanwhile puts another file there
+        with os.fdopen(os.dup(descriptor), "rb") as file:
+            file.seek(0)
+            for size, entry in _said(whole_lines_of(file), self.out / MANIFEST, _entry):
+                if entry is not None:
+                    self._index(entry, offset)
+                offset += size
+                count += 1
+        whole = offset == os.fstat(descriptor).st_size  # no line was being written when a run was killed
         self._in_order = self._in_order and whole and count == len(self._frames)  # each line counts
         return offset
 
@@ -304,22 +319,22 @@ def latest_lines(out: Place) -> list[Outcome]:
     path = out / MANIFEST
     try:
         with journal(out, read_only=True) as kept:
-            lines = _whole_lines(kept.path, path, _decode)
+            lines = _said(whole_lines(kept.path), path, _decode)
             return list({line.label: line for _size, line in lines if line is not None}.values())
     except OSError as error:
         raise ManifestError(str(path), f"cannot be opened: {error.strerror or error}") from error
 
 
-def _whole_lines(path: Path, name: Place, read: Callable[[bytes], _Said]) -> Iterator[tuple[int, _Said | None]]:
+def _said(lines: Iterable[bytes], name: Place, read: Callable[[bytes], _Said]) -> Iterator[tuple[int, _Said | None]]:
     """Yield the size in bytes of each whole line and what it says, None of a damaged one; warn of these at the end.
 
     Args:
-        path: The file.
+        lines: The lines.
         name: What the warning names: in a bucket the file is a copy of the manifest.
         read: Reads a line; a ValueError of it is a damaged line.
     """
     damaged = DamagedLines(name)
-    for number, line in enumerate(whole_lines(path), 1):
+    for number, line in enumerate(lines, 1):
         said = None
         try:
             said = read(line)

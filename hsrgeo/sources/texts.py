@@ -152,11 +152,20 @@ def whole_lines(path: Path) -> Iterator[bytes]:
         OSError: It cannot be read, is no regular file, or has a line of more than `MOST_LINE_BYTES`.
     """
     with open_file(path) as file:
-        while line := file.readline(MOST_LINE_BYTES):
-            if line.endswith(b"\n"):
-                yield line
-            elif len(line) == MOST_LINE_BYTES:
-                raise OSError(0, f"has a line of more than {MOST_LINE_BYTES:,} bytes, so it is no list of hsrgeo's")
+        yield from whole_lines_of(file)
+
+
+def whole_lines_of(file: BinaryIO) -> Iterator[bytes]:
+    """Yield every line of an open file, from where it stands; see `whole_lines`.
+
+    Raises:
+        OSError: It cannot be read, or has a line of more than `MOST_LINE_BYTES`.
+    """
+    while line := file.readline(MOST_LINE_BYTES):
+        if line.endswith(b"\n"):
+            yield line
+        elif len(line) == MOST_LINE_BYTES:
+            raise OSError(0, f"has a line of more than {MOST_LINE_BYTES:,} bytes, so it is no list of hsrgeo's")
 
 
 class DamagedLines:

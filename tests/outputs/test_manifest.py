@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import gc
 import json
 import os
@@ -22,6 +23,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hsrgeo.engine.export.export_run import export
 from hsrgeo.engine.export_options import ExportOptions
 from hsrgeo.engine.regions import Region
 from hsrgeo.errors import ChecksumError, HsrGeoError, HsrGeoWarning, ManifestError, SourceError, WriteError
@@ -38,6 +40,9 @@ from hsrgeo.outputs.recipe import KEYS
 from hsrgeo.products.factors import Factor, Factors
 from hsrgeo.products.masks import Mask, mask_part
 from hsrgeo.sources import texts
+from hsrgeo.writers.files import remove_file
+from tests.conftest import frame_name
+from tests.memory_bucket import MemoryBucket
 
 TIME = datetime(2022, 6, 9, 11, 15, tzinfo=KST)
 
@@ -633,3 +638,75 @@ def test_a_lock_is_given_back_where_the_manifest_cannot_be_opened(tmp_path: Path
         Manifest(tmp_path)
     with Manifest(tmp_path):
         assert not list(tmp_path.glob("*.part"))
+
+
+def test_a_manifest_that_is_replaced_while_it_is_opened_is_read_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A reader takes no lock, and a run that ends puts its file in order."""
+    lines = [ok("a", 5), ok("a much longer name", 0), ok("c", 10)]
+    with Manifest(tmp_path) as manifest:
+        manifest.append(*lines)
+    load = Manifest._load
+
+    def replaced(reader: Manifest) -> int:
+        monkeypatch.setattr(Manifest, "_load", load)
+        with Manifest(tmp_path) as writer:
+            writer.put_in_order()
+        return load(reader)
+
+    monkeypatch.setattr(Manifest, "_load", replaced)
+    with Manifest(tmp_path, read_only=True) as reader:
+        assert [line.member for line in reader] == ["a", "a much longer name", "c"]
+        assert reader.get(lines[2].label) == lines[2]
+    with Manifest(tmp_path, read_only=True) as reader:
+        assert [line.member for line in reader] == ["a much longer name", "a", "c"]
+
+
+def test_a_part_that_stays_in_a_bucket_does_not_bring_back_what_is_no_longer_true() -> None:
+    bucket, first, better = MemoryBucket(), ok("a"), ok("b")
+    remove = bucket.remove
+
+    def refuse_the_first(key: str) -> None:
+        if key.endswith(".000001"):
+            raise OSError(errno.EIO, "no answer")
+        remove(key)
+
+    with bucket.connected() as out:
+        with Manifest(out) as manifest:
+            manifest.append(first)
+            manifest.sync()
+            manifest.append(better, lost(first, better))
+            manifest.sync()
+            assert [key for key in bucket.objects if key[-1].isdigit()] == [f"out/{MANIFEST}.{n:06}" for n in (1, 2)]
+            with patch.object(bucket, "remove", refuse_the_first):
+                manifest.put_in_order()
+        with Manifest(out, read_only=True) as manifest:
+            key = manifest.key(first)
+            assert key is not None
+            assert manifest.kept(key) == better
+            assert [line.status for line in manifest] == ["ok", "duplicate"]
+
+
+def test_what_a_run_removes_it_removes_before_others_may_begin(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, frame_file: bytes
+) -> None:
+    out, seen = tmp_path / "out", dict[str, bool]()
+
+    def remove(path: Path) -> None:
+        seen[path.name] = (out / f"{MANIFEST}.lock").exists()
+        remove_file(path)
+
+    for module in ("outputs.manifest", "engine.export.export_run"):
+        monkeypatch.setattr(f"hsrgeo.{module}.remove_file", remove)
+    (tmp_path / "in").mkdir()
+    options = ExportOptions(window=(420, 620, 48, 32), formats="cog", jobs=1)
+    export(tmp_path / "in", out, options).run()
+    assert seen == {OPTIONS: True, MANIFEST: True}
+    assert not list(out.iterdir())
+    (tmp_path / "in" / frame_name()).write_bytes(frame_file)
+    export(tmp_path / "in", out, options).run()
+    seen.clear()
+    export(tmp_path / "in", out, dataclasses.replace(options, formats="png", overwrite=True)).run()
+    assert seen == {OPTIONS: True, MANIFEST: True}
+    assert sorted(path.suffix for path in out.rglob("2022*.*")) == [".pgw", ".png", ".prj", ".xml"]

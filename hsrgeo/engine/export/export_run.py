@@ -24,10 +24,9 @@ from hsrgeo.engine.workers.parallel import run_parallel, scan_for, seen_by
 from hsrgeo.errors import HsrGeoWarning, ManifestError, NoRoomError, OptionsError
 from hsrgeo.formats.names import FrameName
 from hsrgeo.model.quantity import RAIN_RATE
-from hsrgeo.outputs.journal import manifest_files
 from hsrgeo.outputs.kept_recipe import keep_recipe, recipe_of, refuse_other_recipe
 from hsrgeo.outputs.manifest import Manifest
-from hsrgeo.outputs.names import MANIFEST, OPTIONS
+from hsrgeo.outputs.names import OPTIONS
 from hsrgeo.outputs.outcome import Outcome, Output, Status, of_found
 from hsrgeo.outputs.recipe import Recipe, parts_kinds
 from hsrgeo.outputs.summed import is_summed
@@ -140,12 +139,11 @@ class Export(Run):
                     yield from settled
                     in_vain = _in_vain(out, settled, in_vain)
             ledger.finish(all_read=all_read)
-            nothing_there = not len(manifest)
+            if not len(manifest):  # OUT stays free for the corrected command
+                remove_file(out / OPTIONS)  # first, as below
+                manifest.remove()
         if self._factors is not None:
             self.notes += self._factors.note(self._without_factor, self._there)
-        if nothing_there:  # OUT stays free for the corrected command
-            remove_file(out / MANIFEST)
-            remove_file(out / OPTIONS)
 
     def _plan(self, options: ExportOptions) -> Generator[Outcome]:
         for found in self._found:
@@ -313,12 +311,11 @@ def _clear_other_recipe(out: Place, recipe: Recipe) -> None:
             for path in leftovers([one for one in folders if not isinstance(one, Path) or lies_below(one, out)]):
                 remove_file(path)
             removal.tell()
-        from hsrgeo.engine.export.beside import made_beside  # noqa: PLC0415 - only here, and slow to import
+            from hsrgeo.engine.export.beside import made_beside  # noqa: PLC0415 - only here, and slow to import
 
-        beside = made_beside(out) if isinstance(out, Path) else ()
-        for path in beside:  # they would show the new files with the old colours and places
-            if lies_below(path, out):
-                remove_file(path)
-        remove_file(out / OPTIONS)  # first: a manifest without options is still understood
-        for path in manifest_files(out):
-            remove_file(path)
+            beside = made_beside(out) if isinstance(out, Path) else ()
+            for path in beside:  # they would show the new files with the old colours and places
+                if lies_below(path, out):
+                    remove_file(path)
+            remove_file(out / OPTIONS)  # first: a manifest without options is still understood
+            manifest.remove()
