@@ -326,6 +326,11 @@ def is_bucket(path: Place) -> bool:
     return isinstance(path, RemotePath) and path.root.startswith(_WRITABLE)
 
 
+def may_grow(path: RemotePath) -> bool:
+    """Tell whether a file can be seen while it is being written: on another machine, but not in a bucket."""
+    return path.root.startswith(tuple(f"{scheme}://" for scheme in _MACHINES))
+
+
 def target(out: str | Place) -> Place:
     """Return the path that outputs go to, on this machine or in a bucket.
 

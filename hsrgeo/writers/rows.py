@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hsrgeo.errors import OptionsError, needs, refused
+from hsrgeo.errors import OptionsError, WriteError, needs, refused
 from hsrgeo.model.env_variables import with_own_variables
 from hsrgeo.model.times import kst_text, utc_text
 from hsrgeo.sources.remote import Place, RemotePath
@@ -112,26 +113,29 @@ def _write_features(path: Path, columns: Sequence[str], groups: Iterable[Rows], 
     fields = ["time", *(["region"] if regions else []), *columns]
     part = temporary_beside(path)
     part = part.with_name(f"{part.name}.gpkg")  # GDAL's driver wants it, and SQLite its journal beside it
-    path.parent.mkdir(parents=True, exist_ok=True)
 
     def write(group: Rows) -> None:
         count = len(group.numbers)
         times = np.full(count, np.datetime64(int(group.time.timestamp() * 1000), "ms"))
         texts = [np.array([group.region] * count, object)] if regions else []
-        raw.write(
-            os.fspath(part),
-            geometry=np.array(group.shapes or _points(group.numbers, columns), object),
-            field_data=[times, *texts, *(np.ascontiguousarray(one) for one in group.numbers.T)],
-            fields=fields,
-            gdal_tz_offsets={"time": np.full(count, 100, np.int8)},  # OGR's number for UTC
-            geometry_type=shape,
-            crs="EPSG:4326",
-            layer=_LAYER,
-            driver="GPKG",
-            append=part.exists(),
-        )
+        try:
+            raw.write(
+                os.fspath(part),
+                geometry=np.array(group.shapes or _points(group.numbers, columns), object),
+                field_data=[times, *texts, *(np.ascontiguousarray(one) for one in group.numbers.T)],
+                fields=fields,
+                gdal_tz_offsets={"time": np.full(count, 100, np.int8)},  # OGR's number for UTC
+                geometry_type=shape,
+                crs="EPSG:4326",
+                layer=_LAYER,
+                driver="GPKG",
+                append=part.exists(),
+            )
+        except RuntimeError as error:  # as all errors of pyogrio are; GDAL names the file that is being written
+            raise WriteError(str(path), f"cannot be written: {str(error).replace(str(part), str(path))}") from error
 
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with with_own_variables():
             for group in groups:
                 write(group)
@@ -142,7 +146,8 @@ def _write_features(path: Path, columns: Sequence[str], groups: Iterable[Rows], 
     except OSError as error:
         raise refused(str(path), error) from error
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
 
 
 def _points(numbers: NDArray[np.float64], columns: Sequence[str]) -> list[bytes]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from typing import Any
 
@@ -73,7 +73,12 @@ def _book() -> Iterator[tuple[Any, io.BytesIO]]:
     buffer = io.BytesIO()
     book = xlsxwriter().Workbook(buffer, {"constant_memory": True})
     book.set_properties({"created": _CREATED})
-    yield book, buffer
+    try:
+        yield book, buffer
+    except BaseException:
+        with suppress(Exception):  # its temporary files go; what ended this matters more
+            book.close()
+        raise
     book.close()
 
 

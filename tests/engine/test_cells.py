@@ -8,6 +8,7 @@ import math
 from datetime import UTC, timedelta
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -20,7 +21,7 @@ from typer.testing import CliRunner
 
 import hsrgeo
 from hsrgeo.cli import app
-from hsrgeo.errors import FrameError, OptionsError
+from hsrgeo.errors import FrameError, OptionsError, WriteError
 from hsrgeo.formats.composite import decode
 from hsrgeo.model.frame import Frame
 from hsrgeo.model.grid import grids
@@ -264,3 +265,18 @@ def test_a_height_has_no_storm_cells() -> None:
     part = decode(MakeFile()(np.zeros((NY, NX), np.int16), data_codes=(2,)), frame_name())
     with pytest.raises(FrameError, match="no storm cells"):
         storm_cells(part, 1)
+
+
+def test_a_geopackage_that_cannot_be_written_is_reported(source: Path, tmp_path: Path) -> None:
+    errors = pytest.importorskip("pyogrio.errors")
+    (tmp_path / "folder.gpkg").mkdir()
+    with pytest.raises(WriteError, match=r"folder\.gpkg: cannot be written: Is a directory"):
+        hsrgeo.sample(source, tmp_path / "folder.gpkg", window=WINDOW, at_least=46, jobs=1).run()
+    with (
+        patch(
+            "pyogrio.raw.write",
+            side_effect=errors.DataSourceError(f"sqlite3_open({tmp_path}/.a.gpkg.1.part.gpkg) failed"),
+        ),
+        pytest.raises(WriteError, match=r"a\.gpkg: cannot be written: sqlite3_open"),
+    ):
+        hsrgeo.sample(source, tmp_path / "a.gpkg", window=WINDOW, at_least=46, jobs=1).run()

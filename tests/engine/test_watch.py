@@ -7,6 +7,7 @@ import os
 import random
 import shlex
 import tempfile
+import zlib
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -17,12 +18,15 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from hsrgeo.cli import app
+from hsrgeo.engine.export.export_run import export
 from hsrgeo.engine.watch.decide import Journal, Mark, decide
 from hsrgeo.engine.watch.status import read_status
 from hsrgeo.engine.watch.watch_run import Watch
 from hsrgeo.errors import HsrGeoWarning, LockError, OptionsError, SourceError
+from hsrgeo.sources.service import Listed
 from tests.conftest import TIME, frame_name, make_tar
 from tests.fuzz import live
+from tests.memory_bucket import MemoryBucket
 from tests.watched import OPTIONS, SETTLE_S, World, content, happen, latest_time
 
 
@@ -223,3 +227,56 @@ def test_a_unit_holds_the_arguments_as_they_are() -> None:
     words = [word.replace("$$", "$") for word in shlex.split(line.replace("%%", "%"))]
     assert words[words.index("watch") :] == ["watch", *given, "--once"]
     assert _run("watch", "unit", "--", "in", "--uot", "live")[0] == 2
+
+
+def test_ctrl_c_while_frames_are_fetched_ends_the_round_at_once(tmp_path: Path) -> None:
+    def interrupted() -> list[str]:
+        raise KeyboardInterrupt
+
+    (source := tmp_path / "in").mkdir()
+    (source / frame_name()).write_bytes(content(0, 1, "whole"))
+    with Watch(source, tmp_path / "out", OPTIONS, before=interrupted) as watch:
+        with pytest.raises(KeyboardInterrupt):
+            watch.round()
+        assert [path.name for path in (tmp_path / "out").iterdir()] == ["status.json.lock"]
+
+
+def test_what_a_killed_run_left_goes_also_where_no_source_is_left(tmp_path: Path) -> None:
+    """With a window the watch removes old outputs, by the list in which the killed run noted others."""
+    source, out = tmp_path / "in", tmp_path / "out"
+    source.mkdir()
+    for minute in (0, 60):
+        time = TIME + timedelta(minutes=minute)
+        (source / frame_name(time)).write_bytes(content(minute, 1, "whole"))
+    export(source, out, OPTIONS).run()
+    left = out / "202206/09/202206091300.tif"
+    left.write_bytes(b"left")
+    record = {"path": "202206/09/202206091300.tif", "bytes": 4, "crc32": f"{zlib.crc32(b'left'):08x}"}
+    (out / "unfinished.jsonl").write_text(f"{json.dumps(record)}\n")
+    for path in source.iterdir():
+        path.unlink()
+    with Watch(source, out, OPTIONS, keep=timedelta(minutes=30)) as watch:
+        assert watch.round().counts == {"removed": 1}
+    assert sorted(path.name for path in out.rglob("*.tif")) == ["202206091215.tif", "latest.tif"]
+    assert not (out / "unfinished.jsonl").exists()
+
+
+def test_a_file_that_is_written_on_another_machine_waits_until_it_is_whole(tmp_path: Path) -> None:
+    """A bucket shows whole files only; an SFTP server shows what is there."""
+    now = 1.7e9
+
+    class Machine(MemoryBucket):
+        def stat(self, key: str) -> Listed:
+            return replace(super().stat(key), changed=now)
+
+    whole, half = content(0, 1, "whole"), content(0, 1, "half")
+    for scheme, waits in (("sftp", True), ("s3", False)):
+        machine = Machine()
+        machine.url = machine.url.replace("s3", scheme)
+        with machine.connected() as source, Watch(str(source), tmp_path / scheme, OPTIONS, clock=lambda: now) as watch:
+            machine.objects[f"out/{frame_name()}"] = half
+            done = watch.round()
+            assert (done.waiting, done.counts) == ((1, {}) if waits else (0, {"failed": 1}))
+            machine.objects[f"out/{frame_name()}"] = whole
+            done = watch.round()
+            assert (done.waiting, done.counts) == (0, {"ok": 1})

@@ -12,9 +12,9 @@ class Mark(NamedTuple):
 
     size: int
     mtime: float
-    """Seconds since 1970; 0 for a file elsewhere, which appears whole."""
+    """Seconds since 1970; 0 for a file in a bucket or on a web server, which appears whole."""
     version: str = ""
-    """Of a file elsewhere."""
+    """Of such a file."""
 
 
 @dataclass

@@ -32,8 +32,8 @@ from hsrgeo.outputs.taken import refuse_cube
 from hsrgeo.reading import decode_found
 from hsrgeo.sources.found import Found, Tally
 from hsrgeo.sources.gone_by import skipped_for_their_names
-from hsrgeo.sources.remote import Place, RemotePath, listed_sources, target
-from hsrgeo.sources.scan import File, Listing, can_have_frames, listed_files, place_of, size_of
+from hsrgeo.sources.remote import Place, RemotePath, listed_sources, may_grow, target
+from hsrgeo.sources.scan import File, Listing, can_have_frames, listed_files, place_of
 
 SETTLE_S = 600.0
 """A file that was not changed for so long is not being written any more."""
@@ -163,10 +163,11 @@ class Watch:
         self._lock.check()
         done = Round(self._clock())
         try:
-            try:
-                self._tell(done, self._before())
-            finally:  # a service that does not answer is no reason to leave out what is there
-                self._round(done)
+            self._tell(done, self._before())
+        except HsrGeoError as error:  # a service that does not answer is no reason to leave out what is there
+            done.error = error
+        try:
+            self._round(done)
         except HsrGeoError as error:
             done.error = error
         self.totals += done.counts
@@ -293,6 +294,7 @@ class Watch:
                 return
             outputs = [output for line in old for output in line.outputs]
             unfinished = Unfinished(manifest, sync=self._options.sync)
+            unfinished.recover()  # where a killed run left its list, and no export has been here since
             unfinished.note(outputs)
             unfinished.retire(outputs)
             for line in old:
@@ -312,7 +314,8 @@ class Watch:
 
 def _mark(file: str | RemotePath) -> Mark | None:
     if isinstance(file, RemotePath):
-        return Mark(size_of(file), 0.0, file.stat().version or "-")
+        listed = file.stat()
+        return Mark(listed.size, listed.changed) if may_grow(file) else Mark(listed.size, 0.0, listed.version or "-")
     try:
         status = os.stat(file)  # noqa: PTH116 - a text, as in listings
     except OSError:
