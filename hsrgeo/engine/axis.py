@@ -10,7 +10,16 @@ from pathlib import Path
 
 from hsrgeo.cube.source_types import SourceType, source_type_of, source_type_of_url
 from hsrgeo.errors import ManifestError, OptionsError
-from hsrgeo.model.times import FRAME_STEP, KST, export_step, frame_length, length_text, usual_step
+from hsrgeo.model.times import (
+    FIVE_MINUTES_SINCE,
+    FRAME_STEP,
+    KST,
+    early_step,
+    export_step,
+    frame_length,
+    length_text,
+    usual_step,
+)
 from hsrgeo.outputs.journal import is_output
 from hsrgeo.outputs.taken import refuse_cube
 from hsrgeo.sources.archive_formats import is_archive
@@ -58,21 +67,32 @@ def slots(
         slot += step
 
 
-def frame_length_of(times: Iterable[datetime], given: timedelta | None) -> tuple[timedelta, list[str]]:
+def frame_length_of(
+    times: Iterable[datetime], given: timedelta | None, *, strict: bool = False
+) -> tuple[timedelta, list[str]]:
     """Return how long each frame stands for, and what a user should know of it.
 
     Args:
         times: Of frames.
         given: What a user says, or None.
+        strict: Refuse frames of which some stand for ten minutes and others for five; else that is noted.
 
     Raises:
-        OptionsError: The frames are closer together than that: rain would count twice.
+        OptionsError: The frames are closer together than that: rain would count twice; or see `strict`.
     """
     listed = sorted(set(times))
     length, closest = given or frame_length(listed), usual_step(listed)
     if given is not None and closest is not None and closest < given:
         raise OptionsError(f"frame step {length_text(given)}: frames are {length_text(closest)} apart, less than that")
     notes = []
+    if given is None and _mixes_lengths(listed):
+        two = "frames of before 16 September 2019 stand for 10min, later ones for 5min"
+        runs = "use two runs, with --end 2019-09-16 and with --start 2019-09-16"
+        if strict:
+            raise OptionsError(f"{two}: {runs}, or give --frame-step")
+        notes.append(
+            f"{two}, but all were taken for 5min: depths and volumes of before are half of what they should be; {runs}"
+        )
     if given is None and length != FRAME_STEP:
         notes.append(f"all frames are of before 16 September 2019: each stands for {length_text(length)}")
     if (apart := export_step(listed)) > length:
@@ -81,6 +101,12 @@ def frame_length_of(times: Iterable[datetime], given: timedelta | None) -> tuple
             f"{length / apart:.0%} of the time is observed; if frames stand for longer, give --frame-step"
         )
     return length, notes
+
+
+def _mixes_lengths(times: Sequence[datetime]) -> bool:
+    """Tell whether some frames stand for ten minutes and others for five (`hsrgeo.model.times.FIVE_MINUTES_SINCE`)."""
+    early = [time for time in times if time < FIVE_MINUTES_SINCE]
+    return 0 < len(early) < len(times) and early_step(early) != FRAME_STEP
 
 
 def type_of_sources(sources: Sequence[str | Path]) -> SourceType:

@@ -21,6 +21,7 @@ from hsrgeo.cli.accumulate import accumulate as command
 from hsrgeo.engine.accumulate.sum_options import AccumulateOptions
 from hsrgeo.engine.accumulate.sum_run import Accumulation, accumulate
 from hsrgeo.engine.accumulate.sums import OpenSums
+from hsrgeo.engine.axis import frame_length_of
 from hsrgeo.engine.periods import fewest_of, period_name, periods_of
 from hsrgeo.errors import FrameError, OptionsError
 from hsrgeo.model.quantity import QUANTITIES, RAIN_RATE
@@ -238,6 +239,13 @@ def test_before_september_2019_a_frame_stands_for_ten_minutes(tmp_path: Path, ma
     assert made.notes == ["all frames are of before 16 September 2019: each stands for 10min"]
     late = begin + timedelta(hours=1)  # the first of the next day: five minutes, all of them
     (tmp_path / "in" / frame_name(late)).write_bytes(make_file(np.full((NY, NX), 3000, np.int16), time=late))
+    with pytest.raises(OptionsError, match=r"stand for 10min, later ones for 5min: use two runs"):
+        run(tmp_path / "in", tmp_path / "both")
+    made = run(tmp_path / "in", tmp_path / "five", frame_step=timedelta(minutes=5))
+    np.testing.assert_allclose(read(files(made)[0])[0], RATE(30) / 2, atol=0.005)  # as it was asked for
+    length, (note,) = frame_length_of([begin, late], None)  # as a series has it, which has read its frames by then
+    assert length == timedelta(minutes=5)
+    assert "all were taken for 5min: depths and volumes of before are half of what they should be" in note
     assert frame_length([begin, late]) == timedelta(minutes=5)
     assert frame_length([begin + timedelta(minutes=5)]) == timedelta(minutes=5)
     assert frame_length([]) == timedelta(minutes=5)

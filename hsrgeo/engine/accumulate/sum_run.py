@@ -162,10 +162,9 @@ class Accumulation(Run):
         """Decide how long each frame stands for, and leave out those between whole steps of that.
 
         Raises:
-            OptionsError: The frames are closer together than each is said to stand for; a period of no whole steps; no
-                frame is left.
+            OptionsError: See `frame_length_of`; a period of no whole steps; no frame is left.
         """
-        length, notes = frame_length_of(times, self._options.frame_step)
+        length, notes = frame_length_of(times, self._options.frame_step, strict=True)
         self.notes += notes
         self._options = dataclasses.replace(self._options, frame_step=length)
         for time in [time for time in times if not on_step(time, length)]:
