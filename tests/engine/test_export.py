@@ -514,7 +514,11 @@ def test_overwrite_goes_on_where_it_was_killed_while_it_removed(folder: Path, tm
             raise KeyboardInterrupt
         removed(path)
 
-    with patch("hsrgeo.engine.export.export_run.remove_file", killed), pytest.raises(KeyboardInterrupt):
+    with (
+        patch("hsrgeo.engine.export.export_run.remove_file", killed),
+        patch("hsrgeo.outputs.manifest.remove_file", killed),
+        pytest.raises(KeyboardInterrupt),
+    ):
         run(folder, out, overwrite=True, compress="zstd")
     assert statuses(run(folder, out, overwrite=True, compress="zstd")) == ["ok"] * 5
     run(folder, tmp_path / "straight", compress="zstd")
