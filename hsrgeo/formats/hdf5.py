@@ -28,6 +28,9 @@ _DAMAGE = (OSError, RuntimeError, LookupError, ValueError, TypeError, Arithmetic
 """What h5py, numpy and zlib raise where a file is damaged."""
 _ROOM = 64  # a checksum, and what deflate adds to what does not get smaller
 _MOST_BYTES = 8 * 4 * MOST_CELLS
+_MOST_CHUNKS = 1 << 16  # of an array; a chunk a ray is usual
+_MOST_READ = 8 * 2 * MOST_CELLS
+# ^ bytes of a whole file: a few kilobytes can claim thousands of arrays, or thousands of attributes with one long text
 
 
 class Hdf5:
@@ -35,6 +38,12 @@ class Hdf5:
 
     def __init__(self, h5py: Any, file: Any, name: str) -> None:  # noqa: ANN401 - a module without types
         self._h5py, self._file, self._name = h5py, file, name
+        self._left = _MOST_READ
+
+    def _spend(self, size: int, path: str) -> None:
+        self._left -= size
+        if self._left < 0:
+            self.refuse(path, f"at most {_MOST_READ:,} bytes in all", "more")
 
     def refuse(self, problem: str, expected: str, found: str) -> NoReturn:
         """Raise a `FrameFormatError` for this file."""
@@ -82,10 +91,14 @@ class Hdf5:
 
     def _value(self, item: Any, key: str) -> Any:  # noqa: ANN401
         attribute = item.attrs.get_id(key)
-        if math.prod(attribute.shape) * attribute.dtype.itemsize > _MOST_TEXT or attribute.dtype.kind not in "iufSO":
+        most = 1 if attribute.dtype.kind == "O" else _MOST_TEXT // attribute.dtype.itemsize
+        # ^ texts of any length, which lie elsewhere in the file: of many, each can be the same long one
+        if math.prod(attribute.shape) > most or attribute.dtype.kind not in "iufSO":
             return ""  # none that is looked for
         value = item.attrs[key]
         value = value.reshape(-1)[0] if isinstance(value, np.ndarray) and value.size == 1 else value
+        if isinstance(value, (str, bytes)):
+            self._spend(len(value), key)
         if isinstance(value, bytes):
             return value.decode("utf-8", "backslashreplace").rstrip("\0")
         return value.item() if isinstance(value, np.generic) else value
@@ -118,10 +131,13 @@ class Hdf5:
             self.refuse(path, f"{what} of {'numbers' if dtype_kinds == 'iuf' else 'letters'}{of and ', '}{of}", found)
         if dataset.shape is None or math.prod(dataset.shape) > MOST_CELLS:
             self.refuse(path, f"at most {MOST_CELLS:,} values", found)
+        if dataset.dtype.kind == "O" and math.prod(dataset.shape) > 1:
+            self.refuse(path, "one text", found)  # as for attributes
+        self._spend(math.prod(dataset.shape) * dataset.dtype.itemsize, path)
         if dataset.external or dataset.is_virtual:
             self.refuse(path, "pixels in this file", "pixels in another file")
         self._refuse_bomb(dataset, path)
-        return np.asarray(dataset[()])
+        return np.asarray(dataset[()], "S" if dataset.dtype.kind == "O" else None)
 
     def _refuse_bomb(self, dataset: Any, path: str) -> None:  # noqa: ANN401
         """Refuse chunks that unpack to more than they say: HDF5 itself would go on until memory ends."""
@@ -134,10 +150,11 @@ class Hdf5:
         size = math.prod(dataset.chunks) * dataset.dtype.itemsize
         number = dataset.id.get_num_chunks()
         slots = math.prod(-(-side // chunk) for side, chunk in zip(dataset.shape, dataset.chunks, strict=True))
-        if math.prod(dataset.chunks) > MOST_CELLS or number > slots or slots * size > _MOST_BYTES:
+        if math.prod(dataset.chunks) > MOST_CELLS or number > min(slots, _MOST_CHUNKS) or slots * size > _MOST_BYTES:
             self.refuse(path, "chunks that make up the image", f"{number:,} of {size:,} bytes")
-        for index in range(number):
-            info = dataset.id.get_chunk_info(index)
+        chunks: list[Any] = []
+        dataset.id.chunk_iter(chunks.append)  # to ask for one after the other takes the square of their number
+        for info in chunks:
             if info.size > 2 * size + _ROOM:
                 self.refuse(path, f"chunks of at most {size:,} bytes", f"{info.size:,} bytes")
             if 1 in filters and not info.filter_mask:

@@ -12,7 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import BinaryIO
 
-from hsrgeo.errors import ArchiveError, FrameNameError, TooLargeError
+from hsrgeo.errors import ArchiveError, FrameNameError, FrameReadError, TooLargeError
 from hsrgeo.formats.composite import MAX_STORED_BYTES
 from hsrgeo.formats.names import FrameName, claims_frame, parse_name, repeated
 from hsrgeo.formats.other import LOOKED_AT, text_of
@@ -90,7 +90,7 @@ class _Walk:
         """
         for member in members:
             name = above + member.name
-            if member.entry_type == "file" and claims_frame(member.name):
+            if member.entry_type != "folder" and claims_frame(member.name):
                 yield from self._frame(member, name)
             elif member.entry_type == "file" and is_archive_name(member.name):
                 yield from self._inside(member, name, depth)
@@ -193,6 +193,10 @@ def _found(source: str, member: Member, name: str, selection: Selection) -> Foun
         return Found(source, name, None, member.size, error=error.at(source, name))
     if not selection.wants(frame_name):
         return frame_name
+    if member.entry_type != "file":
+        entry = "a link, which is not followed" if member.entry_type == "link" else "a device or pipe"
+        no_file = FrameReadError("cannot be read", "a file", entry, source, name)
+        return Found(source, name, frame_name, 0, error=no_file)
     if member.size > MAX_STORED_BYTES:
         limit = f"at most {MAX_STORED_BYTES:,} bytes"
         too_large = TooLargeError("too large", limit, f"{member.size:,} bytes", source, name)

@@ -156,6 +156,8 @@ class RemotePath:
             problem = "no such file, and a web server lists no folders: give the address of each file"
             raise FileNotFoundError(errno.ENOENT, problem)
         for listed in _service(self.root).listed(self.key, deep=deep):
+            if listed.key == self.key:  # an empty object "folder/", as consoles make for a folder: it is no file
+                continue
             yield _made(self.root, listed.key, listed)
 
     def is_folder(self) -> bool:

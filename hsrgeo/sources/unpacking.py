@@ -36,14 +36,14 @@ class Gunzipped:
         Raises:
             EOFError, IsalError, BadGzipFile: The stream is cut or damaged, or something else follows it.
         """
-        while not self._stream.eof:
+        while not self._stream.eof or self._begins_another():
             data: bytes = self._stream.decompress(self._input, size)
             self._input = self._stream.unconsumed_tail
             if data:
                 return data
             if not self._input and not self._stream.eof:
                 self._input = self._more()
-        return self._next_stream(size)
+        return b""
 
     def _more(self) -> bytes:
         read = self._file.read(STEP)
@@ -54,15 +54,16 @@ class Gunzipped:
             raise EOFError
         return ready
 
-    def _next_stream(self, size: int) -> bytes:
+    def _begins_another(self) -> bool:
+        """Begin the stream that follows the one that has ended; return False at the end of the file."""
         rest = self._stream.unused_data + self._last
         while not (rest := rest.lstrip(b"\0")):  # padding
             if not (rest := self._file.read(STEP)):
-                return b""
+                return False
         if not rest.startswith(MAGIC[: len(rest)]):
             raise gzip.BadGzipFile(f"{len(rest):,} bytes or more follow the gzip stream")
         self._stream, self._input, self._last = isal_zlib.decompressobj(wbits=_GZIP), rest, b""
-        return self.read(size)
+        return True
 
 
 _GZIP = 31  # wbits: gzip header and trailer, RFC 1952

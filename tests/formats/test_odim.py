@@ -22,6 +22,7 @@ from typer.testing import CliRunner
 import hsrgeo
 from hsrgeo.cli import app
 from hsrgeo.errors import FrameError, HsrGeoError, OptionsError, SourceError, WriteError
+from hsrgeo.formats import hdf5
 from hsrgeo.formats import odim as reading
 from hsrgeo.formats.hdf5 import MAGIC
 from hsrgeo.formats.odim import read_odim
@@ -334,6 +335,21 @@ def _wide_chunk(file: Any) -> None:
     group.create_dataset("data", (3, 4), "u1", maxshape=(None, None), chunks=(1 << 15, 1 << 15), compression="gzip")
 
 
+def _tiny_chunks(file: Any) -> None:
+    del file["dataset1/data1/data"]
+    file["dataset1/data1"].create_dataset("data", (3, 4), "u1", chunks=(1, 1))[...] = 1
+
+
+def test_tiny_chunks_are_read_and_their_number_is_bounded(
+    foreign: Foreign, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = foreign.write(tmp_path / "x.h5", _tiny_chunks)
+    assert read_odim(path.read_bytes(), "x")[0].stored.tolist() == [[1] * 4] * 3
+    monkeypatch.setattr(hdf5, "_MOST_CHUNKS", 11)
+    with pytest.raises(FrameError, match=r"expected chunks that make up the image, found 12 of 1 bytes"):
+        read_odim(path.read_bytes(), "x")
+
+
 def _lzf(file: Any) -> None:
     del file["dataset1/data1/data"]
     file["dataset1/data1"].create_dataset("data", data=np.zeros((3, 4), "u1"), compression="lzf")
@@ -388,6 +404,27 @@ def test_what_is_no_sound_composite_says_what_it_is(foreign: Foreign, tmp_path: 
         hsrgeo.open(path)
     assert str(caught.value).startswith(str(path))
     assert str(caught.value).isprintable()
+
+
+def test_texts_of_which_many_can_be_the_same_long_one_are_not_read(foreign: Foreign, tmp_path: Path) -> None:
+    change = _attributes("what", object=np.array(["COMP", "COMP"], object))  # of any length: references to a heap
+    with pytest.raises(FrameError, match="not a composite: no /what/object"):
+        hsrgeo.open(foreign.write(tmp_path / "x.h5", change))
+
+
+@pytest.mark.parametrize("number", [2, 3])
+def test_images_together_are_bounded(
+    foreign: Foreign, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    for image in range(2, number + 1):  # of 3 x 4 cells of one byte each
+        foreign.images[f"dataset1/data{image}"] = foreign.images["dataset1/data1"]
+    texts = sum(len(value) for value in foreign.what.values()) + len(foreign.projdef) + number * len("DBZH")
+    path = foreign.write(tmp_path / "x.h5")
+    monkeypatch.setattr(hdf5, "_MOST_READ", texts + 12 * number)
+    assert len(read_odim(path.read_bytes(), "x")) == number
+    monkeypatch.setattr(hdf5, "_MOST_READ", texts + 12 * number - 1)
+    with pytest.raises(FrameError, match=f"/dataset1/data{number}/data: expected at most .* bytes in all"):
+        read_odim(path.read_bytes(), "x")
 
 
 def test_what_is_no_hdf5_says_what_it_is(tmp_path: Path, frame_file: bytes, foreign: Foreign) -> None:

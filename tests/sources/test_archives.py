@@ -106,7 +106,7 @@ def test_folders_inside_do_not_matter(tmp_path: Path) -> None:
 
 
 def test_what_is_no_frame_is_passed_over_and_counted(tmp_path: Path) -> None:
-    device, symlink, hardlink = (tarfile.TarInfo(name) for name in ("dev/null", NAMES[4], NAMES[5]))
+    device, symlink, hardlink = (tarfile.TarInfo(name) for name in ("dev/null", "newest.bin.gz", "oldest.bin.gz"))
     device.type, symlink.type, hardlink.type = tarfile.CHRTYPE, tarfile.SYMTYPE, tarfile.LNKTYPE
     symlink.linkname, hardlink.linkname = "/etc/passwd", NAMES[0]
     entries: list[tuple[str | tarfile.TarInfo, bytes]] = [
@@ -136,8 +136,29 @@ def test_what_is_no_frame_is_passed_over_and_counted(tmp_path: Path) -> None:
     assert sum(tally.passed_over.values()) == 11
     # five are shown by name: those whose names say .bin.gz
     assert tally.lookalikes == [
-        f"._{NAMES[0]}", "other.bin.gz", "RDR_PCP_HSR_KMA_M060_202206091115.bin.gz", NAMES[4], NAMES[5],
+        f"._{NAMES[0]}", "other.bin.gz", "RDR_PCP_HSR_KMA_M060_202206091115.bin.gz", "newest.bin.gz", "oldest.bin.gz",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("entry_type", "what"),
+    [
+        (tarfile.LNKTYPE, "a link, which is not followed"),  # tar writes the second of two names of a file so
+        (tarfile.SYMTYPE, "a link, which is not followed"),
+        (tarfile.FIFOTYPE, "a device or pipe"),
+    ],
+)
+def test_a_frame_that_is_no_file_is_a_broken_frame(tmp_path: Path, entry_type: bytes, what: str) -> None:
+    link = tarfile.TarInfo(NAMES[1])
+    link.type, link.linkname = entry_type, NAMES[0]
+    tally = Tally()
+    path = _write(tmp_path, make_tar([FRAMES[0], (link, b""), FRAMES[2]]))
+    found = _read(path, tally=tally)
+    assert [str(one.error or "") for one in found] == [
+        "", f"{path} [{NAMES[1]}]: cannot be read: expected a file, found {what}", "",
+    ]  # fmt: skip
+    assert not tally.passed_over
+    assert [one.member for one in _read(path, Selection(start=TIME + timedelta(minutes=10)))] == [NAMES[2]]
 
 
 def test_only_a_few_lookalikes_are_kept() -> None:
@@ -187,6 +208,8 @@ def test_an_archive_packed_in_several_gzip_members_is_one(tmp_path: Path) -> Non
     # pigz and bgzip write so
     cut = ENDS[2] - 100
     assert _good(_read(_write(tmp_path, gzip_bytes(TAR[:cut]) + gzip_bytes(TAR[cut:])))) == FRAMES
+    none = gzip_bytes(b"") * 2000  # as many as Python's own stack is not deep
+    assert _good(_read(_write(tmp_path, none + gzip_bytes(TAR[:cut]) + none + gzip_bytes(TAR[cut:]) + none))) == FRAMES
 
 
 @pytest.mark.parametrize(

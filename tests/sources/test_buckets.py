@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import errno
+import http.client
 import itertools
 import json
 import os
@@ -31,6 +32,8 @@ from hsrgeo.errors import HsrGeoError, ManifestError, SourceError, WriteError
 from hsrgeo.outputs.names import MANIFEST
 from hsrgeo.sources import buckets, remote
 from hsrgeo.sources.remote import RemotePath
+from hsrgeo.sources.scan import scan
+from hsrgeo.sources.select import Selection
 from hsrgeo.writers.files import write_new
 from tests import watched
 from tests.conftest import TIME, frame_name, make_tar
@@ -402,6 +405,16 @@ def test_a_listing_that_fails_between_two_pages_loses_no_name(url: str) -> None:
 
     with patch.object(buckets, "_PAUSE_S", 0), patch.object(obstore, "list", breaking):
         assert [file.name for file in RemotePath(url).below()] == names
+
+
+def test_the_object_that_stands_for_a_folder_is_no_file(url: str, server: str, make_file: Callable[..., bytes]) -> None:
+    (RemotePath(url) / frame_name()).write_bytes(make_file())
+    for folder in (url, f"{url}/empty"):  # as "create folder" of a console makes them
+        connection = http.client.HTTPConnection(server.removeprefix("http://"))
+        connection.request("PUT", f"/{folder.removeprefix('s3://')}/", b"")
+        assert connection.getresponse().status == http.HTTPStatus.OK
+        connection.close()
+    assert [(found.source, found.error) for found in scan([url], Selection())] == [(f"{url}/{frame_name()}", None)]
 
 
 def test_an_upload_that_breaks_off_leaves_no_object(url: str, spoiled: Callable[..., Proxy]) -> None:
