@@ -196,7 +196,7 @@ def grid_of(dataset: Any) -> Grid:  # noqa: ANN401 - an xarray.Dataset
         col, row = round((x - left) / across - 0.5), round((y - top) / down - 0.5)
         transform = Affine(across, 0.0, left + across * col, 0.0, down, top + down * row)
         return Grid(str(attrs.get("grid", "")), str(attrs["crs_wkt"]), transform, width, height)
-    except (KeyError, ValueError, IndexError) as error:
+    except (KeyError, ValueError, IndexError, TypeError, AttributeError, ArithmeticError) as error:
         raise SourceError(str(dataset.encoding.get("source", "dataset")), f"has no grid: {error}") from error
 
 

@@ -19,6 +19,7 @@ from numcodecs.compat import ensure_bytes, ndarray_copy
 from numcodecs.registry import register_codec
 
 from hsrgeo.cube.cf import packed_degrees
+from hsrgeo.cube.extra import DAMAGE
 from hsrgeo.cube.store import Shape, shape_from_json
 from hsrgeo.errors import ChecksumError, FrameError, OptionsError
 from hsrgeo.formats.composite import decode, peek_header, unpack
@@ -56,7 +57,7 @@ class FrameCodec(Codec):  # type: ignore[misc] # numcodecs has no types
             self._shape = shape_from_json(self.shape)
             self._making = making_of(self._shape)
             self._known = frozenset(np.frombuffer(base64.b64decode(crc32), "<u4").tolist())
-        except (KeyError, TypeError, ValueError) as error:
+        except DAMAGE as error:
             raise OptionsError(
                 f"codec {FRAME_CODEC}: its configuration is none that hsrgeo wrote: {error!r}"
             ) from error
@@ -116,7 +117,7 @@ class DegreesCodec(Codec):  # type: ignore[misc]
         """
         try:
             grid = shape_from_json(json.loads(ensure_bytes(buf))).grid
-        except (KeyError, TypeError, ValueError) as error:
+        except DAMAGE as error:
             raise OptionsError(f"codec {DEGREES_CODEC}: expected a grid that hsrgeo wrote: {error!r}") from error
         lon, lat = packed_degrees(grid)
         return ndarray_copy(np.ascontiguousarray(lon if self.axis == "lon" else lat, "<i4"), out)

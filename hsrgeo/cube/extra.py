@@ -8,6 +8,8 @@ from typing import Any
 from hsrgeo.errors import MissingExtraError
 
 EXTRA = "cube"
+DAMAGE = (OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RuntimeError, MemoryError)
+"""What libraries of arrays raise of a cube or a reference that is damaged, or that a stranger made up."""
 
 
 def need(module: str) -> Any:  # noqa: ANN401 - a module

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from hsrgeo.cube.cf import absent_times, times_of
+from hsrgeo.cube.extra import DAMAGE
+from hsrgeo.cube.store import shape_from_json
 from hsrgeo.cube.stored import packed_cube, values_name
 from hsrgeo.errors import SourceError
 from hsrgeo.model.rank import Rank
@@ -40,6 +42,8 @@ def kept_in(out: Place) -> Kept:
         values_name(dataset, out)
         try:
             created = [int(value) if value >= 0 else 0 for value in dataset["created"].values]  # NaN: not known
+            shape = json.loads(dataset.attrs["hsrgeo_shape"])
+            shape_from_json(shape)  # raises where it is none
             return Kept(
                 times=times_of(dataset["time"].values),
                 ranks=[
@@ -50,9 +54,9 @@ def kept_in(out: Place) -> Kept:
                 ],
                 missing=absent_times(dataset, "missing_times"),
                 dry=absent_times(dataset, "dry_times"),
-                recipe=json.loads(dataset.attrs["hsrgeo_recipe"]),
-                shape=json.loads(dataset.attrs["hsrgeo_shape"]),
-                attrs=json.loads(dataset.attrs.get("hsrgeo_attrs", "{}")),
+                recipe=dict(json.loads(dataset.attrs["hsrgeo_recipe"])),
+                shape=shape,
+                attrs=dict(json.loads(dataset.attrs.get("hsrgeo_attrs", "{}"))),
             )
-        except (KeyError, ValueError) as error:
+        except DAMAGE as error:
             raise SourceError(str(out), f"is not a cube made by hsrgeo: {error}") from error

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsrgeo.cube.cf import absent_times, grid_of, quantity_of, times_of
-from hsrgeo.cube.extra import need
+from hsrgeo.cube.extra import DAMAGE, need
 from hsrgeo.cube.shards import Shards, shards_of
 from hsrgeo.errors import OptionsError, SourceError
 from hsrgeo.formats.names import FrameName
@@ -64,7 +64,7 @@ class OpenCube:
             if self.shards:
                 return self.shards.read((times, rows, cols))
             block: NDArray[np.int16] = self.values[times, rows, cols].values
-        except (OSError, ValueError, RuntimeError, KeyError) as error:  # of zarr, of its codecs, of HDF5
+        except DAMAGE as error:
             reason = str(error) or type(error).__name__
             raise SourceError(str(self.path), f"cannot be read at {self.times[times.start]}: {reason}") from error
         return block
@@ -135,7 +135,7 @@ def _opened(path: Place, dataset: Any, values: Any, shards: Shards | None) -> Op
             values=values,
             shards=shards,
         )
-    except (KeyError, ValueError, TypeError, AttributeError, IndexError, OverflowError, OptionsError) as error:
+    except (*DAMAGE, OptionsError) as error:
         raise SourceError(str(path), f"is not a cube made by hsrgeo: {error!r}") from error
 
 

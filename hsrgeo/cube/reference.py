@@ -16,9 +16,11 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import NoneType
 from typing import Any
+from urllib.parse import urlsplit
 
-from hsrgeo.cube.extra import need
+from hsrgeo.cube.extra import DAMAGE, need
 from hsrgeo.errors import MissingExtraError, SourceError, refused
 from hsrgeo.sources.remote import Place
 from hsrgeo.writers.files import write_file
@@ -144,7 +146,7 @@ def read(path: Place) -> Reference:
         return _read_json(path)
     except OSError as error:
         raise SourceError(str(path), f"cannot be read: {error.strerror or error}") from error
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError, RecursionError) as error:
+    except DAMAGE as error:
         raise SourceError(str(path), f"is not a reference made by hsrgeo: {error!r}") from error
 
 
@@ -154,14 +156,14 @@ def _read_json(path: Place) -> Reference:
     spans: dict[str, Span] = {}
     for key, entry in content["refs"].items():
         if isinstance(entry, list):
-            spans[key] = Span(*entry)
+            spans[key] = _span(*entry)
         elif entry.startswith(_BASE64):
             store[key] = base64.b64decode(entry.removeprefix(_BASE64))
         else:
             store[key] = entry.encode()
     name = next(iter(spans), "").rpartition("/")[0]
     in_order = [spans[_key(name, order)] for order in range(len(spans))]
-    return Reference(store, name, in_order, content[_OWN]["folder"])
+    return Reference(store, name, in_order, _folder(content))
 
 
 def _read_parquet(path: Path) -> Reference:
@@ -182,8 +184,30 @@ def _read_parquet(path: Path) -> Reference:
         name = field
         for number in range(math.ceil(entry["shape"][0] / meta["record_size"])):
             rows = parquet.read_table(_parq(path, field, number)).to_pylist()
-            spans += [Span(row["path"], row["offset"], row["size"] or None) for row in rows]
-    return Reference(store, name, spans, meta[_OWN]["folder"])
+            spans += [_span(row["path"], row["offset"], row["size"] or None) for row in rows]
+    return Reference(store, name, spans, _folder(meta))
+
+
+def _folder(content: Mapping[str, Any]) -> str:
+    """Return where a reference was made, see `_span` for what it raises."""
+    folder = content[_OWN]["folder"]
+    if not isinstance(folder, str) or "\0" in folder:
+        raise TypeError(f"{folder!r}: expected a folder")
+    return folder
+
+
+def _span(url: str, offset: int = 0, size: int | None = None) -> Span:
+    """Return a place as a reference tells it.
+
+    Raises:
+        TypeError, ValueError: It is none.
+    """
+    if not (type(url) is str and type(offset) is int and type(size) in (int, NoneType)):
+        raise TypeError(f"{[url, offset, size]}: expected a URL, an offset and a size")
+    if "\0" in url or offset < 0 or (size is not None and size < 0):
+        raise ValueError(f"{[url, offset, size]}: no place in a file")
+    urlsplit(url)  # raises where it is none
+    return Span(url, offset, size)
 
 
 def _key(name: str, order: int) -> str:

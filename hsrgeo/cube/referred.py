@@ -15,11 +15,11 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from hsrgeo.cube import reference
-from hsrgeo.cube.allowed_codecs import METADATA, refuse_unknown_codecs
+from hsrgeo.cube.allowed import METADATA, refuse_bomb, refuse_metadata
 from hsrgeo.cube.backend import ABSENT, packed_dataset
 from hsrgeo.cube.cf import absent_times, times_of
 from hsrgeo.cube.codec import making_of, meant_frame
-from hsrgeo.cube.extra import need
+from hsrgeo.cube.extra import DAMAGE, need
 from hsrgeo.cube.geozarr import without_geozarr
 from hsrgeo.cube.reference import FILE, Span
 from hsrgeo.cube.single import single, times_in_chunk
@@ -108,7 +108,9 @@ def read_reference(path: Place) -> tuple[xr.Dataset, list[Span]]:
     found = reference.read(path)
     for key, data in found.store.items():
         if key.rpartition("/")[2] in METADATA:
-            refuse_unknown_codecs(str(path), data)
+            refuse_metadata(str(path), data)
+        else:
+            refuse_bomb(str(path), key, data)
     for span in found.spans:
         if not _may_hold(span):
             raise SourceError(str(path), f"leads to {span.url}, which is named neither as a frame nor as an archive")
@@ -125,8 +127,8 @@ def read_reference(path: Place) -> tuple[xr.Dataset, list[Span]]:
     try:
         dataset = xr.open_dataset(store, engine="zarr", **options)
         dataset = dataset.drop_vars([found.name, "lon", "lat"]).load()
-        shape_from_json(json.loads(dataset.attrs["hsrgeo_shape"]))
-    except (KeyError, TypeError, ValueError) as error:
+        making_of(shape_from_json(json.loads(dataset.attrs["hsrgeo_shape"])))  # raises where it is none
+    except DAMAGE as error:
         raise SourceError(str(path), f"is not a reference made by hsrgeo: {error!r}") from error
     if len(found.spans) != dataset.sizes["time"]:
         raise SourceError(str(path), f"is damaged: {len(found.spans)} frames at {dataset.sizes['time']} times")
@@ -191,7 +193,7 @@ def _moved(span: Span, folder: str, path: Place) -> Span:
     except ValueError:  # on another drive
         return span
     there = Path(os.path.normpath(Path(now, below)))
-    return replace(span, url=f"{FILE}{there}") if there.is_file() else span
+    return replace(span, url=f"{FILE}{there}") if os.path.isfile(there) else span  # noqa: PTH113 - Path.is_file raises where a name is too long
 
 
 def _check(path: Place, layers: Sequence[ReferredLayer]) -> None:

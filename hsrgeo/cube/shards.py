@@ -146,7 +146,8 @@ def _shards(cube: Path, array: Path, record: Mapping[str, Any]) -> Shards | None
         and inner["index_codecs"] == _INDEX
         and (first, packing["name"]) == (_BYTES, "zstd")
         and len(shape) == len(shard) == len(chunk) == 3  # noqa: PLR2004
-        and min(chunk) > 0
+        and min(*chunk, *shard) > 0
+        and np.iinfo(np.int16).min <= record["fill_value"] <= np.iinfo(np.int16).max
         and not any(outer % side for outer, side in zip(shard, chunk, strict=True))
     )
     return Shards(cube, array, shape, shard, chunk, int(record["fill_value"])) if is_known else None

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from hsrgeo.cube.axis import missing_between
 from hsrgeo.cube.backend import ABSENT, missing_variable, packed_dataset, packed_undetect
 from hsrgeo.cube.cf import absent_times, dataset_attrs, grid_of, physical, quantity_of, times_of
-from hsrgeo.cube.extra import need
+from hsrgeo.cube.extra import DAMAGE, need
 from hsrgeo.cube.geozarr import without_geozarr
 from hsrgeo.cube.single import single, times_in_chunk
 from hsrgeo.cube.stack import warn_of_left_out
@@ -112,7 +112,7 @@ def packed_cube(path: Place, layout: str | None = None, *, chunks: Any = "auto")
             raise OptionsError(f"layout {layout!r}: {path} contains {' and '.join(groups)}")
         group = layout if groups and layout else (groups[0] if groups else None)
         dataset = xr.open_dataset(store, group=group, chunks={} if chunks == "auto" else chunks, **options)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except DAMAGE as error:
         raise SourceError(str(path), f"cannot be opened as a cube: {_reason(error)}") from error
     own = str(dataset.attrs.get("layout", ""))
     if layout is not None and not groups and layout != own:
@@ -135,7 +135,7 @@ def layouts_in(path: Place) -> Sequence[str]:
 
     try:
         return whole_store(path).layouts
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except DAMAGE as error:
         raise SourceError(str(path), f"cannot be opened as a cube: {_reason(error)}") from error
 
 

@@ -15,7 +15,7 @@ from zarr.abc.store import ByteRequest, Store
 from zarr.core.buffer import Buffer, BufferPrototype
 from zarr.storage import LocalStore, ObjectStore, WrapperStore
 
-from hsrgeo.cube.allowed_codecs import METADATA, refuse_unknown_codecs
+from hsrgeo.cube.allowed import METADATA, refuse_bomb, refuse_metadata
 from hsrgeo.cube.spaces import ROOT
 from hsrgeo.cube.store import Layout
 from hsrgeo.errors import SourceError
@@ -71,7 +71,9 @@ class WholeStore(WrapperStore[Any]):
         if buffer is None and _VALUES.search(key):
             raise lost(self.cube, self.cube / key)
         if buffer is not None and is_metadata:
-            refuse_unknown_codecs(str(self.cube), buffer.to_bytes())
+            refuse_metadata(str(self.cube), buffer.to_bytes())
+        elif buffer is not None:
+            refuse_bomb(str(self.cube), key, buffer.to_bytes())
         return buffer
 
     async def _read(self, key: str, prototype: BufferPrototype, byte_range: ByteRequest | None) -> Buffer | None:
@@ -101,7 +103,7 @@ def whole_store(cube: Place) -> WholeStore:
             raise SourceError(str(cube), _NOT_THERE)
         layouts = [name for name in _LAYOUTS if (cube / name / ".zgroup").is_file()]
         return WholeStore(bucket_store(cube), cube, layouts)
-    refuse_unknown_codecs(str(cube), root)
+    refuse_metadata(str(cube), root)
     documents = documents_of(root)
     layouts = [name for name in _LAYOUTS if f"{name}/{ROOT}" in documents]
     return WholeStore(bucket_store(cube), cube, layouts, documents)

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import json
 import pickle
+import shutil
+import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numcodecs
 import pytest
+import zstandard
 from numcodecs import pickles
 
 import hsrgeo
-from hsrgeo.cube.allowed_codecs import refuse_unknown_codecs
+from hsrgeo.cube import allowed
+from hsrgeo.cube.allowed import refuse_bomb, refuse_metadata
+from hsrgeo.cube.opened import opened_cube
 from hsrgeo.errors import OptionsError, SourceError
 from hsrgeo.outputs.catalogs import catalog_frames
 from hsrgeo.places.polygons import read_polygons
@@ -35,6 +43,16 @@ def made(out: Path, **options: Any) -> Path:
     for outcome in hsrgeo.make_cube(FRAMES, out, hsrgeo.CubeOptions(frames=frames, **options)):
         assert outcome.status == "ok"
     return out
+
+
+@pytest.fixture(scope="module")
+def cubes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give a folder with a cube of each layout and a reference."""
+    folder = tmp_path_factory.mktemp("cubes")
+    for layout in ("map", "series"):
+        made(folder / f"{layout}.zarr", layout=layout)
+    made(folder / "cube.json", virtual=True)
+    return folder
 
 
 def replaced_codec(path: Path, key: str, codec: Any) -> None:
@@ -82,12 +100,54 @@ def test_a_pickle_in_a_cube_is_never_opened(
 )
 def test_codecs_are_found_wherever_metadata_have_them(metadata: dict[str, Any]) -> None:
     with pytest.raises(SourceError, match="asks for the codec"):
-        refuse_unknown_codecs("cube", json.dumps(metadata).encode())
+        refuse_metadata("cube", json.dumps(metadata).encode())
 
 
 def test_texts_of_a_cube_may_have_any_word() -> None:
     metadata = {"attributes": {"codecs": "pickle", "filters": ["pickle"]}, ".zattrs": {"compressor": {"id": "pickle"}}}
-    refuse_unknown_codecs("cube", json.dumps(metadata).encode())
+    refuse_metadata("cube", json.dumps(metadata).encode())
+
+
+@pytest.mark.parametrize(
+    ("metadata", "message"),
+    [
+        ({"shape": [3], "chunks": [1 << 30]}, "chunks of 1,073,741,824 values"),
+        ({"chunk_grid": {"configuration": {"chunk_shape": [1 << 14, 1 << 14]}}}, "chunks of 268,435,456 values"),
+        ({"codecs": [{"name": "sharding_indexed", "configuration": {"chunk_shape": [1 << 28]}}]}, "chunks of 268,435"),
+        ({"consolidated_metadata": {"metadata": {"time": {"shape": [1 << 40]}}}}, "a coordinate of 1,099,511,627,776"),
+        ({"metadata": {"lon/.zarray": {"shape": [1 << 13, 1 << 13], "chunks": [9, 9]}}}, "a coordinate of 67,108,864"),
+        ({"data_type": {"name": "fixed_length_utf32", "configuration": {"length_bytes": 1 << 30}}}, "expected numbers"),
+        ({"dtype": "<U100000000"}, "expected numbers"),
+    ],
+)
+def test_what_would_fill_the_memory_is_refused(metadata: dict[str, Any], message: str) -> None:
+    with pytest.raises(SourceError, match=message):
+        refuse_metadata("cube", json.dumps(metadata).encode())
+
+
+PACKERS: dict[str, Callable[[bytes], bytes]] = {
+    "zstd": zstandard.ZstdCompressor().compress,
+    "gzip": gzip.compress,
+    "two gzip streams": lambda data: 2 * gzip.compress(data[: len(data) // 2]),
+    "zlib": zlib.compress,
+    "blosc": lambda data: bytes(numcodecs.Blosc().encode(data)),
+}
+
+
+@pytest.mark.parametrize("packer", PACKERS)
+def test_a_chunk_that_is_a_bomb_is_refused(packer: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(allowed, "_MOST_CELLS", 5000)  # of two bytes
+    refuse_bomb("cube", "c/0", PACKERS[packer](bytes(10_000)))
+    with pytest.raises(SourceError, match="cube: c/0 unpacks to more than 10,000 bytes"):
+        refuse_bomb("cube", "c/0", PACKERS[packer](bytes(20_000)))
+
+
+def test_a_chunk_that_is_no_bomb_is_left_to_its_codec() -> None:
+    frame = zstandard.ZstdCompressor(write_content_size=False).compress(b"x")
+    with pytest.raises(SourceError, match="unpacks to more"):  # it may be any size
+        refuse_bomb("cube", "c/0", frame)
+    for data in (b"", frame[:5], b"\x78\x9c\xff" * 9, gzip.compress(b"x" * 999)[:-9], bytes(range(256))):
+        refuse_bomb("cube", "c/0", data)
 
 
 def test_a_pickle_in_a_reference_is_never_opened(tmp_path: Path) -> None:
@@ -116,6 +176,63 @@ def test_a_reference_leads_to_frames_only(tmp_path: Path, place: list[Any]) -> N
     reference.write_text(json.dumps(content))
     with pytest.raises(SourceError, match="which is named neither as a frame nor as an archive"):
         hsrgeo.open(reference)
+
+
+@pytest.mark.parametrize(
+    ("part", "value"),
+    [
+        ("span", [5]),
+        ("span", ["http://[/x.bin.gz"]),
+        ("span", ["file:///a\0.bin.gz"]),
+        ("span", ["file:///a.tar", "x", 10]),
+        ("span", ["file:///a.tar", -1, 10]),
+        ("span", [{}]),
+        ("folder", 5),
+        ("quantity", None),
+        ("recipe", [1]),
+    ],
+)
+def test_a_place_in_a_reference_that_is_none(cubes: Path, part: str, value: Any) -> None:
+    reference = cubes / "cube.json"
+    content = json.loads(reference.read_text())
+    key = next(key for key in content["refs"] if key.endswith("/0.0.0"))
+    if part == "span":
+        content["refs"][key] = value
+    elif part == "folder":
+        content["hsrgeo"]["folder"] = value
+    else:
+        attributes = json.loads(content["refs"][".zattrs"])
+        shape = json.loads(attributes["hsrgeo_shape"])
+        content["refs"][".zattrs"] = json.dumps({**attributes, "hsrgeo_shape": json.dumps({**shape, part: value})})
+    changed = reference.with_name("changed.json")
+    changed.write_text(json.dumps(content))
+    with pytest.raises(SourceError, match="is not a reference made by hsrgeo"):
+        hsrgeo.open(changed)
+
+
+def _attributes(record: dict[str, Any]) -> None:
+    record["attributes"] = [1, 2]
+
+
+def _fill(record: dict[str, Any]) -> None:
+    record["fill_value"] = 10**30
+
+
+def _chunks(record: dict[str, Any]) -> None:
+    record["chunk_grid"]["configuration"]["chunk_shape"] = [0, 0, 0]
+
+
+@pytest.mark.parametrize("layout", ["map", "series"])
+@pytest.mark.parametrize("change", [_attributes, _fill, _chunks])
+def test_a_cube_with_metadata_that_cannot_be(cubes: Path, tmp_path: Path, layout: str, change: Any) -> None:
+    cube = shutil.copytree(cubes / f"{layout}.zarr", tmp_path / "cube.zarr")
+    array = next(path.parent for path in cube.glob("*/zarr.json") if b'"quantity"' in path.read_bytes())
+    record = json.loads((array / "zarr.json").read_text())
+    change(record)
+    (array / "zarr.json").write_text(json.dumps(record))
+    wrong = pytest.raises(SourceError, match=r"cube\.zarr: (cannot be|is not a cube)")
+    with wrong, opened_cube(cube, ("map", "series")) as opened:
+        opened.read(slice(0, 1), slice(0, 4), slice(0, 4))
 
 
 @pytest.mark.parametrize(
