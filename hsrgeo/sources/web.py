@@ -11,6 +11,7 @@ from __future__ import annotations
 import email.utils
 import errno
 import os
+import re
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -29,6 +30,7 @@ _TIMEOUT_S = 60.0
 _TRIES = 5
 _PAUSE_S = 0.2  # after the first failure; each other pause is twice as long
 _CHUNK = 1 << 16
+_SIZE = re.compile(r"\d{1,18}", re.ASCII)
 _PORTS = {"http": 80, "https": 443}
 _NUMBERS: dict[int, int] = {
     HTTPStatus.NOT_FOUND: errno.ENOENT,
@@ -54,10 +56,9 @@ class Web:
         """See `Service`."""
         with closing(self._answer(key, "HEAD")) as answer:
             size = answer.headers.get("Content-Length") or ""
-            if not size.isdecimal():
+            if not _SIZE.fullmatch(size):
                 raise OSError(errno.EINVAL, "the server does not report its size")
-            changed = email.utils.parsedate_tz(answer.headers.get("Last-Modified"))
-            return Listed(key, int(size), _version(answer), email.utils.mktime_tz(changed) if changed else 0.0)
+            return Listed(key, int(size), _version(answer), _changed(answer))
 
     def listed(self, prefix: str, *, deep: bool) -> Iterator[Listed]:
         """See `Service`; a web server lists nothing."""
@@ -96,6 +97,8 @@ class Web:
                 except (OSError, HTTPException) as error:
                     raise OSError(errno.EIO, f"the connection broke off: {error}") from error
                 if not chunk:
+                    if answer.length:  # read1 says nothing of what is missing
+                        raise OSError(errno.EIO, f"the connection broke off: {answer.length:,} bytes are missing")
                     return
                 if skipped < len(chunk):
                     yield chunk[skipped:]
@@ -119,6 +122,8 @@ class Web:
                 reason = error.reason if isinstance(error, URLError) else error
                 if not left:
                     raise OSError(errno.EIO, f"cannot be reached: {reason}") from error
+            except ValueError as error:  # of urllib, for an address that it cannot take apart
+                raise OSError(errno.EINVAL, f"the server sends on to what is no address: {error}") from error
             else:
                 return answer
             time.sleep(_PAUSE_S * 2 ** (_TRIES - left - 1))
@@ -154,6 +159,15 @@ class _OneHost(HTTPRedirectHandler):
 
 def _port(address: SplitResult) -> int | None:
     return address.port or _PORTS.get(address.scheme)
+
+
+def _changed(answer: HTTPResponse) -> float:
+    """Return when a file was changed, in seconds since 1970; 0 where the server does not say so."""
+    try:
+        changed = email.utils.parsedate_tz(answer.headers.get("Last-Modified"))
+        return float(email.utils.mktime_tz(changed)) if changed else 0.0
+    except (ValueError, OverflowError):
+        return 0.0
 
 
 def _version(answer: HTTPResponse) -> str:

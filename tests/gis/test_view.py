@@ -28,7 +28,7 @@ from hsrgeo.cli import app
 from hsrgeo.engine.view.pages import INDEX_FILE, Page, ViewOptions, make_page
 from hsrgeo.engine.view.server import PageServer
 from hsrgeo.engine.view.written import save_page
-from hsrgeo.gis.view.files import bundled, page_files
+from hsrgeo.gis.view.files import bundled, json_bytes, one_file, page_files
 from hsrgeo.model.quantity import QUANTITIES
 from hsrgeo.products.classes import colours
 from tests.browser import Shown, browser_test, serving
@@ -392,6 +392,18 @@ def test_one_file_has_every_name_that_its_modules_import() -> None:
             assert wanted <= set(given), path
             count += len(wanted)
     assert count > 20
+
+
+def test_no_name_ends_the_script_that_holds_it_or_begins_a_comment_in_one() -> None:
+    """After ``<!--<script`` a browser would take the end of the script, and all that follows, for a part of it."""
+    name = "<!--<script></script><img src=x>"
+    page = one_file({"view/view.json": json_bytes({"region": name})}, {f"{name}.tif": b"x"}).decode()
+    inside = page.partition('id="embedded">')[2].partition("</script>")[0]
+    assert "<" not in inside
+    assert json.loads(inside) == {
+        "index": {"view/view.json": {"region": name}},
+        "heads": {f"{name}.tif": "eA=="},
+    }
 
 
 @pytest.mark.slow

@@ -116,6 +116,20 @@ def test_a_frame_of_a_web_server_is_that_of_the_disk(folder: Path, tmp_path: Pat
         assert [outcome.status for outcome in run] == ["ok"]
 
 
+def test_a_frame_that_breaks_off_is_asked_for_again(folder: Path) -> None:
+    with patch.object(web, "_PAUSE_S", 0), serving(folder, lambda number: 1000 if number == 1 else None) as address:
+        assert (
+            hsrgeo.open_frame(f"{address}/{frame_name(TIME)}").crc32
+            == hsrgeo.open_frame(folder / frame_name(TIME)).crc32
+        )
+    with (
+        patch.object(web, "_PAUSE_S", 0),
+        serving(folder, lambda _number: 1000) as address,
+        pytest.raises(OSError, match=r"the connection broke off: .* bytes are missing"),
+    ):
+        RemotePath(f"{address}/{frame_name(TIME)}").read_bytes()
+
+
 def test_a_server_that_knows_no_parts_of_files(folder: Path) -> None:
     with patch.object(Handler, "parts", new=False), serving(folder) as address:
         frame = hsrgeo.open_frame(f"{address}/{frame_name(TIME)}")
@@ -210,6 +224,42 @@ def test_where_a_redirect_may_not_lead(folder: Path, where: str, method: str) ->
             path.stat() if method == "stat" else path.read_bytes(10)
         assert len(Sending.heard) == 1
         assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "where", ["http://[::1/x", "http://127.0.0.1:99999999", "http://127.0.0.1:port", "http://\x07"]
+)
+def test_a_redirect_to_no_address_is_an_error(folder: Path, where: str) -> None:
+    with sending(folder, where) as address, pytest.raises(OSError, match=r"no address|not followed"):
+        RemotePath(f"{address}/from/{frame_name(TIME)}").stat()
+
+
+class Lying(Handler):
+    """Says what cannot be of a file."""
+
+    said: tuple[str, str] = ("", "")
+
+    def do_HEAD(self) -> None:
+        self.send_response(200)
+        for name, value in {"Content-Length": "5", **dict([self.said])}.items():
+            self.send_header(name, value)
+        self.end_headers()
+
+
+@pytest.mark.parametrize("size", ["9" * 5000, "-5", "5x", "\xb2", ""])
+def test_a_size_that_cannot_be(folder: Path, size: str) -> None:
+    with (
+        patch.object(Lying, "said", ("Content-Length", size)),
+        serving(folder, kind=Lying) as address,
+        pytest.raises(OSError, match="does not report its size"),
+    ):
+        RemotePath(f"{address}/{frame_name(TIME)}").stat()
+
+
+@pytest.mark.parametrize("date", ["Mon, 99 Jan 99999 99:99:99 GMT", "yesterday", "Mon, 01 Jan 0000 00:00:00 +999999"])
+def test_a_date_that_cannot_be(folder: Path, date: str) -> None:
+    with patch.object(Lying, "said", ("Last-Modified", date)), serving(folder, kind=Lying) as address:
+        assert RemotePath(f"{address}/{frame_name(TIME)}").stat().size == 5
 
 
 def test_an_https_server_may_not_send_on_to_http() -> None:

@@ -67,7 +67,7 @@ def one_file(index: Mapping[str, bytes], heads: Mapping[str, bytes]) -> bytes:
             end.replace("</body>\n</html>\n", "").encode(),
             b'<script type="application/json" id="embedded">',
             b'{"index":{',
-            b",".join(_text(path) + b":" + data.strip().replace(b"</", b"<\\/") for path, data in index.items()),
+            b",".join(_text(path) + b":" + _without_tags(data.strip()) for path, data in index.items()),
             b'},"heads":{',
             b",".join(_text(path) + b':"' + base64.b64encode(data) + b'"' for path, data in heads.items()),
             b"}}</script>\n",
@@ -77,7 +77,12 @@ def one_file(index: Mapping[str, bytes], heads: Mapping[str, bytes]) -> bytes:
 
 
 def _text(text: str) -> bytes:
-    return json.dumps(text, ensure_ascii=False).replace("</", "<\\/").encode()
+    return _without_tags(json.dumps(text, ensure_ascii=False).encode())
+
+
+def _without_tags(data: bytes) -> bytes:
+    """Return JSON that neither ends a script nor begins a comment in one (HTML, "restrictions for script elements")."""
+    return data.replace(b"<", b"\\u003c")
 
 
 def bundled(files: Mapping[str, str], main: str) -> str:
