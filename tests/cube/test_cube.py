@@ -53,6 +53,7 @@ MISSING = (7, 31, 32)
 """Frames that are taken away."""
 FORMS = [("a.zarr", "map", 3), ("a.zarr", "map", 2), ("a.zarr", "series", 3), ("a.zarr", "series", 2),
          ("a.zarr", "both", 3), ("a.nc", "map", 3), ("a.nc", "series", 3)]  # fmt: skip
+HOLDING = str(Path(__file__).parents[1] / "holding")
 COMMAND = "import typer; from hsrgeo.cli.cube import cube; typer.run(cube)"
 
 
@@ -161,13 +162,24 @@ def test_processes_make_the_same(frames: list[Path], expected: NDArray[np.int16]
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("name", "layout", "stage"),
-    [("a.zarr", "both", "staging"), ("a.zarr", "both", "building"), ("a.nc", "map", "building")],
-)  # frames are staged alike for both
+    ("name", "layout", "moments"),
+    [  # frames are staged alike for both
+        ("a.zarr", "both", [(".map.part", 2), (".map.part", 1)]),  # while frames are staged
+        ("a.zarr", "both", [("/.plan.part", 1), ("/.done.0.0.part", 1)]),  # with the template, and the only shard
+        ("a.nc", "map", [(".map", 2), (".map", 36)]),  # second and ninth frame; all that were staged are checked first
+    ],
+    ids=["staging", "building zarr", "building nc"],
+)
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
 def test_killed_and_run_again(
-    frames: list[Path], expected: NDArray[np.int16], tmp_path: Path, name: str, layout: str, stage: str
+    frames: list[Path],
+    expected: NDArray[np.int16],
+    tmp_path: Path,
+    name: str,
+    layout: str,
+    moments: list[tuple[str, int]],
 ) -> None:
+    """Killed where it first opens a file, or opens it for the nth time: the command waits there (`tests/holding`)."""
     out = tmp_path / "out" / name
     wanted = options(layout)
     half = frames[: len(frames) // 2]
@@ -175,32 +187,25 @@ def test_killed_and_run_again(
     before = packed(out, "map")
     arguments = [str(frames[0].parent), "--out", str(out), "--values", "raw", "--jobs", "2", "--layout", layout]
     window = ["--window", *map(str, WINDOW)]
-    killed = 0
-    for number in (2, 9):
+    for number, (hold, nth) in enumerate(moments):
+        scratch = tmp_path / f"held-{number}"
+        scratch.mkdir()
+        holding = {"PYTHONPATH": HOLDING, "HOLD_AT": hold, "HOLD_IN": str(scratch), "HOLD_NTH": str(nth)}
         with subprocess.Popen(
             [sys.executable, "-c", COMMAND, *arguments, *window],
             start_new_session=True,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
+            env=os.environ | holding,
         ) as process:
-            staged = out.with_name(f".{out.name}.staged")
-            part = f".{name}.*part" if name.endswith(".nc") else f".{name}.part"
-            while process.poll() is None:
-                there = (
-                    len(list(staged.glob("frames/*/*.map"))) >= number
-                    if stage == "staging"
-                    else any(out.parent.glob(part))
-                )
-                if there:
-                    os.killpg(process.pid, signal.SIGKILL)
-                    break
-                time.sleep(0.001)
-        killed += process.returncode == -signal.SIGKILL
-        if out.exists():  # whatever has its name is whole
-            assert len(packed(out, "map")) in (len(before), len(frames))
-        if process.returncode != -signal.SIGKILL:
-            break
-    assert killed
+            while not (scratch / "held").exists():
+                assert process.poll() is None, "ended before it was held"
+                time.sleep(0.005)
+            os.killpg(process.pid, signal.SIGKILL)
+        staged = list(out.with_name(f".{out.name}.staged").glob("frames/*/*.map"))
+        assert (len(staged) < len(frames) - len(half)) == (hold == ".map.part")
+        assert any(out.parent.glob(f".{name}*part")) == (hold != ".map.part")
+        assert len(packed(out, "map")) == len(before)  # whatever has its name is whole
     made([path for path in frames[0].parent.iterdir() if path in frames], out, wanted)
     for one in ("map", "series") if layout == "both" else ("map",):
         assert np.array_equal(packed(out, one), expected)

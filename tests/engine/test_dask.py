@@ -36,6 +36,7 @@ from hsrgeo.outputs.manifest import Manifest
 from hsrgeo.outputs.names import MANIFEST, OPTIONS
 from hsrgeo.sources.found import Found
 from hsrgeo.writers.disk import temporary_beside
+from tests.batches import broken_at_five, killed, slowly, squared
 from tests.conftest import TIME, MakeFile, frame_name, hear_signals, make_tar, time_fields
 from tests.faults import every_fault
 
@@ -161,28 +162,6 @@ def tree(out: Path) -> dict[str, object]:
     found: dict[str, object] = {p.relative_to(out).as_posix(): p.read_bytes() for p in out.rglob("*") if p.is_file()}
     found[MANIFEST] = [{**json.loads(line), "seconds": 0} for line in (out / MANIFEST).read_bytes().splitlines()]
     return found
-
-
-# Top-level, so that workers find them.
-
-
-def squared(number: int) -> tuple[int, int]:
-    return number * number, os.getpid()
-
-
-def slowly(number: int) -> int:
-    time.sleep(0.05)
-    return number
-
-
-def broken_at_five(number: int) -> int:
-    if number == 5:
-        raise TruncatedError("truncated", "more", "less", "a.tar", "m")
-    return number
-
-
-def killed(_frames: list[Found]) -> None:
-    os.kill(os.getpid(), signal.SIGKILL)
 
 
 # The contract of `run_parallel`.

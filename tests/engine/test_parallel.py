@@ -14,6 +14,8 @@ import time
 import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -23,55 +25,11 @@ from joblib.externals.loky import ProcessPoolExecutor
 from hsrgeo.engine.workers.parallel import _AHEAD, run_parallel
 from hsrgeo.engine.workers.pool import _last_line
 from hsrgeo.errors import HsrGeoError, TruncatedError
-
-# Top-level, so that workers find them.
-
-
-def squared(number: int) -> tuple[int, int]:
-    return number * number, os.getpid()
+from tests.batches import broken_at_five, hoarding, interrupt_state, killed_at_five, meeting, slowly, squared
 
 
 def all_of(count: int) -> list[tuple[int, int]]:
     return list(run_parallel(squared, range(count), 2))
-
-
-def slowly(number: int) -> int:
-    time.sleep(0.02)
-    return number
-
-
-def slow_process(_number: int) -> int:
-    time.sleep(0.02)
-    return os.getpid()
-
-
-def broken_at_five(number: int) -> int:
-    if number == 5:
-        error = TruncatedError("truncated", "more", "less", "a.tar", "m")
-        error.add_note("while exporting 5")
-        raise error
-    return number
-
-
-def killed_at_five(number: int) -> int:
-    if number == 5:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return number
-
-
-hoard: list[bytes] = []
-
-
-def hoarding(number: int) -> int:
-    if not hoard and number > 3:
-        hoard.append(b"x" * 400_000_000)  # loky replaces a worker that grew by 300 MB, and looks once a second
-        time.sleep(1.2)
-    return number
-
-
-def interrupt_state(_number: int) -> tuple[bool, bool]:
-    blocked = signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, [])
-    return blocked, signal.getsignal(signal.SIGINT) is signal.SIG_IGN
 
 
 @pytest.fixture
@@ -110,13 +68,9 @@ def test_every_batch_comes_back_once(workers: int, count: int) -> None:
 
 
 @pytest.mark.slow
-def test_several_processes_take_part() -> None:
-    seen: set[int] = set()
-    for process in run_parallel(slow_process, range(2000), 2):  # one may start seconds after the other
-        seen.add(process)
-        if len(seen) == 2:
-            break
-    assert len(seen) == 2
+def test_several_processes_take_part(tmp_path: Path) -> None:
+    # Neither comes to an end before the other has begun, however late it starts.
+    assert len(set(run_parallel(partial(meeting, tmp_path), range(4), 2))) == 2
 
 
 def test_one_worker_takes_nothing_ahead() -> None:

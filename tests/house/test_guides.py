@@ -24,6 +24,7 @@ from hsrgeo.cli import app
 from hsrgeo.sources import remote
 from hsrgeo.sources.remote import RemotePath
 from tests.fake_hub import KEY, fake_hub
+from tests.forked import forked_programs
 from tests.s3 import make_bucket, s3_server
 
 ROOT = Path(__file__).parents[2]
@@ -59,7 +60,7 @@ def steps(text: str, folder: Path) -> Iterator[tuple[list[str], str, str]]:
         if name:
             (folder / name).write_text(block, encoding="utf-8")
         elif language == "python":
-            yield [sys.executable, "-c", block], block, after
+            yield ["python", "-c", block], block, after
         elif language == "console":
             yield from ((["bash", "-c", typed], typed, shown) for typed, shown in commands(block))
 
@@ -67,17 +68,28 @@ def steps(text: str, folder: Path) -> Iterator[tuple[list[str], str, str]]:
 BUCKETS = EXAMPLES / "guide" / "buckets.md"
 
 
+@pytest.fixture(scope="module")
+def environment() -> Iterator[dict[str, str]]:
+    """Give variables with which a shell finds `hsrgeo` and `python` that need not import anything first.
+
+    One process does the work of each command: that several make the same is shown elsewhere.
+    """
+    variables = {**os.environ, "COLUMNS": "100", "PYTHONWARNINGS": "error", "LOKY_MAX_CPU_COUNT": "1"}
+    variables["DASK_LOGGING__DISTRIBUTED"] = "error"  # it warns of workers that take four seconds to end
+    variables.pop("KMA_APIHUB_KEY", None)  # of whoever runs the tests
+    with forked_programs(variables) as folder:
+        path = os.pathsep.join([str(folder), str(Path(sys.executable).parent), os.environ["PATH"]])
+        yield variables | {"PATH": path}
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("guide", [guide for guide in GUIDES if guide != BUCKETS], ids=lambda guide: guide.stem)
-def test_a_guide_shows_what_is_printed(guide: Path, tmp_path: Path) -> None:
+def test_a_guide_shows_what_is_printed(guide: Path, tmp_path: Path, environment: dict[str, str]) -> None:
     text = guide.read_text(encoding="utf-8")
     if "import pysteps" in text or "from pysteps" in text:
         pytest.importorskip("pysteps")  # it has to be compiled
     (tmp_path / "examples").symlink_to(EXAMPLES)
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    environment = {**os.environ, "PATH": path, "COLUMNS": "100", "PYTHONWARNINGS": "error"}
-    environment |= {f"XDG_{name}_HOME": str(tmp_path / "home") for name in ("CONFIG", "STATE")}
-    environment.pop("KMA_APIHUB_KEY", None)  # of whoever runs the tests
+    home = {f"XDG_{name}_HOME": str(tmp_path / "home") for name in ("CONFIG", "STATE")}
     with fake_hub() as hub:
         for arguments, typed, shown in steps(text, tmp_path):
             if typed.startswith("hsrgeo fetch"):
@@ -85,7 +97,7 @@ def test_a_guide_shows_what_is_printed(guide: Path, tmp_path: Path) -> None:
             done = subprocess.run(
                 arguments,
                 cwd=tmp_path,
-                env=environment,
+                env=environment | home,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 input=f"{KEY}\n",
@@ -119,7 +131,7 @@ def test_the_guide_on_buckets_shows_what_is_printed(tmp_path: Path, monkeypatch:
         remote._connected.cache_clear()
         RemotePath("s3://radar/RDR_HSR_202206.tar.gz").write_bytes(_archive())
         for arguments, typed, shown in steps(BUCKETS.read_text(encoding="utf-8"), tmp_path):
-            printed = (_python if arguments[0] == sys.executable else _command)(typed).rstrip()
+            printed = (_python if arguments[0] == "python" else _command)(typed).rstrip()
             assert pattern(shown).fullmatch(printed), f"{typed}\nshown:\n{shown}\nprinted:\n{printed}"
     remote._connected.cache_clear()
 

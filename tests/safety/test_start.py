@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import io
 import json
-import multiprocessing
 import os
 import re
 import resource
@@ -25,6 +24,7 @@ import pytest
 from hsrgeo.engine.workers import cores, start
 from hsrgeo.engine.workers.parallel import run_parallel
 from hsrgeo.errors import HsrGeoError, HsrGeoWarning
+from tests.batches import Loaded, dies, in_this_process, number_of
 from tests.conftest import TIME, MakeFile, frame_name
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits and namespaces of Linux")
@@ -94,7 +94,7 @@ def test_workers_import_nothing_of_it_whatever_the_path_of_the_parent(
 ) -> None:
     monkeypatch.chdir(strangers)
     monkeypatch.syspath_prepend("")  # as in a REPL
-    results = [*run_parallel(in_this_process, range(6), 2)]
+    results = [*run_parallel(in_this_process_too, range(6), 2)]
     assert not (tmp_path / "marker").exists(), (tmp_path / "marker").read_text()
     assert sorted(results) == [(number, False) for number in range(6)]
 
@@ -166,10 +166,8 @@ def test_jobs_where_joblib_cannot_count(monkeypatch: pytest.MonkeyPatch) -> None
 # Deaths.
 
 
-def dies(how: int) -> int:
-    if how < 0:
-        os.kill(os.getpid(), -how)
-    os._exit(how)
+def in_this_process_too(number: int) -> tuple[int, bool]:  # of this module, for which a worker imports a lot
+    return in_this_process(number)
 
 
 @pytest.mark.slow
@@ -185,31 +183,7 @@ def test_a_death_is_reported_for_what_it_was(how: int, text: str) -> None:
         list(run_parallel(dies, [how] * 2, 2))
 
 
-def in_this_process(number: int) -> tuple[int, bool]:
-    return number, multiprocessing.parent_process() is None
-
-
 ALONE = [(number, True) for number in range(6)]
-
-
-def loaded_here(number: int) -> int:
-    if multiprocessing.parent_process() is not None:
-        raise ImportError("libgdal.so.36: cannot open shared object file")
-    return number
-
-
-class Loaded:
-    """Cannot be loaded in a worker."""
-
-    def __init__(self, number: int) -> None:
-        self.number = number
-
-    def __reduce__(self) -> Any:
-        return loaded_here, (self.number,)
-
-
-def number_of(loaded: Loaded) -> int:
-    return loaded.number
 
 
 @pytest.mark.slow
@@ -225,7 +199,7 @@ def test_a_worker_that_dies_as_it_starts(
     (tmp_path / "numpy.py").write_text("raise ImportError('numpy is broken')\n")
     monkeypatch.setattr(start, "_safe_path", lambda: [str(tmp_path), *sys.path])
     with pytest.warns(HsrGeoWarning, match=r"cannot begin \(ImportError: numpy is broken\)"):
-        assert [*run_parallel(in_this_process, range(6), 2)] == ALONE
+        assert [*run_parallel(in_this_process_too, range(6), 2)] == ALONE
     assert capfd.readouterr() == ("", "")
 
 
