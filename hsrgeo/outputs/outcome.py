@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import datetime
@@ -174,6 +175,8 @@ def from_json(line: dict[str, Any]) -> Outcome:
     if line["time"] is not None:
         product, kind = line["product"], line["kind"]
         _check_texts(product, kind)
+        if not (_WORD.fullmatch(product) and _WORD.fullmatch(kind)):  # paths of outputs are made of them
+            raise ValueError(f"product {product!r}, kind {kind!r}: expected letters and numbers")
         frame_name = FrameName(product, kind, _time(line["time"]))
     return Outcome(
         source=source,
@@ -222,6 +225,7 @@ def _text(value: object) -> str:
     return cast("str", value)
 
 
+_WORD = re.compile(r"[A-Za-z0-9-]{0,99}")  # a header can give P-1 as product
 _STATUSES = get_args(Status)
 
 

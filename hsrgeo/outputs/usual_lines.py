@@ -17,6 +17,7 @@ from hsrgeo.outputs.outcome import Outcome, Output, Status
 from hsrgeo.writers.rasters import PICTURES
 
 _TEXT = r'"[^"\\\x00-\x1f]*"'
+_WORD = r'"[A-Z0-9-]{0,99}"'
 _SECONDS = r"(?:0|[1-9][0-9]{0,7})(?:\.[0-9]{1,12})?"  # JSON has no zeros in front
 _NUMBER = f"-?{_SECONDS}"
 _COUNT = "(?:0|[1-9][0-9]{0,14})"
@@ -28,7 +29,7 @@ _ONE = rf'({_TEXT}): \{{"unit": ({_TEXT}){_COUNTS}{_VALUES}\}}'  # the statistic
 _STATISTICS = re.sub(r"\((?!\?)", "(?:", _ONE)
 _DAY = "(?:19|20)[0-9]{2}-[0-9]{2}-[0-9]{2}"
 _LINE = re.compile(
-    rf'\{{"source": ({_TEXT}), "member": (null|{_TEXT}), "product": ({_TEXT}), "kind": ({_TEXT}), '
+    rf'\{{"source": ({_TEXT}), "member": (null|{_TEXT}), "product": ({_WORD}), "kind": ({_WORD}), '
     rf'"time": "({_DAY}T[0-9:]{{5}}:00\+09:00)", "time_utc": "[0-9TZ:-]{{20}}", "status": "(ok|dry)", '
     rf'"outputs": \[((?:{_OUTPUT}(?:, {_OUTPUT})*)?)\], "error": null, "seconds": ({_SECONDS}), '
     rf'"stations": ({_COUNT}), "created_utc": (?:null|"({_DAY}T[0-9:]{{8}}Z)"), "crc32": "([0-9a-f]{{8}})", '

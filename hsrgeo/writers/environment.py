@@ -114,9 +114,11 @@ def output_below(out: _Place, path: str) -> _Place:
     Folders below OUT may be links: a user moves months to another disk.
 
     Raises:
-        ReadbackError: It is a link that leads out of the folder; nothing is opened.
+        ReadbackError: It lies elsewhere, or is a link that leads out of the folder; nothing is opened.
     """
     whole = out / path
+    if ".." in path.split("/"):  # by an odd template of names and an odd product, kind or region
+        raise ReadbackError(str(whole), f"is not read: it does not lie in {out}")
     if isinstance(whole, RemotePath):  # a bucket has no links
         return whole
     is_link = os.path.islink(whole)  # noqa: PTH114 - Path.is_symlink raises where a name is too long

@@ -455,7 +455,7 @@ LINE = {
 }  # fmt: skip
 DAMAGED_LINES: dict[str, Any] = {
     "a list": [], "nested": None, "source": {"source": ["a"]}, "member": {"member": 1.5},
-    "product": {"product": ["HSR"]},
+    "product": {"product": ["HSR"]}, "product in a folder": {"product": "../x"}, "kind of dots": {"kind": ".."},
     "no zone": {"time": "2022-06-09T11:15"}, "no date in KST": {"time": "9999-12-31T23:59:59-23:59"},
     "path": {"outputs": [{"path": [], "bytes": 1, "crc32": "1"}]},
     "bytes": {"outputs": [{"path": "a", "bytes": "1", "crc32": "1"}]},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import os
 import re
 import shutil
@@ -226,6 +227,20 @@ def test_nothing_but_a_cog_is_read_under_the_name_of_a_cog(planted: tuple[Path, 
     assert run.exit_code == 1, run.output
     assert re.search(message, " ".join(run.output.split()))
     assert (out.parent / "elsewhere.tif").stat().st_atime == 1, "it was opened"
+
+
+def test_no_template_of_names_leads_a_reader_out_of_the_folder(exported_folder: Path, tmp_path: Path) -> None:
+    out = shutil.copytree(exported_folder, tmp_path / "out")
+    options = json.loads((out / "options.json").read_text())
+    options["recipe"]["name"] = "{kind:.<2}/{time:%Y%m%d%H%M}"  # PUB/202206091115, and without a kind ../202206091115
+    (out / "options.json").write_text(json.dumps(options))
+    lines = [json.loads(line) for line in (out / "manifest.jsonl").read_text().splitlines()]
+    (out / "manifest.jsonl").write_text("".join(json.dumps({**line, "kind": ""}) + "\n" for line in lines))
+    outside = [shutil.copy(path, tmp_path) for path in out.rglob("*.tif")]
+    run = list(hsrgeo.stats(out, tmp_path / "stats.csv"))
+    assert outside
+    assert {outcome.status for outcome in run} == {"failed"}
+    assert all("is not read: it does not lie in" in str(outcome.error) for outcome in run)
 
 
 def test_open_reads_nothing_but_cogs_of_an_export(planted: tuple[Path, str]) -> None:
