@@ -348,6 +348,18 @@ def test_nothing_sound_makes_no_cube(make_file: MakeFile, tmp_path: Path) -> Non
     assert not (tmp_path / "a.zarr").exists()
 
 
+@pytest.mark.parametrize("form", ["a.zarr", "a.nc"])
+def test_a_cube_is_not_replaced_by_nothing(frames: list[Path], tmp_path: Path, form: str) -> None:
+    out, broken = tmp_path / form, tmp_path / frame_name()
+    made(frames[:2], out, options())
+    broken.write_bytes(b"")
+    assert [one.status for one in made(broken, out, options(overwrite=True))] == ["failed"]
+    assert not made(frames, out, options(overwrite=True, product="HSP"))
+    assert len(packed(out)) == 2
+    made(frames[2:3], out, options(overwrite=True))
+    assert len(packed(out)) == 1
+
+
 def test_wrong_use_is_reported(frames: list[Path], tmp_path: Path) -> None:
     out = tmp_path / "a.zarr"
     made(frames[:2], out, options())

@@ -503,6 +503,15 @@ def test_overwrite_with_other_options_removes_the_old_and_nothing_else(folder: P
     assert left == {*times, "202206/09/notes.txt", "202206/09/202206091115.qgz", MANIFEST, OPTIONS}
 
 
+def test_overwrite_replaces_nothing_by_nothing(folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    run(folder, out)
+    before = tree(out)
+    assert not run(folder, out, overwrite=True, compress="zstd", product="HSP")
+    assert tree(out) == before
+    assert statuses(run(folder, out)) == ["skipped"] * 5
+
+
 @pytest.mark.parametrize("last", [OPTIONS, MANIFEST])
 def test_overwrite_goes_on_where_it_was_killed_while_it_removed(folder: Path, tmp_path: Path, last: str) -> None:
     out = tmp_path / "out"

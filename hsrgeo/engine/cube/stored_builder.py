@@ -90,7 +90,7 @@ class StoredBuilder(ABC):
 
     @abstractmethod
     def prepare(self) -> None:
-        """Remove what --overwrite replaces, what was staged for other options, and what others put in its place."""
+        """Remove what was staged for the cube that --overwrite replaces, or for other options; and what others put there."""
 
     @abstractmethod
     def clear(self) -> None:
@@ -189,12 +189,19 @@ class DiskBuilder(StoredBuilder):
         if self._is_file:
             remove_parts(self.out)
         if self.options.frames.overwrite:
-            for path in (self.staging, self.part, self.out):
+            for path in (self.staging, self.part):
                 remove(path)
         kept = self._kept_shape()
         if kept is not None and kept.recipe != self.recipe:
             remove(self.staging)
         remove_damaged(self.frames, self.options.layouts)
+
+    def shape(self, found: Iterator[Found]) -> tuple[Shape | None, list[Found | Outcome]]:
+        """See `Builder`: a cube is not replaced before there is a sound frame for the new one."""
+        shape, taken = super().shape(found)
+        if shape is not None and self.options.frames.overwrite:
+            remove(self.out)
+        return shape, taken
 
     def clear(self) -> None:
         """See `StoredBuilder`."""

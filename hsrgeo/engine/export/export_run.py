@@ -109,6 +109,10 @@ class Export(Run):
     def _run(self, out: Place, options: ExportOptions) -> Generator[Outcome]:
         recipe = options.recipe
         if options.overwrite:
+            first = next(self._found, None)
+            if first is None:
+                return  # what is there is not replaced by nothing
+            self._found = _resumed(first, self._found)
             _clear_other_recipe(out, recipe)
         by_kind = parts_kinds(recipe.name)
         with Manifest(out, by_kind=by_kind, sync=options.sync) as manifest, reading(self._found) as found:
@@ -203,6 +207,11 @@ def _refuse_collisions(files: Listing, options: ExportOptions) -> None:
                     f"{one} and {other} of {moment:%Y-%m-%d %H:%M} KST would both become {path}: choose one with "
                     "--product, or give each its own path with --name, such as {product}/{time:%Y%m/%d/%Y%m%d%H%M}"
                 )
+
+
+def _resumed(first: Found, rest: Iterator[Found]) -> Iterator[Found]:
+    yield first
+    yield from rest
 
 
 def _lent(entry: Task | Outcome) -> Task | Outcome:
