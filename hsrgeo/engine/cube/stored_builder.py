@@ -90,7 +90,7 @@ class StoredBuilder(ABC):
 
     @abstractmethod
     def prepare(self) -> None:
-        """Remove what was staged for the cube that --overwrite replaces, or for other options; and what others put there."""
+        """Remove what was staged for a cube that --overwrite replaces, or for other options, and links of others."""
 
     @abstractmethod
     def clear(self) -> None:
