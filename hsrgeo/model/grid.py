@@ -60,7 +60,7 @@ class CheckPoint:
 class Grid:
     """Where pixels lie: a CRS, a north-up transform and a size.
 
-    Two grids are equal when they put the same pixels in the same place.
+    Two grids are equal when they have the same name, CRS, transform and size.
     """
 
     name: str

@@ -61,9 +61,9 @@ class Recipe:
     factors: Factors | None = None
     """That rain is multiplied by."""
     palette: Palette | None = None
-    """Of pictures in colours, likewise."""
+    """Colours of pictures; None for those that hsrgeo has for the quantity."""
     undetect: float | None = None
-    """In physical values, see `hsrgeo.writers.rasters.Settings`."""
+    """Number of a cell that holds nothing in physical values, see `hsrgeo.writers.rasters.Settings`."""
     min_wet: float = 0.0
     """Share of the observed cells with echo, or rain, below which a cut is dry and gets no file."""
     mask: Mask | None = None

@@ -155,7 +155,7 @@ class Tally:
             self.lookalikes.append(own_name)
 
     def take_back(self, name: str) -> None:
-        """Count something no longer that was passed over: it was found to be something else."""
+        """Take something off the count of what was passed over: it has a use after all."""
         kind = self._kind(basename(name))
         self.passed_over[kind] -= 1
         self.passed_over = +self.passed_over

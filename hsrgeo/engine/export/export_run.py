@@ -128,7 +128,7 @@ class Export(Run):
             task = partial(work, out=out_there, recipe=recipe, sync=far and options.sync, mark=ledger.mark)
 
             def work_on(some: Iterator[Found]) -> Generator[list[Outcome]]:
-                entries = map(_lent, map(ledger.admit, some)) if far else map(ledger.admit, some)
+                entries = map(_by_reference, map(ledger.admit, some)) if far else map(ledger.admit, some)
                 return _results(entries, task, options.crew, Shared(out, OPTIONS))
 
             with closing(with_twins(work_on, found, options.selection, self.tally)) as results:
@@ -214,7 +214,7 @@ def _resumed(first: Found, rest: Iterator[Found]) -> Iterator[Found]:
     yield from rest
 
 
-def _lent(entry: Task | Outcome) -> Task | Outcome:
+def _by_reference(entry: Task | Outcome) -> Task | Outcome:
     return dataclasses.replace(entry, found=as_reference(entry.found)) if isinstance(entry, Task) else entry
 
 

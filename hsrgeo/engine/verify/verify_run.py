@@ -154,7 +154,7 @@ def _check(
     parted = parts_kinds(recipe.name)
     with Manifest(out, read_only=True, by_kind=parted) as manifest, reading(frames) as found:
         tasks = _tasks(found, manifest, strangers)
-        batches = in_batches(map(_lent, tasks) if isinstance(workers, Cluster) else tasks, _BATCH)
+        batches = in_batches(map(_by_reference, tasks) if isinstance(workers, Cluster) else tasks, _BATCH)
         task = partial(check_frames, out=seen_by(workers, out), recipe=recipe)
         with closing(run_parallel(task, batches, workers, Shared(out, OPTIONS, written=False))) as results:
             for checked in chain.from_iterable(results):
@@ -230,7 +230,7 @@ def _damage(label: str, error: HsrGeoError | None) -> Difference | None:
     return Difference(label, "archive", "a sound one", error.problem) if isinstance(error, ArchiveError) else None
 
 
-def _lent(task: Task) -> Task:
+def _by_reference(task: Task) -> Task:
     return replace(task, found=as_reference(task.found))
 
 

@@ -36,10 +36,9 @@ def run_parallel(
 ) -> Generator[Result]:
     """Yield ``work(batch)`` for each batch, in whatever order they are done.
 
-    With one worker or one batch there is no pool, nor in a process that may start none; where the system allows fewer
-    workers or none, a `HsrGeoWarning` says so. Batches are taken as results
-    are read; an exception there ends the run after the batches that were running. Closing it early stops the workers
-    at once.
+    There is no pool for one worker or one batch, nor in a process that may start no others. Where the system allows
+    fewer workers or none, a `HsrGeoWarning` says so. Batches are taken as results are read; an exception that is raised
+    there comes out after the results of the batches that were running. Closing it early stops the workers at once.
 
     Args:
         work: Top-level function or partial: it is pickled.
