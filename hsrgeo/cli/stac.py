@@ -32,7 +32,7 @@ def stac(
 ) -> None:
     """Write OUT/collection.json: a STAC catalogue of an export, to search by place and time.
 
-    Every frame is an item with its outline in longitude and latitude, its five minutes in UTC, projection, packing,
+    Every frame is an item with its outline in longitude and latitude, its time span in UTC, projection, packing,
     statistics and counts. Styles and a legend lie beside it. Paths are relative: move OUT as a whole. Run it again
     after another export to the same folder.
     """

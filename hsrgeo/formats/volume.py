@@ -79,7 +79,7 @@ def _read(data: bytes, name: str) -> Scan:
             return read_odim_volume(found) if is_odim else read_cfradial(found)
     if uf.is_uf(data):
         return uf.read_uf(data)
-    refuse_text(data)
+    refuse_text(data, _EXPECTED)
     if data.startswith(VERSION_BYTE):
         _refuse_composite()
     raise FrameFormatError("not a volume", _EXPECTED, with_beginning(data[:4].hex(" ") or "nothing", data))

@@ -326,6 +326,21 @@ def test_what_the_crop_lacks_of_a_place_counts_as_not_observed(tmp_path: Path, m
         assert (edge["coverage"], edge["rain_mm_h"]) == (pytest.approx(0.75), pytest.approx(RATE(30)))
 
 
+def test_a_cube_and_an_export_of_early_frames_have_a_row_every_ten_minutes(tmp_path: Path, make_file: MakeFile) -> None:
+    """Before 16 September 2019 there was a frame every ten minutes: of 10:20 the sources know, of 10:05 none does."""
+    (source := tmp_path / "in").mkdir()
+    for minutes in (0, 10, 30):
+        time = datetime(2018, 8, 28, 10, minutes, tzinfo=KST)
+        (source / frame_name(time)).write_bytes(make_file(time=time))
+    run(source, tmp_path / "frames.csv", points=gauges())
+    expected = (tmp_path / "frames.csv").read_bytes()
+    assert expected.count(b"2018-08-28T10:") == 4 * len(gauges().names)
+    for one in (cube(source, tmp_path / "a.zarr"), exported(source, tmp_path / "out")):
+        made, _outcomes = run(one, tmp_path / "o.csv", points=gauges())
+        assert (tmp_path / "o.csv").read_bytes() == expected
+        assert (made.times, made.missing) == (4, 1)
+
+
 def test_times_that_a_cube_lacks_have_a_row(frames: Path, tmp_path: Path) -> None:
     last = max(frames.iterdir())
     (tmp_path / "in").mkdir()

@@ -20,6 +20,7 @@ from hsrgeo.engine.stats.stats_run import stats
 from hsrgeo.errors import OptionsError
 from hsrgeo.model.grid import grids
 from hsrgeo.model.quantity import QUANTITIES
+from hsrgeo.places.places import Polygons
 from hsrgeo.products.histogram import Histogram, count_values
 from tests.conftest import NX, NY, TIME, MakeFile, frame_name
 
@@ -131,6 +132,17 @@ def test_an_export_a_cube_and_a_polygon_give_the_same(folder: Path, tmp_path: Pa
     ):
         row = rows_of(tmp_path / f"{name}.csv")[0]
         assert {one: row[one] for one in row.keys() - lacking} == {one: expected[one] for one in row.keys() - lacking}
+
+
+def test_a_polygon_that_a_crop_has_in_part_is_reported(folder: Path, tmp_path: Path) -> None:
+    hsrgeo.export(folder, tmp_path / "out", window=WINDOW, formats="cog", jobs=1).run()
+    corners = [(495, 702), (505, 702), (505, 706), (495, 706), (495, 702)]  # its western half is not there
+    ring = np.column_stack(GRID.lonlat(*(np.array(corners, float)[:, ::-1] - 0.5).T))
+    half = Polygons(("half",), ((ring,),))
+    run = stats(tmp_path / "out", tmp_path / "s.csv", polygons=half).run()
+    assert rows_of(tmp_path / "s.csv")[0]["cells"] == 20
+    assert run.notes == ["polygons partly outside the frames, of which the rest is not counted: 'half'"]
+    assert stats(folder, tmp_path / "s.csv", polygons=half).run().notes == []
 
 
 def test_a_broken_frame_has_no_row(folder: Path, tmp_path: Path, make_file: MakeFile) -> None:

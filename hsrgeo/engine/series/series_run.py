@@ -27,6 +27,7 @@ from hsrgeo.engine.series.series_table import RAIN_LAW
 from hsrgeo.engine.series.summed import SumReader
 from hsrgeo.engine.workers.scratch import scratch_folder
 from hsrgeo.errors import OptionsError
+from hsrgeo.model.times import on_step
 from hsrgeo.outputs.lock import locked
 from hsrgeo.outputs.outcome import Outcome
 from hsrgeo.outputs.summed import is_summed
@@ -120,9 +121,10 @@ class Series(Run):
         hours = length / _HOUR
         nothing = np.full((len(areas_m2), 4), np.nan)
         nothing[:, COVERAGE] = 0
-        for moment in slots(
-            {*self._kept, *self._broken, *reader.missing}, options.start, options.end, reader.step or length
-        ):
+        step, missing = reader.step or length, reader.missing
+        if options.every is None and step < length:  # a cube or an export does not know that frames were rarer once
+            step, missing = length, [one for one in missing if on_step(one, length)]
+        for moment in slots({*self._kept, *self._broken, *missing}, options.start, options.end, step):
             numbers = nothing
             self.times += 1
             if moment in self._kept:

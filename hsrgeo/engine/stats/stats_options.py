@@ -34,7 +34,8 @@ class StatsOptions:
         zr: As that of `ExportOptions`.
         max_rate: As that of `ExportOptions`.
         thresholds: Values in the unit of the quantity; a column for each has the share of the observed cells that have
-            at least this value. None is 10, 20 ... 50 of stored values, and 0.1, 1, 5 and 30 mm/h of rain.
+            at least this value. None is 10, 20 ... 50 of stored values, whatever they
+            are, and 0.1, 1, 5 and 30 mm/h with quantity rain.
         quantiles: Shares from 0 to 1; a column for each has the value that is not exceeded in this share of the cells
             with echo.
         histogram: (first, last, width) of classes in the unit of the quantity: a column for each counts its cells.

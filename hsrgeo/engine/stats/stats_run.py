@@ -39,6 +39,8 @@ from hsrgeo.outputs.exported import read_exported
 from hsrgeo.outputs.folder import exported_frames
 from hsrgeo.outputs.lock import locked
 from hsrgeo.outputs.outcome import Outcome, of_found, with_header
+from hsrgeo.places.places import Polygons
+from hsrgeo.places.weights import Weights
 from hsrgeo.products.histogram import Histogram, count_values
 from hsrgeo.products.rates import rate_table, stored_table
 from hsrgeo.reading import decode_found
@@ -50,6 +52,8 @@ from hsrgeo.writers.table_files import Row, check_table, write_table
 _MINUTE_S = 60.0
 _HALF = 0.5
 # ^ share of a cell that lies in a polygon, from which on the cell counts
+_ROUNDING = 1e-9
+_SHOWN = 10
 
 Numbers = NDArray[np.float64]
 
@@ -191,6 +195,8 @@ class Stats(Run):
         with self._lock:
             if picture.grid not in self._chosen:
                 self._chosen[picture.grid] = _choose(picture.grid, options)
+                if options.places is not None:
+                    self.notes += _notes_on_polygons(picture.grid, options.places)
             chosen = self._chosen[picture.grid]
             self._unit = "mm/h" if options.quantity == "rain" else picture.quantity.unit
         return np.array([_row(picture, one, table, options) for one in chosen])
@@ -213,8 +219,7 @@ def _choose(grid: Grid, options: StatsOptions) -> list[_Chosen]:
         except WindowError as error:
             raise OptionsError(str(error)) from error
         return [_Chosen(*window.slices) for window in windows]
-    whole, window = home_of(grid)
-    weights = options.places.weights(whole).cut(whole.width, window)
+    weights = _weights(grid, options.places)
     chosen: list[_Chosen] = []
     for first, end in zip(weights.starts, weights.starts[1:], strict=False):
         cells = weights.cells[first:end][weights.shares[first:end] >= _HALF]
@@ -223,6 +228,20 @@ def _choose(grid: Grid, options: StatsOptions) -> list[_Chosen]:
             raise OptionsError(f"polygon {name!r}: contains no cell of the grid {grid.name}")
         chosen.append(_Chosen(slice(0), slice(0), cells))
     return chosen
+
+
+def _weights(grid: Grid, places: Polygons) -> Weights:
+    whole, window = home_of(grid)
+    return places.weights(whole).cut(whole.width, window)
+
+
+def _notes_on_polygons(grid: Grid, places: Polygons) -> list[str]:
+    """Return a note on polygons of which the frames have a part only."""
+    partly = [
+        name for name, share in zip(places.names, _weights(grid, places).within, strict=True) if share < 1 - _ROUNDING
+    ]
+    shown = ", ".join(map(repr, partly[:_SHOWN])) + (" ..." if len(partly) > _SHOWN else "")
+    return [f"polygons partly outside the frames, of which the rest is not counted: {shown}"] if partly else []
 
 
 def _row(picture: _Picture, chosen: _Chosen, table: NDArray[np.float64], options: StatsOptions) -> list[float]:
