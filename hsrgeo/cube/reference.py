@@ -36,24 +36,13 @@ _BASE64 = "base64:"
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Where the bytes of a frame are.
-
-    Raises:
-        ValueError: It is no text, or a number is negative or none.
-    """
+    """Where the bytes of a frame are."""
 
     url: str
     """Of the file, or of the archive that holds it."""
     offset: int = 0
     size: int | None = None
     """None is the whole file."""
-
-    def __post_init__(self) -> None:
-        place: tuple[object, ...] = (self.url, self.offset, self.size or 0)  # of a file that somebody may have edited
-        match place:
-            case (str(), int(offset), int(size)) if offset >= 0 and size >= 0:
-                return
-        raise ValueError(f"{self} is no place of a frame")
 
     def as_json(self) -> list[Any]:
         """Return what a reference holds."""
