@@ -260,15 +260,16 @@ def no_file_left_open(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None
 
 
 def _open_below(folder: str) -> set[tuple[str, str]]:
-    table = Path("/proc/self/fd")
-    if not table.is_dir():
-        return set()
+    # Twice for each test: plain texts take a fifth of the time of paths.
     found = set()
-    for descriptor in table.iterdir():
+    for descriptor in os.listdir(_TABLE) if os.path.isdir(_TABLE) else ():  # noqa: PTH112, PTH208
         try:
-            target = str(descriptor.readlink())
+            target = os.readlink(f"{_TABLE}/{descriptor}")  # noqa: PTH115
         except OSError:
             continue  # the one that listed the table
         if target.startswith(folder):
-            found.add((descriptor.name, target))
+            found.add((descriptor, target))
     return found
+
+
+_TABLE = "/proc/self/fd"
