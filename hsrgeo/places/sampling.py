@@ -100,12 +100,12 @@ class Sampler:
 
 
 _CELLS_AT_ONCE = 1 << 19
-# ^ of all times together: the numbers that are made of them on the way still fit the processor's cache by and large
+# ^ of all times together: the arrays that are made of them in between mostly fit into a processor's cache
 
 
 @dataclass(frozen=True, eq=False)
 class _Tiled:
-    """Weights said over and over, once a time: many times are like one time with as many more places."""
+    """Weights repeated for each of several times: these are computed as one time with as many times more places."""
 
     times: int
     shares: Floats

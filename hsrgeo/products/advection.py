@@ -101,7 +101,7 @@ def moving_rate(before: Singles, after: Singles) -> Singles:
 
 
 class _Moving:
-    """A frame that is asked for its rates between the cells."""
+    """A frame whose rates are interpolated between the centres of its cells."""
 
     def __init__(self, rates: Singles) -> None:
         observed = ~np.isnan(rates)

@@ -2,7 +2,7 @@
 
 GSTools knows the models and fits them. Its own solver goes through the square of the gauges for each cell in a plain
 loop, which hundreds of gauges over millions of cells are too many for; here one factorisation serves all cells, by
-matrix products. The result is the same to rounding, which the tests hold up.
+matrix products. The result is the same to rounding; a test compares both.
 
 The nugget is taken as the error of a gauge: it smooths the field, so that at a gauge the field comes near to what it
 measured but is not that. The standard deviation is that of what one more gauge would measure at the place.
