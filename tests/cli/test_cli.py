@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import timedelta
@@ -820,39 +821,40 @@ def test_a_pipe_gets_no_progress_bar(source: Path, tmp_path: Path) -> None:
     assert re.fullmatch(r"2 frames: 2 written \(.* frames/s\)\n", done.stderr)  # no escape codes, no second line
 
 
-@pytest.mark.slow
-@pytest.mark.skipif(sys.platform == "win32", reason="no pseudo-terminals there")
-def test_a_terminal_gets_a_progress_bar_that_goes_away(source: Path, tmp_path: Path) -> None:
+def on_a_terminal(*args: object) -> tuple[bytes, str]:
+    """Run a command whose stderr is a terminal; return what both say. It is read all along: it would fill up."""
     import pty  # noqa: PLC0415 - not everywhere
 
     leader, follower = pty.openpty()
-    command = [
-        sys.executable,
-        "-m",
-        "hsrgeo",
-        "export",
-        str(source),
-        "--out",
-        str(tmp_path / "out"),
-        *WINDOW,
-        "-j",
-        "1",
-    ]
-    done = subprocess.run(
-        command,
-        stdout=subprocess.PIPE,
-        stderr=follower,
-        check=True,
-        env={**os.environ, "TERM": "xterm", "COLUMNS": "100"},
-    )
-    os.close(follower)
-    data = b""
-    with suppress(OSError):  # that there is no more
-        while more := os.read(leader, 100_000):
-            data += more
-    os.close(leader)
-    text = data.decode()
-    assert done.stdout == b""
+    data = bytearray()
+
+    def read() -> None:
+        with suppress(OSError):  # that there is no more
+            while more := os.read(leader, 100_000):
+                data.extend(more)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "hsrgeo", *map(str, args)],
+            stdout=subprocess.PIPE,
+            stderr=follower,
+            check=True,
+            env={**os.environ, "TERM": "xterm", "COLUMNS": "100"},
+        )
+    finally:
+        os.close(follower)
+        reader.join()
+        os.close(leader)
+    return done.stdout, data.decode()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="no pseudo-terminals there")
+def test_a_terminal_gets_a_progress_bar_that_goes_away(source: Path, tmp_path: Path) -> None:
+    stdout, text = on_a_terminal("export", source, "--out", tmp_path / "out", *WINDOW, "-j", 1)
+    assert stdout == b""
     assert "frames/s" in text
     assert "/s" in text.split("2 frames: 2 written")[0]  # the bar's column of frames a second
     assert "\x1b[2K" in text  # wiped
@@ -861,18 +863,8 @@ def test_a_terminal_gets_a_progress_bar_that_goes_away(source: Path, tmp_path: P
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="no pseudo-terminals there")
 def test_simulate_shows_its_progress_on_a_terminal_and_paths_in_a_pipe(tmp_path: Path) -> None:
-    import pty  # noqa: PLC0415 - not everywhere
-
-    leader, follower = pty.openpty()
-    command = [sys.executable, "-m", "hsrgeo", "simulate", "--start", "20220609", "--frames", "2"]
-    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "100"}
-    done = subprocess.run(
-        [*command, "--out", str(tmp_path)], stdout=subprocess.PIPE, stderr=follower, check=True, env=environment
-    )
-    os.close(follower)
-    text = os.read(leader, 100_000).decode(errors="replace")  # a terminal gives 4,095 bytes: maybe half a character
-    os.close(leader)
-    assert len(done.stdout.split()) == 2
+    stdout, text = on_a_terminal("simulate", "--start", "20220609", "--frames", 2, "--out", tmp_path)
+    assert len(stdout.split()) == 2
     assert "simulate" in text
     assert "/2" in text
 
