@@ -27,7 +27,7 @@ from hsrgeo.outputs.offsets import Offsets
 from hsrgeo.outputs.outcome import Key, Outcome, from_json, key_of, to_json
 from hsrgeo.outputs.usual_lines import Entry, entry_of, first_path_of, usual_entry, usual_outcome
 from hsrgeo.sources.remote import Place
-from hsrgeo.sources.texts import DamagedLines, whole_lines, whole_lines_of
+from hsrgeo.sources.texts import DamagedLines, refuse_file_type, whole_lines, whole_lines_of
 from hsrgeo.writers.files import remove_file, write_chunks
 
 _Said = TypeVar("_Said")
@@ -237,6 +237,7 @@ class Manifest:
         self._in_order, self._last_order, self._latest = True, None, None
         self._block, self._block_at = b"", 0
         descriptor = self._file.fileno()  # not by its path: a run that ends meanwhile puts another file there
+        refuse_file_type(os.fstat(descriptor).st_mode, pipes=False)
         with os.fdopen(os.dup(descriptor), "rb") as file:
             file.seek(0)
             for size, entry in _said(whole_lines_of(file), self.out / MANIFEST, _entry):
