@@ -22,6 +22,7 @@ from urllib.parse import urlsplit
 
 from hsrgeo.cube.extra import DAMAGE, need
 from hsrgeo.errors import MissingExtraError, SourceError, refused
+from hsrgeo.outputs.parquet_rows import parquet_rows
 from hsrgeo.sources.remote import Place
 from hsrgeo.writers.files import write_file
 
@@ -166,13 +167,13 @@ def _read_parquet(path: Path) -> Reference:
         if leaf != ".zarray":
             continue
         entry = meta["metadata"][key]
-        table = parquet.read_table(_parq(path, field, 0))
-        if "raw" in table.column_names:
-            store[f"{field}/{'.'.join('0' * len(entry['shape'])) or '0'}"] = table["raw"][0].as_py()
+        if "raw" in parquet.read_schema(_parq(path, field, 0)).names:
+            [row] = parquet_rows(_parq(path, field, 0), ["raw"])
+            store[f"{field}/{'.'.join('0' * len(entry['shape'])) or '0'}"] = row["raw"]
             continue
         name = field
         for number in range(math.ceil(entry["shape"][0] / meta["record_size"])):
-            rows = parquet.read_table(_parq(path, field, number)).to_pylist()
+            rows = parquet_rows(_parq(path, field, number), ["path", "offset", "size"])
             spans += [_span(row["path"], row["offset"], row["size"] or None) for row in rows]
     return Reference(store, name, spans, _folder(meta))
 

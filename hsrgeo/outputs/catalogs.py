@@ -14,6 +14,7 @@ from urllib.parse import unquote, urlsplit
 from hsrgeo.errors import MissingExtraError, SourceError
 from hsrgeo.model.times import existing
 from hsrgeo.outputs.names import COLLECTION
+from hsrgeo.outputs.parquet_rows import parquet_rows
 from hsrgeo.sources.texts import refuse_special
 
 _ASSET = "data"
@@ -118,16 +119,14 @@ def _json_items(path: Path) -> Iterator[tuple[Path, dict[str, Any], Path]]:
 def _parquet_items(path: Path) -> Iterator[tuple[Path, dict[str, Any], Path]]:
     try:
         import pyarrow as pa  # noqa: PLC0415 - of an extra
-        from pyarrow import parquet  # noqa: PLC0415
     except ImportError as error:
         raise MissingExtraError("pyarrow, for a catalogue as Parquet", "stac") from error
     names = ["datetime", "hsrgeo:product", "hsrgeo:region"]
     try:
-        with path.open("rb") as file:
-            table = parquet.ParquetFile(file).read(columns=[*names, f"assets.{_ASSET}.href"])
+        refuse_special(path, pipes=False)
+        for row in parquet_rows(path, [*names, f"assets.{_ASSET}.href"]):
+            yield path, {"properties": {name: row[name] for name in names}, "assets": row["assets"]}, path.parent
     except OSError as error:
         raise SourceError(str(path), f"cannot be read: {error.strerror or error}") from error
     except pa.ArrowException as error:
         raise SourceError(str(path), f"is no Parquet file of a catalogue: {error}") from error
-    for row in table.to_pylist():
-        yield path, {"properties": {name: row[name] for name in names}, "assets": row["assets"]}, path.parent

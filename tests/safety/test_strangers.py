@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import numcodecs
+import pyarrow as pa
 import pytest
 import zstandard
 from numcodecs import pickles
+from pyarrow import parquet
 
 import hsrgeo
 from hsrgeo.cube import allowed
@@ -23,6 +25,7 @@ from hsrgeo.cube.allowed import refuse_bomb, refuse_metadata
 from hsrgeo.cube.opened import opened_cube
 from hsrgeo.errors import OptionsError, SourceError
 from hsrgeo.outputs.catalogs import catalog_frames
+from hsrgeo.outputs.parquet_rows import parquet_rows
 from hsrgeo.places.polygons import read_polygons
 
 FRAMES = Path(__file__).parents[2] / "examples" / "frames"
@@ -208,6 +211,32 @@ def test_a_place_in_a_reference_that_is_none(cubes: Path, part: str, value: Any)
     changed.write_text(json.dumps(content))
     with pytest.raises(SourceError, match="is not a reference made by hsrgeo"):
         hsrgeo.open(changed)
+
+
+def _repeated(rows: int, text: str) -> Any:
+    return pa.DictionaryArray.from_arrays(pa.array([0] * rows, pa.int32()), pa.array([text]))
+
+
+def test_rows_of_parquet_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "rows.parquet"
+    nested = pa.StructArray.from_arrays([_repeated(30, "x")], ["href"])
+    parquet.write_table(pa.table({"path": _repeated(30, "y"), "offset": [7] * 30, "assets": nested}), path)
+    assert list(parquet_rows(path, ["path", "offset", "assets.href"])) == [
+        {"path": "y", "offset": 7, "assets": {"href": "x"}}
+    ] * 30  # fmt: skip
+    monkeypatch.setattr("hsrgeo.outputs.parquet_rows._MOST_ROWS", 29)
+    with pytest.raises(ValueError, match="30 rows where at most 29 are expected"):
+        list(parquet_rows(path, ["path"]))
+
+
+@pytest.mark.parametrize("column", ["path", "assets.href"])
+def test_a_long_text_is_not_repeated(tmp_path: Path, column: str) -> None:
+    path = tmp_path / "rows.parquet"
+    text = _repeated(2, "x" * 70_000)
+    values = {"path": text} if column == "path" else {"assets": pa.StructArray.from_arrays([text], ["href"])}
+    parquet.write_table(pa.table(values), path)
+    with pytest.raises(ValueError, match="a text of 70,000 bytes where at most 65,536 are expected"):
+        list(parquet_rows(path, [column]))
 
 
 def _attributes(record: dict[str, Any]) -> None:
