@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from hsrgeo.errors import FrameError, HsrGeoWarning, OptionsError, SourceError
-from hsrgeo.formats.composite import decode, decode_blocks
+from hsrgeo.formats.composite import WindowOf, decode, decode_blocks
 from hsrgeo.model.file_blocks import ALL, Block, as_block
 from hsrgeo.model.frame import Frame
 from hsrgeo.model.grid import Registration
@@ -125,26 +125,32 @@ def warn_of_notes(frame: Frame) -> Frame:
     return frame
 
 
-def decode_found(found: Found, block: Block = 1, registration: Registration = "point") -> Frame:
+def decode_found(
+    found: Found, block: Block = 1, registration: Registration = "point", window_of: WindowOf | None = None
+) -> Frame:
     """Return the frame that was found, of `ALL` its first block; see `blocks_found`.
 
     Raises:
         FrameError, SourceError: It cannot be used.
     """
-    return blocks_found(found, 1 if block == ALL else block, registration)[0]
+    return blocks_found(found, 1 if block == ALL else block, registration, window_of)[0]
 
 
-def blocks_found(found: Found, block: Block = 1, registration: Registration = "point") -> tuple[Frame, ...]:
+def blocks_found(
+    found: Found, block: Block = 1, registration: Registration = "point", window_of: WindowOf | None = None
+) -> tuple[Frame, ...]:
     """Return the blocks of the frame that was found: one, or all.
 
     Args:
         found: What it was found as.
         block: See `hsrgeo.formats.composite.decode_blocks`.
         registration: Likewise.
+        window_of: Likewise.
 
     Raises:
         FrameError, SourceError: It cannot be used.
     """
     if found.error is not None:
         raise found.error
-    return decode_blocks(found.read(), found.source, member=found.member, block=block, registration=registration)
+    data, member = found.read(), found.member
+    return decode_blocks(data, found.source, member=member, block=block, registration=registration, window_of=window_of)

@@ -80,8 +80,8 @@ class FrameLayer:
         Raises:
             HsrGeoError: It cannot be read, is broken, or does not belong to the others.
         """
-        found = self.found
-        part = self.making.of(decode_found(found, self.making.block, self.making.registration))
+        found, making = self.found, self.making
+        part = making.of(decode_found(found, making.block, making.registration, making.window_of))
         if part.grid != self.grid:
             raise FrameError("other grid", _grid_text(self.grid), _grid_text(part.grid), found.source, found.member)
         if part.quantity != self.quantity:

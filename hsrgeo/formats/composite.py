@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import deflate
@@ -15,6 +15,7 @@ from hsrgeo.errors import (
     FrameFormatError,
     FrameNameError,
     HeaderError,
+    HsrGeoError,
     LengthError,
     OldHeaderError,
     UnknownGridError,
@@ -28,6 +29,7 @@ from hsrgeo.model.frame import Frame
 from hsrgeo.model.grid import Grid, Registration, grid_for, grids
 from hsrgeo.model.header import PRODUCTS_BY_PTYPE, Header
 from hsrgeo.model.quantity import QUANTITIES
+from hsrgeo.model.window import Window
 
 MAX_BLOCKS = 4
 """Echo, height, station (KMA composite format, section 1), and count, which only `hsrgeo compose` writes."""
@@ -37,6 +39,8 @@ MAX_STORED_BYTES = MAX_UNPACKED_BYTES + (1 << 20)
 """Most bytes that a file of a frame may have: a gzip stream that did not compress, and some room."""
 _OLD_HEADER_BYTES = 24
 _PIXEL = np.dtype("<i2")
+WindowOf = Callable[[Grid], Window]
+"""Which part of the grid that a frame lies on is wanted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,17 +48,20 @@ class Unpacked:
     """A composite's bytes, checked for length, with its header and grid; no pixel was looked at yet."""
 
     data: bytes
+    """All of the file, or `rows` of one block."""
     header: Header
     grid: Grid
     blocks: int
     crc32: int
     note: str
     """What is odd about the file, which could be read all the same."""
+    rows: Window | None = None
+    """The whole rows of the grid that were kept; None is everything."""
 
     def block(self, number: int) -> NDArray[np.int16]:
         """Return the stored values of a block (counted from 1), north-up, as a view of the bytes, not to be written."""
-        shape = self.grid.height, self.grid.width
-        start = HEADER_BYTES + (number - 1) * shape[0] * shape[1] * _PIXEL.itemsize
+        shape = (self.rows or self.grid).height, self.grid.width
+        start = 0 if self.rows else _block_start(number, self.grid)
         stored = np.frombuffer(self.data, _PIXEL, shape[0] * shape[1], start).reshape(shape)
         return stored[::-1]  # stored south to north
 
@@ -79,16 +86,32 @@ def decode(
 
 
 def decode_blocks(
-    data: bytes, name: str, *, member: str | None = None, block: Block = 1, registration: Registration = "point"
+    data: bytes,
+    name: str,
+    *,
+    member: str | None = None,
+    block: Block = 1,
+    registration: Registration = "point",
+    window_of: WindowOf | None = None,
 ) -> tuple[Frame, ...]:
     """Return the frames of the blocks that are wanted, one or, of `ALL`, as many as the file has; see `decode`.
+
+    Args:
+        data: See `decode`.
+        name: Likewise.
+        member: Likewise.
+        block: Likewise.
+        registration: Likewise.
+        window_of: What will be looked at. Where that saves time, a frame has only the rows of this window, which its
+            own `Frame.window` tells. All of the file is unpacked and checked all the same.
 
     Raises:
         OptionsError, FrameError: See `decode`.
     """
     own_name = basename(name if member is None else unrepeated(member))
     try:
-        unpacked = unpack(data, own_name)
+        unpacked = _unpack_rows(data, block, registration, window_of) if window_of else None
+        unpacked = unpacked or unpack(data, own_name)
         chosen = block.block if isinstance(block, MaskedBlock) else block
         numbers = range(1, unpacked.blocks + 1) if chosen == ALL else (_number_of(chosen, unpacked),)
         frames = (_frame(unpacked, own_name, number) for number in numbers)
@@ -97,9 +120,35 @@ def decode_blocks(
             frames = (_masked(frame, unwanted, block) for frame in frames)
         if registration != "point":
             frames = (replace(frame, grid=_grid(frame.header, registration)) for frame in frames)
+        if unpacked.rows:
+            frames = (replace(frame, grid=frame.grid.crop(unpacked.rows), window=unpacked.rows) for frame in frames)
         return tuple(frames)
     except FrameError as error:
         raise error.at(name, member) from error.__cause__
+
+
+def _unpack_rows(data: bytes, block: Block, registration: Registration, window_of: WindowOf) -> Unpacked | None:
+    """Return the rows of one block that are wanted, or None where `unpack` has to read or refuse the whole file."""
+    if not isinstance(block, int) or not data.startswith(gzipped.MAGIC):
+        return None
+    length = int.from_bytes(data[-4:], "little")
+    try:
+        header = peek_header(data)
+        _refuse_depth(header)
+        grid = _grid(header)
+        blocks = _block_count(length, grid)
+        wanted = window_of(_grid(header, registration))
+    except HsrGeoError:
+        return None
+    if not 1 <= block <= blocks or (blocks == 1 and wanted.height == grid.height):
+        return None
+    rows = Window(0, wanted.row_off, grid.width, wanted.height)
+    row_bytes = grid.width * _PIXEL.itemsize
+    start = _block_start(block, grid) + (grid.height - rows.row_off - rows.height) * row_bytes  # from the south
+    kept = gzipped.gunzip_range(data, length, start, start + rows.height * row_bytes)
+    if kept is None:
+        return None
+    return Unpacked(kept, header, grid, blocks, gzipped.trailer_crc32(data), "", rows)
 
 
 def _number_of(block: int | str, unpacked: Unpacked) -> int:
@@ -273,6 +322,10 @@ def _grid(header: Header, registration: Registration = "point") -> Grid:
             "3-D composite", "one level (nz = 1)", f"{header.nz} levels: the origin of R3D is not known to the metre"
         )
     return grid_for(header.map_code, header.nx, header.ny, header.dxy, registration)
+
+
+def _block_start(number: int, grid: Grid) -> int:
+    return HEADER_BYTES + (number - 1) * grid.width * grid.height * _PIXEL.itemsize
 
 
 def _block_count(length: int, grid: Grid) -> int:

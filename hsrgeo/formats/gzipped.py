@@ -27,6 +27,8 @@ MAGIC = b"\x1f\x8b"
 _TRAILER = 8  # CRC-32 and length modulo 2^32, little-endian (RFC 1952, section 2.3.1)
 _GZIP = 31  # wbits: gzip header and trailer (RFC 1952)
 _CHUNK = 1 << 20
+_PIECE, _STEP = 1 << 17, 1 << 19
+# ^ packed and unpacked bytes of a step of `gunzip_range`, which stay in the processor's cache
 _ZLIB_NG_ERROR: type[Exception] = zlib_ng.error  # type: ignore[assignment] # its stub takes it for an instance
 
 
@@ -58,6 +60,37 @@ def gunzip(data: bytes, limit: int) -> tuple[bytes, str]:
         if unpacked is not None:
             return unpacked, ""
     return _all_streams(data, limit)
+
+
+def gunzip_range(data: bytes, length: int, start: int, end: int) -> bytes | None:
+    """Unpack and check one sound stream in steps, and keep a range of its bytes; the rest never fills the memory.
+
+    Args:
+        data: The whole file.
+        length: How many bytes it unpacks to.
+        start: First byte to keep.
+        end: Byte after the last one to keep.
+
+    Returns:
+        The range, or None where anything at all is wrong: `gunzip` says what.
+    """
+    stream = zlib_ng.decompressobj(wbits=_GZIP)
+    kept: list[bytes] = []
+    total = 0
+    packed = memoryview(data)
+    try:
+        for at in range(0, len(data), _PIECE):
+            piece: bytes | memoryview = packed[at : at + _PIECE]
+            while piece and total <= length:
+                unpacked = stream.decompress(piece, _STEP)
+                if start < total + len(unpacked) and total < end:
+                    kept.append(unpacked[max(start - total, 0) : end - total])
+                total += len(unpacked)
+                piece = stream.unconsumed_tail
+    except _ZLIB_NG_ERROR:
+        return None
+    is_sound = stream.eof and not stream.unused_data and total == length
+    return b"".join(kept) if is_sound else None
 
 
 def trailer_crc32(data: bytes) -> int:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from hsrgeo.errors import OptionsError
 from hsrgeo.model.checks import refuse_other_suffix
-from hsrgeo.model.grid import Grid
+from hsrgeo.model.grid import Grid, grid_for
 from hsrgeo.model.header import Header
 from hsrgeo.model.quantity import (
     OBSERVED_RAIN,
@@ -142,6 +142,14 @@ class Frame:
     def extremes(self) -> NDArray[np.int16]:
         """Lowest and highest stored value of each square of `BLOCK_SIDE` cells, see `block_extremes`."""
         return block_extremes(self.stored)
+
+    @property
+    def full_grid(self) -> Grid:
+        """The grid of the whole composite, where `window` is a part of it."""
+        header = self.header
+        if self.shape == (header.ny, header.nx):
+            return self.grid
+        return grid_for(header.map_code, header.nx, header.ny, header.dxy, self.grid.registration)
 
     def crop(
         self,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from numbers import Real
 from typing import Self
@@ -53,6 +54,14 @@ class Window:
     def within(self, outer: Self) -> Window:
         """Return this window, given relative to ``outer``, relative to what ``outer`` is relative to."""
         return Window(self.col_off + outer.col_off, self.row_off + outer.row_off, self.width, self.height)
+
+
+def bounding(windows: Sequence[Window]) -> Window:
+    """Return the smallest window that holds some, at least one, counted in the same grid."""
+    left, top = min(one.col_off for one in windows), min(one.row_off for one in windows)
+    right = max(one.col_off + one.width for one in windows)
+    bottom = max(one.row_off + one.height for one in windows)
+    return Window(left, top, right - left, bottom - top)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,9 +14,9 @@ from hsrgeo.errors import HsrGeoError
 from hsrgeo.formats.names import FrameName
 from hsrgeo.model.file_blocks import ALL, BLOCK_NAMES, Block, block_from_json, block_to_json
 from hsrgeo.model.frame import Frame
-from hsrgeo.model.grid import Registration
+from hsrgeo.model.grid import Grid, Registration
 from hsrgeo.model.times import KST
-from hsrgeo.model.window import Area, BBox, Center, Window
+from hsrgeo.model.window import Area, BBox, Center, Window, bounding
 from hsrgeo.products.cleaning import Cleaning, cleaning_from_json
 from hsrgeo.products.factors import Factors, factors_from_json
 from hsrgeo.products.making import Content, Making, Values
@@ -159,9 +159,20 @@ class Recipe:
             **({"cleaning": self.cleaning.as_json()} if self.cleaning else {}),
         }
 
+    def window_of(self, grid: Grid) -> Window:
+        """Return the part of a whole grid that holds every cut.
+
+        Raises:
+            WindowError: An area does not fit.
+        """
+        return bounding([self._making(cut).window_of(grid) for cut in self.cuts])
+
     def cut_frame(self, frame: Frame, cut: Cut) -> Frame:
         """Return the part of a frame that an output shows; see `Making.of` for the errors."""
-        making = Making(
+        return self._making(cut).of(frame)
+
+    def _making(self, cut: Cut) -> Making:
+        return Making(
             cut.area,
             self.quantity,
             self.law,
@@ -172,7 +183,6 @@ class Recipe:
             mask=self.mask,
             cleaning=self.cleaning,
         )
-        return making.of(frame)
 
 
 KEYS = frozenset(

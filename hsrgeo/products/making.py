@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Literal, get_args
 
@@ -55,20 +55,31 @@ class Making:
                 raise OptionsError(f"{name} {given!r}: expected {' or '.join(known)}")
         object.__setattr__(self, "block", as_block(self.block, every=True))
 
+    def window_of(self, grid: Grid) -> Window:
+        """Return the part of a whole grid that `of` looks at.
+
+        Raises:
+            WindowError: The area does not fit.
+        """
+        if self.cleaning:
+            return grid.window  # it looks at the cells around
+        return _warp(grid, self.area, self.target).window if self.target else _window(grid, self.area)
+
     def of(self, frame: Frame) -> Frame:
         """Return what is shown of a frame: its area, as rain where asked for, clean, in the projection.
+
+        Args:
+            frame: A whole composite, or the rows of it that `window_of` has.
 
         Raises:
             WindowError: The area does not fit the frame's grid.
             OptionsError: The mask does not cover the area.
             FrameError: What it holds cannot be made rain, or cannot be averaged or cleaned.
         """
-        warp = _warp(frame.grid, self.area, self.target) if self.target else None
-        window = warp.window if warp else _window(frame.grid, self.area)
-        if self.cleaning:
-            part = self.cleaning.of(frame, window)
-        else:
-            part = frame if window == frame.grid.window else frame.crop(window=window)
+        grid = frame.full_grid
+        warp = _warp(grid, self.area, self.target) if self.target else None
+        window = warp.window if warp else _window(grid, self.area)
+        part = self.cleaning.of(frame, window) if self.cleaning else _part(frame, grid, window)
         if self.mask:
             part = self.mask.applied(part)
         if self.quantity == "rain":
@@ -76,6 +87,16 @@ class Making:
         if self.values == "clean":
             part = part.clean()
         return warp.apply(part) if warp else part
+
+
+def _part(frame: Frame, grid: Grid, window: Window) -> Frame:
+    """Return a window, counted in a whole grid, of a frame that has its rows."""
+    if window == frame.window:
+        return frame
+    at = frame.window
+    inner = Window(window.col_off - at.col_off, window.row_off - at.row_off, window.width, window.height)
+    frame.grid.crop(inner)  # raises where the frame lacks a row
+    return replace(frame, stored=frame.stored[inner.slices], grid=grid.crop(window), window=window)
 
 
 @lru_cache(maxsize=4096)  # a run may have thousands of regions

@@ -74,8 +74,8 @@ class Made:
         return Found("a.tar", self.member, frame_name, len(data), data, error)
 
 
-def unpacked(data: bytes, name: str, *, member: str | None, block: int, registration: str = "point") -> Any:
-    assert (block, registration) == (1, "point")
+def unpacked(data: bytes, name: str, *, member: str | None, block: int, registration: str, window_of: object) -> Any:
+    assert (block, registration, callable(window_of)) == (1, "point", True)
     _content, stations, created, broken, unreadable = json.loads(data.removeprefix(MAGIC))
     if broken:
         raise ChecksumError("CRC check failed", "one thing", "another", name, member)

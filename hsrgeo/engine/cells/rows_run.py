@@ -158,7 +158,7 @@ class RowsRun(Run):
         outcome = of_found(found, "ok", error=found.error)
         recipe = self._frames.recipe
         try:
-            frame = decode_found(found, recipe.block, recipe.registration)
+            frame = decode_found(found, recipe.block, recipe.registration, recipe.window_of)
             outcome = with_header(outcome, frame)
             parts = [(cut.region, recipe.cut_frame(frame, cut)) for cut in recipe.cuts]
             self._columns = self.columns(parts[0][1].quantity)

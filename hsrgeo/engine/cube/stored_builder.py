@@ -306,7 +306,7 @@ def stage_frames(
 def _stage_frame(found: Found, folder: Place, recipe: Recipe, shape: Shape, layouts: Sequence[Layout]) -> Outcome:
     outcome = of_found(found, "ok")
     try:
-        frame = decode_found(found, recipe.block, recipe.registration)
+        frame = decode_found(found, recipe.block, recipe.registration, recipe.window_of)
         part = recipe.cut_frame(frame, recipe.cuts[0])
         shape.check(part, outcome.label)
         if recipe.is_dry(part):

@@ -74,7 +74,7 @@ def export_frame(task: Task, out: Place, recipe: Recipe, mark: str = "") -> Outc
     found = task.found
     outcome = Outcome(found.source, found.member, found.frame_name, "ok", stamp=task.stamp)
     try:
-        frames = blocks_found(found, recipe.block, recipe.registration)
+        frames = blocks_found(found, recipe.block, recipe.registration, recipe.window_of)
         frame = frames[0]
         outcome = with_header(outcome, frame)
         frame_name = found.frame_name or FrameName(frame.product, frame.kind, frame.time)
