@@ -1,8 +1,9 @@
 """One gzip stream in memory -> its bytes, fast, or the exact reason why not.
 
-zlib-ng unpacks and checks a sound stream in one call. Of zlib-ng, ISA-L, libdeflate and zlib it is the fastest on light
-frames; on dense ones ISA-L was 2 to 5 % faster (`python -m tests.benchmarks --cpu`, Intel Xeon, Sapphire Rapids). A
-stream that fails is read again with zlib, in steps, to say what is wrong and where.
+zlib-ng unpacks and checks a sound stream in one call, or in steps where only a part of it is wanted. Of zlib-ng, ISA-L,
+libdeflate and zlib it is the fastest on light frames; on dense ones ISA-L was 2 to 5 % faster (`python -m
+tests.benchmarks --cpu`, Intel Xeon, Sapphire Rapids). A stream that fails is read again with zlib, to say what is wrong
+and where.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ from hsrgeo.engine.workers.memory import keep_freed_memory
 from hsrgeo.model.window import BBox
 from hsrgeo.writers.files import write_file
 from tests.benchmarks.contenders import SEOUL, fresh, notebook_png, ours, peer_both, peer_cog
-from tests.benchmarks.floor import UNPACKERS, outer_seconds, unpack
+from tests.benchmarks.floor import UNPACKERS, outer_seconds, unpack, unpack_in_steps
 from tests.benchmarks.frames import inputs, write_archive
 
 Way = Callable[[Path, Path], object]
@@ -66,8 +66,8 @@ def _per_frame(frames: dict[str, list[Path]], measure: Callable[..., list[Times]
     """Print the rows of single frames, and return the floor: milliseconds for the mean of a light and a dense frame."""
     both, png = ExportOptions(window=SEOUL), ExportOptions(window=SEOUL, formats=("png",), sidecars=False)
     floors = [partial(_unpack, library=library) for library in UNPACKERS]
-    crop, crop_png, *unpacked = measure(
-        [[partial(ours, options=both), partial(ours, options=png), *floors]], rounds=rounds
+    crop, crop_png, steps, *unpacked = measure(
+        [[partial(ours, options=both), partial(ours, options=png), _unpack_in_steps, *floors]], rounds=rounds
     )
     floor: Times = {}
     for rain in frames:
@@ -75,6 +75,7 @@ def _per_frame(frames: dict[str, list[Path]], measure: Callable[..., list[Times]
         fastest = min(medians, key=medians.__getitem__)
         floor[rain] = unpacked[list(UNPACKERS).index(fastest)][rain]
         print(f"unpacking, CRC checked, {rain}: " + ", ".join(f"{name} {ms:.2f} ms" for name, ms in medians.items()))
+    _row("unpacking in steps, nothing kept : floor", steps, floor, over=True)
     _row("crop COG + PNG : floor", crop, floor, over=True)
     _row("crop PNG : floor", crop_png, floor, over=True)
     _row("crop COG + PNG : notebook, PNG only", *measure([[partial(ours, options=both)], [_notebook]], rounds=rounds))
@@ -132,6 +133,10 @@ def _ratio(pairs: list[tuple[float, float]], *, over: bool) -> float:
 
 def _unpack(source: Path, _out: Path, library: str) -> None:
     unpack(_read(source), library)
+
+
+def _unpack_in_steps(source: Path, _out: Path) -> None:
+    unpack_in_steps(_read(source))
 
 
 @cache
