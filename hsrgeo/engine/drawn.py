@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -13,6 +13,8 @@ from typing import BinaryIO
 
 from hsrgeo.engine.areas import clipped_window
 from hsrgeo.engine.drawn_sums import DrawnSum, read_drawn
+from hsrgeo.engine.export_options import ExportOptions
+from hsrgeo.engine.lazy import with_twins
 from hsrgeo.engine.workers.parallel import run_parallel
 from hsrgeo.errors import HsrGeoError, OptionsError, as_value
 from hsrgeo.formats.names import FrameName
@@ -26,7 +28,7 @@ from hsrgeo.model.window import Area
 from hsrgeo.outputs.exported import read_exported
 from hsrgeo.outputs.folder import Exported
 from hsrgeo.reading import decode_found
-from hsrgeo.sources.found import Found
+from hsrgeo.sources.found import Found, Tally
 
 Entry = Found | Exported
 
@@ -74,15 +76,15 @@ class _Drawn:
     """Cells at the highest rate that is stored."""
 
 
-def first_sound(entries: Iterator[Entry], registration: Registration) -> tuple[list[Entry], Frame | None]:
+def first_sound(entries: Iterator[Entry], registration: Registration, tally: Tally) -> tuple[list[Entry], Frame | None]:
     """Open entries until one is a sound frame. Return all that were opened, and that frame."""
     tried: list[Entry] = []
     for entry in entries:
         tried.append(entry)
         try:
             return tried, _open(entry, registration)
-        except HsrGeoError:
-            continue  # `draw` tries it again, and tells
+        except HsrGeoError as error:  # `draw` tries it again, and tells
+            tally.give_up(entry.frame_name, error)
     return tried, None
 
 
@@ -91,15 +93,15 @@ def problems(entries: list[Entry]) -> list[HsrGeoError]:
     return [error for error in map(_problem, entries) if error is not None]
 
 
-def draw(entries: Iterator[Entry], plan: Plan, area: Area | None, workers: int, shelf: BinaryIO) -> Reel:
+def draw(entries: Iterator[Entry], plan: Plan, options: ExportOptions, shelf: BinaryIO, tally: Tally) -> Reel:
     """Draw the map of every entry onto the shelf; of two frames of a time the better one counts.
 
     Args:
         entries: Frames, in any order.
         plan: How to draw.
-        area: Which part of each.
-        workers: Processes; few frames are drawn in this one.
+        options: Which part of each; processes, but few frames are drawn in this one; and the selection of `entries`.
         shelf: An open file: maps would not all fit in memory.
+        tally: Of the scan that yields `entries`.
 
     Raises:
         OptionsError: There are several products.
@@ -110,13 +112,20 @@ def draw(entries: Iterator[Entry], plan: Plan, area: Area | None, workers: int, 
     reel = Reel({}, set(), [])
     products: set[str] = set()
     first = list(islice(entries, _POOL_FROM))
-    task = partial(_draw_one, plan=plan, area=area)
-    with closing(run_parallel(task, chain(first, entries), workers if len(first) == _POOL_FROM else 1)) as results:
+    task = partial(_draw_one, plan=plan, area=options.recipe.cuts[0].area)
+    workers = options.workers if len(first) == _POOL_FROM else 1
+
+    def work(some: Iterator[Entry]) -> Generator[_Drawn]:
+        return run_parallel(task, some, workers)
+
+    with closing(with_twins(work, chain(first, entries), options.selection, tally)) as results:
         for drawn in results:
             if drawn.frame_name is not None:
                 reel.times.add(drawn.frame_name.time)
             if drawn.error is not None or drawn.frame_name is None:
-                reel.broken.append(drawn.error or HsrGeoError(drawn.standing.label))
+                error = drawn.error or HsrGeoError(drawn.standing.label)
+                reel.broken.append(error)
+                tally.give_up(drawn.frame_name, error)
                 continue
             products.add(drawn.frame_name.product)
             if len(products) > 1:

@@ -8,7 +8,6 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from typing import Any, Self, TypeVar
 
-from hsrgeo.errors import FrameError, SourceError
 from hsrgeo.outputs.outcome import Outcome, Status
 from hsrgeo.sources.found import Tally
 from hsrgeo.sources.scan import scan_twins
@@ -16,8 +15,6 @@ from hsrgeo.sources.select import Selection
 
 _SHOWN = 5  # frames whose notes are shown one by one
 
-
-_OF_THE_FRAME = (FrameError, SourceError)
 
 T = TypeVar("T")
 _STATES = {
@@ -89,9 +86,8 @@ class Run(Lazy[Outcome]):
         if outcome.notes and outcome.was is None:
             self.notes += outcome.notes if self._noted < _SHOWN else ()
             self._noted += 1
-        key = outcome.key
-        if outcome.status == "failed" and key in self.tally.twins and isinstance(outcome.error, _OF_THE_FRAME):
-            self.tally.broken.add(key)
+        if outcome.status == "failed":
+            self.tally.give_up(outcome.frame_name, outcome.error)
         self.counts[outcome.status] += 1
         if outcome.was:
             self.counts[outcome.was] -= 1

@@ -38,7 +38,7 @@ from hsrgeo.products.palettes import Palette, palette_of, radar_order
 from hsrgeo.products.rain import KMA_LAW, Law, as_law, parse_law
 from hsrgeo.sources.found import Tally
 from hsrgeo.sources.remote import listed_sources, local
-from hsrgeo.sources.scan import scan
+from hsrgeo.sources.scan import scan, scan_twins
 from hsrgeo.writers.files import write_chunks
 
 _ENCODERS = {".gif": animation.gif, ".webp": animation.webp, ".mp4": animation.mp4}
@@ -208,7 +208,12 @@ def render(
     entries: Iterator[Entry] = iter(sums.entries) if sums else _entries(listed, wanted, result.tally)
     if suffix == ".png":
         entries = iter(_one_only(entries, path))
-    tried, frame = first_sound(entries, wanted.registration)
+    tried, frame = first_sound(entries, wanted.registration, result.tally)
+    if frame is None:
+        twins, frame = first_sound(
+            iter(scan_twins(wanted.export.selection, result.tally)), wanted.registration, result.tally
+        )
+        tried += twins
     if frame is None:
         result.broken = problems(tried)
         return result
@@ -217,7 +222,7 @@ def render(
         title, result.notes = plan.title or sums.title, [*sums.notes, *result.notes]
         plan = replace(plan, title=title, credit=sums.credit)
     with tempfile.TemporaryFile() as shelf:
-        reel = draw(chain(tried, entries), plan, wanted.area, wanted.export.workers, shelf)
+        reel = draw(chain(tried, entries), plan, wanted.export, shelf, result.tally)
         moments, result.missing = timeline(reel, sums.length if sums else wanted.every or _step(listed, reel))
         result.frames, result.broken = len(reel.moments), reel.broken
         result.notes += reel.notes + result.tally.notes()

@@ -10,7 +10,7 @@ from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 
-from hsrgeo.errors import HsrGeoError, SourceError, TooLargeError, label_of
+from hsrgeo.errors import FrameError, HsrGeoError, SourceError, TooLargeError, label_of
 from hsrgeo.formats.composite import MAX_STORED_BYTES
 from hsrgeo.formats.gzipped import MAGIC, peek
 from hsrgeo.formats.header import VERSION_BYTE
@@ -126,6 +126,14 @@ class Tally:
     def total_bytes(self) -> int:
         """Size of every source, for progress; hundreds of thousands of files take a while, so only who asks waits."""
         return self.measure()
+
+    def give_up(self, frame_name: FrameName | None, error: Exception | None) -> None:
+        """Note that a frame cannot be used, which may have been preferred to one of another kind."""
+        if frame_name is None or not isinstance(error, (FrameError, SourceError)):
+            return
+        key = frame_name.product, frame_name.time
+        if key in self.twins:
+            self.broken.add(key)
 
     def leave_out(self, frame_name: FrameName) -> None:
         """Count a frame that is not wanted."""

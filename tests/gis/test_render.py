@@ -580,3 +580,16 @@ def test_samples(samples: Path, tmp_path: Path) -> None:
     packed = io.BytesIO((tmp_path / "x.gif").read_bytes())
     with Image.open(packed) as image:
         assert image.n_frames == 2
+
+
+@pytest.mark.parametrize("suffix", ["png", "gif"])
+def test_the_twin_of_a_broken_frame_is_drawn(tmp_path: Path, make_file: MakeFile, suffix: str) -> None:
+    sound = make_file(spot(0), num_data=1)
+    put(folder := tmp_path / "in", sound[: len(sound) // 2])
+    (folder / frame_name(kind="EXT")).write_bytes(sound)
+    made = render(folder, tmp_path / f"a.{suffix}", window=SEA, jobs=1)
+    assert (made.frames, len(made.broken), made.missing, made.notes) == (1, 1, [], [])
+    if suffix == "gif":
+        put(folder, make_file(spot(1), num_data=1, time=TIME - STEP), TIME - STEP)
+        made = render(folder, tmp_path / "b.gif", window=SEA, jobs=1)
+        assert (made.frames, len(made.broken), made.missing) == (2, 1, [])
