@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from hsrgeo.cube.axis import missing_between
 from hsrgeo.cube.backend import ABSENT, missing_variable, packed_dataset, packed_undetect
-from hsrgeo.cube.cf import absent_times, dataset_attrs, grid_of, physical, quantity_of, times_of
+from hsrgeo.cube.cf import absent_times, dataset_attrs, grid_of, physical, quantity_of, times_of, values_attrs
 from hsrgeo.cube.extra import DAMAGE, need
 from hsrgeo.cube.geozarr import without_geozarr
 from hsrgeo.cube.single import single, times_in_chunk
@@ -22,9 +22,10 @@ from hsrgeo.cube.stack import warn_of_left_out
 from hsrgeo.errors import ManifestError, OptionsError, ReadbackError, SourceError
 from hsrgeo.formats.names import FrameName
 from hsrgeo.model.grid import Grid
-from hsrgeo.model.quantity import quantity_of_tags
+from hsrgeo.model.quantity import Quantity, dry_values, made_clean, quantity_of_tags
 from hsrgeo.model.times import export_step
 from hsrgeo.outputs.folder import exported_frames
+from hsrgeo.products.making import Values
 from hsrgeo.sources.remote import Place
 from hsrgeo.writers.layers import CogFacts, cog_facts, read_cog
 
@@ -49,6 +50,13 @@ def open_cube(path: Place, view: View) -> xr.Dataset:
         raise OptionsError(f"product {view.selection.product}: {path} contains {product}")
     dataset = _selected(dataset, view, product, path)
     values = dataset[quantity.name]
+    if values.attrs.get("values") == "clean" and (made := made_clean(quantity)) is not quantity:
+        # hsrgeo 0.1.0 left KMA's code for no rain in clean values.
+        values = xr.apply_ufunc(
+            dry_values, values, kwargs={"quantity": quantity}, dask="parallelized", output_dtypes=[np.int16]
+        )
+        values.attrs, values.encoding = values_attrs(made, cleaned=True), dataset[quantity.name].encoding
+        dataset[quantity.name], quantity = values, made
     if view.undetect != "code":
         packed = packed_undetect(quantity, view.undetect)
         own = {"undetect": np.int16(packed), "undetect_value": physical(quantity, packed)}
@@ -179,10 +187,15 @@ class CogLayer:
     """Its path."""
     like: CogFacts
     """Of the first of them."""
+    quantity: Quantity
+    """As stored."""
+    made: Quantity
+    """As returned."""
 
     def read(self, rows: slice, cols: slice) -> NDArray[np.int16]:
-        """Return stored cells, see `Layer.read`."""
-        return read_cog(Path(self.label), rows, cols, self.like)
+        """Return packed cells, see `Layer.read`."""
+        stored = read_cog(Path(self.label), rows, cols, self.like)
+        return stored if self.made is self.quantity else dry_values(stored, self.quantity)
 
 
 def open_export(out: Path, view: View) -> xr.Dataset:
@@ -210,13 +223,15 @@ def open_export(out: Path, view: View) -> xr.Dataset:
             str(paths[times[0]]), f"contains {facts.tags.get('QUANTITY')!r}, no quantity that hsrgeo knows"
         )
     rows, cols = (slice(None), slice(None)) if view.area is None else grid.window_for(view.area).slices
-    layers = [CogLayer(str(paths[time]), facts) for time in times]
+    values: Values = "raw" if facts.tags.get("VALUES") == "raw" else "clean"
+    made = made_clean(quantity) if values == "clean" else quantity
+    layers = [CogLayer(str(paths[time]), facts, quantity, made) for time in times]
     dataset = packed_dataset(
         layers,
         times,
         grid,
-        quantity,
-        values="raw" if facts.tags.get("VALUES") == "raw" else "clean",
+        made,
+        values=values,
         undetect=view.undetect,
         lonlat=view.lonlat,
         missing=missing_between([*times, *dry], view.step or export_step(every_time), failed),

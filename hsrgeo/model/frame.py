@@ -16,7 +16,6 @@ from hsrgeo.model.checks import refuse_other_suffix
 from hsrgeo.model.grid import Grid, grid_for
 from hsrgeo.model.header import Header
 from hsrgeo.model.quantity import (
-    OBSERVED_RAIN,
     RAIN,
     CellStatistics,
     Quantity,
@@ -24,6 +23,7 @@ from hsrgeo.model.quantity import (
     cell_statistics,
     clean_values,
     dry_values,
+    made_clean,
     physical_values,
     statistics_of,
 )
@@ -190,11 +190,9 @@ class Frame:
         Dry cells of rain become 0 mm/h (`RAIN`), which KMA stores as -250.00. Of reflectivity it costs nothing until
         `raw` is asked for.
         """
-        if self.quantity.is_rain and self.quantity.undetect != OBSERVED_RAIN.undetect:
-            stored = dry_values(self.stored, self.quantity)
-            quantity = replace(OBSERVED_RAIN, cap=self.quantity.cap)  # rain that hsrgeo made is not cut
-            return replace(self, stored=stored, quantity=quantity, cleaned=True)
-        return replace(self, cleaned=True)
+        quantity = made_clean(self.quantity)
+        stored = self.stored if quantity is self.quantity else dry_values(self.stored, self.quantity)
+        return replace(self, stored=stored, quantity=quantity, cleaned=True)
 
     def physical(self, undetect: float | None = None) -> NDArray[np.float32]:
         """Return physical values in `quantity.unit`, shape (rows, columns), row 0 is the north row.

@@ -134,6 +134,12 @@ def quantity_of_tags(tags: Mapping[str, str], unit: str | None = None) -> Quanti
     return OBSERVED_RAIN if known == RAIN and "COUNT_CAPPED" in tags else known
 
 
+def made_clean(quantity: Quantity) -> Quantity:
+    """Return the quantity of clean values: a rain rate whose no rain is 0 mm/h, of anything else the same."""
+    is_kmas = quantity.is_rain and quantity.undetect != RAIN.undetect
+    return replace(OBSERVED_RAIN, cap=quantity.cap) if is_kmas else quantity  # rain that hsrgeo made is not cut
+
+
 @dataclass(frozen=True, slots=True)
 class CellStatistics:
     """Cells of each class; nodata + undetect + echo is every cell, blends are among the first two."""

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import rasterio
 from numpy.typing import NDArray
 
 import hsrgeo
@@ -69,10 +70,31 @@ def test_it_is_opened_summed_up_and_added_to(older: Path, make_file: MakeFile) -
 def test_rain_that_is_dry_otherwise_is_not_mixed(older: Path, make_file: MakeFile) -> None:
     # 0.1.0 kept the code -25000 for no rain in clean frames of HSP, where 0 mm/h stands now.
     cube, paths = older / "hsp.zarr", frames(older, make_file, "HSP")
-    assert hsrgeo.open(cube)["rain_rate"].shape == (2, 8, 8)
+    expected = [hsrgeo.open_frame(path).crop(window=WINDOW).clean().physical() for path in paths[:2]]
+    assert 0 in np.stack(expected)
+    opened = hsrgeo.open(cube)["rain_rate"]
+    np.testing.assert_array_equal(opened, expected)
+    assert opened.attrs["undetect"] == opened.attrs["undetect_value"] == 0
+    wet = hsrgeo.open(cube, undetect="nan")["rain_rate"].values
+    np.testing.assert_array_equal(wet, np.where(np.equal(expected, 0), np.nan, expected))
     with pytest.raises(
         ManifestError, match=r"older hsrgeo, with -25000 for no rain, where 0 mm/h stands now: use another"
     ):
         hsrgeo.make_cube(paths, cube, window=WINDOW, jobs=1)
     assert hsrgeo.make_cube(paths, cube, window=WINDOW, jobs=1, overwrite=True).run().built == 5
-    assert hsrgeo.open(cube)["rain_rate"].attrs["undetect"] == 0
+    new = hsrgeo.open(cube)["rain_rate"]
+    assert new.attrs == opened.attrs
+    np.testing.assert_array_equal(new[:2], expected)
+
+
+def test_an_export_of_rain_by_0_1_0_opens_with_dry_cells_as_0(tmp_path: Path, make_file: MakeFile) -> None:
+    paths = frames(tmp_path, make_file, "HSP")[:2]
+    hsrgeo.export(paths, tmp_path / "o", window=WINDOW, values="raw", jobs=1, sync=False).run()
+    stored = hsrgeo.open(tmp_path / "o")["rain_rate"].values
+    assert np.nanmin(stored) < 0  # as KMA stored it
+    for path in (tmp_path / "o").rglob("*.tif"):
+        with rasterio.open(path, "r+", IGNORE_COG_LAYOUT_BREAK="YES") as dataset:
+            dataset.update_tags(VALUES="clean")  # as 0.1.0 called the same values
+    opened = hsrgeo.open(tmp_path / "o")["rain_rate"]
+    np.testing.assert_array_equal(opened, np.where(stored < 0, np.float32(0), stored))
+    assert opened.attrs["undetect"] == 0
