@@ -13,13 +13,14 @@ from hsrgeo.formats.composite import WindowOf, decode, decode_blocks
 from hsrgeo.model.file_blocks import ALL, Block, as_block
 from hsrgeo.model.frame import Frame
 from hsrgeo.model.grid import Registration
+from hsrgeo.model.times import time_label
 from hsrgeo.model.window import BBox
 from hsrgeo.sources.archive_formats import is_archive
 from hsrgeo.sources.found import Found, Tally, read_file
-from hsrgeo.sources.gone_by import no_frame
 from hsrgeo.sources.remote import listed_sources, place
 from hsrgeo.sources.scan import scan
 from hsrgeo.sources.select import Selection
+from hsrgeo.sources.skipped import no_frame
 
 OnError = Literal["raise", "warn", "skip"]
 
@@ -110,7 +111,7 @@ def iter_frames(  # noqa: PLR0913 - what is wanted of many frames
                 warnings.warn(f"left out: {error}", HsrGeoWarning, stacklevel=2)
             continue
         if (frame.product, frame.time) in yielded:
-            again = f"{frame.product} of {frame.time:%Y-%m-%d %H:%M} KST comes again"
+            again = f"{frame.product} of {time_label(frame.time)} comes again"
             warnings.warn(f"{found.label}: {again}: choose a kind, or leave out copies", HsrGeoWarning, stacklevel=2)
         yielded.add((frame.product, frame.time))
         yield frame if bbox is None else frame.crop(bbox=bbox)

@@ -31,14 +31,10 @@ class CubeReport(Follower):
         """Run to the end and tell what came of it."""
         self.follow()
         run = self._cube
-        return self.finish("", {"out": self._out, "times": run.built, "missing": run.missing, "times_dry": run.dry})
-
-    def _summary(self, made: str) -> list[str]:
-        del made  # the second line says it
-        run = self._cube
         dry = f", {run.dry:,} dry" if run.dry else ""
-        there = f"{self._out}: {counted(run.built, 'time')}{dry}, {run.missing:,} missing"
-        return [
+        made = f"{self._out}: {counted(run.built, 'time')}{dry}, {run.missing:,} missing"
+        summary = [
             f"{self._frames()}: {self._counts()} ({self._speed()})",
-            there if run.built else f"{self._out} is not written",
+            made if run.built else f"{self._out} is not written",
         ]
+        return self._end(summary, {"out": self._out, "times": run.built, "missing": run.missing, "times_dry": run.dry})

@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from hsrgeo.cli.broken import Broken
@@ -10,7 +10,7 @@ from hsrgeo.cli.common import Status as ExitStatus
 from hsrgeo.cli.common import answer_json, counted, say, say_notes
 from hsrgeo.engine.lazy import Run
 from hsrgeo.outputs.outcome import Outcome, Status
-from hsrgeo.sources.gone_by import gone_by, no_frame
+from hsrgeo.sources.skipped import no_frame, skipped_text
 
 if TYPE_CHECKING:
     from hsrgeo.engine.cells.rows_run import RowsRun
@@ -58,27 +58,28 @@ class Follower:
             self._broken.tell(self._run.counts["failed"], self.rest)
 
     def finish(self, made: str, values: Mapping[str, object]) -> ExitStatus:
-        """Tell what came of it, and return the exit status.
+        """Print what came of it, and return the exit status.
 
         Args:
             made: What was made, for the summary.
             values: What the JSON object has of it, beside what every run has.
         """
+        summary = [f"{made}: {self._frames()}, {self._counts()} ({self._speed()})"]
+        if skipped := skipped_text(self._run.tally):
+            summary.append(skipped)
+        return self._end(summary, values)
+
+    def _end(self, summary: Sequence[str], values: Mapping[str, object]) -> ExitStatus:
         if not self._run.counts.total():  # printed whatever was asked for: it is why the exit status is 1
             say(no_frame(self._run.tally))
         elif not self._quiet:
-            say(*self._summary(made))
+            say(*summary)
         if self._json:
             answer_json({**values, **self._as_json()})
         return ExitStatus.BROKEN if self.failed else ExitStatus.DONE
 
     def _note(self, outcome: Outcome) -> None:
         self._broken.note(outcome)
-
-    def _summary(self, made: str) -> list[str]:
-        passed = gone_by(self._run.tally)
-        line = f"{made}: {self._frames()}, {self._counts()} ({self._speed()})"
-        return [line, *([passed] if passed else [])]
 
     def _frames(self) -> str:
         return counted(self._run.counts.total(), "frame")

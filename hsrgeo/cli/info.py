@@ -8,7 +8,7 @@ import typer
 from hsrgeo.cli import options
 from hsrgeo.cli.common import Status, answer, answer_json, counted, honest_exit, say, say_notes
 from hsrgeo.model.times import FIVE_MINUTES_SINCE
-from hsrgeo.sources.gone_by import suffixes
+from hsrgeo.sources.skipped import suffix_counts
 
 if TYPE_CHECKING:  # names in signatures of helpers only: Typer reads those of commands
     from hsrgeo.engine.inspect import Summary
@@ -67,7 +67,7 @@ def info(
 
 def _tell_frame(frame: "Frame") -> None:
     from hsrgeo.engine.inspect import echo_statistics  # noqa: PLC0415
-    from hsrgeo.model.times import KST, utc_text  # noqa: PLC0415
+    from hsrgeo.model.times import KST, time_label, utc_text  # noqa: PLC0415
 
     header, counts, cells = frame.header, frame.cells, frame.stored.size
     created = header.created.astimezone(KST).strftime("%Y-%m-%d %H:%M:%S KST") if header.created else "not filled in"
@@ -82,7 +82,7 @@ def _tell_frame(frame: "Frame") -> None:
     say_notes(frame.notes)
     for label, value in (
         ("product", f"{frame.product} {frame.kind}".strip()),
-        ("time", f"{frame.time:%Y-%m-%d %H:%M} KST  ({utc_text(frame.time)})"),
+        ("time", f"{time_label(frame.time)}  ({utc_text(frame.time)})"),
         ("created", created),
         ("quantity", f"{frame.quantity.name}{f' [{unit}]' if unit else ''}, block {frame.block} of {frame.blocks}"),
         ("grid", f"{frame.grid.name}, {frame.grid.width} x {frame.grid.height} cells of {frame.grid.cell_size_m:g} m"),
@@ -103,7 +103,7 @@ def _tell_frame(frame: "Frame") -> None:
 
 def _tell_volume(volume: "Volume") -> None:
     from hsrgeo.engine.inspect import volume_json  # noqa: PLC0415
-    from hsrgeo.model.times import KST, utc_text  # noqa: PLC0415
+    from hsrgeo.model.times import time_label, utc_text  # noqa: PLC0415
 
     radar = volume.radar
     answer(f"{volume.name}  (volume of one radar: see hsrgeo compose)")
@@ -113,7 +113,7 @@ def _tell_volume(volume: "Volume") -> None:
         ("radar", f"{radar.code}, {radar.lon:.5f} E {radar.lat:.5f} N, antenna {radar.height_m:g} m above the sea"),
         (
             "time",
-            f"{volume.time.astimezone(KST):%Y-%m-%d %H:%M} KST  ({utc_text(volume.time)}), from {volume.time_source}",
+            f"{time_label(volume.time)}  ({utc_text(volume.time)}), from {volume.time_source}",
         ),
         ("moments", f"{' '.join(volume.moments)}; reflectivity is {volume.moment}"),
         ("sweeps", f"{len(volume.sweeps)}, from the lowest"),
@@ -148,6 +148,8 @@ def _tell_volumes(volumes: Counter[str]) -> None:
 
 
 def _tell_summary(summary: "Summary") -> None:
+    from hsrgeo.model.times import time_label  # noqa: PLC0415
+
     products = ", ".join(f"{count:,} {name}" for name, count in summary.products.most_common())
     answer(f"{summary.source}")
     answer(
@@ -155,7 +157,7 @@ def _tell_summary(summary: "Summary") -> None:
     )
     _tell_volumes(summary.volumes)
     if summary.first and summary.last:
-        answer(f"  time      {summary.first:%Y-%m-%d %H:%M} to {summary.last:%Y-%m-%d %H:%M} KST")
+        answer(f"  time      {time_label(summary.first, summary.last)}")
         missing, gaps_text = counted(summary.missing, "frame"), counted(len(summary.gaps), "gap")
         gaps = f"{missing} missing in {gaps_text}" if summary.gaps else "none"
         until = ", every 10 before 16 September 2019" if summary.first < FIVE_MINUTES_SINCE else ""
@@ -176,4 +178,4 @@ def _tell_summary(summary: "Summary") -> None:
         answer(f"  broken    {len(summary.broken) - _SHOWN:,} more: --json lists them")
     if summary.tally.passed_over:
         others = counted(summary.tally.passed_over.total(), "file")
-        answer(f"  other     {others} not taken for frames ({suffixes(summary.tally)})")
+        answer(f"  other     {others} not taken for frames ({suffix_counts(summary.tally)})")

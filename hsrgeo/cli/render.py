@@ -8,7 +8,7 @@ import typer
 from hsrgeo.cli import options
 from hsrgeo.cli.common import Status, answer, counted, honest_exit, say, say_failed, say_notes
 from hsrgeo.cli.wanted import asked
-from hsrgeo.sources.gone_by import no_frame
+from hsrgeo.sources.skipped import no_frame
 
 if TYPE_CHECKING:  # names in signatures of helpers only: Typer reads those of commands
     from hsrgeo.engine.render import Rendered
@@ -102,7 +102,7 @@ def render(
 
 
 def _tell(result: "Rendered") -> Status:
-    from hsrgeo.gis.map import time_label  # noqa: PLC0415
+    from hsrgeo.model.times import time_label  # noqa: PLC0415
 
     say_notes(result.notes)
     say_failed(result.broken, _SHOWN)

@@ -9,8 +9,8 @@ from hsrgeo.engine.export.export_run import Export
 from hsrgeo.errors import HsrGeoError
 from hsrgeo.outputs.names import MANIFEST
 from hsrgeo.outputs.outcome import Outcome, Status
-from hsrgeo.sources.gone_by import gone_by, skipped_for_their_names
 from hsrgeo.sources.remote import Place
+from hsrgeo.sources.skipped import skipped_for_their_names, skipped_text
 
 
 class Report(Follower):
@@ -52,11 +52,10 @@ class Report(Follower):
             self.follow()
         except HsrGeoError:
             if self._run.counts.total() and not self._quiet:
-                say(*self._summary(""))
+                say(*self._summary())
             raise
-        return self.finish(
-            "", {"out": str(self._out), "manifest": None if self._dry_run else str(self._out / MANIFEST)}
-        )
+        manifest = None if self._dry_run else str(self._out / MANIFEST)
+        return self._end(self._summary(), {"out": str(self._out), "manifest": manifest})
 
     def _note(self, outcome: Outcome) -> None:
         if outcome.status == "planned" and not (self._json or self._quiet):
@@ -64,12 +63,11 @@ class Report(Follower):
                 answer(str(self._out / output.path))
         super()._note(outcome)
 
-    def _summary(self, made: str) -> list[str]:
-        del made  # the counts say it
+    def _summary(self) -> list[str]:
         speed = "" if self._dry_run else f" ({_size(self._export.written_bytes)} in {self._speed()})"
         lines = [f"{self._frames()}: {self._counts()}{speed}"]
-        if passed := gone_by(self._run.tally):
-            lines.append(passed)
+        if skipped := skipped_text(self._run.tally):
+            lines.append(skipped)
         if names := self._run.tally.lookalikes:
             lines.append(skipped_for_their_names(*names))
         return lines

@@ -41,7 +41,7 @@ def sites(
     """
     with honest_exit():
         from hsrgeo.engine.sites import site_offset  # noqa: PLC0415
-        from hsrgeo.sources.gone_by import no_frame  # noqa: PLC0415 - commands import what they need when they run
+        from hsrgeo.sources.skipped import no_frame  # noqa: PLC0415 - commands import what they need when they run
 
         report = site_offset(
             sources,

@@ -209,10 +209,10 @@ def _tell(watched: "Watch", done: "Round", metrics: Path | None, *, quiet: bool,
 
 
 def _latest(watched: "Watch") -> str:
-    from hsrgeo.model.times import KST  # noqa: PLC0415 - only where it runs
+    from hsrgeo.model.times import time_label  # noqa: PLC0415 - only where it runs
 
     times = [
-        f"{product} of {line.frame_name.time.astimezone(KST):%Y-%m-%d %H:%M} KST"
+        f"{product} of {time_label(line.frame_name.time)}"
         for product, line in sorted(watched.newest.items())
         if line.frame_name
     ]

@@ -25,6 +25,7 @@ from hsrgeo.errors import ChecksumError, FrameError, OptionsError
 from hsrgeo.formats.composite import decode, peek_header, unpack
 from hsrgeo.model.file_blocks import block_from_json
 from hsrgeo.model.frame import Frame
+from hsrgeo.model.times import time_label
 from hsrgeo.model.window import Area, as_bbox, as_center, as_window
 from hsrgeo.products.cleaning import cleaning_from_json
 from hsrgeo.products.making import Making
@@ -202,7 +203,7 @@ def meant_frame(
     label = name or frame.name
     if frame.crc32 not in known:
         one = f"CRC-32 {next(iter(known)):08x}" if len(known) == 1 else f"one of {len(known):,} frames"
-        found = f"CRC-32 {frame.crc32:08x}, {frame.time:%Y-%m-%d %H:%M} KST"
+        found = f"CRC-32 {frame.crc32:08x}, {time_label(frame.time)}"
         raise ChecksumError("replaced since the reference was made (make it anew)", one, found, label, member)
     part = making.of(frame)
     shape.check(part, label)

@@ -26,11 +26,11 @@ from hsrgeo.model.header import Header
 from hsrgeo.products.making import Making
 from hsrgeo.reading import decode_found, warn_of_notes
 from hsrgeo.sources.found import Found, Tally
-from hsrgeo.sources.gone_by import no_frame
 from hsrgeo.sources.remote import RemotePath, place
 from hsrgeo.sources.scan import scan, scan_twins
 from hsrgeo.sources.select import Selection
 from hsrgeo.sources.several import as_reference
+from hsrgeo.sources.skipped import no_frame
 from hsrgeo.sources.texts import open_file
 
 if TYPE_CHECKING:

@@ -20,9 +20,10 @@ from types import NoneType
 from typing import Any
 from urllib.parse import urlsplit
 
-from hsrgeo.cube.extra import DAMAGE, need
-from hsrgeo.errors import MissingExtraError, SourceError, refused
+from hsrgeo.cube.extra import DAMAGE
+from hsrgeo.errors import SourceError, refused
 from hsrgeo.outputs.parquet_rows import parquet_rows
+from hsrgeo.sources.arrow import pyarrow_modules
 from hsrgeo.sources.remote import Place
 from hsrgeo.writers.files import write_file
 
@@ -104,7 +105,7 @@ def write_parquet(folder: Path, reference: Reference) -> None:
         WriteError: The disk refused.
         MissingExtraError: pyarrow is not installed.
     """
-    arrow, parquet = need_arrow()
+    arrow, parquet = pyarrow_modules("for references as Parquet", "virtual")
     meta = {**json.loads(reference.store[META]), "record_size": _RECORD_SIZE, _OWN: {"folder": reference.folder}}
     write_file(folder / META, json.dumps(meta).encode())
     tables = {
@@ -157,7 +158,7 @@ def _read_json(path: Place) -> Reference:
 
 
 def _read_parquet(path: Path) -> Reference:
-    _module, parquet = need_arrow()
+    _module, parquet = pyarrow_modules("for references as Parquet", "virtual")
     meta = json.loads((path / META).read_bytes())
     store = {key: json.dumps(entry).encode() for key, entry in meta["metadata"].items()}
     name = ""
@@ -223,15 +224,3 @@ def _text(key: str, data: bytes) -> str:
     # Metadata, which are JSON, as they are; of chunks nothing is known, and any byte may be the first.
     is_meta = key.rpartition("/")[2].startswith(".z")
     return data.decode() if is_meta else f"{_BASE64}{base64.b64encode(data).decode()}"
-
-
-def need_arrow() -> tuple[Any, Any]:
-    """Return pyarrow and pyarrow.parquet.
-
-    Raises:
-        MissingExtraError: They are not installed.
-    """
-    try:
-        return need("pyarrow"), need("pyarrow.parquet")
-    except MissingExtraError as error:
-        raise MissingExtraError("pyarrow, for references as Parquet", "virtual") from error

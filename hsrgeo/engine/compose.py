@@ -13,7 +13,7 @@ from hsrgeo.engine.workers.parallel import run_parallel
 from hsrgeo.errors import FrameError, HsrGeoError, OptionsError, SourceError, as_value
 from hsrgeo.formats.volume import SUFFIXES, read_volume, time_in_name
 from hsrgeo.model.grid import MAIN_GRID, grids, grids_by
-from hsrgeo.model.times import FRAME_STEP, KST
+from hsrgeo.model.times import FRAME_STEP, KST, time_label
 from hsrgeo.model.volume import Volume
 from hsrgeo.outputs.taken import refuse_cube
 from hsrgeo.products.mosaic import Method, compose_frames, refuse_unknown
@@ -146,7 +146,7 @@ def _compose(
         done.notes += volume.notes
     late = [f"{one.radar.code} {one.time.astimezone(KST):%H:%M}" for one in read if one.time - group[0] >= _MINUTE]
     if late:
-        done.notes.append(f"{group[0]:%Y-%m-%d %H:%M} KST: with scans of other minutes: {', '.join(sorted(late))}")
+        done.notes.append(f"{time_label(group[0])}: with scans of other minutes: {', '.join(sorted(late))}")
     if not read:
         return done
     try:
@@ -158,7 +158,7 @@ def _compose(
             write_file(path, data)
         done.path, done.radars = path, tuple(station.code for station in frames[0].header.stations)
     except FrameError as error:
-        done.errors.append(as_value(error.at(error.source or f"{group[0]:%Y-%m-%d %H:%M} KST", None)))
+        done.errors.append(as_value(error.at(error.source or time_label(group[0]), None)))
     except HsrGeoError as error:
         done.errors.append(as_value(error))
     return done

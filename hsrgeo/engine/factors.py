@@ -10,11 +10,12 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from hsrgeo.errors import OptionsError, SourceError, needs
+from hsrgeo.errors import OptionsError, SourceError
 from hsrgeo.model.texts import from_cell, printable
 from hsrgeo.model.times import existing
 from hsrgeo.products.bias import MOST_FACTOR
 from hsrgeo.products.factors import Factor, Factors
+from hsrgeo.sources.arrow import pyarrow_modules
 from hsrgeo.sources.encodings import unreadable
 
 _NEEDED = ("time_utc", "hours", "bias")
@@ -154,9 +155,7 @@ def _of_csv(path: Path) -> Iterator[_Line]:
 
 
 def _of_parquet(path: Path) -> Iterator[_Line]:
-    with needs("pyarrow, to read Parquet", "series"):
-        import pyarrow as pa  # noqa: PLC0415 - an optional extra
-        from pyarrow import parquet  # noqa: PLC0415
+    pa, parquet = pyarrow_modules("to read Parquet")
     try:
         with parquet.ParquetFile(path) as file:
             names = file.schema_arrow.names

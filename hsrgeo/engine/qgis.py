@@ -13,7 +13,7 @@ from hsrgeo.gis.depth import times_of
 from hsrgeo.gis.project import Beside, Series, is_own, project_bytes
 from hsrgeo.gis.styles import raster_pipe
 from hsrgeo.model.grid import Grid
-from hsrgeo.model.times import KST
+from hsrgeo.model.times import time_label
 from hsrgeo.outputs.names import COAST, LATEST_PROJECT, PROJECT
 from hsrgeo.outputs.stacks import Stack, Stacks, stacks_of
 from hsrgeo.products.classes import By
@@ -212,9 +212,8 @@ def _groups(stack: Stack, contents: Stacks) -> tuple[str, ...]:
 
 
 def _title(contents: Stacks) -> str:
-    times = [time.astimezone(KST) for stack in contents.stacks for time, _path in (stack.frames[0], stack.frames[-1])]
-    first, last = min(times), max(times)
-    return f"{_products(contents)} {first:%Y-%m-%d %H:%M} - {last:%Y-%m-%d %H:%M} KST"
+    times = [time for stack in contents.stacks for time, _path in (stack.frames[0], stack.frames[-1])]
+    return f"{_products(contents)} {time_label(min(times), max(times), between=' - ')}"
 
 
 def _products(contents: Stacks) -> str:

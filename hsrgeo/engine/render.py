@@ -23,13 +23,13 @@ from hsrgeo.engine.keywords import options_of, takes
 from hsrgeo.errors import GridError, HsrGeoError, OptionsError
 from hsrgeo.gis import animation
 from hsrgeo.gis.canvas import Indices
-from hsrgeo.gis.map import Map, Plan, map_for, radars_of, time_label
+from hsrgeo.gis.map import Map, Plan, map_for, radars_of
 from hsrgeo.gis.project import smallest_gap
 from hsrgeo.model.fields import Step, Time
 from hsrgeo.model.frame import Frame
 from hsrgeo.model.grid import Registration, grids
 from hsrgeo.model.quantity import DEPTH
-from hsrgeo.model.times import frame_length
+from hsrgeo.model.times import frame_length, time_label
 from hsrgeo.model.window import Area
 from hsrgeo.outputs.folder import exported_frames
 from hsrgeo.outputs.summed import is_summed

@@ -31,7 +31,7 @@ from hsrgeo.gis.stac import (
     item_id,
     slugs,
 )
-from hsrgeo.gis.stac_parquet import items_parquet, need_pyarrow
+from hsrgeo.gis.stac_parquet import items_parquet
 from hsrgeo.model.times import frame_length
 from hsrgeo.outputs.folder import Written
 from hsrgeo.outputs.journal import is_output
@@ -41,6 +41,7 @@ from hsrgeo.outputs.outcome import Output
 from hsrgeo.outputs.stacks import Stack, Stacks, stacks_of
 from hsrgeo.products.classes import CLASSED
 from hsrgeo.products.rain import Law
+from hsrgeo.sources.arrow import pyarrow_modules
 from hsrgeo.sources.remote import Place, RemotePath, target, unlink_all
 from hsrgeo.writers.disk import flush
 from hsrgeo.writers.files import write_file
@@ -108,7 +109,7 @@ def make_catalog(out: Place, *, items: Form = "auto", name: str | None = None, l
     contents = stacks_of(out)
     form: Form = items if items != "auto" else "parquet" if contents.frames > FEW else "json"
     if form == "parquet":
-        need_pyarrow()
+        pyarrow_modules("for a catalogue as Parquet", "stac")
     with locked(out / COLLECTION, out):
         return _written(out, contents, form, name, law)
 

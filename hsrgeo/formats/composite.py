@@ -29,6 +29,7 @@ from hsrgeo.model.frame import Frame
 from hsrgeo.model.grid import Grid, Registration, grid_for, grids
 from hsrgeo.model.header import PRODUCTS_BY_PTYPE, Header
 from hsrgeo.model.quantity import QUANTITIES
+from hsrgeo.model.times import time_label
 from hsrgeo.model.window import Window
 
 MAX_BLOCKS = 4
@@ -287,8 +288,8 @@ def _frame(unpacked: Unpacked, name: str, block: int) -> Frame:
     if frame_name.time != minute:
         raise FrameNameError(
             "name and header disagree on the time",
-            f"{frame_name.time:%Y-%m-%d %H:%M} KST (name)",
-            f"{header.time:%Y-%m-%d %H:%M} KST (header)",
+            f"{time_label(frame_name.time)} (name)",
+            f"{time_label(header.time)} (header)",
         )
     if not 1 <= block <= unpacked.blocks:
         raise LengthError("block", f"block {block}", f"{unpacked.blocks} in the file")

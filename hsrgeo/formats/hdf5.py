@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from hsrgeo.errors import FrameFormatError, FrameReadError, MissingExtraError
+from hsrgeo.errors import FrameFormatError, FrameReadError, needs
 from hsrgeo.model.texts import printable
 
 MAGIC = b"\x89HDF\r\n\x1a\n"
@@ -178,10 +178,8 @@ def open_hdf5(data: bytes, name: str, extra: str) -> Iterator[tuple[Any, Any]]:
         MissingExtraError: h5py is not installed.
         FrameReadError: The file is damaged.
     """
-    try:
+    with needs("h5py", extra):
         import h5py  # noqa: PLC0415 - an optional extra
-    except ModuleNotFoundError as error:
-        raise MissingExtraError("h5py", extra) from error
     try:
         with h5py.File(io.BytesIO(data), "r") as file:
             yield h5py, file

@@ -15,7 +15,7 @@ from hsrgeo.formats.names import basename, claims_frame
 from hsrgeo.formats.odim_volume import read_odim_volume
 from hsrgeo.formats.other import refuse_text, with_beginning
 from hsrgeo.formats.radar_scan import Scan
-from hsrgeo.model.times import KST, existing
+from hsrgeo.model.times import KST, existing, time_label
 from hsrgeo.model.volume import Radar, Volume, radar_sites
 
 SUFFIXES = (".nc", ".nc4", ".h5", ".hdf5", ".hdf", ".uf", ".uf.gz")
@@ -145,5 +145,5 @@ def _time(scan: Scan, name: str, notes: list[str]) -> tuple[datetime, str]:
     if abs(in_name - scan.time) > _APART:
         as_kst = scan.time.astimezone(UTC).replace(tzinfo=KST)
         why = ", which is the same if that is KST" if abs(in_name - as_kst) <= _APART else ""
-        notes.append(f"by its name {in_name:%Y-%m-%d %H:%M} KST; inside it says {scan.time_text}{why}: name taken")
+        notes.append(f"by its name {time_label(in_name)}; inside it says {scan.time_text}{why}: name taken")
     return in_name, "the file name, KST"

@@ -8,8 +8,9 @@ from typing import get_args
 
 from hsrgeo.errors import MissingExtraError, OptionsError
 from hsrgeo.gis import animation
-from hsrgeo.gis.map import Plan, map_for, time_label
+from hsrgeo.gis.map import Plan, map_for
 from hsrgeo.model.frame import Frame
+from hsrgeo.model.times import time_label
 from hsrgeo.products.classes import STYLED, Styled
 
 _WIDTH = 480  # pixels
@@ -34,7 +35,7 @@ def frame_html(frame: Frame) -> str:
     """Return a table of what a frame is, all text escaped, and its picture below."""
     cells, unit = frame.statistics, frame.quantity.unit
     rows = {
-        "time": f"{frame.time:%Y-%m-%d %H:%M} KST",
+        "time": time_label(frame.time),
         "product": f"{frame.product} {frame.kind}".strip(),
         "quantity": f"{frame.quantity.name} [{unit}]" if unit else frame.quantity.name,
         "size": f"{frame.grid.width} x {frame.grid.height} of {frame.grid.name}",

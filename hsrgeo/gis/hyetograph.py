@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsrgeo.gis import plots
-from hsrgeo.model.times import KST
+from hsrgeo.model.times import KST, time_label
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -107,7 +107,7 @@ def draw_hyetographs(
 
 def _head(figure: Figure, first: PlaceSeries, title: str, notes: list[str]) -> None:
     start, end = first.start, first.start + len(first.rates) * first.step
-    when = f"{start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} KST"
+    when = time_label(start, end)
     font = plots.letters(title)
     if title and font is None:
         notes.append(_fontless(f"the title {title!r}") + "; the plot goes without it")

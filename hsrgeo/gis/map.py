@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 from functools import lru_cache
 
 import numpy as np
@@ -24,7 +23,6 @@ from hsrgeo.gis.legend import draw_legend
 from hsrgeo.model.frame import Frame
 from hsrgeo.model.grid import Grid
 from hsrgeo.model.quantity import DEPTH, RAIN, Quantity, clean_values
-from hsrgeo.model.times import KST
 from hsrgeo.products.classes import STYLED, By, Styled, classes_for, on_white
 from hsrgeo.products.palettes import Palette, Rgb, station_palette
 from hsrgeo.products.rain import KMA_LAW, Law, rain_frame
@@ -332,12 +330,6 @@ def _by_radar(frame: Frame, radars: Sequence[str]) -> Frame:
         raise FrameError("cannot be shown", f"radars out of {', '.join(radars)}", found, frame.name)
     places = np.array([0, *(radars.index(code) + 1 for code in codes)], np.int16)
     return replace(frame, stored=np.where(frame.stored > 0, places[np.maximum(frame.stored, 0)], frame.stored))
-
-
-def time_label(time: datetime, until: datetime | None = None) -> str:
-    """Return ``2026-08-23 06:10 KST``, or from and to where one picture stands for more."""
-    text = f"{time.astimezone(KST):%Y-%m-%d %H:%M}"
-    return f"{text} KST" if until is None else f"{text} to {until.astimezone(KST):%Y-%m-%d %H:%M} KST"
 
 
 def _chosen(cells: int, pixels: int) -> NDArray[np.intp]:

@@ -27,7 +27,7 @@ import pyproj
 
 from hsrgeo.gis.styles import qgis_colour
 from hsrgeo.model.epsg import code_of
-from hsrgeo.model.times import FRAME_STEP, KST, utc_text
+from hsrgeo.model.times import FRAME_STEP, KST, time_label, utc_text
 from hsrgeo.products.palettes import Rgb
 
 MARK = b"hsrgeo"
@@ -247,7 +247,7 @@ def _layer_name(one: Series, time: datetime, path: str) -> str:
     if one.reload_s:
         return PurePosixPath(path).stem  # latest
     if one.length is None:
-        return f"{start:%Y-%m-%d %H:%M} KST"  # QGIS's own clock shows UTC
+        return time_label(start)  # QGIS's own clock shows UTC
     end = start + one.length
     lacks = " ({} of {} frames)".format(*one.lacking[path]) if path in one.lacking else ""
     return f"{start:%Y-%m-%d %H:%M} - {end:{'%H:%M' if end.date() == start.date() else '%Y-%m-%d %H:%M'}} KST{lacks}"

@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from hsrgeo.gis.footprint import Place
-from hsrgeo.model.times import FRAME_STEP, KST, utc_text
+from hsrgeo.model.times import FRAME_STEP, time_label, utc_text
 from hsrgeo.writers.glance import Glance
 from hsrgeo.writers.tags import LICENCE, OBSERVED_CELLS
 
@@ -182,7 +182,7 @@ def _properties(shot: Shot) -> Json:
 def _title(shot: Shot) -> str:
     made_up = "SYNTHETIC " if shot.tags.get("SYNTHETIC") == "yes" else ""
     where = f", {shot.region}" if shot.region else ""
-    return f"{made_up}{shot.tags.get('PRODUCT', '')} {shot.time.astimezone(KST):%Y-%m-%d %H:%M} KST{where}"
+    return f"{made_up}{shot.tags.get('PRODUCT', '')} {time_label(shot.time)}{where}"
 
 
 def _physical(stored: str | None, glance: Glance) -> float | None:
@@ -268,7 +268,7 @@ def collection(summary: Summary, links: Iterable[Json], assets: Mapping[str, Jso
     of = f"KMA {', '.join(products)}" if products else "Rain gauges"
     sums = _sums_described(shots)
     made_up = summary.synthetic == {True}
-    span = f"{summary.first.astimezone(KST):%Y-%m-%d %H:%M} - {summary.last.astimezone(KST):%Y-%m-%d %H:%M} KST"
+    span = time_label(summary.first, summary.last, between=" - ")
     return {
         "type": "Collection",
         "stac_version": VERSION,

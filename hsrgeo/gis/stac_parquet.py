@@ -17,26 +17,14 @@ from datetime import datetime
 from itertools import islice
 from typing import Any
 
-from hsrgeo.errors import needs
 from hsrgeo.gis.stac import ASSETS, Json
+from hsrgeo.sources.arrow import pyarrow_modules
 
 _GROUP_ROWS = 4096
 # ^ items that are packed together; a search by time skips groups, and memory is bounded by this
 _TOP = ("type", "id", "collection", "stac_version", "stac_extensions", "links", "assets")
 _TIMES = ("datetime", "start_datetime", "end_datetime")
 _BBOX = ("xmin", "ymin", "xmax", "ymax")
-
-
-def need_pyarrow() -> tuple[Any, Any]:
-    """Return pyarrow and its Parquet.
-
-    Raises:
-        MissingExtraError: It is not installed.
-    """
-    with needs("pyarrow, for a catalogue as Parquet", "stac"):
-        import pyarrow as pa  # noqa: PLC0415 - of an extra
-        from pyarrow import parquet  # noqa: PLC0415
-    return pa, parquet
 
 
 def items_parquet(items: Iterable[Json], collection: Callable[[], Json]) -> bytes:
@@ -51,7 +39,7 @@ def items_parquet(items: Iterable[Json], collection: Callable[[], Json]) -> byte
     Raises:
         MissingExtraError: pyarrow is not installed.
     """
-    pa, parquet = need_pyarrow()
+    pa, parquet = pyarrow_modules("for a catalogue as Parquet", "stac")
     schema = _schema(pa)
     packed = io.BytesIO()
     # Without Arrow's own copy of the schema, which would hide from pyarrow what is said of the file at its end.

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from hsrgeo.errors import HubLimitError, OptionsError, WriteError, refused
 from hsrgeo.hub.key import home_folder
-from hsrgeo.model.times import KST
+from hsrgeo.model.times import KST, time_label
 from hsrgeo.writers.files import write_file
 
 CALLS_A_DAY, BYTES_A_DAY = 20_000, 5_000_000_000
@@ -131,7 +131,7 @@ class Budget:
                     return
             if wait > _LONGEST_S:
                 again = datetime.fromtimestamp(used.until, KST)
-                raise HubLimitError(f"KMA's API hub asks to pause until {again:%Y-%m-%d %H:%M} KST")
+                raise HubLimitError(f"KMA's API hub asks to pause until {time_label(again)}")
             _sleep(wait)  # without the lock: who comes next waits for it as long
 
     def _refuse_used_up(self, used: Used) -> None:

@@ -24,7 +24,7 @@ from hsrgeo.formats.other import text_of
 from hsrgeo.hub.answers import Answer
 from hsrgeo.hub.client import Hub
 from hsrgeo.model.rank import Rank, rank_of
-from hsrgeo.model.times import EARLY_FRAME_STEP, FIVE_MINUTES_SINCE, FRAME_STEP, KST, on_step
+from hsrgeo.model.times import EARLY_FRAME_STEP, FIVE_MINUTES_SINCE, FRAME_STEP, KST, on_step, time_label
 
 PRODUCTS = ("HSR", "HSP", "CPP", "PPI", "CMX", "CMB", "CMC")
 """That the service has, as read in public material (``cmp=``)."""
@@ -118,7 +118,7 @@ def ask_frame(hub: Hub, product: str, time: datetime) -> Sent | None:
 
 def _checked(hub: Hub, answer: Answer, product: str, time: datetime) -> Sent:
     data = answer.body
-    asked = f"{product} of {time.astimezone(KST):%Y-%m-%d %H:%M} KST from KMA's API hub"
+    asked = f"{product} of {time_label(time)} from KMA's API hub"
     if not data.startswith(gzipped.MAGIC):
         if text_of(data):
             raise ServiceMessageError("text in place of a file", "a composite", hub.shown(answer.text), asked)

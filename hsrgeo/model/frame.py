@@ -29,6 +29,7 @@ from hsrgeo.model.quantity import (
 )
 from hsrgeo.model.rank import Rank, rank_of
 from hsrgeo.model.squares import block_extremes
+from hsrgeo.model.times import time_label
 from hsrgeo.model.window import BBox, Window, as_area
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ class Frame:
 
     def __repr__(self) -> str:
         size = f"{self.grid.width} x {self.grid.height} of {self.grid.name}"
-        return f"<Frame {self.product} {self.time:%Y-%m-%d %H:%M} KST, {self.quantity.name}, {size}, {self.name!r}>"
+        return f"<Frame {self.product} {time_label(self.time)}, {self.quantity.name}, {size}, {self.name!r}>"
 
     def _repr_html_(self) -> str:
         """Return what a notebook shows: what the frame is and, with the extra ``render``, a small map."""

@@ -225,6 +225,12 @@ def utc_text(time: datetime) -> str:
     return time.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="seconds") + "Z"
 
 
+def time_label(time: datetime, until: datetime | None = None, *, between: str = " to ") -> str:
+    """Return a time as users read it: ``2022-06-09 11:15 KST``, or ``2022-06-09 11:15 to 2022-06-09 12:15 KST``."""
+    text = f"{time.astimezone(KST):%Y-%m-%d %H:%M}"
+    return f"{text} KST" if until is None else f"{text}{between}{time_label(until)}"
+
+
 def kst_text(time: datetime) -> str:
     """Return ``2022-06-09T11:15:00+09:00``."""
     return time.astimezone(KST).isoformat(timespec="seconds")

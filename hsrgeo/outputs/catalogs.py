@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from hsrgeo.errors import MissingExtraError, SourceError
+from hsrgeo.errors import SourceError
 from hsrgeo.model.times import existing
 from hsrgeo.outputs.names import COLLECTION
 from hsrgeo.outputs.parquet_rows import parquet_rows
+from hsrgeo.sources.arrow import pyarrow_modules
 from hsrgeo.sources.texts import refuse_special
 
 _ASSET = "data"
@@ -117,10 +118,7 @@ def _json_items(path: Path) -> Iterator[tuple[Path, dict[str, Any], Path]]:
 
 
 def _parquet_items(path: Path) -> Iterator[tuple[Path, dict[str, Any], Path]]:
-    try:
-        import pyarrow as pa  # noqa: PLC0415 - of an extra
-    except ImportError as error:
-        raise MissingExtraError("pyarrow, for a catalogue as Parquet", "stac") from error
+    pa, _parquet = pyarrow_modules("for a catalogue as Parquet", "stac")
     names = ["datetime", "hsrgeo:product", "hsrgeo:region"]
     try:
         refuse_special(path, pipes=False)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hsrgeo.errors import FrameError, MissingExtraError, OptionsError
+from hsrgeo.errors import FrameError, OptionsError, needs
 from hsrgeo.model.checks import refuse_fractions
 from hsrgeo.model.frame import Frame
 from hsrgeo.model.quantity import Quantity
@@ -178,10 +178,6 @@ def ndimage() -> ModuleType:
     Raises:
         MissingExtraError: It is not installed.
     """
-    try:
+    with needs("scipy", "clean"):
         from scipy import ndimage as module  # noqa: PLC0415 - of an extra
-    except ModuleNotFoundError as error:
-        if error.name is None or error.name.partition(".")[0] != "scipy":
-            raise
-        raise MissingExtraError("scipy", "clean") from error
     return module  # type: ignore[no-any-return] # scipy has no types

@@ -17,15 +17,13 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
-from hsrgeo.errors import MissingExtraError
+from hsrgeo.errors import needs
 from hsrgeo.sources.service import WHOLE, Listed
 
-try:
+with needs("obstore, for s3://, gs:// and az://", "remote"):
     import obstore
     from obstore import exceptions
     from obstore.store import from_url
-except ImportError as error:
-    raise MissingExtraError("obstore, for s3://, gs:// and az://", "remote") from error
 
 Result = TypeVar("Result")
 

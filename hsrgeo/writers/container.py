@@ -15,6 +15,7 @@ from hsrgeo.model.frame import Frame
 from hsrgeo.model.grid import Grid, grids
 from hsrgeo.model.header import NOT_KMA_MARK, SYNTHETIC_MARK
 from hsrgeo.model.quantity import QUANTITIES
+from hsrgeo.model.times import time_label
 from hsrgeo.writers.files import write_file
 
 
@@ -48,7 +49,7 @@ def encode_bin(blocks: Sequence[Frame]) -> bytes:
                 f"KMA's container has no projection: a frame on {frame.grid.name!r} does not fit into it"
             )
         if frame.time != first.time:
-            raise OptionsError(f"blocks of {first.time:%Y-%m-%d %H:%M} and {frame.time:%Y-%m-%d %H:%M} KST in one file")
+            raise OptionsError(f"blocks of {time_label(first.time, frame.time, between=' and ')} in one file")
     assert whole is not None  # noqa: S101 - there is a first frame
     codes, stored = zip(*(_packed(frame, whole) for frame in blocks), strict=True)
     mark = (SYNTHETIC_MARK if first.header.synthetic else b"") + NOT_KMA_MARK

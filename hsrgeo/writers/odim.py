@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from hsrgeo.errors import MissingExtraError, WriteError
+from hsrgeo.errors import WriteError, needs
 from hsrgeo.model.frame import Frame
 from hsrgeo.model.grid import Grid
 from hsrgeo.model.quantity import Quantity
@@ -98,11 +98,8 @@ def encode_odim(frame: Frame) -> bytes:
         MissingExtraError: h5py is not installed.
         WriteError: ODIM has no such quantity.
     """
-    try:
+    with needs("h5py", "odim"):
         import h5py  # noqa: PLC0415 - an optional extra
-    except ModuleNotFoundError as error:
-        raise MissingExtraError("h5py", "odim") from error
-
     frame = frame.clean()
     values = odim_values(frame)
     packed = io.BytesIO()

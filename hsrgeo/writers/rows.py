@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 from hsrgeo.errors import OptionsError, WriteError, needs, refused
 from hsrgeo.model.env_variables import with_own_variables
 from hsrgeo.model.times import kst_text, utc_text
+from hsrgeo.sources.arrow import pyarrow_modules
 from hsrgeo.sources.remote import Place, RemotePath
 from hsrgeo.writers.disk import flush, temporary_beside
 from hsrgeo.writers.files import write_chunks
-from hsrgeo.writers.table_files import cells_text, pyarrow_modules, quoted_cell, taken
+from hsrgeo.writers.table_files import cells_text, quoted_cell, taken
 
 SUFFIXES = (".csv", ".parquet", ".gpkg")
 _LAYER = "hsrgeo"
@@ -49,7 +50,7 @@ def check_rows(path: Place) -> None:
         case ".csv":
             return
         case ".parquet":
-            pyarrow_modules()
+            pyarrow_modules("to write Parquet")
         case ".gpkg" if isinstance(path, RemotePath):
             raise OptionsError(f"{path}: a GeoPackage is written on this machine; take .csv or .parquet for a bucket")
         case ".gpkg":
@@ -91,7 +92,7 @@ def _csv(columns: Sequence[str], groups: Iterable[Rows], *, regions: bool) -> It
 
 
 def _parquet(columns: Sequence[str], groups: Iterable[Rows], *, regions: bool) -> Iterator[bytes]:
-    arrow, parquet = pyarrow_modules()
+    arrow, parquet = pyarrow_modules("to write Parquet")
     times = [("time_utc", arrow.timestamp("ms", "UTC")), ("time_kst", arrow.timestamp("ms", "+09:00"))]
     texts = [("region", arrow.string())] if regions else []
     schema = arrow.schema([*times, *texts, *((name, arrow.float64()) for name in columns)])

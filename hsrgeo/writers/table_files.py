@@ -11,9 +11,10 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from hsrgeo.errors import MissingExtraError, OptionsError
+from hsrgeo.errors import OptionsError
 from hsrgeo.model.texts import to_cell
 from hsrgeo.model.times import KST, kst_text, utc_text
+from hsrgeo.sources.arrow import pyarrow_modules
 from hsrgeo.sources.remote import Place
 from hsrgeo.writers.files import write_chunks
 from hsrgeo.writers.sheets import MOST_COLUMNS, records_book, workbook, xlsxwriter
@@ -50,7 +51,7 @@ def check_table(path: Place, places: int = 0, *, wide: bool = False, excel: bool
         case ".parquet" if wide or excel:
             raise OptionsError(f"{path}: wide and excel are for .csv and .xlsx")
         case ".parquet":
-            pyarrow_modules()
+            pyarrow_modules("to write Parquet")
         case other:
             raise OptionsError(f"{path}: a table ends in .csv, .xlsx or .parquet, not in {other!r}")
 
@@ -151,7 +152,7 @@ def _excel_time(time: datetime) -> str:
 
 
 def _parquet_records(columns: Columns) -> Iterator[bytes]:
-    arrow, parquet = pyarrow_modules()
+    arrow, parquet = pyarrow_modules("to write Parquet")
     arrays: dict[str, Any] = {}
     for name, (column_type, given) in columns.items():
         values: Any = given
@@ -222,7 +223,7 @@ def _quoted(text: str) -> str:
 def _parquet(
     names: Sequence[str], columns: Sequence[str], rows: Iterable[Row], texts: Mapping[str, str]
 ) -> Iterator[bytes]:
-    arrow, parquet = pyarrow_modules()
+    arrow, parquet = pyarrow_modules("to write Parquet")
     times = [("time_utc", arrow.timestamp("ms", "UTC")), ("time_kst", arrow.timestamp("ms", "+09:00"))]
     numbers_of = [(name, arrow.float64()) for name in columns]
     texts_of = [(name, arrow.string()) for name in texts]
@@ -258,17 +259,3 @@ def taken(buffer: io.BytesIO) -> bytes:
     buffer.seek(0)
     buffer.truncate()
     return data
-
-
-def pyarrow_modules() -> tuple[Any, Any]:
-    """Return pyarrow and its module for Parquet.
-
-    Raises:
-        MissingExtraError: They are not installed.
-    """
-    try:
-        import pyarrow as pa  # noqa: PLC0415 - an optional extra
-        from pyarrow import parquet  # noqa: PLC0415
-    except ImportError as error:
-        raise MissingExtraError("pyarrow, to write Parquet", "series") from error
-    return pa, parquet

@@ -8,7 +8,7 @@ from weakref import WeakKeyDictionary
 from hsrgeo.model.frame import Frame
 from hsrgeo.model.quantity import RAIN
 from hsrgeo.model.texts import printable
-from hsrgeo.model.times import KST, kst_text, utc_text
+from hsrgeo.model.times import kst_text, time_label, utc_text
 
 LICENCE = "Korea Open Government Licence type 1 (attribution: Korea Meteorological Administration)"
 """KMA composite format, section 4."""
@@ -129,5 +129,5 @@ def describe(frame: Frame) -> str:
     derived = "derived from " if frame.header.not_kma else ""
     return (
         f"{made_up}{derived}KMA {frame.product} composite, {frame.quantity.name}{unit}, "
-        f"{frame.time.astimezone(KST):%Y-%m-%d %H:%M} KST ({frame.time.astimezone(UTC):%Y-%m-%d %H:%M} UTC)"
+        f"{time_label(frame.time)} ({frame.time.astimezone(UTC):%Y-%m-%d %H:%M} UTC)"
     )

@@ -215,9 +215,9 @@ class _Followed:
 
     def tell(self, *, json_: bool) -> None:
         """Tell failures, missing times as spans, and a summary."""
-        from hsrgeo.model.times import kst_text  # noqa: PLC0415
+        from hsrgeo.model.times import kst_text, time_label  # noqa: PLC0415
 
-        say_failed([f"{_short(one.time)}: {one.error}" for one in self._failed], _SHOWN)
+        say_failed([f"{time_label(one.time)}: {one.error}" for one in self._failed], _SHOWN)
         for span in _spans(self._missing):
             say(f"missing: KMA's API hub has no frame of {span}")
         counts = self._run.counts
@@ -232,15 +232,9 @@ class _Followed:
             say(f"{', '.join(parts) or 'nothing fetched'} ({self._run.size / 1e6:,.1f} MB)")
 
 
-def _short(time: datetime) -> str:
-    from hsrgeo.model.times import KST  # noqa: PLC0415
-
-    return f"{time.astimezone(KST):%Y-%m-%d %H:%M} KST"
-
-
 def _spans(times: Iterable[datetime]) -> list[str]:
     """Return times in words, those that follow upon each other as one: an outage of a day is one line."""
-    from hsrgeo.model.times import usual_step  # noqa: PLC0415
+    from hsrgeo.model.times import time_label, usual_step  # noqa: PLC0415
 
     ordered = sorted(times)
     step = usual_step(ordered) or timedelta(0)
@@ -250,6 +244,6 @@ def _spans(times: Iterable[datetime]) -> list[str]:
             groups.append([])
         groups[-1].append(time)
     return [
-        _short(group[0]) + (f" to {_short(group[-1])} ({len(group):,} times)" if len(group) > 1 else "")
+        time_label(group[0]) + (f" to {time_label(group[-1])} ({len(group):,} times)" if len(group) > 1 else "")
         for group in groups
     ]

@@ -52,6 +52,7 @@ def gauges(
     """
     with honest_exit(goes_on=True):
         from hsrgeo.engine.fetch_gauges import fetch_readings  # noqa: PLC0415 - commands import what they need
+        from hsrgeo.model.times import time_label  # noqa: PLC0415
 
         hub = make_hub(pace, limit_calls, limit_bytes, host)
         run = fetch_readings(out, start=start, end=end, step=step, service=service, gauges=stations, hub=hub)
@@ -59,7 +60,7 @@ def gauges(
         try:
             for one in run:
                 if one.error is not None and failed < _SHOWN:
-                    say(f"failed: {one.time:%Y-%m-%d %H:%M} KST: {one.error}")
+                    say(f"failed: {time_label(one.time)}: {one.error}")
                     failed += 1
         finally:
             words = {"ok": "fetched", "there": "there already", "missing": "without a reading", "failed": "failed"}

@@ -186,7 +186,6 @@ def _followed(run: "GaugeFields", *, quiet: bool) -> "list[GaugeField]":
 
 
 def _when(one: "GaugeField") -> str:
-    from hsrgeo.model.times import KST  # noqa: PLC0415 - only where it runs
+    from hsrgeo.model.times import time_label  # noqa: PLC0415 - only where it runs
 
-    start, end = one.period.start.astimezone(KST), one.period.end.astimezone(KST)
-    return f"{start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} KST"
+    return time_label(one.period.start, one.period.end)

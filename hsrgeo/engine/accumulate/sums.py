@@ -19,7 +19,7 @@ from hsrgeo.gis.styles import qml
 from hsrgeo.model.frame import Frame
 from hsrgeo.model.quantity import DEPTH
 from hsrgeo.model.rank import LOWEST, rank_of
-from hsrgeo.model.times import KST, kst_text, utc_text
+from hsrgeo.model.times import kst_text, time_label, utc_text
 from hsrgeo.products.sums import RunningSum
 from hsrgeo.sources.found import Found
 from hsrgeo.sources.remote import Place
@@ -133,8 +133,7 @@ def write_sum(path: Place, data: bytes, length: timedelta) -> None:
 
 def described(what: str, period: Period) -> str:
     """Return what a file shows, and of which time."""
-    start, end = period.start.astimezone(KST), period.end.astimezone(KST)
-    return f"{what}, {start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} KST"
+    return f"{what}, {time_label(period.start, period.end)}"
 
 
 def period_tags(what: str, period: Period, named: Mapping[str, str]) -> dict[str, str]:

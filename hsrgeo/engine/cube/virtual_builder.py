@@ -15,7 +15,7 @@ from pathlib import Path
 
 from hsrgeo.cube.axis import missing_between
 from hsrgeo.cube.build import Plan, Slot
-from hsrgeo.cube.reference import Span, need_arrow, url_of
+from hsrgeo.cube.reference import Span, url_of
 from hsrgeo.cube.referred import read_reference
 from hsrgeo.cube.store import Shape
 from hsrgeo.cube.virtual import write_reference
@@ -26,6 +26,7 @@ from hsrgeo.formats.names import claims_frame, repeated
 from hsrgeo.outputs.outcome import Outcome
 from hsrgeo.sources.archive_formats import format_of, is_archive
 from hsrgeo.sources.archives import open_members
+from hsrgeo.sources.arrow import pyarrow_modules
 from hsrgeo.sources.found import Found
 from hsrgeo.sources.remote import Place, RemotePath
 from hsrgeo.sources.scan import expand, files_below
@@ -51,7 +52,7 @@ class VirtualBuilder:
         self._out, self._options = out, options
         self._recipe = options.recipe(form := options.form(out))
         if form == "parquet":
-            need_arrow()
+            pyarrow_modules("for references as Parquet", "virtual")
         if isinstance(out, Path):
             mend(out)
         self._refuse_what_is_there()

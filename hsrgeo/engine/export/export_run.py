@@ -24,6 +24,7 @@ from hsrgeo.engine.workers.parallel import run_parallel, scan_for, seen_by
 from hsrgeo.errors import HsrGeoWarning, ManifestError, NoRoomError, OptionsError
 from hsrgeo.formats.names import FrameName
 from hsrgeo.model.quantity import RAIN_RATE
+from hsrgeo.model.times import time_label
 from hsrgeo.outputs.kept_recipe import keep_recipe, recipe_of, refuse_other_recipe
 from hsrgeo.outputs.manifest import Manifest
 from hsrgeo.outputs.names import OPTIONS
@@ -204,7 +205,7 @@ def _refuse_collisions(files: Listing, options: ExportOptions) -> None:
             path = options.recipe.first_path(times[one][moment])
             if path == options.recipe.first_path(times[other][moment]):
                 raise OptionsError(
-                    f"{one} and {other} of {moment:%Y-%m-%d %H:%M} KST would both become {path}: choose one with "
+                    f"{one} and {other} of {time_label(moment)} would both become {path}: choose one with "
                     "--product, or give each its own path with --name, such as {product}/{time:%Y%m/%d/%Y%m%d%H%M}"
                 )
 

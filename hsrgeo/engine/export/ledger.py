@@ -28,6 +28,7 @@ from hsrgeo.engine.export.stamps import stamp_of
 from hsrgeo.engine.export.unfinished import Unfinished
 from hsrgeo.engine.export.work import Task, leftovers
 from hsrgeo.errors import FrameError, OutputExistsError, SourceError, WriteError
+from hsrgeo.model.times import time_label
 from hsrgeo.outputs.manifest import Manifest
 from hsrgeo.outputs.outcome import CLASH, Key, Outcome, Output, key_of, of_found
 from hsrgeo.outputs.recipe import Recipe
@@ -321,5 +322,5 @@ def _clash(path: str, owner: Key) -> OutputExistsError:
     product, time = owner
     return OutputExistsError(
         path,
-        f"{CLASH} {product} of {time:%Y-%m-%d %H:%M} KST; choose with --product, or give each its own path with --name",
+        f"{CLASH} {product} of {time_label(time)}; choose with --product, or give each its own path with --name",
     )

@@ -17,7 +17,7 @@ from hsrgeo.engine.gauges.gauge_options import GaugeBiasOptions
 from hsrgeo.engine.periods import fewest_of
 from hsrgeo.engine.series.series_table import MINUTES, series_lines
 from hsrgeo.errors import OptionsError, SourceError
-from hsrgeo.model.times import KST, length_text, on_step, usual_step
+from hsrgeo.model.times import length_text, on_step, time_label, usual_step
 
 _HOUR = timedelta(hours=1)
 _ROUNDING = 1e-9
@@ -88,7 +88,7 @@ def read_radar(path: Path, options: GaugeBiasOptions) -> RadarSums:
         lengths.add(minutes)
         there = seen.setdefault(time, set())
         if name in there:
-            raise SourceError(str(path), f"has two rows of {name!r} at {time.astimezone(KST):%Y-%m-%d %H:%M} KST")
+            raise SourceError(str(path), f"has two rows of {name!r} at {time_label(time)}")
         there.add(name)
         start = floor_step(time, sums.step)
         if (rules.start is not None and start < rules.start) or (

@@ -14,7 +14,7 @@ from hsrgeo.engine.axis import ceil_step, floor_step, frame_length_of
 from hsrgeo.engine.periods import PeriodLength, check_period
 from hsrgeo.engine.series.series_table import FACTOR_COLUMN, RAIN_LAW, has_factors, law_of, series_lines
 from hsrgeo.errors import OptionsError, SourceError
-from hsrgeo.model.times import KST, on_step
+from hsrgeo.model.times import KST, on_step, time_label
 from hsrgeo.products.rain import KMA_LAW
 from hsrgeo.sources.remote import local, target
 from hsrgeo.writers.table_files import check_table, write_table
@@ -200,7 +200,7 @@ def series_by_period(  # noqa: PLR0913 - the options of `hsrgeo series --period`
             continue
         of_time = found.setdefault(time, {})
         if number in of_time:
-            raise SourceError(str(source), f"has two rows of {name!r} at {time:%Y-%m-%d %H:%M} KST")
+            raise SourceError(str(source), f"has two rows of {name!r} at {time_label(time)}")
         polygons = polygons or not np.isnan(volume)
         of_time[number] = (rate, rate if np.isnan(maximum) else maximum, volume, coverage)
         lengths.add(minutes)

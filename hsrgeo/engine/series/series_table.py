@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 
 from hsrgeo.engine.axis import ceil_step
-from hsrgeo.errors import OptionsError, SourceError, needs
+from hsrgeo.errors import OptionsError, SourceError
 from hsrgeo.gis.hyetograph import PlaceSeries
 from hsrgeo.model.texts import from_cell, printable
-from hsrgeo.model.times import FRAME_STEP, KST, existing, on_step, usual_step
+from hsrgeo.model.times import FRAME_STEP, KST, existing, on_step, time_label, usual_step
 from hsrgeo.products.rain import KMA_LAW
+from hsrgeo.sources.arrow import pyarrow_modules
 from hsrgeo.sources.encodings import unreadable
 
 MOST_PLACES = 12
@@ -76,7 +77,7 @@ def read_series(
             continue
         of_place = rows.setdefault(name, {})
         if time in of_place:
-            raise SourceError(str(path), f"has two rows of {name!r} at {time:%Y-%m-%d %H:%M} KST")
+            raise SourceError(str(path), f"has two rows of {name!r} at {time_label(time)}")
         of_place[time] = rate, coverage
         lengths.add(minutes)
     if not there:
@@ -162,8 +163,7 @@ def law_of(path: Path) -> str:
         with path.open(encoding="utf-8-sig", newline="") as file:
             law = next(csv.DictReader(file), {}).get(RAIN_LAW)
     else:
-        from pyarrow import parquet  # noqa: PLC0415 - an optional extra, there by now
-
+        _pa, parquet = pyarrow_modules("to read Parquet")
         with parquet.ParquetFile(path) as opened:
             if RAIN_LAW in opened.schema_arrow.names:
                 first = next(opened.iter_batches(batch_size=1, columns=[RAIN_LAW]), None)
@@ -180,8 +180,7 @@ def has_factors(path: Path) -> bool:
     if path.suffix.lower() == ".csv":
         with path.open(encoding="utf-8-sig", newline="") as file:
             return FACTOR_COLUMN in next(csv.reader(file), [])
-    from pyarrow import parquet  # noqa: PLC0415 - an optional extra, there by now
-
+    _pa, parquet = pyarrow_modules("to read Parquet")
     return FACTOR_COLUMN in parquet.read_schema(path).names
 
 
@@ -212,9 +211,7 @@ def _of_csv(path: Path, more: Sequence[str]) -> Iterator[_Line]:
 
 
 def _of_parquet(path: Path, more: Sequence[str]) -> Iterator[_Line]:
-    with needs("pyarrow, to read Parquet", "series"):
-        import pyarrow as pa  # noqa: PLC0415 - an optional extra
-        from pyarrow import parquet  # noqa: PLC0415
+    pa, parquet = pyarrow_modules("to read Parquet")
     try:
         with parquet.ParquetFile(path) as file:
             wanted = _columns(path, file.schema_arrow.names)

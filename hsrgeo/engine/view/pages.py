@@ -27,7 +27,7 @@ from hsrgeo.gis.view.index import (
 )
 from hsrgeo.model.fields import Time
 from hsrgeo.model.grid import Grid
-from hsrgeo.model.times import FRAME_STEP, export_step, usual_step
+from hsrgeo.model.times import FRAME_STEP, export_step, time_label, usual_step
 from hsrgeo.outputs.names import PAGE_FOLDER, STATUS
 from hsrgeo.outputs.stacks import Stack, Stacks, stacks_of
 from hsrgeo.products.classes import By
@@ -155,7 +155,7 @@ def _within(stack: Stack, options: ViewOptions) -> Stack | None:
 
 def _span(stacks: Sequence[Stack]) -> str:
     times = [time for stack in stacks for time in (stack.frames[0][0], stack.frames[-1][0])]
-    return f"{min(times):%Y-%m-%d %H:%M} to {max(times):%Y-%m-%d %H:%M} KST"
+    return time_label(min(times), max(times))
 
 
 def _unnamed(stack: Stack) -> list[str]:

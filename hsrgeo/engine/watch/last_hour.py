@@ -11,7 +11,7 @@ from hsrgeo.engine.fetch import FetchOptions, fetch
 from hsrgeo.errors import HubError, refused
 from hsrgeo.hub.client import HOST
 from hsrgeo.hub.frames import frame_times, known_product
-from hsrgeo.model.times import KST
+from hsrgeo.model.times import time_label
 from hsrgeo.sources.remote import Place, target
 
 _HOUR = timedelta(hours=1)
@@ -114,7 +114,7 @@ class LastHour:
         if self._newest is None:
             return [f"KMA's API hub has no {self._product} of the last hour"]
         if now - self._newest > _LATE:
-            return [f"KMA's API hub has no {self._product} after {self._newest.astimezone(KST):%Y-%m-%d %H:%M} KST"]
+            return [f"KMA's API hub has no {self._product} after {time_label(self._newest)}"]
         return []
 
     def _fetch(self, times: Sequence[datetime], *, again: bool = False) -> list[Exception]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from hsrgeo import __version__
 from hsrgeo.engine.watch.latest import read_json, write_json
-from hsrgeo.model.times import KST, kst_text, utc_text
+from hsrgeo.model.times import kst_text, time_label, utc_text
 from hsrgeo.outputs.names import STATUS
 from hsrgeo.outputs.outcome import Outcome
 from hsrgeo.sources.remote import Place
@@ -124,7 +124,7 @@ def _time(text: object) -> datetime:
 
 def _kst(text: object) -> str:
     time = _time(text)
-    return f"{time.astimezone(KST):%Y-%m-%d %H:%M} KST" if time.year > 1 else "an unknown time"
+    return time_label(time) if time.year > 1 else "an unknown time"
 
 
 def _age(age: timedelta) -> str:

@@ -31,9 +31,9 @@ from hsrgeo.outputs.recipe import parts_kinds
 from hsrgeo.outputs.taken import refuse_cube
 from hsrgeo.reading import decode_found
 from hsrgeo.sources.found import Found, Tally
-from hsrgeo.sources.gone_by import skipped_for_their_names
 from hsrgeo.sources.remote import Place, RemotePath, listed_sources, may_grow, target
 from hsrgeo.sources.scan import File, Listing, can_have_frames, listed_files, place_of
+from hsrgeo.sources.skipped import skipped_for_their_names
 
 SETTLE_S = 600.0
 """A file that was not changed for so long is not being written any more."""

@@ -23,7 +23,7 @@ from typing import Any, Generic, TypeVar
 from uuid import uuid4
 
 from hsrgeo.engine.workers.admission import Expected, Shared, admit, expected_of
-from hsrgeo.errors import ClusterError, HsrGeoError, MissingExtraError, OptionsError
+from hsrgeo.errors import ClusterError, HsrGeoError, OptionsError, needs
 from hsrgeo.sources.found import Found
 
 Client = Any
@@ -101,11 +101,9 @@ def run_on_cluster(
 
 @contextmanager
 def _connected(cluster: Cluster) -> Iterator[Client]:
-    try:
+    with needs("distributed, to run on a Dask cluster", "dask"):
         import dask  # noqa: PLC0415 - seconds that only a run on a cluster needs
         import distributed  # noqa: PLC0415
-    except ImportError as error:
-        raise MissingExtraError("distributed, to run on a Dask cluster", "dask") from error
     by_file = "://" not in cluster.address and cluster.address.endswith(".json")
     where: dict[str, Any] = {"scheduler_file": cluster.address} if by_file else {"address": cluster.address}
     with _hushed(), dask.config.set({"distributed.admin.large-graph-warning-threshold": "1 GB"}):

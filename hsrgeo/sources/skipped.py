@@ -1,4 +1,4 @@
-"""What went by while sources were read, in words."""
+"""Files and frames that a run skipped, in words."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ if TYPE_CHECKING:  # it would load numpy for nothing
 _SHOWN = 5  # suffixes, and products
 
 
-def gone_by(tally: Tally) -> str:
+def skipped_text(tally: Tally) -> str:
     """Return what was not taken, in a line; empty where all was."""
     parts = [f"{tally.unselected:,} outside the selection"] if tally.unselected else []
     if tally.passed_over:
-        parts.append(f"{tally.passed_over.total():,} other files skipped ({suffixes(tally)})")
+        parts.append(f"{tally.passed_over.total():,} other files skipped ({suffix_counts(tally)})")
     return "; ".join(parts)
 
 
-def suffixes(tally: Tally) -> str:
+def suffix_counts(tally: Tally) -> str:
     """Return how many files are no frames, by suffix."""
     return ", ".join(f"{count:,} x {suffix}" for suffix, count in tally.passed_over.most_common(_SHOWN))
 
@@ -44,7 +44,7 @@ def skipped_for_their_names(*names: str) -> str:
 
 def no_frame(tally: Tally) -> str:
     """Return why a run has no frame: what is there instead, so that nobody has to look with another command."""
-    reason = gone_by(tally) or "the sources contain none"
+    reason = skipped_text(tally) or "the sources contain none"
     if not tally.spans:
         advice = other_command(tally)
         return f"no frame found ({reason})" + (f"; {advice}" if advice else "")
