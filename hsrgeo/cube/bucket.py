@@ -13,7 +13,6 @@ cube nor the killed run used: that may be suspended, and send its last request l
 from __future__ import annotations
 
 import dataclasses
-import errno
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -236,21 +235,8 @@ def build_blocks(tasks: Sequence[tuple[int, int]], build: Build) -> int:
             new[start : start + len(values), rows, :] = values
             data = kept[chunk_key(build.spaces[path], (block, band, 0))]
             # A run that makes the same cube may have written it: then it may be in use by now.
-            _is_written(build.chunk("series", (block, band, 0)), data.to_bytes())
+            build.chunk("series", (block, band, 0)).write_if(data.to_bytes(), new=True)
     return len(tasks)
-
-
-def _is_written(path: RemotePath, data: bytes, version: str = "") -> bool:
-    """Write an object if it still has this version, or is not there if that is empty; tell whether it was written."""
-    try:
-        path.write_bytes(data, new=not version, over=version)
-    except OSError as error:
-        if error.errno in (errno.EEXIST, errno.ESTALE):
-            return False
-        if error.errno != errno.ENOTSUP:  # a service that knows no conditions
-            raise
-        path.write_bytes(data)
-    return True
 
 
 def _fetched(plan: BucketPlan, block: int, folder: Path) -> BucketPlan:
@@ -288,14 +274,14 @@ def finish(build: Build, check: Callable[[], None]) -> None:
 
 
 def _replace(path: RemotePath, data: bytes, version: str, plan: BucketPlan) -> None:
-    """Write an object, unless another run has done so since it had this version.
+    """Write an object, unless another run has done so since it had this version (empty: since it was not there).
 
     Raises:
         WriteError: Another run has.
         OSError: The bucket refused.
     """
     # The same bytes may be there: an answer was lost, and the request sent again.
-    if not _is_written(path, data, version) and path.read_bytes() != data:
+    if not path.write_if(data, new=not version, over=version) and path.read_bytes() != data:
         raise _made_by_another(plan.out)
 
 

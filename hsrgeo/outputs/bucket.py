@@ -11,11 +11,12 @@ from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Self
 
-from hsrgeo.errors import ManifestError, WriteError, refused
+from hsrgeo.errors import ManifestError, WriteError
 from hsrgeo.outputs.alive import Holder
 from hsrgeo.outputs.lease import BEAT_S, LEASE_S, MOST_BYTES, Lock, parsed
 from hsrgeo.outputs.names import MANIFEST
 from hsrgeo.sources.remote import RemotePath
+from hsrgeo.writers.folders import write_errors
 
 _SETTLE_S = 1.0
 _SEND_S = 5.0
@@ -46,7 +47,7 @@ class BucketLock(Lock[RemotePath]):
         if not holder:
             return False
         self._refuse_living(holder, self._path)
-        if not self._is_written_over(version):
+        if not self._path.write_if(self._data, over=version):
             return False
         time.sleep(_SETTLE_S)  # where two runs take over at once, and the service lets them, the last one has it
         return not self._is_taken()
@@ -54,22 +55,11 @@ class BucketLock(Lock[RemotePath]):
     def _is_renewed(self) -> bool:
         version = self._version()
         self._lost = self._is_taken()
-        return not self._lost and self._is_written_over(version)  # else taken or removed: the next beat sees which
+        # Where it is not written, it was taken or removed: the next beat sees which.
+        return not self._lost and self._path.write_if(self._data, over=version)
 
     def _version(self) -> str:
         return self._path.stat().version if self._path.is_file() else ""
-
-    def _is_written_over(self, version: str) -> bool:
-        """Write the lock unless another run has written it since this version; tell whether it was written."""
-        try:
-            self._path.write_bytes(self._data, over=version)
-        except OSError as error:
-            if error.errno == errno.ESTALE:
-                return False
-            if error.errno != errno.ENOTSUP:
-                raise
-            self._path.write_bytes(self._data)
-        return True
 
     def _holder(self, path: RemotePath) -> Holder:
         try:
@@ -157,28 +147,16 @@ class BucketJournal:
         """See `Journal`."""
         self.check()
         self._unsent.clear()
-        self._send(MANIFEST, self.path)
+        with write_errors(self._out / MANIFEST):
+            (self._out / MANIFEST).write_bytes(self.path)
         with suppress(OSError):  # the oldest first, up to the first that stays: the last line on a frame is read last
             for name in self._parts:
                 (self._out / name).unlink()
         self._parts.clear()
 
     def _is_sent(self, name: str, data: bytes) -> bool:
-        try:
-            (self._out / name).write_bytes(data, new=True)
-        except FileExistsError:
-            return False
-        except OSError as error:
-            if error.errno != errno.ENOTSUP:
-                raise refused(str(self._out / name), error) from error
-            self._send(name, data)
-        return True
-
-    def _send(self, name: str, data: bytes | Path) -> None:
-        try:
-            (self._out / name).write_bytes(data)
-        except OSError as error:
-            raise refused(str(self._out / name), error) from error
+        with write_errors(self._out / name):
+            return (self._out / name).write_if(data, new=True)
 
 
 def manifest_objects(out: RemotePath) -> list[RemotePath]:

@@ -126,11 +126,16 @@ def of_found(found: Found, status: Status, *, error: HsrGeoError | None = None) 
     return Outcome(found.source, found.member, found.frame_name, status, error=error)
 
 
-def with_header(outcome: Outcome, frame: Frame) -> Outcome:
-    """Return the outcome with the fields that come from the header."""
+def header_fields(frame: Frame) -> dict[str, Any]:
+    """Return the fields of an outcome that come from the header."""
     header = frame.header
     created = utc_text(header.created) if header.created else ""
-    return replace(outcome, stations=header.station_count, created=created, crc32=frame.crc32, notes=frame.notes)
+    return {"stations": header.station_count, "created": created, "crc32": frame.crc32, "notes": frame.notes}
+
+
+def with_header(outcome: Outcome, frame: Frame) -> Outcome:
+    """Return the outcome with the fields that come from the header."""
+    return replace(outcome, **header_fields(frame))
 
 
 def to_json(outcome: Outcome) -> dict[str, Any]:

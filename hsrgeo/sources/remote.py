@@ -201,6 +201,25 @@ class RemotePath:
         """
         _writable(self.root).write(self.key, data, new=new, over=over, mark=mark)
 
+    def write_if(self, data: bytes, *, new: bool = False, over: str = "") -> bool:
+        """Write the file on a condition, see `write_bytes`; where the service knows no conditions, write it anyway.
+
+        Returns:
+            Whether it was written.
+
+        Raises:
+            OSError: It cannot be written.
+        """
+        try:
+            self.write_bytes(data, new=new, over=over)
+        except OSError as error:
+            if error.errno in (errno.EEXIST, errno.ESTALE):
+                return False
+            if error.errno != errno.ENOTSUP:
+                raise
+            self.write_bytes(data)
+        return True
+
     def mark(self) -> str:
         """Return what was given as `mark` when the file was written; empty where nothing was.
 

@@ -20,7 +20,7 @@ from hsrgeo.errors import HsrGeoError, WriteError, as_value, refused
 from hsrgeo.formats.names import FrameName
 from hsrgeo.model.frame import Frame
 from hsrgeo.model.quantity import Statistics
-from hsrgeo.outputs.outcome import Outcome, Output, Status, with_header
+from hsrgeo.outputs.outcome import Outcome, Output, Status, header_fields
 from hsrgeo.outputs.recipe import Recipe
 from hsrgeo.reading import blocks_found
 from hsrgeo.sources.found import Found
@@ -71,29 +71,40 @@ def export_frame(task: Task, out: Place, recipe: Recipe, mark: str = "") -> Outc
     Anything but an error of hsrgeo's own or of the system is a bug, and escapes with the frame's name attached.
     """
     begun = time.perf_counter()
-    found = task.found
-    outcome = Outcome(found.source, found.member, found.frame_name, "ok", stamp=task.stamp)
+    found, frame = task.found, None
+    status: Status = "failed"
+    outputs: tuple[Output, ...] = ()
+    problem: HsrGeoError | None = None
+    noted: dict[str, Statistics] = {}
     try:
         frames = blocks_found(found, recipe.block, recipe.registration, recipe.window_of)
         frame = frames[0]
-        outcome = with_header(outcome, frame)
         frame_name = found.frame_name or FrameName(frame.product, frame.kind, frame.time)
-        noted: dict[str, Statistics] = {}
-        files = list(
-            files_of(frames, frame_name, recipe, noted)
-        )  # all or none: an area that does not fit writes nothing
-        outputs = _all_written(task, outcome.label, out, files, mark)
-        status: Status = "ok" if files else "dry"
-        outcome = dataclasses.replace(outcome, status=status, outputs=outputs, statistics=noted)
+        files = list(files_of(frames, frame_name, recipe, noted))
+        # ^ all or none: an area that does not fit writes nothing
+        outputs = _all_written(task, found.label, out, files, mark)
+        status = "ok" if files else "dry"
     except HsrGeoError as error:
-        outcome = dataclasses.replace(outcome, status="failed", error=error)
+        problem, noted = error, {}
     except OSError as error:
-        failed = as_value(refused(outcome.label, error, "exported"))
-        outcome = dataclasses.replace(outcome, status="failed", error=failed)
+        problem, noted = as_value(refused(found.label, error, "exported")), {}
     except Exception as error:
-        error.add_note(f"while exporting {outcome.label}")
+        error.add_note(f"while exporting {found.label}")
         raise
-    return dataclasses.replace(outcome, seconds=time.perf_counter() - begun)
+    seconds = time.perf_counter() - begun
+    known = header_fields(frame) if frame else {}
+    return Outcome(
+        found.source,
+        found.member,
+        found.frame_name,
+        status,
+        outputs,
+        problem,
+        seconds,
+        **known,
+        stamp=task.stamp,
+        statistics=noted,
+    )
 
 
 def files_of(
