@@ -19,8 +19,8 @@ from hsrgeo.outputs.taken import refuse_cube
 from hsrgeo.products.mosaic import Method, compose_frames, refuse_unknown
 from hsrgeo.products.polar import PolarProduct, as_product
 from hsrgeo.sources.found import read_file
+from hsrgeo.sources.listing import listed_files, place_of
 from hsrgeo.sources.remote import Place, local
-from hsrgeo.sources.scan import listed_files, place_of
 from hsrgeo.writers.container import encode_bin
 from hsrgeo.writers.files import there_already, write_file
 

@@ -18,9 +18,9 @@ from hsrgeo.formats.composite import MAX_STORED_BYTES
 from hsrgeo.outputs.taken import refuse_cube
 from hsrgeo.sources.archive_formats import ARCHIVE_SUFFIXES, is_archive
 from hsrgeo.sources.archives import open_members
+from hsrgeo.sources.listing import expand, files_below, is_folder
 from hsrgeo.sources.members import Member
 from hsrgeo.sources.remote import Place, RemotePath, local
-from hsrgeo.sources.scan import expand, files_below, is_folder
 from hsrgeo.writers.disk import Together
 
 _DRIVE = 2  # "C:"

@@ -25,8 +25,9 @@ from hsrgeo.model.volume import Volume
 from hsrgeo.reading import decode_found
 from hsrgeo.sources.archive_formats import is_archive
 from hsrgeo.sources.found import Found, Tally, read_file
+from hsrgeo.sources.listing import expand, is_folder, listed_files, place_of
 from hsrgeo.sources.remote import Place, place
-from hsrgeo.sources.scan import expand, is_folder, listed_files, place_of, scan
+from hsrgeo.sources.scan import scan
 from hsrgeo.sources.select import Selection
 
 _BATCH = 8

@@ -21,7 +21,8 @@ from hsrgeo.model.grid import Grid
 from hsrgeo.model.projections import projections_dir
 from hsrgeo.places.places import read_points
 from hsrgeo.products.offsets import Judgement, Offset, judge
-from hsrgeo.products.sites import Site, SiteFit, fit_edges, fit_heights, fit_rims
+from hsrgeo.products.site_views import Site
+from hsrgeo.products.sites import SiteFit, fit_edges, fit_heights, fit_rims
 from hsrgeo.reading import decode_found
 from hsrgeo.sources.found import Found, Tally
 from hsrgeo.sources.remote import listed_sources

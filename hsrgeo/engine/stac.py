@@ -16,21 +16,8 @@ from hsrgeo.gis import legend, styles
 from hsrgeo.gis.depth import times_of
 from hsrgeo.gis.footprint import Place as Footprint
 from hsrgeo.gis.footprint import place_of
-from hsrgeo.gis.stac import (
-    ASSETS,
-    ITEM_TYPE,
-    PARQUET_TYPE,
-    File,
-    Json,
-    Shot,
-    Summary,
-    collection,
-    end_of,
-    href,
-    item,
-    item_id,
-    slugs,
-)
+from hsrgeo.gis.stac import ASSETS, ITEM_TYPE, PARQUET_TYPE, File, Json, Shot, end_of, href, item, item_id, slugs
+from hsrgeo.gis.stac_collection import Summary, collection
 from hsrgeo.gis.stac_parquet import items_parquet
 from hsrgeo.model.times import frame_length
 from hsrgeo.outputs.folder import Written

@@ -23,8 +23,9 @@ from hsrgeo.outputs.stacks import Stack, Stacks, stacks_of
 from hsrgeo.products.rain import Law
 from hsrgeo.sources.archive_formats import is_archive
 from hsrgeo.sources.found import Found
+from hsrgeo.sources.listing import expand, files_below
 from hsrgeo.sources.remote import Place, listed_sources, local, target
-from hsrgeo.sources.scan import expand, files_below, scan
+from hsrgeo.sources.scan import scan
 from hsrgeo.sources.select import Selection
 from hsrgeo.writers.files import write_file
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from hsrgeo.model.grid import Grid
 from hsrgeo.model.volume import Sweep
 from hsrgeo.model.window import Window
-from hsrgeo.products.sites import BEAM_EARTH_M
+from hsrgeo.products.site_views import BEAM_EARTH_M
 
 STEP_M = 10.0
 """Distances are whole steps of this; a gate is many times as long."""

@@ -12,7 +12,7 @@ References:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -20,15 +20,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsrgeo.model.grid import Grid
+from hsrgeo.products.site_views import BEAM_EARTH_M, Floats, Site, View, borders, metres, view_of, view_on_map
+from hsrgeo.products.trimmed_fit import Solved, solve
 
 Method = Literal["rims", "heights", "edges"]
-Floats = NDArray[np.float64]
 
-EARTH_M = 6371008.77
-"""Radius of the sphere on which KMA computes distances (KMA composite format, sections 3 and 7)."""
-BEAM_EARTH_M = 4 / 3 * EARTH_M
-"""A beam bends with the air: above a sphere of 4/3 of the earth's radius it is straight."""
-_STEP_M = 250.0  # along x and y, for derivatives of distance and azimuth
 _NEAREST_M, _FARTHEST_M = 100e3, 400e3  # ranges of weather radars lie between
 _BIN_M = 250.0
 _RIM_M = 2500.0  # a rim is looked for this far to each side: five cells of 500 m
@@ -46,20 +42,6 @@ _EDGE_FROM = 120  # cells; nearer, a degree is less than two cells wide
 _EDGE_JUMP = np.radians(0.15)  # of elevation between two neighbouring cells
 _EDGE_ACROSS = 0.8  # how much of the way between them is across the beam
 _EDGE_TRIES = np.linspace(-1.5, 1.5, 13)  # cells; an edge is only known but for whole degrees
-_ROUNDS = 12
-_TRIM = 3.0  # standard deviations
-
-
-@dataclass(frozen=True, slots=True)
-class Site:
-    """A radar of the table."""
-
-    code: str
-    """As in a header's list of stations."""
-    lon: float
-    """Degrees east."""
-    lat: float
-    """Degrees north."""
 
 
 @dataclass(frozen=True)
@@ -82,19 +64,6 @@ class SiteFit:
     """Of rims: the range."""
 
 
-@dataclass(frozen=True)
-class _Around:
-    """Points as a radar sees them, and how that changes along x and y."""
-
-    distance: Floats
-    azimuth: Floats
-    """Radians from north."""
-    by_cell: Floats
-    """Metres of distance for a cell to the east and to the north; shape (points, 2)."""
-    across: Floats
-    """Metres across the beam, clockwise, likewise."""
-
-
 def fit_rims(observed: NDArray[np.bool_], grid: Grid, sites: Sequence[Site]) -> Iterator[SiteFit]:
     """Fit a circle to each rim of coverage.
 
@@ -106,9 +75,9 @@ def fit_rims(observed: NDArray[np.bool_], grid: Grid, sites: Sequence[Site]) -> 
     Yields:
         A fit for each radar of which enough rim is left: others' circles, or the grid's edge, may cut it off.
     """
-    points = _borders(observed[:, 1:] != observed[:, :-1], observed[1:] != observed[:-1])
-    x, y = _metres(grid, *points)
-    seen = {site.code: _around(site, grid, x, y) for site in sites}
+    points = borders(observed[:, 1:] != observed[:, :-1], observed[1:] != observed[:-1])
+    x, y = metres(grid, *points)
+    seen = {site.code: view_of(site, grid, x, y) for site in sites}
     fewest = _RIM_ARC_M / grid.cell_size_m
     ranges = {code: _range(around.distance, fewest) for code, around in seen.items()}
     near = {code: np.abs(seen[code].distance - far) < _RIM_M for code, far in ranges.items() if far is not None}
@@ -119,12 +88,12 @@ def fit_rims(observed: NDArray[np.bool_], grid: Grid, sites: Sequence[Site]) -> 
         mine = near[site.code] & alone
         if mine.sum() < fewest:
             continue
-        around = _part(seen[site.code], mine)
+        around = seen[site.code].only(mine)
         one = np.ones((len(around.distance), 1))
-        found = _solve(around.by_cell, one, far - around.distance, floor=grid.cell_size_m)
-        drawn = _on_map(site, grid, x[mine], y[mine])
+        found = solve(around.by_cell, one, far - around.distance, floor=grid.cell_size_m)
+        drawn = view_on_map(site, grid, x[mine], y[mine])
         wide = float(np.median(drawn.distance))
-        on_map = _solve(drawn.by_cell, one, wide - drawn.distance, floor=grid.cell_size_m * wide / far)
+        on_map = solve(drawn.by_cell, one, wide - drawn.distance, floor=grid.cell_size_m * wide / far)
         yield SiteFit(
             "rims", site.code, found.information, found.offset, found.points, found.rms, on_map.rms * far / wide,
             far - float(found.rest[0]),
@@ -150,9 +119,9 @@ def fit_heights(
             continue
         every = -(-len(rows) // _MOST_CELLS)
         rows, cols = rows[::every], cols[::every]
-        around = _around(site, grid, *_metres(grid, cols + 0.5, rows + 0.5))
+        around = view_of(site, grid, *metres(grid, cols + 0.5, rows + 0.5))
         far = around.distance > _BEAM_FROM_M
-        found = _beams(_part(around, far), heights[rows, cols][far].astype(float))
+        found = _beams(around.only(far), heights[rows, cols][far].astype(float))
         if found is not None:
             yield SiteFit("heights", site.code, found.information, found.offset, found.points, found.rms)
 
@@ -170,7 +139,7 @@ def fit_edges(
     """
     nearest = _EDGE_FROM * grid.cell_size_m
     lowest = _EDGE_JUMP * nearest
-    cols, rows = _borders(_jumps(heights, stations, lowest, 1), _jumps(heights, stations, lowest, 0))
+    cols, rows = borders(_jumps(heights, stations, lowest, 1), _jumps(heights, stations, lowest, 0))
     beside = cols % 1 == 0
     col, row = np.floor(cols).astype(int), np.floor(rows).astype(int)
     whose = stations[row, col]
@@ -179,7 +148,7 @@ def fit_edges(
         mine = whose == number
         if site is None or mine.sum() < _FEWEST:
             continue
-        around = _around(site, grid, *_metres(grid, cols[mine], rows[mine]))
+        around = view_of(site, grid, *metres(grid, cols[mine], rows[mine]))
         sideways = np.abs(np.where(beside[mine], around.across[:, 0], around.across[:, 1]))
         use = (
             (around.distance > nearest)
@@ -187,102 +156,8 @@ def fit_edges(
             & (jump[mine] > _EDGE_JUMP * around.distance)
         )
         if use.sum() >= _FEWEST:
-            found = _turned(_part(around, use), grid.cell_size_m)
+            found = _turned(around.only(use), grid.cell_size_m)
             yield SiteFit("edges", site.code, found.information, found.offset, found.points, found.rms)
-
-
-@dataclass(frozen=True)
-class _Solved:
-    information: Floats
-    offset: Floats
-    rest: Floats
-    points: int
-    rms: float
-
-
-def _solve(by_cell: Floats, rest: Floats, wanted: Floats, *, floor: float, start: float = np.inf) -> _Solved:
-    """Solve ``by_cell @ offset + rest @ others = wanted`` by least squares, trimmed.
-
-    Args:
-        by_cell: Shape (points, 2).
-        rest: Coefficients of the other unknowns, shape (points, others).
-        wanted: Shape (points,).
-        floor: Residuals below this are never trimmed.
-        start: Residuals above this are trimmed at first.
-    """
-    both = np.hstack([by_cell, rest])
-    scale = np.sqrt(np.sum(both**2, axis=0)) + 1e-12  # metres beside metres for a radian
-    both = both / scale
-    kept = np.abs(wanted) < start
-    for _round in range(_ROUNDS):
-        chosen = both[kept]
-        solution = np.linalg.pinv(chosen.T @ chosen) @ (chosen.T @ wanted[kept])
-        residual = wanted - both @ solution
-        spread = 1.4826 * float(np.median(np.abs(residual[kept])))
-        again = np.abs(residual) < max(_TRIM * spread, floor)
-        if (again == kept).all():
-            break
-        kept = again
-    residual, both, points = residual[kept], both[kept], int(kept.sum())
-    variance = float(residual @ residual) / max(points - both.shape[1], 1)
-    normal = both.T @ both / max(variance, 1e-12)
-    normal *= scale[:, None] * scale
-    shared = normal[:2, 2:]
-    information = normal[:2, :2] - shared @ np.linalg.pinv(normal[2:, 2:]) @ shared.T
-    found = solution / scale
-    return _Solved(information, found[:2], found[2:], points, float(np.sqrt(np.mean(residual**2))))
-
-
-def _borders(beside: NDArray[np.bool_], below: NDArray[np.bool_]) -> tuple[Floats, Floats]:
-    """Return the middles of cell borders, as columns and rows counted from the north-west corner."""
-    (row_b, col_b), (row_u, col_u) = np.nonzero(beside), np.nonzero(below)
-    return np.concatenate([col_b + 1.0, col_u + 0.5]), np.concatenate([row_b + 0.5, row_u + 1.0])
-
-
-def _metres(grid: Grid, cols: NDArray[np.floating], rows: NDArray[np.floating]) -> tuple[Floats, Floats]:
-    t = grid.transform
-    return np.asarray(t.c + t.a * cols, np.float64), np.asarray(t.f + t.e * rows, np.float64)
-
-
-def _around(site: Site, grid: Grid, x: Floats, y: Floats) -> _Around:
-    def look(east: float, north: float) -> tuple[Floats, Floats]:
-        t = grid.transform
-        lon, lat = grid.lonlat((y + north - t.f) / t.e - 0.5, (x + east - t.c) / t.a - 0.5)
-        return _polar(site, np.radians(lon), np.radians(lat))
-
-    return _derived(look, grid.cell_size_m)
-
-
-def _on_map(site: Site, grid: Grid, x: Floats, y: Floats) -> _Around:
-    east0, north0 = (float(value) for value in grid.project(site.lon, site.lat))
-
-    def look(east: float, north: float) -> tuple[Floats, Floats]:
-        return np.hypot(x + east - east0, y + north - north0), np.arctan2(x + east - east0, y + north - north0)
-
-    return _derived(look, grid.cell_size_m)
-
-
-def _derived(look: Callable[[float, float], tuple[Floats, Floats]], cell_m: float) -> _Around:
-    distance, azimuth = look(0, 0)
-    to_east, to_north = look(_STEP_M, 0), look(0, _STEP_M)
-    scale = cell_m / _STEP_M
-    by_cell = scale * np.stack([to_east[0] - distance, to_north[0] - distance], axis=1)
-    turn = np.stack([to_east[1] - azimuth, to_north[1] - azimuth], axis=1)
-    turn = (turn + np.pi) % (2 * np.pi) - np.pi
-    return _Around(distance, azimuth, by_cell, scale * turn * distance[:, None])
-
-
-def _part(around: _Around, chosen: NDArray[np.bool_]) -> _Around:
-    return _Around(around.distance[chosen], around.azimuth[chosen], around.by_cell[chosen], around.across[chosen])
-
-
-def _polar(site: Site, lon: Floats, lat: Floats) -> tuple[Floats, Floats]:
-    """Return distance [m] and azimuth [radians] on KMA's sphere."""
-    lon0, lat0 = np.radians(site.lon), np.radians(site.lat)
-    half = np.sin((lat - lat0) / 2) ** 2 + np.cos(lat0) * np.cos(lat) * np.sin((lon - lon0) / 2) ** 2
-    east = np.sin(lon - lon0) * np.cos(lat)
-    north = np.cos(lat0) * np.sin(lat) - np.sin(lat0) * np.cos(lat) * np.cos(lon - lon0)
-    return 2 * EARTH_M * np.arcsin(np.sqrt(half)), np.arctan2(east, north)
 
 
 def _range(distance: Floats, fewest: float) -> float | None:
@@ -313,7 +188,7 @@ def _elevations(distance: Floats, above: Floats) -> Floats:
     return elevation
 
 
-def _beams(around: _Around, heights: Floats) -> _Solved | None:
+def _beams(around: View, heights: Floats) -> Solved | None:
     if len(heights) < _FEWEST:
         return None
     antenna = _antenna(around.distance, heights)
@@ -331,7 +206,7 @@ def _beams(around: _Around, heights: Floats) -> _Solved | None:
     lift = np.zeros((len(distance), len(known)))
     lift[np.arange(len(distance)), nearest] = distance  # metres for a radian of elevation
     rest = np.hstack([np.ones((len(distance), 1)), lift])
-    return _solve(slope[:, None] * by_cell, rest, heights[use] - modelled, floor=1.0)
+    return solve(slope[:, None] * by_cell, rest, heights[use] - modelled, floor=1.0)
 
 
 def _antenna(distance: Floats, heights: Floats) -> float:
@@ -370,7 +245,7 @@ def _pair(axis: int) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
     return ((every, start), (every, stop)) if axis else ((start, every), (stop, every))
 
 
-def _turned(around: _Around, cell_m: float) -> _Solved:
+def _turned(around: View, cell_m: float) -> Solved:
     degree = np.radians(1)
 
     def aside(east: float, north: float) -> Floats:
@@ -382,5 +257,5 @@ def _turned(around: _Around, cell_m: float) -> _Solved:
     tries = [(east, north) for east in _EDGE_TRIES for north in _EDGE_TRIES]
     costs = [np.minimum(np.abs(aside(*offset)), cell_m).sum() for offset in tries]
     best = np.array(tries[int(np.argmin(costs))])
-    found = _solve(around.across, np.empty((len(around.distance), 0)), -aside(*best), floor=0.8 * cell_m, start=cell_m)
-    return _Solved(found.information, best + found.offset, found.rest, found.points, found.rms)
+    found = solve(around.across, np.empty((len(around.distance), 0)), -aside(*best), floor=0.8 * cell_m, start=cell_m)
+    return Solved(found.information, best + found.offset, found.rest, found.points, found.rms)

@@ -18,8 +18,9 @@ from pathlib import Path
 
 from hsrgeo.sources.archive_formats import is_archive
 from hsrgeo.sources.found import Extent, Found, Tally, reading
+from hsrgeo.sources.listing import Listing, listed_files, place_of, size_of_all
 from hsrgeo.sources.remote import is_remote
-from hsrgeo.sources.scan import Listing, listed_files, of_one_kind, place_of, scan_files, size_of_all
+from hsrgeo.sources.scan import of_one_kind, scan_files
 from hsrgeo.sources.select import Selection
 
 _WAITING = 4

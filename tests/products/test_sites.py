@@ -19,7 +19,8 @@ from hsrgeo.model.projections import projections_dir
 from hsrgeo.model.window import Window
 from hsrgeo.places.places import read_points
 from hsrgeo.products.offsets import judge
-from hsrgeo.products.sites import Method, Site, SiteFit, fit_edges, fit_heights, fit_rims
+from hsrgeo.products.site_views import Site
+from hsrgeo.products.sites import Method, SiteFit, fit_edges, fit_heights, fit_rims
 from tests.conftest import NX, NY, TIME, frame_name, gzip_bytes, make_header, time_fields
 from tests.planted import RANGE_M, Planted, planted
 

@@ -22,7 +22,8 @@ from hsrgeo.formats.composite import MAX_STORED_BYTES
 from hsrgeo.formats.names import FrameName
 from hsrgeo.model.times import KST
 from hsrgeo.sources.found import Found, Tally, read_file
-from hsrgeo.sources.scan import expand, listed_files, scan
+from hsrgeo.sources.listing import expand, listed_files
+from hsrgeo.sources.scan import scan
 from hsrgeo.sources.select import Selection
 from hsrgeo.sources.several import scan_several
 from tests.conftest import TIME, MakeFile, frame_name, make_tar

@@ -28,8 +28,8 @@ from hsrgeo.sources.archive_formats import format_of, is_archive
 from hsrgeo.sources.archives import open_members
 from hsrgeo.sources.arrow import pyarrow_modules
 from hsrgeo.sources.found import Found
+from hsrgeo.sources.listing import expand, files_below
 from hsrgeo.sources.remote import Place, RemotePath
-from hsrgeo.sources.scan import expand, files_below
 from hsrgeo.sources.texts import open_file
 from hsrgeo.writers.folders import mend, write_errors
 

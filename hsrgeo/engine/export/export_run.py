@@ -34,8 +34,9 @@ from hsrgeo.outputs.summed import is_summed
 from hsrgeo.outputs.taken import refuse_cube
 from hsrgeo.products.rain import law_text
 from hsrgeo.sources.found import Found, Tally, reading
+from hsrgeo.sources.listing import Listing, listed_files
 from hsrgeo.sources.remote import Place, listed_sources, target
-from hsrgeo.sources.scan import Listing, listed_files, names_in_files, products_in_names
+from hsrgeo.sources.scan import names_in_files, products_in_names
 from hsrgeo.sources.several import as_reference
 from hsrgeo.writers.files import remove_file
 from hsrgeo.writers.rasters import RASTERS

@@ -31,8 +31,9 @@ from hsrgeo.outputs.recipe import parts_kinds
 from hsrgeo.outputs.taken import refuse_cube
 from hsrgeo.reading import decode_found
 from hsrgeo.sources.found import Found, Tally
+from hsrgeo.sources.listing import File, Listing, listed_files, place_of
 from hsrgeo.sources.remote import Place, RemotePath, listed_sources, may_grow, target
-from hsrgeo.sources.scan import File, Listing, can_have_frames, listed_files, place_of
+from hsrgeo.sources.scan import can_have_frames
 from hsrgeo.sources.skipped import skipped_for_their_names
 
 SETTLE_S = 600.0

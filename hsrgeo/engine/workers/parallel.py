@@ -18,8 +18,9 @@ from hsrgeo.engine.workers.admission import Shared
 from hsrgeo.engine.workers.cluster import Cluster, run_on_cluster
 from hsrgeo.engine.workers.cores import ALL_CORES, usable_cores
 from hsrgeo.sources.found import Found, Tally
+from hsrgeo.sources.listing import Listing
 from hsrgeo.sources.remote import Place
-from hsrgeo.sources.scan import Listing, scan
+from hsrgeo.sources.scan import scan
 from hsrgeo.sources.select import Selection
 from hsrgeo.sources.several import scan_several
 
