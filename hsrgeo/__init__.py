@@ -92,7 +92,8 @@ if TYPE_CHECKING:
         WriteError,
     )
     from hsrgeo.model.frame import Frame
-    from hsrgeo.model.grid import Grid, grids
+    from hsrgeo.model.grid import Grid
+    from hsrgeo.model.grid_catalog import grids
     from hsrgeo.model.times import KST, parse_step, parse_time
     from hsrgeo.model.window import BBox, Window
     from hsrgeo.outputs.frame_table import read_manifest
@@ -192,7 +193,7 @@ _HOMES = {
     "gauge_bias": "hsrgeo.engine.gauges.bias",
     "gauge_fields": "hsrgeo.engine.gauges.field",
     "gauge_merge": "hsrgeo.engine.gauges.merge",
-    "grids": "hsrgeo.model.grid",
+    "grids": "hsrgeo.model.grid_catalog",
     "iter_frames": "hsrgeo.reading",
     "make_cube": "hsrgeo.engine.cube.cube_run",
     "open": "hsrgeo.cube.opening",

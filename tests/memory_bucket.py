@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from unittest.mock import patch
 
-from hsrgeo.sources import remote
+from hsrgeo.sources import connections
 from hsrgeo.sources.remote import RemotePath
 from hsrgeo.sources.service import Listed, Service
 
@@ -28,12 +28,12 @@ class MemoryBucket:
     @contextmanager
     def connected(self) -> Iterator[RemotePath]:
         """Give the folder ``out`` of the bucket, which can be reached meanwhile."""
-        service = remote._service
+        connected = connections._connected
 
         def connect(root: str) -> Service:
-            return self if root == self.url else service(root)
+            return self if root == self.url else connected(root)
 
-        with patch.object(remote, "_service", connect):
+        with patch.object(connections, "_connected", connect):
             yield RemotePath(f"{self.url}/out")
 
     def stat(self, key: str) -> Listed:

@@ -21,7 +21,7 @@ def grids(
     """List the grids that hsrgeo knows, or print one."""
     with honest_exit():
         from hsrgeo.errors import OptionsError  # noqa: PLC0415 - commands import what they need when they run
-        from hsrgeo.model.grid import grids as known_grids  # noqa: PLC0415
+        from hsrgeo.model.grid_catalog import grids as known_grids  # noqa: PLC0415
 
         known = known_grids()
         if name is None:

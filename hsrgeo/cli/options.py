@@ -15,7 +15,7 @@ WRITE = "Write"
 RUN = "Run"
 
 MAIN_GRID = "kma-hb-500m"
-# ^ `hsrgeo.model.grid.MAIN_GRID`, whose module takes too long to import for a help text
+# ^ `hsrgeo.model.grid_catalog.MAIN_GRID`, whose module takes too long to import for a help text
 
 
 QuantityChoice = Literal["stored", "rain"]

@@ -12,7 +12,7 @@ from hsrgeo.engine.workers.crew import count_workers
 from hsrgeo.engine.workers.parallel import run_parallel
 from hsrgeo.errors import FrameError, HsrGeoError, OptionsError, SourceError, as_value
 from hsrgeo.formats.volume import SUFFIXES, read_volume, time_in_name
-from hsrgeo.model.grid import MAIN_GRID, grids, grids_by
+from hsrgeo.model.grid_catalog import MAIN_GRID, grids, grids_by
 from hsrgeo.model.times import FRAME_STEP, KST, time_label
 from hsrgeo.model.volume import Volume
 from hsrgeo.outputs.taken import refuse_cube

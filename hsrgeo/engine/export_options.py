@@ -20,7 +20,8 @@ from hsrgeo.engine.workers.crew import count_workers, workers_for
 from hsrgeo.errors import ClippedWarning, GridError, MissingExtraError, OptionsError, ProjectionError, WindowError
 from hsrgeo.model.fields import Step, Time, Times
 from hsrgeo.model.file_blocks import ALL, as_block
-from hsrgeo.model.grid import Grid, Registration, grids_by
+from hsrgeo.model.grid import Grid, Registration
+from hsrgeo.model.grid_catalog import grids_by
 from hsrgeo.model.times import refuse_uneven
 from hsrgeo.model.window import BBox, Window, as_area
 from hsrgeo.outputs.recipe import DEFAULT_NAME, Cut, Recipe, parts_kinds

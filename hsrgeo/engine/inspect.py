@@ -19,7 +19,8 @@ from hsrgeo.errors import HsrGeoError, as_value
 from hsrgeo.formats.radar_scan import ECHO
 from hsrgeo.formats.volume import SUFFIXES, is_volume, read_volume, time_in_name
 from hsrgeo.model.frame import Frame
-from hsrgeo.model.grid import Registration, grids_by
+from hsrgeo.model.grid import Registration
+from hsrgeo.model.grid_catalog import grids_by
 from hsrgeo.model.times import FIVE_MINUTES_SINCE, FRAME_STEP, early_step, kst_text, utc_text
 from hsrgeo.model.volume import Volume
 from hsrgeo.reading import decode_found

@@ -27,7 +27,8 @@ from hsrgeo.gis.map import Map, Plan, map_for, radars_of
 from hsrgeo.gis.project import smallest_gap
 from hsrgeo.model.fields import Step, Time
 from hsrgeo.model.frame import Frame
-from hsrgeo.model.grid import Registration, grids
+from hsrgeo.model.grid import Registration
+from hsrgeo.model.grid_catalog import grids
 from hsrgeo.model.quantity import DEPTH
 from hsrgeo.model.times import frame_length, time_label
 from hsrgeo.model.window import Area

@@ -12,7 +12,7 @@ from typing import cast
 
 from hsrgeo.errors import FrameError, OptionsError, OutputExistsError
 from hsrgeo.formats.composite import peek_header
-from hsrgeo.model.grid import MAIN_GRID, grids
+from hsrgeo.model.grid_catalog import MAIN_GRID, grids
 from hsrgeo.model.times import FRAME_STEP, KST
 from hsrgeo.outputs.taken import refuse_cube
 from hsrgeo.products.synthetic import Scene, synthetic_bytes

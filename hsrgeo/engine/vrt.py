@@ -18,7 +18,8 @@ from hsrgeo.formats.names import claims_frame
 from hsrgeo.gis.depth import times_of
 from hsrgeo.gis.styles import qml
 from hsrgeo.gis.vrt import raw_vrt, stack_vrt
-from hsrgeo.model.grid import Registration, grids_by
+from hsrgeo.model.grid import Registration
+from hsrgeo.model.grid_catalog import grids_by
 from hsrgeo.outputs.stacks import Stack, Stacks, stacks_of
 from hsrgeo.products.rain import Law
 from hsrgeo.sources.archive_formats import is_archive

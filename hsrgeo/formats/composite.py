@@ -26,7 +26,8 @@ from hsrgeo.formats.names import FrameName, basename, parse_name, unrepeated
 from hsrgeo.formats.other import refuse_text
 from hsrgeo.model.file_blocks import ALL, Block, MaskedBlock
 from hsrgeo.model.frame import Frame
-from hsrgeo.model.grid import Grid, Registration, grid_for, grids
+from hsrgeo.model.grid import Grid, Registration
+from hsrgeo.model.grid_catalog import grid_for, grids
 from hsrgeo.model.header import PRODUCTS_BY_PTYPE, Header
 from hsrgeo.model.quantity import QUANTITIES
 from hsrgeo.model.times import time_label

@@ -6,7 +6,8 @@ import math
 
 import numpy as np
 
-from hsrgeo.model.grid import Grid, grids
+from hsrgeo.model.grid import Grid
+from hsrgeo.model.grid_catalog import grids
 from hsrgeo.model.window import Window
 
 _CELLS = 1e-6

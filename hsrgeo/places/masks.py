@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsrgeo.errors import ClippedWarning, OptionsError, WindowError
-from hsrgeo.model.grid import Grid, Registration, grids_by
+from hsrgeo.model.grid import Grid, Registration
+from hsrgeo.model.grid_catalog import grids_by
 from hsrgeo.model.home import home_of
 from hsrgeo.model.window import Area, Window
 from hsrgeo.places.places import Polygons

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from hsrgeo.errors import OptionsError
 from hsrgeo.formats.composite import encode
-from hsrgeo.model.grid import MAIN_GRID, Grid, grids
+from hsrgeo.model.grid import Grid
+from hsrgeo.model.grid_catalog import MAIN_GRID, grids
 from hsrgeo.model.header import PRODUCTS_BY_PTYPE, SYNTHETIC_MARK, Header, Station
 from hsrgeo.model.quantity import QUANTITIES
 from hsrgeo.model.times import KST

@@ -9,42 +9,18 @@ from __future__ import annotations
 import errno
 import io
 import re
-import threading
 from collections.abc import Iterable, Iterator
 from fnmatch import fnmatchcase
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO, cast
-from urllib.parse import unquote
 
 from hsrgeo.errors import OptionsError
 from hsrgeo.model.texts import short
-from hsrgeo.sources.service import WHOLE, Listed, Service, Stream, WritableService
-from hsrgeo.sources.web import Web
+from hsrgeo.sources.connections import service, writable_service
+from hsrgeo.sources.service import WHOLE, Listed, Stream
+from hsrgeo.sources.urls import BUCKETS, MACHINES, WEB, has_lost_slash, is_url, root_and_key, without_secrets
 
-_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://([^/]*)/?(.*)", re.DOTALL)
-_LOST_SLASH = re.compile(r"(s3|gs|az|abfss?|https?|sftp|ssh):/[^/]", re.IGNORECASE)
-_BUCKETS = ("s3", "gs", "az", "abfs", "abfss")
-_WRITABLE = tuple(f"{scheme}://" for scheme in _BUCKETS)
-_WEB = ("http", "https")
-_MACHINES = ("sftp", "ssh")
 _MAGIC = re.compile(r"[*?[]")
-
-
-def without_secrets(source: object) -> str:
-    """Return a URL as a message may show it: without user, password and what follows a question mark."""
-    return _SECRETS.sub(r"\1...", str(source))
-
-
-_HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^@:\[\]]+)(:\d+)?")
-# ^ and port: in what is anything else there may be a password
-_SECRETS = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]+:/+)(?:[^/]*(?=@)|[^/]*:(?!\d*(?:/|$)).*)|(?<=\?).+", re.DOTALL)
-
-
-def _ways(scheme: str) -> str:
-    if scheme in _MACHINES:
-        return "use a key or an agent"
-    return "download the file first" if scheme in _WEB else "use the variables that its service knows"
 
 
 class RemotePath:
@@ -61,22 +37,8 @@ class RemotePath:
     __slots__ = ("key", "known", "root")
 
     def __init__(self, url: str, known: Listed | None = None) -> None:
-        match = _URL.fullmatch(url)
-        scheme = match[1].lower() if match else ""
-        if match is None or scheme not in (*_BUCKETS, *_WEB, *_MACHINES):
-            schemes = "s3://, gs://, az://, abfs://, http(s)://, sftp:// or ssh://"
-            raise OptionsError(f"{without_secrets(url)}: expected {schemes}, or a path")
-        if not match[2]:
-            raise OptionsError(f"{without_secrets(url)}: has no bucket or host after ://")
-        if ":" in match[2].rpartition("@")[0] or (scheme in _WEB and not _HOST.fullmatch(match[2])):
-            raise OptionsError(f"{scheme}://...@: a password in a URL would end in manifests; {_ways(scheme)}")
-        if scheme in _WEB and "?" in match[3]:
-            problem = "addresses with ? (signed ones too) cannot be read; download the file first"
-            raise OptionsError(f"{without_secrets(url)}: {problem}")
-        self.root = f"{scheme}://{match[2]}"
-        """Scheme and bucket or host."""
-        self.key = (unquote(match[3]) if scheme in _WEB else match[3]).strip("/")
-        """Path below the root."""
+        self.root, self.key = root_and_key(url)
+        """Scheme with bucket or host, and the path below it."""
         self.known = known
 
     def __str__(self) -> str:
@@ -127,7 +89,7 @@ class RemotePath:
         Raises:
             OSError: It is not there, or cannot be reached.
         """
-        return self.known or _service(self.root).stat(self.key)
+        return self.known or service(self.root).stat(self.key)
 
     def is_file(self) -> bool:
         """Tell whether it is there.
@@ -152,10 +114,10 @@ class RemotePath:
         Raises:
             OSError: It cannot be listed.
         """
-        if self.root.startswith(tuple(f"{scheme}://" for scheme in _WEB)):
+        if self.root.startswith(WEB):
             problem = "no such file, and a web server lists no folders: give the address of each file"
             raise FileNotFoundError(errno.ENOENT, problem)
-        for listed in _service(self.root).listed(self.key, deep=deep):
+        for listed in service(self.root).listed(self.key, deep=deep):
             if listed.key == self.key:  # an empty object "folder/", as consoles make for a folder: it is no file
                 continue
             yield _made(self.root, listed.key, listed)
@@ -176,7 +138,7 @@ class RemotePath:
         """
         if mode != "rb":
             raise ValueError(mode)
-        return cast("BinaryIO", io.BufferedReader(Stream(_service(self.root), self.stat()), _BUFFER))
+        return cast("BinaryIO", io.BufferedReader(Stream(service(self.root), self.stat()), _BUFFER))
 
     def read_bytes(self, size: int = WHOLE) -> bytes:
         """Return the whole file, or its first `size` bytes.
@@ -184,7 +146,7 @@ class RemotePath:
         Raises:
             OSError: It is not there, or cannot be reached.
         """
-        return _service(self.root).read(self.key, size)
+        return service(self.root).read(self.key, size)
 
     def write_bytes(self, data: bytes | Path, *, new: bool = False, over: str = "", mark: str = "") -> None:
         """Write the file in one step: nobody ever sees half of it.
@@ -199,7 +161,7 @@ class RemotePath:
             FileExistsError: It is there.
             OSError: It cannot be written.
         """
-        _writable(self.root).write(self.key, data, new=new, over=over, mark=mark)
+        writable_service(self.root).write(self.key, data, new=new, over=over, mark=mark)
 
     def write_if(self, data: bytes, *, new: bool = False, over: str = "") -> bool:
         """Write the file on a condition, see `write_bytes`; where the service knows no conditions, write it anyway.
@@ -226,7 +188,7 @@ class RemotePath:
         Raises:
             OSError: It is not there, or cannot be read.
         """
-        return _writable(self.root).mark(self.key)
+        return writable_service(self.root).mark(self.key)
 
     def unlink(self, *, missing_ok: bool = True) -> None:
         """Remove the file if it is there.
@@ -235,7 +197,7 @@ class RemotePath:
             OSError: It cannot be removed.
         """
         if missing_ok or self.is_file():
-            _writable(self.root).remove(self.key)
+            writable_service(self.root).remove(self.key)
         else:
             raise FileNotFoundError(errno.ENOENT, "no such file", str(self))
 
@@ -245,7 +207,7 @@ class RemotePath:
         Raises:
             OSError: It cannot be copied.
         """
-        _writable(self.root).copy(self.key, target.key)
+        writable_service(self.root).copy(self.key, target.key)
 
     def replace(self, target: RemotePath) -> None:
         """Move the file to another place of the same bucket; until it is whole there, it is here.
@@ -253,7 +215,7 @@ class RemotePath:
         Raises:
             OSError: It cannot be moved.
         """
-        _writable(self.root).move(self.key, target.key)
+        writable_service(self.root).move(self.key, target.key)
 
 
 def unlink_all(paths: Iterable[RemotePath]) -> None:
@@ -264,7 +226,7 @@ def unlink_all(paths: Iterable[RemotePath]) -> None:
     """
     listed = list(paths)
     if listed:
-        _writable(listed[0].root).remove_all([path.key for path in listed])
+        writable_service(listed[0].root).remove_all([path.key for path in listed])
 
 
 Place = Path | RemotePath
@@ -273,7 +235,7 @@ Place = Path | RemotePath
 
 def is_remote(source: str | Place) -> bool:
     """Tell whether a source or an output is elsewhere: a URL."""
-    return isinstance(source, RemotePath) or (isinstance(source, str) and bool(_URL.fullmatch(source)))
+    return isinstance(source, RemotePath) or (isinstance(source, str) and is_url(source))
 
 
 def place(source: str | Place) -> Place:
@@ -289,7 +251,7 @@ def place(source: str | Place) -> Place:
     _refuse_empty(source)
     if isinstance(source, str) and is_remote(source):
         return RemotePath(source)
-    if _LOST_SLASH.match(source.as_posix() if isinstance(source, Path) else source):
+    if has_lost_slash(source.as_posix() if isinstance(source, Path) else source):
         hint = "a Path keeps only one slash of ://: give a URL as text" if isinstance(source, Path) else "expected ://"
         raise OptionsError(f"{without_secrets(source)}: {hint}")
     return Path(source)
@@ -328,7 +290,7 @@ def local(source: str | Place, what: str) -> Path:
         OptionsError: It is empty, or elsewhere.
     """
     _refuse_empty(source)
-    if is_remote(source) or (isinstance(source, Path) and _LOST_SLASH.match(source.as_posix())):
+    if is_remote(source) or (isinstance(source, Path) and has_lost_slash(source.as_posix())):
         raise OptionsError(f"{without_secrets(source)}: {what} works with files on this machine only")
     return Path(str(source))
 
@@ -339,17 +301,17 @@ def bucket_folder(path: RemotePath) -> Any:  # noqa: ANN401 - see `hsrgeo.source
     Raises:
         OSError: It is in no bucket.
     """
-    return cast("Any", _writable(path.root)).folder(path.key)
+    return cast("Any", writable_service(path.root)).folder(path.key)
 
 
 def is_bucket(path: Place) -> bool:
     """Tell whether a path is in a bucket, where outputs can go."""
-    return isinstance(path, RemotePath) and path.root.startswith(_WRITABLE)
+    return isinstance(path, RemotePath) and path.root.startswith(BUCKETS)
 
 
 def may_grow(path: RemotePath) -> bool:
     """Tell whether a file can be seen while it is being written: on another machine, but not in a bucket."""
-    return path.root.startswith(tuple(f"{scheme}://" for scheme in _MACHINES))
+    return path.root.startswith(MACHINES)
 
 
 def target(out: str | Place) -> Place:
@@ -388,34 +350,6 @@ def _made(root: str, key: str, known: Listed | None = None) -> RemotePath:
     path = RemotePath.__new__(RemotePath)
     path.root, path.key, path.known = root, key, known
     return path
-
-
-def _service(root: str) -> Service:
-    """Connect; once for each process, so that connections are kept open."""
-    with _CONNECTING:  # else every thread would begin a connection of its own
-        return _connected(root)
-
-
-_CONNECTING = threading.Lock()
-
-
-@lru_cache(maxsize=16)
-def _connected(root: str) -> Service:
-    if root.startswith(tuple(f"{scheme}://" for scheme in _MACHINES)):
-        from hsrgeo.sources.sftp import Sftp  # noqa: PLC0415 - of an extra
-
-        return Sftp(root)
-    if root.startswith(tuple(f"{scheme}://" for scheme in _WEB)):
-        return Web(root)
-    from hsrgeo.sources.buckets import Bucket  # noqa: PLC0415 - of an extra
-
-    return Bucket(root)
-
-
-def _writable(root: str) -> WritableService:
-    if not root.startswith(_WRITABLE):
-        raise OSError(errno.ENOTSUP, "outputs go to a disk or a bucket (s3://, gs://, az://)")
-    return cast("WritableService", _service(root))
 
 
 _BUFFER = 1 << 18

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from hsrgeo.errors import OptionsError
 from hsrgeo.formats.composite import MAX_BLOCKS, encode
 from hsrgeo.model.frame import Frame
-from hsrgeo.model.grid import Grid, grids
+from hsrgeo.model.grid import Grid
+from hsrgeo.model.grid_catalog import grids
 from hsrgeo.model.header import NOT_KMA_MARK, SYNTHETIC_MARK
 from hsrgeo.model.quantity import QUANTITIES
 from hsrgeo.model.times import time_label

@@ -25,7 +25,7 @@ from rasterio.transform import Affine
 from hsrgeo.engine.export.work import Task, export_frame
 from hsrgeo.engine.export_options import ExportOptions
 from hsrgeo.formats.names import parse_name
-from hsrgeo.model.grid import grids
+from hsrgeo.model.grid_catalog import grids
 from hsrgeo.sources.found import Found
 
 SEOUL = (1214, 1439, 256, 256)

@@ -24,7 +24,7 @@ from typer.testing import CliRunner, Result
 import hsrgeo
 from hsrgeo.cli import app
 from hsrgeo.cli import options as cli_options
-from hsrgeo.model.grid import MAIN_GRID, grids
+from hsrgeo.model.grid_catalog import MAIN_GRID, grids
 from tests.conftest import NX, NY, TIME, MakeFile, frame_name, hear_signals, make_tar
 
 COMMANDS = ["export", "info", "verify", "grids", "extract", "simulate"]

@@ -23,7 +23,7 @@ from hsrgeo.engine.export_options import ExportOptions
 from hsrgeo.engine.regions import Region
 from hsrgeo.errors import FrameError, HsrGeoWarning, MissingExtraError, OptionsError, SourceError, WindowError
 from hsrgeo.model.frame import Frame
-from hsrgeo.model.grid import grids
+from hsrgeo.model.grid_catalog import grids
 from hsrgeo.model.quantity import QUANTITIES, RAIN, clean_values
 from hsrgeo.model.times import KST
 from hsrgeo.model.window import BBox, Window

@@ -23,7 +23,7 @@ from hsrgeo.engine.cube.cube_options import CubeOptions
 from hsrgeo.engine.export_options import ExportOptions
 from hsrgeo.errors import HsrGeoError, LockError, OptionsError, OutputExistsError, SourceError
 from hsrgeo.outputs import bucket as bucket_lock
-from hsrgeo.sources import buckets, remote
+from hsrgeo.sources import buckets, connections, remote
 from hsrgeo.sources.remote import RemotePath
 from tests.conftest import TIME, frame_name
 from tests.faults import STEP
@@ -78,7 +78,7 @@ def url(server: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
 
 def connect(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", address)
-    remote._connected.cache_clear()
+    connections._connected.cache_clear()
 
 
 def options(layout: Any = "both", **changes: Any) -> CubeOptions:

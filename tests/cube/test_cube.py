@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from hsrgeo.engine.export_options import ExportOptions
 from hsrgeo.engine.simulate import write_simulation
 from hsrgeo.errors import ManifestError, NoRoomError, OptionsError, OutputExistsError, SourceError
-from hsrgeo.model.grid import grids
+from hsrgeo.model.grid_catalog import grids
 from hsrgeo.model.window import Window
 from hsrgeo.outputs.outcome import Outcome
 from hsrgeo.products.rain import rain_frame

@@ -11,7 +11,7 @@ import pyproj
 import pytest
 
 import hsrgeo
-from hsrgeo.model.grid import grids
+from hsrgeo.model.grid_catalog import grids
 
 xr = pytest.importorskip("xarray")
 pytest.importorskip("zarr")

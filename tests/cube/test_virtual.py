@@ -36,7 +36,7 @@ from hsrgeo.errors import (
     SourceError,
     TruncatedError,
 )
-from hsrgeo.model.grid import grids
+from hsrgeo.model.grid_catalog import grids
 from hsrgeo.outputs.outcome import Outcome
 from hsrgeo.products.rain import Law
 from hsrgeo.reading import open_frame

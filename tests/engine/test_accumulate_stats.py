@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 import hsrgeo
 from hsrgeo.engine.accumulate.sum_run import accumulate
 from hsrgeo.errors import OptionsError
-from hsrgeo.model.grid import grids
+from hsrgeo.model.grid_catalog import grids
 from hsrgeo.products.rain import KMA_LAW
 from hsrgeo.writers.sum_cog import NODATA
 from tests.conftest import NX, NY, TIME, MakeFile, frame_name

@@ -37,7 +37,7 @@ from hsrgeo.engine.verify.verify_run import verify
 from hsrgeo.errors import FrameError, ManifestError, OptionsError, SourceError
 from hsrgeo.formats.composite import decode
 from hsrgeo.model.frame import Frame
-from hsrgeo.model.grid import grids
+from hsrgeo.model.grid_catalog import grids
 from hsrgeo.model.quantity import QUANTITIES, RAIN, RAIN_RATE
 from hsrgeo.model.times import KST
 from hsrgeo.outputs.kept_recipe import kept_recipe

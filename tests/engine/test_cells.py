@@ -24,7 +24,7 @@ from hsrgeo.cli import app
 from hsrgeo.errors import FrameError, OptionsError, WriteError
 from hsrgeo.formats.composite import decode
 from hsrgeo.model.frame import Frame
-from hsrgeo.model.grid import grids
+from hsrgeo.model.grid_catalog import grids
 from hsrgeo.model.window import Window
 from hsrgeo.products.objects import storm_cells
 from hsrgeo.products.rain import KMA_LAW

@@ -32,7 +32,7 @@ from hsrgeo.engine.gauges.gauge_options import GaugeBiasOptions, GaugeFieldOptio
 from hsrgeo.engine.gauges.polygons import thiessen_polygons
 from hsrgeo.engine.series.series_options import SeriesOptions
 from hsrgeo.errors import MissingExtraError, OptionsError, SourceError
-from hsrgeo.model.grid import grids
+from hsrgeo.model.grid_catalog import grids
 from hsrgeo.model.times import KST
 from hsrgeo.places.places import Points, read_points
 from hsrgeo.places.polygons import read_polygons

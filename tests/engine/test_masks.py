@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 import hsrgeo
 from hsrgeo.errors import ManifestError, OptionsError
-from hsrgeo.model.grid import Grid, grids
+from hsrgeo.model.grid import Grid
+from hsrgeo.model.grid_catalog import grids
 from hsrgeo.model.window import Window
 from hsrgeo.outputs.recipe import recipe_from_json
 from hsrgeo.places.masks import read_mask

@@ -25,7 +25,7 @@ from hsrgeo.engine.gauges.merge import GaugeMerge
 from hsrgeo.engine.periods import Period
 from hsrgeo.engine.plot import _title
 from hsrgeo.errors import OptionsError, OutputExistsError, SourceError
-from hsrgeo.model.grid import grids
+from hsrgeo.model.grid_catalog import grids
 from hsrgeo.model.times import KST, utc_text
 from hsrgeo.model.window import Window
 from hsrgeo.outputs.summed import summed_files

@@ -16,7 +16,7 @@ import hsrgeo
 from hsrgeo.cli import app
 from hsrgeo.engine.regions import Region
 from hsrgeo.errors import OptionsError
-from hsrgeo.model.grid import grids
+from hsrgeo.model.grid_catalog import grids
 from hsrgeo.model.window import BBox
 from tests.conftest import NX, NY, TIME, MakeFile, frame_name
 

@@ -24,7 +24,7 @@ from hsrgeo.engine.series.series_options import SeriesOptions
 from hsrgeo.engine.series.series_run import Series, series
 from hsrgeo.engine.series.series_table import read_series
 from hsrgeo.errors import MissingExtraError, OptionsError
-from hsrgeo.model.grid import grids
+from hsrgeo.model.grid_catalog import grids
 from hsrgeo.model.times import FRAME_STEP, KST
 from hsrgeo.places.places import Points, Polygons, read_points
 from hsrgeo.places.polygons import read_polygons

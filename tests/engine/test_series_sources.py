@@ -28,7 +28,8 @@ from hsrgeo.engine.series.series_run import Series, series
 from hsrgeo.engine.simulate import write_simulation
 from hsrgeo.engine.stac import write_catalog
 from hsrgeo.errors import FrameError, MissingExtraError, OptionsError, ReadbackError, SourceError
-from hsrgeo.model.grid import Grid, grids
+from hsrgeo.model.grid import Grid
+from hsrgeo.model.grid_catalog import grids
 from hsrgeo.model.home import home_of
 from hsrgeo.model.times import FRAME_STEP, KST
 from hsrgeo.model.window import BBox, Window

@@ -45,7 +45,7 @@ from hsrgeo.engine.verify.verify_run import Counts, Verification, verify
 from hsrgeo.errors import HsrGeoWarning, ManifestError, OptionsError, SourceError
 from hsrgeo.formats.composite import decode, encode
 from hsrgeo.model.frame import Frame
-from hsrgeo.model.grid import grids
+from hsrgeo.model.grid_catalog import grids
 from hsrgeo.model.header import Header, Station
 from hsrgeo.model.times import KST
 from hsrgeo.model.window import BBox, Window

@@ -40,7 +40,7 @@ from hsrgeo.formats.composite import (
     unpack,
 )
 from hsrgeo.formats.header import parse_header
-from hsrgeo.model.grid import grids
+from hsrgeo.model.grid_catalog import grids
 from hsrgeo.model.times import KST
 from hsrgeo.model.window import Window
 from tests.conftest import (

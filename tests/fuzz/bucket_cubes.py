@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 
 from hsrgeo.cube import whole
 from hsrgeo.outputs import bucket as bucket_lock
-from hsrgeo.sources import buckets, remote
+from hsrgeo.sources import buckets, connections
 from hsrgeo.sources.remote import RemotePath
 from tests.conftest import TIME, MakeFile, frame_name
 from tests.cube import test_bucket_cubes as quick
@@ -157,7 +157,7 @@ def server(rounds: int, seed: int) -> int:
     buckets._RETRIES["backoff"]["init_backoff"] = timedelta(0, 0.01)
     with s3_server("cubes") as address, Proxy(address, campaign.spoil).running() as proxy:
         os.environ["AWS_ENDPOINT_URL"] = proxy.address
-        remote._connected.cache_clear()
+        connections._connected.cache_clear()
         for number in range(rounds):
             campaign.do(number)
             print(f"{number + 1}: {dict(campaign.ends)}, broken {campaign.broken}", flush=True)

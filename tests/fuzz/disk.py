@@ -31,7 +31,7 @@ from pathlib import Path
 from typer.testing import CliRunner
 
 from hsrgeo.cli import app
-from hsrgeo.model.grid import grids
+from hsrgeo.model.grid_catalog import grids
 from hsrgeo.products.synthetic import Scene, synthetic_bytes
 
 LIMIT_S = 300

@@ -203,7 +203,7 @@ class Boxes(Target):
         return " ".join(edges[: chance.choice((4, 4, 4, 3))]).encode()
 
     def check(self, data: bytes) -> bool:
-        from hsrgeo.model.grid import grids  # noqa: PLC0415 - the catalogue is read once
+        from hsrgeo.model.grid_catalog import grids  # noqa: PLC0415 - the catalogue is read once
         from hsrgeo.model.window import as_bbox  # noqa: PLC0415
 
         accepted = False

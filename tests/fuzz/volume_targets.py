@@ -11,7 +11,8 @@ import numpy as np
 
 from hsrgeo.errors import FrameError
 from hsrgeo.formats.volume import is_volume, read_volume
-from hsrgeo.model.grid import Grid, grids
+from hsrgeo.model.grid import Grid
+from hsrgeo.model.grid_catalog import grids
 from hsrgeo.model.window import Window
 from hsrgeo.products.polar import as_product, layer
 from tests.fuzz.mutate import flip_bytes

@@ -18,7 +18,7 @@ from hsrgeo.engine.regions import Region
 from hsrgeo.engine.vrt import make_stacks
 from hsrgeo.errors import ManifestError, OptionsError
 from hsrgeo.model.window import BBox
-from hsrgeo.sources import remote
+from hsrgeo.sources import connections
 from hsrgeo.sources.remote import RemotePath
 from tests.conftest import TIME, frame_name
 from tests.faults import STEP
@@ -56,10 +56,10 @@ def address(here: Path) -> Iterator[str]:
         for name, value in (("ACCESS_KEY_ID", "k"), ("SECRET_ACCESS_KEY", "s"), ("REGION", "us-east-1")):
             context.setenv(f"AWS_{name}", value)
         context.setenv("AWS_ENDPOINT_URL", address)
-        remote._connected.cache_clear()
+        connections._connected.cache_clear()
         export(here / "frames", URL)
         yield address
-    remote._connected.cache_clear()
+    connections._connected.cache_clear()
 
 
 def gdal_of(address: str) -> dict[str, str]:

@@ -25,7 +25,7 @@ from hsrgeo.gis import fonts, plots
 from hsrgeo.gis.depth import depth_classes, depth_colours
 from hsrgeo.gis.hyetograph import PlaceSeries, _bars, bar_step
 from hsrgeo.gis.sum_map import SumMap
-from hsrgeo.model.grid import grids
+from hsrgeo.model.grid_catalog import grids
 from hsrgeo.model.times import FRAME_STEP, KST, utc_text
 from hsrgeo.model.window import Window
 from hsrgeo.writers.sum_cog import Band, encode_bands, encode_sum_cog

@@ -24,7 +24,8 @@ from hsrgeo.formats.composite import decode
 from hsrgeo.gis import canvas, coast, fonts
 from hsrgeo.gis.graticule import graticule, scale_bar
 from hsrgeo.gis.map import Plan, map_for, radars_of
-from hsrgeo.model.grid import Grid, grids
+from hsrgeo.model.grid import Grid
+from hsrgeo.model.grid_catalog import grids
 from hsrgeo.model.times import KST, time_label
 from hsrgeo.outputs.exported import read_exported
 from hsrgeo.products.classes import STYLED, classes_for

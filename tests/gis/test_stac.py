@@ -44,7 +44,7 @@ from hsrgeo.gis import stac as records
 from hsrgeo.gis.footprint import place_of
 from hsrgeo.gis.stac import href, item_id, slugs
 from hsrgeo.gis.stac_parquet import _schema
-from hsrgeo.model.grid import grids
+from hsrgeo.model.grid_catalog import grids
 from hsrgeo.model.times import KST
 from hsrgeo.model.window import BBox
 from hsrgeo.outputs.catalogs import catalog_frames, is_catalog

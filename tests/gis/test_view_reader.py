@@ -22,7 +22,8 @@ from affine import Affine
 
 import hsrgeo
 from hsrgeo.gis.view.index import classes_json, grid_json, quantity_json, windows_of
-from hsrgeo.model.grid import Grid, grids
+from hsrgeo.model.grid import Grid
+from hsrgeo.model.grid_catalog import grids
 from hsrgeo.model.quantity import DEPTH, QUANTITIES, RAIN, Quantity
 from hsrgeo.model.times import KST
 from hsrgeo.products.classes import colours

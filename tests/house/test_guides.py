@@ -21,7 +21,7 @@ import pytest
 from typer.testing import CliRunner
 
 from hsrgeo.cli import app
-from hsrgeo.sources import remote
+from hsrgeo.sources import connections
 from hsrgeo.sources.remote import RemotePath
 from tests.fake_hub import KEY, fake_hub
 from tests.forked import forked_programs
@@ -128,12 +128,12 @@ def test_the_guide_on_buckets_shows_what_is_printed(tmp_path: Path, monkeypatch:
             monkeypatch.setenv(f"AWS_{name}", value)
         monkeypatch.setenv("AWS_S3_ENDPOINT", address.removeprefix("http://"))
         monkeypatch.setenv("AWS_VIRTUAL_HOSTING", "FALSE")
-        remote._connected.cache_clear()
+        connections._connected.cache_clear()
         RemotePath("s3://radar/RDR_HSR_202206.tar.gz").write_bytes(_archive())
         for arguments, typed, shown in steps(BUCKETS.read_text(encoding="utf-8"), tmp_path):
             printed = (_python if arguments[0] == "python" else _command)(typed).rstrip()
             assert pattern(shown).fullmatch(printed), f"{typed}\nshown:\n{shown}\nprinted:\n{printed}"
-    remote._connected.cache_clear()
+    connections._connected.cache_clear()
 
 
 def _archive() -> bytes:

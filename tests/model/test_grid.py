@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 import hsrgeo
 from hsrgeo.errors import ClippedWarning, GridError, HsrGeoError, ProjectionError, UnknownGridError, WindowError
-from hsrgeo.model.grid import Grid, grid_for, grids
+from hsrgeo.model.grid import Grid
+from hsrgeo.model.grid_catalog import grid_for, grids
 from hsrgeo.model.window import BBox, Center, Window
 
 Floats = NDArray[np.float64]

@@ -28,7 +28,7 @@ from hsrgeo.engine.export_options import ExportOptions
 from hsrgeo.engine.regions import Region
 from hsrgeo.errors import ChecksumError, HsrGeoError, HsrGeoWarning, ManifestError, SourceError, WriteError
 from hsrgeo.formats.names import FrameName
-from hsrgeo.model.grid import grids_by
+from hsrgeo.model.grid_catalog import grids_by
 from hsrgeo.model.times import KST
 from hsrgeo.model.window import BBox
 from hsrgeo.outputs.kept_recipe import keep_recipe, kept_recipe, refuse_other_recipe

@@ -13,7 +13,7 @@ import pytest
 from hsrgeo.engine.export_options import ExportOptions
 from hsrgeo.engine.regions import read_regions
 from hsrgeo.errors import OptionsError
-from hsrgeo.model.grid import grids
+from hsrgeo.model.grid_catalog import grids
 from hsrgeo.places.polygons import read_polygons
 from hsrgeo.products.datums import from_wgs84
 from hsrgeo.products.warp import as_target

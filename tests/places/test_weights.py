@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hsrgeo.errors import OptionsError
-from hsrgeo.model.grid import Grid, grids
+from hsrgeo.model.grid import Grid
+from hsrgeo.model.grid_catalog import grids
 from hsrgeo.model.quantity import QUANTITIES
 from hsrgeo.model.window import Window
 from hsrgeo.places.gather import gather, pieces_of

@@ -12,7 +12,8 @@ import pytest
 from numpy.typing import NDArray
 
 from hsrgeo.errors import FrameFormatError, OptionsError
-from hsrgeo.model.grid import Grid, grids
+from hsrgeo.model.grid import Grid
+from hsrgeo.model.grid_catalog import grids
 from hsrgeo.model.volume import Radar, Sweep, Volume
 from hsrgeo.products.beams import Around, beam_of, cells_around
 from hsrgeo.products.mosaic import compose_frames

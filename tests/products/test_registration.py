@@ -12,7 +12,8 @@ from typer.testing import CliRunner
 
 import hsrgeo
 from hsrgeo.cli import app
-from hsrgeo.model.grid import MAIN_GRID, Registration, grid_for, grids, grids_by
+from hsrgeo.model.grid import Registration
+from hsrgeo.model.grid_catalog import MAIN_GRID, grid_for, grids, grids_by
 from hsrgeo.outputs.recipe import recipe_from_json
 
 FRAMES = Path(__file__).parents[2] / "examples/frames"

@@ -22,7 +22,7 @@ from hsrgeo.engine.accumulate.sum_options import AccumulateOptions
 from hsrgeo.engine.accumulate.sum_run import Accumulation, accumulate
 from hsrgeo.engine.periods import Period
 from hsrgeo.errors import OptionsError, WriteError
-from hsrgeo.model.grid import grids
+from hsrgeo.model.grid_catalog import grids
 from hsrgeo.model.quantity import QUANTITIES
 from hsrgeo.model.times import FRAME_STEP, KST
 from hsrgeo.model.window import Window

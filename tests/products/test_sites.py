@@ -14,7 +14,8 @@ from typer.testing import CliRunner
 from hsrgeo.cli import app
 from hsrgeo.engine.sites import site_offset
 from hsrgeo.errors import OptionsError
-from hsrgeo.model.grid import MAIN_GRID, Grid, grids
+from hsrgeo.model.grid import Grid
+from hsrgeo.model.grid_catalog import MAIN_GRID, grids
 from hsrgeo.model.projections import projections_dir
 from hsrgeo.model.window import Window
 from hsrgeo.places.places import read_points

@@ -18,7 +18,7 @@ import hsrgeo
 from hsrgeo.cli import app
 from hsrgeo.engine.stats.stats_run import stats
 from hsrgeo.errors import OptionsError
-from hsrgeo.model.grid import grids
+from hsrgeo.model.grid_catalog import grids
 from hsrgeo.model.quantity import QUANTITIES
 from hsrgeo.places.places import Polygons
 from hsrgeo.products.histogram import Histogram, count_values

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from hsrgeo.errors import ClippedWarning, FrameError, OptionsError, ProjectionError, WindowError
 from hsrgeo.formats.composite import decode
 from hsrgeo.model.frame import Frame
-from hsrgeo.model.grid import Grid, grids
+from hsrgeo.model.grid import Grid
+from hsrgeo.model.grid_catalog import grids
 from hsrgeo.model.quantity import QUANTITIES, RAIN, RAIN_RATE, Quantity
 from hsrgeo.model.window import Area, BBox, Center, Window
 from hsrgeo.products import warp

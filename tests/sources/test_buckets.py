@@ -30,7 +30,7 @@ from hsrgeo.engine.export_options import ExportOptions
 from hsrgeo.engine.watch.watch_run import Watch
 from hsrgeo.errors import HsrGeoError, ManifestError, SourceError, WriteError
 from hsrgeo.outputs.names import MANIFEST
-from hsrgeo.sources import buckets, remote
+from hsrgeo.sources import buckets, connections
 from hsrgeo.sources.remote import RemotePath
 from hsrgeo.sources.scan import scan
 from hsrgeo.sources.select import Selection
@@ -64,7 +64,7 @@ def url(server: str, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureReq
 
 def _connect_to(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", address)
-    remote._connected.cache_clear()
+    connections._connected.cache_clear()
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from hsrgeo.errors import LockError, ManifestError, SourceError
 from hsrgeo.outputs import bucket as bucket_lock
 from hsrgeo.outputs.lease import LEASE_S
 from hsrgeo.outputs.names import MANIFEST
-from hsrgeo.sources import buckets, remote
+from hsrgeo.sources import buckets, connections
 from hsrgeo.sources.remote import RemotePath, unlink_all
 from tests.conftest import TIME, frame_name
 from tests.emulators import azure_server, azurite, fake_gcs_server, google_server
@@ -44,9 +44,9 @@ def service(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         for name, value in variables.items():
             context.setenv(name, value)
         context.setattr(bucket_lock, "_SETTLE_S", 0.0)
-        remote._connected.cache_clear()
+        connections._connected.cache_clear()
         yield f"{request.param}://{CONTAINER}"
-    remote._connected.cache_clear()
+    connections._connected.cache_clear()
 
 
 @pytest.fixture
@@ -80,7 +80,7 @@ def test_keys_that_are_not_set_are_named(url: str, monkeypatch: pytest.MonkeyPat
     for name in os.environ:
         if name.startswith("AZURE"):
             monkeypatch.delenv(name)
-    remote._connected.cache_clear()
+    connections._connected.cache_clear()
     with pytest.raises(SourceError, match=r"no keys were found .*AZURE_STORAGE_ACCOUNT_NAME"):
         run(url, tmp_path / "out")
 

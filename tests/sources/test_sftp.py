@@ -17,7 +17,7 @@ import pytest
 import hsrgeo
 from hsrgeo.engine.export_options import ExportOptions
 from hsrgeo.errors import OptionsError, SourceError
-from hsrgeo.sources import remote, sftp
+from hsrgeo.sources import connections, remote, sftp
 from hsrgeo.sources.remote import RemotePath
 from tests.conftest import TIME, frame_name, make_tar
 from tests.faults import STEP
@@ -80,7 +80,7 @@ def root(machine: tuple[int, Path], monkeypatch: pytest.MonkeyPatch) -> str:
     port, home = machine
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
-    remote._connected.cache_clear()
+    connections._connected.cache_clear()
     return f"sftp://127.0.0.1:{port}"
 
 
@@ -170,7 +170,7 @@ def test_a_connection_that_ended_is_made_again_however_many_channels_it_had(
     whole = (frames / frame_name(TIME + 2 * STEP)).read_bytes()
     with ThreadPoolExecutor(3) as threads:
         assert list(threads.map(lambda _number: path.read_bytes(), range(24))) == [whole] * 24
-    service = remote._service(path.root)
+    service = connections.service(path.root)
     assert isinstance(service, sftp.Sftp)
     for _ in range(3):
         service._idle.put(service._opened())

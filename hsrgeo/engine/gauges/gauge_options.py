@@ -16,7 +16,8 @@ from hsrgeo.engine.periods import PeriodLength, check_period
 from hsrgeo.engine.regions import Region
 from hsrgeo.errors import OptionsError
 from hsrgeo.model.fields import Length, Step, Time
-from hsrgeo.model.grid import MAIN_GRID, Grid, grids
+from hsrgeo.model.grid import Grid
+from hsrgeo.model.grid_catalog import MAIN_GRID, grids
 from hsrgeo.model.times import FRAME_STEP, kst_text, length_text, on_step, refuse_uneven
 from hsrgeo.model.window import BBox, Window
 from hsrgeo.places.places import Points, read_points

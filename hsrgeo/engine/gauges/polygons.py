@@ -7,7 +7,7 @@ from pathlib import Path
 
 from hsrgeo.engine.areas import asked_window
 from hsrgeo.errors import OptionsError
-from hsrgeo.model.grid import MAIN_GRID, grids
+from hsrgeo.model.grid_catalog import MAIN_GRID, grids
 from hsrgeo.model.window import BBox, as_bbox
 from hsrgeo.places.places import Points, read_points
 from hsrgeo.products.interpolate import network

@@ -15,7 +15,8 @@ from hsrgeo.engine.contents import notes_on_bias, notes_on_contents, refuse_regi
 from hsrgeo.engine.factors import notes_on_factors
 from hsrgeo.engine.series.series_options import Content, SeriesOptions
 from hsrgeo.errors import FrameError, OptionsError
-from hsrgeo.model.grid import Grid, grids
+from hsrgeo.model.grid import Grid
+from hsrgeo.model.grid_catalog import grids
 from hsrgeo.model.home import home_of
 from hsrgeo.model.quantity import Quantity
 from hsrgeo.outputs.outcome import Outcome

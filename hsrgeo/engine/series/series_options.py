@@ -16,7 +16,8 @@ from hsrgeo.engine.workers.crew import count_workers
 from hsrgeo.errors import OptionsError
 from hsrgeo.model.fields import Length, Step, Time
 from hsrgeo.model.file_blocks import Block, as_block
-from hsrgeo.model.grid import Grid, Registration, grids_by
+from hsrgeo.model.grid import Grid, Registration
+from hsrgeo.model.grid_catalog import grids_by
 from hsrgeo.model.times import FRAME_STEP, refuse_uneven
 from hsrgeo.places.masks import MaskFile, read_mask
 from hsrgeo.places.places import Places, Points, Polygons, as_points, read_points

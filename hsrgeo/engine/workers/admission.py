@@ -96,7 +96,7 @@ _PROBING = threading.Lock()
 def _probed() -> str:
     # Only a run on a cluster makes up a frame and packs it.
     from hsrgeo.formats.composite import decode  # noqa: PLC0415
-    from hsrgeo.model.grid import grids  # noqa: PLC0415
+    from hsrgeo.model.grid_catalog import grids  # noqa: PLC0415
     from hsrgeo.products.synthetic import Scene, synthetic_bytes  # noqa: PLC0415
     from hsrgeo.writers.cog import encode_cog  # noqa: PLC0415
     from hsrgeo.writers.png import encode_png  # noqa: PLC0415
