@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from hsrgeo.errors import OptionsError
 from hsrgeo.model.checks import refuse_other_suffix
-from hsrgeo.model.grid import Grid, grid_for
+from hsrgeo.model.grid import Grid
+from hsrgeo.model.grid_catalog import grid_for
 from hsrgeo.model.header import Header
 from hsrgeo.model.quantity import (
     RAIN,
