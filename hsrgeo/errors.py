@@ -304,8 +304,21 @@ class ReadbackError(OutputError):
     """GDAL cannot read what was written."""
 
 
+def printable(text: str) -> str:
+    r"""Return a text in one line without control characters: ``\n`` for a line feed, ``\x1b`` for an escape.
+
+    Nothing that is left moves a terminal's cursor, turns the direction of what follows, or begins a line of a log.
+    """
+    if text.isprintable():
+        return text
+    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)
+
+
 class HsrGeoWarning(UserWarning):
-    """Something legal that a user should know."""
+    """Something legal that a user should know. It may quote the name of a file: nothing of it moves a cursor."""
+
+    def __str__(self) -> str:
+        return printable(super().__str__())
 
 
 class ClippedWarning(HsrGeoWarning):

@@ -9,7 +9,7 @@ from typing import Any
 from typer.core import TyperCommand, TyperGroup
 
 from hsrgeo.cli.common import options_called
-from hsrgeo.model.texts import printable
+from hsrgeo.errors import printable
 
 _FIRST = ("Arguments", "Options")
 _PYDANTIC = re.compile(r"Input should be ([^,]*)")

@@ -28,8 +28,8 @@ from hsrgeo.errors import (
     OptionsError,
     OutputError,
     SourceError,
+    printable,
 )
-from hsrgeo.model.texts import printable
 
 _PARAMETER = re.compile(r"(?<![\w./\\'-])[a-z]+(?:_[a-z]+)+(?![\w./\\'-])", re.ASCII)  # in no path and no quotes
 

@@ -10,11 +10,10 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from hsrgeo.cube.cf import GRID_MAPPING, LICENCE_ID, coordinates, values_attrs
-from hsrgeo.errors import OptionsError, SourceError
+from hsrgeo.errors import OptionsError, SourceError, printable
 from hsrgeo.formats.names import FrameName
 from hsrgeo.formats.odim import MAX_FILE_BYTES, OdimImage, read_odim
 from hsrgeo.model.quantity import DEPTH, QUANTITIES, RAIN, Quantity
-from hsrgeo.model.texts import printable
 from hsrgeo.sources.texts import open_file
 
 if TYPE_CHECKING:

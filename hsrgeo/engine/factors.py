@@ -10,8 +10,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from hsrgeo.errors import OptionsError, SourceError
-from hsrgeo.model.texts import from_cell, printable
+from hsrgeo.errors import OptionsError, SourceError, printable
+from hsrgeo.model.texts import from_cell
 from hsrgeo.model.times import existing
 from hsrgeo.products.bias import MOST_FACTOR
 from hsrgeo.products.factors import Factor, Factors

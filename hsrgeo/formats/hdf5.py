@@ -15,8 +15,7 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from hsrgeo.errors import FrameFormatError, FrameReadError, needs
-from hsrgeo.model.texts import printable
+from hsrgeo.errors import FrameFormatError, FrameReadError, needs, printable
 
 MAGIC = b"\x89HDF\r\n\x1a\n"
 MOST_CELLS = 1 << 25

@@ -7,16 +7,6 @@ import unicodedata
 from typing import Any
 
 
-def printable(text: str) -> str:
-    r"""Return a text in one line without control characters: ``\n`` for a line feed, ``\x1b`` for an escape.
-
-    Nothing that is left moves a terminal's cursor, turns the direction of what follows, or begins a line of a log.
-    """
-    if text.isprintable():
-        return text
-    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)
-
-
 def short(value: object) -> str:
     """Return a value as Python shows it, but cut: the bytes of a file would fill the screen."""
     return f"{type(value).__name__} of {len(value):,} bytes" if isinstance(value, bytes) else repr(value)[:_SHOWN]

@@ -22,9 +22,11 @@ FIVE_MINUTES_SINCE = datetime(2019, 9, 16, tzinfo=KST)
 _COMPACT = re.compile(r"(\d{4})(\d{2})(?:(\d{2})(?:(\d{2})(?:(\d{2}))?)?)?")
 _TIME = re.compile(
     r"(\d{4})([-/]|\. ?)(\d{1,2})\2(\d{1,2})\.?"
-    r"(?:[ T]+(?:(오전|오후|AM|PM) *)?(\d{1,2}):(\d{2})(?::(\d{2}(?:\.\d+)?))?(?: *(AM|PM))?\s*(Z|[+-]\d{2}:?\d{2})?)?",
+    r"(?:[ T]+(?:(오전|오후|AM|PM) *)?(\d{1,2}):(\d{2})(?::(\d{2}(?:\.\d+)?))?"
+    r"(?: *(AM|PM))?\s*(Z|UTC|KST|[+-]\d{2}:?\d{2})?)?",
     re.IGNORECASE | re.ASCII,
 )
+_ZONES = {"": "", "Z": "Z", "UTC": "Z", "KST": "+09:00"}
 _AFTERNOON = ("오후", "PM")
 _LAST_HOUR, _NOON = 23, 12
 _MONTH = re.compile(r"(\d{4})-(\d{2})")
@@ -55,7 +57,8 @@ def existing(time: datetime) -> datetime:
 def iso_time(text: str) -> str:
     """Return a time that people write, year first, in full: ``2022/6/9 6:10`` is ``2022-06-09T06:10``.
 
-    So are ``2022. 6. 9.``, ``2022-06-09 오후 2:10`` and ``2022-06-09 24:00`` (the next day's midnight).
+    So are ``2022. 6. 9.``, ``2022-06-09 오후 2:10`` and ``2022-06-09 24:00`` (the next day's midnight). ``KST`` and
+    ``UTC`` may follow, as in what hsrgeo prints.
 
     Returns:
         ISO 8601; a text of another kind as it is.
@@ -82,7 +85,9 @@ def iso_time(text: str) -> str:
         hours, day = 0, day + timedelta(days=1)  # 24:00 is the end of the day
     if hours > _LAST_HOUR:
         raise ValueError("there is no such time; a day ends at 24:00")
-    return f"{day.isoformat()}T{hours:02}:{minute}{f':{second}' if second else ''}{(zone or '').upper()}"
+    return (
+        f"{day.isoformat()}T{hours:02}:{minute}{f':{second}' if second else ''}{_ZONES.get((zone or '').upper(), zone)}"
+    )
 
 
 def parse_time(text: str) -> datetime:

@@ -16,12 +16,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from hsrgeo.errors import WriteError, needs
+from hsrgeo.errors import WriteError, needs, printable
 from hsrgeo.model.frame import Frame
 from hsrgeo.model.grid import Grid
 from hsrgeo.model.quantity import Quantity
 from hsrgeo.model.squares import BLOCK_SIDE
-from hsrgeo.model.texts import printable
 from hsrgeo.model.times import frame_length
 from hsrgeo.products.rain import parse_law
 from hsrgeo.writers.files import write_file

@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import UTC
 from weakref import WeakKeyDictionary
 
+from hsrgeo.errors import printable
 from hsrgeo.model.frame import Frame
 from hsrgeo.model.quantity import RAIN
-from hsrgeo.model.texts import printable
 from hsrgeo.model.times import kst_text, time_label, utc_text
 
 LICENCE = "Korea Open Government Licence type 1 (attribution: Korea Meteorological Administration)"

@@ -64,6 +64,8 @@ def test_a_composite_is_made_every_five_minutes() -> None:
         ("2022-6-9", datetime(2022, 6, 8, 15, 0, tzinfo=UTC)),
         ("2022. 6. 9.", datetime(2022, 6, 8, 15, 0, tzinfo=UTC)),
         ("2022/6/9 9:05", datetime(2022, 6, 9, 0, 5, tzinfo=UTC)),
+        ("2022-06-09 13:00 KST", datetime(2022, 6, 9, 4, 0, tzinfo=UTC)),  # as hsrgeo prints it
+        ("2022-06-09 04:00 UTC", datetime(2022, 6, 9, 4, 0, tzinfo=UTC)),
         ("2022-06-09 오후 1:00:00", datetime(2022, 6, 9, 4, 0, tzinfo=UTC)),  # 13:00 KST
         # the end of the day is midnight of the next one: 24:00 - 9 h = 15:00 UTC
         ("2022-06-09 24:00", datetime(2022, 6, 9, 15, 0, tzinfo=UTC)),

@@ -15,7 +15,8 @@ from typer.testing import CliRunner
 
 from hsrgeo.cli import app
 from hsrgeo.engine.series.series_table import series_lines
-from hsrgeo.model.texts import from_cell, json_line, printable, to_cell
+from hsrgeo.errors import printable
+from hsrgeo.model.texts import from_cell, json_line, to_cell
 from tests.conftest import TIME, MakeFile, frame_name, make_tar
 
 EVIL = "\x1b]0;x\x07\x1b[2J\nFORGED: ok\r\u202e\u2028\x9b31m[bold red]<script>&\"'"

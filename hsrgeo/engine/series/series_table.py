@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from hsrgeo.engine.axis import ceil_step
-from hsrgeo.errors import OptionsError, SourceError
+from hsrgeo.errors import OptionsError, SourceError, printable
 from hsrgeo.gis.hyetograph import PlaceSeries
-from hsrgeo.model.texts import from_cell, printable
+from hsrgeo.model.texts import from_cell
 from hsrgeo.model.times import FRAME_STEP, KST, existing, on_step, time_label, usual_step
 from hsrgeo.products.rain import KMA_LAW
 from hsrgeo.sources.arrow import pyarrow_modules

@@ -25,9 +25,8 @@ from importlib import resources
 from itertools import pairwise
 from pathlib import Path
 
-from hsrgeo.errors import OptionsError, refused
+from hsrgeo.errors import OptionsError, printable, refused
 from hsrgeo.model.projections import projections_dir
-from hsrgeo.model.texts import printable
 from hsrgeo.sources.texts import read_regular
 
 Rgb = tuple[int, int, int]
