@@ -16,7 +16,7 @@ from hsrgeo.model.frame import Frame
 from hsrgeo.model.quantity import DEPTH, RAIN
 from hsrgeo.outputs.exported import header_of
 from hsrgeo.outputs.folder import Exported, several_regions
-from hsrgeo.outputs.summed import MAXIMA, Summed, summed_files
+from hsrgeo.outputs.summed import MAXIMA, Summed, is_merged, summed_files, title_of
 from hsrgeo.products.classes import classes_for
 from hsrgeo.products.palettes import Palette
 from hsrgeo.sources.select import Selection
@@ -80,15 +80,19 @@ def sums_of(out: Path, selection: Selection, region: str, palette: Palette | Non
         notes.append(f"rolling maxima are not sums of a period and are ignored: {maxima:,}")
     if gaps := sum(one.used < one.expected for one in wanted):
         notes.append(f"sums that lack frames: {gaps:,}; hsrgeo plot sum hatches where")
-    known = "LICENCE" in first.tags
+    merged = [one for one in wanted if is_merged(one.tags)]
+    if merged and len(merged) < len(wanted):
+        notes.append(
+            f"sums that were not merged with gauges, drawn as the radar has them: {len(wanted) - len(merged):,}"
+        )
     return Sums(
         entries=tuple(
             DrawnSum(out / one.path, _frame_name(one), one.path, times=times, palette=palette) for one in wanted
         ),
         length=first.length,
         times=times,
-        title=f"KMA {first.tags.get('PRODUCT', '')} composites, rain depth" if known else f"{names[0]}, rain depth",
-        credit=ATTRIBUTION if known else "",
+        title=title_of((merged or sums)[0].tags),
+        credit=ATTRIBUTION if "LICENCE" in first.tags else "",
         notes=tuple(notes),
     )
 

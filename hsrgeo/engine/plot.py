@@ -16,10 +16,11 @@ from hsrgeo.errors import OptionsError, SourceError
 from hsrgeo.gis import plots
 from hsrgeo.gis.depth import TIMES, depth_classes, times_of
 from hsrgeo.gis.hyetograph import bar_step, draw_hyetographs
+from hsrgeo.gis.map import ATTRIBUTION
 from hsrgeo.gis.sum_map import SumMap, draw_sum
 from hsrgeo.model.fields import Step, Time
 from hsrgeo.model.times import KST, refuse_uneven
-from hsrgeo.outputs.summed import duration_of
+from hsrgeo.outputs.summed import duration_of, is_field, title_of
 from hsrgeo.products.classes import on_white
 from hsrgeo.products.palettes import Palette, palette_of
 from hsrgeo.sources.remote import local
@@ -166,7 +167,7 @@ def plot_sum(source: str | Path, out: str | Path, options: PlotSumOptions | None
     tags = read.tags
     made_up = tags.get("SYNTHETIC") == "yes"
     try:
-        expected = 1 if _is_field(tags) else int(tags[_EXPECTED[0] if _EXPECTED[0] in tags else _EXPECTED[1]])
+        expected = 1 if is_field(tags) else int(tags[_EXPECTED[0] if _EXPECTED[0] in tags else _EXPECTED[1]])
         facts = _facts(tags, read)
         times = chosen.times or times_of(duration_of(tags))
     except (KeyError, ValueError) as error:
@@ -178,10 +179,11 @@ def plot_sum(source: str | Path, out: str | Path, options: PlotSumOptions | None
         depth_mm=read.depth_mm,
         doubtful=np.isfinite(read.depth_mm) & (read.counts < fewest),
         classes=depth_classes(times, palette),
-        title=_one_line(chosen.title) or _title(tags),
+        title=_one_line(chosen.title) or title_of(tags),
         facts=facts,
         doubt=f"under {100 * chosen.coverage:g} % of {'windows' if 'DURATION' in tags else 'frames'}",
         synthetic=made_up,
+        credit=ATTRIBUTION if "LICENCE" in tags else "",
     )
     if palette:
         shown = replace(shown, dry=on_white(palette.undetect or (*shown.dry, 255)))
@@ -194,27 +196,11 @@ def plot_sum(source: str | Path, out: str | Path, options: PlotSumOptions | None
 _EXPECTED = ("WINDOWS_EXPECTED", "FRAMES_EXPECTED")
 
 
-def _is_field(tags: Mapping[str, str]) -> bool:
-    return "GAUGES_USED" in tags
-
-
-def _title(tags: Mapping[str, str]) -> str:
-    if _is_field(tags):
-        return f"Rain gauges by {tags.get('METHOD', 'interpolation')}, rain depth"
-    product = f"KMA {tags['PRODUCT']} composites" if tags.get("PRODUCT") else "KMA composites"
-    if "DURATION" in tags:
-        return f"{product}, highest rain depth in {tags['DURATION']}"
-    method = tags.get("MERGE_METHOD", "none")
-    return (
-        f"{product}, rain depth" if method.startswith("none") else f"{product} and rain gauges by {method}, rain depth"
-    )
-
-
 def _facts(tags: Mapping[str, str], read: SumPicture) -> str:
     """Return period, frames and highest depth, as in ``2022-06-09 10:00 to 11:00 KST, 9 of 12 frames, ...``."""
     start, end = (datetime.fromisoformat(tags[f"TIME_{edge}_UTC"]).astimezone(KST) for edge in ("START", "END"))
     until = f"{end:%H:%M}" if start.date() == end.date() else f"{end:%Y-%m-%d %H:%M}"
-    counted = "GAUGES" if _is_field(tags) else "FRAMES"
+    counted = "GAUGES" if is_field(tags) else "FRAMES"
     used, expected = (
         int(tags[f"{counted}_USED"]),
         int(tags["GAUGES_LISTED" if counted == "GAUGES" else "FRAMES_EXPECTED"]),

@@ -51,6 +51,8 @@ class SumMap:
     doubt: str
     """What the hatch means, for the key."""
     synthetic: bool = False
+    credit: str = ATTRIBUTION
+    """Where the data are from; empty where that is not known."""
     dry: Rgb = (246, 248, 250)
     nodata: Rgb = NODATA
 
@@ -202,9 +204,9 @@ def _foot(figure: Figure, shown: SumMap, left: int, across: int) -> None:
     for x in (right - bar, right):
         figure.add_artist(Line2D([x, x], [y - 4 / height, y + 4 / height], color=plots.INK, linewidth=1.0))
     figure.text(right - bar - 6 / width, y, length, size=9, va="center", ha="right")
-    said = "SYNTHETIC: made by hsrgeo simulate, nothing was observed" if shown.synthetic else ATTRIBUTION
+    said = "SYNTHETIC: made by hsrgeo simulate, nothing was observed" if shown.synthetic else shown.credit
     colour = plots.ALARM if shown.synthetic else plots.QUIET
-    text = f"{said}. {CREDIT}"
+    text = ". ".join(filter(None, (said, CREDIT)))
     figure.text(
         _LEFT_PX / width,
         14 / height,

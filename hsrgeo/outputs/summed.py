@@ -116,6 +116,30 @@ def summed_file(path: Path) -> Summed:
     return _summed(path.name, "", match[1] if match else path.stem, labels(path))
 
 
+def is_field(tags: Mapping[str, str]) -> bool:
+    """Tell whether the tags are those of a field of gauges alone."""
+    return "GAUGES_USED" in tags
+
+
+def is_merged(tags: Mapping[str, str]) -> bool:
+    """Tell whether the tags are those of a sum that was merged with gauges, not left as the radar has it."""
+    return not tags.get("MERGE_METHOD", "none").startswith("none")
+
+
+def title_of(tags: Mapping[str, str]) -> str:
+    """Return what a map of a sum or a field shows, for people."""
+    if is_field(tags):
+        return f"Rain gauges by {tags.get('METHOD', 'interpolation')}, rain depth"
+    product = f"KMA {tags['PRODUCT']} composites" if tags.get("PRODUCT") else "KMA composites"
+    if "DURATION" in tags:
+        return f"{product}, highest rain depth in {tags['DURATION']}"
+    return (
+        f"{product} and rain gauges by {tags['MERGE_METHOD']}, rain depth"
+        if is_merged(tags)
+        else f"{product}, rain depth"
+    )
+
+
 def duration_of(tags: Mapping[str, str]) -> timedelta:
     """Return in how long a time the depth of a sum fell: its period; of rolling maxima, the window.
 

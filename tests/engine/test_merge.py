@@ -23,12 +23,11 @@ from hsrgeo.cli.gauges.merge import _table
 from hsrgeo.engine.accumulate.sums import period_tags
 from hsrgeo.engine.gauges.merge import GaugeMerge
 from hsrgeo.engine.periods import Period
-from hsrgeo.engine.plot import _title
 from hsrgeo.errors import OptionsError, OutputExistsError, SourceError
 from hsrgeo.model.grid_catalog import grids
 from hsrgeo.model.times import KST, utc_text
 from hsrgeo.model.window import Window
-from hsrgeo.outputs.summed import summed_files
+from hsrgeo.outputs.summed import summed_files, title_of
 from hsrgeo.places.places import Points
 from hsrgeo.writers.sum_cog import NODATA, encode_sum_cog
 from tests.benchmarks.merging import SIDE, scene
@@ -290,7 +289,7 @@ def test_a_map_says_that_a_sum_is_merged(make: Make, tmp_path: Path) -> None:
     titles = []
     for min_pairs in (5, 6):
         run = made.merge(tmp_path / "out", method="additive", min_pairs=min_pairs)
-        titles.append(_title(bands(run.written[0])[2]))
+        titles.append(title_of(bands(run.written[0])[2]))
     assert titles == ["KMA HSR composites and rain gauges by additive, rain depth", "KMA HSR composites, rain depth"]
 
 

@@ -364,7 +364,7 @@ def test_a_drawn_sum_has_the_class_of_its_depth(times: int, source: Path, tmp_pa
 
 def test_a_drawn_gauge_field_is_not_kmas(fields: Path) -> None:
     sums = sums_of(fields, Selection(), "")
-    assert (sums.title, sums.credit, sums.length) == ("gauges_thiessen_1h, rain depth", "", timedelta(hours=1))
+    assert (sums.title, sums.credit, sums.length) == ("Rain gauges by thiessen, rain depth", "", timedelta(hours=1))
 
 
 @pytest.mark.slow

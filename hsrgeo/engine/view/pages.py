@@ -133,7 +133,7 @@ def make_page(out: Path, options: ViewOptions, *, grows: bool = False) -> Page:
         {
             "schema": SCHEMA,
             "lang": options.lang,
-            "attribution": ATTRIBUTION,
+            "attribution": ATTRIBUTION if any("LICENCE" in stack.glance.tags for stack in stacks) else "",
             "credit": CREDIT if coast else "",
             "poll_s": POLL_S if options.end is None and (watched or grows) else None,
             "watched": options.end is None and watched,
