@@ -29,13 +29,14 @@ from hsrgeo.engine.render import render
 from hsrgeo.engine.series.series_options import SeriesOptions
 from hsrgeo.engine.series.series_run import series
 from hsrgeo.engine.stac import write_catalog
-from hsrgeo.engine.view.pages import ViewOptions, make_page
+from hsrgeo.engine.view.pages import INDEX_FILE, ViewOptions, make_page
 from hsrgeo.engine.view.server import PageServer
 from hsrgeo.engine.vrt import write_stacks
 from hsrgeo.errors import ManifestError, OptionsError
 from hsrgeo.formats.names import FrameName
 from hsrgeo.gis.depth import TIMES, times_of
 from hsrgeo.gis.legend import svg
+from hsrgeo.gis.map import ATTRIBUTION
 from hsrgeo.gis.styles import class_label
 from hsrgeo.model.quantity import DEPTH, RAIN
 from hsrgeo.model.times import KST
@@ -365,6 +366,16 @@ def test_a_drawn_sum_has_the_class_of_its_depth(times: int, source: Path, tmp_pa
 def test_a_drawn_gauge_field_is_not_kmas(fields: Path) -> None:
     sums = sums_of(fields, Selection(), "")
     assert (sums.title, sums.credit, sums.length) == ("Rain gauges by thiessen, rain depth", "", timedelta(hours=1))
+    assert attribution(fields) == ""
+
+
+def test_a_sum_of_frames_is_kmas(sums: Path) -> None:
+    assert attribution(sums) == ATTRIBUTION
+
+
+def attribution(out: Path) -> str:
+    text: str = json.loads(make_page(out, ViewOptions()).files[INDEX_FILE])["attribution"]
+    return text
 
 
 @pytest.mark.slow
@@ -372,5 +383,6 @@ def test_a_gauge_field_has_a_picture(fields: Path, tmp_path: Path) -> None:
     path = next(fields.rglob("*.tif"))
     plot_sum(path, tmp_path / "a.svg")
     text = (tmp_path / "a.svg").read_text()
+    assert "Korea Meteorological Administration" not in text
     assert text.startswith("<?xml")
     assert read_sum(path).counts.max() == 1

@@ -13,9 +13,10 @@ from xml.etree import ElementTree as ET
 import pytest
 from typer.testing import CliRunner
 
+import hsrgeo
 from hsrgeo.cli import app
 from hsrgeo.engine.series.series_table import series_lines
-from hsrgeo.errors import printable
+from hsrgeo.errors import HsrGeoWarning, printable
 from hsrgeo.model.texts import from_cell, json_line, to_cell
 from tests.conftest import TIME, MakeFile, frame_name, make_tar
 
@@ -181,3 +182,11 @@ def test_what_is_printed_and_what_json_has() -> None:
         assert json.loads(line) == {"name": text}
     rows = list(csv.reader(io.StringIO(to_cell(EVIL), newline="")))
     assert rows
+
+
+def test_warnings_of_the_library_show_no_name_as_it_is(folder: Path) -> None:
+    with pytest.warns(HsrGeoWarning) as caught:
+        hsrgeo.open(str(folder)).close()
+    texts = [str(one.message) for one in caught]
+    assert any("FORGED" in text for text in texts)
+    assert all(text.isprintable() for text in texts)
