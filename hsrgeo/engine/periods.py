@@ -63,7 +63,9 @@ def check_period(length: PeriodLength, step: timedelta) -> None:
         if length != "event":
             raise OptionsError(f"period {length!r}: expected a length such as 1h or 1d, or event")
     elif length < step or _DAY % length or length % step:
-        raise OptionsError(f"period {length}: must divide a day evenly, and be whole steps of {length_text(step)} long")
+        raise OptionsError(
+            f"period {length_text(length)}: must divide a day evenly, and be whole steps of {length_text(step)} long"
+        )
 
 
 def fewest_of(share: float, expected: int) -> int:

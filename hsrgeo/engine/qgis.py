@@ -103,9 +103,10 @@ def _path(out: Place, project: str | Path | None) -> Path:
             )
         return out / PROJECT
     if project is None:
+        system = _SYSTEMS.get(out.root.partition("://")[0], "vsis3")
         raise OptionsError(
             f"{out}: QGIS opens no project in a bucket: give --project NAME.qgz, a path on this machine; or make one "
-            "layer of all frames with hsrgeo vrt, and open its /vsis3/BUCKET/.../stack.vrt"
+            f"layer of all frames with hsrgeo vrt, and open its /{system}/BUCKET/.../stack.vrt"
         )
     path = local(project, "a QGIS project")
     if path.suffix.lower() != ".qgz":

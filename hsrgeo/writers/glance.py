@@ -117,7 +117,11 @@ def first_bytes(path: Path, most_cells: float) -> bytes:
     except OSError as error:
         raise ReadbackError(str(path), f"cannot be read: {error.strerror or error}") from error
     except (ValueError, StopIteration, IndexError, struct.error) as error:
-        raise ReadbackError(str(path), f"is not a COG written by hsrgeo: {error}") from error
+        raise ReadbackError(str(path), f"is not a COG written by hsrgeo: {_reason(error)}") from error
+
+
+def _reason(error: Exception) -> str:
+    return "it is empty or ends early" if isinstance(error, (struct.error, IndexError, StopIteration)) else str(error)
 
 
 def _head(path: Place) -> tuple[Ifd, dict[str, str], int]:
@@ -129,7 +133,7 @@ def _head(path: Place) -> tuple[Ifd, dict[str, str], int]:
     except OSError as error:
         raise ReadbackError(str(path), f"cannot be read: {error.strerror or error}") from error
     except (ValueError, KeyError, struct.error) as error:
-        raise ReadbackError(str(path), f"is not a COG written by hsrgeo: {error}") from error
+        raise ReadbackError(str(path), f"is not a COG written by hsrgeo: {_reason(error)}") from error
     return ifd, items, crc32
 
 

@@ -165,6 +165,11 @@ def test_a_link_out_of_the_folder_is_not_followed(out: Path, tmp_path: Path) -> 
         assert _ask(url, "/" + cog.relative_to(copy).as_posix())[0] == 404
 
 
+def test_the_server_tells_no_version(out: Path) -> None:
+    with PageServer(make_page(out, ViewOptions()), 0) as server, serving(server) as url:
+        assert _ask(url, "/view/index.html")[1]["Server"] == "hsrgeo"
+
+
 def test_a_port_that_is_taken_is_reported(out: Path) -> None:
     page = make_page(out, ViewOptions(region="middle"))
     with PageServer(page, 0) as server, pytest.raises(hsrgeo.OptionsError, match="cannot be used"):

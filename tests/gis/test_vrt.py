@@ -237,6 +237,15 @@ def test_a_tag_that_is_no_number_is_reported(exported: Exported, tmp_path: Path,
     assert "7 bands in 2 files; 1 file missing or unreadable" in result.stderr
 
 
+def test_an_emptied_file_is_reported_in_words(exported: Exported, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(exported.out, out)
+    min(out.rglob("*.tif")).write_bytes(b"")
+    result = command(out)
+    assert result.exit_code == 1
+    assert "is not a COG written by hsrgeo: it is empty or ends early" in result.stderr
+
+
 def test_what_cannot_be_stacked_is_refused(exported: Exported, tmp_path: Path) -> None:
     with pytest.raises(ManifestError, match="is it the OUT of an export"):
         write_stacks(tmp_path)

@@ -52,7 +52,8 @@ class SumReader(OutputReader):
             raise several_regions(source, regions)
         if len(names) != 1:
             raise OptionsError(
-                f"{source} contains {', '.join(names) or 'rolling maxima only'}: a series needs one kind"
+                f"{source} contains {', '.join(names) or 'rolling maxima only'}: a series needs one kind; "
+                "write each into a folder of its own"
             )
         sums = [one for one in files if one.what == names[0]]
         if maxima := len(files) - len(sums):

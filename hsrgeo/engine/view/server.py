@@ -92,10 +92,13 @@ class _Handler(BaseHTTPRequestHandler):
     """Answers GET and HEAD of a page's own files, whole or one range of bytes."""
 
     protocol_version = "HTTP/1.1"  # connections stay open: a day is 300 requests
-    server_version, sys_version = "hsrgeo", ""
     timeout = _IDLE_S
     wbufsize = _BLOCK
     disable_nagle_algorithm = True
+
+    def version_string(self) -> str:
+        """Return the header ``Server``, without the version of Python."""
+        return "hsrgeo"
 
     def do_GET(self) -> None:
         """Answer with a file."""
