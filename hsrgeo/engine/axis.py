@@ -67,32 +67,27 @@ def slots(
         slot += step
 
 
-def frame_length_of(
-    times: Iterable[datetime], given: timedelta | None, *, strict: bool = False
-) -> tuple[timedelta, list[str]]:
+def frame_length_of(times: Iterable[datetime], given: timedelta | None) -> tuple[timedelta, list[str]]:
     """Return how long each frame stands for, and what a user should know of it.
 
     Args:
         times: Of frames.
         given: What a user says, or None.
-        strict: Refuse frames of which some stand for ten minutes and others for five; else that is noted.
 
     Raises:
-        OptionsError: The frames are closer together than that: rain would count twice; or see `strict`.
+        OptionsError: The frames are closer together than that: rain would count twice; or some stand for ten minutes
+            and others for five: half of the rain of the former would be missing.
     """
     listed = sorted(set(times))
     length, closest = given or frame_length(listed), usual_step(listed)
     if given is not None and closest is not None and closest < given:
         raise OptionsError(f"frame step {length_text(given)}: frames are {length_text(closest)} apart, less than that")
-    notes = []
     if given is None and _mixes_lengths(listed):
-        two = "frames of before 16 September 2019 stand for 10min, later ones for 5min"
-        runs = "use two runs, with --end 2019-09-16 and with --start 2019-09-16"
-        if strict:
-            raise OptionsError(f"{two}: {runs}, or give --frame-step")
-        notes.append(
-            f"{two}, but all were taken for 5min: depths and volumes of before are half of what they should be; {runs}"
+        raise OptionsError(
+            "frames of before 16 September 2019 stand for 10min, later ones for 5min: use two runs, with "
+            "--end 2019-09-16 and with --start 2019-09-16, or give --frame-step"
         )
+    notes = []
     if given is None and length != FRAME_STEP:
         notes.append(f"all frames are of before 16 September 2019: each stands for {length_text(length)}")
     if (apart := export_step(listed)) > length:

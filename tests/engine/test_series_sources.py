@@ -342,6 +342,22 @@ def test_a_cube_and_an_export_of_early_frames_have_a_row_every_ten_minutes(tmp_p
         assert (made.times, made.missing) == (4, 1)
 
 
+def test_frames_of_before_and_after_september_2019_are_no_one_series(tmp_path: Path, make_file: MakeFile) -> None:
+    (source := tmp_path / "in").mkdir()
+    first = datetime(2019, 9, 15, 23, 50, tzinfo=KST)
+    for minutes in (0, 10, 15):  # ten minutes, five, five
+        time = first + timedelta(minutes=minutes)
+        (source / frame_name(time)).write_bytes(make_file(time=time))
+    for one in (source, cube(source, tmp_path / "a.zarr")):
+        with pytest.raises(OptionsError, match="stand for 10min, later ones for 5min: use two runs, with --end 2019"):
+            run(one, tmp_path / "o.csv", points=gauges())
+        assert not (tmp_path / "o.csv").exists()
+    made, _outcomes = run(source, tmp_path / "o.csv", points=gauges(), end=first + timedelta(minutes=10))
+    assert made.times == 1
+    made, _outcomes = run(source, tmp_path / "o.csv", points=gauges(), frame_step=timedelta(minutes=5))
+    assert made.times == 4
+
+
 def test_times_that_a_cube_lacks_have_a_row(frames: Path, tmp_path: Path) -> None:
     last = max(frames.iterdir())
     (tmp_path / "in").mkdir()

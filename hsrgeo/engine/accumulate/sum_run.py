@@ -164,7 +164,7 @@ class Accumulation(Run):
         Raises:
             OptionsError: See `frame_length_of`; a period of no whole steps; no frame is left.
         """
-        length, notes = frame_length_of(times, self._options.frame_step, strict=True)
+        length, notes = frame_length_of(times, self._options.frame_step)
         self.notes += notes
         self._options = dataclasses.replace(self._options, frame_step=length)
         for time in [time for time in times if not on_step(time, length)]:

@@ -27,7 +27,7 @@ from hsrgeo.engine.series.series_table import RAIN_LAW
 from hsrgeo.engine.series.summed import SumReader
 from hsrgeo.engine.workers.scratch import scratch_folder
 from hsrgeo.errors import OptionsError
-from hsrgeo.model.times import on_step
+from hsrgeo.model.times import FIVE_MINUTES_SINCE, on_step
 from hsrgeo.outputs.lock import locked
 from hsrgeo.outputs.outcome import Outcome
 from hsrgeo.outputs.summed import is_summed
@@ -49,7 +49,8 @@ class Series(Run):
         options: Which places, and how.
 
     Raises:
-        OptionsError: A place outside the grid; frames of several products; a source or table of another kind.
+        OptionsError: A place outside the grid; frames of several products, or of before and after 16 September 2019; a
+            source or table of another kind.
         SourceError: A source does not exist, or cannot be opened.
         ManifestError: An exported folder is damaged.
         LockError: Another run is writing the table.
@@ -70,6 +71,7 @@ class Series(Run):
         self._out = out
         self._best = Best(self.counts)
         self._kept: dict[datetime, int] = {}  # time -> place in the spool
+        self._crosses = False
         self._broken: set[datetime] = set()  # times of frames that could not be used: a row without a number each
         self._items = self._run()
 
@@ -82,9 +84,7 @@ class Series(Run):
                     yield self._settle(outcome, numbers, spool)
             lock.check()
             if self._kept and reader.areas_m2 is not None:
-                length, notes = reader.length, list[str]()
-                if length is None:
-                    length, notes = frame_length_of(self._kept, options.frame_step)
+                length, notes = self._length()
                 self.notes += notes
                 rows, columns = self._numbers(spool, reader.areas_m2, length), options.columns
                 if options.period is None:
@@ -103,6 +103,11 @@ class Series(Run):
                     without = sum(options.factors.at(time) is None for time in self._kept)
                     self.notes += options.factors.note(without, len(self._kept))
 
+    def _length(self) -> tuple[timedelta, list[str]]:
+        """Return how long a frame, or a sum, stands for, and notes; see `frame_length_of`."""
+        known = self._reader.length
+        return frame_length_of(self._kept, self._options.frame_step) if known is None else (known, [])
+
     def _settle(self, outcome: Outcome, numbers: Numbers | None, spool: _Spool) -> Outcome:
         """Keep the numbers of the best frame of a time, on disk: ten years of a hundred basins are gigabytes."""
         if numbers is None or outcome.frame_name is None:
@@ -113,6 +118,9 @@ class Series(Run):
         outcome = self._best.settle(outcome)
         if outcome.status == "ok":
             self._kept[moment] = spool.put(numbers.tobytes(), self._kept.get(moment, -1))
+            if not self._crosses and next(iter(self._kept)) < FIVE_MINUTES_SINCE <= moment:
+                self._crosses = True
+                self._length()  # refuses now what it would refuse at the end, hours later
         return outcome
 
     def _numbers(self, spool: _Spool, areas_m2: NDArray[np.float64], length: timedelta) -> Iterator[Row]:
