@@ -57,7 +57,7 @@ def refuse_metadata(store: str, metadata: bytes) -> None:
                 if name.removeprefix("numcodecs.") not in _KNOWN:
                     known = ", ".join(sorted(_KNOWN))
                     raise SourceError(store, f"asks for the codec {name!r}: hsrgeo unpacks {known} only")
-            if problem := _too_large(record):
+            if problem := _too_large(record) or _without_values(record):
                 raise SourceError(store, problem)
     except RecursionError as error:
         raise SourceError(store, "has metadata nested without end") from error
@@ -140,6 +140,20 @@ def _too_large(record: dict[str, Any]) -> str:
         return f"has a coordinate of {cells:,} values; expected at most {_MOST_COORDINATES:,}"
     if any(_LONG.search(str(record.get(key, ""))) for key in ("dtype", "data_type")):
         return "has values of a thousand bytes each, and more; expected numbers"
+    return ""
+
+
+def _without_values(record: dict[str, Any]) -> str:
+    """Return what is wrong with the chunks of an array; zarr since 3.4 takes another shape for one that cannot be."""
+    grid = record.get("chunk_grid")
+    settings = grid.get("configuration") if isinstance(grid, dict) else None
+    sides = settings.get("chunk_shape") if isinstance(settings, dict) else record.get("chunks")
+    if (
+        _size(record.get("shape"))
+        and isinstance(sides, list)
+        and any(isinstance(side, int) and side < 1 for side in sides)
+    ):
+        return f"cannot be read: it has chunks of {' x '.join(map(str, sides))} values"
     return ""
 
 
