@@ -121,7 +121,8 @@ def first_bytes(path: Path, most_cells: float) -> bytes:
 
 
 def _reason(error: Exception) -> str:
-    return "it is empty or ends early" if isinstance(error, (struct.error, IndexError, StopIteration)) else str(error)
+    text = str(error)
+    return "it is empty or ends early" if text.startswith("unpack") or not text else text  # struct's words, or none
 
 
 def _head(path: Place) -> tuple[Ifd, dict[str, str], int]:
