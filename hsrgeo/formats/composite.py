@@ -136,9 +136,7 @@ def _unpack_rows(data: bytes, block: Block, registration: Registration, window_o
     length = int.from_bytes(data[-4:], "little")
     try:
         header = peek_header(data)
-        _refuse_depth(header)
-        grid = _grid(header)
-        blocks = _block_count(length, grid)
+        grid, blocks = _grid_and_blocks(header, length)
         wanted = window_of(_grid(header, registration))
     except HsrGeoError:
         return None
@@ -213,9 +211,8 @@ def unpack(data: bytes, name: str) -> Unpacked:
     if len(unpacked) < HEADER_BYTES:
         raise LengthError("length", f"a header of {HEADER_BYTES} bytes and pixels", f"{len(unpacked):,} bytes")
     header = parse_header(unpacked)
-    grid = _grid(header)
-    _refuse_depth(header)
-    return Unpacked(unpacked, header, grid, _block_count(len(unpacked), grid), crc32, note)
+    grid, blocks = _grid_and_blocks(header, len(unpacked))
+    return Unpacked(unpacked, header, grid, blocks, crc32, note)
 
 
 def _is_unpacked(data: bytes, name: str) -> bool:
@@ -324,6 +321,13 @@ def _grid(header: Header, registration: Registration = "point") -> Grid:
             "3-D composite", "one level (nz = 1)", f"{header.nz} levels: the origin of R3D is not known to the metre"
         )
     return grid_for(header.map_code, header.nx, header.ny, header.dxy, registration)
+
+
+def _grid_and_blocks(header: Header, length: int) -> tuple[Grid, int]:
+    """Return the grid and the number of blocks of a file that unpacks to so many bytes."""
+    grid = _grid(header)
+    _refuse_depth(header)
+    return grid, _block_count(length, grid)
 
 
 def _block_start(number: int, grid: Grid) -> int:

@@ -95,8 +95,8 @@ def _part(frame: Frame, grid: Grid, window: Window) -> Frame:
         return frame
     at = frame.window
     inner = Window(window.col_off - at.col_off, window.row_off - at.row_off, window.width, window.height)
-    frame.grid.crop(inner)  # raises where the frame lacks a row
-    return replace(frame, stored=frame.stored[inner.slices], grid=grid.crop(window), window=window)
+    part = frame.crop(window=inner)  # raises where the frame lacks a row
+    return replace(part, grid=grid.crop(window))  # the corner is not rounded twice
 
 
 @lru_cache(maxsize=4096)  # a run may have thousands of regions
