@@ -17,8 +17,18 @@ NOTEBOOK = Path(__file__).parents[2] / "examples" / "notebook.ipynb"
 
 
 def _shown(notebook: Any) -> list[str]:
-    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
-    return ["".join(output.get("text") or output["data"]["text/plain"]) for output in outputs]
+    """Each output as text. What a kernel prints arrives in one piece or in several: pieces of one stream are joined."""
+    shown: list[str] = []
+    for cell in notebook.cells:
+        stream = None
+        for output in cell.get("outputs", []):
+            text = "".join(output.get("text") or output["data"]["text/plain"])
+            if stream is not None and output.get("name") == stream:
+                shown[-1] += text
+            else:
+                shown.append(text)
+            stream = output.get("name")
+    return shown
 
 
 @pytest.mark.slow
