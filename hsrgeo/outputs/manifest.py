@@ -52,6 +52,8 @@ class Manifest:
         self.by_kind = by_kind
         self.folders: set[str] = set()
         """Folders below OUT that outputs lie in."""
+        self.damaged = 0
+        """Lines that could not be read when it was opened: a warning names the first."""
         self._sync = sync
         self._journal = journal(out, read_only=read_only, sync=sync)
         self._latest: tuple[int, Outcome] | None = None  # the line read last, with its offset: asked for again at once
@@ -233,7 +235,7 @@ class Manifest:
 
     def _load(self) -> int:
         """Read every whole line, and return where the last one ends."""
-        offset = count = 0
+        offset = count = self.damaged = 0
         self._in_order, self._last_order, self._latest = True, None, None
         self._block, self._block_at = b"", 0
         descriptor = self._file.fileno()  # not by its path: a run that ends meanwhile puts another file there
@@ -241,7 +243,9 @@ class Manifest:
         with os.fdopen(os.dup(descriptor), "rb") as file:
             file.seek(0)
             for size, entry in _said(whole_lines_of(file), self.out / MANIFEST, _entry):
-                if entry is not None:
+                if entry is None:
+                    self.damaged += 1
+                else:
                     self._index(entry, offset)
                 offset += size
                 count += 1

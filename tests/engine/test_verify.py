@@ -832,7 +832,16 @@ def test_no_usable_options(source: Path, out: Path, content: str | None) -> None
 def test_damaged_manifest(source: Path, out: Path) -> None:
     (out / "manifest.jsonl").write_text("no json\n")
     with pytest.warns(HsrGeoWarning, match="line 1 is damaged"):
-        list(verify(out, source, jobs=1))
+        (difference,) = verify(out, source, jobs=1)
+    assert str(difference) == "manifest.jsonl: damaged lines: export again: expected none, found 1"
+
+
+def test_one_damaged_line_among_sound_ones_is_a_difference(source: Path, out: Path) -> None:
+    lines = (out / "manifest.jsonl").read_bytes().splitlines(keepends=True)
+    (out / "manifest.jsonl").write_bytes(b"".join([b"{\n", *lines[1:]]))
+    with pytest.warns(HsrGeoWarning, match="line 1 is damaged"):
+        differences = list(verify(out, source, jobs=1))
+    assert [difference.found for difference in differences if difference.path == "manifest.jsonl"] == ["1"]
 
 
 def test_wrong_usage(source: Path, out: Path, tmp_path: Path) -> None:

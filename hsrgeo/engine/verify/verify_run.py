@@ -25,7 +25,7 @@ from hsrgeo.model.frame import Frame
 from hsrgeo.outputs.journal import is_output, not_an_output
 from hsrgeo.outputs.kept_recipe import recipe_of
 from hsrgeo.outputs.manifest import Manifest
-from hsrgeo.outputs.names import OPTIONS
+from hsrgeo.outputs.names import MANIFEST, OPTIONS
 from hsrgeo.outputs.outcome import CLASH, Outcome, Output, key_of, of_found, with_header
 from hsrgeo.outputs.recipe import Recipe, parts_kinds
 from hsrgeo.reading import blocks_found
@@ -168,6 +168,8 @@ def _check(
         yield from filter(None, strangers)
         for line in manifest:
             yield from _check_line(line, covered, counts)
+        if manifest.damaged:  # nobody knows which frames these were about
+            yield Difference(MANIFEST, "damaged lines: export again", "none", f"{manifest.damaged:,}")
 
 
 def _check_line(line: Outcome, covered: set[int], counts: Counts) -> Iterator[Difference]:
