@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import unicodedata
 from typing import Any
@@ -27,6 +28,11 @@ def json_line(value: Any) -> str:  # noqa: ANN401 - whatever JSON takes
         return text
     # Outside strings everything is printable; in them an escape means the same as the letter.
     return "".join(letter if letter.isprintable() else json.dumps(letter)[1:-1] for letter in text)
+
+
+def xml_text(text: str) -> str:
+    """Return a text for between two tags of XML, as `xml.sax.saxutils.escape`, which imports http and ssl."""
+    return html.escape(text, quote=False)
 
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")

@@ -9,7 +9,6 @@ from typing import cast
 
 from hsrgeo.sources.service import Service, WritableService
 from hsrgeo.sources.urls import BUCKETS, MACHINES, WEB
-from hsrgeo.sources.web import Web
 
 
 def service(root: str) -> Service:
@@ -28,6 +27,8 @@ def _connected(root: str) -> Service:
 
         return Sftp(root)
     if root.startswith(WEB):
+        from hsrgeo.sources.web import Web  # noqa: PLC0415 - http and ssl, which take a moment
+
         return Web(root)
     from hsrgeo.sources.buckets import Bucket  # noqa: PLC0415 - of an extra
 

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from xml.sax.saxutils import escape
 
 from rasterio.io import DatasetWriter
 
@@ -20,6 +19,7 @@ from hsrgeo.model.frame import Frame
 from hsrgeo.model.grid import Grid
 from hsrgeo.model.quantity import Quantity
 from hsrgeo.model.squares import BLOCK_SIDE, block_extremes
+from hsrgeo.model.texts import xml_text
 from hsrgeo.writers import tiff
 from hsrgeo.writers.by_driver import cog_options, encode_by, tile_side
 from hsrgeo.writers.files import write_file
@@ -105,8 +105,8 @@ def _blank(grid: Grid, quantity: Quantity, compress: Compression) -> _Blank:
 def _metadata(frame: Frame, tags: dict[str, str], band_items: str) -> str:
     # Escaped twice, for GDAL unescapes a value again after its XML parser has: it always wrote them so.
     items = [
-        f'  <Item name="{n}">{escape(escape(v))}</Item>\n' for n, v in sorted(tags.items()) if n not in _FIXED_TAGS
+        f'  <Item name="{n}">{xml_text(xml_text(v))}</Item>\n' for n, v in sorted(tags.items()) if n not in _FIXED_TAGS
     ]
     items += [f'  <Item name="{n}" domain="IMAGERY">{v}</Item>\n' for n, v in imagery_tags(frame).items()]
-    items += [f'  <Item name="{n}" sample="0">{escape(escape(v))}</Item>\n' for n, v in statistics_tags(frame).items()]
+    items += [f'  <Item name="{n}" sample="0">{xml_text(xml_text(v))}</Item>\n' for n, v in statistics_tags(frame).items()]
     return f"<GDALMetadata>\n{''.join(items)}{band_items}</GDALMetadata>\n"

@@ -6,7 +6,6 @@ import struct
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from xml.sax.saxutils import escape
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +13,7 @@ from zlib_ng import zlib_ng
 
 from hsrgeo.model.frame import Frame
 from hsrgeo.model.grid import Grid
+from hsrgeo.model.texts import xml_text
 from hsrgeo.writers.files import write_file
 from hsrgeo.writers.tags import png_tags
 
@@ -120,12 +120,12 @@ def aux_xml(frame: Frame) -> bytes:
 
 def place_xml(grid: Grid, tags: Mapping[str, str], bands: str = "") -> bytes:
     """Return GDAL's sidecar with the CRS, the place and tags of a picture; see `aux_xml`."""
-    items = "".join(f'    <MDI key="{key}">{escape(value)}</MDI>\n' for key, value in tags.items())
+    items = "".join(f'    <MDI key="{key}">{xml_text(value)}</MDI>\n' for key, value in tags.items())
     t = grid.transform
     wkt, axes = _gdal_wkt(grid.wkt2)
     return (
         "<PAMDataset>\n"
-        f'  <SRS dataAxisToSRSAxisMapping="{axes}">{escape(wkt)}</SRS>\n'
+        f'  <SRS dataAxisToSRSAxisMapping="{axes}">{xml_text(wkt)}</SRS>\n'
         f"  <GeoTransform>{t.c:.15g}, {t.a:.15g}, {t.b:.15g}, {t.f:.15g}, {t.d:.15g}, {t.e:.15g}</GeoTransform>\n"
         f"  <Metadata>\n{items}  </Metadata>\n"
         f"{bands}"
