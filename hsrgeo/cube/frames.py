@@ -26,8 +26,9 @@ from hsrgeo.model.header import Header
 from hsrgeo.products.making import Making
 from hsrgeo.reading import decode_found, warn_of_notes
 from hsrgeo.sources.found import Found, Tally
+from hsrgeo.sources.listing import Listing
 from hsrgeo.sources.remote import RemotePath, place
-from hsrgeo.sources.scan import scan, scan_twins
+from hsrgeo.sources.scan import scan, scan_files, scan_twins
 from hsrgeo.sources.select import Selection
 from hsrgeo.sources.several import as_reference
 from hsrgeo.sources.skipped import no_frame
@@ -203,6 +204,13 @@ class _Listed:
             self._leave_other_kinds(candidates)
         return candidates
 
+    def others(self, one: _Candidate) -> tuple[Found, ...]:
+        """Return the frames of its time that were left out for its kind."""
+        key = one.frame_name.product, one.frame_name.time
+        files = Listing(entry for _kinds, entry in self.tally.twins.get(key, ()))
+        packed = self._other_kinds.get(one.frame_name.time, ())
+        return (*(other.found for other in packed), *scan_files(files, self._selection, Tally()))
+
     def first_sound(self, making: Making) -> tuple[_Candidate, Grid, Frame] | None:
         """Return the first sound frame, its grid, and what is made of it: all others must be like it."""
         for time in sorted(self.by_time):
@@ -256,7 +264,7 @@ def _best_layer(candidates: list[_Candidate], like: FrameLayer, listed: _Listed,
         check: Unpack the frame also where it is the only one.
     """
     if len(candidates) == 1 and not check:
-        return replace(like, found=candidates[0].found)
+        return replace(like, found=candidates[0].found, others=listed.others(candidates[0]))
     ranked = []
     waiting = list(candidates)
     while waiting:  # seldom: which of several is better only shows when they are unpacked

@@ -94,9 +94,9 @@ def open(  # noqa: A001, PLR0913 - `hsrgeo.open` is its name; every option has a
 
     Times that should be there and are not, every five minutes (ten before 16 September 2019) or `every`, are the
     coordinate ``missing_times``, and a warning tells of broken frames. A frame whose header is sound and whose pixels
-    are not shows when it is read: its cells are then NaN, with a `BrokenFrameWarning`; `check` finds it at once. Of two
-    frames of one time the one of the preferred kind (see `kind`), with more stations, then the later creation, is
-    taken; a frame that is known to be broken is replaced by one of another kind.
+    are not shows when it is read, with a `BrokenFrameWarning`; `check` finds it at once. Of two frames of one time the
+    one of the preferred kind (see `kind`), with more stations, then the later creation, is taken; one of another kind
+    takes the place of a broken frame, and where there is none its cells are NaN.
 
     Args:
         sources: Files, folders and globs of frames; or one folder that `hsrgeo export` made, or a STAC catalogue of it

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Protocol
@@ -14,6 +15,7 @@ from xarray.backends import BackendArray
 from xarray.core import indexing
 
 from hsrgeo.errors import FrameError, HsrGeoError, HsrGeoWarning
+from hsrgeo.formats.standing import Standing
 from hsrgeo.model.frame import Frame
 from hsrgeo.model.grid import Grid
 from hsrgeo.model.quantity import Quantity
@@ -23,7 +25,7 @@ from hsrgeo.sources.found import Found
 
 
 class BrokenFrameWarning(HsrGeoWarning):
-    """A frame of a lazy array turned out to be broken when it was read; its cells are nodata."""
+    """A frame of a lazy array turned out to be broken when it was read: another takes its place, or it is nodata."""
 
 
 def warn_of_left_out(reasons: Sequence[str], stacklevel: int) -> None:
@@ -68,6 +70,8 @@ class FrameLayer:
     quantity: Quantity
     """What it must hold."""
     time: datetime
+    others: tuple[Found, ...] = ()
+    """Frames of the same time and another kind: the best sound one takes the place of one that is broken."""
 
     @property
     def label(self) -> str:
@@ -75,12 +79,29 @@ class FrameLayer:
         return self.found.label
 
     def frame(self) -> Frame:
-        """Return what is made of the frame.
+        """Return what is made of the frame, or of another where it is broken.
 
         Raises:
             HsrGeoError: It cannot be read, is broken, or does not belong to the others.
         """
-        found, making = self.found, self.making
+        try:
+            return self._made(self.found)
+        except HsrGeoError as error:
+            best: tuple[Standing, Frame] | None = None
+            for other in self.others:
+                with suppress(HsrGeoError):
+                    frame = self._made(other)
+                    standing = Standing.of(other.frame_name, frame.rank, other.label)
+                    if best is None or best[0] < standing:
+                        best = standing, frame
+            if best is None:
+                raise
+            text = f"{error}; {best[0].label} of the same time is taken"
+            warnings.warn(text, BrokenFrameWarning, stacklevel=2)
+            return best[1]
+
+    def _made(self, found: Found) -> Frame:
+        making = self.making
         part = making.of(decode_found(found, making.block, making.registration, making.window_of))
         if part.grid != self.grid:
             raise FrameError("other grid", _grid_text(self.grid), _grid_text(part.grid), found.source, found.member)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import warnings
 from datetime import timedelta
 from pathlib import Path
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 import hsrgeo
+from hsrgeo.cube.stack import BrokenFrameWarning
 from hsrgeo.engine.cube.cube_frames import Contest
 from hsrgeo.engine.cube.cube_options import CubeOptions
 from hsrgeo.engine.cube.cube_run import make_cube
@@ -130,3 +132,35 @@ def test_an_open_dataset_has_the_twin_of_a_broken_frame(tmp_path: Path, damage: 
     for number, time in enumerate((TIME, later)):
         expected = hsrgeo.open_frame(folder / name_of(time, "EXT")).crop(window=WINDOW).raw
         assert np.array_equal(np.rint(dataset[name].values[number] * 100), expected)
+
+
+@pytest.mark.parametrize("packed", [None, "tar", "tar.gz"], ids=str)
+def test_a_twin_takes_the_place_of_a_frame_that_turns_out_to_be_broken_when_it_is_read(
+    tmp_path: Path, packed: str | None
+) -> None:
+    times = [TIME + timedelta(minutes=5 * number) for number in range(3)]
+    (folder := tmp_path / "in").mkdir()
+    for time in times:
+        (folder / name_of(time)).write_bytes(composite(time, seed=1))
+        for kind, seed, stations in (("EXT", 2, 2), ("KMA", 3, 9)):  # KMA is less preferred, whatever it has
+            (folder / name_of(time, kind)).write_bytes(composite(time, seed=seed, stations=stations))
+    for path in (name_of(times[1]), name_of(times[2]), name_of(times[2], "EXT")):
+        (folder / path).write_bytes((folder / path).read_bytes()[:-100])
+    source = folder
+    if packed:
+        source = tmp_path / f"RDR_HSR_202206.{packed}"
+        frames = [(path.name, path.read_bytes()) for path in sorted(folder.iterdir())]
+        source.write_bytes(make_tar(frames, gz=packed == "tar.gz"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", HsrGeoWarning)  # of other kinds
+        dataset = hsrgeo.open(source, window=WINDOW, values="raw")
+    (name,) = dataset.data_vars
+    with pytest.warns(BrokenFrameWarning) as warned:
+        read = pickle.loads(pickle.dumps(dataset))[name].values  # noqa: S301 - as dask sends it
+    for warning, time, kind in zip(warned, times[1:], ("EXT", "KMA"), strict=True):
+        text = str(warning.message)
+        assert name_of(time) in text
+        assert f"{name_of(time, kind)}{']' if packed else ''} of the same time is taken" in text
+    for number, (time, kind) in enumerate(zip(times, ("PUB", "EXT", "KMA"), strict=True)):
+        expected = hsrgeo.open_frame(folder / name_of(time, kind)).crop(window=WINDOW).raw
+        assert np.array_equal(np.rint(read[number] * 100), expected)
