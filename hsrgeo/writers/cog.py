@@ -108,5 +108,7 @@ def _metadata(frame: Frame, tags: dict[str, str], band_items: str) -> str:
         f'  <Item name="{n}">{xml_text(xml_text(v))}</Item>\n' for n, v in sorted(tags.items()) if n not in _FIXED_TAGS
     ]
     items += [f'  <Item name="{n}" domain="IMAGERY">{v}</Item>\n' for n, v in imagery_tags(frame).items()]
-    items += [f'  <Item name="{n}" sample="0">{xml_text(xml_text(v))}</Item>\n' for n, v in statistics_tags(frame).items()]
+    items += [
+        f'  <Item name="{n}" sample="0">{xml_text(xml_text(v))}</Item>\n' for n, v in statistics_tags(frame).items()
+    ]
     return f"<GDALMetadata>\n{''.join(items)}{band_items}</GDALMetadata>\n"
