@@ -138,6 +138,19 @@ def test_a_file_without_a_valid_cell_is_reported(save: Save, tmp_path: Path) -> 
     assert not any("valid cell" in one for one in run(tmp_path / "in", tmp_path / "out").notes)
 
 
+def test_rolling_maxima_without_a_valid_cell_are_counted_with_the_others(save: Save, tmp_path: Path) -> None:
+    """Frames at 11:00, 11:10 and 11:20: any 20 minutes have 2 of their 4, and 0.5 is less than 0.6 of them.
+
+    The event, 5 steps from 11:00 to 11:25, has 3 of 5: 0.6 of them.
+    """
+    for minutes in (0, 10, 20):
+        save(minutes, 3000)
+    made = run(tmp_path / "in", tmp_path / "out", period="event", rolling=["20min"], min_coverage=0.6)
+    assert len(made.written) == 2
+    note = "files without any valid cell: 1 of 2 (no cell was observed in 0.6 of the expected frames: --min-coverage)"
+    assert note in made.notes
+
+
 def test_the_file_is_a_cog_that_says_its_place_and_time(save: Save, tmp_path: Path) -> None:
     save(0, 3000)
     made = run(tmp_path / "in", tmp_path / "out", window=(200, 300, 600, 700))

@@ -176,8 +176,10 @@ class RollingRun:
                 self._shelves[number] = Shelf(self._folder / f"frames_{number}", grid)
             self._shelves[number].put(frame.time, stored)
 
-    def write(self, number: int, out: Place, region: str, frame: Frame, pool: ThreadPoolExecutor) -> Iterator[Place]:
-        """Write a COG for each length of window, and yield its path.
+    def write(
+        self, number: int, out: Place, region: str, frame: Frame, pool: ThreadPoolExecutor
+    ) -> Iterator[tuple[Place, bool]]:
+        """Write a COG for each length of window, and yield its path, and whether any cell is known.
 
         Args:
             number: Of the area.
@@ -212,7 +214,7 @@ class RollingRun:
             )
             path = out / rolling_path(self.span, length, region)
             write_sum(path, encode_bands(shelf.grid, bands, tags, utc_text(self.span.start)), length)
-            yield path
+            yield path, bool((result[0] != NODATA).any())
 
 
 def rolling_path(span: Period, length: timedelta, region: str) -> str:

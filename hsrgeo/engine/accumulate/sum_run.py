@@ -150,12 +150,12 @@ class Accumulation(Run):
             finally:
                 for write in writes:
                     write.cancel()
+            self._lock.check()
+            self._write_rolling(pool)
             self._note_empty(set(periods.values()))
             self.notes += notes_on_unknown(self._unknown, len(self.written), options.min_coverage)
             if self._factors is not None:
                 self.notes += self._factors.note(self._without_factor, self.counts["ok"])
-            self._lock.check()
-            self._write_rolling(pool)
         self.written.sort(key=str)
 
     def _settle_length(self, times: dict[datetime, Candidates]) -> None:
@@ -290,7 +290,8 @@ class Accumulation(Run):
         if self._rolling is not None and self._first is not None:
             for number, area in enumerate(self._areas):
                 frame = self._like_first(area)
-                self.written += self._rolling.write(number, self._out, area.region, frame, pool)
+                for path, known in self._rolling.write(number, self._out, area.region, frame, pool):
+                    self._count(path, known=known)
 
     def _like_first(self, area: Area) -> Frame:
         assert self._first is not None  # noqa: S101 - there are areas
@@ -304,6 +305,9 @@ class Accumulation(Run):
 
     def _take(self, write: Future[tuple[Place, bool]]) -> None:
         path, known = write.result()
+        self._count(path, known=known)
+
+    def _count(self, path: Place, *, known: bool) -> None:
         self.written.append(path)
         self._unknown += not known
 
