@@ -81,11 +81,7 @@ class MissingExtraError(HsrGeoError):
 
 @contextmanager
 def needs(what: str, extra: str) -> Iterator[None]:
-    """Import libraries of an optional extra within the ``with`` statement.
-
-    Args:
-        what: See `MissingExtraError`.
-        extra: Likewise.
+    """Import libraries of an optional extra within the ``with`` statement; see `MissingExtraError`.
 
     Raises:
         MissingExtraError: One is not installed.
@@ -274,13 +270,7 @@ NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 def refused(path: str, error: OSError, doing: str = "written") -> WriteError:
-    """Return what to raise where the system refuses to write.
-
-    Args:
-        path: What for.
-        error: How it said so.
-        doing: What was to be done with it.
-    """
+    """Return what to raise where the system refuses to write."""
     error_class = NoRoomError if error.errno in NO_ROOM else WriteError
     reason = in_the_way(path) if error.errno == errno.ENOTDIR else ""
     return error_class(path, f"cannot be {doing}: {reason or error.strerror or error}")

@@ -140,13 +140,7 @@ def decode_found(
 def blocks_found(
     found: Found, block: Block = 1, registration: Registration = "point", window_of: WindowOf | None = None
 ) -> tuple[Frame, ...]:
-    """Return the blocks of the frame that was found: one, or all.
-
-    Args:
-        found: What it was found as.
-        block: See `hsrgeo.formats.composite.decode_blocks`.
-        registration: Likewise.
-        window_of: Likewise.
+    """Return the blocks of the frame that was found: one, or all; see `hsrgeo.formats.composite.decode_blocks`.
 
     Raises:
         FrameError, SourceError: It cannot be used.

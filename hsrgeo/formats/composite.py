@@ -98,14 +98,8 @@ def decode_blocks(
 ) -> tuple[Frame, ...]:
     """Return the frames of the blocks that are wanted, one or, of `ALL`, as many as the file has; see `decode`.
 
-    Args:
-        data: See `decode`.
-        name: Likewise.
-        member: Likewise.
-        block: Likewise.
-        registration: Likewise.
-        window_of: What will be looked at. Where that saves time, a frame has only the rows of this window, which its
-            own `Frame.window` tells. All of the file is unpacked and checked all the same.
+    `window_of` tells what will be looked at. Where that saves time, a frame has only the rows of this window, which its
+    own `Frame.window` tells. All of the file is unpacked and checked all the same.
 
     Raises:
         OptionsError, FrameError: See `decode`.

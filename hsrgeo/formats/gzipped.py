@@ -36,10 +36,6 @@ _ZLIB_NG_ERROR: type[Exception] = zlib_ng.error  # type: ignore[assignment] # it
 def gunzip(data: bytes, limit: int) -> tuple[bytes, str]:
     """Unpack a gzip file: one stream, several one after the other, or streams with zero bytes after them.
 
-    Args:
-        data: The whole file.
-        limit: Most bytes it may unpack to.
-
     Returns:
         The bytes, and what is odd about the file: empty for one stream and nothing else.
 
@@ -64,13 +60,9 @@ def gunzip(data: bytes, limit: int) -> tuple[bytes, str]:
 
 
 def gunzip_range(data: bytes, length: int, start: int, end: int) -> bytes | None:
-    """Unpack and check one sound stream in steps, and keep a range of its bytes; the rest never fills the memory.
+    """Unpack and check one sound stream of `length` bytes in steps, and keep those from `start` to before `end`.
 
-    Args:
-        data: The whole file.
-        length: How many bytes it unpacks to.
-        start: First byte to keep.
-        end: Byte after the last one to keep.
+    The rest never fills the memory.
 
     Returns:
         The range, or None where anything at all is wrong: `gunzip` says what.

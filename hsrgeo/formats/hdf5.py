@@ -168,11 +168,6 @@ class Hdf5:
 def open_hdf5(data: bytes, name: str, extra: str) -> Iterator[tuple[Any, Any]]:
     """Give h5py and an open file, for `Hdf5`; what they raise becomes an error of this file.
 
-    Args:
-        data: The whole file.
-        name: For messages.
-        extra: Of hsrgeo that brings h5py.
-
     Raises:
         MissingExtraError: h5py is not installed.
         FrameReadError: The file is damaged.

@@ -30,10 +30,7 @@ _LEAP_SECOND = 60
 
 
 def parse_header(data: bytes | bytearray | memoryview) -> Header:
-    """Read the header at the start of an unpacked composite.
-
-    Args:
-        data: At least 1,024 bytes.
+    """Read the header at the start of an unpacked composite, of at least 1,024 bytes.
 
     Raises:
         HeaderError: A field is impossible.

@@ -69,10 +69,6 @@ class OdimImage:
 def read_odim(data: bytes, name: str) -> list[OdimImage]:
     """Return the images of a composite.
 
-    Args:
-        data: The whole file.
-        name: For messages.
-
     Raises:
         MissingExtraError: h5py is not installed.
         FrameError: It is no ODIM composite, or asks for more than a composite may hold; the message says what it is.

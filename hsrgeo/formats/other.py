@@ -47,10 +47,6 @@ _BEGINNINGS = {
 def refuse_text(data: bytes | bytearray, expected: str = "a composite") -> None:
     """Refuse a text: what a web server or the download service sends where it has no file.
 
-    Args:
-        data: Bytes of a file.
-        expected: What it was to be, for the error.
-
     Raises:
         ServiceMessageError: It begins as a text in UTF-8 or CP949 does.
     """

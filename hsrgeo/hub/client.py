@@ -71,10 +71,7 @@ class Hub:
     def ask(self, path: str, query: Mapping[str, str], *, most_bytes: int) -> tuple[Answer, bool]:
         """Ask, after the pause that is due; wait and ask again where the service asks too much of itself.
 
-        Args:
-            path: As ``/api/typ04/url/rdr_cmp_file.php``.
-            query: Without the key.
-            most_bytes: An answer that is longer is no answer.
+        The query comes without the key; an answer longer than `most_bytes` is none.
 
         Returns:
             The answer, and whether it is there: False where the service says that it has no such data.

@@ -75,10 +75,7 @@ def known_product(product: str) -> str:
 def frame_times(start: datetime, end: datetime, every: timedelta | None = None) -> list[datetime]:
     """Return the times at which there may be a frame: each 5 minutes, each 10 before 16 September 2019.
 
-    Args:
-        start: First time wanted, aware.
-        end: First time no longer wanted, aware.
-        every: Only times on whole steps after midnight KST.
+    `end` is the first time no longer wanted; with `every` only times on whole steps after midnight KST count.
 
     Raises:
         OptionsError: A time without a zone, an end that is not after the start, or no time between them.
@@ -102,10 +99,7 @@ def frame_times(start: datetime, end: datetime, every: timedelta | None = None) 
 def ask_frame(hub: Hub, product: str, time: datetime) -> Sent | None:
     """Ask for a frame; None where the service says that it has none.
 
-    Args:
-        hub: The service.
-        product: As `known_product` returns it.
-        time: On a whole minute, aware.
+    The product is as `known_product` returns it, the time on a whole minute.
 
     Raises:
         HubError, HubLimitError, OptionsError: See `Hub.ask`.

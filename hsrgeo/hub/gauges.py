@@ -63,13 +63,7 @@ def known_step(service: Service, step: timedelta) -> timedelta:
 
 
 def ask_readings(hub: Hub, service: Service, step: timedelta, time: datetime) -> dict[str, float]:
-    """Ask for the rain of all stations in one step.
-
-    Args:
-        hub: The service.
-        service: ``minutes`` (nph-aws2_min) or ``hours`` (awsh.php).
-        step: See `known_step`.
-        time: The end of the step, aware.
+    """Ask for the rain of all stations in one step, see `known_step`, which ends at `time`.
 
     Returns:
         Depth [mm] by the number of the station, NaN where it has none; nothing where the service has no such time.
@@ -86,11 +80,7 @@ def ask_readings(hub: Hub, service: Service, step: timedelta, time: datetime) ->
 
 
 def ask_stations(hub: Hub, network: Network) -> list[Station]:
-    """Ask where the stations are.
-
-    Args:
-        hub: The service.
-        network: ``AWS`` for all automatic stations, ``SFC`` for the synoptic ones.
+    """Ask where the stations are: ``AWS`` for all automatic ones, ``SFC`` for the synoptic ones.
 
     Raises:
         HubError: No sound answer, or no station in it.
@@ -120,10 +110,7 @@ def _whole(hub: Hub, path: str, query: dict[str, str]) -> str:
 def readings_in(text: str, column: str, tm: str) -> dict[str, float]:
     """Return the depths [mm] that a text tells, by the number of the station; NaN where it tells none.
 
-    Args:
-        text: Of the service.
-        column: The name of the column.
-        tm: The time that was asked for, as the rows write it.
+    `tm` is the time that was asked for, as the rows write it.
 
     Raises:
         HubError: It has no such column, or rows that do not fit the columns or are of another time.

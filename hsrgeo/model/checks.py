@@ -12,10 +12,6 @@ from hsrgeo.errors import OptionsError
 def refuse_fractions(name: str, value: object) -> None:
     """Refuse what is no whole number.
 
-    Args:
-        name: What it is called.
-        value: What was given.
-
     Raises:
         OptionsError: It is none.
     """
@@ -26,12 +22,7 @@ def refuse_fractions(name: str, value: object) -> None:
 
 
 def refuse_other_suffix(path: Path, suffixes: tuple[str, ...], what: str) -> None:
-    """Refuse a file whose name says that it is of another format; a name without a suffix says nothing.
-
-    Args:
-        path: The file.
-        suffixes: In lower case, those of the format.
-        what: The format, for people.
+    """Refuse a file whose name has another suffix than a format's, in lower case; a name without one says nothing.
 
     Raises:
         OptionsError: It is named otherwise.

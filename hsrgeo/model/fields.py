@@ -13,10 +13,6 @@ from hsrgeo.model.times import parse_length, parse_time
 def as_time(name: str, value: object) -> datetime | None:
     """Return a time that a user gave: an aware datetime, or a text that `parse_time` reads; None stays None.
 
-    Args:
-        name: What it is called.
-        value: What was given.
-
     Raises:
         OptionsError: It is no time, or has no zone.
     """
@@ -32,10 +28,6 @@ def as_time(name: str, value: object) -> datetime | None:
 
 def as_step(name: str, value: object) -> timedelta | None:
     """Return a length of time that a user gave: a timedelta, or a text that `parse_length` reads; None stays None.
-
-    Args:
-        name: What it is called.
-        value: What was given.
 
     Raises:
         OptionsError: It is no length.

@@ -191,12 +191,7 @@ class Statistics:
 
 
 def statistics_of(cells: CellStatistics, quantity: Quantity) -> Statistics:
-    """Return statistics in physical units, rounded to a hundredth of a stored step.
-
-    Args:
-        cells: Of clean values, where the quantity is rain.
-        quantity: Of the values.
-    """
+    """Return statistics in physical units, rounded to a hundredth of a stored step; rain's are of clean values."""
     of = cells.with_dry() if quantity == RAIN else cells
     low, mean, high = (
         None if value is None else round((value - quantity.minus) / quantity.scale, _DIGITS)
@@ -214,10 +209,7 @@ def cell_statistics(
 ) -> CellStatistics:
     """Count the classes of stored values and describe the echo.
 
-    Args:
-        stored: Values of any 2-D shape.
-        quantity: Says which codes and limits hold.
-        extremes: `block_extremes` of these values, where they are known already.
+    `extremes` are `block_extremes` of the values, where they are known already.
 
     References:
         KMA composite format, section 2: below -25000 nodata, from there to below -10000 undetect.
@@ -250,12 +242,7 @@ def cell_statistics(
 
 
 def clean_values(raw: NDArray[np.int16], quantity: Quantity) -> NDArray[np.int16]:
-    """Return a copy that holds the nodata code, the undetect code and echo, nothing else.
-
-    Args:
-        raw: Stored values of any shape.
-        quantity: Says which codes and limits hold.
-    """
+    """Return a copy that holds the nodata code, the undetect code and echo, nothing else."""
     cleaned = raw.copy()
     np.copyto(cleaned, np.int16(quantity.undetect), where=raw < quantity.echo_from)
     np.copyto(cleaned, np.int16(quantity.nodata), where=raw < quantity.undetect)
@@ -263,12 +250,7 @@ def clean_values(raw: NDArray[np.int16], quantity: Quantity) -> NDArray[np.int16
 
 
 def dry_values(raw: NDArray[np.int16], quantity: Quantity) -> NDArray[np.int16]:
-    """Return clean values of `RAIN`: what holds no rain is 0, also what is stored below 0; nodata stays.
-
-    Args:
-        raw: Stored values of any shape.
-        quantity: A rain rate as KMA stores it.
-    """
+    """Return clean values of `RAIN`: what holds no rain is 0, also what is stored below 0; nodata stays."""
     dry = np.maximum(raw, np.int16(RAIN.undetect))
     np.copyto(dry, np.int16(RAIN.nodata), where=raw < quantity.undetect)
     return dry
@@ -277,10 +259,7 @@ def dry_values(raw: NDArray[np.int16], quantity: Quantity) -> NDArray[np.int16]:
 def physical_values(raw: NDArray[np.int16], quantity: Quantity, undetect: float | None = None) -> NDArray[np.float32]:
     """Return physical values: nodata is NaN, undetect is `undetect`, blends count as the class they belong to.
 
-    Args:
-        raw: Stored values of any shape.
-        quantity: Says what they mean.
-        undetect: None is `Quantity.nothing`.
+    An `undetect` of None is `Quantity.nothing`.
     """
     undetect = quantity.nothing if undetect is None else undetect
     values = (raw.astype(np.float32) - np.float32(quantity.minus)) / np.float32(quantity.scale)

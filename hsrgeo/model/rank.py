@@ -25,11 +25,8 @@ LOWEST = Rank(-1, 0, 0)
 
 
 def rank_of(stations: int, created: datetime | None, crc32: int) -> Rank:
-    """Return the rank of a frame.
+    """Return the rank of a frame; `crc32` is that of the unpacked file.
 
-    Args:
-        stations: Radars used.
-        created: When it was made, or None where the header does not tell; a time before 1970 tells nothing either.
-        crc32: CRC-32 of the unpacked file.
+    A creation time of None, or before 1970, tells nothing.
     """
     return Rank(stations, max(int(created.timestamp()), 0) if created else 0, crc32)

@@ -15,11 +15,7 @@ Tiles of a COG have this side too."""
 
 
 def block_extremes(values: NDArray[np.int16], side: int = BLOCK_SIDE) -> NDArray[np.int16]:
-    """Return the lowest and the highest value of each square.
-
-    Args:
-        values: Shape (rows, columns); the last squares of a row or column may be smaller.
-        side: Cells along each side.
+    """Return the lowest and the highest value of each square; the last of a row or column may be smaller.
 
     Returns:
         Shape (2, rows of squares, columns of squares): lowest, then highest.

@@ -147,10 +147,6 @@ def parse_length(text: str) -> timedelta:
 def refuse_uneven(what: str, step: timedelta) -> None:
     """Refuse a step that does not divide a day.
 
-    Args:
-        what: How a user gave it, for messages.
-        step: Of slots counted from midnight KST.
-
     Raises:
         OptionsError: It does not.
     """
@@ -167,11 +163,7 @@ def length_text(length: timedelta) -> str:
 
 
 def usual_step(times: Iterable[datetime]) -> timedelta | None:
-    """Return how far apart most times are, of two that are as frequent the shorter; None for less than two times.
-
-    Args:
-        times: In order.
-    """
+    """Return how far apart most times are, in order, of two as frequent the shorter; None for less than two times."""
     apart = Counter(later - earlier for earlier, later in pairwise(times))
     return max(apart, key=lambda one: (apart[one], -one)) if apart else None
 
@@ -189,10 +181,6 @@ def early_step(times: Iterable[datetime], step: timedelta = FRAME_STEP) -> timed
     """Return how far apart frames of before 16 September 2019 should be, where those of later are a step apart.
 
     Ten minutes, where the step is five and all earlier times are on whole ten minutes; else the step.
-
-    Args:
-        times: Of frames.
-        step: Of the later ones.
     """
     is_ten = step == FRAME_STEP and all(on_step(time, EARLY_FRAME_STEP) for time in times if time < FIVE_MINUTES_SINCE)
     return EARLY_FRAME_STEP if is_ten else step
@@ -202,10 +190,7 @@ def export_step(times: Iterable[datetime]) -> timedelta:
     """Return how far apart times are meant to be; `FRAME_STEP` where they do not tell it for sure.
 
     An export may have been made of every second frame, by ``--every`` or by hand, and nothing in it says so. But a gap
-    is no step.
-
-    Args:
-        times: All that it holds, in any order: a choice among them would look like a step.
+    is no step. `times` are all that it holds, in any order: a choice among them would look like a step.
     """
     listed = sorted(set(times))
     apart = [later - earlier for earlier, later in pairwise(listed)]

@@ -167,14 +167,7 @@ def as_center(value: object, size: int) -> Center:
 
 
 def as_area(bbox: object, window: object, center: object, size: int | None, **others: object) -> Area | None:
-    """Return the one area that was given, or None.
-
-    Args:
-        bbox: See `as_bbox`.
-        window: See `as_window`.
-        center: See `as_center`.
-        size: Goes with `center`.
-        others: Other ways to say it, which exclude these.
+    """Return the one area that was given, or None; `others` are other ways to say it, which exclude these.
 
     Raises:
         OptionsError: Several were given, or what is none.

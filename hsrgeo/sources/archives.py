@@ -34,11 +34,6 @@ def frames_in_archive(path: Place, selection: Selection, tally: Tally) -> Iterat
     read. What came before was sound as far as the member itself can tell: a ``.bin.gz`` has a CRC of its own, a plain
     ``.bin`` in a ``.tar.gz`` only that at the end of the archive. Of archives inside, a damaged one does not stop the
     others; the last record names them all.
-
-    Args:
-        path: An archive of a format of the table (`hsrgeo.sources.archive_formats`).
-        selection: Which frames are wanted.
-        tally: Counts everything else.
     """
     before = tally.read_bytes
     walk = _Walk(str(path), selection, tally)
@@ -78,12 +73,10 @@ class _Walk:
         """What is wrong with archives inside."""
 
     def frames(self, members: Iterator[Member], above: str = "", depth: int = 1) -> Iterator[Found]:
-        """Yield the frames among members.
+        """Yield the frames among members of an archive.
 
-        Args:
-            members: Of one archive.
-            above: Path of that archive in the outermost one, with a slash at its end.
-            depth: 1 for the outermost.
+        `above` is the path of that archive in the outermost one, with a slash at its end; `depth` is 1 for the
+        outermost.
 
         Raises:
             ArchiveError: The outermost archive is damaged.
@@ -146,11 +139,9 @@ def _members_inside(inside: str, member: Member) -> Generator[Member]:
 
 @contextmanager
 def open_members(path: Place, progress: Callable[[int], None] = lambda _offset: None) -> Iterator[Iterator[Member]]:
-    """Open an archive as a stream of members.
+    """Open an archive as a stream of members; its first bytes tell its format.
 
-    Args:
-        path: An archive of a format of the table (`hsrgeo.sources.archive_formats`); its first bytes tell which.
-        progress: Called with the offset in the file now and then.
+    `progress` is called with the offset in the file now and then.
 
     Raises:
         ArchiveError: Here or while iterating: unreadable, no archive, damaged, truncated, or followed by junk.

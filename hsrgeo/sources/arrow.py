@@ -8,11 +8,7 @@ from hsrgeo.errors import needs
 
 
 def pyarrow_modules(use: str, extra: str = "series") -> tuple[Any, Any]:
-    """Return pyarrow and pyarrow.parquet.
-
-    Args:
-        use: What they are needed for, such as ``to read Parquet``.
-        extra: The extra of hsrgeo that brings them.
+    """Return pyarrow and pyarrow.parquet; `use` is what they are needed for, such as ``to read Parquet``.
 
     Raises:
         MissingExtraError: They are not installed.

@@ -35,10 +35,7 @@ def check_encoding(encoding: str) -> None:
 def decoded(path: str, data: bytes, encoding: str | None) -> str:
     """Return the text of a file: UTF-8 where it is, for Korean letters of another encoding never are by chance.
 
-    Args:
-        path: For messages.
-        data: Of the file; a byte-order mark, as Korean Excel writes it, is no part of the text.
-        encoding: Of a file that is not UTF-8.
+    A byte-order mark, as Korean Excel writes it, is no part of the text.
 
     Raises:
         OptionsError: It is neither, or the encoding is none.
@@ -58,11 +55,7 @@ def decoded(path: str, data: bytes, encoding: str | None) -> str:
 def wrong_encoding(path: str, encoding: str | None, start: bytes, at: int | None = None) -> OptionsError:
     """Return the error of a text in another encoding, with what to do.
 
-    Args:
-        path: Of the file.
-        encoding: That was said.
-        start: Its first `MARK_BYTES`.
-        at: Place of the first byte that is not of UTF-8, where that is known.
+    `start` are its first `MARK_BYTES`; `at` is the place of the first byte that is not of UTF-8, where that is known.
     """
     if workbook := _workbook(start):
         return OptionsError(f"{path}: {workbook}")

@@ -32,9 +32,6 @@ class Extent:
     def read(self, source: str) -> bytes:
         """Return the bytes.
 
-        Args:
-            source: What the file is called in errors.
-
         Raises:
             SourceError: It cannot be read, or is shorter than it was.
             TooLargeError: It is larger than a frame can be.

@@ -25,13 +25,7 @@ def separator_of(header: str) -> str:
 
 
 def missing_columns(wanted: Sequence[str], columns: Sequence[str], other_names: str = "") -> str:
-    """Return which columns a first line must name, which it lacks and which it has; empty where it has them all.
-
-    Args:
-        wanted: Names of columns.
-        columns: That are there.
-        other_names: How the wanted ones may be called too.
-    """
+    """Return which columns a first line must name, which it lacks and which it has; empty where it has them all."""
     missing = [name for name in wanted if name not in columns]
     if not missing:
         return ""
@@ -66,13 +60,7 @@ class BadRows:
     """The first lines of each of the first things."""
 
     def add(self, line: int, what: str, name: str = "") -> None:
-        """Count a row.
-
-        Args:
-            line: Of the file, from 1.
-            what: Is wrong, the same words where it is the same.
-            name: Of the gauge, or whatever else tells what it is about.
-        """
+        """Count a row; `what` is wrong is said in the same words where it is the same. Lines are counted from 1."""
         self.count += 1
         if what in self._places or len(self._places) < _SHOWN:
             self._counts[what] += 1

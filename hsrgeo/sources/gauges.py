@@ -88,12 +88,8 @@ def read_readings(path: str | Path, names: Sequence[str], rules: ReadingRules) -
     """Read what gauges measured.
 
     Either a row a reading (``time,name,rain_mm``) or a row a time with a column a gauge (``time,서울,인천``), parted by
-    commas, semicolons or tabs. Times without a zone are KST, but those of a column ``time_utc``.
-
-    Args:
-        path: CSV.
-        names: Of the gauges; readings of others are counted, and left out.
-        rules: How to understand it.
+    commas, semicolons or tabs. Times without a zone are KST, but those of a column ``time_utc``. Readings of gauges
+    that are not among `names` are counted, and left out.
 
     Raises:
         OptionsError: Unreadable, in another encoding, without the columns, without a reading; bad rows, each named

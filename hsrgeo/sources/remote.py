@@ -106,10 +106,7 @@ class RemotePath:
         return True
 
     def below(self, *, deep: bool = True) -> Iterator[RemotePath]:
-        """Yield the files below this folder, sorted.
-
-        Args:
-            deep: Those of its folders too.
+        """Yield the files below this folder, sorted; with `deep` those of its folders too.
 
         Raises:
             OSError: It cannot be listed.
@@ -164,10 +161,7 @@ class RemotePath:
         writable_service(self.root).write(self.key, data, new=new, over=over, mark=mark)
 
     def write_if(self, data: bytes, *, new: bool = False, over: str = "") -> bool:
-        """Write the file on a condition, see `write_bytes`; where the service knows no conditions, write it anyway.
-
-        Returns:
-            Whether it was written.
+        """Write the file on a condition, see `write_bytes`, and tell whether; a service without any writes it anyway.
 
         Raises:
             OSError: It cannot be written.
@@ -280,11 +274,7 @@ def _refuse_empty(source: str | Place) -> None:
 
 
 def local(source: str | Place, what: str) -> Path:
-    """Return a path on this machine.
-
-    Args:
-        source: What a user gave.
-        what: Who needs it here, for people: ``hsrgeo qgis``.
+    """Return a path on this machine; `what` needs it here, for people: ``hsrgeo qgis``.
 
     Raises:
         OptionsError: It is empty, or elsewhere.

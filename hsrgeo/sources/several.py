@@ -31,13 +31,7 @@ _LOOK_S = 0.1
 def scan_several(
     sources: Sequence[str | Path] | Listing, selection: Selection, tally: Tally | None = None, *, readers: int = 1
 ) -> Iterator[Found]:
-    """Yield what `scan` yields, archives in turn with each other where there are several.
-
-    Args:
-        sources: As for `scan`.
-        selection: As for `scan`.
-        tally: As for `scan`.
-        readers: Archives that are read at a time.
+    """Yield what `scan` yields of the same arguments, `readers` archives in turn with each other.
 
     Raises:
         SourceError: A source does not exist. Raised at once, before the first frame.

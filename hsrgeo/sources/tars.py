@@ -50,13 +50,7 @@ def begins_as_tar(start: bytes, unpack: Unpack | None = None) -> bool:
 
 
 def tar_members(path: str, file: IO[bytes], start: bytes, unpack: Unpack | None = None) -> Iterator[Member]:
-    """Yield the members of a tar archive, compressed or not.
-
-    Args:
-        path: What the archive is called in errors.
-        file: Read forwards from its beginning.
-        start: Its first bytes.
-        unpack: How it is compressed; None where it is not.
+    """Yield the members of a tar archive, compressed by `unpack` or not; the file is read from its beginning.
 
     Raises:
         ArchiveError: It is no tar archive, damaged, truncated, or followed by junk.

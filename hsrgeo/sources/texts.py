@@ -55,9 +55,6 @@ def refuse_file_type(mode: int, *, pipes: bool) -> None:
 def open_file(path: str | Path) -> BinaryIO:
     """Open a regular file for reading: no device, pipe or socket, even if one was put there a moment ago.
 
-    Args:
-        path: On this machine.
-
     A file without a size is empty: so are those of ``/proc``; some of them block, or change by being read.
 
     Raises:
@@ -74,10 +71,7 @@ def open_file(path: str | Path) -> BinaryIO:
 def read_ends(path: str, first: int, last: int) -> tuple[bytes, bytes]:
     """Return so many first and last bytes of a file, as few of them as it has; as `open_file`, in half the time.
 
-    Args:
-        path: Of what was a file a moment ago: a device may do something when it is opened.
-        first: Bytes.
-        last: Bytes.
+    It was a file a moment ago: a device may do something when it is opened.
 
     Raises:
         OSError: It cannot be read, or is no file.
@@ -113,10 +107,6 @@ def _open_at_once(path: str, flags: int) -> int:
 
 def read_bytes(path: str | Path, most: int = MOST_TEXT_BYTES) -> bytes:
     """Return what is in a file or pipe that a user named.
-
-    Args:
-        path: On this machine.
-        most: Bytes; a larger file is refused.
 
     Raises:
         OSError: It cannot be read, is a device or a socket, or is too large.

@@ -25,11 +25,7 @@ _UTF8 = 0x800
 
 
 def zip_members(path: str, file: IO[bytes], _start: bytes) -> Iterator[Member]:
-    """Yield the members of a zip archive.
-
-    Args:
-        path: What the archive is called in errors.
-        file: The archive; must be able to seek.
+    """Yield the members of a zip archive; the file must be able to seek.
 
     Raises:
         ArchiveError: It is damaged or cut. The list of members is at the end of the file, so that nothing of an
