@@ -57,10 +57,7 @@ def _piece(order: NDArray[np.intp], rows: NDArray[np.int64], cols: NDArray[np.in
 def gather(pieces: Sequence[Piece], read: Callable[[Piece], Block], times: int) -> Block:
     """Return the stored values of all cells, shape (times, cells).
 
-    Args:
-        pieces: See `pieces_of`.
-        read: Gives a window, shape (times, rows, columns).
-        times: How many.
+    `read` gives a window of `pieces_of`, shape (times, rows, columns).
     """
     codes = np.empty((times, sum(len(piece.order) for piece in pieces)), np.int16)
     for piece in pieces:

@@ -66,10 +66,7 @@ def read_mask(path: str | Path) -> MaskFile:
 def mask_of(wanted: str | Path | Mask, registration: Registration, areas: Iterable[Area | None]) -> Mask:
     """Return a mask as a recipe has it: on the grids of the frames.
 
-    Args:
-        wanted: A file, see `read_mask`, or what was made of one.
-        registration: Of the frames.
-        areas: What it must cover; None is a whole grid.
+    It must cover the areas, of which None is a whole grid.
 
     Raises:
         OptionsError: No cell counts, or it covers an area on no grid.

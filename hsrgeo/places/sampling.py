@@ -57,11 +57,7 @@ class Sampler:
     def sample_cells(self, codes: NDArray[np.int16], quantity: Quantity, table: Floats, wet_from: float) -> Floats:
         """Return what `sample` does, for many times at once.
 
-        Args:
-            codes: Stored values of the cells of the weights, in their order, shape (times, cells).
-            quantity: See `sample`, as all that follow.
-            table: Likewise.
-            wet_from: Likewise.
+        `codes` are the stored values of the cells of the weights, in their order, shape (times, cells).
 
         Returns:
             float64, shape (times, places, 4).

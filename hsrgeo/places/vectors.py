@@ -25,10 +25,7 @@ _OBJECTS = ("Feature", "FeatureCollection", "GeometryCollection", "MultiPolygon"
 def read_layer(path: str | Path, what: str, encoding: str | None) -> tuple[Any, Any, Any, Any]:
     """Return what `pyogrio.raw.read` returns of the first layer: facts, identifiers, WKB, fields.
 
-    Args:
-        path: The file.
-        what: Its features are, for messages.
-        encoding: Of its texts; None leaves that to GDAL.
+    An encoding of None leaves the texts to GDAL.
 
     Raises:
         MissingExtraError: pyogrio is not installed.

@@ -56,13 +56,9 @@ class Weights:
         return sums / self.totals
 
     def cut(self, width: int, window: Window) -> Weights:
-        """Return the weights on a window of the grid; what lies outside is left out, and the totals stay.
+        """Return the weights on a window of a grid of `width` columns; what lies outside is left out, the totals stay.
 
         The shares are the same to the last digit, which they would not be, worked out from another corner.
-
-        Args:
-            width: Columns of the grid that these weights are for.
-            window: Of that grid.
         """
         rows, cols = np.divmod(self.cells, width)
         rows, cols = rows - window.row_off, cols - window.col_off
@@ -70,20 +66,12 @@ class Weights:
         return replace(self, cells=rows * window.width + cols).only(inside)
 
     def only(self, wanted: NDArray[np.bool_]) -> Weights:
-        """Return the weights of some of the cells; the others are left out, and the totals stay.
-
-        Args:
-            wanted: Which, shape as `cells`.
-        """
+        """Return the weights of the cells that are wanted; the others are left out, and the totals stay."""
         kept_before = np.concatenate([[0], np.cumsum(wanted)]).astype(np.int64)
         return Weights(self.cells[wanted], self.shares[wanted], kept_before[self.starts], self.totals, self.areas_m2)
 
     def span(self, width: int) -> Window:
-        """Return the smallest window that has all cells.
-
-        Args:
-            width: Columns of the grid that these weights are for.
-        """
+        """Return the smallest window of a grid of `width` columns that has all cells."""
         rows, cols = np.divmod(self.cells, width)
         left, top = int(cols.min()), int(rows.min())
         return Window(left, top, int(cols.max()) - left + 1, int(rows.max()) - top + 1)

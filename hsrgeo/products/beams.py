@@ -113,13 +113,7 @@ def _between(first: int, end: int) -> tuple[NDArray[np.float64], NDArray[np.floa
 
 
 def beam_of(sweep: Sweep, height_m: float, steps: int) -> Beam:
-    """Return the gates, heights and rays of a sweep.
-
-    Args:
-        sweep: The sweep.
-        height_m: Of the antenna above the sea.
-        steps: How many distances.
-    """
+    """Return the gates, heights and rays of a sweep at `steps` distances; its antenna is `height_m` above the sea."""
     angle = np.arange(steps) * STEP_M / BEAM_EARTH_M
     elevation = math.radians(sweep.elevation)
     antenna = BEAM_EARTH_M + height_m

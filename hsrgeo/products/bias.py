@@ -89,13 +89,7 @@ class Scores:
 
 
 def field_bias(gauge_mm: Floats, radar_mm: Floats, rules: PairRules) -> FieldBias:
-    """Return the factor of one time.
-
-    Args:
-        gauge_mm: Depth of each gauge; NaN where it is not known.
-        radar_mm: Depth of the radar above each gauge in the same time; likewise.
-        rules: Which pairs count.
-    """
+    """Return the factor of one time, of depths of gauges and of the radar above them; NaN where one is not known."""
     known = ~(np.isnan(gauge_mm) | np.isnan(radar_mm))
     used = known & (gauge_mm >= rules.min_rain_mm) & (radar_mm >= rules.min_rain_mm)
     gauges, radar = float(gauge_mm[used].sum()), float(radar_mm[used].sum())

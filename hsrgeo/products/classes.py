@@ -143,9 +143,8 @@ _ROUNDING = 1e-6  # stored steps: 10 mm/h is 1000 steps, whatever the last digit
 def dry_and_nodata(by: By, *, opaque: bool) -> tuple[Rgba, Rgba]:
     """Return the colours of what was observed and holds nothing, and of what was not observed.
 
-    Args:
-        by: A palette may have its own.
-        opaque: Where it has none they are nearly white and grey, so that nothing below shows through; else transparent.
+    A palette may have its own. Where it has none they are nearly white and grey if `opaque`, so that nothing below
+    shows through; else transparent.
     """
     dry, nodata = ((*DRY, 255), (*NODATA, 255)) if opaque else (CLEAR, CLEAR)
     palette = by if isinstance(by, Palette) else None

@@ -62,11 +62,7 @@ class Cleaning:
         """Return a part of a frame, cleaned; every part has the values that the whole frame would have there.
 
         Tags name what was done, and count the cells of the part: ``COUNT_BELOW_MIN_DBZ``, ``COUNT_SPECKS`` and, of
-        cells that have another value since, ``COUNT_SMOOTHED``.
-
-        Args:
-            frame: Of reflectivity or rain rate.
-            window: Of the frame; None is all of it.
+        cells that have another value since, ``COUNT_SMOOTHED``. A window of None is all of the frame.
 
         Raises:
             FrameError: It has neither; or `min_dbz` is given, and it has no reflectivity.

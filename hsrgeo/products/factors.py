@@ -61,8 +61,7 @@ class Factors:
     def refuse_law(self, *texts: str) -> None:
         """Refuse factors that were found for other rain.
 
-        Args:
-            texts: How the rain follows that they are for, as the tag ``RAIN_LAW`` says it; any of these will do.
+        `texts` say how the rain follows that they are for, as the tag ``RAIN_LAW`` does; any of these will do.
 
         Raises:
             OptionsError: They were.
@@ -89,11 +88,7 @@ class Factors:
         return replace(rain, derived=(*kept.items(), *self.tags([one]).items()))
 
     def tags(self, found: Sequence[Factor | None]) -> dict[str, str]:
-        """Return tags of what was made of frames.
-
-        Args:
-            found: The factor of each frame; at least one.
-        """
+        """Return tags of what was made of frames, at least one, with the factor of each."""
         known = [one for one in found if one is not None]
         tags = {"BIAS_SOURCE": self.source, "BIAS_FACTOR": _span(one.value for one in known) or "none"}
         if known and len(known) < len(found):
@@ -103,12 +98,7 @@ class Factors:
         return tags
 
     def note(self, without: int, frames: int) -> list[str]:
-        """Return a note on frames without a factor, where there are any.
-
-        Args:
-            without: How many they are.
-            frames: Of how many.
-        """
+        """Return a note on frames without a factor, so many of `frames`, where there are any."""
         if not without:
             return []
         return [f"{without:,} of {frames:,} frames: {self.source} has no factor for their time, they stay as they are"]

@@ -28,10 +28,6 @@ def count_values(stored: NDArray[np.int16], quantity: Quantity) -> Counted:
 
     Most of a frame is one or two codes. Four cells are compared with each at a time, and only the others are counted
     one by one: that is ten times as fast.
-
-    Args:
-        stored: Values of any 2-D shape.
-        quantity: Names the two codes.
     """
     height, width = stored.shape
     upside_down = stored.strides[0] < 0  # as a frame lies in its file

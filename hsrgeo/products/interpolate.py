@@ -105,12 +105,7 @@ class Network:
 
 
 def network(names: Sequence[str], lonlat: Sequence[tuple[float, float]], grid: Grid) -> Network:
-    """Return gauges as they stand on a grid.
-
-    Args:
-        names: Of the gauges.
-        lonlat: Degrees, WGS 84.
-        grid: The whole grid of the composites.
+    """Return gauges, given in degrees (WGS 84), as they stand on the whole grid of the composites.
 
     Raises:
         ProjectionError: PROJ has no place for one of them.
@@ -184,8 +179,7 @@ class InverseDistance:
     def left_out(self, values: Floats) -> Floats:
         """Return the mean of the other gauges at each gauge; NaN where there is no other.
 
-        Args:
-            values: Of the gauges, no two at one place; see `at`.
+        No two gauges are at one place; for the values see `at`.
         """
         count = min(self._neighbours, len(self._xy) - 1)
         if not count:

@@ -97,12 +97,7 @@ class Kriging:
         return self._correlation(np.column_stack([x.ravel(), y.ravel()]))
 
     def deviation(self, correlation: Floats, drift: Floats | None = None) -> Floats:
-        """Return the standard deviation [mm] of the error, see the module.
-
-        Args:
-            correlation: See `correlation_to`.
-            drift: At the points, where the gauges have one.
-        """
+        """Return the standard deviation [mm] of the error, see the module; `drift` is that at the points, if any."""
         known = self._linalg.solve_triangular(self._lower, correlation.T, lower=True, check_finite=False)
         share = 1 - np.einsum("ij,ij->j", known, known)
         beyond = _trend(len(correlation), drift) - correlation @ self._of_trend
@@ -123,14 +118,7 @@ class Kriging:
 
 
 def estimate(correlation: Floats, coefficients: Floats, weights: Floats, drift: Floats | None = None) -> Floats:
-    """Return the estimate [mm] at points; it may be negative.
-
-    Args:
-        correlation: Of the points with the gauges.
-        coefficients: See `Kriging.estimator`.
-        weights: Likewise.
-        drift: At the points, where the gauges have one.
-    """
+    """Return the estimate [mm] at points, see `Kriging.estimator`; it may be negative."""
     mean = coefficients[0] if drift is None else coefficients[0] + coefficients[1] * drift
     return np.asarray(mean + correlation @ weights, np.float64)
 

@@ -68,8 +68,7 @@ class Making:
     def of(self, frame: Frame) -> Frame:
         """Return what is shown of a frame: its area, as rain where asked for, clean, in the projection.
 
-        Args:
-            frame: A whole composite, or the rows of it that `window_of` has.
+        The frame is a whole composite, or the rows of it that `window_of` has.
 
         Raises:
             WindowError: The area does not fit the frame's grid.

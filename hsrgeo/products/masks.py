@@ -46,12 +46,7 @@ class MaskPart:
 
 
 def mask_part(grid: Grid, counts: NDArray[np.bool_]) -> MaskPart:
-    """Return the part of a mask on a grid.
-
-    Args:
-        grid: The cells.
-        counts: Which of them count, shape (rows, columns).
-    """
+    """Return the part of a mask on a grid."""
     flat = np.concatenate([[False], counts.reshape(-1), [not counts[-1, -1]]])
     turns = np.flatnonzero(flat[1:] != flat[:-1])
     runs = np.diff(np.concatenate([[0], turns]))

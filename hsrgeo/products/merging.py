@@ -78,13 +78,7 @@ class Merger(ABC):
 
     @abstractmethod
     def at(self, x: Floats, y: Floats, radar_mm: Floats) -> Estimates:
-        """Return the merged rain at points.
-
-        Args:
-            x: Metres, shape (points,).
-            y: Metres, likewise.
-            radar_mm: Depth of the radar there, known.
-        """
+        """Return the merged rain at points [m], shape (points,), where the depth of the radar is known."""
 
     @abstractmethod
     def left_out(self) -> Floats:

@@ -74,12 +74,7 @@ class Judgement:
 
 
 def judge(fits: Sequence[SiteFit], cell_size_m: float) -> Judgement:
-    """Return the offset by each method and jointly, and which registration fits.
-
-    Args:
-        fits: Of one frame, or of many of the same grid.
-        cell_size_m: Of that grid.
-    """
+    """Return the offset by each method and jointly, and which registration fits, of one or many frames of a grid."""
     every = _averaged(fits)
     used, notes = _usable(every, cell_size_m)
     methods: dict[Method, Offset] = {}

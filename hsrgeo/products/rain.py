@@ -58,11 +58,7 @@ KMA_LAW = Law()
 
 
 def as_law(value: object, max_rate: float | None = None) -> Law:
-    """Return a law that was given as such or as two numbers, A and B.
-
-    Args:
-        value: The law.
-        max_rate: Its limit [mm/h]; None keeps the law's own.
+    """Return a law that was given as such or as two numbers, A and B; a limit [mm/h] of None keeps the law's own.
 
     Raises:
         OptionsError: It is neither.
@@ -114,10 +110,7 @@ WET_FROM_MM_H = 0.1
 def refuse_low_limit(law: Law, wet_from: float, *, bias: bool) -> None:
     """Refuse a limit of the rates below which nothing can be wet.
 
-    Args:
-        law: Has the limit.
-        wet_from: Rate [mm/h] from which something counts as wet.
-        bias: Whether rates are multiplied after they were limited.
+    With `bias` rates are multiplied after they were limited; `wet_from` is in mm/h.
 
     Raises:
         OptionsError: It is one.

@@ -16,12 +16,8 @@ from hsrgeo.products.rain import Law, rates_of
 def rate_table(quantity: Quantity, law: Law, factor: float = 1.0) -> NDArray[np.float64]:
     """Return the rain rate [mm/h] of each int16, found by its bits: ``table[stored.view(np.uint16)]``.
 
-    Undetect and blends of it are 0, nodata and blends of it NaN, negative noise of HSP 0.
-
-    Args:
-        quantity: Reflectivity or rain rate.
-        law: How the rate follows from reflectivity; rain rates do not need it. Its limit holds for both.
-        factor: That each rate is multiplied by, after the limit.
+    Undetect and blends of it are 0, nodata and blends of it NaN, negative noise of HSP 0. The limit of the law holds
+    for both quantities; each rate is multiplied by `factor` after it.
 
     Returns:
         float64, shape (65536,); do not write to it.

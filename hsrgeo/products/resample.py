@@ -115,13 +115,7 @@ class Boxes:
     """Shape (cells of a box, output cells)."""
 
     def resampled(self, stored: Int16s, quantity: Quantity, how: Blending) -> Int16s:
-        """Return stored values of the output.
-
-        Args:
-            stored: Stored values of the window.
-            quantity: What they mean: reflectivity, or rain.
-            how: ``max``, or one of the means.
-        """
+        """Return stored values of the output."""
         tall, wide = self.box
         padded = np.full((stored.shape[0] + 2 * tall, stored.shape[1] + 2 * wide), quantity.nodata, np.int16)
         padded[tall:-tall, wide:-wide] = clean_values(stored, quantity)
@@ -198,14 +192,8 @@ def boxes_for(places: Places, grid: Grid, shape: tuple[int, int], how: Blending,
     """Return boxes and weights for a way of resampling.
 
     Bilinear weights are those of the four cells whose centres surround an output cell's centre. For average and max
-    they are the shares of the output cell that fall on each source cell.
-
-    Args:
-        places: Where output cells lie.
-        grid: The source.
-        shape: Rows and columns of the output.
-        how: Which weights.
-        spare: The window to take where no source cell is needed.
+    they are the shares of the output cell that fall on each source cell. `spare` is the window to take where no source
+    cell is needed.
 
     Raises:
         OptionsError: Too many weights: output cells are many, and some are much larger than others.
@@ -258,9 +246,7 @@ def _around(places: Places, start: int, stop: int, box: tuple[int, int]) -> tupl
 def _sides(cols: Floats, rows: Floats) -> tuple[Floats, Floats, Floats, Floats]:
     """Return how far source columns and rows go along one output cell, eastward and southward.
 
-    Args:
-        cols: Source columns of centres, with a halo of one cell.
-        rows: Source rows, likewise.
+    Columns and rows are those of centres, with a halo of one cell.
     """
     east_col, east_row = ((axis[1:-1, 2:] - axis[1:-1, :-2]) / 2 for axis in (cols, rows))
     south_col, south_row = ((axis[2:, 1:-1] - axis[:-2, 1:-1]) / 2 for axis in (cols, rows))

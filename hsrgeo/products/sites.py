@@ -131,11 +131,7 @@ def fit_edges(
 ) -> Iterator[SiteFit]:
     """Fit the edges along the beams, where one elevation ends and another begins: at whole degrees of azimuth.
 
-    Args:
-        heights: As for `fit_heights`.
-        stations: Likewise.
-        grid: Likewise.
-        sites: Likewise.
+    For the arguments see `fit_heights`.
     """
     nearest = _EDGE_FROM * grid.cell_size_m
     lowest = _EDGE_JUMP * nearest

@@ -50,12 +50,8 @@ def depth_unit_mm(frames: int, step_h: float) -> float:
 def sum_table(quantity: Quantity, law: Law, step_h: float, unit_mm: float, factor: float = 1.0) -> NDArray[np.uint64]:
     """Return what each stored value adds to a `RunningSum`, found by its bits; 0 where not observed.
 
-    Args:
-        quantity: See `hsrgeo.products.rates.rate_table`, as `law` and `factor`.
-        law: Likewise.
-        step_h: How long a frame stands for.
-        unit_mm: Of the sum.
-        factor: That each rate is multiplied by.
+    `step_h` is how long a frame stands for, `unit_mm` that of the sum; for the others see
+    `hsrgeo.products.rates.rate_table`.
 
     Raises:
         FrameError: The quantity is neither reflectivity nor rain rate.
@@ -70,11 +66,7 @@ def sum_table(quantity: Quantity, law: Law, step_h: float, unit_mm: float, facto
 def wet_table(quantity: Quantity, law: Law, from_mm_h: float, factor: float = 1.0) -> NDArray[np.uint64]:
     """Return what each stored value adds to a `RunningSum` of frames with rain: 1 from a rate on, else 0.
 
-    Args:
-        quantity: See `sum_table`.
-        law: Likewise.
-        from_mm_h: The rate.
-        factor: Likewise.
+    For the arguments see `sum_table`.
 
     Raises:
         FrameError: The quantity is neither reflectivity nor rain rate.
@@ -116,10 +108,8 @@ class RunningSum:
     def packed(self, step_mm: float, fewest: int, nodata: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
         """Return the depth in whole steps, rounded to the nearest, and the frames of each cell.
 
-        Args:
-            step_mm: A whole number of this sum's units.
-            fewest: Frames below which a cell's depth is not known; one is always needed.
-            nodata: What stands for a depth that is not known.
+        A step is a whole number of this sum's units. In fewer frames than `fewest` a depth is not known; one is always
+        needed.
         """
         depth, frames = np.empty(self._sums.shape, np.int32), np.empty(self._sums.shape, np.int32)
         units = round(step_mm / self.unit_mm)
@@ -132,12 +122,7 @@ class RunningSum:
         return depth, frames
 
     def add(self, stored: NDArray[np.int16], table: NDArray[np.uint64]) -> None:
-        """Add a frame.
-
-        Args:
-            stored: Of this sum's shape; nothing but the values of the frame.
-            table: See `sum_table`.
-        """
+        """Add a frame: values of this sum's shape, by a table as `sum_table` makes it."""
         lows, highs = block_extremes(stored)
         for (row, col), lowest in np.ndenumerate(lows):
             rows = slice(row * BLOCK_SIDE, (row + 1) * BLOCK_SIDE)
@@ -150,12 +135,7 @@ class RunningSum:
         self.used += 1
 
     def add_rates(self, rates: NDArray[np.float32], step_h: float) -> None:
-        """Add what fell in a step.
-
-        Args:
-            rates: Mean rate of each cell in the step [mm/h], of this sum's shape; NaN where not observed.
-            step_h: Length of the step.
-        """
+        """Add what fell in a step: mean rates of it [mm/h], of this sum's shape; NaN where not observed."""
         seen = ~np.isnan(rates)
         depth = np.minimum(np.where(seen, rates, 0).astype(np.float64), MOST_RATE) * step_h
         self._sums += np.rint(depth / self.unit_mm).astype(np.uint64) + (seen.astype(np.uint64) << COUNT_SHIFT)

@@ -24,10 +24,7 @@ _GEOD = pyproj.Geod(ellps="WGS84")  # areas are those on the ground: on the map 
 def thiessen_geojson(gauges: Network, whole: Grid, box: BBox | None = None) -> bytes:
     """Return GeoJSON features: a polygon for each place that has one in a box.
 
-    Args:
-        gauges: On the whole grid.
-        whole: The grid; polygons end at its edge.
-        box: They end at its edges too, which are parallels and meridians; None for no box.
+    Polygons end at the edge of the grid, and at the edges of the box, which are parallels and meridians.
 
     Raises:
         MissingExtraError: shapely is not installed.

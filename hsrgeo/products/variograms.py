@@ -211,11 +211,7 @@ class Variograms:
         return mean_variogram(self._xy, self._periods(), self._model)
 
     def of(self, known: NDArray[np.bool_], values: Floats) -> Variogram:
-        """Return the variogram of a period.
-
-        Args:
-            known: Gauges that have a value.
-            values: Theirs [mm], not all the same.
+        """Return the variogram of a period, of the gauges that are known and their values [mm], not all the same.
 
         Raises:
             OptionsError: Neither the period nor the mean of all shows one.

@@ -129,11 +129,8 @@ class Warp:
     def apply(self, part: Frame) -> Frame:
         """Return a frame on `grid`.
 
-        nearest copies values as they are stored. The others know only nodata, undetect and echo, and so does what
-        they return: it is `cleaned`.
-
-        Args:
-            part: ``frame.crop(window=warp.window)`` of any frame of the source grid.
+        nearest copies values as they are stored. The others know only nodata, undetect and echo, and so does what they
+        return: it is `cleaned`. A part is ``frame.crop(window=warp.window)`` of any frame of the source grid.
 
         Raises:
             FrameError: A part of another place; or a quantity that only nearest makes sense for.
@@ -172,12 +169,8 @@ def warp_for(grid: Grid, area: Area | None, target: Target) -> Warp:
     The result is the smallest rectangle of whole output cells that covers the area; corners of the rectangle outside
     the area hold data too, as far as the source grid has them, and nodata beyond. The corners of output cells are
     multiples of the resolution from the origin of the CRS, whatever the area, so that neighbouring areas share them.
-    Warps are kept as far as memory allows, and a warning is given only when one is made.
-
-    Args:
-        grid: A whole grid.
-        area: As for `Grid.window_for`; a bbox partly outside is cut with a `ClippedWarning`.
-        target: From `as_target`.
+    Warps are kept as far as memory allows, and a warning is given only when one is made. The area is as for
+    `Grid.window_for`, but a bbox partly outside is cut with a `ClippedWarning`.
 
     Raises:
         WindowError: As `Grid.window_for`.

@@ -83,11 +83,7 @@ class Weather:
         self._shift = np.random.default_rng([seed, _Use.SPECKLE, int(seconds)]).integers(0, _TILE_CELLS, 2)
 
     def at(self, rows: NDArray[np.int64], cols: NDArray[np.int64]) -> NDArray[np.float32] | None:
-        """Return dBZ at the centres of cells.
-
-        Args:
-            rows: Counted from the north.
-            cols: Counted from the west.
+        """Return dBZ at the centres of cells; rows are counted from the north, columns from the west.
 
         Returns:
             float32, shape (rows, cols), about -90 to 60: far below any radar's reach where it does not rain.

@@ -136,10 +136,6 @@ def built_in(name: str) -> Palette:
 def parse_palette(text: str, name: str) -> Palette:
     """Return the palette of a text.
 
-    Args:
-        text: See the module.
-        name: What messages call it.
-
     Raises:
         OptionsError: A line is wrong, or there is no colour, or too many.
     """
@@ -244,8 +240,7 @@ def _ramp(stops: tuple[Stop, ...]) -> tuple[Stop, ...]:
 def station_palette(codes: Sequence[str]) -> Palette:
     """Return the colours of the radars of a frame, by their names: a radar has one whatever its place in the list.
 
-    Args:
-        codes: Of the radars, in the order of the frame's list: a cell's value is a place in it, from 1.
+    `codes` come in the order of the frame's list: a cell's value is a place in it, from 1.
 
     References:
         KMA composite format, section 7: the number is one-based.
@@ -275,9 +270,8 @@ def _places() -> dict[str, str]:
 def grey_palette(limits: tuple[float, float] | None, gain: float) -> Palette:
     """Return up to twelve shades of grey, from light to dark, for values of an unknown quantity.
 
-    Args:
-        limits: Lowest and highest physical value; None where nothing is known.
-        gain: Physical units per stored step: no shade is narrower.
+    `limits` are the lowest and the highest physical value; None where nothing is known. `gain` is physical units per
+    stored step: no shade is narrower.
     """
     low, high = limits or (0.0, 0.0)
     count = min(max(round((high - low) / gain), 1), _GREYS)
