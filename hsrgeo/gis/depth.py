@@ -24,8 +24,7 @@ TIMES = (1, 2, 5, 10)
 def times_of(length: timedelta | None) -> int:
     """Return what the bounds of a sum so long are multiplied by, whatever fell: its maps can be compared.
 
-    Args:
-        length: None gives 1: of frames.
+    None, of frames, gives 1.
     """
     if length is None:
         return TIMES[0]
@@ -38,9 +37,7 @@ _LONGEST = {1: timedelta(hours=3), 2: timedelta(days=1), 5: timedelta(days=7)}
 def depth_classes(times: int, palette: Palette | None = None) -> tuple[ColourClass, ...]:
     """Return the classes of depth from low to high, those that a depth can be in: no class is for what is dry.
 
-    Args:
-        times: What KMA's bounds are multiplied by, one of `TIMES`.
-        palette: Other classes, in mm.
+    `times` is what KMA's bounds are multiplied by, one of `TIMES`; a palette has other classes, in mm.
 
     Raises:
         OptionsError: There are no such classes, or the palette is for another unit.

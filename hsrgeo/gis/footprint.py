@@ -38,12 +38,6 @@ class Place:
 def place_of(wkt: str, transform: Affine, width: int, height: int) -> Place:
     """Return the place of a north-up raster.
 
-    Args:
-        wkt: The CRS.
-        transform: Pixel corner -> CRS units.
-        width: Columns.
-        height: Rows.
-
     Raises:
         ProjectionError: The raster has no CRS, or its edge has no longitude and latitude.
     """

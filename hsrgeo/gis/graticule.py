@@ -62,9 +62,7 @@ def graticule(grid: Grid) -> list[Tick]:
 def scale_bar(grid: Grid, most_cells: float) -> tuple[str, float]:
     """Return a round length, such as ``100 km``, and how many cells it takes in the middle of the grid, west to east.
 
-    Args:
-        grid: In any CRS with degrees.
-        most_cells: The bar is no longer.
+    The bar is no longer than `most_cells`.
     """
     row, middle = (grid.height - 1) / 2, (grid.width - 1) / 2
     lon, lat = grid.lonlat([row, row], [middle - 0.5, middle + 0.5])

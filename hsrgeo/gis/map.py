@@ -142,10 +142,7 @@ class Map:
         return self.left + int(x), self.top + int(y)
 
     def panel(self, frame: Frame | None) -> Indices:
-        """Return the map alone: the frame's cells, coast and graticule.
-
-        Args:
-            frame: On the plan's grid; None for a time that nothing is known of.
+        """Return the map alone: cells, coast and graticule; None stands for a time that nothing is known of.
 
         Raises:
             FrameError: It lies on another grid, or holds what cannot be shown.
@@ -160,14 +157,7 @@ class Map:
         return panel
 
     def picture(self, panel: Indices, label: str, *, synthetic: bool = False, word: str = "") -> Indices:
-        """Return the whole picture.
-
-        Args:
-            panel: Of `panel`.
-            label: The time, see `time_label`.
-            synthetic: Whether the frame was made up: it says so.
-            word: A word across the map, for a time without a frame.
-        """
+        """Return the whole picture, with the time as its label, and a word across the map where there is no frame."""
         sheet = self._base.copy()
         font, bottom = self._font, self.top + self.map_height
         sheet[self.top : bottom, self.left : self.left + self.map_width] = panel

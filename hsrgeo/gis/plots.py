@@ -63,9 +63,7 @@ def check_suffix(suffix: str, name: str) -> None:
 def sheet(width_px: float, height_px: float) -> Iterator[Figure]:
     """Give an empty figure; what is drawn and packed within the context has the look of this program.
 
-    Args:
-        width_px: Of a PNG.
-        height_px: Of a PNG.
+    The size is that of a PNG.
 
     Raises:
         MissingExtraError: matplotlib is not installed.

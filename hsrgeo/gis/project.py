@@ -79,13 +79,7 @@ class Beside:
 
 
 def project_bytes(title: str, series: Sequence[Series], beside: Beside | None = None) -> bytes:
-    """Return a ``.qgz`` file; the same input gives the same bytes.
-
-    Args:
-        title: Of the project.
-        series: At least one, with at least one frame each.
-        beside: What else it shows.
-    """
+    """Return a ``.qgz`` file; the same input gives the same bytes."""
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
         entry = zipfile.ZipInfo("hsrgeo.qgs", _ZIP_TIME)

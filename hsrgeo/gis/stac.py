@@ -100,26 +100,16 @@ def slugs(regions: Sequence[str]) -> dict[str, str]:
 
 
 def href(path: str, up: str = "./") -> str:
-    """Return a path below OUT as an href.
+    """Return a path below OUT, with forward slashes, as an href; `up` is the way to OUT from the file that has it.
 
     Letters stay as they are, which an IRI allows, and so do spaces: pystac, GDAL and rasterio open local hrefs as
     paths, undecoded, and everything that reads a URL takes a space. What would end the path is escaped.
-
-    Args:
-        path: With forward slashes.
-        up: The way from the file that has the href to OUT.
     """
     return up + path.replace("%", "%25").replace("#", "%23").replace("?", "%3F")
 
 
 def item(shot: Shot, collection: str, up: str) -> Json:
-    """Return an item.
-
-    Args:
-        shot: What it tells of.
-        collection: Id of its collection.
-        up: The way from the item's file to OUT, such as ``../``.
-    """
+    """Return an item; `up` is the way from its file to OUT, such as ``../``."""
     ring = [list(point) for point in shot.place.ring]
     home = href("collection.json", up)
     return {

@@ -31,13 +31,7 @@ class Summary:
 
 
 def collection(summary: Summary, links: Iterable[Json], assets: Mapping[str, Json]) -> Json:
-    """Return a collection.
-
-    Args:
-        summary: Of the items.
-        links: Those to items.
-        assets: Of all items together: styles and legends, the items themselves as a table.
-    """
+    """Return a collection; the assets are those of all items together."""
     shots = summary.shots
     products = _distinct(shot.tags.get("PRODUCT") for shot in shots)
     quantities = _distinct(shot.tags.get("QUANTITY") for shot in shots)

@@ -30,11 +30,8 @@ _BBOX = ("xmin", "ymin", "xmax", "ymax")
 def items_parquet(items: Iterable[Json], collection: Callable[[], Json]) -> bytes:
     """Return a STAC GeoParquet file; the same items give the same bytes.
 
-    PROJJSON is left out: it has no fixed columns, and the WKT beside it says the same.
-
-    Args:
-        items: As `hsrgeo.gis.stac.item` makes them, in the order of rows.
-        collection: Gives theirs, when all items were seen; it is kept in the file.
+    PROJJSON is left out: it has no fixed columns, and the WKT beside it says the same. `collection` gives
+    that of the items, when all were seen; it is kept in the file.
 
     Raises:
         MissingExtraError: pyarrow is not installed.

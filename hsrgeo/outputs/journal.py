@@ -80,12 +80,7 @@ def is_output(out: Place) -> bool:
 
 
 def not_an_output(out: Place, problem: str = f"no {MANIFEST} there: is it the OUT of an export?") -> ManifestError:
-    """Return the error of a folder that is not the output of an export, or is not there at all.
-
-    Args:
-        out: The folder.
-        problem: Of one that is there.
-    """
+    """Return the error of a folder that is not the output of an export, or is not there at all."""
     is_missing = not isinstance(out, RemotePath) and not os.path.lexists(out)
     return ManifestError(str(out), "no such folder; expected the OUT of an export" if is_missing else problem)
 

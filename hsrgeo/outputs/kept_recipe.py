@@ -114,12 +114,7 @@ def refuse_other_recipe(out: Place, recipe: Recipe) -> bool:
 
 
 def differences(there: Mapping[str, Any], now: Mapping[str, Any]) -> str:
-    """Return how two recipes differ, in the words of the options, for a message.
-
-    Args:
-        there: The recipe as JSON of what is there.
-        now: The recipe as JSON that is asked for.
-    """
+    """Return how two recipes differ, in the words of the options, for a message."""
     names = [name for name in {**now, **there} if now.get(name) != there.get(name)]
     return "; ".join(
         f"{_NAMES.get(name, name)}: {_in_short(there.get(name, _DEFAULT))} there, "

@@ -32,11 +32,9 @@ _ID = re.compile(r"[0-9a-f]{32}")
 
 
 def locked(target: Place, shown: Place | None = None) -> Lock[Any]:
-    """Return the lock of an output; use it in a ``with`` statement.
+    """Return the lock of an output, which lies beside it; use it in a ``with`` statement.
 
-    Args:
-        target: The file or folder that is written or added to; the lock lies beside it.
-        shown: What messages name, if it is not the target.
+    `shown` is what messages name, if it is not the target.
     """
     path, name = target.with_name(f"{target.name}.lock"), str(shown or target)
     return BucketLock(path, name) if isinstance(path, RemotePath) else _DiskLock(path, name)

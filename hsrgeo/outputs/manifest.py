@@ -333,10 +333,7 @@ def latest_lines(out: Place) -> list[Outcome]:
 def _said(lines: Iterable[bytes], name: Place, read: Callable[[bytes], _Said]) -> Iterator[tuple[int, _Said | None]]:
     """Yield the size in bytes of each whole line and what it says, None of a damaged one; warn of these at the end.
 
-    Args:
-        lines: The lines.
-        name: What the warning names: in a bucket the file is a copy of the manifest.
-        read: Reads a line; a ValueError of it is a damaged line.
+    A ValueError of `read` is a damaged line. `name` is what the warning names: in a bucket the file is a copy.
     """
     damaged = DamagedLines(name)
     for number, line in enumerate(lines, 1):

@@ -27,9 +27,7 @@ Key = tuple[str, datetime]
 def key_of(frame_name: FrameName, *, by_kind: bool = False) -> Key:
     """Return the product and time that the outputs of a frame belong to.
 
-    Args:
-        frame_name: Product, kind and time.
-        by_kind: Whether names of outputs contain the kind: then one frame of each kind is kept.
+    With `by_kind` names of outputs contain the kind: then one frame of each kind is kept.
     """
     return f"{frame_name.product} {frame_name.kind}".strip() if by_kind else frame_name.product, frame_name.time
 

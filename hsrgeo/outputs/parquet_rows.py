@@ -14,11 +14,9 @@ _ROWS = 1000  # at a time
 
 
 def parquet_rows(path: Path, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """Yield the rows of a file.
+    """Yield the rows of a file; pyarrow must be installed.
 
-    Args:
-        path: The file; pyarrow must be installed.
-        columns: Those wanted; of a column of records with dots, as ``assets.data.href``.
+    Columns of records are asked for with dots, as ``assets.data.href``.
 
     Raises:
         OSError: It cannot be read.

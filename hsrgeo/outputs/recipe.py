@@ -120,12 +120,7 @@ class Recipe:
         return self.stem(frame_name, self.cuts[0].region) + RASTERS[min(self.formats, key=FORMATS.index)].suffixes[0]
 
     def folders(self, frame_name: FrameName, first: str) -> set[str]:
-        """Return the folders below OUT that a frame's files go to.
-
-        Args:
-            frame_name: Of the frame.
-            first: Its first path.
-        """
+        """Return the folders below OUT that a frame's files go to; `first` is its first path."""
         return {
             path.rpartition("/")[0] for path in (first, *(self.stem(frame_name, cut.region) for cut in self.cuts[1:]))
         }

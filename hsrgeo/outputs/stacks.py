@@ -66,11 +66,7 @@ class Stacks:
 
 
 def stacks_of(out: Place, region: str | None = None) -> Stacks:
-    """Look through an output folder.
-
-    Args:
-        out: The output folder of an export, with its ``manifest.jsonl`` and ``options.json``; or one of sums or fields.
-        region: Only this region.
+    """Look through the output folder of an export, or one of sums or fields; with `region` only at this one.
 
     Raises:
         ManifestError: The folder is neither, its manifest is damaged, or no COG of it is there.

@@ -76,10 +76,6 @@ def _has_sums(folder: Path, depth: int) -> bool:
 def summed_files(out: Path, region: str | None = None) -> tuple[list[Summed], list[ReadbackError]]:
     """Return the COGs of a folder of sums or fields, by time, and the files that cannot be used.
 
-    Args:
-        out: The folder.
-        region: Only this region.
-
     Raises:
         OptionsError: There is no such region.
     """

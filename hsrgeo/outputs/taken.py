@@ -11,11 +11,7 @@ from hsrgeo.sources.remote import Place, RemotePath
 
 
 def refuse_cube(out: Place, what: str = "files") -> None:
-    """Refuse an output folder that is a cube, lies in one, or has the name of one.
-
-    Args:
-        out: The output folder; it need not be there.
-        what: What would be written into it, for people.
+    """Refuse an output folder, there or not, that is a cube, lies in one, or has the name of one.
 
     Raises:
         OptionsError: It is one.

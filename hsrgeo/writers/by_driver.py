@@ -56,13 +56,7 @@ def encode_by(
 
 
 def cog_options(grid: Grid, options: Mapping[str, str], least_side: int = _TILE_STEP) -> dict[str, str]:
-    """Return creation options of a COG: those that all COGs share, and others.
-
-    Args:
-        grid: Where the cells lie.
-        options: Others.
-        least_side: Of a tile.
-    """
+    """Return creation options of a COG: those that all COGs share, and others."""
     shared = {
         "BLOCKSIZE": str(max(tile_side(grid), least_side)),
         "OVERVIEW_RESAMPLING": OVERVIEW_RESAMPLING,

@@ -34,8 +34,7 @@ def write_bin(blocks: Sequence[Frame], path: Path) -> Path:
 def encode_bin(blocks: Sequence[Frame]) -> bytes:
     """Return the bytes of a ``.bin.gz``; cells of the grid outside a frame's window are nodata.
 
-    Args:
-        blocks: One to four frames of one time and grid; the header is that of the first.
+    Blocks are one to four frames of one time and grid; the header is that of the first.
 
     Raises:
         OptionsError: A frame lies on another grid than KMA's, or than the first.

@@ -148,11 +148,8 @@ def flush(paths: Collection[Path], *, deep: bool = False) -> None:
     """Wait until files, or folders with the names in them, are on disk.
 
     A few are waited for one by one. Of many, Linux is asked for their whole file systems at once: that costs about as
-    much as one file does, where other programs do not write a lot to the same disk.
-
-    Args:
-        paths: Files and folders.
-        deep: Also wait for everything that lies below the folders.
+    much as one file does, where other programs do not write a lot to the same disk. With `deep` it also waits for
+    everything that lies below the folders.
 
     Raises:
         WriteError: The disk refused.

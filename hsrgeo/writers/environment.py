@@ -49,11 +49,7 @@ _Place = TypeVar("_Place", Path, RemotePath, Place)
 
 @contextmanager
 def own_gdal(**options: str) -> Iterator[None]:
-    """Use GDAL as if nobody had set anything; what the process and the caller's `rasterio.Env` had is put back.
-
-    Args:
-        options: GDAL's configuration.
-    """
+    """Use GDAL as if nobody had set anything; what the process and the caller's `rasterio.Env` had is put back."""
     with _outer_env_left(), with_own_variables():
         _register()
         with rasterio.Env(DummySession(), **{**PLAIN, **options}):  # without keys to buckets: GDAL opens none
@@ -93,11 +89,7 @@ def opened_raster(
 ) -> Iterator[Any]:
     """Open a raster by one driver, whatever is in the file: a VRT or an item under its name could lead anywhere.
 
-    Args:
-        path: Of a file on this machine.
-        driver: GDAL's name of the format that it must have.
-        config: GDAL's configuration.
-        level: Number of an overview, counted from 0; None is the full resolution.
+    `level` is the number of an overview, counted from 0; None is the full resolution.
 
     Raises:
         ReadbackError: It is no regular file.

@@ -17,12 +17,9 @@ from hsrgeo.writers.disk import PART, Together, remove_beside
 
 
 def write_file(path: Place, *chunks: bytes | bytearray | memoryview, sync: bool = True) -> None:
-    """Write a file beside its target, then move it there; folders are made.
+    """Write a file beside its target, then move it there, in place of what is there; folders are made.
 
-    Args:
-        path: The target; what is there already is replaced.
-        chunks: Its bytes, in order.
-        sync: See `write_chunks`.
+    For `sync` see `write_chunks`.
 
     Raises:
         WriteError: The disk refused; nothing is left behind.
@@ -33,12 +30,8 @@ def write_file(path: Place, *chunks: bytes | bytearray | memoryview, sync: bool 
 def write_new(path: Place, data: bytes, mark: str = "") -> None:
     """Write a file, unless it is there already with these very bytes.
 
-    A run that was killed before its manifest line was written leaves files that are right: same frame, same bytes.
-
-    Args:
-        path: The target.
-        data: All of it.
-        mark: In a bucket, see `RemotePath.write_bytes`.
+    A run that was killed before its manifest line was written leaves files that are right: same frame, same bytes. For
+    `mark` see `RemotePath.write_bytes`.
 
     Raises:
         OutputExistsError: Something else is there.
@@ -63,12 +56,9 @@ def write_new(path: Place, data: bytes, mark: str = "") -> None:
 
 
 def refuse_others(path: Path, start: bytes, what: str) -> None:
-    """Refuse to replace a file that somebody else put there.
+    """Refuse to replace a file that somebody else put there; it may be missing or empty.
 
-    Args:
-        path: The file that is about to be written; it may be missing or empty.
-        start: First bytes of a file of hsrgeo's own.
-        what: That file, for the message.
+    A file of hsrgeo's own begins with `start`; the message calls it `what`.
 
     Raises:
         OutputExistsError: A file is there that begins otherwise, or cannot be read.
@@ -88,11 +78,7 @@ def there_already(path: Place, data: bytes, otherwise: str = "") -> bool:
     """Tell whether a file is there with these very bytes.
 
     One without bytes, or of zeros only, is as good as none: a power cut leaves such files, and they hold nothing.
-
-    Args:
-        path: The file.
-        data: All of it.
-        otherwise: What a message says where another file is there; empty for one of an export.
+    `otherwise` is what a message says where another file is there; empty for one of an export.
 
     Raises:
         OutputExistsError: Something else is there.

@@ -40,11 +40,7 @@ def cog_facts(path: Path) -> CogFacts:
 def read_cog(path: Path, rows: slice, cols: slice, like: CogFacts) -> NDArray[np.int16]:
     """Return stored values of a window of a COG, shape (rows, columns), row 0 is the north row.
 
-    Args:
-        path: The COG.
-        rows: Of the window.
-        cols: Of the window.
-        like: Of another COG, whose grid and quantity this one must have.
+    Its grid and quantity must be those of another COG, `like`.
 
     Raises:
         ReadbackError: GDAL cannot read it, or it holds something else.

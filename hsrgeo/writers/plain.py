@@ -21,12 +21,7 @@ _CODE_TAGS = ("TIFFTAG_", "VALUES", "NODATA", "UNDETECT")
 
 
 def plain_values(frame: Frame, undetect: float | None) -> NDArray[np.float32]:
-    """Return physical values, NaN where not observed.
-
-    Args:
-        frame: Of any quantity.
-        undetect: For cells that were observed and hold nothing; None is `Quantity.undetect_value`.
-    """
+    """Return physical values, NaN where not observed; `undetect` of None is `Quantity.undetect_value`."""
     return frame.physical(frame.quantity.undetect_value if undetect is None else undetect)
 
 

@@ -31,9 +31,7 @@ def rgba_tags(frame: Frame) -> dict[str, str]:
 def coloured(frame: Frame, palette: Palette | None) -> NDArray[np.uint8]:
     """Return red, green, blue and alpha of each cell, shape (rows, columns, 4).
 
-    Args:
-        frame: Of any quantity that has colours.
-        palette: None is what hsrgeo brings for the quantity. The blocks beside the first have it only in its unit.
+    A palette of None is what hsrgeo brings for the quantity. The blocks beside the first have it only in its unit.
 
     Raises:
         OptionsError: The palette is for another unit.

@@ -29,13 +29,7 @@ _CHUNK_BYTES = 1 << 20
 
 
 def check_table(path: Place, places: int = 0, *, wide: bool = False, excel: bool = False) -> None:
-    """Refuse a table that could not be written, before the work begins.
-
-    Args:
-        path: The target.
-        places: How many there will be.
-        wide: See `write_table`.
-        excel: See `write_table`.
+    """Refuse a table that could not be written, see `write_table`, before the work begins.
 
     Raises:
         OptionsError: The name does not end in .csv, .xlsx or .parquet, or ends so that it cannot be as it is asked for.

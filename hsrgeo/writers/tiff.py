@@ -109,9 +109,7 @@ def tiles_end(ifd: Ifd) -> int:
 def put_together(skeleton: Skeleton, tiles: Sequence[Sequence[bytes | bytearray]]) -> bytes:
     """Return the file: header, IFDs, then the tiles of the smallest overview first and the full resolution last.
 
-    Args:
-        skeleton: Structure and fields; offsets and sizes of tiles are filled in here.
-        tiles: Compressed tiles, row by row, for each IFD of the skeleton.
+    Tiles are compressed, row by row, for each IFD of the skeleton, whose offsets and sizes are filled in here.
     """
     head = _HEADER.size + len(skeleton.ghost) + sum(map(_ifd_bytes, skeleton.ifds))
     offsets = _tile_offsets(head, tiles)

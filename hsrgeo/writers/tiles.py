@@ -33,17 +33,12 @@ _BEST_DEFLATE, _QUICK_DEFLATE = 12, 9
 
 
 def overview(pixels: NDArray[np.int16], height: int, width: int) -> NDArray[np.int16]:
-    """Return an overview by GDAL's rule for NEAREST: the cell at int(0.5 + i * ratio) of the full resolution.
+    """Return an overview of a size by GDAL's rule for NEAREST: the cell at int(0.5 + i * ratio) of the full resolution.
 
     The rule was read off GDAL 3.10's output, and gives its first overview for every size (`tests/writers`). GDAL
     takes each further one from the one before, which is the same where sizes halve evenly, as those of whole frames
     do, and up to a few cells off its place otherwise; here all are taken from the full resolution. The picks are
     evenly spaced but for a few jumps, so that each stretch between jumps is copied as one strided slice.
-
-    Args:
-        pixels: The full resolution.
-        height: Rows of the overview.
-        width: Columns of the overview.
     """
     if pixels.shape == (height, width):
         return pixels

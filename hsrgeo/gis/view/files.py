@@ -49,9 +49,7 @@ def json_bytes(value: Json) -> bytes:
 def one_file(index: Mapping[str, bytes], heads: Mapping[str, bytes]) -> bytes:
     """Return the page with all that it shows as one HTML file, which asks for nothing else.
 
-    Args:
-        index: Files of the index, by path.
-        heads: First bytes of each COG, by path.
+    `index` has the files of the index by path, `heads` the first bytes of each COG.
     """
     files = {path.removeprefix(f"{PAGE_FOLDER}/"): data.decode() for path, data in page_files().items()}
     script, style = bundled(files, _MAIN), files[_STYLE]

