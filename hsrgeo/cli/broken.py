@@ -24,12 +24,7 @@ class Broken:
             self._errors.append((outcome.label, outcome.error))
 
     def tell(self, count: int, rest: str = "") -> None:
-        """Print the first of them.
-
-        Args:
-            count: How many there were in all.
-            rest: Where the others are.
-        """
+        """Print the first of them, of `count` in all; `rest` says where the others are."""
         for label, error in self._errors[: self._most]:
             text = str(error)
             say(f"failed: {text if label in text else f'{label}: {text}'}")

@@ -77,9 +77,6 @@ def answer(*lines: str) -> None:
 
     Whoever read it may go, as `head` does: then the work goes on in silence, and the exit status is that of the work.
 
-    Args:
-        lines: See `say`.
-
     Raises:
         OutputError: The disk that stdout goes to is full.
     """
@@ -126,11 +123,7 @@ _OPTIONS: ContextVar[Mapping[str, str]] = ContextVar("_OPTIONS", default=Mapping
 
 @contextmanager
 def options_called(names: Mapping[str, str]) -> Iterator[None]:
-    """Let messages on wrong usage call parameters as options are called.
-
-    Args:
-        names: Of options, by parameter.
-    """
+    """Let messages on wrong usage call parameters as options are called; `names` has these by parameter."""
     token = _OPTIONS.set(names)
     try:
         yield

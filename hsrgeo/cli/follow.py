@@ -60,9 +60,8 @@ class Follower:
     def finish(self, made: str, values: Mapping[str, object]) -> ExitStatus:
         """Print what came of it, and return the exit status.
 
-        Args:
-            made: What was made, for the summary.
-            values: What the JSON object has of it, beside what every run has.
+        `made` says what was made, for the summary; `values` is what the JSON object has of it beside what every run
+        has.
         """
         summary = [f"{made}: {self._frames()}, {self._counts()} ({self._speed()})"]
         if skipped := skipped_text(self._run.tally):
@@ -118,15 +117,9 @@ class Follower:
 
 
 def follow_rows(run: "RowsRun", title: str, what: str, out: str, *, quiet: bool, json: bool) -> ExitStatus:
-    """Follow a run that writes rows to a table, and return the exit status.
+    """Follow a run, not begun, that writes rows to a table, and return the exit status.
 
-    Args:
-        run: The run, not begun.
-        title: See `Follower`.
-        what: One row, in the singular, such as ``storm cell``.
-        out: The table.
-        quiet: See `Follower`.
-        json: See `Follower`.
+    `what` is one row, in the singular, such as ``storm cell``; for the title, `quiet` and `json` see `Follower`.
     """
     follower = Follower(run, title, quiet=quiet, json=json)
     follower.follow()

@@ -9,12 +9,9 @@ _SHOWN = 5  # of each kind
 
 
 def tell_left_out(made: str, damaged: Sequence[ReadbackError], missing: Sequence[str]) -> Status:
-    """Print what was made, and what of the export is not in it.
+    """Print what was made, such as ``17 layers``, and which files of the export are not in it.
 
-    Args:
-        made: What was made, such as ``17 layers``.
-        damaged: Files that cannot be read.
-        missing: Files that the manifest lists and that are not there.
+    Damaged ones cannot be read; missing ones are in the manifest, and not there.
 
     Returns:
         The exit status: whoever counts on the whole export must hear of it.

@@ -42,11 +42,7 @@ _LONG = re.compile(r"\d{4}")
 
 
 def refuse_metadata(store: str, metadata: bytes) -> None:
-    """Look at the metadata of a group or an array before zarr does.
-
-    Args:
-        store: Path of the cube or reference.
-        metadata: What a key of `METADATA` holds; what is no JSON is left to zarr.
+    """Look at the metadata of a group or an array before zarr does; what is no JSON is left to zarr.
 
     Raises:
         SourceError: It asks for a codec that is not known, for Python's objects, or for more memory than a cube needs.

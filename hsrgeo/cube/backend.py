@@ -132,17 +132,8 @@ def packed_dataset(  # noqa: PLR0913 - what an array is made of
 ) -> xr.Dataset:
     """Return a dataset of packed values that are read when they are asked for; `xarray.decode_cf` unpacks it.
 
-    Args:
-        layers: One a time, in the order of `times`.
-        times: Increasing.
-        grid: Of every layer.
-        quantity: Of every layer.
-        values: ``clean`` or ``raw``.
-        undetect: See `HsrGeoBackend.open_dataset`.
-        lonlat: With 2-D longitude and latitude.
-        missing: Times that should be there and are not.
-        dry: Times of frames that were left out for they are dry.
-        strict: See `Stack`.
+    There is a layer for each time, in order; `missing` are times that should be there and are not, `dry` those of
+    frames that were left out for they are dry. For `undetect` see `HsrGeoBackend.open_dataset`, for `strict` `Stack`.
 
     Raises:
         OptionsError: `undetect` cannot be.

@@ -76,9 +76,7 @@ class Build:
 def begin(plan: BucketPlan, check: Callable[[], None]) -> tuple[Build, list[list[tuple[int, int]]]]:
     """Write everything of a new cube but its metadata and the new blocks of the layout series.
 
-    Args:
-        plan: What to make.
-        check: Raises where this run must write no more.
+    `check` raises where this run must write no more.
 
     Returns:
         The cube, and its tasks for `build_blocks`, those of a block of times together.

@@ -45,11 +45,8 @@ def choose_spaces(
 ) -> dict[str, int]:
     """Choose the names of the chunks of every array: such as neither the cube nor others use.
 
-    Args:
-        plan: What to make.
-        made: Every object of the new cube but its values, by its key.
-        before: Metadata of the old cube.
-        others: They may be suspended, and send a request late.
+    `made` has every object of the new cube but its values, by its key, and `before` the metadata of the old cube. The
+    others may be suspended, and send a request late.
     """
     values = {plan.array(layout): layout for layout in plan.layouts}
     there = arrays_in(before)

@@ -243,11 +243,7 @@ def _link(source: Path, target: Path) -> None:
 def gather(plan: Plan, old: Any, block: int, band: int) -> NDArray[np.int16]:  # noqa: ANN401 - array-like
     """Return the values of a block of times and a band of rows, shape (times, rows, columns).
 
-    Args:
-        plan: The cube.
-        old: The values of the old cube, or None.
-        block: Which chunk of times.
-        band: Which band of rows.
+    `old` are the values of the old cube, or None.
     """
     slots = plan.slots[block * plan.shape.series_times : (block + 1) * plan.shape.series_times]
     rows = plan.shape.bands[band]

@@ -188,13 +188,8 @@ def meant_frame(
 ) -> Frame:
     """Return what an array holds of a frame, if it is the frame that was meant.
 
-    Args:
-        data: Its file.
-        shape: What it must be like, made.
-        making: What to make of it.
-        known: CRC-32 of the frames that it may be.
-        name: Path of the file, or of the archive that holds it; empty where unknown.
-        member: Where in the archive.
+    That is one whose CRC-32 is among `known`, and which has `shape` once it is made. `name` is the path of its file, or
+    of the archive that has it as `member`; empty where unknown.
 
     Raises:
         FrameError: It is damaged, is no frame, or another than it should be.

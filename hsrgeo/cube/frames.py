@@ -257,11 +257,8 @@ def _head(found: Found) -> bytes:
 def _best_layer(candidates: list[_Candidate], like: FrameLayer, listed: _Listed, *, check: bool) -> FrameLayer | None:
     """Return the best of the frames of a time, None where none is sound.
 
-    Args:
-        candidates: The frames.
-        like: What the layer of each is like, but for the frame.
-        listed: Takes note of those that are broken.
-        check: Unpack the frame also where it is the only one.
+    The layer of each is `like` this, but for the frame; `listed` takes note of broken ones. With `check` also a frame
+    that is the only one is unpacked.
     """
     if len(candidates) == 1 and not check:
         return replace(like, found=candidates[0].found, others=listed.others(candidates[0]))

@@ -21,11 +21,7 @@ _SQUEEZED = {"zlib": True, "complevel": 4, "shuffle": True}  # zstd needs a plug
 
 
 def write_netcdf(plan: DiskPlan, check: Callable[[], None]) -> None:
-    """Write the cube.
-
-    Args:
-        plan: What to make.
-        check: Called for each block of values; raises where this run must write no more.
+    """Write the cube; `check` is called for each block of values, and raises where this run must write no more.
 
     Raises:
         WriteError: The disk refused.

@@ -90,11 +90,9 @@ class OpenCube:
 
 @contextmanager
 def opened_cube(path: Place, layouts: tuple[str, ...]) -> Iterator[OpenCube]:
-    """Open a cube that hsrgeo made; it is closed at the end.
+    """Open a cube that hsrgeo made, ``.zarr`` or ``.nc``; it is closed at the end.
 
-    Args:
-        path: ``.zarr`` or ``.nc``.
-        layouts: Which is liked best, of a cube that holds both.
+    `layouts` says which is liked best, of a cube that holds both.
 
     Raises:
         MissingExtraError: A library of the extra is not installed.

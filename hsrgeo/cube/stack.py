@@ -29,12 +29,7 @@ class BrokenFrameWarning(HsrGeoWarning):
 
 
 def warn_of_left_out(reasons: Sequence[str], stacklevel: int) -> None:
-    """Warn of frames that are not in an array, if there are any.
-
-    Args:
-        reasons: What is wrong with each.
-        stacklevel: See `warnings.warn`, from where this is called.
-    """
+    """Warn of frames that are not in an array, if there are any; `stacklevel` counts from where this is called."""
     if reasons:
         more = f"; and {len(reasons) - _SHOWN:,} more" if len(reasons) > _SHOWN else ""
         text = f"{len(reasons):,} broken or unlike the first, left out: {'; '.join(reasons[:_SHOWN])}{more}"

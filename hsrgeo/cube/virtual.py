@@ -32,9 +32,7 @@ _DEGREES = ("lon", "lat")
 def write_reference(plan: Plan, spans: Sequence[Span]) -> None:
     """Write a reference to frames where they are, in place of what is there.
 
-    Args:
-        plan: The cube; its slots are the frames, by time.
-        spans: Where the frames are, in the same order.
+    The slots of the plan are the frames, by time; `spans` tell where they are, in the same order.
 
     Raises:
         WriteError: The disk refused.

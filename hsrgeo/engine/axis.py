@@ -68,11 +68,7 @@ def slots(
 
 
 def frame_length_of(times: Iterable[datetime], given: timedelta | None) -> tuple[timedelta, list[str]]:
-    """Return how long each frame stands for, and what a user should know of it.
-
-    Args:
-        times: Of frames.
-        given: What a user says, or None.
+    """Return how long each frame stands for, as `given` if a user says it, and what a user should know of it.
 
     Raises:
         OptionsError: The frames are closer together than that: rain would count twice; or some stand for ten minutes

@@ -47,13 +47,7 @@ def notes_on_contents(
 
 
 def notes_on_bias(source: Place, bias: str, asked: Law, *, adjust: bool) -> list[str]:
-    """Return what a user should know of rain that was adjusted already.
-
-    Args:
-        source: The export.
-        bias: Name of the table that its rain was adjusted by; empty where it was not.
-        asked: How rain is to follow.
-        adjust: Whether it is to be adjusted.
+    """Return what a user should know of rain that was adjusted already, by the table `bias`; empty where it was not.
 
     Raises:
         OptionsError: It would be adjusted twice, or limited after it was adjusted.

@@ -96,12 +96,8 @@ def problems(entries: list[Entry]) -> list[HsrGeoError]:
 def draw(entries: Iterator[Entry], plan: Plan, options: ExportOptions, shelf: BinaryIO, tally: Tally) -> Reel:
     """Draw the map of every entry onto the shelf; of two frames of a time the better one counts.
 
-    Args:
-        entries: Frames, in any order.
-        plan: How to draw.
-        options: Which part of each; processes, but few frames are drawn in this one; and the selection of `entries`.
-        shelf: An open file: maps would not all fit in memory.
-        tally: Of the scan that yields `entries`.
+    The entries come in any order. The shelf is an open file: maps would not all fit in memory. Few frames are drawn in
+    this process, more in others.
 
     Raises:
         OptionsError: There are several products.

@@ -53,11 +53,7 @@ class Sums:
 def sums_of(out: Path, selection: Selection, region: str, palette: Palette | None = None) -> Sums:
     """Look through a folder of sums or fields.
 
-    Args:
-        out: The folder.
-        selection: Which times are wanted.
-        region: Name of one of its regions; empty where it has only one.
-        palette: Classes of depth in mm, in place of KMA's numbers.
+    `region` is empty where it has only one; a palette has classes of depth in mm, in place of KMA's numbers.
 
     Raises:
         OptionsError: It has several regions or kinds, or none that is a sum of a period.

@@ -73,11 +73,7 @@ class EventsOptions:
 
 
 def parse_rule(name: str, text: str) -> Rule:
-    """Return a rule such as ``3h:60,12h:110``.
-
-    Args:
-        name: What it is called; a column of the table.
-        text: Window lengths and depths [mm].
+    """Return a rule such as ``3h:60,12h:110``, lengths of windows and depths [mm]; its name is a column of the table.
 
     Raises:
         OptionsError: It is none.

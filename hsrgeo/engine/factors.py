@@ -41,13 +41,10 @@ def as_factors(given: object) -> Factors:
 
 
 def read_factors(path: Path) -> Factors:
-    """Read the table that `hsrgeo gauges bias` writes.
+    """Read the table that `hsrgeo gauges bias` writes, ``.csv`` or ``.parquet``.
 
     A row is for the frames from its ``time_utc`` on, before ``hours`` later. Rows may have any order; those without a
     factor are passed over.
-
-    Args:
-        path: ``.csv`` or ``.parquet``.
 
     Raises:
         OptionsError: Another suffix; no row has a factor.

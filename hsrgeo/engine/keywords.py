@@ -17,13 +17,9 @@ Options = TypeVar("Options")
 def options_of(
     options_class: type[Options], options: Options | None, keywords: Mapping[str, object], **parts: type
 ) -> Options:
-    """Return options, with what keywords say in their place.
+    """Return options, None for the defaults, with what keywords say in their place.
 
-    Args:
-        options_class: A dataclass.
-        options: An object of it; None is its defaults.
-        keywords: Fields of it, or of one of its parts.
-        parts: Fields that are dataclasses themselves, with their class.
+    Keywords are fields of the dataclass, or of one of its parts, fields that are dataclasses themselves.
 
     Raises:
         OptionsError: A keyword is no option, or an option that is needed is missing.
@@ -48,12 +44,7 @@ def options_of(
 
 
 def takes(options_class: type, *parts: type) -> Callable[[F], F]:
-    """Return a decorator that shows the fields of options in the signature of a function, for ``help()``.
-
-    Args:
-        options_class: The dataclass that `options_of` makes of the keywords.
-        parts: Likewise, of its fields.
-    """
+    """Return a decorator that shows the fields of options, and of their parts, in a signature, for ``help()``."""
 
     def decorate(function: F) -> F:
         own = inspect.signature(function)

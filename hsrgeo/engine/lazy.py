@@ -102,11 +102,7 @@ def with_twins(
 ) -> Generator[T]:
     """Yield what becomes of the frames, then of those of another kind that were left out for frames that failed.
 
-    Args:
-        work: Yields what becomes of some frames.
-        found: What `hsrgeo.sources.scan.scan` yields, or what was made of it.
-        selection: As for `scan`.
-        tally: Of the run, which notes there what failed.
+    `work` yields what becomes of some frames; the tally notes what failed.
     """
     with closing(work(found)) as results:
         yield from results

@@ -52,10 +52,6 @@ def period_name(length: PeriodLength) -> str:
 def check_period(length: PeriodLength, step: timedelta) -> None:
     """Refuse a length of period that cannot be.
 
-    Args:
-        length: As a user gave it.
-        step: Time that a frame or a reading covers.
-
     Raises:
         OptionsError: Another word than ``event``; not whole steps, or not a whole part of a day.
     """

@@ -134,10 +134,7 @@ def _elsewhere(series: Series, out: RemotePath) -> Series:
 def make_latest_project(out: Path, path_of: Callable[[Stack], str], law: Law | None = None) -> Project:
     """Write ``OUT/latest.qgz``: a layer of the newest frame of each region and product, which QGIS reads again.
 
-    Args:
-        out: The output folder of an export.
-        path_of: Returns the path below OUT of the COG that is replaced by the newest frame of a stack.
-        law: See `write_project`.
+    `path_of` gives the path below OUT of the COG that is replaced by the newest frame of a stack.
 
     Raises:
         ManifestError, OptionsError, ReadbackError, WriteError: See `write_project`.

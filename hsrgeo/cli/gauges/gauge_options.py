@@ -90,11 +90,7 @@ GridName = Annotated[
 
 
 def reading_rules(arguments: Mapping[str, Any]) -> "ReadingRules":
-    """Return what was said of the readings.
-
-    Args:
-        arguments: Of the command, by the names of its parameters.
-    """
+    """Return what was said of the readings, among the arguments of a command."""
     from hsrgeo.sources.gauge_rules import ReadingRules  # noqa: PLC0415 - only where it runs
 
     missing = tuple(arguments["missing"] or ())

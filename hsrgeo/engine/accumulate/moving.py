@@ -49,13 +49,7 @@ class MovingRun:
         self._quantities: dict[datetime, Quantity] = {}
 
     def put(self, number: int, area: Window, frame: Frame) -> None:
-        """Take in the part of a frame that lies in an area or so near that its rain may get there by the next frame.
-
-        Args:
-            number: Of the area.
-            area: Its cells, of the frame.
-            frame: One that counts.
-        """
+        """Take in the part of a frame that lies in an area or so near that its rain may get there by the next frame."""
         self._quantities[frame.time] = frame.quantity
         window, inner = surroundings(area, frame.grid, self._step)
         if number not in self._shelves:
@@ -93,13 +87,7 @@ class MovingRun:
 
 
 def surroundings(area: Window, grid: Grid, step: timedelta) -> tuple[Window, tuple[slice, slice]]:
-    """Return an area with the cells around it that rain can come from in a step, and where the area lies in that.
-
-    Args:
-        area: A window of the grid.
-        grid: Of the frames; beyond it nothing is known.
-        step: From one frame to the next.
-    """
+    """Return an area with the cells around it that rain can come from in a step, and where the area lies in that."""
     margin = math.ceil(FASTEST_KM_H * 1000 * (step / _HOUR) / grid.cell_size_m)
     left, top = max(area.col_off - margin, 0), max(area.row_off - margin, 0)
     right = min(area.col_off + area.width + margin, grid.width)

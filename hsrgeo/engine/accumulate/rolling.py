@@ -161,11 +161,7 @@ class RollingRun:
     def put(self, number: int, grid: Grid, frame: Frame, stored: NDArray[np.int16]) -> None:
         """Take in the part of a frame that lies in an area.
 
-        Args:
-            number: Of the area.
-            grid: Of the area.
-            frame: On the grid of all frames.
-            stored: Its values in the area.
+        `grid` is that of the area, and `stored` are the values there; the frame is on the grid of all frames.
 
         Raises:
             WriteError: The scratch disk refused.
@@ -179,14 +175,9 @@ class RollingRun:
     def write(
         self, number: int, out: Place, region: str, frame: Frame, pool: ThreadPoolExecutor
     ) -> Iterator[tuple[Place, bool]]:
-        """Write a COG for each length of window, and yield its path, and whether any cell is known.
+        """Write a COG for each length of window of an area, and yield its path, and whether any cell is known.
 
-        Args:
-            number: Of the area.
-            out: The output folder.
-            region: Name of the area.
-            frame: One of the frames, with the area's grid and window.
-            pool: Tiles are worked on by its threads.
+        `frame` is one of the frames, with the area's grid and window.
 
         Raises:
             WriteError: The disk or GDAL refused.

@@ -39,13 +39,7 @@ STAT_BANDS: dict[Stat, StatBand] = {
 
 
 def number_of(total: RunningSum, stat: Stat, step: timedelta) -> NDArray[np.float64]:
-    """Return what band 1 shows of another stat than ``sum``, of any cell that was observed.
-
-    Args:
-        total: Of the period.
-        stat: Which.
-        step: What a frame stands for.
-    """
+    """Return what band 1 shows of another stat than ``sum``, of any cell that was observed."""
     match stat:
         case "max":
             return total.depth_mm / (step / _HOUR)

@@ -119,11 +119,6 @@ class OpenSums:
 def write_sum(path: Place, data: bytes, length: timedelta) -> None:
     """Write a COG of depth and, for QGIS to find by its name, its style: two bands would be shown as false colours.
 
-    Args:
-        path: Of the COG.
-        data: Its bytes.
-        length: In which the depth fell.
-
     Raises:
         WriteError: The disk refused.
     """
@@ -137,13 +132,7 @@ def described(what: str, period: Period) -> str:
 
 
 def period_tags(what: str, period: Period, named: Mapping[str, str]) -> dict[str, str]:
-    """Return the first tags of a file of a period.
-
-    Args:
-        what: It shows, for people.
-        period: That it is of.
-        named: Tags that name what it holds.
-    """
+    """Return the first tags of a file of a period: `what` it shows, for people, and those that name what it holds."""
     return {
         "TIFFTAG_DATETIME": period.start.astimezone(UTC).strftime("%Y:%m:%d %H:%M:%S"),
         "TIFFTAG_IMAGEDESCRIPTION": described(what, period),
@@ -159,16 +148,7 @@ def period_tags(what: str, period: Period, named: Mapping[str, str]) -> dict[str
 def sum_tags(
     period: Period, used: int, frame: Frame, law: str, min_coverage: float, shown: StatBand = SUM
 ) -> dict[str, str]:
-    """Return the tags of a sum's file.
-
-    Args:
-        period: What was summed up.
-        used: Frames that were summed up.
-        frame: One of its frames, cut to the area.
-        law: How rain followed from reflectivity.
-        min_coverage: Share of the expected frames below which a cell is nodata.
-        shown: What band 1 has.
-    """
+    """Return the tags of a sum's file, of `used` frames; `frame` is one of them, cut to the area."""
     minutes = period.step // timedelta(minutes=1)
     made_up = "SYNTHETIC " if frame.header.synthetic else ""
     named = {"PRODUCT": frame.product, "QUANTITY": shown.name, "UNIT": shown.unit}

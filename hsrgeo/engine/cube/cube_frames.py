@@ -47,22 +47,14 @@ class Builder(Protocol):
     def build(self, shape: Shape, failed: set[datetime], check: Callable[[], None]) -> tuple[int, int, int]:
         """Build the cube, and return how many times it has, how many it lacks, and how many were left out as dry.
 
-        Args:
-            shape: What every frame is like.
-            failed: Times of broken frames.
-            check: Called while it is built; raises where this run must write no more.
+        `failed` are times of broken frames; `check` is called meanwhile, and raises where this run must write no more.
         """
 
 
 def first_shape(
     found: Iterator[Found], recipe: Recipe, kept: Mapping[str, Any]
 ) -> tuple[Shape | None, list[Found | Outcome], Frame | None]:
-    """Return the shape of a cube of frames like the first sound one.
-
-    Args:
-        found: Taken from as far as is needed.
-        recipe: What is made of each.
-        kept: The recipe as the cube keeps it.
+    """Return the shape of a cube of frames like the first sound one; `found` is taken from as far as is needed.
 
     Returns:
         None where no frame is sound; the frames that were taken to find out; and the first sound one, as it is stored.
@@ -91,11 +83,7 @@ def check_frames(
 ) -> list[Outcome]:
     """Check the frames of a batch; outcomes that were known before are passed on. Runs in a worker.
 
-    Args:
-        entries: The batch.
-        recipe: What the codec will make of each.
-        shape: What each must be like then.
-        frame_type: Of frames that are known to fit.
+    Each must have `shape` when the codec has made of it what the recipe says; frames of `frame_type` do.
     """
     keep_freed_memory()
     return [

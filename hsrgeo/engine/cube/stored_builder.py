@@ -98,12 +98,7 @@ class StoredBuilder(ABC):
 
     @abstractmethod
     def write(self, plan: dict[str, Any], check: Callable[[], None]) -> None:
-        """Make the new cube.
-
-        Args:
-            plan: Fields of `hsrgeo.cube.build.Plan`, all but where it is made.
-            check: See `build`.
-        """
+        """Make the new cube of the fields of `hsrgeo.cube.build.Plan` but where it is made; for `check` see `build`."""
 
     def _kept_shape(self) -> Shape | None:
         try:

@@ -112,11 +112,7 @@ def files_of(
 ) -> Iterator[tuple[str, bytes]]:
     """Yield path below OUT and bytes of every file that a frame becomes: unpacked once, cut into every region.
 
-    Args:
-        frames: Its blocks as they were read, the main one first.
-        frame_name: Product, kind and time, for the names.
-        recipe: What to make of it.
-        noted: Gets the statistics of each region.
+    The blocks come as they were read, the main one first; `noted` gets the statistics of each region.
     """
     for cut in recipe.cuts:
         stem, dry = recipe.stem(frame_name, cut.region), False

@@ -97,10 +97,7 @@ def picture_on(grid: Grid, path: Path) -> SumPicture:
 def listed_sums(source: Path, region: str, step: timedelta) -> tuple[Path, list[Summed], list[ReadbackError]]:
     """Return the folder of sums, the sums in it, and the files that cannot be used.
 
-    Args:
-        source: A COG of `hsrgeo accumulate`, or a folder of them.
-        region: Of the folder; empty for the only one.
-        step: Of the readings.
+    The source is a COG of `hsrgeo accumulate`, or a folder of them; `region` is empty for the only one.
 
     Raises:
         SourceError: There are none.

@@ -41,13 +41,7 @@ class LeftOut:
     applied: dict[str, int] = field(default_factory=lambda: defaultdict(int))
 
     def add(self, gauge_mm: Floats, radar_mm: Floats, made: Mapping[MergeMethod, Floats]) -> None:
-        """Take in a period.
-
-        Args:
-            gauge_mm: Of the gauges that count.
-            radar_mm: Above them.
-            made: By method, those that could be applied.
-        """
+        """Take in a period: depths of gauges that count, of the radar above them, and of each method applied."""
         self.gauges.append(gauge_mm)
         self.made[AS_IT_IS].append(radar_mm)
         self.applied[AS_IT_IS] += 1

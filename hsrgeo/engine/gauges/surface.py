@@ -67,12 +67,9 @@ Periods = Callable[[], Iterable[Floats]]
 
 
 def interpolator(options: GaugeFieldOptions, xy: Floats, periods: Periods) -> Interpolator:
-    """Return the method that was asked for.
+    """Return the method that was asked for, for all gauges at `xy` [m], shape (gauges, 2).
 
-    Args:
-        options: Which.
-        xy: Of all gauges [m], shape (gauges, 2).
-        periods: Asked where a period does not show a variogram of its own.
+    `periods` are asked where a period does not show a variogram of its own.
 
     Raises:
         MissingExtraError: A library is not installed.

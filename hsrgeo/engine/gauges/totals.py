@@ -28,11 +28,7 @@ class Total:
 def totals_of(readings: Readings, length: PeriodLength, min_coverage: float, rules: ReadingRules) -> Generator[Total]:
     """Yield the depth of every period of which there is a row, in order.
 
-    Args:
-        readings: What gauges measured.
-        length: Of a period.
-        min_coverage: Share of the period's readings that a gauge must have.
-        rules: Whose times bound an ``event``.
+    A gauge must have `min_coverage` of the period's readings; the times of `rules` bound an ``event``.
     """
     if not readings.depths_mm:
         return

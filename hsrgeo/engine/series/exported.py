@@ -106,11 +106,6 @@ def _contents(entry: Exported) -> Contents:
 def contents_of(cog: OpenCog, path: str, frame_name: FrameName | None) -> Contents:
     """Return what a COG has in common with the others of its export.
 
-    Args:
-        cog: That is open.
-        path: For people.
-        frame_name: What it stands for.
-
     Raises:
         ReadbackError: It is not a COG written by hsrgeo, or of another time.
     """

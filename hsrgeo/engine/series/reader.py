@@ -68,8 +68,7 @@ class Reader(ABC):
     def read(self, folder: Path) -> Generator[Sampled]:
         """Yield what became of each frame, and its numbers where it is sound.
 
-        Args:
-            folder: An empty one, for what has to be put aside.
+        `folder` is an empty one, for what has to be put aside.
         """
 
     def settle_law(self, quantity: Quantity, law: str = "", bias: str = "") -> None:
@@ -190,12 +189,7 @@ def sampling_of(options: SeriesOptions, weights: Path, grid: Grid) -> Sampling:
 
 
 def table_for(quantity: Quantity, wanted: Sampling | SeriesOptions, time: datetime | None) -> NDArray[np.float64]:
-    """Return the value of every stored one, by its bits.
-
-    Args:
-        quantity: That is stored.
-        wanted: What the values are to be.
-        time: Of the frame: rain is multiplied by its factor.
+    """Return the value of every stored one, by its bits; rain is multiplied by the factor of the time.
 
     Raises:
         FrameError: The quantity cannot give what is asked for.

@@ -132,9 +132,7 @@ def _step(path: Path, times: Sequence[datetime], lengths: set[float]) -> timedel
 def series_lines(path: Path, more: Sequence[str] = ()) -> Iterator[_Line]:
     """Yield time, name, rate [mm/h], coverage and further numbers of each row of a table that `hsrgeo series` wrote.
 
-    Args:
-        path: ``.csv`` or ``.parquet``.
-        more: Further columns; NaN in every row where the table lacks one.
+    Of further columns that the table lacks every number is NaN.
 
     Raises:
         SourceError: It cannot be read, or is no such table.
@@ -153,11 +151,7 @@ def series_lines(path: Path, more: Sequence[str] = ()) -> Iterator[_Line]:
 
 
 def law_of(path: Path) -> str:
-    """Return how the rain of a table of `hsrgeo series` follows; KMA's law where it does not say.
-
-    Args:
-        path: A table that `series_lines` reads.
-    """
+    """Return how the rain of a table that `series_lines` reads follows; KMA's law where it does not say."""
     law: object = None
     if path.suffix.lower() == ".csv":
         with path.open(encoding="utf-8-sig", newline="") as file:
@@ -172,11 +166,7 @@ def law_of(path: Path) -> str:
 
 
 def has_factors(path: Path) -> bool:
-    """Tell whether a table of `hsrgeo series` was made with a bias.
-
-    Args:
-        path: A table that `series_lines` reads.
-    """
+    """Tell whether a table of `hsrgeo series` was made with a bias."""
     if path.suffix.lower() == ".csv":
         with path.open(encoding="utf-8-sig", newline="") as file:
             return FACTOR_COLUMN in next(csv.reader(file), [])

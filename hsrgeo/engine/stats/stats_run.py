@@ -267,11 +267,7 @@ def _row(picture: _Picture, chosen: _Chosen, table: NDArray[np.float64], options
 def _maximum(grid: Grid, chosen: _Chosen, highest: int | None, values: Numbers) -> tuple[float, float, float]:
     """Return the highest value of echo, and longitude and latitude of the first cell that has it.
 
-    Args:
-        grid: Of the picture.
-        chosen: The cells.
-        highest: See `Counted.highest`.
-        values: That occur, increasing.
+    `values` are those that occur, increasing; for `highest` see `Counted.highest`.
     """
     if highest is None:
         return np.nan, np.nan, np.nan

@@ -44,12 +44,7 @@ def compare_outputs(
 ) -> Iterator[Difference]:
     """Yield every difference between a frame and the files that an export made of it.
 
-    Args:
-        frames: Its blocks, freshly decoded, the main one first.
-        frame_name: Product, kind and time that the outputs are named after.
-        recipe: What the outputs were made with.
-        out: The output folder.
-        outputs: What the manifest lists.
+    The blocks are freshly decoded, the main one first.
 
     Raises:
         WindowError: An area of the recipe does not fit the frame's grid.

@@ -26,14 +26,7 @@ _GHOST_BYTES = 512  # the header ghost area lies right after the first 8 bytes
 
 
 def compare_structure(picture: Picture, data: bytes, part: Frame, recipe: Recipe) -> Findings:
-    """Yield what is wrong with the structure of a COG.
-
-    Args:
-        picture: The COG as GDAL reads it.
-        data: Its bytes.
-        part: What it should show.
-        recipe: How it should show that.
-    """
+    """Yield what is wrong with the structure of a COG, which should show `part` as the recipe says."""
     yield from _compare_tiling(picture, part, recipe)
     yield from _compare_overviews(picture, part)
     if recipe.values == "clean":

@@ -34,14 +34,8 @@ def decide(
     """Return the files that are taken, and note in the journal what was seen.
 
     A file that was not changed for `settle_s` is taken, whatever is in it: what is wrong with it is then reported. A
-    younger one is taken when it is whole. A time of change in the far future says nothing.
-
-    Args:
-        now: Seconds since 1970.
-        listed: Files that are there.
-        journal: Of earlier rounds.
-        settle_s: Seconds.
-        is_whole: Reads a young file and tells whether it is a sound frame.
+    younger one is taken when it is whole. A time of change in the far future says nothing. `now` is in seconds since
+    1970.
     """
     for path in journal.marks.keys() - listed.keys():
         del journal.marks[path]

@@ -21,13 +21,7 @@ def update_latest(out: Place, recipe: Recipe, line: Outcome, *, sync: bool = Tru
     """Copy the outputs of a frame to ``latest.*``, of each region, unless a later frame is there; tell whether any was.
 
     Each file is replaced in one step. ``latest.json`` comes last: what it tells of is there. A region whose files are
-    there already is left alone.
-
-    Args:
-        out: The output folder.
-        recipe: What the outputs are made with; where its names have the product, so have these: ``latest-HSR.tif``.
-        line: The newest frame of a product, as the manifest tells of it.
-        sync: Wait for the disk.
+    there already is left alone. Where the recipe's names have the product, so have these: ``latest-HSR.tif``.
 
     Raises:
         ReadbackError: An output differs from its line in the manifest.

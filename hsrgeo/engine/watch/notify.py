@@ -8,11 +8,7 @@ from contextlib import suppress
 
 
 def notify(*fields: str) -> None:
-    """Send fields such as ``READY=1``; without a service manager nothing happens.
-
-    Args:
-        fields: See sd_notify(3). Only the first line of each is sent.
-    """
+    """Send fields such as ``READY=1``, one line each, see sd_notify(3); without a service manager nothing happens."""
     name = os.environ.get("NOTIFY_SOCKET", "")
     if not name.startswith(("/", "@")) or not hasattr(socket, "AF_UNIX"):
         return

@@ -22,13 +22,7 @@ _LISTED = 20  # broken frames in status.json
 
 
 def as_status(done: Round, newest: Mapping[str, Outcome], totals: Mapping[Happened, int]) -> dict[str, Any]:
-    """Return what ``status.json`` says after a round.
-
-    Args:
-        done: The round.
-        newest: The newest frame of each product.
-        totals: What happened in all rounds of this watch.
-    """
+    """Return what ``status.json`` says after a round; `totals` are those of all rounds of this watch."""
     return {
         "hsrgeo": __version__,
         "round_utc": _seconds_text(done.time),
@@ -67,10 +61,7 @@ def read_status(out: Place) -> dict[str, Any]:
 def stale(status: Mapping[str, Any], max_age: timedelta, now: float | None = None) -> str:
     """Return why a watch is not up to date, in words; empty where it is.
 
-    Args:
-        status: Of `read_status`.
-        max_age: That the newest frame, and the last round, may have.
-        now: Seconds since 1970.
+    The newest frame, and the last round, may be `max_age` old; `now` is in seconds since 1970.
     """
     at = datetime.fromtimestamp(time.time() if now is None else now, UTC)
     if at - _time(status.get("round_utc")) > max_age:

@@ -14,11 +14,7 @@ Made = TypeVar("Made")
 def ahead(pool: ThreadPoolExecutor, work: Callable[[Item], Made], items: Iterable[Item], most: int) -> Generator[Made]:
     """Yield what is made of each item, in order, while the next ones are being made.
 
-    Args:
-        pool: Does the work.
-        work: Called in its threads.
-        items: Taken as far ahead as `most`.
-        most: Items that may be worked on or wait as results; this bounds the memory.
+    At most `most` items are worked on or wait as results; this bounds the memory.
     """
     waiting: deque[Future[Made]] = deque()
     try:

@@ -66,11 +66,7 @@ class Pool(Generic[Batch, Result]):
             future.add_done_callback(self._done.put)
 
     def results(self, feed: Iterator[Batch], left: list[Batch]) -> Generator[Result]:
-        """Yield results, as long as there are workers.
-
-        Args:
-            feed: The batches that come after the first.
-            left: Receives the batches that are not done, if workers cannot start.
+        """Yield results, as long as there are workers; `left` receives the batches not done, if none can start.
 
         Raises:
             HsrGeoError: A worker died at work.
