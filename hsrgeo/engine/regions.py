@@ -17,7 +17,7 @@ from hsrgeo.errors import OptionsError
 from hsrgeo.model.window import BBox
 from hsrgeo.outputs.names import NAMES
 from hsrgeo.sources.encodings import decoded
-from hsrgeo.sources.gauge_csv import missing_columns
+from hsrgeo.sources.gauge_csv import columns_below, missing_columns, separator_line
 from hsrgeo.sources.texts import read_bytes
 
 _COLUMNS = ("name", "west", "south", "east", "north")
@@ -143,21 +143,21 @@ def refuse_shared_folders(where: str | Path, regions: Sequence[Region]) -> None:
 
 
 def _from_csv(path: str | Path, text: str) -> list[Region]:
-    reader = csv.DictReader(io.StringIO(text, newline=""), skipinitialspace=True)
+    first, _end, rest = text.partition("\n")
+    separator = separator_line(first)
+    above, text = (1, rest) if separator else (0, text)
+    reader = csv.DictReader(io.StringIO(text, newline=""), skipinitialspace=True, delimiter=separator or ",")
     try:
-        reader.fieldnames = _columns(reader.fieldnames or ())
+        columns = [name.strip().lower() for name in reader.fieldnames or ()]
+        if missing := missing_columns(_COLUMNS, columns):
+            below = columns_below(text.split("\n")[1:], above + 2, _COLUMNS)
+            raise OptionsError(f"{missing}{below}")  # noqa: TRY301 - the line is told below
+        reader.fieldnames = columns
         rows = (row for row in reader if any(map(_filled, row.values())))
         return [_region_of_row(row) for row in rows]
     except (TypeError, ValueError, csv.Error, OptionsError) as error:
         problem = error if isinstance(error, (csv.Error, OptionsError)) else "west, south, east, north must be numbers"
-        raise OptionsError(f"{path}, line {max(reader.line_num, 1)}: {problem}") from error
-
-
-def _columns(names: Sequence[str]) -> list[str]:
-    columns = [name.strip().lower() for name in names]
-    if problem := missing_columns(_COLUMNS, columns):
-        raise OptionsError(problem)
-    return columns
+        raise OptionsError(f"{path}, line {max(reader.line_num, 1) + above}: {problem}") from error
 
 
 def _filled(cell: str | list[str] | None) -> bool:

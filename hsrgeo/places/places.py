@@ -21,7 +21,7 @@ from hsrgeo.places.stations import name_of, numbered_names, rows_that_hold
 from hsrgeo.places.vectors import VECTOR_SUFFIXES
 from hsrgeo.places.weights import PointMethod, Ring, Weights, point_weights, polygon_weights
 from hsrgeo.sources.encodings import decoded
-from hsrgeo.sources.gauge_csv import missing_columns, separator_of
+from hsrgeo.sources.gauge_csv import columns_below, missing_columns, separator_line, separator_of
 from hsrgeo.sources.texts import read_bytes
 
 _COLUMNS = ("name", "lon", "lat")
@@ -192,7 +192,11 @@ def _points(
     path: str, text: str, at: datetime | None, crs: str | None
 ) -> tuple[dict[str, tuple[float, float]], list[str], list[str]]:
     """Return the points, what is wrong with the rows that are none, and notes."""
-    separator = separator_of(text.partition("\n")[0])
+    first, _end, rest = text.partition("\n")
+    above = 0
+    if separator := separator_line(first):
+        above, text = 1, rest
+    separator = separator or separator_of(first)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True)
     points: dict[str, tuple[float, float]] = {}
     bad: list[str] = []
@@ -205,10 +209,11 @@ def _points(
             hint = (
                 "; for x and y give their CRS, as --crs EPSG:5186" if crs is None and {"x", "y"} <= {*columns} else ""
             )
-            raise OptionsError(f"{path}, line 1: {problem}{hint}")
-        rows = [(reader.line_num, cells) for cells in reader if any(cell.strip() for cell in cells)]
+            below = columns_below(text.split("\n")[1:], above + 2, (*wanted, *_KOREAN))
+            raise OptionsError(f"{path}, line {above + 1}: {problem}{hint or below}")
+        rows = [(reader.line_num + above, cells) for cells in reader if any(cell.strip() for cell in cells)]
     except csv.Error as error:
-        raise OptionsError(f"{path}, line {reader.line_num}: {error}") from error
+        raise OptionsError(f"{path}, line {reader.line_num + above}: {error}") from error
     try:
         rows, notes = rows_that_hold(columns, rows, at)
     except OptionsError as error:

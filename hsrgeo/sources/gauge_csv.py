@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from itertools import islice
 
 from hsrgeo.model.times import iso_time
 
 _SEPARATORS = ",;\t"
+_ANY_SEPARATOR = re.compile(f"[{_SEPARATORS}]")
+_SEPARATOR_LINE = re.compile(r'\ufeff?"?sep=([^"\r\n])"?\s*', re.IGNORECASE)
 _QUOTED = re.compile(r'"[^"]*"')
 _SERIAL = re.compile(r"[2-7]\d{4}(?:\.\d+)?", re.ASCII)
 _SERIAL_ORIGIN = datetime(1899, 12, 30)  # noqa: DTZ001 - spreadsheets know no zones
@@ -22,6 +25,28 @@ _SHOWN = 10  # different things that are wrong, and lines of each, that a messag
 def separator_of(header: str) -> str:
     """Return what parts the columns of a header: the most frequent of comma, semicolon and tab; of equals the first."""
     return max(_SEPARATORS, key=_QUOTED.sub("", header).count)
+
+
+def separator_line(line: str) -> str:
+    """Return the separator that a line above the columns names for Excel, as ``sep=;`` does; empty for another line."""
+    match = _SEPARATOR_LINE.fullmatch(line)
+    return match[1] if match else ""
+
+
+def columns_below(lines: Iterable[str], first: int, names: Iterable[str]) -> str:
+    """Return what to do where a title stands above the columns; empty where none of the next lines names one.
+
+    Args:
+        lines: After the one that was taken for the columns.
+        first: Number of the first of them.
+        names: Of columns, one of which is enough.
+    """
+    known = {*names}
+    for number, line in enumerate(islice(lines, _SHOWN), first):
+        cells = (cell.strip(' "\r\n') for cell in _ANY_SEPARATOR.split(line))
+        if found := [cell for cell in cells if cell.lower() in known]:
+            return f"; line {number} has the columns {', '.join(found)}: delete the lines above it"
+    return ""
 
 
 def missing_columns(wanted: Sequence[str], columns: Sequence[str], other_names: str = "") -> str:

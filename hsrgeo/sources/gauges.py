@@ -17,10 +17,17 @@ from numpy.typing import NDArray
 
 from hsrgeo.errors import OptionsError
 from hsrgeo.model.texts import plain
-from hsrgeo.model.times import KST, length_text, on_step, parse_time, usual_step
+from hsrgeo.model.times import KST, length_text, on_step, parse_time, time_label, usual_step
 from hsrgeo.sources.encodings import MARK_BYTES, is_utf8, wrong_encoding
 from hsrgeo.sources.gauge_columns import BAD_FLAG, NO_READING, flag_of, is_flag, refuse_hub_text, refuse_other_sums
-from hsrgeo.sources.gauge_csv import BadRows, numbered, separator_of, spreadsheet_time
+from hsrgeo.sources.gauge_csv import (
+    BadRows,
+    columns_below,
+    numbered,
+    separator_line,
+    separator_of,
+    spreadsheet_time,
+)
 from hsrgeo.sources.gauge_rules import ReadingRules, Unit
 from hsrgeo.sources.texts import read_ends, refuse_special
 
@@ -47,6 +54,8 @@ class Readings:
     """Cells of the file by what they are: used, missing, code, zero (empty), repeated, unknown, bad, other_time."""
     unknown: dict[str, None] = field(default_factory=dict)
     """Names in the file that are no gauge."""
+    in_file: set[datetime] = field(default_factory=set)
+    """Starts of all steps of the file, wanted or not."""
     bad: BadRows = field(default_factory=BadRows)
     """What is wrong with the bad rows."""
 
@@ -55,6 +64,21 @@ class Readings:
         """Starts of the steps that have a row, in order."""
         return sorted(self.depths_mm)
 
+    def notes_on_times(self, first: datetime, end: datetime) -> list[str]:
+        """Return that no reading is within the times of the radar, with both; nothing where one is.
+
+        Args:
+            first: Where the radar's times begin.
+            end: Where they end.
+        """
+        times = self.times
+        if any(time < end and time + self.step > first for time in times):
+            return []
+        found = time_label(times[0], times[-1] + self.step)
+        return [
+            f"readings and radar have no time in common: readings from {found}, radar from {time_label(first, end)}"
+        ]
+
     def notes(self) -> list[str]:
         """Return what a user should know of what was left out."""
         counts, notes = self.counts, []
@@ -62,7 +86,8 @@ class Readings:
             notes.append(f"bad readings, left out: {counts['bad']:,} ({self.bad})")
         if counts["unknown"]:
             named = _listed(list(self.unknown))
-            notes.append(f"readings of no gauge in the list, left out: {counts['unknown']:,} ({named})")
+            listed = "" if counts["used"] else f"; the list has {_listed(self.names)}"
+            notes.append(f"readings of no gauge in the list, left out: {counts['unknown']:,} ({named}){listed}")
         for key, words in (
             ("missing", "missing readings (empty, or no number)"),
             ("code", "missing readings (by their code)"),
@@ -72,10 +97,13 @@ class Readings:
         ):
             if counts[key]:
                 notes.append(f"{words}: {counts[key]:,}")
-        usual = usual_step(self.times) or self.step
+        in_file = sorted(self.in_file)
+        if counts["other_time"] and not counts["used"]:
+            notes.append(f"the file has {time_label(in_file[0], in_file[-1] + self.step)}")
+        usual = usual_step(in_file) or self.step
         if usual != self.step:
-            taken = f"but taken to stand for {length_text(self.step)}"
-            notes.append(f"readings are mostly {length_text(usual)} apart, {taken}: is the step right?")
+            apart, step = length_text(usual), length_text(self.step)
+            notes.append(f"readings are mostly {apart} apart, but each is taken as rain of {step}: is --step right?")
         if self.depths_mm:
             heard = ~np.isnan(np.stack(list(self.depths_mm.values())))
             silent = [name for name, count in zip(self.names, heard.sum(axis=0).tolist(), strict=True) if not count]
@@ -102,15 +130,24 @@ def read_readings(path: str | Path, names: Sequence[str], rules: ReadingRules) -
         with Path(path).open(encoding=_encoding(path, rules.encoding), newline="") as file:
             first = file.readline()
             refuse_hub_text(str(path), first)
-            reader = csv.reader(chain([first], file), delimiter=separator_of(first), skipinitialspace=True)
+            above = 0
+            if separator := separator_line(first):
+                above, first = 1, file.readline()
+            reader = csv.reader(chain([first], file), delimiter=separator or separator_of(first), skipinitialspace=True)
             try:
                 header = [plain(name) for name in next(reader, [])]
-                taking = _Taking(str(path), header, numbers, rules, readings)
+                if not {*_TIMES} & {*map(str.lower, header)}:
+                    below = columns_below(file, above + 2, _TIMES)
+                    raise OptionsError(
+                        f"{path}, line {above + 1}: must name a column time (or time_utc, time_kst, 일시); found "
+                        f"{_names_text(header)}{below}"
+                    )
+                taking = _Taking(f"{path}, line {above + 1}", header, numbers, rules, readings)
                 for cells in reader:
                     if any(cell.strip() for cell in cells):
-                        taking.take(reader.line_num, cells)
+                        taking.take(reader.line_num + above, cells)
             except csv.Error as error:
-                raise OptionsError(f"{path}, line {reader.line_num}: {error}") from error
+                raise OptionsError(f"{path}, line {reader.line_num + above}: {error}") from error
     except OSError as error:
         raise OptionsError(f"{path}: cannot be read: {error.strerror or error}") from error
     except UnicodeError as error:
@@ -127,17 +164,13 @@ class _Taking:
     """Takes rows in; what a row is depends on the columns."""
 
     def __init__(
-        self, path: str, header: Sequence[str], numbers: dict[str, int], rules: ReadingRules, readings: Readings
+        self, where: str, header: Sequence[str], numbers: dict[str, int], rules: ReadingRules, readings: Readings
     ) -> None:
         self._rules, self._readings, self._numbers = rules, readings, numbers
         lowered = [name.lower() for name in header]
         times = [name for name in _TIMES if name in lowered]
-        if not times:
-            raise OptionsError(
-                f"{path}, line 1: must name a column time (or time_utc, time_kst); found {_names_text(header)}"
-            )
         if twice := [name for name, count in Counter(header).items() if count > 1 and name]:
-            raise OptionsError(f"{path}, line 1: has the column {twice[0]!r} twice")
+            raise OptionsError(f"{where}: has the column {twice[0]!r} twice")
         zone = "time_utc" if "time_utc" in times else times[0]
         self._time, self._zone = lowered.index(zone), UTC if zone == "time_utc" else KST
         self._name = next((lowered.index(name) for name in _NAMES if name in lowered), None)
@@ -146,22 +179,23 @@ class _Taking:
         self._flag: int | None = None
         self._moments: dict[str, datetime | str | None] = {}
         if self._name is None:
-            self._values = self._of_gauges(path, header, lowered)
+            self._values = self._of_gauges(where, header, lowered)
         else:
-            value = _value_column(path, header, lowered, rules.column)
-            _check_unit(path, header[value], rules.unit)
-            refuse_other_sums(path, header[value], rules.step)
+            value = _value_column(where, header, lowered, rules.column)
+            _check_unit(where, header[value], rules.unit)
+            refuse_other_sums(where, header[value], rules.step)
             self._values = {value: ""}
             self._flag = flag_of(header[value], header)
 
-    def _of_gauges(self, path: str, header: Sequence[str], lowered: Sequence[str]) -> dict[int, str]:
+    def _of_gauges(self, where: str, header: Sequence[str], lowered: Sequence[str]) -> dict[int, str]:
         if self._rules.column is not None:
-            raise OptionsError(f"{path}: has no column name, so each column is a gauge: --column cannot choose")
+            raise OptionsError(f"{where}: has no column name, so each column is a gauge: --column cannot choose")
         columns = {at: name for at, name in enumerate(header) if lowered[at] not in _NO_VALUE and name}
         self._readings.unknown.update({name: None for name in columns.values() if name not in self._numbers})
         if not set(columns.values()) & set(self._numbers):
             raise OptionsError(
-                f"{path}, line 1: has neither a column name nor a column called as a gauge; found {_names_text(header)}"
+                f"{where}: has neither a column name (or 지점명) nor a column called as a gauge "
+                f"({_listed(list(self._numbers))}); found {_names_text(header)}"
             )
         return columns
 
@@ -258,6 +292,7 @@ class _Taking:
             return f"the time cannot be: {error}"
         if not on_step(start, rules.step):
             return f"the time is not on whole steps of {length_text(rules.step)} after midnight KST"
+        self._readings.in_file.add(start)
         after = rules.end is not None and start + rules.step > rules.end
         return None if after or (rules.start is not None and start < rules.start) else start
 
@@ -266,30 +301,30 @@ class _Taking:
         self._readings.bad.add(line, what, name)
 
 
-def _value_column(path: str, header: Sequence[str], lowered: Sequence[str], wanted: str | None) -> int:
+def _value_column(where: str, header: Sequence[str], lowered: Sequence[str], wanted: str | None) -> int:
     if wanted is not None:
         name = plain(wanted).lower()
         if name in lowered:
             return lowered.index(name)
-        raise OptionsError(f"{path}, line 1: has no column {wanted!r}; found {_names_text(header)}")
+        raise OptionsError(f"{where}: has no column {wanted!r}; found {_names_text(header)}")
     others = [at for at, name in enumerate(lowered) if name and name not in _NO_VALUE and not is_flag(name)]
     if len(named := [at for at in others if lowered[at].startswith(_RAIN)]) == 1:
         return named[0]  # beside 기온(°C) and 풍속(m/s)
     if len(others) != 1:
         found = "several could be it" if others else "none is there"
         choose = "choose by --column"
-        raise OptionsError(f"{path}, line 1: which column is the rain? {found}: found {_names_text(header)}; {choose}")
+        raise OptionsError(f"{where}: which column is the rain? {found}: found {_names_text(header)}; {choose}")
     return others[0]
 
 
-def _check_unit(path: str, column: str, unit: Unit) -> None:
+def _check_unit(where: str, column: str, unit: Unit) -> None:
     """Refuse a column whose own name tells another unit."""
     lowered = column.lower()
     is_rate = any(mark in lowered for mark in _RATE_MARKS)
     is_depth = not is_rate and lowered.endswith(_DEPTH_MARKS)
     if (is_rate and unit == "mm") or (is_depth and unit == "mm/h"):
         other = "mm/h" if unit == "mm" else "mm"
-        raise OptionsError(f"{path}: the column {column!r} is called as {other}, but read as {unit}: choose --unit")
+        raise OptionsError(f"{where}: the column {column!r} is called as {other}, but read as {unit}: choose --unit")
 
 
 def _has_zone(text: str) -> bool:

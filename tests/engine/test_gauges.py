@@ -258,33 +258,50 @@ def test_times_that_are_not_wanted(save: Save) -> None:
     readings = read(path, start=NOON - HOUR, end=NOON + HOUR)
     assert readings.times == [NOON - HOUR, NOON]  # 11 to 12 and 12 to 13
     assert readings.counts["other_time"] == 3
-    with pytest.raises(OptionsError, match="contains no reading"):
+    there = "the file has 2022-06-09 09:00 to 2022-06-09 14:00 KST"  # 09:00 to 10:00 is the first step
+    with pytest.raises(OptionsError, match=f"contains no reading .*left out: 5; {there}$"):
         read(path, start=NOON + 24 * HOUR)
 
 
 def test_a_step_that_the_times_do_not_have_is_reported(save: Save) -> None:
     path = save("time,name,mm\n" + "".join(f"2022-06-09 {hour}:00,서울,{hour}\n" for hour in range(10, 15)))
-    text = "readings are mostly 1h apart, but taken to stand for 10min: is the step right?"
+    text = "readings are mostly 1h apart, but each is taken as rain of 10min: is --step right?"
     assert text in read(path, step=TEN).notes()
+    assert text in read(path, step=TEN, start=NOON, end=NOON + HOUR).notes()  # one of them is wanted
     assert not any("mostly" in note for note in read(path).notes())
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "must name a column time"),
+        ("", r"line 1: must name a column time \(or time_utc, time_kst, 일시\); found nothing$"),
         ("when,name,mm\n", "must name a column time"),
+        (
+            "시간자료,,\n\n지점명,일시,강수량(mm)\n서울,2022-06-09 12:00,1\n",
+            "line 1: must name a column time .*; line 3 has the columns 일시: delete the lines above it$",
+        ),
+        (',,강수량\n"지점명";"일시";"1시간"\n', "; line 2 has the columns 일시: delete the lines above it$"),
+        ("sep=;\nwhen;서울\n", "line 2: must name a column time .*; found when, 서울$"),
+        ("sep=;\ntime;서울\n2022-06-09 12:00;x\n", "'x' is no number: line 3"),
         ("time,name,a,b\n", "several could be it"),
         ("time,name\n", "none is there"),
         ("time,name,mm,mm\n", "has the column 'mm' twice"),
-        ("time,부산\n", "neither a column name nor a column called as a gauge"),
+        ("time,부산\n", r"neither a column name \(or 지점명\) nor a column called as a gauge \(서울, 인천, 수원\)"),
         ("time,name,mm\n", "contains no reading"),
-        ("time,name,mm\n2022-06-09 12:00,부산,1\n", "부산"),
+        (
+            "time,name,mm\n2022-06-09 12:00,108,1\n",
+            r"no gauge in the list, left out: 1 \(108\); the list has 서울, 인천, 수원$",
+        ),
     ],
 )
 def test_a_file_that_is_none(save: Save, text: str, message: str) -> None:
     with pytest.raises(OptionsError, match=message):
         read(save(text))
+
+
+def test_the_line_that_names_the_separator_for_excel(save: Save) -> None:
+    readings = read(save("sep=;\r\ntime;서울;인천\r\n2022-06-09 12:00;1.5;2\r\n", encoding="utf-8-sig"))
+    assert only(readings)[:2] == [1.5, 2]
 
 
 def test_which_column(save: Save) -> None:
@@ -1066,6 +1083,22 @@ READ = (
 )
 RATES = {"서울": [2.0] * 24, "인천": [4.0] * 24, "수원": [6.0] * 24}
 """From 11:00 to 13:00: 2, 4 and 6 mm an hour."""
+
+
+def test_readings_and_radar_of_other_times_are_shown(save: Save, tmp_path: Path) -> None:
+    """The radar has 11:00 to 13:00; the readings of 12:00 and 13:00 a year earlier stand for the same hours."""
+    radar, readings = radar_table(tmp_path / "radar.csv", RATES), save(READ.replace("2022-", "2021-"))
+    found, _rows = compared(readings, radar, tmp_path / "bias.csv")
+    assert found.notes[0] == (
+        "readings and radar have no time in common: readings from 2021-06-09 11:00 to 2021-06-09 13:00 KST, radar from "
+        "2022-06-09 11:00 to 2022-06-09 13:00 KST"
+    )
+    later = save(READ.replace("13:00", "14:00").replace("12:00", "13:00"))
+    assert not any("common" in note for note in compared(later, radar, tmp_path / "bias.csv")[0].notes)
+    with pytest.raises(
+        OptionsError, match="no row in the requested times; it has 2022-06-09 11:00 to 2022-06-09 12:55"
+    ):
+        compared(readings, radar, tmp_path / "bias.csv", rules={"end": NOON - 365 * 24 * HOUR})
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])

@@ -193,6 +193,15 @@ def test_methods_that_could_not_be_applied_have_no_scores(make: Make, tmp_path: 
     assert "ked,0,10,,,\n" in (tmp_path / "out" / "scores.csv").read_text()
 
 
+def test_readings_of_another_year_are_shown_with_the_times_of_the_sums(make: Make, tmp_path: Path) -> None:
+    made = make([np.full((SIDE, SIDE), 2.0)], np.array([[10, 10]]), [[3]])
+    made.readings.write_text("time,name,rain_mm\n2021-08-08 10:00,g0,3\n", encoding="utf-8")
+    assert made.merge(tmp_path / "out", method="additive").notes[0] == (
+        "readings and radar have no time in common: readings from 2021-08-08 09:00 to 2021-08-08 10:00 KST, radar from "
+        "2022-08-08 09:00 to 2022-08-08 10:00 KST"
+    )
+
+
 def test_what_does_not_count_is_said(make: Make, tmp_path: Path) -> None:
     """Of six gauges one has no reading and one half of the frames; one more stands outside, and two at one place."""
     cells = np.array([[10, 10 * n + 5] for n in range(6)])

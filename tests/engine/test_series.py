@@ -293,6 +293,11 @@ def test_bad_rows_of_a_gauge_file_are_named(tmp_path: Path) -> None:
         ("지점,X\n", r"must name .* \(or 지점명,경도,위도\); missing name,lon,lat; found 지점, x$"),
         ("name,lon,lat\n", "contains no point"),
         ("name,lon\n", "missing lat"),
+        (
+            "우량계\n지점명;경도;위도\n",
+            "line 1: .*; line 2 has the columns 지점명, 경도, 위도: delete the lines above it$",
+        ),
+        ("sep=;\nname;lon;lat\na;x;37\n", "line 3: lon 'x'"),
     ):
         path.write_text(text, "utf-8")
         with pytest.raises(OptionsError, match=problem):

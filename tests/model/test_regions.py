@@ -83,6 +83,8 @@ def test_names_become_nfc_as_other_systems_have_them(tmp_path: Path) -> None:
         ),
         ("name;west;south;east;north\nx;1;2;3;4\n", r"line 1: must name the columns .*; missing name,west"),
         ("서울,126.7,37.4,127.2,37.7\n", r"line 1: must name the columns"),
+        ("boxes\n" + HEAD, r"line 1: must name .*; line 2 has the columns name, west, south, east, north: delete the"),
+        ("sep=;\nname;west;south;east;north\na;x;2;3;4\n", r"line 3: west, south, east, north must be numbers$"),
         (HEAD, r"csv: contains no region$"),
         (HEAD + "\n,,,,\n", r"csv: contains no region$"),
         (HEAD + "a,1,2,3,4\nb,x,2,3,4\n", r"line 3: west, south, east, north must be numbers$"),

@@ -120,7 +120,8 @@ def gauge_bias(
     if options.pairs is not None:
         pairs = ((one.period.start, _pair_rows(one, bias)) for one, bias in zip(compared, biases, strict=True))
         write_table(Path(options.pairs), sums.names, PAIR_COLUMNS, pairs)
-    notes = [*measured.notes(), *notes_of(sums, options.min_coverage), *_on_factors(biases, options.rules)]
+    apart = measured.notes_on_times(sums.times[0], sums.times[-1] + sums.step)
+    notes = [*apart, *measured.notes(), *notes_of(sums, options.min_coverage), *_on_factors(biases, options.rules)]
     if ", adjusted by " in law:
         notes.append(f"the radar's rain is by {law}: these factors are what is left of the bias, and not for --bias")
     return _summed_up(path, compared, biases, notes)

@@ -103,7 +103,8 @@ class GaugeMerge(Lazy[MergedSum]):
             raise OptionsError(f"{out}: has the sums to merge; merged ones go to a folder of their own")
         self._damaged = [MergedSum(Path(error.path), problem=error.problem) for error in damaged]
         self._readings = read_readings(readings, options.points.names, options.readings)
-        self.notes += self._readings.notes()
+        begin, end = min(one.time for one in self._sums), max(one.time + one.length for one in self._sums)
+        self.notes += [*self._readings.notes_on_times(begin, end), *self._readings.notes()]
         self._grid, self._network = self._placed()
         self._variograms: dict[MergeMethod, Variograms] = {}
         self._left_out = LeftOut()

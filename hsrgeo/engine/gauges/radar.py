@@ -103,7 +103,8 @@ def read_radar(path: Path, options: GaugeBiasOptions) -> RadarSums:
         sums.add(start, name, math.nan if low else rate)
     _check_step(path, sorted(seen), lengths, sums.radar_step)
     if not sums.numbers:
-        raise OptionsError(f"{path}: has no row in the requested times")
+        found = f"; it has {time_label(min(seen), max(seen))}" if seen else ""
+        raise OptionsError(f"{path}: has no row in the requested times{found}")
     return sums
 
 
