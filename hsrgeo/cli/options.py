@@ -351,7 +351,8 @@ Compress = Annotated[CompressChoice, typer.Option(help="Compression of COGs.", r
 CogValues = Annotated[
     ValuesChoice,
     typer.Option(
-        help="Values in COGs. clean: nodata, undetect and echo only. raw: values exactly as stored.",
+        help="Values in COGs, and in PNGs of HSP. clean: nodata, undetect and echo only. raw: values exactly as "
+        "stored.",
         rich_help_panel=WRITE,
     ),
 ]

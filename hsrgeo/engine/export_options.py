@@ -69,7 +69,8 @@ class ExportOptions:
             dBZ of reflectivity.
         palette: Colours of rgba, rgba-png and rgba-webp: a name of `hsrgeo.products.palettes.NAMES`, or a file.
         compress: Of COGs.
-        values: Of COGs: clean has nodata, undetect and echo only, raw is bit for bit as stored.
+        values: Of COGs, and of PNGs of frames that contain rain (HSP): clean has nodata, undetect and echo only, raw is
+            bit for bit as stored.
         name: Path below OUT without suffix; fields time (KST), utc, product, kind, region.
         quantity: What outputs hold: ``stored`` as the frames do, ``rain`` the rain rate in mm/h, in steps of 0.01.
         zr: A and B of Z = A R^B, for `quantity` rain.
@@ -216,7 +217,6 @@ class ExportOptions:
         if self.undetect is not None and math.isinf(self.undetect):
             raise OptionsError(_UNDETECT)
         for given, wanted, message in (
-            (self.values == "raw", {"cog"}, "values raw is for COGs: give format cog too"),
             (self.compress != "deflate", {"cog", "float32", "rgba"}, "compress is for formats cog, float32 and rgba"),
             (self.undetect is not None, {"float32", "asc"}, _UNDETECT),
             ("mask" in formats, {"png"}, _MASK),

@@ -16,7 +16,7 @@ from hsrgeo.errors import ManifestError, OptionsError
 from hsrgeo.outputs.kept_recipe import kept_recipe
 from hsrgeo.outputs.recipe import recipe_from_json
 from hsrgeo.writers import readback
-from tests.conftest import TIME, MakeFile, frame_name
+from tests.conftest import NX, NY, TIME, MakeFile, frame_name
 from tests.other_gdal import gdal_lonlat, gdalinfo, needs_gdal
 
 BOX = (126.0, 36.0, 128.0, 37.5)
@@ -63,6 +63,21 @@ def test_several_jobs_write_the_same_bytes(source: Path, tmp_path: Path, options
     files = sorted(path.relative_to(one) for path in one.rglob("2*.*"))
     assert len(files) == 10  # two frames: .tif, .png, .pgw, .prj, .png.aux.xml
     assert all((one / path).read_bytes() == (two / path).read_bytes() for path in files)
+
+
+def test_pngs_of_hsp_as_stored_without_cogs(tmp_path: Path, make_file: MakeFile) -> None:
+    """A pixel is max(stored, -1000) + 1000: 0 where the frame has -25000 (no echo), which clean makes 0 mm/h: 1000."""
+    pixels = np.full((NY, NX), -25000, np.int16)
+    pixels[600:, :] = 500
+    (tmp_path / frame_name(product="HSP")).write_bytes(make_file(pixels, data_codes=(5,)))
+    for values, dry in (("raw", 0), ("clean", 1000)):
+        out = tmp_path / values
+        for status in ("ok", "skipped"):
+            run = hsrgeo.export(tmp_path, out, values=values, formats="png", jobs=1, product="HSP")
+            assert [one.status for one in run] == [status]
+        assert list(hsrgeo.verify(out, tmp_path, jobs=1)) == []
+        with rasterio.open(next(out.rglob("*.png"))) as png:
+            assert np.unique(png.read(1)).tolist() == [dry, 1500]
 
 
 @pytest.mark.parametrize("reader", ["osgeo", "rasterio"])

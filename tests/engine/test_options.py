@@ -128,7 +128,6 @@ def test_all_areas_at_once() -> None:
             {"compress": "zstd", "formats": ("png", "asc", "rgba-png")},
             "^compress is for formats cog, float32 and rgba$",
         ),
-        ({"values": "raw", "formats": ("png", "mask")}, "^values raw is for COGs"),
         ({"despeckle": 1}, "^despeckle 1: expected 2 to 10,000 cells$"),
         (
             {"regions": (Region("a", SEOUL), Region("A", SEOUL))},
