@@ -53,7 +53,7 @@ def refuse_metadata(store: str, metadata: bytes) -> None:
                 if name.removeprefix("numcodecs.") not in _KNOWN:
                     known = ", ".join(sorted(_KNOWN))
                     raise SourceError(store, f"asks for the codec {name!r}: hsrgeo unpacks {known} only")
-            if problem := _too_large(record) or _without_values(record):
+            if problem := _wrong_chunks(record) or _too_large(record):
                 raise SourceError(store, problem)
     except RecursionError as error:
         raise SourceError(store, "has metadata nested without end") from error
@@ -64,10 +64,7 @@ def refuse_metadata(store: str, metadata: bytes) -> None:
 def refuse_bomb(store: str, key: str, data: bytes) -> None:
     """Look at a chunk before zarr unpacks it, for its codecs ask for as much memory as it says.
 
-    Args:
-        store: Path of the cube.
-        key: Of the chunk.
-        data: As it is packed; of a shard that is read as a whole only its first chunk is looked at.
+    Of a shard that is read as a whole only its first chunk is looked at.
 
     Raises:
         SourceError: It unpacks to more than a chunk may have.
@@ -128,9 +125,6 @@ def _codecs(record: dict[str, Any]) -> Iterator[str]:
 
 def _too_large(record: dict[str, Any]) -> str:
     """Return what is too large in a record; empty where nothing is."""
-    for key in ("chunks", "chunk_shape"):
-        if (cells := _size(record.get(key))) > _MOST_CELLS:
-            return f"has chunks of {cells:,} values; expected at most {_MOST_CELLS:,}"
     shape = record.get("shape")
     if isinstance(shape, list) and len(shape) < _VALUES_DIMENSIONS and (cells := _size(shape)) > _MOST_COORDINATES:
         return f"has a coordinate of {cells:,} values; expected at most {_MOST_COORDINATES:,}"
@@ -139,17 +133,17 @@ def _too_large(record: dict[str, Any]) -> str:
     return ""
 
 
-def _without_values(record: dict[str, Any]) -> str:
+def _wrong_chunks(record: dict[str, Any]) -> str:
     """Return what is wrong with the chunks of an array; zarr since 3.4 takes another shape for one that cannot be."""
     grid = record.get("chunk_grid")
     settings = grid.get("configuration") if isinstance(grid, dict) else None
-    sides = settings.get("chunk_shape") if isinstance(settings, dict) else record.get("chunks")
-    if (
-        _size(record.get("shape"))
-        and isinstance(sides, list)
-        and any(isinstance(side, int) and side < 1 for side in sides)
-    ):
-        return f"cannot be read: it has chunks of {' x '.join(map(str, sides))} values"
+    of_grid = settings.get("chunk_shape") if isinstance(settings, dict) else None
+    has_values = _size(record.get("shape")) > 0
+    for sides in (record.get("chunks"), record.get("chunk_shape"), of_grid):
+        if (cells := _size(sides)) > _MOST_CELLS:
+            return f"has chunks of {cells:,} values; expected at most {_MOST_CELLS:,}"
+        if has_values and isinstance(sides, list) and any(isinstance(side, int) and side < 1 for side in sides):
+            return f"cannot be read: it has chunks of {' x '.join(map(str, sides))} values"
     return ""
 
 
