@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
+
+from hsrgeo.errors import HsrGeoError
+from hsrgeo.formats.names import claims_frame
+from hsrgeo.reading import decode_found
+from hsrgeo.sources.found import Found
+from hsrgeo.sources.remote import RemotePath, may_grow
 
 
 class Mark(NamedTuple):
@@ -55,3 +62,26 @@ def decide(
             taken.add(path)
     journal.begun = True
     return taken
+
+
+def mark_of(file: str | RemotePath) -> Mark | None:
+    """Return the mark of a file that was listed; None where it is gone since then."""
+    if isinstance(file, RemotePath):
+        listed = file.stat()
+        return Mark(listed.size, listed.changed) if may_grow(file) else Mark(listed.size, 0.0, listed.version or "-")
+    try:
+        status = os.stat(file)  # noqa: PTH116 - a text, as in listings
+    except OSError:
+        return None
+    return Mark(status.st_size, status.st_mtime)
+
+
+def is_whole(path: str) -> bool:
+    """Tell whether a file is a frame that can be read; another file, an archive say, must rest before it is taken."""
+    if not claims_frame(os.path.basename(path)):  # noqa: PTH119 - a text, as in listings
+        return False
+    try:
+        decode_found(Found(path, None, None, 0))
+    except HsrGeoError:
+        return False
+    return True

@@ -5,19 +5,17 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any, get_args
 
 from hsrgeo import __version__
 from hsrgeo.engine.watch.latest import read_json, write_json
+from hsrgeo.engine.watch.round import Happened, Round
 from hsrgeo.model.times import kst_text, time_label, utc_text
 from hsrgeo.outputs.names import STATUS
 from hsrgeo.outputs.outcome import Outcome
 from hsrgeo.sources.remote import Place
 
-if TYPE_CHECKING:
-    from hsrgeo.engine.watch.watch_run import Happened, Round
-
-HAPPENED = ("ok", "replaced", "duplicate", "failed", "removed")
+HAPPENED: tuple[Happened, ...] = get_args(Happened)
 _LISTED = 20  # broken frames in status.json
 
 
@@ -29,8 +27,8 @@ def as_status(done: Round, newest: Mapping[str, Outcome], totals: Mapping[Happen
         "error": str(done.error) if done.error else None,
         "files": done.listed,
         "waiting": done.waiting,
-        "round": {name: done.counts.get(name, 0) for name in HAPPENED},  # type: ignore[call-overload]
-        "total": {name: totals.get(name, 0) for name in HAPPENED},  # type: ignore[call-overload]
+        "round": {name: done.counts.get(name, 0) for name in HAPPENED},
+        "total": {name: totals.get(name, 0) for name in HAPPENED},
         "broken": done.broken[:_LISTED],
         "latest": {
             product: {

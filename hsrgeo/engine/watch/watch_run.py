@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 from hsrgeo.engine.export.export_run import Export
 from hsrgeo.engine.export.removal import lies_below
 from hsrgeo.engine.export.unfinished import Unfinished
 from hsrgeo.engine.export_options import ExportOptions
-from hsrgeo.engine.watch.decide import Journal, Mark, decide
+from hsrgeo.engine.watch.decide import Journal, Mark, decide, is_whole, mark_of
 from hsrgeo.engine.watch.latest import update_latest
 from hsrgeo.engine.watch.notify import notify
+from hsrgeo.engine.watch.round import Happened, Round
 from hsrgeo.engine.watch.status import as_status, write_status
 from hsrgeo.errors import FrameError, FrameNameError, HsrGeoError, HubError, OptionsError
-from hsrgeo.formats.names import FrameName, claims_frame, parse_name
+from hsrgeo.formats.names import FrameName, parse_name
 from hsrgeo.outputs.journal import has_lines
 from hsrgeo.outputs.lock import locked
 from hsrgeo.outputs.manifest import Manifest
@@ -29,10 +29,9 @@ from hsrgeo.outputs.names import STATUS
 from hsrgeo.outputs.outcome import Key, Outcome
 from hsrgeo.outputs.recipe import parts_kinds
 from hsrgeo.outputs.taken import refuse_cube
-from hsrgeo.reading import decode_found
-from hsrgeo.sources.found import Found, Tally
+from hsrgeo.sources.found import Tally
 from hsrgeo.sources.listing import File, Listing, listed_files, place_of
-from hsrgeo.sources.remote import Place, RemotePath, listed_sources, may_grow, target
+from hsrgeo.sources.remote import Place, RemotePath, listed_sources, target
 from hsrgeo.sources.scan import can_have_frames
 from hsrgeo.sources.skipped import skipped_for_their_names
 
@@ -42,34 +41,6 @@ POLL_S = 30.0
 """From one round to the next: a tenth of the time between two frames."""
 _SHOWN = 3  # names of files that are waited for
 _RUNS = 3  # of an export in a round: a frame that turns out worse than it was brings back others
-
-Happened = Literal["ok", "replaced", "duplicate", "failed", "removed"]
-
-
-@dataclass
-class Round:
-    """The result of a round."""
-
-    time: float
-    """When it began, in seconds since 1970."""
-    counts: Counter[Happened] = field(default_factory=Counter)
-    """``ok`` are new times, ``replaced`` those that have a better frame now, ``duplicate`` frames that lost, ``failed``
-    broken ones, and ``removed`` times that lie before the window now."""
-    broken: list[str] = field(default_factory=list)
-    """What is wrong with these; a frame that stays as it is is reported once."""
-    notes: list[str] = field(default_factory=list)
-    """Notes, each reported once."""
-    listed: int = 0
-    """Files of the sources."""
-    waiting_for: list[str] = field(default_factory=list)
-    """Of them, those that may not be complete yet: frames and archives."""
-    error: HsrGeoError | None = None
-    """Why the round did not come to its end; the next one tries again."""
-
-    @property
-    def waiting(self) -> int:
-        """How many files may not be complete yet."""
-        return len(self.waiting_for)
 
 
 class Watch:
@@ -185,8 +156,8 @@ class Watch:
         files = listed_files(self._sources)
         named = {str(file): (file, alone) for file, alone in files}
         done.listed = len(files)
-        marks = {path: mark for path, (file, _alone) in named.items() if (mark := _mark(file)) is not None}
-        taken = decide(done.time, marks, self._journal, self._settle_s, _is_whole)
+        marks = {path: mark for path, (file, _alone) in named.items() if (mark := mark_of(file)) is not None}
+        taken = decide(done.time, marks, self._journal, self._settle_s, is_whole)
         self._wait(done, [named[path] for path in marks if path not in taken])
         now = {path: marks[path] for path in named if path in taken}
         if now == self._exported:
@@ -313,17 +284,6 @@ class Watch:
         return parts_kinds(self._options.recipe.name)
 
 
-def _mark(file: str | RemotePath) -> Mark | None:
-    if isinstance(file, RemotePath):
-        listed = file.stat()
-        return Mark(listed.size, listed.changed) if may_grow(file) else Mark(listed.size, 0.0, listed.version or "-")
-    try:
-        status = os.stat(file)  # noqa: PTH116 - a text, as in listings
-    except OSError:
-        return None  # gone since it was listed
-    return Mark(status.st_size, status.st_mtime)
-
-
 def _frame_name(file: str | RemotePath) -> FrameName | None:
     with suppress(FrameNameError):
         return parse_name(place_of(file).name)
@@ -332,17 +292,6 @@ def _frame_name(file: str | RemotePath) -> FrameName | None:
 
 def _is_since(frame_name: FrameName | None, start: datetime) -> bool:
     return frame_name is None or frame_name.time >= start
-
-
-def _is_whole(path: str) -> bool:
-    """Tell whether a file is a frame that can be read; another file, an archive say, must rest before it is taken."""
-    if not claims_frame(os.path.basename(path)):  # noqa: PTH119 - a text, as in listings
-        return False
-    try:
-        decode_found(Found(path, None, None, 0))
-    except HsrGeoError:
-        return False
-    return True
 
 
 def _order(line: Outcome) -> tuple[float, Any]:
