@@ -54,6 +54,9 @@ def compose(  # noqa: PLR0913 - the options of `hsrgeo compose`
 ) -> Iterator[Composed]:
     """Make frames of volumes, one for each five minutes, and yield what became of each, in their order.
 
+    Of a radar with several volumes in the five minutes the one nearest to their start is taken, and a note names the
+    others; two of the same time make no frame.
+
     A frame has the blocks reflectivity (or, of echo tops, only the height), height of the beam, station and count of
     radars. Its name (``OWN``), its header and its tags say that it is not a product of KMA. The same volumes give the
     same bytes.
@@ -142,6 +145,10 @@ def _compose(
             read.append(_read(file))
         except HsrGeoError as error:
             done.errors.append(as_value(error))
+    read, left_out = _nearest(read, group[0])
+    if left_out:
+        why = "another volume of the radar is nearer to that time"
+        done.notes.append(f"{time_label(group[0])}: left out: {', '.join(left_out)}: {why}")
     for volume in read:
         done.notes += volume.notes
     late = [f"{one.radar.code} {one.time.astimezone(KST):%H:%M}" for one in read if one.time - group[0] >= _MINUTE]
@@ -162,6 +169,16 @@ def _compose(
     except HsrGeoError as error:
         done.errors.append(as_value(error))
     return done
+
+
+def _nearest(volumes: list[Volume], time: datetime) -> tuple[list[Volume], list[str]]:
+    """Return of each radar what is nearest to a time, and the names of the others; two of one time both stay."""
+    shortest: dict[str, timedelta] = {}
+    for one in volumes:
+        away, code = abs(one.time - time), one.radar.code
+        shortest[code] = min(away, shortest.get(code, away))
+    kept = [one for one in volumes if abs(one.time - time) == shortest[one.radar.code]]
+    return kept, sorted(one.name for one in volumes if one not in kept)
 
 
 _DIFFERS = "already exists and differs; use --overwrite or another --out"

@@ -161,7 +161,25 @@ def test_a_broken_volume_is_left_out_and_listed(volumes: Path, tmp_path: Path) -
     assert done.stderr.endswith("2 frames written, 2 problems\n")
 
 
-def test_one_radar_twice_makes_no_frame(volumes: Path, tmp_path: Path) -> None:
+def test_of_two_volumes_of_a_radar_the_nearer_to_the_time_is_taken(volumes: Path, tmp_path: Path) -> None:
+    """Frames are of the start of their five minutes, 20:35: 20:36 is nearer than 20:39; of the other radar 20:35."""
+    (folder := tmp_path / "in").mkdir()
+    shutil.copy(volumes / "gdk.h5", folder)
+    for minute in (36, 39):
+        shutil.copy(volumes / "RDR_KWK_QCD_202607252035.nc", folder / f"RDR_KWK_QCD_2026072520{minute}.nc")
+    assert compose(folder / "*6.nc", tmp_path / "one").exit_code == 0
+    done = compose(folder / "*.nc", tmp_path / "two")
+    assert done.exit_code == 0, done.output
+    assert (
+        "note: 2026-07-25 20:35 KST: left out: RDR_KWK_QCD_202607252039.nc: another volume of the radar is nearer to "
+        "that time" in done.stderr
+    )
+    assert "with scans of other minutes: KWK 20:36\n" in done.stderr
+    assert (tmp_path / "two" / NAME).read_bytes() == (tmp_path / "one" / NAME).read_bytes()
+    assert "2 radars (GDK KWK)" in compose(folder, tmp_path / "all").stdout
+
+
+def test_one_radar_twice_at_one_time_makes_no_frame(volumes: Path, tmp_path: Path) -> None:
     first = volumes / "RDR_KWK_QCD_202607252035.nc"
     second = shutil.copy(first, tmp_path / "RDR_KWK_FQC_202607252035.nc")
     done = run("compose", first, second, "--out", tmp_path / "out", "-j", 1)
