@@ -215,28 +215,31 @@ def cell_statistics(
         KMA composite format, section 2: below -25000 nodata, from there to below -10000 undetect.
     """
     lows, highs = block_extremes(stored) if extremes is None else extremes
-    exact_nodata = 0
-    rest: list[NDArray[np.int16]] = [np.empty(0, np.int16)]
+    nodata = exact_nodata = 0
+    above: list[NDArray[np.int16]] = [np.empty(0, np.int16)]
     for (row, col), lowest in np.ndenumerate(lows):
         block = stored[row * BLOCK_SIDE : (row + 1) * BLOCK_SIDE, col * BLOCK_SIDE : (col + 1) * BLOCK_SIDE]
-        if lowest == highs[row, col] and lowest in (quantity.nodata, quantity.undetect):
-            exact_nodata += block.size if lowest == quantity.nodata else 0
-            continue
-        is_nodata = block == quantity.nodata
-        is_rest = block != quantity.undetect
-        is_rest &= ~is_nodata
-        exact_nodata += int(np.count_nonzero(is_nodata))
-        rest.append(block[is_rest])  # a few cells in a hundred
-    others = np.concatenate(rest)
-    echo = others[others >= quantity.echo_from].astype(np.int64)
-    coded = sum(int(np.count_nonzero(others == code)) for code in quantity.null_codes)
-    nodata = exact_nodata + int(np.count_nonzero(others < quantity.undetect))
+        highest = highs[row, col]
+        if highest > quantity.undetect:
+            above.append(block[block > quantity.undetect])  # a few cells in a hundred
+        if highest < quantity.undetect:
+            nodata += block.size
+        elif lowest < quantity.undetect:
+            nodata += int(np.count_nonzero(block < quantity.undetect))
+        if lowest == highest == quantity.nodata:
+            exact_nodata += block.size
+        elif lowest <= quantity.nodata:
+            exact_nodata += int(np.count_nonzero(block == quantity.nodata))
+    others = np.concatenate(above)
+    echo = others[others >= quantity.echo_from]
     undetect = stored.size - nodata - echo.size
-    blend = others.size - echo.size - coded
+    coded = exact_nodata + sum(int(np.count_nonzero(others == code)) for code in quantity.null_codes)
+    blend = nodata + others.size - echo.size - coded
     if not echo.size:
         return CellStatistics(nodata, undetect, 0, blend, None, None, None, None)
     # Sums of integers, so that neither blocks nor their order change the last digit.
-    count, total, squares = echo.size, int(echo.sum()), int(echo @ echo)
+    exact = echo.astype(np.int64)
+    count, total, squares = exact.size, int(exact.sum()), int(exact @ exact)
     stddev = math.sqrt((count * squares - total * total) / count**2)
     return CellStatistics(nodata, undetect, count, blend, int(echo.min()), int(echo.max()), total / count, stddev)
 
