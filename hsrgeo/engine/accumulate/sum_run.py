@@ -11,33 +11,31 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter, deque
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from datetime import datetime, timedelta
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hsrgeo.engine.accumulate.best_frames import Candidates, best_frames
 from hsrgeo.engine.accumulate.moving import MovingRun, MovingSum, moving_tags
 from hsrgeo.engine.accumulate.rolling import RollingRun
-from hsrgeo.engine.accumulate.sources import SumSource, sum_source
+from hsrgeo.engine.accumulate.sources import sum_source
 from hsrgeo.engine.accumulate.stat_bands import STAT_BANDS
 from hsrgeo.engine.accumulate.sum_options import AccumulateOptions
-from hsrgeo.engine.accumulate.sums import Candidates, OpenSums, sum_tags
+from hsrgeo.engine.accumulate.sums import OpenSums, sum_tags
 from hsrgeo.engine.accumulate.written import Area, notes_on_unknown, write_period
-from hsrgeo.engine.areas import asked_window, clipped_window
+from hsrgeo.engine.areas import asked_window
 from hsrgeo.engine.axis import SUMS, frame_length_of, refuse_other_outputs
 from hsrgeo.engine.export_options import check_areas
 from hsrgeo.engine.keywords import options_of, takes
 from hsrgeo.engine.lazy import Run
 from hsrgeo.engine.one_product import product_guard
 from hsrgeo.engine.periods import Period, period_name, periods_of, starts_between
-from hsrgeo.engine.workers.ahead import ahead
-from hsrgeo.engine.workers.memory import keep_freed_memory
 from hsrgeo.engine.workers.scratch import scratch_folder
 from hsrgeo.errors import FrameError, HsrGeoError, OptionsError
 from hsrgeo.model.frame import Frame
@@ -46,9 +44,8 @@ from hsrgeo.model.times import length_text, on_step
 from hsrgeo.model.window import Window
 from hsrgeo.outputs.lease import Lock
 from hsrgeo.outputs.lock import locked
-from hsrgeo.outputs.outcome import Outcome, Status, of_found
+from hsrgeo.outputs.outcome import Outcome, of_found
 from hsrgeo.outputs.recipe import Cut
-from hsrgeo.places.masks import MaskFile
 from hsrgeo.products.advection import motion_library
 from hsrgeo.products.factors import Factor
 from hsrgeo.products.rain import Law, law_text
@@ -142,7 +139,7 @@ class Accumulation(Run):
             if options.advection:
                 self._moving = MovingRun(folder, options.law, self._factors, options.step)
             try:
-                yield from self._sum_up(pool, sums, writes, periods, {t: c.labels() for t, c in times.items()})
+                yield from self._sum_up(pool, sums, writes, periods, times)
                 for period in sorted({*periods.values()}, key=lambda one: one.start) if options.advection else ():
                     self._write(pool, sums, writes, period)
                 while writes:
@@ -193,46 +190,28 @@ class Accumulation(Run):
         sums: OpenSums,
         writes: _Writes,
         periods: dict[datetime, Period],
-        labels: dict[datetime, list[str]],
+        times: dict[datetime, Candidates],
     ) -> Generator[Outcome]:
-        """Read the best frame of each time; where it is broken, read the sources again for the next best."""
-        workers = self._options.export.workers
         left = Counter(periods.values())
-        wanted = {best: time for time, (best, *_others) in labels.items()}
-        losers = {loser: best for best, *others in labels.values() for loser in others}
-        was: Status | None = None
-        while wanted:
-            again: dict[str, datetime] = {}
-            tally = Tally()
-            with closing(_chosen(self._source.scan(tally), wanted, losers)) as chosen:
-                for found, frame, error in ahead(pool, partial(_decoded, self._source), chosen, 2 * workers):
-                    self.tally.read_bytes = tally.read_bytes
-                    label = found.label
-                    if label in losers:
-                        yield dataclasses.replace(of_found(found, "duplicate"), winner=losers[label])
-                        continue
-                    time = wanted[label]
-                    problem = error or self._added(sums, periods[time], frame)
-                    if problem is None:
-                        self._keep(frame)
-                        notes = frame.notes if frame is not None else ()
-                        yield dataclasses.replace(of_found(found, "ok"), was=was, notes=notes)
-                    else:
-                        yield dataclasses.replace(of_found(found, "failed", error=problem), was=was)
-                        others = labels[time][labels[time].index(label) + 1 :]
-                        if others:
-                            again[others[0]] = time
-                            continue
-                    left[periods[time]] -= 1
-                    if not left[periods[time]]:
-                        self._complete(pool, sums, writes, periods[time])
-            wanted, losers, was = again, {}, "duplicate"
+
+        def take(time: datetime, frame: Frame) -> HsrGeoError | None:
+            problem = self._added(sums, periods[time], frame)
+            if problem is None:
+                self._keep(frame)
+            return problem
+
+        def settle(time: datetime) -> None:
+            left[periods[time]] -= 1
+            if not left[periods[time]]:
+                self._complete(pool, sums, writes, periods[time])
+
+        workers = pool, self._options.export.workers
+        yield from best_frames(self._source, times, self.tally, workers, take, settle)
         for period in [period for period, frames in left.items() if frames]:  # a source that went away in between
             self._complete(pool, sums, writes, period)
 
-    def _added(self, sums: OpenSums, period: Period, frame: Frame | None) -> HsrGeoError | None:
+    def _added(self, sums: OpenSums, period: Period, frame: Frame) -> HsrGeoError | None:
         """Add a frame to the sums of its period, or return what is wrong with it."""
-        assert frame is not None  # noqa: S101 - or there was an error
         if self._grid is None and self._source.is_output:
             self.notes += self._source.notes_on(frame) + _check_areas(frame.grid, self._options.export.recipe.cuts)
         if self._grid is None and self._factors is not None:
@@ -240,7 +219,7 @@ class Accumulation(Run):
         try:
             if self._grid is None:
                 cuts = self._options.export.recipe.cuts
-                self._areas = [_area(frame.grid, cut, self._options.cells) for cut in cuts]
+                self._areas = [Area.of(frame.grid, cut, self._options.cells) for cut in cuts]
                 self._grid, self._first, self._home = frame.grid, frame.crop(window=(0, 0, 1, 1)), frame.window
             if frame.grid != self._grid:
                 expected, other = (f"{g.width} x {g.height} of {g.name}" for g in (self._grid, frame.grid))
@@ -276,10 +255,8 @@ class Accumulation(Run):
             return wet_table(frame.quantity, law, self._options.wet_from, factor)
         return sum_table(frame.quantity, law, step_h, unit_mm, factor)
 
-    def _keep(self, frame: Frame | None) -> None:
+    def _keep(self, frame: Frame) -> None:
         """Keep a frame for what needs them in order; a disk that refuses ends the run, for it is no frame's fault."""
-        if frame is None:
-            return
         for number, area in enumerate(self._areas):
             if self._rolling is not None:
                 self._rolling.put(number, area.grid, frame, frame.stored[area.window.slices])
@@ -374,28 +351,3 @@ def _law_of(frame: Frame, law: Law) -> str:
 def _check_areas(grid: Grid, cuts: Sequence[Cut]) -> list[str]:
     """Return notes on areas that reach outside a grid; refuse those that lie outside."""
     return [note for cut in cuts for note in asked_window(grid, cut.area)[1]]
-
-
-def _area(grid: Grid, cut: Cut, mask: MaskFile | None) -> Area:
-    window, _clipped = clipped_window(grid, cut.area)  # noted before
-    part = grid.crop(window)
-    return Area(cut.region, window, part, None if mask is None else mask.on(part))
-
-
-def _chosen(found: Iterable[Found], wanted: dict[str, datetime], losers: dict[str, str]) -> Generator[Found]:
-    for one in found:
-        label = one.label
-        if label in losers:
-            yield dataclasses.replace(one, data=b"")
-        elif label in wanted and one.error is None:
-            yield one
-
-
-def _decoded(source: SumSource, found: Found) -> tuple[Found, Frame | None, HsrGeoError | None]:
-    keep_freed_memory()
-    if found.data == b"" and found.size:
-        return found, None, None  # one that lost
-    try:
-        return found, source.open(found), None
-    except HsrGeoError as error:
-        return found, None, error

@@ -1,67 +1,25 @@
-"""What an accumulation keeps while it runs: periods, the frames of each time, and the sums that are open."""
+"""The sums of an accumulation that are open, and what the file of one says of itself."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path, PurePosixPath
 
-from hsrgeo.cube.axis import stored_crc32
 from hsrgeo.engine.accumulate.stat_bands import SUM, StatBand
 from hsrgeo.engine.periods import Period
-from hsrgeo.errors import HsrGeoError
-from hsrgeo.formats.composite import peek_header
-from hsrgeo.formats.standing import Standing
 from hsrgeo.gis.depth import times_of
 from hsrgeo.gis.styles import qml
 from hsrgeo.model.frame import Frame
 from hsrgeo.model.quantity import DEPTH
-from hsrgeo.model.rank import LOWEST, rank_of
 from hsrgeo.model.times import kst_text, time_label, utc_text
 from hsrgeo.products.sums import RunningSum
-from hsrgeo.sources.found import Found
 from hsrgeo.sources.remote import Place
 from hsrgeo.writers.files import write_file
 
 _OPEN_BYTES = 1 << 29
 # ^ sums that stay in memory: ten of the whole 500 m grid, hundreds of a crop; more wait on disk
-
-
-@dataclass(slots=True)
-class Candidates:
-    """The frames of one time, of which one is summed up."""
-
-    found: list[Found] = field(default_factory=list)
-    """Without bytes."""
-    standings: list[Standing | None] = field(default_factory=list)
-    """None where nobody needs to know yet."""
-
-    def add(self, found: Found) -> None:
-        """Take in a frame; that of an archive is looked at now, for later it would have to be searched."""
-        self.standings.append(None if found.data is None else standing_of(found))
-        self.found.append(Found(found.source, found.member, found.frame_name, found.size))
-
-    def labels(self) -> list[str]:
-        """Return their labels, the best first."""
-        if len(self.found) > 1:
-            known = zip(self.standings, self.found, strict=True)
-            self.standings = [standing or standing_of(found) for standing, found in known]
-        order = sorted(range(len(self.found)), key=lambda nth: self.standings[nth] or (), reverse=True)
-        return [self.found[nth].label for nth in order]
-
-
-def standing_of(found: Found) -> Standing:
-    """Return the standing of a frame from its header alone; the lowest where it has none."""
-    try:
-        data = found.read()
-        header = peek_header(data)
-        rank = rank_of(header.station_count, header.created, stored_crc32(data))
-    except HsrGeoError:
-        rank = LOWEST
-    return Standing.of(found.frame_name, rank, found.label)
-
 
 Key = tuple[datetime, int]
 """Start of a period, number of the area."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,10 +11,13 @@ from numpy.typing import NDArray
 from hsrgeo.engine.accumulate.stat_bands import number_of
 from hsrgeo.engine.accumulate.sum_options import AccumulateOptions
 from hsrgeo.engine.accumulate.sums import write_sum
+from hsrgeo.engine.areas import clipped_window
 from hsrgeo.engine.periods import Period, fewest_of
 from hsrgeo.model.grid import Grid
 from hsrgeo.model.times import utc_text
 from hsrgeo.model.window import Window
+from hsrgeo.outputs.recipe import Cut
+from hsrgeo.places.masks import MaskFile
 from hsrgeo.products.sums import RunningSum
 from hsrgeo.sources.remote import Place
 from hsrgeo.writers.files import write_file
@@ -32,6 +36,13 @@ class Area:
     grid: Grid
     mask: NDArray[np.bool_] | None
     """Cells that count; None is all."""
+
+    @classmethod
+    def of(cls, grid: Grid, cut: Cut, mask: MaskFile | None) -> Self:
+        """Return the area of a cut, as far as it lies on the grid."""
+        window, _clipped = clipped_window(grid, cut.area)
+        part = grid.crop(window)
+        return cls(cut.region, window, part, None if mask is None else mask.on(part))
 
 
 def notes_on_unknown(unknown: int, files: int, min_coverage: float) -> list[str]:
