@@ -4,6 +4,7 @@ import re
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from typer.core import TyperCommand, TyperGroup
@@ -36,13 +37,28 @@ class _Arguments:
         """Parse arguments, as Typer does, once the numbers of each option are apart."""
         apart = args if ctx.resilient_parsing else list(self._apart(ctx, args))
         try:
-            return super().parse_args(ctx, apart)  # type: ignore[misc,no-any-return] # likewise
+            rest = super().parse_args(ctx, apart)  # type: ignore[misc] # likewise
         except Exception as error:
             name = getattr(error, "option_name", "")
             if others := [] if name in _options_of(ctx.command, ctx) else _commands_with(name, ctx):
                 error.possibilities = None  # type: ignore[attr-defined] # names that look alike, and mean something else
                 error.message += f" ({', '.join(others)} {'have' if len(others) > 1 else 'has'} it)"  # type: ignore[attr-defined]
             raise
+        self._refuse_urls(ctx)
+        return rest  # type: ignore[no-any-return] # likewise
+
+    def _refuse_urls(self, ctx: Any) -> None:  # noqa: ANN401
+        """Refuse a URL where a path is expected, which keeps only one slash of ``://``."""
+        from hsrgeo.sources.urls import has_lost_slash, without_secrets  # noqa: PLC0415 - help needs none of it
+
+        for param in self.get_params(ctx):
+            value = ctx.params.get(param.name)
+            is_path = isinstance(value, Path) or type(getattr(param, "type", None)).__name__ == "TyperPath"
+            # ^ Typer before 0.27 makes the path later
+            if is_path and value is not None and has_lost_slash(path := Path(value).as_posix()):
+                name = param.metavar if param.param_type_name == "argument" else max(param.opts, key=len)
+                url = without_secrets(path.replace(":/", "://", 1))
+                ctx.fail(f"{name} {url}: must be a path on this machine, not a URL")
 
     def invoke(self, ctx: Any) -> Any:  # noqa: ANN401
         """Run the command: messages call its parameters as its options are called."""

@@ -109,9 +109,11 @@ def type_of_sources(sources: Sequence[str | Path]) -> SourceType:
     source_types: set[SourceType] = set()
     for source in listed_sources(sources):
         if is_remote(source):
-            source_type = source_type_of_url(str(source)) or _source_type_elsewhere(str(source))
+            source_type = source_type_of_url(str(source)) or "frames"
             if source_type == "reference":
                 raise _is_reference(source)
+            if source_type == "frames":
+                refuse_output_elsewhere(source)
             source_types.add(source_type)
             continue
         path = local(source, "reading a cube")
@@ -132,13 +134,19 @@ def _is_reference(source: str | Path) -> OptionsError:
     return OptionsError(f"{source}: is a reference to frames; give the frames themselves, or a cube of them")
 
 
-def _source_type_elsewhere(source: str) -> SourceType:
+def refuse_output_elsewhere(source: str | Path) -> None:
+    """Refuse the output folder of an export that is not on this machine, where only frames can be read.
+
+    Raises:
+        OptionsError: It is one.
+    """
+    if not is_remote(source):
+        return
     path = place(source)
     if isinstance(path, RemotePath) and path.key and not is_archive(path) and not path.is_pattern:
         with suppress(OSError, ManifestError):
             if is_output(path):
                 raise OptionsError(f"{source}: the output of an export can be read on this machine only; copy it here")
-    return "frames"
 
 
 def refuse_other_outputs(out: Place) -> None:

@@ -15,6 +15,7 @@ import numpy as np
 
 from hsrgeo.cube.source_types import is_exported
 from hsrgeo.engine.areas import clipped_window
+from hsrgeo.engine.axis import refuse_output_elsewhere
 from hsrgeo.engine.contents import refuse_registration
 from hsrgeo.engine.drawn import Entry, Moment, Reel, draw, first_sound, problems, timeline
 from hsrgeo.engine.drawn_sums import Sums, sums_of
@@ -296,6 +297,8 @@ def _entries(sources: list[str | Path], options: RenderOptions, tally: Tally) ->
     if not any(is_exported(source) for source in sources):
         if options.region:
             raise OptionsError("region is for an exported folder; of frames choose a part with bbox")
+        for source in sources:
+            refuse_output_elsewhere(source)
         return scan(sources, options.export.selection, tally)
     if len(sources) > 1:
         raise OptionsError("an exported folder is drawn by itself: give no other source")

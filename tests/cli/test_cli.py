@@ -990,3 +990,22 @@ def test_an_option_of_another_command_is_named_as_that(source: Path, tmp_path: P
     result = run("accumulate", source, "--out", tmp_path / "s", "--crs", "EPSG:5179")
     assert result.exit_code == 2
     assert re.search(r"No such option: --crs \(export, .*series.* have it\)", result.stderr)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (("split", "s3://bucket/out"), "OUT s3://bucket/out"),
+        (("style", "rain", "--as", "svg", "--out", "gs://bucket/a.svg"), "--out gs://bucket/a.svg"),
+        (("export", ".", "--regions", "https://u:p@host/a.csv", "--out", "x"), "--regions https://...@host/a.csv"),
+        (("gauges", "polygons", "az://c/g.csv", "--out", "x.geojson"), "GAUGES az://c/g.csv"),
+    ],
+)
+def test_a_url_where_only_a_path_will_do_is_shown_as_it_was_given(
+    arguments: tuple[str, ...], named: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = run(*arguments)
+    assert result.exit_code == 2
+    assert f"{named}: must be a path on this machine, not a URL" in result.output
+    assert not [*tmp_path.iterdir()]  # a path would be a folder "gs:"

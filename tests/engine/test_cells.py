@@ -280,3 +280,9 @@ def test_a_geopackage_that_cannot_be_written_is_reported(source: Path, tmp_path:
         pytest.raises(WriteError, match=r"a\.gpkg: cannot be written: sqlite3_open"),
     ):
         hsrgeo.sample(source, tmp_path / "a.gpkg", window=WINDOW, at_least=46, jobs=1).run()
+
+
+def test_an_export_is_no_frames(source: Path, tmp_path: Path) -> None:
+    hsrgeo.export(source, tmp_path / "out", window=WINDOW, formats="cog", jobs=1, sync=False).run()
+    with pytest.raises(OptionsError, match=r"out: is the output of an export; give the frames or archives it was made"):
+        hsrgeo.sample(tmp_path / "out", tmp_path / "a.csv")

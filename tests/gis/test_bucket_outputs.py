@@ -138,6 +138,20 @@ def test_what_is_not_in_the_bucket_is_told() -> None:
         hsrgeo.write_project(URL, project="s3://products/p.qgz")
 
 
+@pytest.mark.usefixtures("address")
+def test_an_export_in_a_bucket_is_not_drawn_nor_taken_for_frames(tmp_path: Path) -> None:
+    with pytest.raises(OptionsError, match=rf"^{URL}: the output of an export can be read on this machine only; copy"):
+        hsrgeo.render(URL, tmp_path / "a.gif")
+
+
+@pytest.mark.usefixtures("address")
+def test_a_bucket_that_does_not_exist(here: Path) -> None:
+    with pytest.raises(
+        ManifestError, match=r"^s3://none/out: there is no such bucket: make it first, or check its name"
+    ):
+        export(here / "frames", "s3://none/out")
+
+
 OPENED = """
 p = QgsProject.instance()
 assert p.read(args[0])

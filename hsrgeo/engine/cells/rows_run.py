@@ -92,7 +92,8 @@ class RowsRun(Run):
         if frames.block == ALL:
             raise OptionsError("block all: a table has one value; choose a block")
         if (source_type := type_of_sources(sources)) != "frames":
-            raise OptionsError(f"{sources[0]}: is {source_type}; give the frames or archives it was made of")
+            found = "the output of an export" if source_type == "export" else f"a {source_type}"
+            raise OptionsError(f"{sources[0]}: is {found}; give the frames or archives it was made of")
         self.rows = 0
         """Rows of the table; known at the end."""
         self._out, self._frames = out, frames
