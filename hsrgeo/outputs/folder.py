@@ -12,7 +12,7 @@ from hsrgeo.errors import HsrGeoError, OptionsError, ReadbackError
 from hsrgeo.formats.names import FrameName
 from hsrgeo.outputs.catalogs import catalog_frames, is_catalog
 from hsrgeo.outputs.kept_recipe import recipe_of
-from hsrgeo.outputs.manifest import latest_lines
+from hsrgeo.outputs.manifest_lines import latest_lines
 from hsrgeo.outputs.outcome import Outcome, Output
 from hsrgeo.outputs.recipe import Recipe
 from hsrgeo.sources.found import Tally

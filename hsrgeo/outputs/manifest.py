@@ -8,29 +8,27 @@ from __future__ import annotations
 
 import dataclasses
 import errno
-import json
 import math
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, Self, TypeVar
+from typing import Any, BinaryIO, Self
 
 from hsrgeo.errors import ManifestError, refused
-from hsrgeo.model.texts import json_line
 from hsrgeo.outputs.journal import journal, manifest_files
+from hsrgeo.outputs.manifest_lines import decoded, encoded, entry_in, said
 from hsrgeo.outputs.names import MANIFEST
 from hsrgeo.outputs.offsets import Offsets
-from hsrgeo.outputs.outcome import Key, Outcome, from_json, key_of, to_json
-from hsrgeo.outputs.usual_lines import Entry, entry_of, first_path_of, usual_entry, usual_outcome
+from hsrgeo.outputs.outcome import Key, Outcome, key_of
+from hsrgeo.outputs.usual_lines import Entry, entry_of, first_path_of
 from hsrgeo.sources.remote import Place
-from hsrgeo.sources.texts import DamagedLines, refuse_file_type, whole_lines, whole_lines_of
+from hsrgeo.sources.texts import refuse_file_type, whole_lines_of
 from hsrgeo.writers.files import remove_file, write_chunks
 
-_Said = TypeVar("_Said")
 _BLOCK_BYTES = 1 << 14
 
 
@@ -133,7 +131,7 @@ class Manifest:
         Raises:
             WriteError: The disk refused.
         """
-        lines = [_encode(outcome) for outcome in outcomes]
+        lines = [encoded(outcome) for outcome in outcomes]
         self._journal.check()
         try:
             self._in_order = False
@@ -191,7 +189,7 @@ class Manifest:
         Raises:
             WriteError: The disk refused.
         """
-        self._rewrite(_encode(dataclasses.replace(outcome, stamp="")) for outcome in self)
+        self._rewrite(encoded(dataclasses.replace(outcome, stamp="")) for outcome in self)
         self._old_bytes = self._path.stat().st_size
 
     def remove(self) -> None:
@@ -231,7 +229,7 @@ class Manifest:
         kept = self.kept(key) if outcome.status == "duplicate" and key else None
         if kept is None or kept.label == outcome.winner:
             return self._line(offset)
-        return _encode(dataclasses.replace(outcome, winner=kept.label))
+        return encoded(dataclasses.replace(outcome, winner=kept.label))
 
     def _load(self) -> int:
         """Read every whole line, and return where the last one ends."""
@@ -242,7 +240,7 @@ class Manifest:
         refuse_file_type(os.fstat(descriptor).st_mode, pipes=False)
         with os.fdopen(os.dup(descriptor), "rb") as file:
             file.seek(0)
-            for size, entry in _said(whole_lines_of(file), self.out / MANIFEST, _entry):
+            for size, entry in said(whole_lines_of(file), self.out / MANIFEST, entry_in):
                 if entry is None:
                     self.damaged += 1
                 else:
@@ -287,63 +285,12 @@ class Manifest:
         if latest is not None and latest[0] == offset:
             return latest[1]
         try:
-            outcome = _decode(self._line(offset))
+            outcome = decoded(self._line(offset))
         except (OSError, ValueError) as error:  # it was read before
             problem = f"cannot be read any more ({error}); run the same command again"
             raise ManifestError(str(self.out / MANIFEST), problem) from error
         self._latest = offset, outcome
         return outcome
-
-
-def _decode(line: bytes) -> Outcome:
-    """Return what a line tells.
-
-    Raises:
-        ValueError: It is damaged.
-    """
-    outcome = usual_outcome(line)
-    if outcome is not None:
-        return outcome
-    try:
-        return from_json(json.loads(line.decode("utf-8-sig")))  # of bytes json guesses the encoding first
-    except (AttributeError, KeyError, TypeError, RecursionError) as error:
-        raise ValueError(repr(error)) from error
-
-
-def _entry(line: bytes) -> Entry:
-    """Return what is kept in mind of a line; see `_decode`."""
-    return usual_entry(line) or entry_of(_decode(line))
-
-
-def latest_lines(out: Place) -> list[Outcome]:
-    """Return the latest line of each frame of a folder, reading each line once.
-
-    Raises:
-        ManifestError: The manifest is missing or cannot be read.
-    """
-    path = out / MANIFEST
-    try:
-        with journal(out, read_only=True) as kept:
-            lines = _said(whole_lines(kept.path), path, _decode)
-            return list({line.label: line for _size, line in lines if line is not None}.values())
-    except OSError as error:
-        raise ManifestError(str(path), f"cannot be opened: {error.strerror or error}") from error
-
-
-def _said(lines: Iterable[bytes], name: Place, read: Callable[[bytes], _Said]) -> Iterator[tuple[int, _Said | None]]:
-    """Yield the size in bytes of each whole line and what it says, None of a damaged one; warn of these at the end.
-
-    A ValueError of `read` is a damaged line. `name` is what the warning names: in a bucket the file is a copy.
-    """
-    damaged = DamagedLines(name)
-    for number, line in enumerate(lines, 1):
-        said = None
-        try:
-            said = read(line)
-        except ValueError as error:
-            damaged.note(number, error)
-        yield len(line), said
-    damaged.tell()
 
 
 def _seconds(outcome: Outcome) -> float:
@@ -352,7 +299,3 @@ def _seconds(outcome: Outcome) -> float:
 
 def _order(outcome: Outcome) -> tuple[str, str]:
     return outcome.frame_name.product if outcome.frame_name else "", outcome.label
-
-
-def _encode(outcome: Outcome) -> bytes:
-    return json_line(to_json(outcome)).encode() + b"\n"

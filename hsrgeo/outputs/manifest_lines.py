@@ -1,0 +1,74 @@
+"""Lines of a manifest: what one says, how it is written, and what becomes of a damaged one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
+
+from hsrgeo.errors import ManifestError
+from hsrgeo.model.texts import json_line
+from hsrgeo.outputs.journal import journal
+from hsrgeo.outputs.names import MANIFEST
+from hsrgeo.outputs.outcome import Outcome, from_json, to_json
+from hsrgeo.outputs.usual_lines import Entry, entry_of, usual_entry, usual_outcome
+from hsrgeo.sources.remote import Place
+from hsrgeo.sources.texts import DamagedLines, whole_lines
+
+_Said = TypeVar("_Said")
+
+
+def encoded(outcome: Outcome) -> bytes:
+    """Return the line of an outcome."""
+    return json_line(to_json(outcome)).encode() + b"\n"
+
+
+def decoded(line: bytes) -> Outcome:
+    """Return what a line tells.
+
+    Raises:
+        ValueError: It is damaged.
+    """
+    outcome = usual_outcome(line)
+    if outcome is not None:
+        return outcome
+    try:
+        return from_json(json.loads(line.decode("utf-8-sig")))  # of bytes json guesses the encoding first
+    except (AttributeError, KeyError, TypeError, RecursionError) as error:
+        raise ValueError(repr(error)) from error
+
+
+def entry_in(line: bytes) -> Entry:
+    """Return what is kept in mind of a line; see `decoded`."""
+    return usual_entry(line) or entry_of(decoded(line))
+
+
+def latest_lines(out: Place) -> list[Outcome]:
+    """Return the latest line of each frame of a folder, reading each line once.
+
+    Raises:
+        ManifestError: The manifest is missing or cannot be read.
+    """
+    path = out / MANIFEST
+    try:
+        with journal(out, read_only=True) as kept:
+            lines = said(whole_lines(kept.path), path, decoded)
+            return list({line.label: line for _size, line in lines if line is not None}.values())
+    except OSError as error:
+        raise ManifestError(str(path), f"cannot be opened: {error.strerror or error}") from error
+
+
+def said(lines: Iterable[bytes], name: Place, read: Callable[[bytes], _Said]) -> Iterator[tuple[int, _Said | None]]:
+    """Yield the size in bytes of each whole line and what it says, None of a damaged one; warn of these at the end.
+
+    A ValueError of `read` is a damaged line. `name` is what the warning names: in a bucket the file is a copy.
+    """
+    damaged = DamagedLines(name)
+    for number, line in enumerate(lines, 1):
+        told = None
+        try:
+            told = read(line)
+        except ValueError as error:
+            damaged.note(number, error)
+        yield len(line), told
+    damaged.tell()
