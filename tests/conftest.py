@@ -25,6 +25,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 from numpy.typing import NDArray
 
+from hsrgeo.formats.composite import decode
+from hsrgeo.model.frame import Frame
 from hsrgeo.writers import disk
 
 # The same examples in every run; HYPOTHESIS_PROFILE=explore looks for new ones, few is for the second run of a day.
@@ -218,6 +220,12 @@ def pixels(make_file: MakeFile) -> Pixels:
 def frame_file(make_file: MakeFile) -> bytes:
     """Give the bytes of a sound ``.bin.gz`` frame: HSR, 2022-06-09 11:15 KST, 1 km grid, one block."""
     return make_file()
+
+
+@pytest.fixture(scope="session")
+def frame(frame_file: bytes) -> Frame:
+    """Give this frame as stored: every class is in it."""
+    return decode(frame_file, frame_name())
 
 
 @pytest.fixture(scope="session")

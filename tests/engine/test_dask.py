@@ -38,6 +38,7 @@ from hsrgeo.sources.found import Found
 from hsrgeo.writers.disk import temporary_beside
 from tests.batches import broken_at_five, killed, slowly, squared
 from tests.conftest import TIME, MakeFile, frame_name, hear_signals, make_tar, time_fields
+from tests.exported import tree
 from tests.faults import every_fault
 
 Client = pytest.importorskip("distributed").Client
@@ -155,13 +156,6 @@ def run(exported: Export) -> Export:
     for _outcome in exported:
         pass
     return exported
-
-
-def tree(out: Path) -> dict[str, object]:
-    """Return every file below OUT, the manifest without its seconds."""
-    found: dict[str, object] = {p.relative_to(out).as_posix(): p.read_bytes() for p in out.rglob("*") if p.is_file()}
-    found[MANIFEST] = [{**json.loads(line), "seconds": 0} for line in (out / MANIFEST).read_bytes().splitlines()]
-    return found
 
 
 # The contract of `run_parallel`.

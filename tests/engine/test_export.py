@@ -34,6 +34,7 @@ from hsrgeo.outputs.outcome import Outcome
 from hsrgeo.writers import disk
 from hsrgeo.writers.files import remove_file
 from tests.conftest import TIME, MakeFile, Pixels, frame_name, make_tar
+from tests.exported import lines, tree
 from tests.faults import Fault, every_fault
 
 STEP = timedelta(minutes=5)
@@ -47,17 +48,6 @@ def run(sources: Any, out: Path, options: ExportOptions = SMALL, **changes: Any)
 
 def statuses(outcomes: Iterable[Outcome]) -> list[str]:
     return [outcome.status for outcome in outcomes]
-
-
-def lines(out: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (out / MANIFEST).read_bytes().splitlines()]
-
-
-def tree(out: Path) -> dict[str, bytes]:
-    """Return every file below OUT, the manifest without its seconds."""
-    found = {path.relative_to(out).as_posix(): path.read_bytes() for path in out.rglob("*") if path.is_file()}
-    found[MANIFEST] = json.dumps([{**line, "seconds": 0} for line in lines(out)]).encode()
-    return found
 
 
 def inodes(out: Path) -> dict[str, tuple[int, int]]:

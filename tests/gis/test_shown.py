@@ -11,15 +11,8 @@ import pytest
 from PIL import Image
 
 import hsrgeo
-from hsrgeo.formats.composite import decode
 from hsrgeo.model.frame import Frame
 from hsrgeo.model.quantity import QUANTITIES
-from tests.conftest import frame_name
-
-
-@pytest.fixture(scope="module")
-def frame(frame_file: bytes) -> Frame:
-    return decode(frame_file, frame_name())
 
 
 def test_a_frame_shows_itself_as_a_small_map_and_in_words(frame: Frame) -> None:

@@ -27,7 +27,6 @@ from typer.testing import CliRunner, Result
 
 from hsrgeo.cli.style import style
 from hsrgeo.errors import MissingExtraError, OptionsError
-from hsrgeo.formats.composite import decode
 from hsrgeo.gis.legend import draw_legend, png, svg
 from hsrgeo.gis.styles import class_label, drawn_classes, gdal, qml, raster_pipe, sld
 from hsrgeo.model.frame import Frame
@@ -36,7 +35,6 @@ from hsrgeo.products.classes import STYLED, By, classes_for, colours
 from hsrgeo.products.palettes import parse_palette
 from hsrgeo.products.rain import KMA_LAW, Law
 from tests import other_gdal
-from tests.conftest import frame_name
 from tests.other_gdal import needs_gdal
 from tests.qgis import needs_qgis, qgis
 
@@ -78,11 +76,6 @@ def cog(folder: Path, frame: Frame, quantity: Quantity, law: By) -> Path:
     stored = cells(quantity, law)
     window = (400, 600, stored.shape[1], stored.shape[0])
     return replace(frame.crop(window=window), stored=stored, quantity=quantity).to_cog(folder / "cells.tif")
-
-
-@pytest.fixture(scope="module")
-def frame(frame_file: bytes) -> Frame:
-    return decode(frame_file, frame_name())
 
 
 # QGIS

@@ -38,8 +38,9 @@ from hsrgeo.outputs.names import MANIFEST
 from hsrgeo.outputs.outcome import Outcome
 from hsrgeo.outputs.recipe import Recipe, parts_kinds
 from hsrgeo.sources.found import Found
-from hsrgeo.sources.remote import Place, RemotePath
+from hsrgeo.sources.remote import Place
 from hsrgeo.writers import disk
+from tests.exported import lines, tree
 from tests.memory_bucket import MemoryBucket
 
 TIME = datetime(2022, 6, 9, 11, 15, tzinfo=KST)
@@ -225,21 +226,6 @@ class Run:
 
     def _work(self, entry: Task | Outcome) -> Outcome:
         return entry if isinstance(entry, Outcome) else export_frame(entry, self._out, self._recipe, self._mark)
-
-
-def tree(out: Place) -> dict[str, bytes]:
-    """Return every file below OUT, the manifest without its seconds."""
-    if isinstance(out, RemotePath):
-        found = {file.key.removeprefix(f"{out.key}/"): file.read_bytes() for file in out.below()}
-        found[MANIFEST] = json.dumps([{**line, "seconds": 0} for line in lines(out)]).encode()
-        return found
-    found = {str(path.relative_to(out)): path.read_bytes() for path in out.rglob("*") if path.is_file()}
-    found[MANIFEST] = json.dumps([{**line, "seconds": 0} for line in lines(out)]).encode()
-    return found
-
-
-def lines(out: Place) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (out / MANIFEST).read_bytes().splitlines()]
 
 
 def tif_of(frame: Made) -> bytes:

@@ -42,6 +42,7 @@ from hsrgeo.products.masks import Mask, mask_part
 from hsrgeo.sources import texts
 from hsrgeo.writers.files import remove_file
 from tests.conftest import frame_name
+from tests.exported import lines
 from tests.memory_bucket import MemoryBucket
 
 TIME = datetime(2022, 6, 9, 11, 15, tzinfo=KST)
@@ -61,10 +62,6 @@ def failed(outcome: Outcome) -> Outcome:
 
 def lost(outcome: Outcome, winner: Outcome) -> Outcome:
     return dataclasses.replace(outcome, status="duplicate", outputs=(), winner=winner.label)
-
-
-def lines(out: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (out / MANIFEST).read_bytes().splitlines()]
 
 
 # A line.

@@ -9,7 +9,6 @@ import pytest
 from numpy.typing import NDArray
 
 from hsrgeo.errors import FrameError, OptionsError
-from hsrgeo.formats.composite import decode
 from hsrgeo.model.frame import Frame
 from hsrgeo.model.quantity import QUANTITIES, RAIN, RAIN_RATE, Quantity
 from hsrgeo.products.rain import KMA_LAW, Law, rain_frame
@@ -18,11 +17,6 @@ from tests.conftest import frame_name
 EVERY = np.arange(-(1 << 15), 1 << 15).astype(np.int16).reshape(256, 256)
 LARGEST = 32767
 MakeFrame = Callable[..., Frame]
-
-
-@pytest.fixture(scope="module")
-def frame(frame_file: bytes) -> Frame:
-    return decode(frame_file, frame_name())
 
 
 @pytest.fixture(scope="module")

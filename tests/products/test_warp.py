@@ -77,12 +77,6 @@ def fine_speckled(make_file: MakeFile) -> Frame:
 
 
 @pytest.fixture(scope="module")
-def frame(frame_file: bytes) -> Frame:
-    """Give a 1 km frame with every class in it, as stored."""
-    return decode(frame_file, frame_name())
-
-
-@pytest.fixture(scope="module")
 def rainy() -> Frame:
     """Give a 1 km frame of made-up heavy rain."""
     return decode(synthetic_bytes(TIME, Scene(rain="heavy", grid=COARSE), level=1), frame_name())

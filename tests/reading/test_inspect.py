@@ -211,11 +211,6 @@ def test_an_empty_folder_holds_nothing(tmp_path: Path) -> None:
 # One frame
 
 
-@pytest.fixture(scope="module")
-def frame(frame_file: bytes) -> Frame:
-    return decode(frame_file, frame_name())
-
-
 def test_echo_statistics_worked_by_hand(frame: Frame) -> None:
     # k % 6000 - 500 for k in 0..65535: -500 .. 5499, mean 162,522,880 / 65,536 = 2479.90 (test_tags.py); 0.01 dBZ each
     assert echo_statistics(frame) == {"minimum": -5.0, "mean": 24.799, "maximum": 54.99}

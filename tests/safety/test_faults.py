@@ -34,6 +34,7 @@ from hsrgeo.__main__ import Ending
 from hsrgeo.cli import app
 from hsrgeo.outputs.names import MANIFEST, OPTIONS, UNFINISHED
 from tests.conftest import TIME, MakeFile, frame_name, hear_signals, make_tar
+from tests.exported import lines
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="mounts, limits and signals of Linux")
 
@@ -150,10 +151,6 @@ def again(args: Sequence[object]) -> None:
     """Run the same command once more, now that nothing is in its way."""
     done = CliRunner().invoke(app, list(map(str, args)))
     assert done.exit_code == 0, done.stderr
-
-
-def lines(out: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (out / MANIFEST).read_bytes().splitlines()]
 
 
 def by_status(out: Path) -> dict[str, int]:

@@ -8,7 +8,6 @@ The default is small. The whole proof, with frames of the 500 m grid made of the
 from __future__ import annotations
 
 import functools
-import json
 import os
 import random
 import signal
@@ -19,7 +18,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import pytest
 
@@ -27,6 +26,7 @@ from hsrgeo.engine.export.export_run import _BATCH_TASKS
 from hsrgeo.formats.composite import unpack
 from hsrgeo.outputs.names import MANIFEST
 from tests.conftest import TIME, MakeFile, frame_name, hear_signals, make_tar, time_fields
+from tests.exported import lines, tree
 from tests.faults import Fault, every_fault
 
 FRAMES = int(os.environ.get("HSRGEO_KILL_FRAMES", "44"))
@@ -92,17 +92,6 @@ def stage(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureReque
     assert command(archive, folder / "out", jobs=1).wait() == 1
     stage.reference = tree(folder / "out")
     return stage
-
-
-def tree(out: Path) -> dict[str, bytes]:
-    """Return every file below OUT, the manifest without its seconds."""
-    found = {path.relative_to(out).as_posix(): path.read_bytes() for path in out.rglob("*") if path.is_file()}
-    found[MANIFEST] = json.dumps([{**line, "seconds": 0} for line in lines(out)]).encode()
-    return found
-
-
-def lines(out: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (out / MANIFEST).read_bytes().splitlines()]
 
 
 # How it is run, and watched.

@@ -59,12 +59,6 @@ CROPS = [
 
 
 @pytest.fixture(scope="module")
-def frame(frame_file: bytes) -> Frame:
-    """Give a 1 km frame with every class in it, as stored."""
-    return decode(frame_file, frame_name())
-
-
-@pytest.fixture(scope="module")
 def big_pixels(pixels: Pixels) -> Pixels:
     """Give a 500 m block: every cell of the small one twice each way, blends and speckle between NULL codes."""
     big = np.repeat(np.repeat(pixels, 2, 0), 2, 1)[:2881, :2305]

@@ -56,12 +56,6 @@ def pillow_pixels(path: Path) -> NDArray[np.uint16]:
 
 
 @pytest.fixture(scope="module")
-def frame(frame_file: bytes) -> Frame:
-    """Give a 1 km frame with every class in it, as stored."""
-    return decode(frame_file, frame_name())
-
-
-@pytest.fixture(scope="module")
 def part(frame: Frame) -> Frame:
     """Give a crop of it: blends, both NULL codes and echo below and above -10 dBZ."""
     return frame.crop(window=(390, 590, 300, 200))

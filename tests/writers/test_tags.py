@@ -17,11 +17,6 @@ KST = timezone(timedelta(hours=9))
 LICENCE = "Korea Open Government Licence type 1 (attribution: Korea Meteorological Administration)"
 
 
-@pytest.fixture(scope="module")
-def frame(frame_file: bytes) -> Frame:
-    return decode(frame_file, frame_name())
-
-
 def test_every_tag_of_a_frame_worked_by_hand(frame: Frame, frame_file: bytes) -> None:
     # 11:15 KST is 02:15 UTC; the header's creation time is 6 min 42 s later: 11:21:42 KST, 02:21:42 UTC
     assert frame_tags(frame) == {
