@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import closing, nullcontext, suppress
+from pathlib import Path
 from typing import Any
 
 import dask
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from hsrgeo.cube.build import DiskPlan, gather, template
 from hsrgeo.cube.extra import need
+from hsrgeo.cube.netcdf_allowed import unsure_chunks
 from hsrgeo.cube.store import SERIES_SIDE, read_map
 from hsrgeo.errors import WriteError, refused
 from hsrgeo.writers.folders import replace_file
@@ -31,7 +33,7 @@ def write_netcdf(plan: DiskPlan, check: Callable[[], None]) -> None:
     try:
         plan.part.parent.mkdir(parents=True, exist_ok=True)
         with closing(netcdf.Dataset(plan.out)) if plan.out.exists() else nullcontext() as old:
-            values, chunk = _values(plan, None if old is None else old.variables[name], check)
+            values, chunk = _values(plan, None if old is None else _Old(plan.out, old.variables[name]), check)
             dataset[name] = dataset[name].copy(data=values)
             dataset[name].encoding["coordinates"] = "lon lat station_count created source_crc32"
             encoding: dict[str, Any] = {"lon": _SQUEEZED, "lat": _SQUEEZED, name: {**_SQUEEZED, "chunksizes": chunk}}
@@ -47,16 +49,27 @@ def write_netcdf(plan: DiskPlan, check: Callable[[], None]) -> None:
             plan.part.unlink(missing_ok=True)
 
 
+class _Old:
+    """Values of the cube that is there, which may be a stranger's."""
+
+    def __init__(self, path: Path, variable: Any) -> None:  # noqa: ANN401 - of netCDF4
+        variable.set_auto_maskandscale(False)
+        self._variable, self._unsure = variable, unsure_chunks(path).get(variable.name)
+
+    def __getitem__(self, key: tuple[Any, ...]) -> NDArray[np.int16]:
+        if self._unsure is not None:
+            self._unsure.refuse(key)
+        return np.asarray(self._variable[key])
+
+
 def _values(plan: DiskPlan, old: Any, check: Callable[[], None]) -> tuple[Any, tuple[int, ...]]:  # noqa: ANN401
     """Return the values, read block by block when they are written, and the sides of a chunk of the file."""
-    if old is not None:
-        old.set_auto_maskandscale(False)
     shape, times = plan.shape, len(plan.slots)
     size = (times, shape.grid.height, shape.grid.width)
 
     def frame(number: int) -> NDArray[np.int16]:
         slot = plan.slots[number]
-        values = read_map(slot.stem, shape) if slot.old is None else np.asarray(old[slot.old])
+        values = read_map(slot.stem, shape) if slot.old is None else old[slot.old, :, :]
         return values[np.newaxis]
 
     def read(block_info: Any) -> NDArray[np.int16]:  # noqa: ANN401 - of dask

@@ -17,6 +17,7 @@ from hsrgeo.cube.backend import ABSENT, missing_variable, packed_dataset, packed
 from hsrgeo.cube.cf import absent_times, dataset_attrs, grid_of, physical, quantity_of, times_of, values_attrs
 from hsrgeo.cube.extra import DAMAGE, need
 from hsrgeo.cube.geozarr import without_geozarr
+from hsrgeo.cube.netcdf_allowed import open_netcdf
 from hsrgeo.cube.single import single, times_in_chunk
 from hsrgeo.cube.stack import warn_of_left_out
 from hsrgeo.errors import ManifestError, OptionsError, ReadbackError, SourceError
@@ -119,7 +120,11 @@ def packed_cube(path: Place, layout: str | None = None, *, chunks: Any = "auto")
         if layout is not None and groups and layout not in groups:
             raise OptionsError(f"layout {layout!r}: {path} contains {' and '.join(groups)}")
         group = layout if groups and layout else (groups[0] if groups else None)
-        dataset = xr.open_dataset(store, group=group, chunks={} if chunks == "auto" else chunks, **options)
+        wanted = {} if chunks == "auto" else chunks
+        if isinstance(store, Path):
+            dataset = open_netcdf(store, wanted, options)
+        else:
+            dataset = xr.open_dataset(store, group=group, chunks=wanted, **options)
     except DAMAGE as error:
         raise SourceError(str(path), f"cannot be opened as a cube: {_reason(error)}") from error
     own = str(dataset.attrs.get("layout", ""))

@@ -10,6 +10,7 @@ import math
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
@@ -22,12 +23,14 @@ MOST_CELLS = 1 << 25
 """Of an array, and of a chunk: five times KMA's largest grid."""
 _MOST_TEXT = 1 << 16
 _MOST_GROUPS = 99
-_FILTERS = {1, 2, 3}  # deflate, shuffle, fletcher32: those that HDF5 always has; others may load a library
+_DEFLATE, _SHUFFLE = 1, 2
+_FILTERS = {_DEFLATE, _SHUFFLE, 3}  # and fletcher32: those that HDF5 always has; others may load a library
 _DAMAGE = (OSError, RuntimeError, LookupError, ValueError, TypeError, ArithmeticError, MemoryError, zlib.error)
 """What h5py, numpy and zlib raise where a file is damaged."""
 _ROOM = 64  # a checksum, and what deflate adds to what does not get smaller
 _MOST_BYTES = 8 * 4 * MOST_CELLS
-_MOST_CHUNKS = 1 << 16  # of an array; a chunk a ray is usual
+MOST_CHUNKS = 1 << 16
+"""Of an array; a chunk a ray is usual."""
 _MOST_READ = 8 * 2 * MOST_CELLS
 # ^ bytes of a whole file: a few kilobytes can claim thousands of arrays, or thousands of attributes with one long text
 
@@ -39,7 +42,8 @@ class Hdf5:
         self._h5py, self._file, self._name = h5py, file, name
         self._left = _MOST_READ
 
-    def _spend(self, size: int, path: str) -> None:
+    def spend(self, size: int, path: str) -> None:
+        """Count bytes that a reader of the file must hold, and refuse too many."""
         self._left -= size
         if self._left < 0:
             self.refuse(path, f"at most {_MOST_READ:,} bytes in all", "more")
@@ -97,7 +101,7 @@ class Hdf5:
         value = item.attrs[key]
         value = value.reshape(-1)[0] if isinstance(value, np.ndarray) and value.size == 1 else value
         if isinstance(value, (str, bytes)):
-            self._spend(len(value), key)
+            self.spend(len(value), key)
         if isinstance(value, bytes):
             return value.decode("utf-8", "backslashreplace").rstrip("\0")
         return value.item() if isinstance(value, np.generic) else value
@@ -132,41 +136,64 @@ class Hdf5:
             self.refuse(path, f"at most {MOST_CELLS:,} values", found)
         if dataset.dtype.kind == "O" and math.prod(dataset.shape) > 1:
             self.refuse(path, "one text", found)  # as for attributes
-        self._spend(math.prod(dataset.shape) * dataset.dtype.itemsize, path)
-        if dataset.external or dataset.is_virtual:
-            self.refuse(path, "pixels in this file", "pixels in another file")
-        self._refuse_bomb(dataset, path)
+        self.spend(math.prod(dataset.shape) * dataset.dtype.itemsize, path)
+        self.refuse_other_files(dataset, path)
+        self.refuse_bomb(dataset, path)
         return np.asarray(dataset[()], "S" if dataset.dtype.kind == "O" else None)
 
-    def _refuse_bomb(self, dataset: Any, path: str) -> None:  # noqa: ANN401
-        """Refuse chunks that unpack to more than they say: HDF5 itself would go on until memory ends."""
+    def refuse_other_files(self, dataset: Any, path: str) -> None:  # noqa: ANN401
+        """Refuse values that lie elsewhere."""
+        if dataset.external or dataset.is_virtual:
+            self.refuse(path, "values in this file", "values in another file")
+
+    def filters(self, dataset: Any, path: str) -> list[int]:  # noqa: ANN401
+        """Return what chunks are packed by, in order; others than those that HDF5 always has are refused."""
         plan = dataset.id.get_create_plist()
         filters = [plan.get_filter(number)[0] for number in range(plan.get_nfilters())]
         if not set(filters) <= _FILTERS or len(set(filters)) != len(filters):
             self.refuse(path, "the filters deflate, shuffle and fletcher32", f"filters {filters}")
+        if _DEFLATE in filters and _SHUFFLE in filters[filters.index(_DEFLATE) :]:
+            self.refuse(path, "bytes shuffled before they are deflated", f"filters {filters}")
+        return filters
+
+    def refuse_bomb(self, dataset: Any, path: str) -> None:  # noqa: ANN401
+        """Refuse chunks that unpack to more than they say: HDF5 itself would go on until memory ends."""
+        filters = self.filters(dataset, path)
         if dataset.chunks is None:
             return
         size = math.prod(dataset.chunks) * dataset.dtype.itemsize
         number = dataset.id.get_num_chunks()
         slots = math.prod(-(-side // chunk) for side, chunk in zip(dataset.shape, dataset.chunks, strict=True))
-        if math.prod(dataset.chunks) > MOST_CELLS or number > min(slots, _MOST_CHUNKS) or slots * size > _MOST_BYTES:
+        if math.prod(dataset.chunks) > MOST_CELLS or number > min(slots, MOST_CHUNKS) or slots * size > _MOST_BYTES:
             self.refuse(path, "chunks that make up the image", f"{number:,} of {size:,} bytes")
         chunks: list[Any] = []
         dataset.id.chunk_iter(chunks.append)  # to ask for one after the other takes the square of their number
         for info in chunks:
             if info.size > 2 * size + _ROOM:
                 self.refuse(path, f"chunks of at most {size:,} bytes", f"{info.size:,} bytes")
-            if 1 in filters and not info.filter_mask:
-                stream = zlib.decompressobj()
-                _mask, packed = dataset.id.read_direct_chunk(info.chunk_offset)
-                stream.decompress(packed, size + _ROOM)
-                if not stream.eof:
-                    self.refuse(path, f"a chunk of {size:,} bytes", "one that unpacks to something else")
+            if is_deflated(filters, info):
+                self.refuse_chunk(dataset, path, info.chunk_offset)
+
+    def refuse_chunk(self, dataset: Any, path: str, place: tuple[int, ...]) -> None:  # noqa: ANN401
+        """Refuse a deflated chunk that unpacks to more than it says."""
+        size = math.prod(dataset.chunks) * dataset.dtype.itemsize
+        stream = zlib.decompressobj()
+        _mask, packed = dataset.id.read_direct_chunk(place)
+        stream.decompress(packed, size + _ROOM)
+        if not stream.eof:
+            self.refuse(path, f"a chunk of {size:,} bytes", "one that unpacks to something else")
+
+
+def is_deflated(filters: list[int], info: Any) -> bool:  # noqa: ANN401 - of h5py
+    """Tell whether a chunk is deflated: its mask may leave out any filter, so the others still hold."""
+    return _DEFLATE in filters and not info.filter_mask >> filters.index(_DEFLATE) & 1
 
 
 @contextmanager
-def open_hdf5(data: bytes, name: str, extra: str) -> Iterator[tuple[Any, Any]]:
+def open_hdf5(data: bytes | Path, name: str, extra: str) -> Iterator[tuple[Any, Any]]:
     """Give h5py and an open file, for `Hdf5`; what they raise becomes an error of this file.
+
+    `data` is the whole file, or where it lies.
 
     Raises:
         MissingExtraError: h5py is not installed.
@@ -175,7 +202,7 @@ def open_hdf5(data: bytes, name: str, extra: str) -> Iterator[tuple[Any, Any]]:
     with needs("h5py", extra):
         import h5py  # noqa: PLC0415 - an optional extra
     try:
-        with h5py.File(io.BytesIO(data), "r") as file:
+        with h5py.File(io.BytesIO(data) if isinstance(data, bytes) else data, "r") as file:
             yield h5py, file
     except _DAMAGE as error:
         raise FrameReadError("HDF5", "a sound file", printable(str(error) or type(error).__name__), name) from error

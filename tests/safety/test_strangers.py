@@ -12,7 +12,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numcodecs
+import numpy as np
 import pyarrow as pa
 import pytest
 import zstandard
@@ -20,7 +22,7 @@ from numcodecs import pickles
 from pyarrow import parquet
 
 import hsrgeo
-from hsrgeo.cube import allowed
+from hsrgeo.cube import allowed, netcdf_allowed
 from hsrgeo.cube.allowed import refuse_bomb, refuse_metadata
 from hsrgeo.cube.opened import opened_cube
 from hsrgeo.errors import OptionsError, SourceError
@@ -55,6 +57,7 @@ def cubes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for layout in ("map", "series"):
         made(folder / f"{layout}.zarr", layout=layout)
     made(folder / "cube.json", virtual=True)
+    made(folder / "cube.nc")
     return folder
 
 
@@ -151,6 +154,76 @@ def test_a_chunk_that_is_no_bomb_is_left_to_its_codec() -> None:
         refuse_bomb("cube", "c/0", frame)
     for data in (b"", frame[:5], b"\x78\x9c\xff" * 9, gzip.compress(b"x" * 999)[:-9], bytes(range(256))):
         refuse_bomb("cube", "c/0", data)
+
+
+VALUES = "equivalent_reflectivity_factor"
+
+
+def _replaced(file: Any, **how: Any) -> Any:
+    """Make the values of a NetCDF cube anew, as NetCDF would with other settings."""
+    before = file[VALUES]
+    attributes = {key: value for key, value in before.attrs.items() if not key.startswith(("_Netcdf4", "DIMENSION"))}
+    shape = before.shape
+    del file[VALUES]
+    values = file.create_dataset(VALUES, shape, "i2", **how)
+    values.attrs.update(attributes)
+    for number, dimension in enumerate(("time", "y", "x")):
+        values.dims[number].attach_scale(file[dimension])
+    return values
+
+
+def _virtual(file: Any) -> None:
+    del file[VALUES]
+    layout = h5py.VirtualLayout((1, 32, 32), "i2")
+    layout[:] = h5py.VirtualSource("other.h5", "x", (1, 32, 32))
+    file.create_virtual_dataset(VALUES, layout)
+
+
+def _many_texts(file: Any) -> None:
+    file.attrs["texts"] = np.array(["long", "long"], object)  # of any length: references to a heap
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda file: _replaced(file, external=[("/etc/passwd", 0, 2048)]), "found values in another file"),
+        (_virtual, "found values in another file"),
+        (lambda file: file.__setitem__("more", h5py.ExternalLink("other.h5", "/")), "found a link to another place"),
+        (lambda file: file.create_group("more"), "more: expected numbers or letters, found something else"),
+        (lambda file: file.create_dataset("more", (1 << 26,), "i1", chunks=(9,)), "more: expected at most 33,554,432"),
+        (
+            lambda file: _replaced(file, maxshape=(None,) * 3, chunks=(1, 1 << 14, 1 << 14), compression="gzip"),
+            "found 1 of 536,870,912 bytes",
+        ),
+        (lambda file: _replaced(file, chunks=(1, 32, 32), compression="lzf"), "expected the filters deflate"),
+        (_many_texts, "attributes, texts: expected numbers or one text, found several texts"),
+    ],
+)
+def test_what_a_netcdf_cube_may_not_ask_for(cubes: Path, tmp_path: Path, change: Any, message: str) -> None:
+    path = shutil.copy(cubes / "cube.nc", tmp_path / "cube.nc")
+    with h5py.File(path, "r+") as file:
+        change(file)
+    for read in (hsrgeo.open, lambda one: made(one, layout="map")):
+        with pytest.raises(SourceError, match=f"cube.nc: cannot be opened as a cube: .*{message}"):
+            read(path)
+
+
+@pytest.mark.parametrize("filter_mask", [0, 1])  # 1: it is not shuffled
+@pytest.mark.parametrize("chunks", ["auto", None])
+def test_a_bomb_in_a_netcdf_cube_is_found_before_it_is_read(
+    cubes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, filter_mask: int, chunks: str | None
+) -> None:
+    monkeypatch.setattr(netcdf_allowed, "_MOST_CHUNK_BYTES", 3000)  # of 2048 bytes that 1032 times as many may become
+    assert hsrgeo.open(cubes / "cube.nc", chunks=chunks).equals(hsrgeo.open(cubes / "map.zarr"))
+    path = Path(shutil.copy(cubes / "cube.nc", tmp_path / "cube.nc"))
+    with h5py.File(path, "r+") as file:
+        values = _replaced(file, chunks=(1, 32, 32), compression="gzip", shuffle=True)
+        values.id.write_direct_chunk((0, 0, 0), zlib.compress(bytes(40_000), 9), filter_mask)
+    bomb = rf"cube.nc: {VALUES}: expected a chunk of 2,048 bytes, found one that unpacks to something else"
+    with hsrgeo.open(path, chunks=chunks) as cube, pytest.raises(SourceError, match=bomb):
+        cube.reflectivity.load()
+    with opened_cube(path, ("map",)) as opened, pytest.raises(SourceError, match=bomb):
+        opened.read(slice(0, 1), slice(0, 2), slice(0, 2))
 
 
 def test_a_pickle_in_a_reference_is_never_opened(tmp_path: Path) -> None:

@@ -1,0 +1,200 @@
+"""What a NetCDF-4 cube may ask for: values of its own file, and bounded memory.
+
+The NetCDF library opens whatever files a dataset names, and unpacks a chunk for as long as that goes on.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+from xarray.backends import BackendArray
+from xarray.core import indexing
+
+from hsrgeo.errors import FrameError, SourceError
+from hsrgeo.formats.hdf5 import MAGIC, MOST_CELLS, MOST_CHUNKS, Hdf5, is_deflated, open_hdf5
+
+_MOST_CHUNK_BYTES = 1 << 28
+"""Of the values, as of those of a Zarr cube."""
+_MOST_ITEMS = 1000
+"""Variables of a file, and attributes of one; hsrgeo's have twenty."""
+_LARGEST_RATIO = 1032
+"""Of deflate: zlib Technical Details, "Maximum Expansion Factor"."""
+_VALUES_DIMENSIONS = 3
+_MAGIC_AT = [0, *(512 << number for number in range(20))]
+"""Where HDF5 may begin: HDF5 File Format Specification, version 3, II.A."""
+_LINKS = ("DIMENSION_LIST", "REFERENCE_LIST")
+"""Attributes by which NetCDF ties variables to dimensions."""
+
+
+@dataclass(frozen=True, eq=False)
+class UnsureChunks:
+    """Chunks of a variable that may unpack to more than they say: each is looked at before it is read first."""
+
+    path: Path
+    name: str
+    """Of the variable."""
+    shape: tuple[int, ...]
+    chunk: tuple[int, ...]
+    places: set[tuple[int, ...]]
+    """First time, row and column of each."""
+
+    def refuse(self, key: tuple[Any, ...]) -> None:
+        """Look at the chunks that a read touches.
+
+        Args:
+            key: A number, a slice or numbers along each dimension.
+
+        Raises:
+            SourceError: One unpacks to more than it says.
+        """
+        touched = [
+            set((np.atleast_1d(np.arange(size)[part]) // side * side).tolist())
+            for part, size, side in zip(key, self.shape, self.chunk, strict=True)
+        ]
+        for place in [one for one in self.places if all(map(set.__contains__, touched, one))]:
+            try:
+                with open_hdf5(self.path, "", "cube") as (h5py, file):
+                    Hdf5(h5py, file, "").refuse_chunk(file[self.name], self.name, place)
+            except FrameError as error:
+                raise SourceError(str(self.path), error.detail) from error
+            self.places.discard(place)
+
+
+class CheckedValues(BackendArray):
+    """Values of a NetCDF cube, their chunks looked at before NetCDF unpacks them.
+
+    Args:
+        values: As xarray opened them.
+        unsure: Chunks of them.
+    """
+
+    def __init__(self, values: xr.Variable, unsure: UnsureChunks) -> None:
+        self.shape, self.dtype = values.shape, values.dtype
+        self._values, self._unsure = values, unsure
+
+    def __getitem__(self, key: indexing.ExplicitIndexer) -> Any:  # noqa: ANN401 - as xarray has it
+        return indexing.explicit_indexing_adapter(key, self.shape, indexing.IndexingSupport.OUTER, self._read)
+
+    def _read(self, key: tuple[Any, ...]) -> NDArray[Any]:
+        self._unsure.refuse(key)
+        return np.asarray(self._values[key].values)
+
+
+def open_netcdf(path: Path, chunks: Any, options: dict[str, Any]) -> xr.Dataset:  # noqa: ANN401
+    """Open a NetCDF file that may be a stranger's.
+
+    Args:
+        path: The file.
+        chunks: None for no dask, else those of `xarray.open_dataset`; where chunks must be looked at, their own.
+        options: Of `xarray.open_dataset`.
+
+    Raises:
+        MissingExtraError: h5py is not installed.
+        SourceError: See `unsure_chunks`.
+    """
+    unsure = unsure_chunks(path)
+    dataset = xr.open_dataset(path, chunks=None if unsure else chunks, **options)
+    if not unsure:
+        return dataset
+    for name, one in list(dataset.variables.items()):
+        data: Any = one
+        if name in unsure:
+            checked = CheckedValues(one, unsure[str(name)])
+            data = xr.Variable(one.dims, indexing.LazilyIndexedArray(checked), one.attrs, one.encoding)
+        if chunks is not None and one.ndim and name not in dataset.indexes:
+            data = data.chunk(one.encoding.get("preferred_chunks", {}))
+        if data is not one:
+            dataset[name] = data
+    return dataset
+
+
+def unsure_chunks(path: Path) -> dict[str, UnsureChunks]:
+    """Look at a NetCDF file before NetCDF does, and return what must be looked at before it is read.
+
+    Returns:
+        By the name of the variable; none of a file that is not NetCDF-4.
+
+    Raises:
+        MissingExtraError: h5py is not installed.
+        SourceError: It is damaged, leads to other files, or asks for more memory than a cube needs.
+    """
+    if not _is_hdf5(path):
+        return {}
+    try:
+        with open_hdf5(path, "", "cube") as (h5py, file):
+            return dict(_refuse(path, h5py, file))
+    except FrameError as error:
+        raise SourceError(str(path), f"cannot be opened as a cube: {error.detail}") from error
+
+
+def _is_hdf5(path: Path) -> bool:
+    with path.open("rb") as file:
+        for at in _MAGIC_AT:
+            file.seek(at)
+            if file.read(len(MAGIC)) == MAGIC:
+                return True
+    return False
+
+
+def _refuse(path: Path, h5py: Any, file: Any) -> Iterator[tuple[str, UnsureChunks]]:  # noqa: ANN401 - without types
+    found = Hdf5(h5py, file, "")
+    names = list(islice(file, _MOST_ITEMS + 1))
+    if len(names) > _MOST_ITEMS:
+        found.refuse("variables", f"at most {_MOST_ITEMS:,}", "more")
+    _refuse_attributes(found, file, "attributes")
+    for name in names:
+        dataset = found.item(name)
+        if not isinstance(dataset, h5py.Dataset) or dataset.shape is None or dataset.dtype.kind not in "iufS":
+            found.refuse(name, "numbers or letters", "something else")
+        _refuse_attributes(found, dataset, f"attributes of {name}")
+        found.refuse_other_files(dataset, name)
+        cells = math.prod(dataset.shape[-2:])
+        if cells > MOST_CELLS:
+            found.refuse(name, f"at most {MOST_CELLS:,} values", f"{cells:,}")
+        if len(dataset.shape) < _VALUES_DIMENSIONS:
+            found.spend(cells * dataset.dtype.itemsize, name)
+            found.refuse_bomb(dataset, name)
+        elif places := _unsure_places(found, dataset, name):
+            yield name, UnsureChunks(path, name, dataset.shape, dataset.chunks, places)
+
+
+def _refuse_attributes(found: Hdf5, item: Any, where: str) -> None:  # noqa: ANN401
+    """Refuse attributes that fill the memory, for xarray reads them all."""
+    if len(item.attrs) > _MOST_ITEMS:
+        found.refuse(where, f"at most {_MOST_ITEMS:,}", f"{len(item.attrs):,}")
+    for key in item.attrs:
+        if key not in _LINKS:
+            attribute = item.attrs.get_id(key)
+            size = math.prod(attribute.shape or ())
+            if attribute.dtype.kind == "O" and size > 1:  # texts, of which each can be the same long one
+                found.refuse(f"{where}, {key}", "numbers or one text", "several texts")
+            is_text = attribute.dtype.kind == "O" and size
+            found.spend(len(item.attrs[key]) if is_text else size * attribute.dtype.itemsize, where)
+
+
+def _unsure_places(found: Hdf5, dataset: Any, name: str) -> set[tuple[int, ...]]:  # noqa: ANN401
+    """Return the chunks of the values that may unpack to more than a chunk may have."""
+    filters = found.filters(dataset, name)
+    if dataset.chunks is None:
+        return set()
+    size = math.prod(dataset.chunks) * dataset.dtype.itemsize
+    in_a_time = math.prod(-(-one // side) for one, side in zip(dataset.shape[1:], dataset.chunks[1:], strict=True))
+    if size > _MOST_CHUNK_BYTES or in_a_time > MOST_CHUNKS:
+        expected = f"at most {MOST_CHUNKS:,} chunks of {_MOST_CHUNK_BYTES:,} bytes"
+        found.refuse(f"{name} at one time", expected, f"{in_a_time:,} of {size:,} bytes")
+    places: set[tuple[int, ...]] = set()
+
+    def look(info: Any) -> None:  # noqa: ANN401
+        if is_deflated(filters, info) and info.size * _LARGEST_RATIO > _MOST_CHUNK_BYTES:
+            places.add(info.chunk_offset)
+
+    dataset.id.chunk_iter(look)
+    return places
