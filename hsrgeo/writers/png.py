@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Mapping
 from functools import cache
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from rasterio.crs import CRS
 from zlib_ng import zlib_ng
 
 from hsrgeo.model.frame import Frame
@@ -148,17 +150,16 @@ def _chunk(chunk_type: bytes, data: bytes) -> bytes:
 @cache
 def esri_wkt(wkt2: str) -> bytes:
     """Return the text of a .prj."""
-    import pyproj  # noqa: PLC0415 - slow to import, and a COG needs none of it
-
-    return pyproj.CRS.from_wkt(wkt2).to_wkt("WKT1_ESRI").encode()
+    return str(CRS.from_wkt(wkt2).to_wkt(version="WKT1_ESRI")).encode()
 
 
 @cache
 def _gdal_wkt(wkt2: str) -> tuple[str, str]:
     """Return a CRS as GDAL's sidecars have it, and which of its axes columns and rows run along."""
-    import pyproj  # noqa: PLC0415
+    first_axis = _AXIS.search(wkt2)
+    if first_axis and first_axis[1] == "north":  # as EPSG:5179 has it; the older form knows no such axes
+        return CRS.from_wkt(wkt2).to_wkt(version="WKT2_2019"), "2,1"
+    return CRS.from_wkt(wkt2).to_wkt(version="WKT1_GDAL"), "1,2"
 
-    crs = pyproj.CRS.from_wkt(wkt2)
-    if crs.axis_info[0].direction == "north":  # as EPSG:5179 has it; the older form knows no such axes
-        return crs.to_wkt("WKT2_2019"), "2,1"
-    return crs.to_wkt("WKT1_GDAL"), "1,2"
+
+_AXIS = re.compile(r'AXIS\["[^"]*",(\w+)')  # in WKT 2: name, direction
