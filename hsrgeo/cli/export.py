@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hsrgeo.cli import options
+from hsrgeo.cli import options, output_options
 from hsrgeo.cli.common import honest_exit, say, say_notes
 from hsrgeo.cli.wanted import export_options
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:  # names in signatures of helpers only: Typer reads those of c
 
 def export(
     sources: options.Sources,
-    out: options.OutFolder,
+    out: output_options.OutFolder,
     start: options.Start = None,
     end: options.End = None,
     every: options.Every = None,
@@ -34,18 +34,18 @@ def export(
     despeckle: options.Despeckle = 0,
     smooth: options.Smooth = 0.0,
     quantity: options.Quantity = "stored",
-    zr: options.ZrOrClasses = None,
+    zr: output_options.ZrOrClasses = None,
     max_rate: options.MaxRate = None,
     bias: options.Bias = None,
     crs: options.Crs = None,
     resolution: options.Resolution = None,
     resampling: options.Resampling = "nearest",
-    format_: options.Formats = None,
-    undetect: options.Undetect = None,
+    format_: output_options.Formats = None,
+    undetect: output_options.Undetect = None,
     palette: options.Palette = None,
-    compress: options.Compress = "deflate",
-    values: options.CogValues = "clean",
-    no_sidecars: options.NoSidecars = False,
+    compress: output_options.Compress = "deflate",
+    values: output_options.CogValues = "clean",
+    no_sidecars: output_options.NoSidecars = False,
     min_wet: options.MinWet = 0.0,
     qgis: Annotated[
         bool,
@@ -53,8 +53,8 @@ def export(
             "--qgis", help="Also write OUT/hsrgeo.qgz, an animated QGIS project.", rich_help_panel=options.WRITE
         ),
     ] = False,
-    name: options.Name = None,
-    block: options.BlockOrAll = "1",
+    name: output_options.Name = None,
+    block: output_options.BlockOrAll = "1",
     max_height: options.MaxHeight = None,
     stations: options.Stations = None,
     registration: options.Registration = "point",
@@ -70,7 +70,7 @@ def export(
     dask: options.Dask = None,
     dask_wait: options.DaskWait = None,
     fail_fast: options.FailFast = False,
-    no_sync: options.NoSync = False,
+    no_sync: output_options.NoSync = False,
     dry_run: Annotated[
         bool,
         typer.Option(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hsrgeo.cli import options
+from hsrgeo.cli import options, output_options
 from hsrgeo.cli.common import Status, answer, answer_json, honest_exit, say, say_failed, say_notes
 from hsrgeo.cli.wanted import export_options
 
@@ -32,7 +32,7 @@ MaxAge = Annotated[str, typer.Option(metavar="LENGTH", help="Highest age of the 
 
 
 def watch(
-    out: options.OutFolder,
+    out: output_options.OutFolder,
     sources: Sources = None,
     once: Annotated[
         bool, typer.Option("--once", help="Run one round and exit, for cron and timers.", rich_help_panel=_WATCH)
@@ -114,25 +114,25 @@ def watch(
     despeckle: options.Despeckle = 0,
     smooth: options.Smooth = 0.0,
     quantity: options.Quantity = "stored",
-    zr: options.ZrOrClasses = None,
+    zr: output_options.ZrOrClasses = None,
     max_rate: options.MaxRate = None,
     bias: options.Bias = None,
     crs: options.Crs = None,
     resolution: options.Resolution = None,
     resampling: options.Resampling = "nearest",
-    format_: options.Formats = None,
-    undetect: options.Undetect = None,
+    format_: output_options.Formats = None,
+    undetect: output_options.Undetect = None,
     palette: options.Palette = None,
-    compress: options.Compress = "deflate",
-    values: options.CogValues = "clean",
-    no_sidecars: options.NoSidecars = False,
-    name: options.Name = None,
-    block: options.BlockOrAll = "1",
+    compress: output_options.Compress = "deflate",
+    values: output_options.CogValues = "clean",
+    no_sidecars: output_options.NoSidecars = False,
+    name: output_options.Name = None,
+    block: output_options.BlockOrAll = "1",
     max_height: options.MaxHeight = None,
     stations: options.Stations = None,
     registration: options.Registration = "point",
     jobs: options.Jobs = 1,
-    no_sync: options.NoSync = False,
+    no_sync: output_options.NoSync = False,
     quiet: options.Quiet = False,
 ) -> None:
     """Export frames as they arrive, until Ctrl-C or SIGTERM: OUT is always as hsrgeo export would make it now.

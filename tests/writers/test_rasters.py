@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import get_args
 
-from hsrgeo.cli.options import FormatChoice
+from hsrgeo.cli.output_options import FormatChoice
 from hsrgeo.engine.verify.compare import _BY_SUFFIX
 from hsrgeo.writers.rasters import FORMATS, RASTERS, Format
 
