@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,9 +20,9 @@ from hsrgeo.cube.extra import DAMAGE, need
 from hsrgeo.cube.geozarr import without_geozarr
 from hsrgeo.cube.netcdf_allowed import open_netcdf
 from hsrgeo.cube.single import single, times_in_chunk
-from hsrgeo.cube.stack import warn_of_left_out
+from hsrgeo.cube.stack import BrokenFrameWarning, warn_of_left_out
 from hsrgeo.errors import ManifestError, OptionsError, ReadbackError, SourceError
-from hsrgeo.formats.names import FrameName
+from hsrgeo.formats.names import FrameName, preference
 from hsrgeo.model.grid import Grid
 from hsrgeo.model.quantity import Quantity, dry_values, made_clean, quantity_of_tags
 from hsrgeo.model.times import export_step
@@ -196,10 +197,20 @@ class CogLayer:
     """As stored."""
     made: Quantity
     """As returned."""
+    others: Sequence[Path] = ()
+    """COGs of the same time and less preferred kinds, which take the place of one that is broken."""
 
     def read(self, rows: slice, cols: slice) -> NDArray[np.int16]:
         """Return packed cells, see `Layer.read`."""
-        stored = read_cog(Path(self.label), rows, cols, self.like)
+        try:
+            stored = read_cog(Path(self.label), rows, cols, self.like)
+        except ReadbackError as error:
+            if not self.others:
+                raise
+            other = replace(self, label=str(self.others[0]), others=self.others[1:])
+            cells = other.read(rows, cols)
+            warnings.warn(f"{error}; {other.label} of the same time is taken", BrokenFrameWarning, stacklevel=2)
+            return cells
         return stored if self.made is self.quantity else dry_values(stored, self.quantity)
 
 
@@ -220,17 +231,16 @@ def open_export(out: Path, view: View) -> xr.Dataset:
         if not paths:
             raise SourceError(str(out), "has no COG of the selection that can be read")
     times = sorted(paths)
-    facts = cog_facts(paths[times[0]])
+    first = paths[times[0]][0]
+    facts = cog_facts(first)
     grid = Grid(facts.tags.get("GRID", ""), facts.wkt2, facts.transform, facts.width, facts.height)
     quantity = quantity_of_tags(facts.tags)
     if quantity is None:
-        raise SourceError(
-            str(paths[times[0]]), f"contains {facts.tags.get('QUANTITY')!r}, no quantity that hsrgeo knows"
-        )
+        raise SourceError(str(first), f"contains {facts.tags.get('QUANTITY')!r}, no quantity that hsrgeo knows")
     rows, cols = (slice(None), slice(None)) if view.area is None else grid.window_for(view.area).slices
     values: Values = "raw" if facts.tags.get("VALUES") == "raw" else "clean"
     made = made_clean(quantity) if values == "clean" else quantity
-    layers = [CogLayer(str(paths[time]), facts, quantity, made) for time in times]
+    layers = [CogLayer(str(paths[time][0]), facts, quantity, made, paths[time][1:]) for time in times]
     dataset = packed_dataset(
         layers,
         times,
@@ -252,28 +262,32 @@ def open_export(out: Path, view: View) -> xr.Dataset:
     )
 
 
-def _left_out(paths: dict[datetime, Path]) -> set[datetime]:
-    """Read every COG; leave those out that cannot be read or are unlike the first, and return their times."""
+def _left_out(paths: dict[datetime, list[Path]]) -> set[datetime]:
+    """Read every COG; leave those out that cannot be read or are unlike the first, and return times without any."""
     like: CogFacts | None = None
-    broken: dict[datetime, str] = {}
-    for time, path in sorted(paths.items()):
-        try:
-            like = like or cog_facts(path)
-            read_cog(path, slice(None), slice(None), like)
-        except ReadbackError as error:
-            broken[time] = str(error)
-            del paths[time]
-    warn_of_left_out(list(broken.values()), stacklevel=5)
-    return set(broken)
+    broken: list[str] = []
+    for _time, found in sorted(paths.items()):
+        for path in list(found):
+            try:
+                like = like or cog_facts(path)
+                read_cog(path, slice(None), slice(None), like)
+            except ReadbackError as error:
+                broken.append(str(error))
+                found.remove(path)
+    warn_of_left_out(broken, stacklevel=5)
+    empty = {time for time, found in paths.items() if not found}
+    for time in empty:
+        del paths[time]
+    return empty
 
 
-_Listing = tuple[dict[datetime, Path], set[datetime], set[str], set[datetime], list[datetime]]
-"""Paths by time (UTC), times of broken frames, products; all times of the product, wanted or not; times left out as
-dry."""
+_Listing = tuple[dict[datetime, list[Path]], set[datetime], set[str], set[datetime], list[datetime]]
+"""Paths by time (UTC), the preferred kind first; times of broken frames, products; all times of the product, wanted or
+not; times left out as dry."""
 
 
 def _listed(out: Path, view: View) -> _Listing:
-    paths: dict[datetime, Path] = {}
+    kinds: dict[datetime, list[tuple[int, Path]]] = {}
     failed: set[datetime] = set()
     products: set[str] = set()
     every_time: set[datetime] = set()
@@ -283,15 +297,16 @@ def _listed(out: Path, view: View) -> _Listing:
                 raise one.error
             if one.error is None and one.frame_name is not None:
                 products.add(one.frame_name.product)
-                paths[one.frame_name.time.astimezone(UTC)] = one.path
+                found = kinds.setdefault(one.frame_name.time.astimezone(UTC), [])
+                found.append((preference(one.frame_name.kind), one.path))
             elif one.frame_name is not None:
                 failed.add(one.frame_name.time)
     except ManifestError as error:
         raise SourceError(error.path, error.problem) from error
-    absent = {time.astimezone(UTC) for time in every_time} - paths.keys() - {time.astimezone(UTC) for time in failed}
+    absent = {time.astimezone(UTC) for time in every_time} - kinds.keys() - {time.astimezone(UTC) for time in failed}
     wants = view.selection.wants
     return (
-        paths,
+        {time: [path for _preference, path in sorted(found, reverse=True)] for time, found in kinds.items()},
         failed,
         products,
         every_time,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import warnings
 from datetime import timedelta
@@ -164,3 +165,25 @@ def test_a_twin_takes_the_place_of_a_frame_that_turns_out_to_be_broken_when_it_i
     for number, (time, kind) in enumerate(zip(times, ("PUB", "EXT", "KMA"), strict=True)):
         expected = hsrgeo.open_frame(folder / name_of(time, kind)).crop(window=WINDOW).raw
         assert np.array_equal(np.rint(read[number] * 100), expected)
+
+
+def test_an_opened_export_of_two_kinds_shows_the_preferred_one_and_the_other_where_that_is_broken(
+    tmp_path: Path,
+) -> None:
+    times = [TIME, TIME + timedelta(minutes=5)]
+    (folder := tmp_path / "in").mkdir()
+    for time in times:
+        for kind, seed in (("EXT", 1), ("KMA", 2)):  # EXT is preferred, though KMA sorts later
+            (folder / name_of(time, kind)).write_bytes(composite(time, seed=seed))
+    out = tmp_path / "out"
+    options = ExportOptions(window=WINDOW, values="raw", formats="cog", jobs=1, name="{kind}/{time:%H%M}")
+    hsrgeo.export(folder, out, options).run()
+    cog = out / "EXT" / f"{times[1]:%H%M}.tif"
+    cog.write_bytes(cog.read_bytes()[:-600])
+    for check in (True, False):
+        with pytest.warns(HsrGeoWarning, match=rf"EXT.{cog.name}") as warned:
+            (read,) = hsrgeo.open(out, check=check).load().data_vars.values()
+        assert check or f"KMA{os.sep}{cog.name} of the same time is taken" in str(warned[0].message)
+        for number, (time, kind) in enumerate(zip(times, ("EXT", "KMA"), strict=True)):
+            expected = hsrgeo.open_frame(folder / name_of(time, kind)).crop(window=WINDOW).raw
+            assert np.array_equal(np.rint(read.values[number] * 100), expected)
