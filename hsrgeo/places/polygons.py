@@ -18,6 +18,7 @@ _STEP_M = 250.0
 # ^ longest piece of an edge that is projected as a straight line: the arc that a parallel is here stays within 1 mm
 _STEP_DEGREES = 0.0025  # the same, of a CRS in degrees
 _MOST_PIECES = 2_000_000  # of the edges of a polygon: 500,000 km; a corner that is far away would fill the memory
+_MOST_IN_ALL = 5 * _MOST_PIECES  # of all polygons
 _SHOWN = 10
 
 
@@ -50,12 +51,16 @@ def read_polygons(
         _polygon(shapely, f"{path}, {name!r}", data, mended, name) for name, data in zip(names, layer.wkb, strict=True)
     ]
     if as_one:
+        _refuse_tangle(shapely, str(path), shapes)
         names, shapes = ("1",), [shapely.union_all(shapes)]
-    rings = []
+    rings, pieces = [], 0.0
     for name, shape in zip(names, shapes, strict=True):
         where = f"{path}, {name!r}"
         if not shape.length / step <= _MOST_PIECES:
             raise OptionsError(f"{where}: its edges are too long for a place, {shape.length:g} units of {crs.name}")
+        pieces += shape.length / step
+        if pieces > _MOST_IN_ALL:
+            raise OptionsError(f"{path}: the edges of its polygons are too long in all; take fewer")
         rings.append(tuple(_rings(shapely, shapely.segmentize(shape, step), layer.transformer)))
     notes = list(layer.notes)
     if mended:
@@ -77,11 +82,32 @@ def _polygon(shapely: Any, where: str, data: bytes | None, mended: list[str], na
     if not np.isfinite(shapely.get_coordinates(shape)).all():
         raise OptionsError(f"{where}: has corners that are no numbers")
     if not shape.is_valid:
+        _refuse_tangle(shapely, where, [shape])
         shape = shapely.make_valid(shape, method="structure")
         mended.append(name)
     if not shape.area:
         raise OptionsError(f"{where}: has no area")
     return shape
+
+
+def _refuse_tangle(shapely: Any, where: str, shapes: list[Any]) -> None:  # noqa: ANN401
+    """Refuse edges that cross too often to be put right: a few kilobytes can have millions of crossings.
+
+    Counted are edges whose boxes meet, for that is quick and never less.
+    """
+    corners = [shapely.get_coordinates(ring) for ring in shapely.get_rings(shapely.get_parts(shapes))]
+    edges = shapely.linestrings(np.concatenate([np.stack([ring[:-1], ring[1:]], axis=1) for ring in corners]))
+    tree, meeting = shapely.STRtree(edges), 0
+    at_once = max(_PAIRS_AT_ONCE // len(edges), 1)
+    for first in range(0, len(edges), at_once):
+        meeting += tree.query(edges[first : first + at_once]).shape[1]
+        if meeting > _MOST_MEETING + _USUAL_MEETING * len(edges):
+            raise OptionsError(f"{where}: its {len(edges):,} edges cross too often; simplify it")
+
+
+_MOST_MEETING = 200_000  # with 160,000 a star of 401 corners takes 14 s and 200 MB to put right
+_USUAL_MEETING = 12  # of an edge: itself, those before and after it, the same of a neighbour's, and some more
+_PAIRS_AT_ONCE = 5_000_000
 
 
 def _rings(shapely: Any, shape: Any, transformer: pyproj.Transformer) -> Iterator[Ring]:  # noqa: ANN401

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import warnings
 from pathlib import Path
 from typing import Any
 
-from hsrgeo.errors import OptionsError, needs
+from hsrgeo.errors import HsrGeoWarning, OptionsError, needs
 from hsrgeo.model.env_variables import with_own_variables
 from hsrgeo.sources.texts import refuse_special
 
@@ -36,12 +37,19 @@ def read_layer(path: str | Path, what: str, encoding: str | None) -> tuple[Any, 
             from pyogrio import errors, raw  # noqa: PLC0415 - an optional extra
         try:
             _refuse_other_formats(path, what)
-            read: tuple[Any, Any, Any, Any] = raw.read(os.path.abspath(path), encoding=encoding)  # noqa: PTH100
+            with warnings.catch_warnings(record=True) as told:
+                warnings.simplefilter("always")
+                read: tuple[Any, Any, Any, Any] = raw.read(os.path.abspath(path), encoding=encoding)  # noqa: PTH100
         except (errors.DataSourceError, errors.DataLayerError, ValueError) as error:
             raise OptionsError(f"{path}: cannot be read as {what}: {error}") from error
         except OSError as error:
             raise OptionsError(f"{path}: cannot be read: {error.strerror or error}") from error
+    for text in dict.fromkeys(str(one.message) for one in told):  # of GDAL, with texts of the file
+        warnings.warn(f"{path}: {text[:_SHOWN]}", HsrGeoWarning, stacklevel=2)
     return read
+
+
+_SHOWN = 200  # letters
 
 
 def _refuse_other_formats(path: str | Path, what: str) -> None:

@@ -24,6 +24,8 @@ Ring = NDArray[np.float64]
 """Corners of a closed ring, shape (corners, 2): x and y in metres, or column and row; the last is the first again."""
 PointMethod = Literal["nearest", "bilinear"]
 
+_MOST_CELLS = 1 << 25
+"""Of all polygons together: five times KMA's largest grid, half a gigabyte."""
 _LEAST = 1e-12
 # ^ share of a cell below which a cell that an edge touches is left out: what rounding leaves behind
 
@@ -107,11 +109,11 @@ def polygon_weights(polygons: Sequence[Sequence[Ring]], areas_m2: Sequence[float
         grid: The cells.
 
     Raises:
-        OptionsError: A polygon has no area.
+        OptionsError: A polygon has no area, or they cover too many cells.
     """
     t = grid.transform
     parts: list[tuple[NDArray[np.int64], Floats]] = []
-    totals = []
+    totals, cells = [], 0
     for number, rings in enumerate(polygons):
         in_cells = [np.column_stack([(ring[:, 0] - t.c) / t.a, (ring[:, 1] - t.f) / t.e]) for ring in rings]
         signed = sum(_signed_area(ring) for ring in in_cells)
@@ -119,6 +121,9 @@ def polygon_weights(polygons: Sequence[Sequence[Ring]], areas_m2: Sequence[float
             raise OptionsError(f"polygon {number + 1}: has no area")
         totals.append(abs(signed))
         parts.append(_shares(in_cells, np.sign(signed), grid.width, grid.height))
+        cells += len(parts[-1][0])
+        if cells > _MOST_CELLS:
+            raise OptionsError(f"polygons 1 to {number + 1} cover more than {_MOST_CELLS:,} cells in all: take fewer")
     return _joined(parts, totals, areas_m2)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import socket
 import struct
@@ -39,6 +40,7 @@ from hsrgeo.errors import (
 from hsrgeo.formats.composite import MAX_STORED_BYTES
 from hsrgeo.formats.gzipped import gunzip
 from hsrgeo.formats.names import claims_frame
+from hsrgeo.model.grid_catalog import grids
 from hsrgeo.model.window import as_bbox
 from hsrgeo.outputs.catalogs import catalog_frames, is_catalog
 from hsrgeo.outputs.folder import exported_frames
@@ -46,6 +48,7 @@ from hsrgeo.outputs.kept_recipe import keep_recipe, kept_recipe, refuse_other_re
 from hsrgeo.outputs.manifest import Manifest
 from hsrgeo.outputs.names import MANIFEST, OPTIONS
 from hsrgeo.outputs.recipe import recipe_from_json
+from hsrgeo.places import polygons, weights
 from hsrgeo.places.places import read_points
 from hsrgeo.places.polygons import _polygon, read_polygons
 from hsrgeo.products.rain import parse_law
@@ -557,3 +560,62 @@ def test_a_polygon_that_goes_round_the_world_a_million_times(tmp_path: Path) -> 
     (tmp_path / "a.geojson").write_text(json.dumps({"type": "FeatureCollection", "features": [feature]}))
     with pytest.raises(OptionsError, match="too long for a place"):
         read_polygons(tmp_path / "a.geojson")
+
+
+def _star(corners: int) -> list[list[float]]:
+    """Return a ring of which each edge goes nearly across: corners * (corners - 3) / 2 crossings of an odd number."""
+    turn = 2 * math.pi * (corners // 2) / corners
+    ring = [[127 + math.cos(turn * number) / 2, 37.5 + math.sin(turn * number) / 2] for number in range(corners)]
+    return [*ring, ring[0]]
+
+
+def _of_polygons(path: Path, *rings: list[list[float]]) -> Path:
+    shapes = [{"type": "Polygon", "coordinates": [ring]} for ring in rings]
+    features = [
+        {"type": "Feature", "properties": {"name": f"p{number}"}, "geometry": shape}
+        for number, shape in enumerate(shapes, 1)
+    ]
+    path.write_text(json.dumps({"type": "FeatureCollection", "features": features}))
+    return path
+
+
+def test_edges_that_cross_a_million_times_are_not_put_right(tmp_path: Path) -> None:
+    pytest.importorskip("pyogrio")
+    assert read_polygons(_of_polygons(tmp_path / "a.geojson", _star(5))).notes
+    for corners in (1001, 20_001):
+        with pytest.raises(OptionsError, match=rf"a.geojson, 'p1': its {corners:,} edges cross too often; simplify it"):
+            read_polygons(_of_polygons(tmp_path / "a.geojson", _star(corners)))
+
+
+def test_polygons_that_lie_over_each_other_a_thousand_times_are_not_made_one(tmp_path: Path) -> None:
+    pytest.importorskip("pyogrio")
+    box = [[126.0, 37.0], [127.0, 37.0], [127.0, 38.0], [126.0, 38.0], [126.0, 37.0]]
+    path = _of_polygons(tmp_path / "a.geojson", *[box] * 500)
+    with pytest.raises(OptionsError, match=r"a.geojson: its 2,000 edges cross too often; simplify it"):
+        read_polygons(path, as_one=True)
+    assert len(read_polygons(path).names) == 500
+
+
+def test_what_polygons_cover_in_all_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("pyogrio")
+    grid = grids()["kma-hb-500m"]
+    box = [[127.0, 37.0], [127.05, 37.0], [127.05, 37.05], [127.0, 37.05], [127.0, 37.0]]  # 9 or 10 x 11 or 12 cells
+    path = _of_polygons(tmp_path / "a.geojson", box, box)
+    places = read_polygons(path)
+    cells = len(places.weights(grid).cells) // 2
+    monkeypatch.setattr(weights, "_MOST_CELLS", 2 * cells)
+    assert len(places.weights(grid)) == 2
+    monkeypatch.setattr(weights, "_MOST_CELLS", 2 * cells - 1)
+    with pytest.raises(OptionsError, match=rf"polygons 1 to 2 cover more than {2 * cells - 1:,} cells in all"):
+        places.weights(grid)
+    monkeypatch.setattr(polygons, "_MOST_IN_ALL", 100)  # 0.2 degrees around each, in steps of 0.0025: 80 pieces
+    with pytest.raises(OptionsError, match=r"a.geojson: the edges of its polygons are too long in all"):
+        read_polygons(path)
+
+
+def test_what_gdal_says_of_a_file_is_a_note_without_control_characters(tmp_path: Path) -> None:
+    pytest.importorskip("pyogrio")
+    path = _of_polygons(tmp_path / "a\x1b[31m.geojson", [[126.0, 37.0], [127.0, 37.0], [127.0, 38.0]])
+    with pytest.warns(HsrGeoWarning, match="Non closed ring") as told, pytest.raises(OptionsError, match="p1"):
+        read_polygons(path)
+    assert [str(one.message).isprintable() for one in told] == [True]
