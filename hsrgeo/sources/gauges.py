@@ -1,4 +1,4 @@
-"""Readings of rain gauges from CSV: what each gauge measured in each step, and what of the file says nothing of it."""
+"""Readings of rain gauges from CSV: a row a reading, or a row a time."""
 
 from __future__ import annotations
 
@@ -7,21 +7,18 @@ import csv
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from itertools import chain
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hsrgeo.errors import OptionsError
 from hsrgeo.model.texts import plain
-from hsrgeo.model.times import KST, length_text, on_step, parse_time, time_label, usual_step
+from hsrgeo.model.times import KST, length_text, on_step, parse_time
 from hsrgeo.sources.encodings import MARK_BYTES, is_utf8, wrong_encoding
 from hsrgeo.sources.gauge_columns import BAD_FLAG, NO_READING, flag_of, is_flag, refuse_hub_text, refuse_other_sums
 from hsrgeo.sources.gauge_csv import (
-    BadRows,
     columns_below,
     numbered,
     separator_line,
@@ -29,6 +26,7 @@ from hsrgeo.sources.gauge_csv import (
     spreadsheet_time,
 )
 from hsrgeo.sources.gauge_rules import ReadingRules, Unit
+from hsrgeo.sources.readings import Readings, first_names
 from hsrgeo.sources.texts import read_ends, refuse_special
 
 _TIMES = ("time", "time_utc", "time_kst", "일시")
@@ -38,78 +36,7 @@ _RAIN = ("강수량", "rain", "precip")
 _RATE_MARKS, _DEPTH_MARKS = ("mm_h", "mm/h", "mmh", "mm h-1"), ("_mm", "(mm)")
 _DAY_DIGITS = 8  # of a time: less is a month, which is a span
 _BLOCK = 1 << 20  # bytes
-_SHOWN = 10  # names that a message lists
 _NO_NUMBER = (NO_READING, "na", "n/a", "null", "none", "-", "--")
-
-
-@dataclass(slots=True)
-class Readings:
-    """What gauges measured."""
-
-    names: tuple[str, ...]
-    step: timedelta
-    depths_mm: dict[datetime, NDArray[np.float64]] = field(default_factory=dict)
-    """Depth of each gauge, in the order of `names`, by the start of its step in KST; NaN where it is not known."""
-    counts: Counter[str] = field(default_factory=Counter)
-    """Cells of the file by what they are: used, missing, code, zero (empty), repeated, unknown, bad, other_time."""
-    unknown: dict[str, None] = field(default_factory=dict)
-    """Names in the file that are no gauge."""
-    in_file: set[datetime] = field(default_factory=set)
-    """Starts of all steps of the file, wanted or not."""
-    bad: BadRows = field(default_factory=BadRows)
-    """What is wrong with the bad rows."""
-
-    @property
-    def times(self) -> list[datetime]:
-        """Starts of the steps that have a row, in order."""
-        return sorted(self.depths_mm)
-
-    def notes_on_times(self, first: datetime, end: datetime) -> list[str]:
-        """Return that no reading is within the times of the radar, with both; nothing where one is.
-
-        Args:
-            first: Where the radar's times begin.
-            end: Where they end.
-        """
-        times = self.times
-        if any(time < end and time + self.step > first for time in times):
-            return []
-        found = time_label(times[0], times[-1] + self.step)
-        return [
-            f"readings and radar have no time in common: readings from {found}, radar from {time_label(first, end)}"
-        ]
-
-    def notes(self) -> list[str]:
-        """Return what a user should know of what was left out."""
-        counts, notes = self.counts, []
-        if counts["bad"]:
-            notes.append(f"bad readings, left out: {counts['bad']:,} ({self.bad})")
-        if counts["unknown"]:
-            named = _listed(list(self.unknown))
-            listed = "" if counts["used"] else f"; the list has {_listed(self.names)}"
-            notes.append(f"readings of no gauge in the list, left out: {counts['unknown']:,} ({named}){listed}")
-        for key, words in (
-            ("missing", "missing readings (empty, or no number)"),
-            ("code", "missing readings (by their code)"),
-            ("zero", "empty cells, taken as no rain"),
-            ("repeated", "repeated readings, counted once"),
-            ("other_time", "readings of other times, left out"),
-        ):
-            if counts[key]:
-                notes.append(f"{words}: {counts[key]:,}")
-        in_file = sorted(self.in_file)
-        if counts["other_time"] and not counts["used"]:
-            notes.append(f"the file has {time_label(in_file[0], in_file[-1] + self.step)}")
-        usual = usual_step(in_file) or self.step
-        if usual != self.step:
-            apart, step = length_text(usual), length_text(self.step)
-            notes.append(f"readings are mostly {apart} apart, but each is taken as rain of {step}: is --step right?")
-        if self.depths_mm:
-            heard = ~np.isnan(np.stack(list(self.depths_mm.values())))
-            silent = [name for name, count in zip(self.names, heard.sum(axis=0).tolist(), strict=True) if not count]
-            if silent:
-                notes.append(f"gauges without a reading: {len(silent):,} ({_listed(silent)})")
-        return notes
 
 
 def read_readings(path: str | Path, names: Sequence[str], rules: ReadingRules) -> Readings:
@@ -195,7 +122,7 @@ class _Taking:
         if not set(columns.values()) & set(self._numbers):
             raise OptionsError(
                 f"{where}: has neither a column name (or 지점명) nor a column called as a gauge "
-                f"({_listed(list(self._numbers))}); found {_names_text(header)}"
+                f"({first_names(list(self._numbers))}); found {_names_text(header)}"
             )
         return columns
 
@@ -359,7 +286,3 @@ def _start(path: str | Path) -> bytes:
 
 def _names_text(header: Sequence[str]) -> str:
     return ", ".join(header) or "nothing"
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")

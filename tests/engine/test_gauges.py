@@ -41,7 +41,8 @@ from hsrgeo.products.interpolate import InverseDistance, Nearest, network
 from hsrgeo.products.kriging import Kriging, estimate
 from hsrgeo.products.variograms import Variogram, Variograms, fit_variogram, mean_variogram
 from hsrgeo.sources.gauge_rules import ReadingRules
-from hsrgeo.sources.gauges import Readings, read_readings
+from hsrgeo.sources.gauges import read_readings
+from hsrgeo.sources.readings import Readings
 from hsrgeo.writers.table_files import write_table
 from tests.benchmarks.variograms import left_out_errors, skewed_hours
 

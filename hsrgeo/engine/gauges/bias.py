@@ -19,7 +19,8 @@ from hsrgeo.engine.series.series_table import RAIN_LAW, law_of
 from hsrgeo.errors import OptionsError
 from hsrgeo.products.bias import LEAST_MEAN_MM, FieldBias, PairRules, Scores, field_bias, scores
 from hsrgeo.sources.gauge_rules import ReadingRules
-from hsrgeo.sources.gauges import Readings, read_readings
+from hsrgeo.sources.gauges import read_readings
+from hsrgeo.sources.readings import Readings
 from hsrgeo.sources.remote import local
 from hsrgeo.writers.table_files import check_table, write_table
 

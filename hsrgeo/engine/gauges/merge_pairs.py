@@ -19,7 +19,7 @@ from hsrgeo.outputs.folder import several_regions
 from hsrgeo.outputs.summed import MAXIMA, Summed, summed_file, summed_files
 from hsrgeo.products.interpolate import Floats, Network
 from hsrgeo.products.merging import Pairs
-from hsrgeo.sources.gauges import Readings
+from hsrgeo.sources.readings import Readings
 from hsrgeo.writers.sum_cog import DEPTH_STEP_MM
 from hsrgeo.writers.sum_readback import SumPicture, read_sum
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from hsrgeo.engine.periods import Period, PeriodLength, fewest_of, periods_of
 from hsrgeo.sources.gauge_rules import ReadingRules
-from hsrgeo.sources.gauges import Readings
+from hsrgeo.sources.readings import Readings
 
 
 @dataclass(frozen=True, slots=True, eq=False)
