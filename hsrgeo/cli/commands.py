@@ -62,7 +62,8 @@ class _Arguments:
 
     def invoke(self, ctx: Any) -> Any:  # noqa: ANN401
         """Run the command: messages call its parameters as its options are called."""
-        names = {param.name: max(param.opts, key=len) for param in self.get_params(ctx) if "_" in param.name}
+        options = [param for param in self.get_params(ctx) if param.param_type_name == "option"]
+        names = {param.name.rstrip("_"): max(param.opts, key=len) for param in options}
         with options_called(names):
             return super().invoke(ctx)  # type: ignore[misc] # as above
 

@@ -32,6 +32,14 @@ from hsrgeo.errors import (
 )
 
 _PARAMETER = re.compile(r"(?<![\w./\\'-])[a-z]+(?:_[a-z]+)+(?![\w./\\'-])", re.ASCII)  # in no path and no quotes
+_NAMES = r"[a-z_]+(?:(?:, | and | or )[a-z_]+)*"
+_PARAMETERS = re.compile(
+    rf"^{_NAMES}(?=:| (?:is|are|goes|go|needs?|must|does|do|both|raw|all)\b| [-+\d'\"])"
+    rf"|(?<=: ){_NAMES}(?= exclude )"
+    rf"|(?:(?<=\bgive )|(?<=\bafter )|(?<=\bwith )|(?<=\bwithout )|(?<=\bneeds )|(?<=\bone of )){_NAMES}",
+    re.ASCII,
+)
+# ^ where a word such as ``region`` or ``end`` is a parameter, and no word of the sentence
 
 
 class Status(IntEnum):
@@ -61,7 +69,7 @@ def say(*lines: str) -> None:
 def say_notes(notes: Iterable[str]) -> None:
     """Print what a user should know to stderr, see `say`."""
     for note in notes:
-        say(f"note: {note}")
+        say(f"note: {_with_options(note)}")
 
 
 def say_failed(problems: Sequence[object], most: int) -> None:
@@ -131,9 +139,20 @@ def options_called(names: Mapping[str, str]) -> Iterator[None]:
         _OPTIONS.reset(token)
 
 
-def _with_options(error: OptionsError) -> str:
+def _with_options(text: str) -> str:
     names = _OPTIONS.get()
-    return _PARAMETER.sub(lambda found: names.get(found[0], found[0]), str(error))
+    return _PARAMETER.sub(lambda found: names.get(found[0], found[0]), text)
+
+
+def _with_all_options(text: str) -> str:
+    """Return a message on wrong usage with options in place of parameters; a list of them only where each is one."""
+    names = _OPTIONS.get()
+
+    def called(found: re.Match[str]) -> str:
+        known = [names.get(word) for word in re.split(", | and | or ", found[0])]
+        return re.sub("[a-z_]+", lambda word: names.get(word[0], word[0]), found[0]) if all(known) else found[0]
+
+    return _with_options(_PARAMETERS.sub(called, text))
 
 
 @contextmanager
@@ -149,7 +168,7 @@ def honest_exit(*, goes_on: bool = False) -> Iterator[None]:
     except typer.Exit:
         raise
     except (OptionsError, SourceError, ManifestError) as error:
-        say(f"hsrgeo: {_with_options(error) if isinstance(error, OptionsError) else error}")
+        say(f"hsrgeo: {_with_all_options(str(error)) if isinstance(error, OptionsError) else error}")
         raise typer.Exit(Status.USAGE) from None
     except NoRoomError as error:
         _say_no_room(str(error), goes_on=goes_on)
@@ -221,7 +240,7 @@ def _warnings_said() -> Iterator[None]:
 
         def show(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:  # noqa: ANN401
             if issubclass(category, HsrGeoWarning):
-                say(f"note: {message}")
+                say(f"note: {_with_options(str(message))}")
             else:
                 before(message, category, *where, **more)
 

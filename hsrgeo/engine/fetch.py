@@ -102,7 +102,7 @@ class FetchOptions:
             )
             != 1
         ):
-            raise OptionsError("choose times: one of latest, last, day or start (or, in Python, times)")
+            raise OptionsError("choose times by one of latest, last, day or start")
         if self.end is not None and self.start is None:
             raise OptionsError("end needs start")
 

@@ -83,7 +83,7 @@ def frame_times(start: datetime, end: datetime, every: timedelta | None = None) 
     if start.tzinfo is None or end.tzinfo is None:
         raise OptionsError("start and end: give them a time zone, such as hsrgeo.KST")
     if end <= start:
-        raise OptionsError(f"end {end} is not after start {start} (the end is exclusive)")
+        raise OptionsError(f"end {time_label(end)} is not after start {time_label(start)} (the end is exclusive)")
     first = start.astimezone(KST).replace(minute=0, second=0, microsecond=0)
     times, time = [], first
     while time < end:
@@ -92,7 +92,7 @@ def frame_times(start: datetime, end: datetime, every: timedelta | None = None) 
             times.append(time)
         time += step
     if not times:
-        raise OptionsError(f"no frame is made between {start} and {end} at these steps")
+        raise OptionsError(f"no frame is made from {time_label(start, end)} at these steps")
     return times
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from hsrgeo.errors import OptionsError, SourceError
 from hsrgeo.formats.names import FrameName
 from hsrgeo.model.fields import Step, Time, Times
-from hsrgeo.model.times import on_step, parse_time
+from hsrgeo.model.times import on_step, parse_time, time_label
 from hsrgeo.sources.encodings import unreadable
 from hsrgeo.sources.texts import read_regular
 
@@ -48,7 +48,9 @@ class Selection:
         if self.every is not None and self.every <= timedelta(0):
             raise OptionsError(f"every {self.every}: must be longer than nothing")
         if self.start and self.end and self.end <= self.start:
-            raise OptionsError(f"end {self.end} is not after start {self.start} (the end is exclusive)")
+            raise OptionsError(
+                f"end {time_label(self.end)} is not after start {time_label(self.start)} (the end is exclusive)"
+            )
 
     def wants(self, frame_name: FrameName) -> bool:
         """Tell whether a frame with this name is wanted."""

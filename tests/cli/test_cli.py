@@ -203,27 +203,48 @@ def test_numbers_may_be_one_text(source: Path, tmp_path: Path, numbers: tuple[st
         (["export", "{in}/*.tar", "--out", "{out}"], "hsrgeo: {in}/*.tar: no file matches this pattern"),
         (
             ["export", "{in}", "--out", "{out}", "--bbox", "127", "37", "126", "38"],
-            "hsrgeo: bbox 127 37 126 38: west must",
+            "hsrgeo: --bbox 127 37 126 38: west must",
         ),
-        (["export", "{in}", "--out", "{out}", "--bbox", "1", "1", "2", "2"], "hsrgeo: bbox 1 1 2 2 does not touch"),
+        (["export", "{in}", "--out", "{out}", "--bbox", "1", "1", "2", "2"], "hsrgeo: --bbox 1 1 2 2 does not touch"),
         (
             ["export", "{in}", "--out", "{out}", "--bbox", "126", "37", "127", "nan"],
             "every edge must be a finite number",
         ),
         (
             ["export", "{in}", "--out", "{out}", "--window", "0", "0", "0", "5"],
-            "hsrgeo: window 0 0 0 5: width and height",
+            "hsrgeo: --window 0 0 0 5: width and height",
         ),
         (
             ["export", "{in}", "--out", "{out}", "--window", "-1", "0", "5", "5"],
-            "hsrgeo: window -1 0 5 5: offsets count",
+            "hsrgeo: --window -1 0 5 5: offsets count",
         ),
-        (["export", "{in}", "--out", "{out}", "--window", "0", "0", "9999", "5"], "hsrgeo: window 0 0 9999 5"),
-        (["export", "{in}", "--out", "{out}", *WINDOW, "--center", "1", "2", "--size", "3"], "choose one area"),
-        (["export", "{in}", "--out", "{out}", "--size", "3"], "center and size go together"),
+        (["export", "{in}", "--out", "{out}", "--window", "0", "0", "9999", "5"], "hsrgeo: --window 0 0 9999 5"),
+        (
+            ["export", "{in}", "--out", "{out}", *WINDOW, "--center", "1", "2", "--size", "3"],
+            "hsrgeo: choose one area: --window and --center exclude",
+        ),
+        (["export", "{in}", "--out", "{out}", "--size", "3"], "hsrgeo: --center and --size go together"),
+        (
+            ["export", "{in}", "--out", "{out}", "--regions-field", "x"],
+            "hsrgeo: --regions-field and --regions-encoding are for a file of regions: give --regions too",
+        ),
+        (
+            ["export", "{in}", "--out", "{out}", "--max-rate", "9"],
+            "--max-rate is a limit of rain: give --quantity rain",
+        ),
+        (["accumulate", "{in}", "--out", "{out}", "--region", "x"], "hsrgeo: --region is for an exported folder that"),
+        (["render", "{in}", "--out", "{out}.png", "--fps", "3"], "hsrgeo: --fps is for animations"),
+        (["fetch", "--out", "{out}"], "hsrgeo: choose times by one of --latest, --last, --day or --start"),
+        (
+            ["sample", "{in}", "--out", "{out}.csv", "--block", "all"],
+            "hsrgeo: --block all: a table has one value; choose",
+        ),
         (["export", "{in}", "--out", "{out}", "--regions", "{in}/no.csv"], "hsrgeo: {in}/no.csv: cannot be read"),
         (["export", "{in}", "--out", "{out}", "--start", "yesterday"], "hsrgeo: time 'yesterday': expected"),
-        (["export", "{in}", "--out", "{out}", "--start", "202207", "--end", "202206"], "is not after start"),
+        (
+            ["export", "{in}", "--out", "{out}", "--start", "202207", "--end", "202206"],
+            "hsrgeo: --end 2022-06-01 00:00 KST is not after --start 2022-07-01 00:00 KST (the end is exclusive)",
+        ),
         (["export", "{in}", "--out", "{out}", "--every", "7min"], "hsrgeo: step '7min': must divide a day evenly"),
         (
             ["export", "{in}", "--out", "{out}", "--every", "often"],
@@ -233,8 +254,8 @@ def test_numbers_may_be_one_text(source: Path, tmp_path: Path, numbers: tuple[st
         (["export", "{in}", "--out", "{out}", "--name", "../{time:%H}"], "the path must stay inside OUT"),
         (["export", "{in}", "--out", "{out}", "--name", "{time.year}"], "'time.year' is not known"),
         (["export", "{in}", "--out", "{out}", "--name", ""], "without a time"),
-        (["export", "{in}", "--out", "{out}", "--jobs", "0"], "hsrgeo: jobs 0: expected 1 or more"),
-        (["export", "{in}", "--out", "{out}", "--block", "0"], "hsrgeo: block 0: blocks are counted from 1"),
+        (["export", "{in}", "--out", "{out}", "--jobs", "0"], "hsrgeo: --jobs 0: expected 1 or more"),
+        (["export", "{in}", "--out", "{out}", "--block", "0"], "hsrgeo: --block 0: blocks are counted from 1"),
         (
             ["accumulate", "{in}", "--out", "{out}", "--rolling", "48h"],
             "rolling 2d: must be whole steps of 5min long, 24h",
@@ -246,7 +267,7 @@ def test_numbers_may_be_one_text(source: Path, tmp_path: Path, numbers: tuple[st
         ),
         (["info"], "Usage"),
         (["info", "{in}/nowhere"], "hsrgeo: {in}/nowhere: no such file or folder"),
-        (["info", "{in}", "--jobs", "0"], "hsrgeo: jobs 0"),
+        (["info", "{in}", "--jobs", "0"], "hsrgeo: --jobs 0"),
         (
             ["info", "{in}", "01:00"],
             "hsrgeo: 01:00: no such file or folder; a time with a space in it needs quotes, as ",
@@ -267,10 +288,13 @@ def test_numbers_may_be_one_text(source: Path, tmp_path: Path, numbers: tuple[st
         (["extract", "{in}/no.tar", "--out", "{out}"], "hsrgeo: {in}/no.tar: no such file or folder"),
         (["simulate", "--out", "{out}"], "Missing option '--start'"),
         (["simulate", "--out", "{out}", "--start", "never"], "hsrgeo: time 'never': expected"),
-        (["simulate", "--out", "{out}", "--start", "202206", "--frames", "0"], "hsrgeo: frames 0: expected 1 or more"),
+        (
+            ["simulate", "--out", "{out}", "--start", "202206", "--frames", "0"],
+            "hsrgeo: --frames 0: expected 1 or more",
+        ),
         (
             ["simulate", "--out", "{out}", "--start", "202206", "--grid", "earth"],
-            "hsrgeo: grid 'earth': expected one of",
+            "hsrgeo: --grid 'earth': expected one of",
         ),
         (["simulate", "--out", "{out}", "--start", "202206", "--rain", "hail"], "Invalid value for '--rain'"),
     ],

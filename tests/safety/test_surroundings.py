@@ -193,7 +193,7 @@ def test_commands_run_with_warnings_as_errors_and_without_assertions(tmp_path: P
     command: list[str | Path] = [sys.executable, "-W", "error", "-O", "-c", COMMANDS, FRAME.parent]
     run = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
     assert (run.returncode, run.stderr) == (0, "")
-    assert run.stdout.startswith("2 hsrgeo: layout both: zarr cannot read a group in a group under python -O")
+    assert run.stdout.startswith("2 hsrgeo: --layout both: zarr cannot read a group in a group under python -O")
 
 
 @pytest.mark.parametrize("elsewhere", [False, True], ids=["this thread", "another thread"])

@@ -50,7 +50,9 @@ class CubeOptions:
                 "layout both: zarr cannot read a group in a group under python -O: choose map or series, or drop -O"
             )
         if self.frames.block == ALL:
-            raise OptionsError("block all: a cube has one variable; hsrgeo.open(..., block='all') has every block")
+            raise OptionsError(
+                "block all: a cube has one variable; in Python hsrgeo.open(..., block='all') has every block"
+            )
         if self.frames.regions is not None:
             raise OptionsError("regions: a cube has one area; make one cube for each")
         if self.frames.bias is not None:
