@@ -21,7 +21,7 @@ PolarType = Literal["sweep", "lowest", "cappi", "max", "echo-top"]
 Stored = NDArray[np.int16]
 _ECHO = QUANTITIES[1]
 _PRODUCT = re.compile(r"(sweep|cappi|echo-top):(-?\d{1,5}(?:\.\d{1,3})?)|lowest|max")
-_HIGHEST_M = 30_000
+_LOWEST_M, _HIGHEST_M = 30, 30_000
 _WORDS = "sweep:N, lowest, cappi:METRES, max or echo-top:DBZ"
 
 
@@ -55,13 +55,15 @@ def as_product(text: str) -> PolarProduct:
     """
     match = _PRODUCT.fullmatch(text.strip())
     if not match:
-        raise OptionsError(f"product {text!r}: expected {_WORDS}")
+        metres = "; give the height in metres, as cappi:1500" if text.strip().startswith("cappi:") else ""
+        raise OptionsError(f"product {text!r}: expected {_WORDS}{metres}")
     polar_type: PolarType = match[1] or text.strip()  # type: ignore[assignment] # the pattern has these words
     value = float(match[2] or 0)
     if polar_type == "sweep" and not (value >= 1 and value.is_integer()):
         raise OptionsError(f"product {text!r}: sweeps are counted from 1, the lowest")
-    if polar_type == "cappi" and not 0 < value <= _HIGHEST_M:
-        raise OptionsError(f"product {text!r}: expected a height above the sea of up to {_HIGHEST_M:,} m")
+    if polar_type == "cappi" and not _LOWEST_M <= value <= _HIGHEST_M:
+        expected = f"expected a height above the sea of {_LOWEST_M} to {_HIGHEST_M:,}, in metres, as cappi:1500"
+        raise OptionsError(f"product {text!r}: {expected}")
     if polar_type == "echo-top" and not -100 <= value <= 100:  # noqa: PLR2004 - dBZ
         raise OptionsError(f"product {text!r}: expected -100 to 100 dBZ")
     return PolarProduct(polar_type, value)

@@ -194,8 +194,8 @@ def test_one_radar_twice_at_one_time_makes_no_frame(volumes: Path, tmp_path: Pat
 @pytest.mark.parametrize(
     ("arguments", "status", "message"),
     [
-        (("{volumes}", "--product", "vil"), 2, "hsrgeo: product 'vil': expected sweep:N, lowest, cappi:METRES, max or"),
-        (("{volumes}", "--grid", "earth"), 2, "hsrgeo: grid 'earth': expected one of kma-hb-500m, kma-hb-1km"),
+        (("{volumes}", "--product", "vil"), 2, "hsrgeo: --product 'vil': expected sweep:N, lowest, cappi:METRES, max"),
+        (("{volumes}", "--grid", "earth"), 2, "hsrgeo: --grid 'earth': expected one of kma-hb-500m, kma-hb-1km"),
         (("{volumes}", "--method", "best"), 2, "Invalid value for '--method'"),
         (("{volumes}", "--jobs", "0"), 2, "jobs 0"),
         (("{volumes}/no.nc",), 2, "no.nc: no such file or folder"),

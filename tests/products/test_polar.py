@@ -310,6 +310,12 @@ def test_what_cannot_be_is_refused() -> None:
         compose_frames([one], GRID, TIME, as_product("max"), "best")  # type: ignore[arg-type]
 
 
+def test_a_height_in_kilometres_is_asked_for_in_metres() -> None:
+    for text in ("cappi:1.5km", "cappi:1.5", "cappi:"):
+        with pytest.raises(OptionsError, match=r"in metres, as cappi:1500$"):
+            as_product(text)
+
+
 @pytest.mark.parametrize(
     "text",
     ["", "ppi", "sweep", "sweep:0", "sweep:1.5", "cappi:-5", "cappi:1e3", "cappi:40000", "echo-top:200", "max:1"],
