@@ -55,6 +55,7 @@ class Hub:
             raise OptionsError(f"host {host}: the key goes to hosts of kma.go.kr only, such as {HOST}")
         self._key = key
         self._host = host
+        self._name = host if host.startswith("http://") else "KMA's API hub"
         self.budget = Budget(limits or Limits())
 
     @property
@@ -119,7 +120,7 @@ class Hub:
             turn.pause(max(wanted, 1.0) if wanted is not None else pause or _PAUSES_S[-1])
             if pause is None:
                 raise HubLimitError(
-                    f"KMA's API hub still answers {answer.status} after long pauses: {self.shown(message)}"
+                    f"{self._name} still answers {answer.status} after long pauses: {self.shown(message)}"
                 )
             return None
 
@@ -155,20 +156,22 @@ class Hub:
 
     def _problem(self, error: OSError | HTTPException) -> str:
         if isinstance(error, ConnectionRefusedError):
+            if self._name == self._host:
+                return f"{self._host} (--host) refuses the connection: is the server or tunnel there running?"
             return (
                 "KMA's API hub refuses the connection: it does so after too many questions or bytes, and to some "
                 "addresses abroad; or a firewall on the way does. Try later, or from another network"
             )
         if isinstance(error, TimeoutError):
-            return f"KMA's API hub gave no whole answer within {_DEADLINE_S:g} s"
+            return f"{self._name} gave no whole answer within {_DEADLINE_S:g} s"
         if isinstance(error, ssl.SSLCertVerificationError):
-            return f"KMA's API hub shows a certificate that cannot be trusted: {error.verify_message}"
+            return f"{self._name} shows a certificate that cannot be trusted: {error.verify_message}"
         reason = self.shown(getattr(error, "strerror", None) or str(error) or type(error).__name__)
-        return f"KMA's API hub cannot be reached, or broke off: {reason}"
+        return f"{self._name} cannot be reached, or broke off: {reason}"
 
     def _refusal(self, meaning: str, message: str, answer: Answer, path: str) -> str:
         """Return what is wrong with an answer that may be another one the next time; raise where it will not be."""
-        says = f"KMA's API hub reports: {self.shown(message)}"
+        says = f"{self._name} reports: {self.shown(message)}"
         if meaning == "not applied":
             name = path.rpartition("/")[2]
             problem = f"your account has not applied for {name}: log in at {PAGE}, find it, and click 활용신청"
@@ -179,11 +182,11 @@ class Hub:
             portal = "; it looks like one of data.go.kr, which is another" if self.key.is_of_data_portal else ""
             raise OptionsError(f"the key from {self.key.origin} is refused{portal}. {says}")
         if meaning == "overload":
-            return f"KMA's API hub answers {answer.status} with nothing to use: {self.shown(message)}"
+            return f"{self._name} answers {answer.status} with nothing to use: {self.shown(message)}"
         if target := answer.headers.get("location"):
             place = self.shown(target.partition("?")[0])
-            return f"KMA's API hub sends on to {place}, which is not followed: the key would go there"
-        return f"KMA's API hub answers {answer.status}: {self.shown(message)}"
+            return f"{self._name} sends on to {place}, which is not followed: the key would go there"
+        return f"{self._name} answers {answer.status}: {self.shown(message)}"
 
 
 class _Secure(HTTPSConnection):

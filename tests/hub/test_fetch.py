@@ -396,9 +396,14 @@ def test_a_drip_ends_at_the_deadline_of_the_whole_answer(tmp_path: Path, monkeyp
 def test_a_refused_connection_ends_the_run(tmp_path: Path) -> None:
     with socket.socket() as taken:  # bound, and nobody listens
         taken.bind(("127.0.0.1", 0))
-        done = run(f"http://127.0.0.1:{taken.getsockname()[1]}", "--out", tmp_path / "raw", *HOUR)
+        host = f"http://127.0.0.1:{taken.getsockname()[1]}"
+        done = run(host, "--out", tmp_path / "raw", *HOUR)
     assert done.exit_code == 3
-    assert "refuses the connection: it does so after too many questions or bytes" in done.stderr
+    assert f"{host} (--host) refuses the connection: is the server or tunnel there running?" in done.stderr
+    assert "KMA" not in done.stderr
+    assert (
+        client.Hub()._problem(ConnectionRefusedError()).startswith("KMA's API hub refuses the connection: it does so")
+    )
 
 
 def test_a_frame_packed_once_more_on_the_way_and_one_of_a_named_kind(tmp_path: Path) -> None:
