@@ -55,6 +55,21 @@ class Written:
         """Names of the regions, in order; one that is empty where the folder has a single area."""
         return [cut.region for cut in self.recipe.cuts]
 
+    def refuse_without_cogs(self) -> None:
+        """Refuse a folder of other formats, such as PNG, which do not separate nodata from no echo.
+
+        Raises:
+            OptionsError: It is one.
+            ManifestError: See `recipe`.
+        """
+        formats = self.recipe.formats
+        if "cog" not in formats:
+            odim = " (in Python hsrgeo.open reads a list of ODIM files)" if "odim" in formats else ""
+            raise OptionsError(
+                f"{self.out}: has {' and '.join(formats)} only, and only COGs are read: export the frames to another "
+                f"folder, hsrgeo export SOURCE --format cog --out FOLDER{odim}"
+            )
+
     def lines(self) -> list[Outcome]:
         """Return the latest line of each frame, by time.
 
@@ -92,11 +107,7 @@ class OutputFolder(Written):
         times: set[datetime] | None = None,
     ) -> Iterator[Exported]:
         """Yield the wanted frames, by time, and those that could not be exported; see `exported_frames`."""
-        if "cog" not in self.recipe.formats:
-            raise OptionsError(
-                f"{self._folder} contains no COGs: export COGs too (PNGs do not separate nodata from no echo; "
-                "hsrgeo.open takes ODIM files one by one or as a list, such as sorted(Path(out).rglob('*.h5')))"
-            )
+        self.refuse_without_cogs()
         regions = self.regions
         if region and region not in regions:
             raise OptionsError(

@@ -77,9 +77,7 @@ def stacks_of(out: Place, region: str | None = None) -> Stacks:
             raise ManifestError(str(out), f"no {MANIFEST} there: in a bucket it must be the OUT of an export")
         return _look_at_sums(out, region)
     folder = Written(out)
-    recipe = folder.recipe
-    if "cog" not in recipe.formats:
-        raise OptionsError(f"{out} holds {' and '.join(recipe.formats)} only: export it with --format cog")
+    folder.refuse_without_cogs()
     regions = folder.regions
     if region is not None and region not in regions:
         known = f"expected one of {', '.join(regions)}" if any(regions) else "it was exported without regions"

@@ -513,7 +513,7 @@ def test_sources_and_options_that_cannot_be(frames: Path, tmp_path: Path, monkey
         (parts, {"region": "north"}, "region 'north'"),
         (parts / "collection.json", {"region": "north"}, "none of that name"),
         (parts, {"block": 2, "region": "south"}, "are for frames"),
-        (pictures, {}, "contains no COGs"),
+        (pictures, {}, "has png only, and only COGs are read"),
         (whole, {"region": "south"}, "a cube has one area"),
         (frames, {"region": "south"}, "frames have none"),
         (whole, {"product": "CPP"}, "product CPP: .*a.nc contains HSR"),

@@ -407,7 +407,7 @@ def test_folders_that_are_no_export_are_refused(exported: Exported, tmp_path: Pa
     pictures = tmp_path / "pictures"
     window = (900, 900, 64, 64)
     list(export(exported.sources[0], pictures, ExportOptions(window=window, formats="png", jobs=1)))
-    with pytest.raises(OptionsError, match="png only: export it with --format cog"):
+    with pytest.raises(OptionsError, match="png only, and only COGs are read: export the frames to"):
         write_project(pictures)
 
 

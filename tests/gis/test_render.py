@@ -449,7 +449,7 @@ def test_an_exported_folder_that_cannot_be_drawn(exported: Path, hour: Path, tmp
     with pytest.raises(OptionsError, match="region is for"):
         render(hour, picture, RenderOptions(region="sea"))
     list(hsrgeo.export(hour, tmp_path / "png", hsrgeo.ExportOptions(window=SEA, formats=("png",), jobs=1)))
-    with pytest.raises(OptionsError, match="contains no COGs"):
+    with pytest.raises(OptionsError, match="png only, and only COGs are read"):
         render(tmp_path / "png", picture)
     (tmp_path / "png" / "options.json").unlink()
     with pytest.raises(ManifestError, match=r"options\.json"):

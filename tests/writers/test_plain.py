@@ -127,4 +127,4 @@ def test_an_option_for_other_formats_is_refused(source: Path, tmp_path: Path) ->
     out = export(source, tmp_path / "out", formats="float32")
     done = CliRunner().invoke(app, ["qgis", str(out)])
     assert done.exit_code == 2
-    assert "export it with --format cog" in done.output
+    assert "only COGs are read: export the frames to another folder, hsrgeo export SOURCE --format cog" in done.output
