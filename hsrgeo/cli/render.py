@@ -107,15 +107,14 @@ def _tell(result: "Rendered") -> Status:
     say_notes(result.notes)
     say_failed(result.broken, _SHOWN)
     for first, last, count in result.missing[:_SHOWN]:
-        when = time_label(first) if first == last else time_label(first, last)
-        say(f"no data: {when}, {counted(count, 'time')}")
+        say(f"no data: {time_label(first, last)}, {counted(count, 'time')}")
     if len(result.missing) > _SHOWN:
         say(f"no data: {len(result.missing) - _SHOWN:,} more gaps")
     if result.first is None or result.last is None:
         none_sound = f"no valid frame found, {result.path} is not written"
         say(none_sound if result.broken else no_frame(result.tally))
         return Status.BROKEN
-    when = time_label(result.first) if result.first == result.last else time_label(result.first, result.last)
+    when = time_label(result.first, result.last)
     size = f"{result.width} x {result.height} pixels, {result.bytes / 1e6:.2f} MB"
     answer(f"{result.path}: {counted(result.frames, 'frame')}, {when}, {size}")
     return Status.BROKEN if result.broken else Status.DONE

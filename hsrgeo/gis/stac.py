@@ -30,7 +30,7 @@ _RASTER = "https://stac-extensions.github.io/raster/v2.0.0/schema.json"
 _PROJECTION = "https://stac-extensions.github.io/projection/v2.0.0/schema.json"
 ITEM_EXTENSIONS = [_FILE, _PROJECTION, _RASTER]
 COLLECTION_EXTENSIONS = [_FILE, _RASTER]
-_SECOND = timedelta(seconds=1)
+SECOND = timedelta(seconds=1)
 _CRC32 = "b20204"  # multihash: the code of CRC-32 (0x0132) as a varint, then its length in bytes
 
 ASSETS: dict[str, tuple[str, Json]] = {
@@ -78,7 +78,7 @@ def end_of(shot: Shot) -> datetime:
 
     Both ends of STAC's interval belong to it: a second less, so that a search for one time finds one frame.
     """
-    return shot.time + shot.length - _SECOND
+    return shot.time + shot.length - SECOND
 
 
 def item_id(product: str, time: datetime, region: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from hsrgeo.gis.stac import COLLECTION_EXTENSIONS, JSON_TYPE, VERSION, Json, Shot, asset_of
+from hsrgeo.gis.stac import COLLECTION_EXTENSIONS, JSON_TYPE, SECOND, VERSION, Json, Shot, asset_of
 from hsrgeo.model.times import time_label, utc_text
 from hsrgeo.writers.tags import LICENCE
 
@@ -43,13 +43,14 @@ def collection(summary: Summary, links: Iterable[Json], assets: Mapping[str, Jso
     of = f"KMA {', '.join(products)}" if products else "Rain gauges"
     sums = _sums_described(shots)
     made_up = summary.synthetic == {True}
-    span = time_label(summary.first, summary.last, between=" - ")
+    until = summary.last if sums is None else summary.end + SECOND
     return {
         "type": "Collection",
         "stac_version": VERSION,
         "stac_extensions": COLLECTION_EXTENSIONS,
         "id": summary.id,
-        "title": f"{'SYNTHETIC ' if made_up else ''}{of} {', '.join(quantities)} {span}",
+        "title": f"{'SYNTHETIC ' if made_up else ''}{of} {', '.join(quantities)} "
+        f"{time_label(summary.first, until, between=' - ')}",
         "description": _description(summary.synthetic) if sums is None else sums,
         "keywords": _distinct([*_KEYWORDS[0 if products else 3 :], *products, *quantities])
         + (["synthetic"] if True in summary.synthetic else []),

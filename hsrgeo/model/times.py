@@ -218,7 +218,7 @@ def utc_text(time: datetime) -> str:
 def time_label(time: datetime, until: datetime | None = None, *, between: str = " to ") -> str:
     """Return a time as users read it: ``2022-06-09 11:15 KST``, or ``2022-06-09 11:15 to 2022-06-09 12:15 KST``."""
     text = f"{time.astimezone(KST):%Y-%m-%d %H:%M}"
-    return f"{text} KST" if until is None else f"{text}{between}{time_label(until)}"
+    return f"{text} KST" if until in (None, time) else f"{text}{between}{time_label(until)}"
 
 
 def kst_text(time: datetime) -> str:

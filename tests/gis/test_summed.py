@@ -256,6 +256,7 @@ def test_a_catalogue_of_sums_tells_periods_and_bands(sums: Path) -> None:
         ("frames", "int32", None),
     ]
     assert collection["extent"]["temporal"]["interval"] == [["2022-06-09T02:00:00Z", "2022-06-09T03:59:59Z"]]
+    assert collection["title"].endswith(" 2022-06-09 11:00 - 2022-06-09 13:00 KST")  # the two hours from 02:00 UTC on
     assert {"style-rain_depth-qml", "style-rain_depth-sld", "legend-rain_depth"} <= set(collection["assets"])
     write_catalog(sums, items="parquet")
     rows = {row["id"]: row for row in parquet.read_table(sums / "items.parquet").to_pylist()}

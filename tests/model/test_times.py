@@ -16,6 +16,7 @@ from hsrgeo.model.times import (
     on_step,
     parse_step,
     parse_time,
+    time_label,
     usual_step,
     utc_text,
 )
@@ -239,6 +240,12 @@ def test_a_gap_is_no_step(minutes: list[int], step: int) -> None:
     times = [datetime(2022, 6, 9, tzinfo=KST) + timedelta(minutes=minute) for minute in minutes]
     assert export_step(times) == timedelta(minutes=step)
     assert export_step(reversed(times)) == timedelta(minutes=step)
+
+
+def test_a_span_of_one_time_is_shown_as_that_time() -> None:
+    time = datetime(2022, 6, 9, 11, 15, tzinfo=KST)
+    assert time_label(time, time) == time_label(time, time.astimezone(UTC)) == "2022-06-09 11:15 KST"
+    assert time_label(time, time + timedelta(hours=1), between=" - ") == "2022-06-09 11:15 - 2022-06-09 12:15 KST"
 
 
 @pytest.mark.parametrize(
