@@ -63,10 +63,12 @@ class Follower:
         `made` says what was made, for the summary; `values` is what the JSON object has of it beside what every run
         has.
         """
+        replaced = self._run.replaced
+        made += f", replacing {counted(replaced, 'file')}" if replaced else ""
         summary = [f"{made}: {self._frames()}, {self._counts()} ({self._speed()})"]
         if skipped := skipped_text(self._run.tally):
             summary.append(skipped)
-        return self._end(summary, values)
+        return self._end(summary, {**values, "replaced": replaced})
 
     def _end(self, summary: Sequence[str], values: Mapping[str, object]) -> ExitStatus:
         if not self._run.counts.total():  # printed whatever was asked for: it is why the exit status is 1

@@ -66,6 +66,8 @@ class Run(Lazy[Outcome]):
         """Frames by status, so far."""
         self.notes: list[str] = []
         """What a user should know; complete when the run is over."""
+        self.replaced = 0
+        """Tables and sums that were there before and have been replaced, so far."""
         self._noted = 0
 
     def __next__(self) -> Outcome:

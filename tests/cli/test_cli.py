@@ -1033,3 +1033,28 @@ def test_a_url_where_only_a_path_will_do_is_shown_as_it_was_given(
     assert result.exit_code == 2
     assert f"{named}: must be a path on this machine, not a URL" in result.output
     assert not [*tmp_path.iterdir()]  # a path would be a folder "gs:"
+
+
+@pytest.mark.parametrize(
+    ("words", "files"),
+    [
+        (["accumulate", "--period", "5min", "--rolling", "5min", "--out", "sums"], 2),
+        (["series", "--points", "points.csv", "--out", "o.csv"], 1),
+        (["stats", "--out", "o.csv"], 1),
+        (["sample", "--step", "50", "--out", "o.csv"], 1),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else "",
+)
+def test_files_that_were_there_and_are_replaced_are_counted(
+    tmp_path: Path, frame_file: bytes, monkeypatch: pytest.MonkeyPatch, words: list[str], files: int
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / frame_name()).write_bytes(frame_file)
+    (tmp_path / "points.csv").write_text("name,lon,lat\na,127,37\n", encoding="utf-8")
+    given = [*words, *([] if words[0] == "series" else ["--window", "500", "700", "60", "60"])]
+    command = [given[0], frame_name(), *given[1:], "--jobs", "1"]
+    assert "replacing" not in CliRunner().invoke(app, command).stderr
+    again = CliRunner().invoke(app, [*command, "--json"])
+    assert again.exit_code == 0, again.output
+    assert f", replacing {files} file{'s' if files > 1 else ''}: 1 frame, 1 used" in again.stderr
+    assert json.loads(again.stdout)["replaced"] == files

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from hsrgeo.engine.accumulate.best_frames import Candidates, best_frames
 from hsrgeo.engine.accumulate.moving import MovingRun, MovingSum, moving_tags
-from hsrgeo.engine.accumulate.rolling import RollingRun
+from hsrgeo.engine.accumulate.rolling import RollingRun, rolling_path
 from hsrgeo.engine.accumulate.sources import sum_source
 from hsrgeo.engine.accumulate.stat_bands import STAT_BANDS
 from hsrgeo.engine.accumulate.sum_options import AccumulateOptions
@@ -267,6 +267,8 @@ class Accumulation(Run):
         if self._rolling is not None and self._first is not None:
             for number, area in enumerate(self._areas):
                 frame = self._like_first(area)
+                paths = [rolling_path(self._rolling.span, one, area.region) for one in self._rolling.lengths]
+                self.replaced += sum((self._out / path).is_file() for path in paths)
                 for path, known in self._rolling.write(number, self._out, area.region, frame, pool):
                     self._count(path, known=known)
 
@@ -306,6 +308,7 @@ class Accumulation(Run):
             if isinstance(total, MovingSum):
                 tags |= moving_tags(period, total)
             path = self._out / period.path(area.region, shown.file)
+            self.replaced += path.is_file()
             writes.append(pool.submit(write_period, path, area, total, period, tags, options))
             while len(writes) > self._options.export.workers:  # each holds a sum in memory
                 self._take(writes.popleft())

@@ -137,6 +137,7 @@ class RowsRun(Run):
             if places and self._columns:
                 regions = len(self._frames.recipe.cuts) > 1
                 groups = (group for place in places for group in self._read(file, *place))
+                self.replaced += self._out.is_file()
                 write_rows(self._out, self._columns, groups, regions=regions, shape=self.shape)
 
     def _read(

@@ -98,6 +98,7 @@ class Series(Run):
                 texts = {RAIN_LAW: reader.rain_law} if reader.rain_law not in ("", str(KMA_LAW)) else {}
                 shape = {"wide": options.wide, "excel": options.excel}
                 common = columns[-1] if options.factors is not None else ""
+                self.replaced += self._out.is_file()
                 write_table(self._out, options.places.names, columns, rows, texts=texts, common=common, **shape)
                 if options.factors is not None:
                     without = sum(options.factors.at(time) is None for time in self._kept)

@@ -136,6 +136,7 @@ class Stats(Run):
                 self.rows = len(kept) * shape[1]
                 rows: Iterator[Row] = ((time, np.array(table[number])) for time, number in sorted(kept.items()))
                 texts = {"unit": self._unit} if self._unit else {}
+                self.replaced += self._out.is_file()
                 write_table(self._out, self._options.names, self._options.columns, rows, texts=texts)
 
     def _results(
