@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -14,10 +15,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
+import pytest
 
 from tests.conftest import NX, NY, SEOUL_TIME, MakeFile
 
@@ -25,6 +28,16 @@ KEY = "aB3xY9-_kQ7vT+z0/LmN4p"
 """With letters that an address must escape."""
 FILE, LIST = "/api/typ04/url/rdr_cmp_file.php", "/api/typ01/url/rdr_cmp_file_list.php"
 BLANK = np.full((NY, NX), -30000, np.int16)
+
+
+def empty_home(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Let a user's home be this folder, where no key is kept, and return it."""
+    for name, below in (("XDG_STATE_HOME", "state"), ("XDG_CONFIG_HOME", "config")):
+        monkeypatch.setenv(name, str(folder / below))
+    for name in ("CREDENTIALS_DIRECTORY", "KMA_APIHUB_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setitem(sys.modules, "keyring", None)
+    return folder
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -15,7 +14,7 @@ from hsrgeo.engine import fetch
 from hsrgeo.engine.watch.last_hour import Asked, LastHour, absent, partial
 from hsrgeo.engine.watch.watch_run import Watch
 from hsrgeo.hub import budget
-from tests.fake_hub import KEY, Reply, fake_hub, frame, missing
+from tests.fake_hub import KEY, Reply, empty_home, fake_hub, frame, missing
 from tests.fake_hub import Asked as Question
 from tests.watched import OPTIONS, held
 
@@ -86,14 +85,11 @@ def test_of_several_frames_that_lack_radars_the_longest_waiting_come_first() -> 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Give a user's home; no pause is waited for."""
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
-    monkeypatch.delenv("CREDENTIALS_DIRECTORY", raising=False)
-    monkeypatch.setenv("KMA_APIHUB_KEY", KEY)
-    monkeypatch.setitem(sys.modules, "keyring", None)
     moments = iter(range(10**6))
     monkeypatch.setattr(budget, "_now", lambda: 1e9 + 10 * next(moments))
-    return tmp_path
+    home = empty_home(tmp_path, monkeypatch)
+    monkeypatch.setenv("KMA_APIHUB_KEY", KEY)
+    return home
 
 
 class Sky:

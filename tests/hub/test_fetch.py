@@ -7,7 +7,6 @@ import email.utils
 import json
 import socket
 import ssl
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -45,6 +44,7 @@ from tests.fake_hub import (
     FakeHub,
     Reply,
     always,
+    empty_home,
     fake_hub,
     frame,
     listing,
@@ -77,12 +77,8 @@ class Clock:
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Give a user's home that holds nothing; the key is in the variable."""
-    home = tmp_path / "home"
-    for name, folder in (("XDG_STATE_HOME", "state"), ("XDG_CONFIG_HOME", "config")):
-        monkeypatch.setenv(name, str(home / folder))
-    monkeypatch.delenv("CREDENTIALS_DIRECTORY", raising=False)
+    home = empty_home(tmp_path / "home", monkeypatch)
     monkeypatch.setenv("KMA_APIHUB_KEY", KEY)
-    monkeypatch.setitem(sys.modules, "keyring", None)
     return home
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from hsrgeo.hub.gauges import readings_in, stations_in
 from hsrgeo.places.places import read_points
 from hsrgeo.sources.gauge_rules import ReadingRules
 from hsrgeo.sources.gauges import read_readings
-from tests.fake_hub import KEY, Asked, FakeHub, Reply, Script, always, fake_hub, refusal
+from tests.fake_hub import KEY, Asked, FakeHub, Reply, Script, always, empty_home, fake_hub, refusal
 
 MINUTES, HOURS, STATIONS = (
     "/api/typ01/cgi-bin/url/nph-aws2_min",
@@ -32,9 +31,8 @@ HOUR = timedelta(hours=1)
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Give a user's home with a key, where nothing waits."""
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    empty_home(tmp_path, monkeypatch)
     monkeypatch.setenv("KMA_APIHUB_KEY", KEY)
-    monkeypatch.setitem(sys.modules, "keyring", None)
     monkeypatch.setattr(client, "_AGAIN_S", 0)
     monkeypatch.setattr(budget, "PACE_S", 0)
 

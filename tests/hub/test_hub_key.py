@@ -21,7 +21,7 @@ from hsrgeo.cli import app
 from hsrgeo.errors import HsrGeoError, OptionsError
 from hsrgeo.hub import budget, client
 from hsrgeo.hub.key import Key, find_key, save_key
-from tests.fake_hub import KEY, Reply, Script, always, fake_hub, refusal
+from tests.fake_hub import KEY, Reply, Script, always, empty_home, fake_hub, refusal
 
 OTHER = "anotherKey1234567890"
 PART = 8
@@ -30,14 +30,9 @@ PART = 8
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Give a user's home without a key, where nothing waits."""
-    for name, folder in (("XDG_STATE_HOME", "state"), ("XDG_CONFIG_HOME", "config")):
-        monkeypatch.setenv(name, str(tmp_path / "home" / folder))
-    for name in ("CREDENTIALS_DIRECTORY", "KMA_APIHUB_KEY"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setitem(sys.modules, "keyring", None)
     monkeypatch.setattr(client, "_AGAIN_S", 0)
     monkeypatch.setattr(client, "_PAUSES_S", ())
-    return tmp_path / "home"
+    return empty_home(tmp_path / "home", monkeypatch)
 
 
 def run(*args: object, stdin: str = "") -> Result:
