@@ -29,11 +29,7 @@ _DECIMALS = 4  # of a degree in GeoJSON: 10 m
 
 
 def lines(grid: Grid, line_type: LineType) -> list[NDArray[np.float64]]:
-    """Return the lines that pass over a grid, in its cells.
-
-    Args:
-        grid: In any CRS with degrees.
-        line_type: ``coast`` or ``border``.
+    """Return the lines of a type, ``coast`` or ``border``, that pass over a grid, in its cells.
 
     Returns:
         Arrays of shape (points, 2): column and row, counted from the grid's north-west **corner**; whole numbers are

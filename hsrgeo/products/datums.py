@@ -23,11 +23,7 @@ def from_wgs84(crs: pyproj.CRS, lonlat: tuple[float, float] = KOREA) -> pyproj.T
     """Return the transformer from WGS 84 degrees (longitude, latitude) to a CRS that is the best around a place.
 
     PROJ may know several ways between two datums, and would choose anew for each point: Korean 1985 would jump by 300 m
-    beyond South Korea. One way serves everything without a seam.
-
-    Args:
-        crs: The other CRS.
-        lonlat: Where the way must be good [degrees].
+    beyond South Korea. One way serves everything without a seam. `lonlat` is where it must be good [degrees].
 
     Raises:
         OptionsError: PROJ cannot transform to it, or knows no shift between its datum and WGS 84. In Korea that leaves

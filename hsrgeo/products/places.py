@@ -92,10 +92,7 @@ class Places:
     def band(self, start: int, stop: int, halo: int = 0) -> tuple[Floats, Floats]:
         """Return columns and rows of the centres of cells, counted from the corner of the grid's first cell.
 
-        Args:
-            start: First row of the lattice's rectangle.
-            stop: Row after the last.
-            halo: Cells more on every side.
+        `halo` is how many cells more there are on every side.
 
         Returns:
             Two arrays of shape (stop - start + 2 halo, width + 2 halo); NaN where a cell has no place.

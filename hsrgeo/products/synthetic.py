@@ -126,13 +126,9 @@ def synthetic_frame(
 def synthetic_bytes(
     time: datetime, scene: Scene | None = None, *, created: datetime | None = None, level: int = 6
 ) -> bytes:
-    """Make up one composite as the bytes of a ``.bin.gz`` file.
+    """Make up one composite as the bytes of a ``.bin.gz`` file, packed by libdeflate at a level from 1 to 12.
 
-    Args:
-        time: As for `synthetic_frame`.
-        scene: As for `synthetic_frame`.
-        created: As for `synthetic_frame`.
-        level: libdeflate level, 1 to 12.
+    For the other arguments see `synthetic_frame`.
 
     Raises:
         OptionsError: As for `synthetic_frame`.

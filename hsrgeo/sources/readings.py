@@ -39,12 +39,7 @@ class Readings:
         return sorted(self.depths_mm)
 
     def notes_on_times(self, first: datetime, end: datetime) -> list[str]:
-        """Return that no reading is within the times of the radar, with both; nothing where one is.
-
-        Args:
-            first: Where the radar's times begin.
-            end: Where they end.
-        """
+        """Return that no reading is within the times of the radar, with both; nothing where one is."""
         times = self.times
         if any(time < end and time + self.step > first for time in times):
             return []
