@@ -29,8 +29,8 @@ def stats(
         list[float] | None,
         typer.Option(
             metavar="VALUE",
-            help="Add the share of observed cells of at least this value. Repeatable; default 10 to 50, or 0.1, 1, "
-            "5 and 30 mm/h with --quantity rain.",
+            help="Add the share of observed cells of at least this value. Repeatable; default 10 to 50 dBZ, or "
+            "0.1, 1, 5 and 30 mm/h; none for other units.",
             rich_help_panel=_COUNT,
         ),
     ] = None,

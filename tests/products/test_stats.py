@@ -101,6 +101,21 @@ def test_a_row_worked_by_hand(folder: Path, tmp_path: Path) -> None:
     assert np.isnan([second[name] for name in ("from_15", "p50", "maximum", "max_lon")]).all()
 
 
+@pytest.mark.parametrize(
+    ("code", "unit", "thresholds"),
+    [(1, "dBZ", ["10", "20", "30", "40", "50"]), (5, "mm/h", ["0.1", "1", "5", "30"]), (2, "m", [])],
+)
+def test_thresholds_are_of_the_unit(
+    tmp_path: Path, make_file: MakeFile, code: int, unit: str, thresholds: list[str]
+) -> None:
+    path = tmp_path / frame_name(TIME, product="HSP" if code == 5 else "HSR")
+    path.write_bytes(make_file(np.full((NY, NX), 500, np.int16), data_codes=(code,)))
+    stats(path, tmp_path / "s.csv", window=WINDOW).run()
+    row = rows_of(tmp_path / "s.csv")[0]
+    assert row["unit"] == unit
+    assert [name for name in row if name.startswith("from_")] == [f"from_{one}" for one in thresholds]
+
+
 def test_rain_is_dry_where_there_is_no_echo(folder: Path, tmp_path: Path) -> None:
     stats(folder, tmp_path / "s.csv", window=WINDOW, quantity="rain", thresholds=(0, 0.2)).run()
     row = rows_of(tmp_path / "s.csv")[0]

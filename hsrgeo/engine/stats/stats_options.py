@@ -21,7 +21,7 @@ from hsrgeo.places.polygons import read_polygons
 from hsrgeo.products.making import Content
 from hsrgeo.products.rain import KMA_LAW, Law
 
-_THRESHOLDS: dict[str, tuple[float, ...]] = {"stored": (10.0, 20.0, 30.0, 40.0, 50.0), "rain": (0.1, 1.0, 5.0, 30.0)}
+_THRESHOLDS: dict[str, tuple[float, ...]] = {"dBZ": (10.0, 20.0, 30.0, 40.0, 50.0), "mm/h": (0.1, 1.0, 5.0, 30.0)}
 _MOST_CLASSES = 1000
 
 
@@ -34,8 +34,7 @@ class StatsOptions:
         zr: As that of `ExportOptions`.
         max_rate: As that of `ExportOptions`.
         thresholds: Values in the unit of the quantity; a column for each has the share of the observed cells that have
-            at least this value. None is 10, 20 ... 50 of stored values, whatever they
-            are, and 0.1, 1, 5 and 30 mm/h with quantity rain.
+            at least this value. None is 10, 20 ... 50 dBZ, or 0.1, 1, 5 and 30 mm/h, and no column for other units.
         quantiles: Shares from 0 to 1; a column for each has the value that is not exceeded in this share of the cells
             with echo.
         histogram: (first, last, width) of classes in the unit of the quantity: a column for each counts its cells.
@@ -109,10 +108,10 @@ class StatsOptions:
             raise OptionsError("name_field and encoding go with polygons")
         if bad := [one for one in self.quantiles if not 0 <= one <= 1]:
             raise OptionsError(f"quantile {bad[0]:g}: expected a share from 0 to 1")
-        thresholds = _THRESHOLDS[self.quantity] if self.thresholds is None else tuple(self.thresholds)
-        if not np.isfinite(thresholds).all():
-            raise OptionsError("thresholds: expected numbers")
-        object.__setattr__(self, "thresholds", thresholds)
+        if self.thresholds is not None:
+            object.__setattr__(self, "thresholds", tuple(self.thresholds))
+            if not np.isfinite(self.thresholds).all():
+                raise OptionsError("thresholds: expected numbers")
         object.__setattr__(self, "export", export)
         object.__setattr__(self, "places", self._places())
         object.__setattr__(self, "edges", self._edges())
@@ -139,12 +138,15 @@ class StatsOptions:
         """Of the places: polygons, or regions."""
         return self.places.names if self.places else tuple(cut.region for cut in self.export.recipe.cuts)
 
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """Names of the numbers of a row."""
+    def thresholds_of(self, unit: str) -> tuple[float, ...]:
+        """Return the thresholds for values in a unit."""
+        return _THRESHOLDS.get(unit, ()) if self.thresholds is None else tuple(self.thresholds)
+
+    def columns(self, thresholds: Sequence[float]) -> tuple[str, ...]:
+        """Return the names of the numbers of a row."""
         return (
             *("stations", "delay_minutes", "cells", "nodata", "undetect", "echo", "blend"),
-            *(f"from_{one:g}" for one in self.thresholds or ()),
+            *(f"from_{one:g}" for one in thresholds),
             *(f"p{100 * one:g}" for one in self.quantiles),
             *("maximum", "max_lon", "max_lat"),
             *self._classes(),

@@ -93,6 +93,7 @@ class Stats(Run):
         """Rows of the table; known at the end."""
         self._out, self._options = out, options
         self._unit = ""
+        self._thresholds: tuple[float, ...] | None = None  # known with the first frame, and the same for all
         self._lock = Lock()
         self._chosen: dict[Grid, list[_Chosen]] = {}
         source_type = type_of_sources(sources)
@@ -131,13 +132,14 @@ class Stats(Run):
             lock.check()
             if kept:
                 file.flush()
-                shape = (written, len(self._options.names), len(self._options.columns))
+                columns = self._options.columns(self._thresholds or ())
+                shape = (written, len(self._options.names), len(columns))
                 table = np.memmap(file, np.float64, "r", shape=shape)
                 self.rows = len(kept) * shape[1]
                 rows: Iterator[Row] = ((time, np.array(table[number])) for time, number in sorted(kept.items()))
                 texts = {"unit": self._unit} if self._unit else {}
                 self.replaced += self._out.is_file()
-                write_table(self._out, self._options.names, self._options.columns, rows, texts=texts)
+                write_table(self._out, self._options.names, columns, rows, texts=texts)
 
     def _results(
         self, source_type: str, sources: list[str | Path], pool: ThreadPoolExecutor
@@ -200,7 +202,10 @@ class Stats(Run):
                     self.notes += _notes_on_polygons(picture.grid, options.places)
             chosen = self._chosen[picture.grid]
             self._unit = "mm/h" if options.quantity == "rain" else picture.quantity.unit
-        return np.array([_row(picture, one, table, options) for one in chosen])
+            if self._thresholds is None:
+                self._thresholds = options.thresholds_of(self._unit)
+            thresholds = self._thresholds
+        return np.array([_row(picture, one, table, options, thresholds) for one in chosen])
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
@@ -245,7 +250,9 @@ def _notes_on_polygons(grid: Grid, places: Polygons) -> list[str]:
     return [f"polygons partly outside the frames, of which the rest is not counted: {shown}"] if partly else []
 
 
-def _row(picture: _Picture, chosen: _Chosen, table: NDArray[np.float64], options: StatsOptions) -> list[float]:
+def _row(
+    picture: _Picture, chosen: _Chosen, table: NDArray[np.float64], options: StatsOptions, thresholds: tuple[float, ...]
+) -> list[float]:
     if chosen.cells is None:
         counted = count_values(picture.stored[chosen.rows, chosen.cols], picture.quantity)
     else:
@@ -254,7 +261,7 @@ def _row(picture: _Picture, chosen: _Chosen, table: NDArray[np.float64], options
     values = table[found.stored.view(np.uint16)]
     cells, echo, seen = found.cells(), found.is_echo, found.is_observed
     observed = found.cells(seen)
-    above = [found.cells(seen & (values >= one)) for one in options.thresholds or ()]
+    above = [found.cells(seen & (values >= one)) for one in thresholds]
     classes = [found.cells(~seen), found.cells(seen & ~echo), found.cells(echo), found.cells(found.is_blend)]
     row = [picture.stations, picture.delay_minutes, cells, *(one / cells for one in classes)]
     row += [one / observed if observed else np.nan for one in above]
