@@ -5,9 +5,9 @@ from typing import Annotated
 import typer
 
 from hsrgeo.cli import options
-from hsrgeo.cli.common import Status, answer, honest_exit, say
+from hsrgeo.cli.common import Status, answer, honest_exit, say, say_notes
 
-_SHOWN = 3  # frames that nothing was compared with
+_SHOWN = 3  # frames that nothing was compared with, and COGs that nobody lists
 
 
 def verify(
@@ -42,6 +42,7 @@ def verify(
         if not_given > _SHOWN:
             answer(f"{not_given - _SHOWN:,} more frames of OUT are not in the sources given")
         say(f"{run.summary} (read with {run.reader})")
+        _tell_unlisted(out, run.counts.unlisted)
         if not run.counts.files:  # then nothing was found right either
             say(f"{out}: its manifest lists no output that the sources could be compared with")
         if not_given:
@@ -50,3 +51,9 @@ def verify(
             say("to repair it: remove the files that differ, or add --overwrite, and run the same export again")
         is_whole = run.counts.files and not (differing or not_exported or not_given)
         raise typer.Exit(Status.DONE if is_whole else Status.BROKEN)
+
+
+def _tell_unlisted(out: str, unlisted: list[str]) -> None:
+    if unlisted:
+        first = ", ".join(unlisted[:_SHOWN]) + (", ..." if len(unlisted) > _SHOWN else "")
+        say_notes([f"COGs below {out} that its manifest does not list, not compared: {len(unlisted):,} ({first})"])

@@ -764,6 +764,21 @@ def test_a_frame_whose_path_is_taken_needs_another_name(source: Path, tmp_path: 
     assert "to repair it" not in done.output
 
 
+def test_cogs_that_the_manifest_does_not_list_are_a_note_and_no_difference(source: Path, tmp_path: Path) -> None:
+    out = export_all(source, tmp_path / "out", window=RAIN, formats="cog")
+    command = ["verify", str(out), "--against", str(source), "--jobs", "1"]
+    before = CliRunner().invoke(app, command)
+    assert "does not list" not in before.output
+    (cog, *_rest) = sorted(out.rglob("*.tif"))
+    for name in ("b.tif", "a/a.tif", "c.tif", "d.tif", "latest.tif", ".hidden/e.tif", "f.vrt"):
+        (out / name).parent.mkdir(exist_ok=True)
+        shutil.copy(cog, out / name)
+    after = CliRunner().invoke(app, command)
+    assert after.exit_code == before.exit_code == 0
+    note = f"note: COGs below {out} that its manifest does not list, not compared: 4 (b.tif, c.tif, d.tif, ...)"
+    assert note in after.stderr.splitlines()
+
+
 def test_broken_frame_that_is_sound_now(source: Path, out: Path, tmp_path: Path) -> None:
     moved = copy_sources(source, out, tmp_path)
     (moved / BROKEN).write_bytes(composite(TIME + timedelta(minutes=15)))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -25,7 +26,7 @@ from hsrgeo.model.frame import Frame
 from hsrgeo.outputs.journal import is_output, not_an_output
 from hsrgeo.outputs.kept_recipe import recipe_of
 from hsrgeo.outputs.manifest import Manifest
-from hsrgeo.outputs.names import MANIFEST, OPTIONS
+from hsrgeo.outputs.names import LATEST, MANIFEST, OPTIONS
 from hsrgeo.outputs.outcome import CLASH, Outcome, Output, key_of, of_found, with_header
 from hsrgeo.outputs.recipe import Recipe, parts_kinds
 from hsrgeo.reading import blocks_found
@@ -56,6 +57,8 @@ class Counts:
     """Outputs of frames that the sources do not hold: not compared."""
     unexported: int = 0
     """Frames of the sources that the manifest does not know; an export may have been asked for fewer."""
+    unlisted: list[str] = field(default_factory=list)
+    """COGs below a folder of this machine that its manifest does not list, known at the end: no differences."""
 
 
 NOT_GIVEN = "not in the sources given"
@@ -104,9 +107,13 @@ class Verification(Lazy[Difference]):
         if counts.edited:
             parts.append(f"{counts.edited:,} {EDITED}, with the same place and scale")
         if counts.uncovered:
-            parts.append(f"{counts.uncovered:,} files not compared: the sources lack their frames")
+            frames = "its frame" if counts.uncovered == 1 else "their frames"
+            parts.append(
+                f"{counts.uncovered:,} file{'s' * (counts.uncovered != 1)} not compared: the sources lack {frames}"
+            )
         if counts.unexported:
-            parts.append(f"{counts.unexported:,} frames of the sources were not exported")
+            were = "frame of the sources was" if counts.unexported == 1 else "frames of the sources were"
+            parts.append(f"{counts.unexported:,} {were} not exported")
         return "; ".join(parts)
 
     def _so_far(self) -> list[str]:
@@ -166,10 +173,23 @@ def _check(
                 yield from checked.differences
         counts.unexported += len(strangers)
         yield from filter(None, strangers)
+        listed: set[int] = set()  # hashes of paths
         for line in manifest:
+            listed.update(hash(output.path) for output in line.outputs)
             yield from _check_line(line, covered, counts)
+        if isinstance(out, Path):
+            counts.unlisted = [path for path in _cogs_below(out) if hash(path) not in listed]
         if manifest.damaged:  # nobody knows which frames these were about
             yield Difference(MANIFEST, "damaged lines: export again", "none", f"{manifest.damaged:,}")
+
+
+def _cogs_below(out: Path) -> Iterator[str]:
+    """Yield the paths of COGs below a folder, but for what is hidden and the copy of the newest frame, in order."""
+    for folder, folders, names in os.walk(out):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(names):
+            if name.endswith(".tif") and not name.startswith(".") and name != f"{LATEST}.tif":
+                yield (Path(folder) / name).relative_to(out).as_posix()
 
 
 def _check_line(line: Outcome, covered: set[int], counts: Counts) -> Iterator[Difference]:
