@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from hsrgeo.cube.cf import absent_times, grid_of, quantity_of, times_of
 from hsrgeo.cube.extra import DAMAGE, need
+from hsrgeo.cube.reference import SUFFIXES
 from hsrgeo.cube.shards import Shards, shards_of
 from hsrgeo.errors import OptionsError, SourceError
 from hsrgeo.formats.names import FrameName
@@ -32,7 +33,7 @@ class OpenCube:
 
     path: Place
     layout: str
-    """``map`` or ``series``."""
+    """``map`` or ``series``; ``reference`` where each time is a frame somewhere else."""
     product: str
     quantity: Quantity
     grid: Grid
@@ -90,7 +91,7 @@ class OpenCube:
 
 @contextmanager
 def opened_cube(path: Place, layouts: tuple[str, ...]) -> Iterator[OpenCube]:
-    """Open a cube that hsrgeo made, ``.zarr`` or ``.nc``; it is closed at the end.
+    """Open a cube that hsrgeo made, ``.zarr`` or ``.nc``, or a reference; it is closed at the end.
 
     `layouts` says which is liked best, of a cube that holds both.
 
@@ -98,6 +99,9 @@ def opened_cube(path: Place, layouts: tuple[str, ...]) -> Iterator[OpenCube]:
         MissingExtraError: A library of the extra is not installed.
         SourceError: It cannot be opened, or is not a cube made by hsrgeo.
     """
+    if path.suffix.lower() in SUFFIXES:
+        yield _referred(path)
+        return
     for module in ("xarray", "netCDF4" if path.suffix.lower() == ".nc" else "zarr"):
         need(module)
     from hsrgeo.cube.stored import layouts_in, packed_cube, values_name  # noqa: PLC0415 - needs the extra
@@ -135,6 +139,15 @@ def _opened(path: Place, dataset: Any, values: Any, shards: Shards | None) -> Op
         )
     except (*DAMAGE, OptionsError) as error:
         raise SourceError(str(path), f"is not a cube made by hsrgeo: {error!r}") from error
+
+
+def _referred(path: Place) -> OpenCube:
+    for module in ("xarray", "zarr"):
+        need(module)
+    from hsrgeo.cube.referred import packed_reference  # noqa: PLC0415 - needs the extra
+
+    dataset, name = packed_reference(path)
+    return replace(_opened(path, dataset, dataset.variables[name], None), layout="reference")
 
 
 def _law(recipe: dict[str, Any], quantity: Quantity) -> str:

@@ -13,16 +13,18 @@ from urllib.parse import urlsplit
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
+from xarray.core.indexing import LazilyIndexedArray
 
 from hsrgeo.cube import reference
 from hsrgeo.cube.allowed import METADATA, refuse_bomb, refuse_metadata
 from hsrgeo.cube.backend import ABSENT, packed_dataset
-from hsrgeo.cube.cf import absent_times, times_of
+from hsrgeo.cube.cf import absent_times, times_of, values_attrs
 from hsrgeo.cube.codec import making_of, meant_frame
 from hsrgeo.cube.extra import DAMAGE, need
 from hsrgeo.cube.geozarr import without_geozarr
 from hsrgeo.cube.reference import FILE, Span
 from hsrgeo.cube.single import single, times_in_chunk
+from hsrgeo.cube.stack import Stack
 from hsrgeo.cube.store import Shape, shape_from_json
 from hsrgeo.errors import HsrGeoError, OptionsError, SourceError
 from hsrgeo.formats.composite import MAX_STORED_BYTES
@@ -62,11 +64,7 @@ def open_reference(path: Place, view: View) -> xr.Dataset:
         [time for time in absent_times(kept, name) if view.selection.wants(FrameName(product, "", time))]
         for name in ABSENT
     )
-    making = making_of(shape)
-    layers = [
-        ReferredLayer(spans[order], shape, making, crc32)
-        for order, crc32 in zip(wanted, map(int, kept["source_crc32"].values), strict=True)
-    ]
+    layers = _layers([spans[order] for order in wanted], kept, shape)
     if view.check:
         _check(path, layers)
     dataset = packed_dataset(
@@ -96,6 +94,26 @@ def open_reference(path: Place, view: View) -> xr.Dataset:
         return decoded.chunk(view.chunks)
     name = shape.quantity.name  # the coordinates are read already
     return decoded.assign({name: decoded[name].variable.chunk({"time": times_in_chunk(*decoded[name].shape[1:])})})
+
+
+def packed_reference(path: Place) -> tuple[xr.Dataset, str]:
+    """Return a reference as `hsrgeo.cube.stored.packed_cube` returns a cube, and the name of its values.
+
+    Raises:
+        SourceError: It cannot be read, or is none of hsrgeo's.
+    """
+    kept, spans = read_reference(path)
+    shape = shape_from_json(json.loads(kept.attrs["hsrgeo_shape"]))
+    size = shape.grid.height, shape.grid.width
+    stack = Stack(_layers(spans, kept, shape), size, shape.quantity.nodata, strict=True)
+    attrs = values_attrs(shape.quantity, cleaned=shape.cleaned)
+    values = xr.Variable(("time", "y", "x"), LazilyIndexedArray(stack), attrs, {"chunks": (1, *size)})
+    return kept.assign({shape.name: values}), shape.name
+
+
+def _layers(spans: Sequence[Span], kept: xr.Dataset, shape: Shape) -> list[ReferredLayer]:
+    making, crcs = making_of(shape), map(int, kept["source_crc32"].values)
+    return [ReferredLayer(span, shape, making, crc32) for span, crc32 in zip(spans, crcs, strict=True)]
 
 
 def read_reference(path: Place) -> tuple[xr.Dataset, list[Span]]:

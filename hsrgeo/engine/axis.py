@@ -101,17 +101,15 @@ def _mixes_lengths(times: Sequence[datetime]) -> bool:
 
 
 def type_of_sources(sources: Sequence[str | Path]) -> SourceType:
-    """Tell what the sources are: frames, or one cube or one folder of an export.
+    """Tell what the sources are: frames, or one cube or one folder of an export; a reference is read as a cube.
 
     Raises:
-        OptionsError: None; a raster or a reference; a cube or an export together with another source.
+        OptionsError: None; a raster; a cube or an export together with another source.
     """
     source_types: set[SourceType] = set()
     for source in listed_sources(sources):
         if is_remote(source):
             source_type = source_type_of_url(str(source)) or "frames"
-            if source_type == "reference":
-                raise _is_reference(source)
             if source_type == "frames":
                 refuse_output_elsewhere(source)
             source_types.add(source_type)
@@ -121,17 +119,11 @@ def type_of_sources(sources: Sequence[str | Path]) -> SourceType:
             raise OptionsError(
                 f"{source}: is a picture of one frame; give the folder of the export, the frames or archives"
             )
-        source_type = source_type_of(path)
-        if source_type == "reference":
-            raise _is_reference(source)
-        source_types.add(source_type)
+        source_types.add(source_type_of(path))
     if len(sources) > 1 and source_types != {"frames"}:
         raise OptionsError("a cube or an exported folder is read on its own, not together with other sources")
-    return source_types.pop()
-
-
-def _is_reference(source: str | Path) -> OptionsError:
-    return OptionsError(f"{source}: is a reference to frames; give the frames themselves, or a cube of them")
+    source_type = source_types.pop()
+    return "cube" if source_type == "reference" else source_type
 
 
 def refuse_output_elsewhere(source: str | Path) -> None:

@@ -114,6 +114,8 @@ def test_an_hour_worked_by_hand(make_file: MakeFile, tmp_path: Path) -> None:
         (".zarr", {"values": "raw", "layout": "series"}),
         (".zarr", {"layout": "both"}),
         (".nc", {}),
+        (".json", {"virtual": True}),
+        (".parquet", {"virtual": True}),
     ],
     ids=lambda value: "-".join(map(str, value.values())) if isinstance(value, dict) else value,
 )
@@ -230,7 +232,6 @@ def test_a_time_that_is_lost_fails_alone(cube: Cube, tmp_path: Path) -> None:
 
 
 def test_what_is_for_frames_is_refused(cube: Cube, frames: Path, tmp_path: Path) -> None:
-    hsrgeo.make_cube(frames, tmp_path / "r.json", virtual=True, jobs=1).run()
     (tmp_path / "a.nc").write_bytes(b"")
     bad: list[tuple[Any, dict[str, Any], type[Exception], str]] = [
         (cube(), {"block": 2}, OptionsError, "what an export or a cube contains was fixed when it was made"),
@@ -240,7 +241,6 @@ def test_what_is_for_frames_is_refused(cube: Cube, frames: Path, tmp_path: Path)
         (cube(), {"region": "seoul"}, OptionsError, "a cube has one area"),
         (cube(), {"product": "HSP"}, OptionsError, "product HSP: .* contains HSR"),
         ([cube(), frames], {}, OptionsError, "read on its own"),
-        (tmp_path / "r.json", {}, OptionsError, "is a reference to frames; give the frames themselves, or a cube"),
         (tmp_path / "a.nc", {}, SourceError, "cannot be opened as a cube"),
         (tmp_path / "no.zarr", {}, SourceError, "no.zarr"),
     ]
@@ -248,3 +248,19 @@ def test_what_is_for_frames_is_refused(cube: Cube, frames: Path, tmp_path: Path)
         with pytest.raises(error, match=text):
             hsrgeo.accumulate(source, tmp_path / "o", **options)
     assert not (tmp_path / "o").exists()
+
+
+def test_a_frame_of_a_reference_that_is_gone_fails_alone_in_every_command(frames: Path, tmp_path: Path) -> None:
+    shutil.copytree(frames, tmp_path / "frames")
+    made = tmp_path / "r.json"
+    hsrgeo.make_cube(tmp_path / "frames", made, virtual=True, jobs=1, window=WINDOW).run()
+    (tmp_path / "frames" / frame_name(HOUR + 3 * FRAME_STEP)).unlink()
+    lon, lat = hsrgeo.open_frame(frames / frame_name(HOUR)).grid.lonlat(*WINDOW[1::-1])
+    for run in (
+        hsrgeo.accumulate(made, tmp_path / "a", jobs=1),
+        hsrgeo.stats(made, tmp_path / "s.csv", jobs=1),
+        hsrgeo.series(made, tmp_path / "p.csv", points={"corner": (lon, lat)}, jobs=1),
+    ):
+        failed = [outcome.member for outcome in run if outcome.status == "failed"]
+        assert failed == ["2022-06-09T02:15:00Z"]  # 11:15 KST, of 11:00 to 12:00
+        assert run.counts == {"ok": COUNT - 2, "failed": 1}

@@ -143,7 +143,7 @@ def _groups(weights: Weights, cube: OpenCube) -> list[_Group]:
 
 def _blocks(wanted: Sequence[int], cube: OpenCube, cells: int) -> Iterator[Sequence[int]]:
     """Yield the wanted times chunk by chunk, fewer at once where a place alone has too many cells."""
-    per_chunk = cube.chunk[0] if cube.chunk[0] > 1 else _MAPS
+    per_chunk = cube.chunk[0] if cube.chunk[0] > 1 or cube.layout == "reference" else _MAPS  # a frame fails alone
     most = max(_MOST_BYTES // (_CELL_BYTES * max(cells, 1)), 1)
     for _chunk, numbers in groupby(wanted, lambda number: number // per_chunk):
         listed = list(numbers)
