@@ -195,9 +195,16 @@ def grid_of(dataset: Any) -> Grid:  # noqa: ANN401 - an xarray.Dataset
         x, y = float(dataset["x"][0]), float(dataset["y"][0])
         col, row = round((x - left) / across - 0.5), round((y - top) / down - 0.5)
         transform = Affine(across, 0.0, left + across * col, 0.0, down, top + down * row)
-        return Grid(str(attrs.get("grid", "")), str(attrs["crs_wkt"]), transform, width, height)
-    except (KeyError, ValueError, IndexError, TypeError, AttributeError, ArithmeticError) as error:
-        raise SourceError(str(dataset.encoding.get("source", "dataset")), f"has no grid: {error}") from error
+        grid = Grid(str(attrs.get("grid", "")), str(attrs["crs_wkt"]), transform, width, height)
+        grid.crs  # noqa: B018 - raises a RuntimeError of pyproj's where it is none
+    except (KeyError, ValueError, IndexError, TypeError, AttributeError, ArithmeticError, RuntimeError) as error:
+        raise SourceError(
+            str(dataset.encoding.get("source", "dataset")), f"has no grid: {str(error)[:_SHOWN]}"
+        ) from error
+    return grid
+
+
+_SHOWN = 200  # letters of what pyproj says: it repeats the whole text
 
 
 def dataset_attrs(product: str, quantity: Quantity, *, synthetic: bool) -> dict[str, Any]:

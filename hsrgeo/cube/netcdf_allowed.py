@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, product
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +28,6 @@ _MOST_ITEMS = 1000
 _LARGEST_RATIO = 1032
 """Of deflate: zlib Technical Details, "Maximum Expansion Factor"."""
 _VALUES_DIMENSIONS = 3
-_MAGIC_AT = [0, *(512 << number for number in range(20))]
-"""Where HDF5 may begin: HDF5 File Format Specification, version 3, II.A."""
 _LINKS = ("DIMENSION_LIST", "REFERENCE_LIST")
 """Attributes by which NetCDF ties variables to dimensions."""
 
@@ -120,28 +118,21 @@ def unsure_chunks(path: Path) -> dict[str, UnsureChunks]:
     """Look at a NetCDF file before NetCDF does, and return what must be looked at before it is read.
 
     Returns:
-        By the name of the variable; none of a file that is not NetCDF-4.
+        By the name of the variable.
 
     Raises:
         MissingExtraError: h5py is not installed.
-        SourceError: It is damaged, leads to other files, or asks for more memory than a cube needs.
+        SourceError: It is not NetCDF-4 (of the older formats 400 bytes can claim 30 GB), is damaged, leads to other
+            files, or asks for more memory than a cube needs.
     """
-    if not _is_hdf5(path):
-        return {}
+    with path.open("rb") as file:
+        if file.read(len(MAGIC)) != MAGIC:
+            raise SourceError(str(path), "cannot be opened as a cube: expected NetCDF-4, as hsrgeo writes it")
     try:
         with open_hdf5(path, "", "cube") as (h5py, file):
             return dict(_refuse(path, h5py, file))
     except FrameError as error:
         raise SourceError(str(path), f"cannot be opened as a cube: {error.detail}") from error
-
-
-def _is_hdf5(path: Path) -> bool:
-    with path.open("rb") as file:
-        for at in _MAGIC_AT:
-            file.seek(at)
-            if file.read(len(MAGIC)) == MAGIC:
-                return True
-    return False
 
 
 def _refuse(path: Path, h5py: Any, file: Any) -> Iterator[tuple[str, UnsureChunks]]:  # noqa: ANN401 - without types
@@ -196,5 +187,11 @@ def _unsure_places(found: Hdf5, dataset: Any, name: str) -> set[tuple[int, ...]]
         if is_deflated(filters, info) and info.size * _LARGEST_RATIO > _MOST_CHUNK_BYTES:
             places.add(info.chunk_offset)
 
-    dataset.id.chunk_iter(look)
+    try:
+        dataset.id.chunk_iter(look)
+    except RuntimeError:  # the list of chunks is damaged somewhere: each is looked at, and the sound ones are read
+        starts = [range(0, one, side) for one, side in zip(dataset.shape, dataset.chunks, strict=True)]
+        if math.prod(map(len, starts)) > MOST_CHUNKS:
+            raise
+        places = set(product(*starts))
     return places

@@ -65,8 +65,10 @@ class OpenCube:
             if self.shards:
                 return self.shards.read((times, rows, cols))
             block: NDArray[np.int16] = self.values[times, rows, cols].values
-        except DAMAGE as error:
-            reason = str(error) or type(error).__name__
+        except (*DAMAGE, SourceError) as error:
+            if isinstance(error, SourceError) and self.path.suffix.lower() != ".nc":
+                raise  # it says which file of a store is lost
+            reason = error.problem if isinstance(error, SourceError) else str(error) or type(error).__name__
             raise SourceError(str(self.path), f"cannot be read at {self.times[times.start]}: {reason}") from error
         return block
 

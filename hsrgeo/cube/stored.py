@@ -43,6 +43,17 @@ def open_cube(path: Place, view: View) -> xr.Dataset:
         OptionsError: It has no such layout or product.
     """
     dataset = packed_cube(path, view.layout)
+    try:
+        decoded = _shown(dataset, path, view)
+    except DAMAGE as error:  # attributes and coordinates of a stranger
+        dataset.close()
+        raise SourceError(str(path), f"is not a cube made by hsrgeo: {_reason(error)}") from error
+    if view.chunks is None:
+        return decoded
+    return _evenly_chunked(decoded) if view.chunks == "auto" else decoded.chunk(view.chunks)
+
+
+def _shown(dataset: xr.Dataset, path: Place, view: View) -> xr.Dataset:
     dataset.attrs = without_geozarr(dataset.attrs)
     name = values_name(dataset, path)
     quantity = quantity_of(dataset[name].attrs)
@@ -75,9 +86,7 @@ def open_cube(path: Place, view: View) -> xr.Dataset:
     decoded.encoding["source"] = str(path)
     for variable in decoded.variables.values():
         variable.encoding = {key: value for key, value in variable.encoding.items() if key in _CF_ENCODING}
-    if view.chunks is None:
-        return decoded
-    return _evenly_chunked(decoded) if view.chunks == "auto" else decoded.chunk(view.chunks)
+    return decoded
 
 
 _CF_ENCODING = ("dtype", "scale_factor", "add_offset", "_FillValue", "units", "calendar", "source")
