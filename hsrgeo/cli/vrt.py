@@ -89,5 +89,5 @@ def _raw(sources: list[str], out: Path | None, registration: options.Registratio
     if written:
         say("GDAL checks neither CRC nor length of these frames: one that is damaged from now on gives wrong pixels")
     if far:
-        say(f"GDAL 3.12 and newer need GDAL_VRT_RAWRASTERBAND_ALLOWED_SOURCE=ALL for {far:,} of them")
+        say(f"GDAL 3.12 and newer need GDAL_VRT_RAWRASTERBAND_ALLOWED_SOURCE=ALL for {counted(far, 'VRT')}")
     return Status.BROKEN if failed else Status.DONE

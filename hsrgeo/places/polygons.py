@@ -65,7 +65,7 @@ def read_polygons(
     notes = list(layer.notes)
     if mended:
         listed = ", ".join(mended[:_SHOWN]) + (", ..." if len(mended) > _SHOWN else "")
-        notes.append(f"{len(mended)} polygons cross themselves and were corrected: {listed}")
+        notes.append(f"polygons that cross themselves, corrected: {len(mended):,} ({listed})")
     return Polygons(names, tuple(rings), tuple(notes))
 
 

@@ -41,7 +41,7 @@ def frames_in_archive(path: Place, selection: Selection, tally: Tally) -> Iterat
         with open_members(path, lambda offset: _advance(tally, before + offset)) as members:
             yield from walk.frames(members)
     except ArchiveError as error:
-        walk.problems.append(f"{error.problem} (after {walk.count} frames)")
+        walk.problems.append(f"{error.problem} (after {walk.count} frame{'s' * (walk.count != 1)})")
     if walk.problems:
         shown, more = walk.problems[:_PROBLEMS_SHOWN], len(walk.problems) - _PROBLEMS_SHOWN
         text = "; ".join([*shown, f"{more:,} more archives inside it have problems"] if more > 0 else shown)

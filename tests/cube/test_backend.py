@@ -303,7 +303,7 @@ def test_an_archive_that_is_cut_gives_what_came_before_and_says_so(folder: Path,
     archive = tmp_path / "a.tar.gz"
     data = make_tar([(path.name, path.read_bytes()) for path in sorted(folder.iterdir())])
     archive.write_bytes(data[: len(data) * 3 // 8])  # inside the second of four
-    with pytest.warns(HsrGeoWarning, match=r"1 broken.*truncated: the file ends inside the archive \(after 1 frames\)"):
+    with pytest.warns(HsrGeoWarning, match=r"1 broken.*truncated: the file ends inside the archive \(after 1 frame\)"):
         assert open_array(archive).sizes["time"] == 1
 
 

@@ -467,7 +467,7 @@ def test_polygons_that_cannot_be_used(tmp_path: Path) -> None:
     assert "has no name" in refused(({"name": "a"}, polygon), ({"name": None}, polygon))
     bow = {"type": "Polygon", "coordinates": [[[127, 37], [128, 38], [128, 37], [127, 38], [127, 37]]]}
     path.write_text(json.dumps({"type": "Feature", "properties": {"name": "bow"}, "geometry": bow}), "utf-8")
-    assert read_polygons(path).notes == ("1 polygons cross themselves and were corrected: bow",)
+    assert read_polygons(path).notes == ("polygons that cross themselves, corrected: 1 (bow)",)
     path.write_text("nothing")
     with pytest.raises(OptionsError, match="cannot be read as polygons"):
         read_polygons(path)

@@ -352,7 +352,7 @@ def test_any_flipped_bit(source: Path, cropped: Path, data: st.DataObject) -> No
 def test_missing_file(source: Path, out: Path) -> None:
     (out / f"{STEM}.prj").unlink()
     (difference,) = differences(out, source)
-    assert str(difference) == f"{STEM}.prj: file: expected {_size(out, '.prj')} bytes, found No such file or directory"
+    assert str(difference) == f"{STEM}.prj: file: expected {_size(out, '.prj')} bytes, found no such file"
 
 
 def _size(out: Path, suffix: str) -> int:

@@ -177,6 +177,9 @@ def test_a_dry_run_asks_nothing_and_tells_of_archives(tmp_path: Path) -> None:
     assert "8,640 to ask for" in done.stdout
     assert "11,232 MB and 4.8 h, 236% of what a day allows" in done.stdout
     assert "data.kma.go.kr" in done.stdout
+    few = run("http://127.0.0.1:1", "--out", tmp_path / "raw", *HOUR, "--dry-run")
+    # 3 frames of 1.3 MB, 2 s each: 3.9 MB and 6 s
+    assert "about 4 MB and 1 minute, 0% of what a day allows" in few.stdout
 
 
 def test_the_newest_frame_is_the_newest_that_the_service_lists_and_has(tmp_path: Path) -> None:

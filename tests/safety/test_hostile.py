@@ -153,7 +153,7 @@ def test_attributes_that_would_take_hours_end_the_archive(tmp_path: Path, record
         found = read(tmp_path, files(NAMES[0]) + attributes(records) + files(NAMES[1]) + MARK)
     assert [one.member for one in found[:-1]] == NAMES[:1]
     assert message in ending(found)
-    assert ending(found).endswith("(after 1 frames)")
+    assert ending(found).endswith("(after 1 frame)")
 
 
 def test_attributes_that_are_sound_are_read(tmp_path: Path) -> None:

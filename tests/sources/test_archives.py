@@ -296,7 +296,7 @@ def test_a_plain_archive_cut_anywhere(tmp_path: Path) -> None:
         assert _good(found) == FRAMES[:whole], cut
         message = _error(found)
         assert "truncated" in message or "it ends without an end mark: it may be cut short" in message, (cut, message)
-        assert message.endswith(f"(after {whole} frames)")
+        assert message.endswith(f"(after {whole} frame{'s' * (whole != 1)})")
 
 
 def test_a_gzipped_archive_cut_anywhere_loses_no_frame_before_the_cut(tmp_path: Path) -> None:
@@ -306,7 +306,9 @@ def test_a_gzipped_archive_cut_anywhere_loses_no_frame_before_the_cut(tmp_path: 
         whole = sum(end <= there for end in ENDS)
         assert _good(found) == FRAMES[:whole], cut
         message = _error(found)
-        assert message.endswith(f"a.tar.gz: truncated: the file ends inside the archive (after {whole} frames)"), (
+        assert message.endswith(
+            f"a.tar.gz: truncated: the file ends inside the archive (after {whole} frame{'s' * (whole != 1)})"
+        ), (
             cut,
             message,
         )

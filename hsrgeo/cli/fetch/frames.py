@@ -1,5 +1,6 @@
 """`hsrgeo fetch`: frames."""
 
+import math
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from itertools import pairwise
@@ -173,9 +174,10 @@ def _tell_plan(run: "Fetch", *, json_: bool) -> None:
     parts = [f"{plan.there:,} there already", f"{calls:,} to ask for"]
     parts += [f"{plan.missing:,} that KMA does not have"] if plan.missing else []
     parts += [f"{plan.future:,} in the future"] if plan.future else []
+    length = f"{hours:,.1f} h" if hours >= 1 else counted(math.ceil(60 * hours), "minute")
     answer(
         f"{counted(len(run.times), 'time')}: {', '.join(parts)}",
-        f"about {plan.size / 1e6:,.0f} MB and {hours:,.1f} h, {share:.0%} of what a day allows",
+        f"about {plan.size / 1e6:,.0f} MB and {length}, {share:.0%} of what a day allows",
         f"used today: {used.calls:,} of {limits.calls:,} calls, {used.size / 1e6:,.0f} of {limits.size / 1e6:,.0f} MB",
     )
     if calls > _MANY:

@@ -70,7 +70,8 @@ def _compare_file(out: Path, name: str, output: Output | None, part: Frame, reci
             data = file.read()
     except (OSError, ReadbackError) as error:
         wanted = f"{output.bytes:,} bytes" if output else "a file"
-        yield Finding("file", wanted, error.strerror or error if isinstance(error, OSError) else error.problem)
+        found = error.strerror or error if isinstance(error, OSError) else error.problem
+        yield Finding("file", wanted, "no such file" if isinstance(error, FileNotFoundError) else found)
         return
     if output and len(data) != output.bytes and is_edited_sidecar(path.name, data):
         # Pixels, CRS, scale and tags are compared where the PNG is read, for GDAL has them from here.
