@@ -593,7 +593,8 @@ def test_the_command(cli: Callable[..., Any], frames: Path, tmp_path: Path, tabl
     source = cube(frames, tmp_path / "a.zarr", {"layout": "series"}, window=WINDOW)
     done = cli(source, "--points", points, "--out", tmp_path / "o.parquet")
     assert done.exit_code == 0
-    assert f"12 places, {FRAMES} times, 2 without a frame: {FRAMES - 2} frames, {FRAMES - 2} used" in done.stderr
+    summary = f"12 places, {FRAMES} times, 2 without a frame, replacing 1 file: {FRAMES - 2} frames, {FRAMES - 2} used"
+    assert summary in done.stderr
     assert (tmp_path / "o.parquet").read_bytes() == tables[1]
     assert TIME == START
 
