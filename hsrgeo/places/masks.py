@@ -17,6 +17,7 @@ from hsrgeo.model.home import home_of
 from hsrgeo.model.window import Area, Window
 from hsrgeo.places.places import Polygons
 from hsrgeo.places.polygons import read_polygons
+from hsrgeo.places.vectors import VECTOR_SUFFIXES
 from hsrgeo.products.masks import Mask, mask_part, part_of, place_of
 from hsrgeo.writers.mask_readback import MaskPicture, read_mask_picture
 
@@ -59,6 +60,9 @@ def read_mask(path: str | Path) -> MaskFile:
             lambda grid: part_of(picture.counts, _place(picture, grid), grid, str(path)),
             lambda grid: _covered(picture, grid),
         )
+    if path.suffix.lower() not in VECTOR_SUFFIXES:
+        expected = f"a GeoTIFF (.tif), or polygons ({', '.join(VECTOR_SUFFIXES)})"
+        raise OptionsError(f"{path}: cannot be read as a mask: expected {expected}")
     polygons = read_polygons(path, as_one=True)
     return MaskFile(path.name, lambda grid: _inside(polygons, grid), lambda grid: grid)
 

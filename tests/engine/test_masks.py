@@ -236,3 +236,11 @@ def test_a_raster_of_the_500_m_grid_tells_of_that_only(tmp_path: Path) -> None:
     options = hsrgeo.ExportOptions(window=(1000, 1400, 4, 4), mask=tmp_path / "a.tif")
     assert [one.grid for one in options.recipe.mask.parts] == ["kma-hb-500m"]  # type: ignore[union-attr]
     assert np.array_equal(read_mask(tmp_path / "a.tif").on(part), np.eye(4, dtype=bool))
+
+
+def test_a_table_is_no_mask(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("name,lon,lat\n")
+    with pytest.raises(
+        OptionsError, match=r"a\.csv: cannot be read as a mask: expected a GeoTIFF \(\.tif\), or polygons"
+    ):
+        read_mask(tmp_path / "a.csv")
