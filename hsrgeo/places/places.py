@@ -203,7 +203,8 @@ def _points(
     twice: list[str] = []
     try:
         columns = [name.lower() for name in map(plain, next(reader, []))]
-        columns = [_KOREAN.get(name, name) if _KOREAN.get(name) not in columns else name for name in columns]
+        named = set(columns)
+        columns = [_KOREAN.get(name, name) if _KOREAN.get(name) not in named else name for name in columns]
         wanted = _COLUMNS if crs is None else ("name", "x", "y")
         if problem := missing_columns(wanted, columns, "지점명,경도,위도" if crs is None else ""):
             hint = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
@@ -56,8 +57,8 @@ def rows_that_hold(columns: Sequence[str], rows: list[Row], at: datetime | None)
 def numbered_names(columns: Sequence[str], rows: Sequence[Row]) -> dict[tuple[str, str], str]:
     """Return the name of each pair of a name and a number: with the number where stations share the name."""
     pairs = dict.fromkeys((_cell(columns, row, "name"), _cell(columns, row, _NUMBER)) for row in rows)
-    names = [name for name, _number in pairs]
-    return {pair: numbered(*pair) if names.count(pair[0]) > 1 and pair[1] else pair[0] for pair in pairs}
+    counts = Counter(name for name, _number in pairs)
+    return {pair: numbered(*pair) if counts[pair[0]] > 1 and pair[1] else pair[0] for pair in pairs}
 
 
 def _cell(columns: Sequence[str], row: Row, which: str) -> str:

@@ -619,3 +619,14 @@ def test_what_gdal_says_of_a_file_is_a_note_without_control_characters(tmp_path:
     with pytest.warns(HsrGeoWarning, match="Non closed ring") as told, pytest.raises(OptionsError, match="p1"):
         read_polygons(path)
     assert [str(one.message).isprintable() for one in told] == [True]
+
+
+def test_lists_of_gauges_are_read_in_time(tmp_path: Path) -> None:
+    path = tmp_path / "gauges.csv"
+    path.write_text(f"name,lon,lat,{','.join(map(str, range(200_000)))}\na,127,37.5\n")  # took minutes
+    with time_limit(20):
+        assert read_points(path).names == ("a",)
+    rows = "".join(f"p{number},{120 + number / 10_000},37.5\n" for number in range(60_000))
+    path.write_text(f"name,lon,lat\n{rows}")
+    with time_limit(20):
+        assert len(read_points(path).names) == 60_000
