@@ -64,6 +64,9 @@ class _Arguments:
         """Run the command: messages call its parameters as its options are called."""
         options = [param for param in self.get_params(ctx) if param.param_type_name == "option"]
         names = {param.name.rstrip("_"): max(param.opts, key=len) for param in options}
+        for value in ctx.params.values():  # a path or a place may be called as a parameter is
+            for typed in value if isinstance(value, list | tuple) else [value]:
+                names.pop(str(typed), None)
         with options_called(names):
             return super().invoke(ctx)  # type: ignore[misc] # as above
 

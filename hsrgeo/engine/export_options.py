@@ -153,7 +153,7 @@ class ExportOptions:
     selection: Selection = field(init=False)
     recipe: Recipe = field(init=False)
     notes: tuple[str, ...] = field(init=False, default=(), compare=False)
-    """What a user should know of the regions."""
+    """What a user should know of the options."""
 
     def __post_init__(self) -> None:
         workers_for(self.jobs, self.dask, self.dask_wait_s)
@@ -201,6 +201,8 @@ class ExportOptions:
         )
         object.__setattr__(self, "selection", selection)
         object.__setattr__(self, "recipe", recipe)
+        if self.values == "raw" and "cog" not in formats:
+            object.__setattr__(self, "notes", (*self.notes, "values raw changes only PNGs of rain rates (HSP)"))
 
     def _check_formats(self, formats: Sequence[Format]) -> None:
         if not formats:

@@ -11,11 +11,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from rasterio.crs import CRS
+from rasterio.errors import CRSError
 from zlib_ng import zlib_ng
 
+from hsrgeo.errors import WriteError
 from hsrgeo.model.frame import Frame
 from hsrgeo.model.grid import Grid
 from hsrgeo.model.texts import xml_text
+from hsrgeo.writers.environment import own_gdal
 from hsrgeo.writers.files import write_file
 from hsrgeo.writers.tags import png_tags
 
@@ -150,7 +153,7 @@ def _chunk(chunk_type: bytes, data: bytes) -> bytes:
 @cache
 def esri_wkt(wkt2: str) -> bytes:
     """Return the text of a .prj."""
-    return str(CRS.from_wkt(wkt2).to_wkt(version="WKT1_ESRI")).encode()
+    return _wkt(wkt2, "WKT1_ESRI").encode()
 
 
 @cache
@@ -158,8 +161,17 @@ def _gdal_wkt(wkt2: str) -> tuple[str, str]:
     """Return a CRS as GDAL's sidecars have it, and which of its axes columns and rows run along."""
     first_axis = _AXIS.search(wkt2)
     if first_axis and first_axis[1] == "north":  # as EPSG:5179 has it; the older form knows no such axes
-        return CRS.from_wkt(wkt2).to_wkt(version="WKT2_2019"), "2,1"
-    return CRS.from_wkt(wkt2).to_wkt(version="WKT1_GDAL"), "1,2"
+        return _wkt(wkt2, "WKT2_2019"), "2,1"
+    return _wkt(wkt2, "WKT1_GDAL"), "1,2"
 
 
 _AXIS = re.compile(r'AXIS\["[^"]*",(\w+)')  # in WKT 2: name, direction
+
+
+def _wkt(wkt2: str, version: str) -> str:
+    """Return a CRS in another form. Of GDAL, which is there anyway: pyproj takes a while to import."""
+    try:
+        with own_gdal():
+            return str(CRS.from_wkt(wkt2).to_wkt(version=version))
+    except CRSError as error:
+        raise WriteError("CRS", f"GDAL does not understand {wkt2[:80]}...: {error}") from error

@@ -557,7 +557,7 @@ def test_info_of_a_folder(broken: Path) -> None:
     assert result.stdout.splitlines() == [
         str(broken),
         "  frames    1 sound (1 HSR EXT), 1 broken",
-        "  time      2022-06-09 11:15 to 2022-06-09 11:15 KST",
+        "  time      2022-06-09 11:15 KST",
         "  gaps      none (against one frame every 5 minutes)",
         f"  broken    {bad}: empty file: expected a composite, found 0 bytes",
         "  other     1 file not taken for frames (1 x .txt)",
@@ -1058,3 +1058,15 @@ def test_files_that_were_there_and_are_replaced_are_counted(
     assert again.exit_code == 0, again.output
     assert f", replacing {files} file{'s' if files > 1 else ''}: 1 frame, 1 used" in again.stderr
     assert json.loads(again.stdout)["replaced"] == files
+
+
+def test_a_folder_that_is_called_as_an_option_stays_a_folder_in_messages(
+    tmp_path: Path, frame_file: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / frame_name()).write_bytes(frame_file)
+    (tmp_path / "points.csv").write_text("name,lon,lat\na,127,37\n", encoding="utf-8")
+    assert run("export", frame_name(), "--format", "png", "--out", "out").exit_code == 0
+    result = run("series", "out", "--points", "points.csv", "--out", "rain.csv")
+    assert result.exit_code == 2
+    assert "hsrgeo: out: has png only" in result.stderr

@@ -13,6 +13,7 @@ import typer
 from typer.testing import CliRunner
 
 from hsrgeo.cli.accumulate import accumulate as command
+from hsrgeo.engine.accumulate.best_frames import Candidates
 from hsrgeo.engine.accumulate.sources import ExportSource
 from hsrgeo.engine.accumulate.sum_options import AccumulateOptions
 from hsrgeo.engine.accumulate.sum_run import Accumulation, accumulate
@@ -193,3 +194,29 @@ def test_what_cannot_be_summed_up(frames: Path, tmp_path: Path) -> None:
     done = CliRunner().invoke(app, [str(crop), "--out", str(tmp_path / "sums"), "--period", "event"])
     assert done.exit_code == 1  # one frame could not be exported
     assert len(list((tmp_path / "sums").rglob("*.tif"))) == 1
+
+
+def test_a_frame_that_goes_away_between_the_two_readings_fails_and_the_next_best_is_taken(
+    frames: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sources = [Path(shutil.copytree(frames, tmp_path / name)) for name in ("a", "b")]
+    ((_made, expected), files) = summed(frames, tmp_path / "expected", window=WINDOW), sorted(frames.iterdir())
+    labels = Candidates.labels
+
+    def labels_and_loss(candidates: Candidates) -> list[str]:
+        best, *others = labels(candidates)
+        if Path(best).name == files[2].name:
+            Path(best).unlink()
+        if Path(best).name == files[3].name:
+            for path in (best, *others):
+                Path(path).unlink()
+        return [best, *others]
+
+    monkeypatch.setattr(Candidates, "labels", labels_and_loss)
+    made = accumulate(sources, tmp_path / "out", AccumulateOptions(jobs=2, window=WINDOW))
+    failed = [outcome for outcome in made if outcome.status == "failed" and "is gone" in str(outcome.error)]
+    assert sorted(Path(outcome.source).name for outcome in failed) == [files[2].name, *[files[3].name] * 2]
+    # Eight sound frames; the third is there twice and lost once, the fourth lost twice: seven are summed up.
+    assert made.counts["ok"] == FRAMES - 1 - 1
+    found = {path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*.tif")}
+    assert found == set(expected)

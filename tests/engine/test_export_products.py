@@ -74,6 +74,7 @@ def test_pngs_of_hsp_as_stored_without_cogs(tmp_path: Path, make_file: MakeFile)
         out = tmp_path / values
         for status in ("ok", "skipped"):
             run = hsrgeo.export(tmp_path, out, values=values, formats="png", jobs=1, product="HSP")
+            assert ("values raw changes only PNGs of rain rates (HSP)" in run.notes) == (values == "raw")
             assert [one.status for one in run] == [status]
         assert list(hsrgeo.verify(out, tmp_path, jobs=1)) == []
         with rasterio.open(next(out.rglob("*.png"))) as png:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Container, Generator, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ from hsrgeo.cube.axis import stored_crc32
 from hsrgeo.engine.accumulate.sources import SumSource
 from hsrgeo.engine.workers.ahead import ahead
 from hsrgeo.engine.workers.memory import keep_freed_memory
-from hsrgeo.errors import HsrGeoError
+from hsrgeo.errors import HsrGeoError, SourceError
 from hsrgeo.formats.composite import peek_header
 from hsrgeo.formats.standing import Standing
 from hsrgeo.model.frame import Frame
@@ -67,52 +67,73 @@ def best_frames(
 ) -> Generator[Outcome]:
     """Read the best frame of each time; where it is broken, read the source again for the next best.
 
-    `take` takes in a frame, or returns what is wrong with it; `settle` is told of each time that no frame will follow
-    for. The threads are a pool and how many it has.
+    Each frame is given to `take`, which returns what is wrong with it, or None. `settle` is called once for each time,
+    when no other frame of that time will be read. `workers` is a pool of threads and how many it has.
     """
-    pool, threads = workers
     labels = {time: candidates.labels() for time, candidates in times.items()}
     wanted = {best: time for time, (best, *_others) in labels.items()}
     losers = {loser: best for best, *others in labels.values() for loser in others}
     was: Status | None = None
     while wanted:
         again: dict[str, datetime] = {}
-        read = Tally()
-        with closing(_chosen(source.scan(read), wanted, losers)) as chosen:
-            for found, frame, error in ahead(pool, partial(_decoded, source), chosen, 2 * threads):
-                tally.read_bytes = read.read_bytes
-                label = found.label
-                if label in losers:
-                    yield dataclasses.replace(of_found(found, "duplicate"), winner=losers[label])
+        chosen = {found.label: found for time in wanted.values() for found in times[time].found}
+        for found, frame, error in _read(source, chosen, wanted, losers, tally, workers):
+            label = found.label
+            if label in losers:
+                yield dataclasses.replace(of_found(found, "duplicate"), winner=losers[label])
+                continue
+            time = wanted[label]
+            problem = error if frame is None else take(time, frame)
+            if problem is None:
+                notes = frame.notes if frame is not None else ()
+                yield dataclasses.replace(of_found(found, "ok"), was=was, notes=notes)
+            else:
+                yield dataclasses.replace(of_found(found, "failed", error=problem), was=was)
+                others = labels[time][labels[time].index(label) + 1 :]
+                if others:
+                    again[others[0]] = time
                     continue
-                time = wanted[label]
-                problem = error if frame is None else take(time, frame)
-                if problem is None:
-                    notes = frame.notes if frame is not None else ()
-                    yield dataclasses.replace(of_found(found, "ok"), was=was, notes=notes)
-                else:
-                    yield dataclasses.replace(of_found(found, "failed", error=problem), was=was)
-                    others = labels[time][labels[time].index(label) + 1 :]
-                    if others:
-                        again[others[0]] = time
-                        continue
-                settle(time)
+            settle(time)
         wanted, losers, was = again, {}, "duplicate"
 
 
-def _chosen(found: Iterable[Found], wanted: dict[str, datetime], losers: dict[str, str]) -> Generator[Found]:
+_Read = tuple[Found, Frame | None, HsrGeoError | None]
+"""What was found, and its frame or what is wrong with it; neither for one that lost."""
+
+
+def _read(
+    source: SumSource,
+    known: dict[str, Found],
+    wanted: Container[str],
+    losers: Container[str],
+    tally: Tally,
+    workers: tuple[ThreadPoolExecutor, int],
+) -> Generator[_Read]:
+    """Yield the wanted frames and those that lost, in the order of the source; at the end wanted ones that are gone."""
+    pool, threads = workers
+    read = Tally()
+    gone = {label: found for label, found in known.items() if label in wanted}
+    with closing(_chosen(source.scan(read), wanted, losers)) as chosen:
+        for one in ahead(pool, partial(_decoded, source, losers), chosen, 2 * threads):
+            tally.read_bytes = max(tally.read_bytes, read.read_bytes)
+            gone.pop(one[0].label, None)
+            yield one
+    for label, found in gone.items():
+        yield found, None, SourceError(label, "is gone; it was there when the times were read")
+
+
+def _chosen(found: Iterable[Found], wanted: Container[str], losers: Container[str]) -> Generator[Found]:
     for one in found:
-        label = one.label
-        if label in losers:
+        if one.label in losers:
             yield dataclasses.replace(one, data=b"")
-        elif label in wanted and one.error is None:
+        elif one.label in wanted:
             yield one
 
 
-def _decoded(source: SumSource, found: Found) -> tuple[Found, Frame | None, HsrGeoError | None]:
+def _decoded(source: SumSource, losers: Container[str], found: Found) -> _Read:
     keep_freed_memory()
-    if found.data == b"" and found.size:
-        return found, None, None  # one that lost
+    if found.label in losers or found.error is not None:
+        return found, None, found.error
     try:
         return found, source.open(found), None
     except HsrGeoError as error:

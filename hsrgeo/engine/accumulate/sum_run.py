@@ -207,8 +207,6 @@ class Accumulation(Run):
 
         workers = pool, self._options.export.workers
         yield from best_frames(self._source, times, self.tally, workers, take, settle)
-        for period in [period for period, frames in left.items() if frames]:  # a source that went away in between
-            self._complete(pool, sums, writes, period)
 
     def _added(self, sums: OpenSums, period: Period, frame: Frame) -> HsrGeoError | None:
         """Add a frame to the sums of its period, or return what is wrong with it."""

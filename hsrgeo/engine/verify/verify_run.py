@@ -184,11 +184,11 @@ def _check(
 
 
 def _cogs_below(out: Path) -> Iterator[str]:
-    """Yield the paths of COGs below a folder, but for what is hidden and the copy of the newest frame, in order."""
+    """Yield the paths of COGs below a folder, but for what is hidden and copies of the newest frames, in order."""
     for folder, folders, names in os.walk(out):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):
-            if name.endswith(".tif") and not name.startswith(".") and name != f"{LATEST}.tif":
+            if name.endswith(".tif") and not name.startswith((".", f"{LATEST}.", f"{LATEST}-")):
                 yield (Path(folder) / name).relative_to(out).as_posix()
 
 
