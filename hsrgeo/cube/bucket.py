@@ -208,7 +208,7 @@ def _copy(plan: BucketPlan, source: RemotePath, to: RemotePath) -> None:
 
 
 def build_blocks(tasks: Sequence[tuple[int, int]], build: Build) -> int:
-    """Write shards of one block of times of the layout series; runs in a worker.
+    """Write shards of one block of times of the layout series. Runs in a worker.
 
     Raises:
         WriteError: The bucket refused.

@@ -259,7 +259,7 @@ def gather(plan: Plan, old: Any, block: int, band: int) -> NDArray[np.int16]:  #
 
 
 def build_series(tasks: Sequence[tuple[int, int]], plan: DiskPlan) -> int:
-    """Write blocks of the layout series, whole files each; runs in a worker.
+    """Write blocks of the layout series, whole files each. Runs in a worker.
 
     Raises:
         WriteError: The disk refused.

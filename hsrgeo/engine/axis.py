@@ -104,7 +104,7 @@ def type_of_sources(sources: Sequence[str | Path]) -> SourceType:
     """Tell what the sources are: frames, or one cube or one folder of an export; a reference is read as a cube.
 
     Raises:
-        OptionsError: None; a raster; a cube or an export together with another source.
+        OptionsError: There is no source; one is a raster; a cube or an export is given together with another source.
     """
     source_types: set[SourceType] = set()
     for source in listed_sources(sources):

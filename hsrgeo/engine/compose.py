@@ -137,7 +137,7 @@ def _compose(
     grid_name: str,
     overwrite: bool,
 ) -> Composed:
-    """Runs in a worker process."""
+    """Runs in a worker."""
     done = Composed(group[0])
     read: list[Volume] = []
     for file in group[1]:

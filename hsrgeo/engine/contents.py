@@ -47,7 +47,13 @@ def notes_on_contents(
 
 
 def notes_on_bias(source: Place, bias: str, asked: Law, *, adjust: bool) -> list[str]:
-    """Return what a user should know of rain that was adjusted already, by the table `bias`; empty where it was not.
+    """Return what a user should know of rain that was adjusted already; empty where it was not adjusted.
+
+    Args:
+        source: The export or the cube.
+        bias: Name of the table by which its rain was adjusted; an empty text where it was not.
+        asked: How rain is to follow from reflectivity, with the highest rate.
+        adjust: Whether its rain is to be adjusted now.
 
     Raises:
         OptionsError: It would be adjusted twice, or limited after it was adjusted.

@@ -230,7 +230,7 @@ class ExportOptions:
 
     @property
     def workers(self) -> int:
-        """How many processes of this machine work."""
+        """How many processes of this machine work; some commands, such as accumulate, start so many threads instead."""
         return count_workers(self.jobs)
 
     @property

@@ -157,7 +157,7 @@ def _count_volumes(folder: Place, summary: Summary, jobs: int) -> None:
 
 
 def _read_volumes(batch: Sequence[Place]) -> list[tuple[Place, tuple[str, tuple[str, ...]] | HsrGeoError | None]]:
-    """Runs in a worker process."""
+    """Runs in a worker."""
     return [(file, _volume(file)) for file in batch]
 
 
@@ -252,7 +252,7 @@ def echo_statistics(frame: Frame) -> dict[str, float] | None:
 
 
 def _check(batch: Sequence[Found]) -> list[tuple[Found, HsrGeoError | tuple[str, ...]]]:
-    """Runs in a worker process."""
+    """Runs in a worker."""
     return [(dataclasses.replace(found, data=None), _checked(found)) for found in batch]
 
 

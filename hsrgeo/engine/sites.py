@@ -144,7 +144,7 @@ class _Fitted:
 
 
 def _work(batch: Sequence[Found], table: Table) -> list[_Fitted | HsrGeoError]:
-    """Runs in a worker process."""
+    """Runs in a worker."""
     return [_fitted(found, table) for found in batch]
 
 

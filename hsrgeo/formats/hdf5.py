@@ -29,6 +29,7 @@ _DAMAGE = (OSError, RuntimeError, LookupError, ValueError, TypeError, Arithmetic
 """What h5py, numpy and zlib raise where a file is damaged."""
 _ROOM = 64  # a checksum, and what deflate adds to what does not get smaller
 _MOST_BYTES = 8 * 4 * MOST_CELLS
+"""Of the unpacked chunks of an array: of 8 bytes a cell, four times `MOST_CELLS`, as chunks reach beyond its edges."""
 MOST_CHUNKS = 1 << 16
 """Of an array; a chunk a ray is usual."""
 _MOST_READ = 8 * 2 * MOST_CELLS
@@ -185,7 +186,7 @@ class Hdf5:
 
 
 def is_deflated(filters: list[int], info: Any) -> bool:  # noqa: ANN401 - of h5py
-    """Tell whether a chunk is deflated: its mask may leave out any filter, so the others still hold."""
+    """Tell whether a chunk is deflated: a chunk can leave out filters of its dataset, and its mask says which."""
     return _DEFLATE in filters and not info.filter_mask >> filters.index(_DEFLATE) & 1
 
 
@@ -193,7 +194,8 @@ def is_deflated(filters: list[int], info: Any) -> bool:  # noqa: ANN401 - of h5p
 def open_hdf5(data: bytes | Path, name: str, extra: str) -> Iterator[tuple[Any, Any]]:
     """Give h5py and an open file, for `Hdf5`; what they raise becomes an error of this file.
 
-    `data` is the whole file, or where it lies.
+    `data` is the whole file, or where it lies; `name` is what errors call it; `extra` is the extra of hsrgeo that
+    installs h5py.
 
     Raises:
         MissingExtraError: h5py is not installed.

@@ -191,7 +191,10 @@ class Statistics:
 
 
 def statistics_of(cells: CellStatistics, quantity: Quantity) -> Statistics:
-    """Return statistics in physical units, rounded to a hundredth of a stored step; rain's are of clean values."""
+    """Return statistics in physical units, rounded to a hundredth of a stored step.
+
+    Where the quantity is `RAIN`, the cells must have been counted in clean values: see `clean_values` and `dry_values`.
+    """
     of = cells.with_dry() if quantity == RAIN else cells
     low, mean, high = (
         None if value is None else round((value - quantity.minus) / quantity.scale, _DIGITS)
@@ -209,7 +212,8 @@ def cell_statistics(
 ) -> CellStatistics:
     """Count the classes of stored values and describe the echo.
 
-    `extremes` are `block_extremes` of the values, where they are known already.
+    `extremes` are `block_extremes` of the values, where they are known already. The code of nodata must be the only one
+    of the quantity's codes below that of undetect.
 
     References:
         KMA composite format, section 2: below -25000 nodata, from there to below -10000 undetect.
@@ -253,7 +257,10 @@ def clean_values(raw: NDArray[np.int16], quantity: Quantity) -> NDArray[np.int16
 
 
 def dry_values(raw: NDArray[np.int16], quantity: Quantity) -> NDArray[np.int16]:
-    """Return clean values of `RAIN`: what holds no rain is 0, also what is stored below 0; nodata stays."""
+    """Return clean values of `RAIN`: what holds no rain is 0, also what is stored below 0; nodata stays.
+
+    `raw` and `quantity` must be a rain rate as KMA stores it, such as `RAIN_RATE`.
+    """
     dry = np.maximum(raw, np.int16(RAIN.undetect))
     np.copyto(dry, np.int16(RAIN.nodata), where=raw < quantity.undetect)
     return dry

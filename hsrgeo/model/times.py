@@ -163,7 +163,10 @@ def length_text(length: timedelta) -> str:
 
 
 def usual_step(times: Iterable[datetime]) -> timedelta | None:
-    """Return how far apart most times are, in order, of two as frequent the shorter; None for less than two times."""
+    """Return the most frequent distance between two times that follow each other; None for fewer than two times.
+
+    The times must be sorted. Of two distances that are as frequent the shorter counts.
+    """
     apart = Counter(later - earlier for earlier, later in pairwise(times))
     return max(apart, key=lambda one: (apart[one], -one)) if apart else None
 

@@ -167,7 +167,7 @@ def manifest_objects(out: RemotePath) -> list[RemotePath]:
     """
     try:
         return [file for file in out.below(deep=False) if file.name == MANIFEST or _is_part(file.name)]
-    except FileNotFoundError as error:  # an empty listing is none
+    except FileNotFoundError as error:  # the bucket itself is missing: an empty folder lists nothing
         raise ManifestError(str(out), "there is no such bucket: make it first, or check its name") from error
     except OSError as error:
         raise ManifestError(str(out), f"cannot be read: {error.strerror or error}") from error

@@ -20,7 +20,7 @@ from typing import Any, BinaryIO, Self
 
 from hsrgeo.errors import ManifestError, refused
 from hsrgeo.outputs.journal import journal, manifest_files
-from hsrgeo.outputs.manifest_lines import decoded, encoded, entry_in, said
+from hsrgeo.outputs.manifest_lines import entry_of_line, line_of_outcome, outcome_of_line, read_lines
 from hsrgeo.outputs.names import MANIFEST
 from hsrgeo.outputs.offsets import Offsets
 from hsrgeo.outputs.outcome import Key, Outcome, key_of
@@ -131,7 +131,7 @@ class Manifest:
         Raises:
             WriteError: The disk refused.
         """
-        lines = [encoded(outcome) for outcome in outcomes]
+        lines = [line_of_outcome(outcome) for outcome in outcomes]
         self._journal.check()
         try:
             self._in_order = False
@@ -189,7 +189,7 @@ class Manifest:
         Raises:
             WriteError: The disk refused.
         """
-        self._rewrite(encoded(dataclasses.replace(outcome, stamp="")) for outcome in self)
+        self._rewrite(line_of_outcome(dataclasses.replace(outcome, stamp="")) for outcome in self)
         self._old_bytes = self._path.stat().st_size
 
     def remove(self) -> None:
@@ -229,7 +229,7 @@ class Manifest:
         kept = self.kept(key) if outcome.status == "duplicate" and key else None
         if kept is None or kept.label == outcome.winner:
             return self._line(offset)
-        return encoded(dataclasses.replace(outcome, winner=kept.label))
+        return line_of_outcome(dataclasses.replace(outcome, winner=kept.label))
 
     def _load(self) -> int:
         """Read every whole line, and return where the last one ends."""
@@ -240,7 +240,7 @@ class Manifest:
         refuse_file_type(os.fstat(descriptor).st_mode, pipes=False)
         with os.fdopen(os.dup(descriptor), "rb") as file:
             file.seek(0)
-            for size, entry in said(whole_lines_of(file), self.out / MANIFEST, entry_in):
+            for size, entry in read_lines(whole_lines_of(file), self.out / MANIFEST, entry_of_line):
                 if entry is None:
                     self.damaged += 1
                 else:
@@ -285,7 +285,7 @@ class Manifest:
         if latest is not None and latest[0] == offset:
             return latest[1]
         try:
-            outcome = decoded(self._line(offset))
+            outcome = outcome_of_line(self._line(offset))
         except (OSError, ValueError) as error:  # it was read before
             problem = f"cannot be read any more ({error}); run the same command again"
             raise ManifestError(str(self.out / MANIFEST), problem) from error

@@ -15,16 +15,16 @@ from hsrgeo.outputs.usual_lines import Entry, entry_of, usual_entry, usual_outco
 from hsrgeo.sources.remote import Place
 from hsrgeo.sources.texts import DamagedLines, whole_lines
 
-_Said = TypeVar("_Said")
+_Read = TypeVar("_Read")
 
 
-def encoded(outcome: Outcome) -> bytes:
+def line_of_outcome(outcome: Outcome) -> bytes:
     """Return the line of an outcome."""
     return json_line(to_json(outcome)).encode() + b"\n"
 
 
-def decoded(line: bytes) -> Outcome:
-    """Return what a line tells.
+def outcome_of_line(line: bytes) -> Outcome:
+    """Return the outcome that a line records.
 
     Raises:
         ValueError: It is damaged.
@@ -38,9 +38,9 @@ def decoded(line: bytes) -> Outcome:
         raise ValueError(repr(error)) from error
 
 
-def entry_in(line: bytes) -> Entry:
-    """Return what is kept in mind of a line; see `decoded`."""
-    return usual_entry(line) or entry_of(decoded(line))
+def entry_of_line(line: bytes) -> Entry:
+    """Return what is kept in mind of a line; see `outcome_of_line`."""
+    return usual_entry(line) or entry_of(outcome_of_line(line))
 
 
 def latest_lines(out: Place) -> list[Outcome]:
@@ -52,13 +52,15 @@ def latest_lines(out: Place) -> list[Outcome]:
     path = out / MANIFEST
     try:
         with journal(out, read_only=True) as kept:
-            lines = said(whole_lines(kept.path), path, decoded)
+            lines = read_lines(whole_lines(kept.path), path, outcome_of_line)
             return list({line.label: line for _size, line in lines if line is not None}.values())
     except OSError as error:
         raise ManifestError(str(path), f"cannot be opened: {error.strerror or error}") from error
 
 
-def said(lines: Iterable[bytes], name: Place, read: Callable[[bytes], _Said]) -> Iterator[tuple[int, _Said | None]]:
+def read_lines(
+    lines: Iterable[bytes], name: Place, read: Callable[[bytes], _Read]
+) -> Iterator[tuple[int, _Read | None]]:
     """Yield the size in bytes of each whole line and what it says, None of a damaged one; warn of these at the end.
 
     A ValueError of `read` is a damaged line. `name` is what the warning names: in a bucket the file is a copy.

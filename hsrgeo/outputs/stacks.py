@@ -66,7 +66,7 @@ class Stacks:
 
 
 def stacks_of(out: Place, region: str | None = None) -> Stacks:
-    """Look through the output folder of an export, or one of sums or fields; with `region` only at this one.
+    """Look through the output folder of an export, or one of sums or fields; with `region` only at this region.
 
     Raises:
         ManifestError: The folder is neither, its manifest is damaged, or no COG of it is there.

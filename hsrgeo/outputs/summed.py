@@ -76,6 +76,8 @@ def _has_sums(folder: Path, depth: int) -> bool:
 def summed_files(out: Path, region: str | None = None) -> tuple[list[Summed], list[ReadbackError]]:
     """Return the COGs of a folder of sums or fields, by time, and the files that cannot be used.
 
+    With `region` only those of this region.
+
     Raises:
         OptionsError: There is no such region.
     """

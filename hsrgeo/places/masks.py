@@ -70,7 +70,8 @@ def read_mask(path: str | Path) -> MaskFile:
 def mask_of(wanted: str | Path | Mask, registration: Registration, areas: Iterable[Area | None]) -> Mask:
     """Return a mask as a recipe has it: on the grids of the frames.
 
-    It must cover the areas, of which None is a whole grid.
+    `wanted` is a file, see `read_mask`, or a mask that is on the grids already. It must cover the areas, of which None
+    is a whole grid.
 
     Raises:
         OptionsError: No cell counts, or it covers an area on no grid.

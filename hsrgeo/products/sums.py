@@ -50,7 +50,7 @@ def depth_unit_mm(frames: int, step_h: float) -> float:
 def sum_table(quantity: Quantity, law: Law, step_h: float, unit_mm: float, factor: float = 1.0) -> NDArray[np.uint64]:
     """Return what each stored value adds to a `RunningSum`, found by its bits; 0 where not observed.
 
-    `step_h` is how long a frame stands for, `unit_mm` that of the sum; for the others see
+    `step_h` is how long a frame stands for [h], `unit_mm` is the unit of the sum [mm]; for the others see
     `hsrgeo.products.rates.rate_table`.
 
     Raises:

@@ -85,7 +85,7 @@ class BadRows:
     """The first lines of each of the first things."""
 
     def add(self, line: int, what: str, name: str = "") -> None:
-        """Count a row; `what` is wrong is said in the same words where it is the same. Lines are counted from 1."""
+        """Count a row. `what` says what is wrong: in the same words for the same mistake. Lines are counted from 1."""
         self.count += 1
         if what in self._places or len(self._places) < _SHOWN:
             self._counts[what] += 1

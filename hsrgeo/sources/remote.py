@@ -161,7 +161,9 @@ class RemotePath:
         writable_service(self.root).write(self.key, data, new=new, over=over, mark=mark)
 
     def write_if(self, data: bytes, *, new: bool = False, over: str = "") -> bool:
-        """Write the file on a condition, see `write_bytes`, and tell whether; a service without any writes it anyway.
+        """Write the file on a condition, see `write_bytes`, and tell whether it was written.
+
+        A service that knows no conditions always writes it.
 
         Raises:
             OSError: It cannot be written.

@@ -71,7 +71,7 @@ def open_file(path: str | Path) -> BinaryIO:
 def read_ends(path: str, first: int, last: int) -> tuple[bytes, bytes]:
     """Return so many first and last bytes of a file, as few of them as it has; as `open_file`, in half the time.
 
-    It was a file a moment ago: a device may do something when it is opened.
+    `path` must have been a file when it was listed or looked at: a device may do something when it is opened.
 
     Raises:
         OSError: It cannot be read, or is no file.

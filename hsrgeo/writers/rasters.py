@@ -1,8 +1,8 @@
 """The table of output formats: what a frame becomes in each.
 
-A new format is an entry here, with its word in `Format`. The command line has the words again (`hsrgeo.cli.options`),
-for it shows its help without this module, and `hsrgeo verify` has a comparison for each suffix
-(`hsrgeo.engine.verify.compare`). Tests say which is missing.
+A new format is an entry here, with its word in `Format`. The command line has the words again
+(`hsrgeo.cli.output_options`), for it shows its help without this module, and `hsrgeo verify` has a comparison for each
+suffix (`hsrgeo.engine.verify.compare`). Tests say which is missing.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 
 from hsrgeo.cli import app
 from hsrgeo.engine.export.export_run import export
-from hsrgeo.engine.watch.decide import Journal, Mark, decide
+from hsrgeo.engine.watch.decide import Mark, SeenFiles, decide
 from hsrgeo.engine.watch.status import read_status
 from hsrgeo.engine.watch.watch_run import Watch
 from hsrgeo.errors import HsrGeoWarning, LockError, OptionsError, SourceError
@@ -111,13 +111,13 @@ def test_a_file_that_is_waited_for_is_named_once_and_others_are_skipped_with_a_w
     ("age_s", "changed_s", "taken"), [(599, 9999, False), (600, 600, True), (9999, 599, False), (-599, 9999, False)]
 )
 def test_a_young_file_is_read_before_it_is_taken(age_s: float, changed_s: float, *, taken: bool) -> None:
-    journal, mark = Journal(begun=True), Mark(1, 1e9 - age_s)
-    decide(1e9 - changed_s, {"a": mark}, journal, 600, lambda _path: False)
-    assert (decide(1e9, {"a": mark}, journal, 600, lambda _path: False) == {"a"}) is taken
-    assert decide(1e9, {"a": mark}, journal, 600, lambda _path: True) == {"a"}
-    decide(1e9, {}, journal, 600, lambda _path: True)
-    assert not journal.marks
-    assert not journal.whole
+    seen, mark = SeenFiles(begun=True), Mark(1, 1e9 - age_s)
+    decide(1e9 - changed_s, {"a": mark}, seen, 600, lambda _path: False)
+    assert (decide(1e9, {"a": mark}, seen, 600, lambda _path: False) == {"a"}) is taken
+    assert decide(1e9, {"a": mark}, seen, 600, lambda _path: True) == {"a"}
+    decide(1e9, {}, seen, 600, lambda _path: True)
+    assert not seen.marks
+    assert not seen.whole
 
 
 def test_what_a_watch_advises_is_what_it_can(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from hsrgeo.sources.found import Found
 
 
 class Work(Protocol):
-    """What is done to a batch of frames, in a worker; outcomes that were known before are passed on."""
+    """What is done to a batch of frames; outcomes that were known before are passed on. Runs in a worker."""
 
     def __call__(self, entries: Sequence[Found | Outcome]) -> list[Outcome]:
         """Return an outcome for each entry."""

@@ -114,7 +114,7 @@ class Export(Run):
             first = next(self._found, None)
             if first is None:
                 return  # what is there is not replaced by nothing
-            self._found = _resumed(first, self._found)
+            self._found = _with_first(first, self._found)
             _clear_other_recipe(out, recipe)
         by_kind = parts_kinds(recipe.name)
         with Manifest(out, by_kind=by_kind, sync=options.sync) as manifest, reading(self._found) as found:
@@ -211,7 +211,7 @@ def _refuse_collisions(files: Listing, options: ExportOptions) -> None:
                 )
 
 
-def _resumed(first: Found, rest: Iterator[Found]) -> Iterator[Found]:
+def _with_first(first: Found, rest: Iterator[Found]) -> Iterator[Found]:
     yield first
     yield from rest
 

@@ -129,7 +129,7 @@ def _time(text: str) -> datetime | None:
 
 
 def _work(batch: Sequence[Exported], job: _Job) -> list[Sampled]:
-    """Runs in a worker process."""
+    """Runs in a worker."""
     keep_freed_memory()
     return [_sampled(entry, job) for entry in batch]
 

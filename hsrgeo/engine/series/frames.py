@@ -89,7 +89,7 @@ class FrameReader(Reader):
 
 
 def _work(batch: Sequence[Found], job: Sampling, block: Block, registration: Registration) -> list[Sampled]:
-    """Runs in a worker process."""
+    """Runs in a worker."""
     keep_freed_memory()
     return [_sampled(found, job, block, registration) for found in batch]
 

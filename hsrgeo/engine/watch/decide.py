@@ -25,8 +25,8 @@ class Mark(NamedTuple):
 
 
 @dataclass
-class Journal:
-    """What earlier rounds saw of each file that is there; one entry a file."""
+class SeenFiles:
+    """What earlier rounds saw of each file that is there; one entry for each file."""
 
     marks: dict[str, tuple[Mark, float]] = field(default_factory=dict)
     """With the time when the mark was first seen; of files of the first round that is not known, and -inf."""
@@ -36,31 +36,31 @@ class Journal:
 
 
 def decide(
-    now: float, listed: Mapping[str, Mark], journal: Journal, settle_s: float, is_whole: Callable[[str], bool]
+    now: float, listed: Mapping[str, Mark], seen: SeenFiles, settle_s: float, can_be_read: Callable[[str], bool]
 ) -> set[str]:
-    """Return the files that are taken, and note in the journal what was seen.
+    """Return the files that are taken, and note in `seen` what is there now.
 
     A file that was not changed for `settle_s` is taken, whatever is in it: what is wrong with it is then reported. A
-    younger one is taken when it is whole. A time of change in the far future says nothing. `now` is in seconds since
-    1970.
+    younger one is taken when `can_be_read` says that it is whole. A time of change in the far future says nothing.
+    `now` is in seconds since 1970.
     """
-    for path in journal.marks.keys() - listed.keys():
-        del journal.marks[path]
-        journal.whole.pop(path, None)
+    for path in seen.marks.keys() - listed.keys():
+        del seen.marks[path]
+        seen.whole.pop(path, None)
     taken = set()
     for path, mark in listed.items():
-        before = journal.marks.get(path)
+        before = seen.marks.get(path)
         if before is None or before[0] != mark:
-            before = mark, now if journal.begun else float("-inf")
-            journal.marks[path] = before
+            before = mark, now if seen.begun else float("-inf")
+            seen.marks[path] = before
         young = abs(now - mark.mtime) < settle_s or abs(now - before[1]) < settle_s
         if not young or mark.version:
-            journal.whole.pop(path, None)
+            seen.whole.pop(path, None)
             taken.add(path)
-        elif journal.whole.get(path) == mark or is_whole(path):
-            journal.whole[path] = mark
+        elif seen.whole.get(path) == mark or can_be_read(path):
+            seen.whole[path] = mark
             taken.add(path)
-    journal.begun = True
+    seen.begun = True
     return taken
 
 

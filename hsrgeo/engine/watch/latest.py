@@ -17,8 +17,8 @@ from hsrgeo.writers.files import write_file
 from hsrgeo.writers.rasters import PICTURES
 
 
-def update_latest(out: Place, recipe: Recipe, line: Outcome, *, sync: bool = True) -> bool:
-    """Copy the outputs of a frame to ``latest.*``, of each region, unless a later frame is there; tell whether any was.
+def update_latest(out: Place, recipe: Recipe, line: Outcome, *, sync: bool = True) -> None:
+    """Copy the outputs of a frame to ``latest.*``, of each region, unless a later frame is there.
 
     Each file is replaced in one step. ``latest.json`` comes last: what it tells of is there. A region whose files are
     there already is left alone. Where the recipe's names have the product, so have these: ``latest-HSR.tif``.
@@ -29,9 +29,8 @@ def update_latest(out: Place, recipe: Recipe, line: Outcome, *, sync: bool = Tru
     """
     frame_name = line.frame_name
     if frame_name is None:
-        return False
+        return
     name = latest_name(recipe, frame_name.product)
-    changed = False
     for cut in recipe.cuts:
         stem = recipe.stem(frame_name, cut.region)
         outputs = [output for output in line.outputs if output.path.startswith(f"{stem}.")]
@@ -66,8 +65,6 @@ def update_latest(out: Place, recipe: Recipe, line: Outcome, *, sync: bool = Tru
                 raise ReadbackError(output.path, "differs from its line in the manifest")
             write_file(folder / (name + output.path.removeprefix(stem)), data, sync=sync)
         write_json(folder / f"{name}.json", news, sync=sync)
-        changed = True
-    return changed
 
 
 def latest_name(recipe: Recipe, product: str) -> str:

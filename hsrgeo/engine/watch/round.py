@@ -21,7 +21,7 @@ class Round:
     """``ok`` are new times, ``replaced`` those that have a better frame now, ``duplicate`` frames that lost, ``failed``
     broken ones, and ``removed`` times that lie before the window now."""
     broken: list[str] = field(default_factory=list)
-    """What is wrong with these; a frame that stays as it is is reported once."""
+    """What is wrong with each broken frame. A frame is reported again only when something else is wrong with it."""
     notes: list[str] = field(default_factory=list)
     """Notes, each reported once."""
     listed: int = 0

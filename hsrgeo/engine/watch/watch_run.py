@@ -15,7 +15,7 @@ from hsrgeo.engine.export.export_run import Export
 from hsrgeo.engine.export.removal import lies_below
 from hsrgeo.engine.export.unfinished import Unfinished
 from hsrgeo.engine.export_options import ExportOptions
-from hsrgeo.engine.watch.decide import Journal, Mark, decide, is_whole, mark_of
+from hsrgeo.engine.watch.decide import Mark, SeenFiles, decide, is_whole, mark_of
 from hsrgeo.engine.watch.latest import update_latest
 from hsrgeo.engine.watch.notify import notify
 from hsrgeo.engine.watch.round import Happened, Round
@@ -99,7 +99,7 @@ class Watch:
             raise OptionsError(f"settle {settle_s:g}: expected 0 seconds or more")
         self._keep, self._settle_s, self._clock = keep, settle_s, clock
         self._before, self._after = before, after
-        self._journal = Journal()
+        self._seen = SeenFiles()
         self._exported: dict[str, Mark] | None = None  # files as the last run took them; None: run again
         self._begun = False
         self._retry = False
@@ -157,7 +157,7 @@ class Watch:
         named = {str(file): (file, alone) for file, alone in files}
         done.listed = len(files)
         marks = {path: mark for path, (file, _alone) in named.items() if (mark := mark_of(file)) is not None}
-        taken = decide(done.time, marks, self._journal, self._settle_s, is_whole)
+        taken = decide(done.time, marks, self._seen, self._settle_s, is_whole)
         self._wait(done, [named[path] for path in marks if path not in taken])
         now = {path: marks[path] for path in named if path in taken}
         if now == self._exported:

@@ -187,7 +187,7 @@ def _reason(error: BaseException) -> str:
 
 
 def work_on_worker(work: Callable[[Batch], Result], batch: Batch, expected: Expected) -> Result:
-    """Do a batch, in a worker.
+    """Do a batch. Runs in a worker.
 
     A worker that was given up may still be writing when another does the same batch: temporary files have names of
     their own, and what both move into place has the same bytes.
