@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -214,12 +215,13 @@ class CogLayer:
         try:
             stored = read_cog(Path(self.label), rows, cols, self.like)
         except ReadbackError as error:
-            if not self.others:
+            for other in self.others:
+                with suppress(ReadbackError):
+                    stored = read_cog(other, rows, cols, self.like)
+                    break
+            else:
                 raise
-            other = replace(self, label=str(self.others[0]), others=self.others[1:])
-            cells = other.read(rows, cols)
-            warnings.warn(f"{error}; {other.label} of the same time is taken", BrokenFrameWarning, stacklevel=2)
-            return cells
+            warnings.warn(f"{error}; {other} of the same time is taken", BrokenFrameWarning, stacklevel=2)
         return stored if self.made is self.quantity else dry_values(stored, self.quantity)
 
 

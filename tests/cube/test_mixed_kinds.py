@@ -13,14 +13,17 @@ import pytest
 
 import hsrgeo
 from hsrgeo.cube.stack import BrokenFrameWarning
+from hsrgeo.cube.stored import CogLayer
 from hsrgeo.engine.cube.cube_frames import Contest
 from hsrgeo.engine.cube.cube_options import CubeOptions
 from hsrgeo.engine.cube.cube_run import make_cube
 from hsrgeo.engine.export_options import ExportOptions
-from hsrgeo.errors import HsrGeoWarning
+from hsrgeo.errors import HsrGeoWarning, ReadbackError
 from hsrgeo.formats.names import FrameName
+from hsrgeo.model.quantity import quantity_of_tags
 from hsrgeo.model.rank import Rank
 from hsrgeo.outputs.outcome import Outcome
+from hsrgeo.writers.layers import cog_facts
 from tests.conftest import TIME, frame_name, make_tar
 from tests.engine.test_verify import composite, name_of
 
@@ -187,3 +190,28 @@ def test_an_opened_export_of_two_kinds_shows_the_preferred_one_and_the_other_whe
         for number, (time, kind) in enumerate(zip(times, ("EXT", "KMA"), strict=True)):
             expected = hsrgeo.open_frame(folder / name_of(time, kind)).crop(window=WINDOW).raw
             assert np.array_equal(np.rint(read.values[number] * 100), expected)
+
+
+def test_of_three_kinds_in_an_export_the_warning_names_the_sound_one_and_the_error_the_first(tmp_path: Path) -> None:
+    (folder := tmp_path / "in").mkdir()
+    for kind in ("PUB", "EXT", "KMA"):
+        (folder / name_of(TIME, kind)).write_bytes(composite(seed=1))
+    out = tmp_path / "out"
+    hsrgeo.export(folder, out, ExportOptions(window=WINDOW, formats="cog", jobs=1, name="{kind}/{time:%H%M}")).run()
+    cogs = {kind: out / kind / f"{TIME:%H%M}.tif" for kind in ("PUB", "EXT", "KMA")}
+    whole = {kind: cog.read_bytes() for kind, cog in cogs.items()}
+    for kind in ("PUB", "EXT"):
+        cogs[kind].write_bytes(whole[kind][:-600])
+    like = cog_facts(cogs["KMA"])
+    quantity = quantity_of_tags(like.tags)
+    assert quantity is not None
+    layer = CogLayer(str(cogs["PUB"]), like, quantity, quantity, (cogs["EXT"], cogs["KMA"]))
+    everything = slice(None)
+    with pytest.warns(BrokenFrameWarning) as warned:
+        layer.read(everything, everything)
+    (text,) = [str(one.message) for one in warned]
+    assert str(cogs["PUB"]) in text
+    assert text.endswith(f"{cogs['KMA']} of the same time is taken")
+    cogs["KMA"].write_bytes(whole["KMA"][:-600])
+    with pytest.raises(ReadbackError, match=r"PUB.\d{4}\.tif"):
+        layer.read(everything, everything)
