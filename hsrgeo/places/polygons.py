@@ -95,25 +95,35 @@ def _refuse_tangle(shapely: Any, where: str, shapes: list[Any]) -> None:  # noqa
 
     Counted are edges whose boxes meet, for that is quick and never less.
     """
-    corners = [shapely.get_coordinates(ring) for ring in shapely.get_rings(shapely.get_parts(shapes))]
-    edges = shapely.linestrings(np.concatenate([np.stack([ring[:-1], ring[1:]], axis=1) for ring in corners]))
+    corners = [shapely.get_coordinates(ring) for ring in shapely.get_rings(_parts(shapely, shapes))]
+    pairs = [np.stack([ring[:-1], ring[1:]], axis=1) for ring in corners]
+    if (number := sum(map(len, pairs))) > _MOST_EDGES:
+        raise OptionsError(f"{where}: expected at most {_MOST_EDGES:,} edges, found {number:,}; simplify it")
+    if not number:
+        return
+    edges = shapely.linestrings(np.concatenate(pairs))
     tree, meeting = shapely.STRtree(edges), 0
-    at_once = max(_PAIRS_AT_ONCE // len(edges), 1)
-    for first in range(0, len(edges), at_once):
+    at_once = max(_PAIRS_AT_ONCE // number, 1)
+    for first in range(0, number, at_once):
         meeting += tree.query(edges[first : first + at_once]).shape[1]
-        if meeting > _MOST_MEETING + _USUAL_MEETING * len(edges):
-            raise OptionsError(f"{where}: its {len(edges):,} edges cross too often; simplify it")
+        if meeting > _MOST_MEETING + _USUAL_MEETING * number:
+            raise OptionsError(f"{where}: its {number:,} edges cross too often; simplify it")
 
 
+_MOST_EDGES = 2_000_000  # of polygons to put right, or to make one of
 _MOST_MEETING = 200_000  # with 160,000 a star of 401 corners takes 14 s and 200 MB to put right
 _USUAL_MEETING = 12  # of an edge: itself, those before and after it, the same of a neighbour's, and some more
 _PAIRS_AT_ONCE = 5_000_000
 
 
+def _parts(shapely: Any, shapes: Any) -> Any:  # noqa: ANN401
+    """Return the polygons of one or several shapes, without a line that mending left."""
+    parts = shapely.get_parts(shapely.get_parts(shapes))  # a multipolygon can be beside the line
+    return parts[shapely.get_type_id(parts) == shapely.GeometryType.POLYGON]
+
+
 def _rings(shapely: Any, shape: Any, transformer: pyproj.Transformer) -> Iterator[Ring]:  # noqa: ANN401
-    for part in shapely.get_parts(shapely.get_parts(shape)):
-        if part.geom_type != "Polygon":  # a line that mending left
-            continue
+    for part in _parts(shapely, shape):
         oriented = shapely.orient_polygons(part)
         for ring in (oriented.exterior, *oriented.interiors):
             x, y = shapely.get_coordinates(ring).T

@@ -596,6 +596,18 @@ def test_polygons_that_lie_over_each_other_a_thousand_times_are_not_made_one(tmp
     assert len(read_polygons(path).names) == 500
 
 
+def test_edges_are_counted_beside_a_line_that_mending_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    shapely = pytest.importorskip("shapely")
+    boxes = shapely.multipolygons([shapely.box(0, 0, 1, 1)] * 500)  # 4 edges each, whose boxes meet all others
+    mended = shapely.geometrycollections([boxes, shapely.linestrings([(5, 5), (6, 6)])])
+    with pytest.raises(OptionsError, match="basins: its 2,000 edges cross too often"):
+        polygons._refuse_tangle(shapely, "basins", [mended])
+    monkeypatch.setattr(polygons, "_MOST_EDGES", 1999)
+    with pytest.raises(OptionsError, match="basins: expected at most 1,999 edges, found 2,000; simplify it"):
+        polygons._refuse_tangle(shapely, "basins", [mended])
+    polygons._refuse_tangle(shapely, "basins", [shapely.Point(1, 1)])
+
+
 def test_what_polygons_cover_in_all_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("pyogrio")
     grid = grids()["kma-hb-500m"]
