@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -43,15 +43,16 @@ def open_cube(path: Place, view: View) -> xr.Dataset:
         SourceError: It cannot be opened, or is no cube of hsrgeo's.
         OptionsError: It has no such layout or product.
     """
-    dataset = packed_cube(path, view.layout)
-    try:
-        decoded = _shown(dataset, path, view)
-    except DAMAGE as error:  # attributes and coordinates of a stranger
-        dataset.close()
-        raise SourceError(str(path), f"is not a cube made by hsrgeo: {_reason(error)}") from error
-    if view.chunks is None:
+    with ExitStack() as failing:
+        dataset = failing.enter_context(packed_cube(path, view.layout))
+        try:
+            decoded = _shown(dataset, path, view)
+        except DAMAGE as error:  # attributes and coordinates of a stranger
+            raise SourceError(str(path), f"is not a cube made by hsrgeo: {_reason(error)}") from error
+        if view.chunks is not None:
+            decoded = _evenly_chunked(decoded) if view.chunks == "auto" else decoded.chunk(view.chunks)
+        failing.pop_all()
         return decoded
-    return _evenly_chunked(decoded) if view.chunks == "auto" else decoded.chunk(view.chunks)
 
 
 def _shown(dataset: xr.Dataset, path: Place, view: View) -> xr.Dataset:

@@ -18,6 +18,7 @@ import numcodecs
 import numpy as np
 import pyarrow as pa
 import pytest
+import xarray as xr
 import zstandard
 from numcodecs import pickles
 from pyarrow import parquet
@@ -241,6 +242,23 @@ def test_attributes_that_cannot_be(cubes: Path, tmp_path: Path, change: Any, mes
     assert len(str(caught.value)) < 500
     with suppress(SourceError), opened_cube(path, ("map",)) as opened:
         opened.grid.lonlat(0, 0)
+
+
+@pytest.mark.parametrize("wanted", [{"product": "CPP"}, {"layout": "series"}, {"chunks": {"nowhere": 1}}], ids=str)
+def test_a_cube_that_is_refused_is_closed(cubes: Path, monkeypatch: pytest.MonkeyPatch, wanted: dict[str, Any]) -> None:
+    closed: list[xr.Dataset] = []
+    close = xr.Dataset.close
+
+    def note(dataset: xr.Dataset) -> None:
+        closed.append(dataset)
+        close(dataset)
+
+    monkeypatch.setattr(xr.Dataset, "close", note)
+    with pytest.raises((OptionsError, ValueError)):
+        hsrgeo.open(cubes / "cube.nc", **wanted)
+    assert len(closed) == 1
+    with hsrgeo.open(cubes / "cube.nc", product="HSR"):
+        assert len(closed) == 1
 
 
 @pytest.mark.parametrize("filter_mask", [0, 1])  # 1: it is not shuffled
