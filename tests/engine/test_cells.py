@@ -85,6 +85,22 @@ def test_a_row_is_a_cell_that_was_observed(source: Path, tmp_path: Path) -> None
     assert {row["time_kst"] for row in rows[29:]} == {"2022-06-09T11:20:00+09:00"}
 
 
+@pytest.mark.parametrize("find", [hsrgeo.sample, hsrgeo.find_objects])
+def test_a_table_has_one_quantity_whatever_the_files_are_called(tmp_path: Path, find: Any) -> None:
+    # Both files are called HSR: the first holds 40 dBZ, the second 40 mm/h, which is no row of a column of dBZ.
+    pytest.importorskip("scipy")
+    for nth, code in enumerate((1, 5)):
+        data = MakeFile()(np.full((NY, NX), 4000, np.int16), data_codes=(code,), time=TIME + nth * STEP)
+        (tmp_path / frame_name(TIME + nth * STEP)).write_bytes(data)
+    outcomes = list(find(tmp_path, tmp_path / "a.csv", window=WINDOW))
+    assert [outcome.status for outcome in outcomes] == ["ok", "failed"]
+    assert "another quantity: expected reflectivity, as the first frame, found rain_rate" in str(outcomes[1].error)
+    rows = rows_of(tmp_path / "a.csv")
+    assert {row["time_utc"] for row in rows} == {"2022-06-09T02:15:00Z"}
+    assert "rain_mm_h" not in rows[0]
+    assert "max_mm_h" not in rows[0]
+
+
 def test_rain_steps_and_limits(source: Path, tmp_path: Path) -> None:
     rain = sampled(source, tmp_path / "a.csv", quantity="rain", at_least=1)
     values = [float(row["rain_mm_h"]) for row in rain]

@@ -116,6 +116,26 @@ def test_thresholds_are_of_the_unit(
     assert [name for name in row if name.startswith("from_")] == [f"from_{one}" for one in thresholds]
 
 
+@pytest.mark.parametrize(("codes", "unit"), [((1, 5), "dBZ"), ((5, 1), "mm/h")])
+def test_a_table_has_one_quantity_whatever_the_files_are_called(
+    tmp_path: Path, make_file: MakeFile, codes: tuple[int, int], unit: str
+) -> None:
+    # Both files are called HSR. 35 dBZ are (10^3.5 / 200)^(1/1.6) = 5.615 mm/h, and 3500 as rain is 35 mm/h.
+    (source := tmp_path / "in").mkdir()
+    for nth, code in enumerate(codes):
+        time = TIME + nth * timedelta(minutes=5)
+        data = make_file(np.full((NY, NX), 3500, np.int16), data_codes=(code,), time=time)
+        (source / frame_name(time)).write_bytes(data)
+    outcomes = list(stats(source, tmp_path / "s.csv", window=WINDOW))
+    assert [outcome.status for outcome in outcomes] == ["ok", "failed"]
+    names = [QUANTITIES[code].name for code in codes]
+    assert f"another quantity: expected {names[0]}, as the first frame, found {names[1]}" in str(outcomes[1].error)
+    (row,) = rows_of(tmp_path / "s.csv")
+    assert (row["maximum"], row["unit"]) == (35, unit)
+    stats(source, tmp_path / "r.csv", window=WINDOW, quantity="rain").run()  # of both: rain is what both can give
+    assert sorted(row["maximum"] for row in rows_of(tmp_path / "r.csv")) == pytest.approx([5.615, 35], abs=5e-4)
+
+
 def test_rain_is_dry_where_there_is_no_echo(folder: Path, tmp_path: Path) -> None:
     stats(folder, tmp_path / "s.csv", window=WINDOW, quantity="rain", thresholds=(0, 0.2)).run()
     row = rows_of(tmp_path / "s.csv")[0]

@@ -23,7 +23,7 @@ from hsrgeo.engine.axis import type_of_sources
 from hsrgeo.engine.best import Best
 from hsrgeo.engine.export_options import ExportOptions, check_areas
 from hsrgeo.engine.lazy import Run, with_twins
-from hsrgeo.engine.one_product import product_guard
+from hsrgeo.engine.one_product import OneQuantity, product_guard
 from hsrgeo.engine.workers.ahead import ahead
 from hsrgeo.engine.workers.memory import keep_freed_memory
 from hsrgeo.engine.workers.scratch import scratch_folder
@@ -41,6 +41,8 @@ from hsrgeo.writers.rows import Rows, check_rows, write_rows
 
 Made = tuple[NDArray[np.float64], Sequence[bytes]]
 """Numbers, shape (rows, columns), and the shape of each row, see `Rows`."""
+_Result = tuple[Outcome, Quantity | None, list[tuple[datetime, str, Made]]]
+"""What came of a frame: its quantity and rows too, where it is sound."""
 _GROUP_ROWS = 1 << 16
 _UNITS = {"mm/h": "mm_h", "": "value"}
 
@@ -112,10 +114,10 @@ class RowsRun(Run):
     def _run(self, sources: Sequence[str | Path]) -> Generator[Outcome]:
         workers = self._frames.workers
 
-        def work(found: Iterator[Found]) -> Generator[tuple[Outcome, list[tuple[datetime, str, Made]]]]:
+        def work(found: Iterator[Found]) -> Generator[_Result]:
             return ahead(pool, self._work, found, workers)
 
-        best, index = Best(self.counts), dict[datetime, list[_Place]]()
+        best, index, one = Best(self.counts), dict[datetime, list[_Place]](), OneQuantity()
         with (
             locked(self._out) as lock,
             scratch_folder() as folder,
@@ -124,8 +126,10 @@ class RowsRun(Run):
             reading(product_guard(scan(sources, self._frames.selection, self.tally))) as found,
             closing(with_twins(work, found, self._frames.selection, self.tally)) as results,
         ):
-            for outcome, parts in results:
-                if parts and outcome.frame_name is not None:
+            for outcome, quantity, parts in results:
+                if quantity is not None:
+                    outcome = one.settle(outcome, quantity)  # noqa: PLW2901
+                if outcome.status == "ok" and outcome.frame_name is not None:
                     time = outcome.frame_name.time
                     outcome = best.settle(outcome)  # noqa: PLW2901
                     if outcome.status == "ok":
@@ -134,7 +138,8 @@ class RowsRun(Run):
             lock.check()
             places = [place for _time, places in sorted(index.items()) for place in places]
             self.rows = sum(place.rows for place in places)
-            if places and self._columns:
+            if places and one.first is not None:
+                self._columns = self.columns(one.first)
                 regions = len(self._frames.recipe.cuts) > 1
                 groups = (group for place in places for group in self._read(file, *place))
                 self.replaced += self._out.is_file()
@@ -153,7 +158,7 @@ class RowsRun(Run):
             yield Rows(time, region, numbers, [file.read(length) for length in lengths[rows]])
             shapes_at = file.tell()
 
-    def _work(self, found: Found) -> tuple[Outcome, list[tuple[datetime, str, Made]]]:
+    def _work(self, found: Found) -> _Result:
         """Runs in a thread."""
         keep_freed_memory()
         begun = clock.perf_counter()
@@ -163,8 +168,7 @@ class RowsRun(Run):
             frame = decode_found(found, recipe.block, recipe.registration, recipe.window_of)
             outcome = with_header(outcome, frame)
             parts = [(cut.region, recipe.cut_frame(frame, cut)) for cut in recipe.cuts]
-            self._columns = self.columns(parts[0][1].quantity)
             made: list[tuple[datetime, str, Made]] = [(frame.time, region, self.made(part)) for region, part in parts]
         except HsrGeoError as error:
-            return dataclasses.replace(outcome, status="failed", error=error), []
-        return dataclasses.replace(outcome, seconds=clock.perf_counter() - begun), made
+            return dataclasses.replace(outcome, status="failed", error=error), None, []
+        return dataclasses.replace(outcome, seconds=clock.perf_counter() - begun), parts[0][1].quantity, made

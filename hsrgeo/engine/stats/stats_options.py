@@ -142,11 +142,11 @@ class StatsOptions:
         """Return the thresholds for values in a unit."""
         return _THRESHOLDS.get(unit, ()) if self.thresholds is None else tuple(self.thresholds)
 
-    def columns(self, thresholds: Sequence[float]) -> tuple[str, ...]:
-        """Return the names of the numbers of a row."""
+    def columns(self, unit: str) -> tuple[str, ...]:
+        """Return the names of the numbers of a row, of values in a unit."""
         return (
             *("stations", "delay_minutes", "cells", "nodata", "undetect", "echo", "blend"),
-            *(f"from_{one:g}" for one in thresholds),
+            *(f"from_{one:g}" for one in self.thresholds_of(unit)),
             *(f"p{100 * one:g}" for one in self.quantiles),
             *("maximum", "max_lon", "max_lat"),
             *self._classes(),

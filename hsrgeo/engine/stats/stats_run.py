@@ -22,7 +22,7 @@ from hsrgeo.engine.contents import refuse_registration
 from hsrgeo.engine.export_options import check_areas
 from hsrgeo.engine.keywords import options_of, takes
 from hsrgeo.engine.lazy import Run, with_twins
-from hsrgeo.engine.one_product import product_guard
+from hsrgeo.engine.one_product import OneQuantity, product_guard
 from hsrgeo.engine.stats.stats_options import StatsOptions
 from hsrgeo.engine.workers.ahead import ahead
 from hsrgeo.engine.workers.crew import count_workers
@@ -33,7 +33,7 @@ from hsrgeo.formats.names import FrameName
 from hsrgeo.model.frame import Frame
 from hsrgeo.model.grid import Grid
 from hsrgeo.model.home import home_of
-from hsrgeo.model.quantity import Quantity
+from hsrgeo.model.quantity import RAIN, Quantity
 from hsrgeo.model.times import utc_text
 from hsrgeo.outputs.exported import read_exported
 from hsrgeo.outputs.folder import exported_frames
@@ -71,6 +71,8 @@ class _Picture:
 
 _Opened = tuple[Outcome, Callable[[], tuple[Outcome, _Picture]]]
 """A frame that was found, and what reads it."""
+_Result = tuple[Outcome, Quantity | None, Numbers | None]
+"""What came of a frame: what its numbers are of, and the numbers, where it is sound."""
 
 
 class Stats(Run):
@@ -92,8 +94,6 @@ class Stats(Run):
         self.rows = 0
         """Rows of the table; known at the end."""
         self._out, self._options = out, options
-        self._unit = ""
-        self._thresholds: tuple[float, ...] | None = None  # known with the first frame, and the same for all
         self._lock = Lock()
         self._chosen: dict[Grid, list[_Chosen]] = {}
         source_type = type_of_sources(sources)
@@ -112,7 +112,7 @@ class Stats(Run):
         self._items = self._run(source_type, [*sources])
 
     def _run(self, source_type: str, sources: list[str | Path]) -> Generator[Outcome]:
-        best, kept, written = Best(self.counts), dict[datetime, int](), 0
+        best, one, kept, written = Best(self.counts), OneQuantity(), dict[datetime, int](), 0
         with (
             locked(self._out) as lock,
             scratch_folder() as folder,
@@ -120,8 +120,10 @@ class Stats(Run):
             ThreadPoolExecutor(count_workers(self._options.jobs)) as pool,
             closing(self._results(source_type, sources, pool)) as results,
         ):
-            for outcome, numbers in results:
-                if numbers is not None and outcome.frame_name is not None:
+            for outcome, quantity, numbers in results:
+                if quantity is not None:
+                    outcome = one.settle(outcome, quantity)  # noqa: PLW2901
+                if outcome.status == "ok" and numbers is not None and outcome.frame_name is not None:
                     time = outcome.frame_name.time
                     outcome = best.settle(outcome)  # noqa: PLW2901
                     if outcome.status == "ok":
@@ -130,24 +132,22 @@ class Stats(Run):
                         written += 1
                 yield outcome
             lock.check()
-            if kept:
+            if kept and one.first is not None:
                 file.flush()
-                columns = self._options.columns(self._thresholds or ())
+                columns = self._options.columns(one.first.unit)
                 shape = (written, len(self._options.names), len(columns))
                 table = np.memmap(file, np.float64, "r", shape=shape)
                 self.rows = len(kept) * shape[1]
                 rows: Iterator[Row] = ((time, np.array(table[number])) for time, number in sorted(kept.items()))
-                texts = {"unit": self._unit} if self._unit else {}
+                texts = {"unit": one.first.unit} if one.first.unit else {}
                 self.replaced += self._out.is_file()
                 write_table(self._out, self._options.names, columns, rows, texts=texts)
 
-    def _results(
-        self, source_type: str, sources: list[str | Path], pool: ThreadPoolExecutor
-    ) -> Generator[tuple[Outcome, Numbers | None]]:
-        def work(opened: Iterator[_Opened]) -> Generator[tuple[Outcome, Numbers | None]]:
+    def _results(self, source_type: str, sources: list[str | Path], pool: ThreadPoolExecutor) -> Generator[_Result]:
+        def work(opened: Iterator[_Opened]) -> Generator[_Result]:
             return ahead(pool, self._work, opened, count_workers(self._options.jobs))
 
-        def work_on(some: Iterator[Found]) -> Generator[tuple[Outcome, Numbers | None]]:
+        def work_on(some: Iterator[Found]) -> Generator[_Result]:
             return work((of_found(one, "ok"), _reader(one, self._options)) for one in some)
 
         selection = self._options.export.selection
@@ -172,7 +172,7 @@ class Stats(Run):
                 outcome = Outcome(str(source), utc_text(frame_name.time), frame_name, "ok")
                 yield outcome, _cube_reader(cube, number, frame_name)
 
-    def _work(self, opened: _Opened) -> tuple[Outcome, Numbers | None]:
+    def _work(self, opened: _Opened) -> _Result:
         """Runs in a thread."""
         keep_freed_memory()
         begun = clock.perf_counter()
@@ -185,8 +185,9 @@ class Stats(Run):
         except HsrGeoError as error:
             if isinstance(error, FrameError) and not error.source:
                 error = error.at(outcome.source, outcome.member)
-            return dataclasses.replace(outcome, status="failed", error=error), None
-        return dataclasses.replace(outcome, seconds=clock.perf_counter() - begun), numbers
+            return dataclasses.replace(outcome, status="failed", error=error), None, None
+        quantity = RAIN if self._options.quantity == "rain" else picture.quantity
+        return dataclasses.replace(outcome, seconds=clock.perf_counter() - begun), quantity, numbers
 
     def _numbers(self, picture: _Picture) -> Numbers:
         """Return the numbers of every place, shape (places, columns)."""
@@ -201,10 +202,7 @@ class Stats(Run):
                 if options.places is not None:
                     self.notes += _notes_on_polygons(picture.grid, options.places)
             chosen = self._chosen[picture.grid]
-            self._unit = "mm/h" if options.quantity == "rain" else picture.quantity.unit
-            if self._thresholds is None:
-                self._thresholds = options.thresholds_of(self._unit)
-            thresholds = self._thresholds
+        thresholds = options.thresholds_of(RAIN.unit if options.quantity == "rain" else picture.quantity.unit)
         return np.array([_row(picture, one, table, options, thresholds) for one in chosen])
 
 
