@@ -117,7 +117,8 @@ class _Walk:
         except ArchiveError as error:
             if error.source != inside:
                 raise  # the outer archive is damaged
-            self.problems.append(f"{name!r}: {error.problem} (after {self.count - before} frames)")
+            frames = self.count - before
+            self.problems.append(f"{name!r}: {error.problem} (after {frames} frame{'s' * (frames != 1)})")
 
 
 def _members_inside(inside: str, member: Member) -> Generator[Member]:

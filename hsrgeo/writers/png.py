@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import struct
 from collections.abc import Mapping
 from functools import cache
@@ -10,15 +9,11 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from rasterio.crs import CRS
-from rasterio.errors import CRSError
 from zlib_ng import zlib_ng
 
-from hsrgeo.errors import WriteError
 from hsrgeo.model.frame import Frame
 from hsrgeo.model.grid import Grid
 from hsrgeo.model.texts import xml_text
-from hsrgeo.writers.environment import own_gdal
 from hsrgeo.writers.files import write_file
 from hsrgeo.writers.tags import png_tags
 
@@ -153,25 +148,20 @@ def _chunk(chunk_type: bytes, data: bytes) -> bytes:
 @cache
 def esri_wkt(wkt2: str) -> bytes:
     """Return the text of a .prj."""
-    return _wkt(wkt2, "WKT1_ESRI").encode()
+    import pyproj  # noqa: PLC0415 - slow to import, and a COG needs none of it
+
+    return pyproj.CRS.from_wkt(wkt2).to_wkt("WKT1_ESRI").encode()
 
 
 @cache
 def _gdal_wkt(wkt2: str) -> tuple[str, str]:
-    """Return a CRS as GDAL's sidecars have it, and which of its axes columns and rows run along."""
-    first_axis = _AXIS.search(wkt2)
-    if first_axis and first_axis[1] == "north":  # as EPSG:5179 has it; the older form knows no such axes
-        return _wkt(wkt2, "WKT2_2019"), "2,1"
-    return _wkt(wkt2, "WKT1_GDAL"), "1,2"
+    """Return a CRS as GDAL's sidecars have it, and which of its axes columns and rows run along.
 
+    By pyproj: where the user's variables name another PROJ, GDAL's own text loses codes of units.
+    """
+    import pyproj  # noqa: PLC0415
 
-_AXIS = re.compile(r'AXIS\["[^"]*",(\w+)')  # in WKT 2: name, direction
-
-
-def _wkt(wkt2: str, version: str) -> str:
-    """Return a CRS in another form. Of GDAL, which is there anyway: pyproj takes a while to import."""
-    try:
-        with own_gdal():
-            return str(CRS.from_wkt(wkt2).to_wkt(version=version))
-    except CRSError as error:
-        raise WriteError("CRS", f"GDAL does not understand {wkt2[:80]}...: {error}") from error
+    crs = pyproj.CRS.from_wkt(wkt2)
+    if crs.axis_info[0].direction == "north":  # as EPSG:5179 has it; the older form knows no such axes
+        return crs.to_wkt("WKT2_2019"), "2,1"
+    return crs.to_wkt("WKT1_GDAL"), "1,2"

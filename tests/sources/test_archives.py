@@ -437,7 +437,7 @@ def test_a_hostile_header_ends_the_archive(tmp_path: Path, second: Callable[[], 
     first = TAR[: -(-ENDS[0] // BLOCK) * BLOCK]
     found = _read(_write(tmp_path, first + second() + MARK))
     assert _good(found) == FRAMES[:1]
-    assert re.search(rf"a\.tar\.gz: .*{message}.*\(after 1 frames\)$", _error(found))
+    assert re.search(rf"a\.tar\.gz: .*{message}.*\(after 1 frame\)$", _error(found))
 
 
 def test_a_large_member_that_is_not_all_there_is_a_cut(tmp_path: Path) -> None:
