@@ -16,6 +16,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 from xarray.backends import BackendArray
+from xarray.backends.locks import HDF5_LOCK
 from xarray.core import indexing
 
 from hsrgeo.errors import FrameError, SourceError
@@ -45,7 +46,7 @@ class UnsureChunks:
     """First time, row and column of each."""
 
     def refuse(self, key: tuple[Any, ...]) -> None:
-        """Look at the chunks that a read touches.
+        """Look at the chunks that a read touches; threads may call it at once.
 
         Args:
             key: A number, a slice or numbers along each dimension.
@@ -57,13 +58,25 @@ class UnsureChunks:
             set((np.atleast_1d(np.arange(size)[part]) // side * side).tolist())
             for part, size, side in zip(key, self.shape, self.chunk, strict=True)
         ]
-        for place in [one for one in self.places if all(map(set.__contains__, touched, one))]:
+        with HDF5_LOCK:  # of xarray: other threads read by NetCDF, whose HDF5 may be that of h5py
+            if math.prod(map(len, touched)) < len(self.places):
+                places = [one for one in product(*touched) if one in self.places]
+            else:
+                places = [one for one in self.places if all(map(set.__contains__, touched, one))]
+            if not places:
+                return
             try:
                 with open_hdf5(self.path, "", "cube") as (h5py, file):
-                    Hdf5(h5py, file, "").refuse_chunk(file[self.name], self.name, place)
+                    found, dataset = Hdf5(h5py, file, ""), file[self.name]
+                    for place in places:
+                        found.refuse_chunk(dataset, self.name, place)
+                        self.places.discard(place)
             except FrameError as error:
                 raise SourceError(str(self.path), error.detail) from error
-            self.places.discard(place)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what dask sends elsewhere, while other threads read."""
+        return self.__dict__ | {"places": self.places.copy()}
 
 
 class CheckedValues(BackendArray):

@@ -7,9 +7,12 @@ import gzip
 import json
 import pickle
 import shutil
+import sys
 import zlib
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +29,10 @@ from pyarrow import parquet
 import hsrgeo
 from hsrgeo.cube import allowed, netcdf_allowed
 from hsrgeo.cube.allowed import refuse_bomb, refuse_metadata
+from hsrgeo.cube.netcdf_allowed import UnsureChunks
 from hsrgeo.cube.opened import opened_cube
 from hsrgeo.errors import OptionsError, SourceError
+from hsrgeo.formats.hdf5 import open_hdf5
 from hsrgeo.outputs.catalogs import catalog_frames
 from hsrgeo.outputs.parquet_rows import parquet_rows
 from hsrgeo.places.polygons import read_polygons
@@ -181,6 +186,10 @@ def _virtual(file: Any) -> None:
     file.create_virtual_dataset(VALUES, layout)
 
 
+def _set(name: str, key: str, value: Any) -> Any:
+    return lambda file: file[name].attrs.__setitem__(key, value)
+
+
 def _many_texts(file: Any) -> None:
     file.attrs["texts"] = np.array(["long", "long"], object)  # of any length: references to a heap
 
@@ -216,10 +225,6 @@ def test_a_netcdf_cube_is_netcdf_4(tmp_path: Path) -> None:
         path.write_bytes(beginning + bytes(4) + b"\0\0\0\x0a\x7f\xff\xff\xff" + bytes(400))
         with pytest.raises(SourceError, match=r"cube.nc: cannot be opened as a cube: expected NetCDF-4"):
             hsrgeo.open(path)
-
-
-def _set(name: str, key: str, value: Any) -> Any:
-    return lambda file: file[name].attrs.__setitem__(key, value)
 
 
 @pytest.mark.parametrize(
@@ -277,6 +282,51 @@ def test_a_bomb_in_a_netcdf_cube_is_found_before_it_is_read(
         cube.reflectivity.load()
     with opened_cube(path, ("map",)) as opened, pytest.raises(SourceError, match=bomb):
         opened.read(slice(0, 1), slice(0, 2), slice(0, 2))
+
+
+def _unsure(path: Path, times: int) -> UnsureChunks:
+    """Return chunks of a time and 2 x 2 cells each, all to be looked at."""
+    with h5py.File(path, "w") as file:
+        file.create_dataset("a", data=np.ones((times, 4, 4), "i2"), chunks=(1, 2, 2), compression="gzip")
+    places: set[tuple[int, ...]] = set(product(range(times), (0, 2), (0, 2)))
+    return UnsureChunks(path, "a", (times, 4, 4), (1, 2, 2), places)
+
+
+def test_threads_may_look_at_the_chunks_of_a_cube(tmp_path: Path) -> None:
+    unsure = _unsure(tmp_path / "a.nc", 600)
+    every = slice(None)
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(8) as pool:
+            for _none in pool.map(unsure.refuse, [(time, every, every) for time in range(600)]):
+                pickle.dumps(unsure)
+    finally:
+        sys.setswitchinterval(interval)
+    assert not unsure.places
+
+
+def test_a_read_of_a_cube_opens_it_once_and_looks_up_the_few_chunks_that_it_touches(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unsure = _unsure(tmp_path / "a.nc", 10)
+    opened: list[Path] = []
+
+    @contextmanager
+    def counted(path: Path, *more: str) -> Iterator[Any]:
+        opened.append(path)
+        with open_hdf5(path, *more) as found:
+            yield found
+
+    monkeypatch.setattr(netcdf_allowed, "open_hdf5", counted)
+    unsure.refuse((slice(3, 5), slice(0, 2), slice(None)))  # 2 x 1 x 2 chunks of 40
+    assert len(opened) == 1
+    assert len(unsure.places) == 40 - 4
+    unsure.refuse((3, 0, 3))
+    assert len(opened) == 1
+    sent = pickle.loads(pickle.dumps(unsure))  # noqa: S301 - as dask sends it
+    sent.refuse((slice(None),) * 3)
+    assert (len(opened), len(sent.places), len(unsure.places)) == (2, 0, 36)
 
 
 def test_a_pickle_in_a_reference_is_never_opened(tmp_path: Path) -> None:
