@@ -175,13 +175,18 @@ def _refuse_attributes(found: Hdf5, item: Any, where: str) -> None:  # noqa: ANN
     if len(item.attrs) > _MOST_ITEMS:
         found.refuse(where, f"at most {_MOST_ITEMS:,}", f"{len(item.attrs):,}")
     for key in item.attrs:
-        if key not in _LINKS:
-            attribute = item.attrs.get_id(key)
-            size = math.prod(attribute.shape or ())
-            if attribute.dtype.kind == "O" and size > 1:  # texts, of which each can be the same long one
-                found.refuse(f"{where}, {key}", "numbers or one text", "several texts")
-            is_text = attribute.dtype.kind == "O" and size
-            found.spend(len(item.attrs[key]) if is_text else size * attribute.dtype.itemsize, where)
+        attribute = item.attrs.get_id(key)
+        size = 0 if attribute.shape is None else math.prod(attribute.shape)
+        is_object, is_link = attribute.dtype.kind == "O", key in _LINKS
+        if is_object and size > (getattr(item, "ndim", 0) if is_link else 1):  # each can be the same long one
+            expected = "one list for each dimension" if is_link else "numbers or one text"
+            found.refuse(f"{where}, {key}", expected, f"{size:,} lists" if is_link else "several texts")
+        if is_link:
+            entries = sum(map(len, item.attrs[key])) if is_object and size else size
+            if entries > _MOST_ITEMS:
+                found.refuse(f"{where}, {key}", f"at most {_MOST_ITEMS:,} entries", f"{entries:,}")
+        else:
+            found.spend(len(item.attrs[key]) if is_object and size else size * attribute.dtype.itemsize, where)
 
 
 def _unsure_places(found: Hdf5, dataset: Any, name: str) -> set[tuple[int, ...]]:  # noqa: ANN401

@@ -97,7 +97,7 @@ class Hdf5:
         attribute = item.attrs.get_id(key)
         most = 1 if attribute.dtype.kind == "O" else _MOST_TEXT // attribute.dtype.itemsize
         # ^ texts of any length, which lie elsewhere in the file: of many, each can be the same long one
-        if math.prod(attribute.shape) > most or attribute.dtype.kind not in "iufSO":
+        if attribute.shape is None or math.prod(attribute.shape) > most or attribute.dtype.kind not in "iufSO":
             return ""  # none that is looked for
         value = item.attrs[key]
         value = value.reshape(-1)[0] if isinstance(value, np.ndarray) and value.size == 1 else value

@@ -32,7 +32,7 @@ from hsrgeo.cube.allowed import refuse_bomb, refuse_metadata
 from hsrgeo.cube.netcdf_allowed import UnsureChunks
 from hsrgeo.cube.opened import opened_cube
 from hsrgeo.errors import OptionsError, SourceError
-from hsrgeo.formats.hdf5 import open_hdf5
+from hsrgeo.formats.hdf5 import Hdf5, open_hdf5
 from hsrgeo.outputs.catalogs import catalog_frames
 from hsrgeo.outputs.parquet_rows import parquet_rows
 from hsrgeo.places.polygons import read_polygons
@@ -186,6 +186,23 @@ def _virtual(file: Any) -> None:
     file.create_virtual_dataset(VALUES, layout)
 
 
+def _lists(file: Any, lengths: list[int]) -> None:
+    values = file[VALUES]
+    del values.attrs["DIMENSION_LIST"]
+    kind = h5py.vlen_dtype(h5py.ref_dtype)
+    lists = np.empty(len(lengths), object)
+    lists[:] = [np.array([file["x"].ref] * length, h5py.ref_dtype) for length in lengths]
+    values.attrs.create("DIMENSION_LIST", lists, dtype=kind)
+
+
+def _many_lists(file: Any) -> None:
+    _lists(file, [1, 1, 1, 2])  # of three dimensions
+
+
+def _a_long_list(file: Any) -> None:
+    _lists(file, [1, 1, 1000])
+
+
 def _set(name: str, key: str, value: Any) -> Any:
     return lambda file: file[name].attrs.__setitem__(key, value)
 
@@ -208,6 +225,12 @@ def _many_texts(file: Any) -> None:
         ),
         (lambda file: _replaced(file, chunks=(1, 32, 32), compression="lzf"), "expected the filters deflate"),
         (_many_texts, "attributes, texts: expected numbers or one text, found several texts"),
+        (_many_lists, "DIMENSION_LIST: expected one list for each dimension, found 4 lists"),
+        (_a_long_list, "DIMENSION_LIST: expected at most 1,000 entries, found 1,002"),
+        (
+            _set("time", "REFERENCE_LIST", np.zeros(1001, "i8")),
+            "attributes of time, REFERENCE_LIST: expected at most 1,000 entries, found 1,001",
+        ),
     ],
 )
 def test_what_a_netcdf_cube_may_not_ask_for(cubes: Path, tmp_path: Path, change: Any, message: str) -> None:
@@ -217,6 +240,18 @@ def test_what_a_netcdf_cube_may_not_ask_for(cubes: Path, tmp_path: Path, change:
     for read in (hsrgeo.open, lambda one: made(one, layout="map")):
         with pytest.raises(SourceError, match=f"cube.nc: cannot be opened as a cube: .*{message}"):
             read(path)
+
+
+@pytest.mark.parametrize("dtype", [h5py.string_dtype(), "S1", "f8"], ids=["text", "letters", "number"])
+def test_an_attribute_of_a_netcdf_cube_may_be_empty(cubes: Path, tmp_path: Path, dtype: Any) -> None:
+    path = Path(shutil.copy(cubes / "cube.nc", tmp_path / "cube.nc"))
+    with h5py.File(path, "r+") as file:
+        file.attrs["comment"] = h5py.Empty(dtype)  # as NetCDF writes a text without letters
+        file[VALUES].attrs["comment"] = h5py.Empty(dtype)
+    with hsrgeo.open(path) as cube, hsrgeo.open(cubes / "cube.nc") as same:
+        assert cube.equals(same)
+    with open_hdf5(path, "", "cube") as (module, file):
+        assert Hdf5(module, file, "").attribute("/", "comment") == ""
 
 
 def test_a_netcdf_cube_is_netcdf_4(tmp_path: Path) -> None:
