@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import closing, nullcontext, suppress
-from pathlib import Path
 from typing import Any
 
 import dask
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 
 from hsrgeo.cube.build import DiskPlan, gather, template
 from hsrgeo.cube.extra import need
-from hsrgeo.cube.netcdf_allowed import unsure_chunks
+from hsrgeo.cube.netcdf_allowed import UnsureChunks, unsure_chunks
 from hsrgeo.cube.store import SERIES_SIDE, read_map
 from hsrgeo.errors import WriteError, refused
 from hsrgeo.writers.folders import replace_file
@@ -27,13 +26,16 @@ def write_netcdf(plan: DiskPlan, check: Callable[[], None]) -> None:
 
     Raises:
         WriteError: The disk refused.
+        SourceError: See `unsure_chunks`, of the cube that is there.
     """
     netcdf, name = need("netCDF4"), plan.shape.name
     dataset = template(plan, plan.layouts[0])
     try:
         plan.part.parent.mkdir(parents=True, exist_ok=True)
-        with closing(netcdf.Dataset(plan.out)) if plan.out.exists() else nullcontext() as old:
-            values, chunk = _values(plan, None if old is None else _Old(plan.out, old.variables[name]), check)
+        is_there = plan.out.exists()
+        unsure = unsure_chunks(plan.out) if is_there else {}
+        with closing(netcdf.Dataset(plan.out)) if is_there else nullcontext() as old:
+            values, chunk = _values(plan, None if old is None else _Old(old.variables[name], unsure.get(name)), check)
             dataset[name] = dataset[name].copy(data=values)
             dataset[name].encoding["coordinates"] = "lon lat station_count created source_crc32"
             encoding: dict[str, Any] = {"lon": _SQUEEZED, "lat": _SQUEEZED, name: {**_SQUEEZED, "chunksizes": chunk}}
@@ -52,9 +54,9 @@ def write_netcdf(plan: DiskPlan, check: Callable[[], None]) -> None:
 class _Old:
     """Values of the cube that is there, which may be a stranger's."""
 
-    def __init__(self, path: Path, variable: Any) -> None:  # noqa: ANN401 - of netCDF4
+    def __init__(self, variable: Any, unsure: UnsureChunks | None) -> None:  # noqa: ANN401 - of netCDF4
         variable.set_auto_maskandscale(False)
-        self._variable, self._unsure = variable, unsure_chunks(path).get(variable.name)
+        self._variable, self._unsure = variable, unsure
 
     def __getitem__(self, key: tuple[Any, ...]) -> NDArray[np.int16]:
         if self._unsure is not None:

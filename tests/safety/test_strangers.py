@@ -14,9 +14,11 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from itertools import product
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import h5py
+import netCDF4
 import numcodecs
 import numpy as np
 import pyarrow as pa
@@ -252,6 +254,28 @@ def test_an_attribute_of_a_netcdf_cube_may_be_empty(cubes: Path, tmp_path: Path,
         assert cube.equals(same)
     with open_hdf5(path, "", "cube") as (module, file):
         assert Hdf5(module, file, "").attribute("/", "comment") == ""
+
+
+def test_the_netcdf_cube_that_is_there_is_looked_at_before_netcdf_opens_it(
+    cubes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = Path(shutil.copy(cubes / "cube.nc", tmp_path / "cube.nc"))
+    calls: list[str] = []
+
+    def look(_path: Path) -> None:
+        calls.append("look")
+        raise SourceError(str(path), "is not as it was")
+
+    def opened(_path: Path) -> Any:
+        calls.append("open")
+        return netCDF4.Dataset(path)
+
+    monkeypatch.setattr("hsrgeo.cube.netcdf.unsure_chunks", look)
+    monkeypatch.setattr("hsrgeo.cube.netcdf.need", lambda _name: SimpleNamespace(Dataset=opened))
+    frames = hsrgeo.ExportOptions(window=(500, 600, 32, 32), jobs=1)  # and one more
+    with pytest.raises(SourceError, match="is not as it was"):
+        hsrgeo.make_cube(FRAMES, path, hsrgeo.CubeOptions(frames=frames)).run()
+    assert calls == ["look"]
 
 
 def test_a_netcdf_cube_is_netcdf_4(tmp_path: Path) -> None:
