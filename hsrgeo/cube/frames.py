@@ -16,7 +16,7 @@ from hsrgeo.cube.backend import frame_attrs, packed_dataset
 from hsrgeo.cube.single import single, times_in_chunk
 from hsrgeo.cube.stack import FrameLayer, warn_of_left_out
 from hsrgeo.errors import FrameError, HsrGeoError, HsrGeoWarning, OptionsError, SourceError
-from hsrgeo.formats.composite import peek_header
+from hsrgeo.formats.composite import name_of_code, peek_header
 from hsrgeo.formats.names import FrameName, preference
 from hsrgeo.formats.standing import Standing
 from hsrgeo.model.file_blocks import MaskedBlock
@@ -228,10 +228,12 @@ class _Listed:
         """Tell whether a frame is like the first; note it where it is not."""
         if one.shape == first.shape:
             return True
-        header, other = one.header, first.header
-        size = f"{header.nx} x {header.ny} cells of {header.dxy} m"
-        why = f"{size}, the first has {other.nx} x {other.ny} of {other.dxy} m"
-        self.broken.append((one.frame_name.time, f"{one.found.label}: another grid or quantity: {why}"))
+        headers = first.header, one.header
+        what, of = "grid", [f"{header.nx} x {header.ny} cells of {header.dxy} m" for header in headers]
+        if one.shape[:-1] == first.shape[:-1]:
+            what, of = "quantity", [name_of_code(header.data_codes[0]) for header in headers]
+        why = f"another {what}: expected {of[0]}, as the first frame, found {of[1]}"
+        self.broken.append((one.frame_name.time, f"{one.found.label}: {why}"))
         return False
 
     def warn(self) -> None:

@@ -149,13 +149,14 @@ def _number_of(block: int | str, unpacked: Unpacked) -> int:
     """Return the number of a block, which its name may tell."""
     if isinstance(block, int):
         return block
-    names = [_name_of(code) for code in unpacked.header.data_codes[: unpacked.blocks]]
+    names = [name_of_code(code) for code in unpacked.header.data_codes[: unpacked.blocks]]
     if block not in names:
         raise LengthError("block", f"a block of {block}", f"{', '.join(names)} in the file")
     return names.index(block) + 1
 
 
-def _name_of(code: int) -> str:
+def name_of_code(code: int) -> str:
+    """Return the name of the quantity of a data code, for a message."""
     return QUANTITIES[code].name if code in QUANTITIES else f"data code {code}"
 
 

@@ -474,6 +474,16 @@ def test_an_export_of_every_second_frame_lacks_no_time(tmp_path: Path, make_file
     assert list(dataset["missing_times"].values) == [np.datetime64("2022-06-09T02:40")]
 
 
+def test_a_frame_of_another_quantity_is_left_out_by_name(tmp_path: Path, make_file: MakeFile) -> None:
+    for number, code in enumerate((1, 5)):
+        data = make_file(time=TIME + number * STEP, data_codes=(code,))
+        (tmp_path / frame_name(TIME + number * STEP)).write_bytes(data)
+    why = "another quantity: expected reflectivity, as the first frame, found rain_rate"
+    with pytest.warns(HsrGeoWarning, match=rf"^1 broken or unlike the first, left out: .*1120\.bin\.gz: {why}$"):
+        dataset = open_array(tmp_path)
+    assert dataset.sizes["time"] == 1
+
+
 def test_a_cog_that_cannot_be_read_is_found_at_once_where_it_is_asked_for(folder: Path, tmp_path: Path) -> None:
     export(folder, tmp_path / "out", formats="cog", window=CROP, jobs=1, sync=False).run()
     cog = next((tmp_path / "out").rglob("*1115.tif"))

@@ -151,6 +151,14 @@ def test_rolling_maxima_without_a_valid_cell_are_counted_with_the_others(save: S
     assert note in made.notes
 
 
+def test_windows_of_two_quantities_are_refused_by_name(save: Save, tmp_path: Path) -> None:
+    save(0, 3000)
+    save(5, 3000, data_codes=(5,))  # 30 mm/h, in a file that is called HSR too
+    made = accumulate(tmp_path / "in", tmp_path / "out", window=WINDOW, jobs=1, rolling=["10min"])
+    (error,) = [str(outcome.error) for outcome in made if outcome.status == "failed"]
+    assert error.endswith("1105.bin.gz: another quantity: expected reflectivity, as the first frame, found rain_rate")
+
+
 def test_the_file_is_a_cog_that_says_its_place_and_time(save: Save, tmp_path: Path) -> None:
     save(0, 3000)
     made = run(tmp_path / "in", tmp_path / "out", window=(200, 300, 600, 700))

@@ -155,8 +155,9 @@ class RollingRun:
         Raises:
             FrameError: It is.
         """
-        if self._quantity not in (None, frame.quantity):
-            raise FrameError("another quantity", str(self._quantity), str(frame.quantity), frame.name)
+        if self._quantity is not None and frame.quantity != self._quantity:
+            expected = f"{self._quantity.name}, as the first frame"
+            raise FrameError("another quantity", expected, frame.quantity.name, frame.name)
 
     def put(self, number: int, grid: Grid, frame: Frame, stored: NDArray[np.int16]) -> None:
         """Take in the part of a frame that lies in an area.
