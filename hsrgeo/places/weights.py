@@ -136,7 +136,8 @@ def point_weights(x: Floats, y: Floats, grid: Grid, method: PointMethod = "neare
         grid: The cells.
         method: ``nearest`` gives the cells with the nearest centres equal shares; ``bilinear`` the four around the
             point, by distance along rows and columns.
-        count: How many nearest cells; of two as near the northern, then the western one.
+        count: How many nearest cells; of two as near the northern, then the western one. With 1, a point on an edge
+            belongs to the southern or eastern cell.
 
     Returns:
         Weights that add up to 1 for each point. Cells outside the grid are left out, and none is there for a point
