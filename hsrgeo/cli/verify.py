@@ -55,5 +55,7 @@ def verify(
 
 def _tell_unlisted(out: str, unlisted: list[str]) -> None:
     if unlisted:
-        first = ", ".join(unlisted[:_SHOWN]) + (", ..." if len(unlisted) > _SHOWN else "")
+        from hsrgeo.model.texts import first_names  # noqa: PLC0415 - only where it runs
+
+        first = first_names(unlisted, _SHOWN)
         say_notes([f"COGs below {out} that its manifest does not list, not compared: {len(unlisted):,} ({first})"])

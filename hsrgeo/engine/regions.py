@@ -151,7 +151,7 @@ def _from_csv(path: str | Path, text: str) -> list[Region]:
         columns = [name.strip().lower() for name in reader.fieldnames or ()]
         if missing := missing_columns(_COLUMNS, columns):
             below = columns_below(text.split("\n")[1:], above + 2, _COLUMNS)
-            raise OptionsError(f"{missing}{below}")  # noqa: TRY301 - the line is told below
+            raise OptionsError(f"{missing}{below}")  # noqa: TRY301 - the number of the line is added below
         reader.fieldnames = columns
         rows = (row for row in reader if any(map(_filled, row.values())))
         return [_region_of_row(row) for row in rows]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import json
 import unicodedata
+from collections.abc import Sequence
 from typing import Any
 
 
@@ -19,6 +20,11 @@ _SHOWN = 100  # letters
 def plain(name: object) -> str:
     """Return a name without blanks around it, its letters in one piece (NFC)."""
     return unicodedata.normalize("NFC", str(name).strip())
+
+
+def first_names(names: Sequence[str], most: int = 10) -> str:
+    """Return names as a message lists them: at most the first ones of many."""
+    return ", ".join(names[:most]) + (", ..." if len(names) > most else "")
 
 
 def json_line(value: Any) -> str:  # noqa: ANN401 - whatever JSON takes

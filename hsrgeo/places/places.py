@@ -15,7 +15,7 @@ import pyproj
 
 from hsrgeo.errors import OptionsError, ProjectionError
 from hsrgeo.model.grid import Grid
-from hsrgeo.model.texts import plain
+from hsrgeo.model.texts import first_names, plain
 from hsrgeo.places.layers import read_named, shapely_for, transformer_of
 from hsrgeo.places.stations import name_of, numbered_names, rows_that_hold
 from hsrgeo.places.vectors import VECTOR_SUFFIXES
@@ -236,7 +236,7 @@ def _points(
             bad.append(f"line {line}: a second {name!r} at another place ({where}); each needs a name of its own")
         twice.append(name)
     if twice:
-        listed = ", ".join(twice[:_SHOWN]) + (", ..." if len(twice) > _SHOWN else "")
+        listed = first_names(twice)
         notes.append(f"rows that list a place again, ignored: {len(twice):,} ({listed})")
     return points, bad, notes
 

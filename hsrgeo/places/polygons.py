@@ -10,6 +10,7 @@ import numpy as np
 import pyproj
 
 from hsrgeo.errors import OptionsError
+from hsrgeo.model.texts import first_names
 from hsrgeo.places.layers import read_named, shapely_for
 from hsrgeo.places.places import Polygons
 from hsrgeo.places.weights import Ring
@@ -19,7 +20,6 @@ _STEP_M = 250.0
 _STEP_DEGREES = 0.0025  # the same, of a CRS in degrees
 _MOST_PIECES = 2_000_000  # of the edges of a polygon: 500,000 km; a corner that is far away would fill the memory
 _MOST_IN_ALL = 5 * _MOST_PIECES  # of all polygons
-_SHOWN = 10
 
 
 def read_polygons(
@@ -64,8 +64,7 @@ def read_polygons(
         rings.append(tuple(_rings(shapely, shapely.segmentize(shape, step), layer.transformer)))
     notes = list(layer.notes)
     if mended:
-        listed = ", ".join(mended[:_SHOWN]) + (", ..." if len(mended) > _SHOWN else "")
-        notes.append(f"polygons that cross themselves, corrected: {len(mended):,} ({listed})")
+        notes.append(f"polygons that cross themselves, corrected: {len(mended):,} ({first_names(mended)})")
     return Polygons(names, tuple(rings), tuple(notes))
 
 

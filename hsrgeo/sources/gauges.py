@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from hsrgeo.errors import OptionsError
-from hsrgeo.model.texts import plain
+from hsrgeo.model.texts import first_names, plain
 from hsrgeo.model.times import KST, length_text, on_step, parse_time
 from hsrgeo.sources.encodings import MARK_BYTES, is_utf8, wrong_encoding
 from hsrgeo.sources.gauge_columns import BAD_FLAG, NO_READING, flag_of, is_flag, refuse_hub_text, refuse_other_sums
@@ -26,7 +26,7 @@ from hsrgeo.sources.gauge_csv import (
     spreadsheet_time,
 )
 from hsrgeo.sources.gauge_rules import ReadingRules, Unit
-from hsrgeo.sources.readings import Readings, first_names
+from hsrgeo.sources.readings import Readings
 from hsrgeo.sources.texts import read_ends, refuse_special
 
 _TIMES = ("time", "time_utc", "time_kst", "일시")

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hsrgeo.model.texts import first_names
 from hsrgeo.model.times import length_text, time_label, usual_step
 from hsrgeo.sources.gauge_csv import BadRows
-
-_SHOWN = 10  # names that a message lists
 
 
 @dataclass(slots=True)
@@ -79,8 +77,3 @@ class Readings:
             if silent:
                 notes.append(f"gauges without a reading: {len(silent):,} ({first_names(silent)})")
         return notes
-
-
-def first_names(names: Sequence[str]) -> str:
-    """Return names as a message lists them: the first ones of many."""
-    return ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")

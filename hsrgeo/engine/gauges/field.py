@@ -25,6 +25,7 @@ from hsrgeo.engine.lazy import Lazy
 from hsrgeo.engine.periods import Period
 from hsrgeo.errors import ClippedWarning, OptionsError
 from hsrgeo.model.grid import Grid
+from hsrgeo.model.texts import first_names
 from hsrgeo.model.times import utc_text
 from hsrgeo.model.window import Window
 from hsrgeo.outputs.lock import locked
@@ -35,8 +36,6 @@ from hsrgeo.sources.gauge_rules import ReadingRules
 from hsrgeo.sources.gauges import read_readings
 from hsrgeo.sources.remote import local
 from hsrgeo.writers.sum_cog import DEPTH_STEP_MM, Band, encode_bands
-
-_LISTED = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,11 +86,11 @@ class GaugeFields(Lazy[GaugeField]):
         """What a user should know; complete when the run is over."""
         self._network = network(options.points.names, options.points.lonlat, grid)
         if outside := self._network.outside:
-            self.notes.append(f"gauges outside {grid.name}, ignored: {len(outside):,} ({_listed(outside)})")
+            self.notes.append(f"gauges outside {grid.name}, ignored: {len(outside):,} ({first_names(outside)})")
         if not len(self._network.xy):
             raise OptionsError(f"no gauge lies on the grid {grid.name}")
         if shared := self._network.shared:
-            self.notes.append(f"gauges at the same place, averaged: {len(shared):,} ({_listed(shared)})")
+            self.notes.append(f"gauges at the same place, averaged: {len(shared):,} ({first_names(shared)})")
         self._interpolator = interpolator(options, self._network.xy, self._periods)
         self._areas = [_area(grid, cut, options) for cut in options.export.recipe.cuts]
         rules = options.rules
@@ -230,7 +229,3 @@ def _bands(surface: Surface) -> list[Band]:
     if surface.deviation_mm is not None:
         bands.append(Band("kriging_std", packed(surface.deviation_mm, DEPTH_STEP_MM), DEPTH_STEP_MM, "mm"))
     return bands
-
-
-def _listed(names: list[str]) -> str:
-    return ", ".join(names[:_LISTED]) + (", ..." if len(names) > _LISTED else "")

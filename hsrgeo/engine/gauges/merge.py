@@ -23,6 +23,7 @@ from hsrgeo.engine.lazy import Lazy
 from hsrgeo.engine.workers.crew import count_workers
 from hsrgeo.errors import HsrGeoError, OptionsError, as_value
 from hsrgeo.model.grid import Grid
+from hsrgeo.model.texts import first_names
 from hsrgeo.model.times import utc_text
 from hsrgeo.outputs.lock import locked
 from hsrgeo.products.interpolate import CellPlaces, Floats, Network, network, spatial
@@ -137,8 +138,7 @@ class GaugeMerge(Lazy[MergedSum]):
             ("gauges at the same place, averaged", placed.shared),
         ):
             if names:
-                listed = ", ".join(names[:_LISTED]) + (", ..." if len(names) > _LISTED else "")
-                self.notes.append(f"{what}: {len(names):,} ({listed})")
+                self.notes.append(f"{what}: {len(names):,} ({first_names(names)})")
         if not len(placed.xy):
             raise OptionsError(f"no gauge lies on the grid of {self._folder}: are lon and lat right?")
         return grid, placed
