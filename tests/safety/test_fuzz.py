@@ -119,6 +119,9 @@ class Decoy(Target):
             match self.fault:
                 case "hang":
                     time.sleep(60)
+                case "spin":
+                    while True:
+                        pass
                 case "memory":
                     bytearray(2 * fuzz.BOUND_BYTES)
                 case "end":
@@ -134,7 +137,8 @@ class Decoy(Target):
 @pytest.mark.parametrize(
     ("fault", "message"),
     [
-        ("hang", "HangError: more than 0.5 s"),
+        ("hang", "HangError: more than 2 s ("),
+        ("spin", "HangError: more than 0.5 s of the processor ("),
         ("memory", "MemoryError"),
         ("end", "the process ended with 3"),
         ("accepts", "Wrong: it is too small"),
@@ -146,8 +150,8 @@ def test_a_fault_of_each_kind_is_found_and_kept(
 ) -> None:
     decoy = Decoy(fault)
     monkeypatch.setitem(fuzz.TARGETS, "decoy", decoy)
-    if fault == "hang":  # the others take no time, but the machine may
-        monkeypatch.setattr(fuzz, "LIMIT_S", 0.5)
+    monkeypatch.setattr(fuzz, "LIMIT_S", 0.5)
+    monkeypatch.setattr(fuzz, "WAIT_S", 2)
     inputs, seed = 12, 3  # of which one is below 40
     if fault in ("memory", "end"):  # these need a process of their own
         tally = fuzz.run(["decoy"], inputs, seed, 1, tmp_path / "found")["decoy"]
