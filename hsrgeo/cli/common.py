@@ -175,7 +175,7 @@ def honest_exit(*, goes_on: bool = False) -> Iterator[None]:
         raise typer.Exit(Status.BROKEN) from None
     except HsrGeoError as error:
         is_limit = isinstance(error, HubLimitError)
-        say(f"hsrgeo: {error}", *(["        limit reached: run the same command later to resume"] if is_limit else []))
+        say(f"hsrgeo: {error}", *(["        run the same command later to resume"] if is_limit else []))
         raise typer.Exit(Status.LIMIT if is_limit else Status.BROKEN) from None
     except KeyboardInterrupt as interrupt:
         number = interrupt.args[0] if interrupt.args else signal.SIGINT

@@ -55,7 +55,7 @@ class Hub:
             raise OptionsError(f"host {host}: the key goes to hosts of kma.go.kr only, such as {HOST}")
         self._key = key
         self._host = host
-        self._name = host if host.startswith("http://") else "KMA's API hub"
+        self._name = "KMA's API hub" if host == HOST else host
         self.budget = Budget(limits or Limits())
 
     @property
@@ -156,10 +156,10 @@ class Hub:
 
     def _problem(self, error: OSError | HTTPException) -> str:
         if isinstance(error, ConnectionRefusedError):
-            if self._name == self._host:
-                return f"{self._host} (--host) refuses the connection: is the server or tunnel there running?"
+            if _LOOPBACK.fullmatch(self._host):
+                return f"{self._name} (--host) refuses the connection: is the server or tunnel there running?"
             return (
-                "KMA's API hub refuses the connection: it does so after too many questions or bytes, and to some "
+                f"{self._name} refuses the connection: it does so after too many questions or bytes, and to some "
                 "addresses abroad; or a firewall on the way does. Try later, or from another network"
             )
         if isinstance(error, TimeoutError):

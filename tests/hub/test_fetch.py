@@ -398,11 +398,16 @@ def test_a_refused_connection_ends_the_run(tmp_path: Path) -> None:
         host = f"http://127.0.0.1:{taken.getsockname()[1]}"
         done = run(host, "--out", tmp_path / "raw", *HOUR)
     assert done.exit_code == 3
-    assert f"{host} (--host) refuses the connection: is the server or tunnel there running?" in done.stderr
-    assert "KMA" not in done.stderr
-    assert (
-        client.Hub()._problem(ConnectionRefusedError()).startswith("KMA's API hub refuses the connection: it does so")
-    )
+    assert done.stderr.splitlines()[-2:] == [
+        f"hsrgeo: {host} (--host) refuses the connection: is the server or tunnel there running?",
+        "        run the same command later to resume",
+    ]
+    refused = ConnectionRefusedError()
+    assert client.Hub()._problem(refused).startswith("KMA's API hub refuses the connection: it does so")
+    members = client.Hub(host="apihub-org.kma.go.kr")
+    assert members._problem(refused).startswith("apihub-org.kma.go.kr refuses the connection: it does so")
+    unknown = members._problem(socket.gaierror(socket.EAI_NONAME, "Name or service not known"))
+    assert unknown == "apihub-org.kma.go.kr cannot be reached, or broke off: 'Name or service not known'"
 
 
 def test_a_frame_packed_once_more_on_the_way_and_one_of_a_named_kind(tmp_path: Path) -> None:

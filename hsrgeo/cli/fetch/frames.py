@@ -86,8 +86,8 @@ def frames(
     bytes of a day. Written from public descriptions of the service and tested against an imitation: no call to the
     real service was made yet.
 
-    Exit status: 0 all there, 1 something missing or failed, 2 wrong usage or no key, 3 a limit was reached: run the
-    same command later to resume.
+    Exit status: 0 all there, 1 something missing or failed, 2 wrong usage or no key, 3 a limit was reached or the
+    connection was refused: run the same command later to resume.
 
     Example: hsrgeo fetch --last 3h --out frames
     """
