@@ -40,6 +40,10 @@
 
 Every class is built from positional arguments that all reach ``super().__init__``: an exception that
 cannot be unpickled would kill the whole pool of workers.
+
+Said once, here, for what is not public: whatever refuses something raises `OptionsError` unless it names another class;
+whatever writes raises `WriteError` where the disk or GDAL refuses, and whatever reads a file back `ReadbackError`;
+whatever needs a library of an extra raises `MissingExtraError`.
 """
 
 from __future__ import annotations
@@ -81,11 +85,7 @@ class MissingExtraError(HsrGeoError):
 
 @contextmanager
 def needs(what: str, extra: str) -> Iterator[None]:
-    """Import libraries of an optional extra within the ``with`` statement; see `MissingExtraError`.
-
-    Raises:
-        MissingExtraError: One is not installed.
-    """
+    """Import libraries of an optional extra within the ``with`` statement; see `MissingExtraError`."""
     try:
         yield
     except ImportError as error:

@@ -319,11 +319,7 @@ def _flush_chunks(plan: DiskPlan, block: int, band: int) -> None:
 
 
 def finish_zarr(plan: DiskPlan) -> None:
-    """Give the new store its name, and remove the old one.
-
-    Raises:
-        WriteError: The disk refused.
-    """
+    """Give the new store its name, and remove the old one."""
     with write_errors(plan.out):
         _finish(plan)
     replace_folder(plan.part, plan.out)

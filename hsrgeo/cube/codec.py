@@ -82,11 +82,7 @@ class FrameCodec(Codec):  # type: ignore[misc] # numcodecs has no types
         return ndarray_copy(np.ascontiguousarray(part.raw, "<i2"), out)
 
     def encode(self, buf: Any) -> NoReturn:  # noqa: ANN401, ARG002 - numcodecs names it
-        """Refuse: frames are KMA's.
-
-        Raises:
-            OptionsError: Always.
-        """
+        """Refuse: frames are KMA's."""
         raise OptionsError(
             f"codec {FRAME_CODEC} only reads; to write the values elsewhere, forget how they were stored first: "
             "dataset.drop_encoding()"
@@ -124,11 +120,7 @@ class DegreesCodec(Codec):  # type: ignore[misc]
         return ndarray_copy(np.ascontiguousarray(lon if self.axis == "lon" else lat, "<i4"), out)
 
     def encode(self, buf: Any) -> NoReturn:  # noqa: ANN401, ARG002 - numcodecs names it
-        """Refuse, as `FrameCodec.encode` does.
-
-        Raises:
-            OptionsError: Always.
-        """
+        """Refuse, as `FrameCodec.encode` does."""
         raise OptionsError(f"codec {DEGREES_CODEC} only reads: dataset.drop_encoding() before writing")
 
 

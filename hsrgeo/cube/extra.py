@@ -13,11 +13,7 @@ DAMAGE = (OSError, ValueError, LookupError, TypeError, AttributeError, Arithmeti
 
 
 def need(module: str) -> Any:  # noqa: ANN401 - a module
-    """Import a library of the extra.
-
-    Raises:
-        MissingExtraError: It is not installed.
-    """
+    """Import a library of the extra."""
     try:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:

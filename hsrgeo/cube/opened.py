@@ -82,11 +82,7 @@ class OpenCube:
                 tally.leave_out(frame_name)
 
     def refuse_product(self, selection: Selection) -> None:
-        """Refuse another product than the cube has.
-
-        Raises:
-            OptionsError: It is asked for.
-        """
+        """Refuse another product than the cube has."""
         if selection.product is not None and selection.product.upper() != self.product:
             raise OptionsError(f"product {selection.product}: {self.path} contains {self.product}")
 

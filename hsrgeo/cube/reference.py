@@ -87,11 +87,7 @@ def is_reference(path: Path) -> bool:
 
 
 def write_json(path: Place, reference: Reference) -> None:
-    """Write a reference as JSON, in place of what is there.
-
-    Raises:
-        WriteError: The disk refused.
-    """
+    """Write a reference as JSON, in place of what is there."""
     refs: dict[str, Any] = {key: _text(key, data) for key, data in reference.store.items()}
     refs |= {_key(reference.name, order): span.as_json() for order, span in enumerate(reference.spans)}
     content = {"version": 1, _OWN: {"folder": reference.folder}, "refs": refs}

@@ -177,9 +177,6 @@ def stage(frame: Frame, rank: Rank, folder: Place, shape: Shape, layouts: Sequen
     """Write a frame beside the cube, packed for its layouts.
 
     The disk is not waited for: the name tells the CRC-32 of the files, see `remove_damaged`.
-
-    Raises:
-        WriteError: The disk refused.
     """
     files: dict[Layout, list[bytes]] = {}
     packer = zstandard.ZstdCompressor(level=_LEVEL)
@@ -206,11 +203,7 @@ def _check(files: Iterable[bytes]) -> int:
 
 
 def remove_damaged(folder: Path, layouts: Sequence[Layout]) -> None:
-    """Remove staged frames whose files are not as they were written: a power cut leaves such, empty or torn.
-
-    Raises:
-        WriteError: The disk refused.
-    """
+    """Remove staged frames whose files are not as they were written: a power cut leaves such, empty or torn."""
     for one in list(staged_frames(folder, layouts)):
         files = [Path(f"{one.stem}.{layout}") for layout in _LAYOUTS if layout in layouts]
         if f"{_check(map(_bytes, files)):08x}" != one.stem.rpartition(".")[2]:

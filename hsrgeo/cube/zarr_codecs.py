@@ -54,11 +54,7 @@ class _Zarr3Codec(BytesBytesCodec):
         return dict(self.codec.get_config())
 
     def compute_encoded_size(self, input_byte_length: int, chunk_spec: ArraySpec) -> NoReturn:  # noqa: ARG002 - zarr's
-        """Refuse: frames have no fixed size, so they cannot be the index of a shard, for which zarr asks.
-
-        Raises:
-            OptionsError: Always.
-        """
+        """Refuse: frames have no fixed size, so they cannot be the index of a shard, for which zarr asks."""
         raise OptionsError(f"codec {self.codec.codec_id}: the size of its bytes is not known beforehand")
 
     async def _decode_single(self, chunk_data: Buffer, chunk_spec: ArraySpec) -> Buffer:

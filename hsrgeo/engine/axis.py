@@ -127,11 +127,7 @@ def type_of_sources(sources: Sequence[str | Path]) -> SourceType:
 
 
 def refuse_output_elsewhere(source: str | Path) -> None:
-    """Refuse the output folder of an export that is not on this machine, where only frames can be read.
-
-    Raises:
-        OptionsError: It is one.
-    """
+    """Refuse the output folder of an export that is not on this machine, where only frames can be read."""
     if not is_remote(source):
         return
     path = place(source)
@@ -142,11 +138,7 @@ def refuse_output_elsewhere(source: str | Path) -> None:
 
 
 def refuse_other_outputs(out: Place) -> None:
-    """Refuse a folder for sums or fields that is a cube, or that an export has.
-
-    Raises:
-        OptionsError: It is one.
-    """
+    """Refuse a folder for sums or fields that is a cube, or that an export has."""
     refuse_cube(out, "sums and fields")
     if is_output(out):
         raise OptionsError(f"{out}: is the output of an export; sums and fields go to a folder of their own")

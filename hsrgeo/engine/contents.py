@@ -10,11 +10,7 @@ from hsrgeo.sources.remote import Place
 
 
 def refuse_registration(registration: Registration) -> None:
-    """Refuse another registration than the default for what was placed already.
-
-    Raises:
-        OptionsError: It is another.
-    """
+    """Refuse another registration than the default for what was placed already."""
     if registration != "point":
         raise OptionsError("registration is for frames: where a cube or an export lies was fixed when it was made")
 

@@ -69,11 +69,7 @@ def extract(
 
 
 def extract_archive(path: Place, out: Path, *, overwrite: bool = False) -> Extracted:
-    """Unpack one archive; what is wrong with it becomes part of the answer.
-
-    Raises:
-        WriteError: The disk refuses to be flushed.
-    """
+    """Unpack one archive; what is wrong with it becomes part of the answer."""
     with Together() as together:
         unpacked = _Unpacked(together, overwrite=overwrite)
         try:
@@ -141,11 +137,7 @@ class _Unpacked:
             self.take_names()
 
     def take_names(self) -> None:
-        """Give the files that were written until now their names.
-
-        Raises:
-            WriteError: The disk refuses to be flushed.
-        """
+        """Give the files that were written until now their names."""
         for (target, size, mtime), refusal in zip(self._waiting, self._together.take_names(), strict=True):
             if refusal is not None:
                 self.note(refusal)

@@ -14,11 +14,7 @@ _NAME_FIELDS = ("time", "utc", "product", "kind", "region")
 
 
 def check_name(template: str) -> None:  # noqa: C901 - a list of what may be wrong
-    """Refuse a template that leads outside OUT, or that a system or a later run could not take.
-
-    Raises:
-        OptionsError: It is one.
-    """
+    """Refuse a template that leads outside OUT, or that a system or a later run could not take."""
     hint = f"name {template!r}: use {{time:%Y%m%d%H%M}}, {{utc:...}}, {{product}}, {{kind}} and {{region}}"
     try:
         fields = [field for field in string.Formatter().parse(template) if field[1] is not None]

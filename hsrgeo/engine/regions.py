@@ -127,11 +127,7 @@ def _from_layer(path: str | Path, name_field: str | None, encoding: str | None) 
 
 
 def refuse_shared_folders(where: str | Path, regions: Sequence[Region]) -> None:
-    """Refuse no region at all, and names that are one folder on a system that does not tell capitals.
-
-    Raises:
-        OptionsError: See above.
-    """
+    """Refuse no region at all, and names that are one folder on a system that does not tell capitals."""
     if not regions:
         raise OptionsError(f"{where}: contains no region")
     seen: dict[str, str] = {}

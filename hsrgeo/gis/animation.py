@@ -31,11 +31,7 @@ _CHUNK_BYTES = 1 << 20
 
 
 def png(picture: Indices, palette: Colours = PALETTE) -> bytes:
-    """Return the bytes of a PNG.
-
-    Raises:
-        MissingExtraError: Pillow is not installed.
-    """
+    """Return the bytes of a PNG."""
     packed = io.BytesIO()
     paletted = _image(picture)
     paletted.putpalette([part for rgb in palette for part in rgb])
@@ -44,11 +40,7 @@ def png(picture: Indices, palette: Colours = PALETTE) -> bytes:
 
 
 def gif(reel: Reel, fps: int, palette: Colours = PALETTE) -> Iterator[bytes]:
-    """Yield the chunks of a GIF that begins again at its end, in the palette and nothing else.
-
-    Raises:
-        MissingExtraError: Pillow is not installed.
-    """
+    """Yield the chunks of a GIF that begins again at its end, in the palette and nothing else."""
     clock = _clock(fps, 100)
     before: Indices | None = None
     for picture, ticks in reel:
@@ -68,11 +60,7 @@ def gif(reel: Reel, fps: int, palette: Colours = PALETTE) -> Iterator[bytes]:
 
 
 def webp(reel: Reel, fps: int, palette: Colours = PALETTE) -> Iterator[bytes]:
-    """Yield the chunks of a lossless WebP that begins again at its end.
-
-    Raises:
-        MissingExtraError: Pillow is not installed.
-    """
+    """Yield the chunks of a lossless WebP that begins again at its end."""
     clock, table = _clock(fps, 1000), _colours(palette)
     before: Indices | None = None
     # The format begins with its length, so the pictures wait on disk.
@@ -96,9 +84,6 @@ def mp4(reel: Reel, fps: int, palette: Colours = PALETTE) -> Iterator[bytes]:
     """Yield the chunks of an MP4: H.264, yuv420p, even sides, its index first, as browsers want it.
 
     Colours are close, not exact: the format stores them at half the resolution.
-
-    Raises:
-        MissingExtraError: PyAV is not installed.
     """
     av = require_video()
     pictures, table = iter(reel), _colours(palette)
@@ -126,11 +111,7 @@ def mp4(reel: Reel, fps: int, palette: Colours = PALETTE) -> Iterator[bytes]:
 
 
 def require_video() -> Any:  # noqa: ANN401 - a module that may not be there
-    """Return the library that writes videos.
-
-    Raises:
-        MissingExtraError: PyAV is not installed.
-    """
+    """Return the library that writes videos."""
     with needs("PyAV (av)", "render"):
         import av  # noqa: PLC0415 - of an extra
     return av

@@ -159,9 +159,6 @@ def line_mask(lines: list[NDArray[np.float64]], width: int, height: int, thickne
         width: Of the map.
         height: Of the map.
         thickness: Of the lines [pixels].
-
-    Raises:
-        MissingExtraError: Pillow is not installed.
     """
     with needs("Pillow", "render"):
         from PIL import Image, ImageDraw  # noqa: PLC0415 - of an extra

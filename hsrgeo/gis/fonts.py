@@ -43,11 +43,7 @@ def plain_font(size: int) -> FreeTypeFont:
 
 
 def font_for(text: str, size: int) -> FreeTypeFont | None:
-    """Return a font that has every letter of a text, or None where this machine has none.
-
-    Raises:
-        MissingExtraError: Pillow is not installed.
-    """
+    """Return a font that has every letter of a text, or None where this machine has none."""
     font = plain_font(size)
     if _has_letters(font, text):
         return font

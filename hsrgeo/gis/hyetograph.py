@@ -82,9 +82,6 @@ def draw_hyetographs(
         bar: What a bar stands for; that of the series gives mm/h, a multiple of it the depth in so long a time.
         title: Above the panels; empty for the time.
         width: Of the picture [pixels].
-
-    Raises:
-        MissingExtraError: matplotlib is not installed.
     """
     rows = 1 if width >= _ONE_ROW_PX else 2
     foot = _FOOT_PX + (rows - 1) * _ROW_PX

@@ -64,9 +64,6 @@ def sheet(width_px: float, height_px: float) -> Iterator[Figure]:
     """Give an empty figure; what is drawn and packed within the context has the look of this program.
 
     The size is that of a PNG.
-
-    Raises:
-        MissingExtraError: matplotlib is not installed.
     """
     with needs("matplotlib", "plot"):
         import matplotlib as mpl  # noqa: PLC0415 - an optional extra
@@ -94,11 +91,7 @@ def dates() -> Any:  # noqa: ANN401 - it has no types
 
 @lru_cache(maxsize=256)
 def letters(text: str) -> FontProperties | None:
-    """Return a font that has every letter of a text, or None where this machine has none.
-
-    Raises:
-        MissingExtraError: matplotlib is not installed.
-    """
+    """Return a font that has every letter of a text, or None where this machine has none."""
     with needs("matplotlib", "plot"):
         from matplotlib import font_manager, ft2font  # noqa: PLC0415 - an optional extra
     plain = font_manager.FontProperties(family="DejaVu Sans")

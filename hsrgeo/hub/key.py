@@ -170,11 +170,7 @@ def save_key(text: str) -> Path:
 
 
 def forget_key() -> bool:
-    """Remove the file of the key; tell whether there was one.
-
-    Raises:
-        WriteError: The disk refused.
-    """
+    """Remove the file of the key; tell whether there was one."""
     try:
         key_file().unlink()
     except FileNotFoundError:

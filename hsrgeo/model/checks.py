@@ -10,11 +10,7 @@ from hsrgeo.errors import OptionsError
 
 
 def refuse_fractions(name: str, value: object) -> None:
-    """Refuse what is no whole number.
-
-    Raises:
-        OptionsError: It is none.
-    """
+    """Refuse what is no whole number."""
     try:
         operator.index(cast("int", value))
     except TypeError as error:
@@ -22,11 +18,7 @@ def refuse_fractions(name: str, value: object) -> None:
 
 
 def refuse_other_suffix(path: Path, suffixes: tuple[str, ...], what: str) -> None:
-    """Refuse a file whose name has another suffix than a format's, in lower case; a name without one says nothing.
-
-    Raises:
-        OptionsError: It is named otherwise.
-    """
+    """Refuse a file whose name has another suffix than a format's, in lower case; a name without one says nothing."""
     suffix = path.suffix.lower()
     if suffix in _OTHER_FORMATS and suffix not in suffixes:
         raise OptionsError(f"{path.name}: a {what} ends in {' or '.join(suffixes)}")

@@ -145,11 +145,7 @@ def parse_length(text: str) -> timedelta:
 
 
 def refuse_uneven(what: str, step: timedelta) -> None:
-    """Refuse a step that does not divide a day.
-
-    Raises:
-        OptionsError: It does not.
-    """
+    """Refuse a step that does not divide a day."""
     if step <= timedelta(0) or timedelta(days=1) % step:
         raise OptionsError(f"{what}: must divide a day evenly, because it is counted from midnight KST")
 

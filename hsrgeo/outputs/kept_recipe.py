@@ -71,11 +71,7 @@ def recipe_of(out: Place) -> Recipe:
 
 
 def keep_recipe(out: Place, recipe: Recipe, *, sync: bool = True) -> None:
-    """Write down what an output folder is made with.
-
-    Raises:
-        WriteError: The disk refused.
-    """
+    """Write down what an output folder is made with."""
     kept = {"hsrgeo": __version__, "recipe": recipe.as_json()}
     write_file(out / OPTIONS, json.dumps(kept, ensure_ascii=False, indent=1).encode() + b"\n", sync=sync)
 

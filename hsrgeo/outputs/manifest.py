@@ -126,11 +126,7 @@ class Manifest:
         return (self._frames.get(hash(outcome.label)) or 0) >= self._old_bytes
 
     def append(self, *outcomes: Outcome) -> None:
-        """Add lines in one write.
-
-        Raises:
-            WriteError: The disk refused.
-        """
+        """Add lines in one write."""
         lines = [line_of_outcome(outcome) for outcome in outcomes]
         self._journal.check()
         try:
@@ -184,11 +180,7 @@ class Manifest:
         self._rewrite(self._lines_in_order())
 
     def distrust(self) -> None:
-        """Have every frame checked again: it is no longer known what its outputs were made with.
-
-        Raises:
-            WriteError: The disk refused.
-        """
+        """Have every frame checked again: it is no longer known what its outputs were made with."""
         self._rewrite(line_of_outcome(dataclasses.replace(outcome, stamp="")) for outcome in self)
         self._old_bytes = self._path.stat().st_size
 

@@ -11,11 +11,7 @@ from hsrgeo.sources.remote import Place, RemotePath
 
 
 def refuse_cube(out: Place, what: str = "files") -> None:
-    """Refuse an output folder, there or not, that is a cube, lies in one, or has the name of one.
-
-    Raises:
-        OptionsError: It is one.
-    """
+    """Refuse an output folder, there or not, that is a cube, lies in one, or has the name of one."""
     named_so = out.suffix.lower() in CUBE_SUFFIXES
     if named_so and not is_zarr(out) and (isinstance(out, RemotePath) or not os.path.lexists(out)):
         raise OptionsError(f"{out}: has the name of a cube; give the output folder another name, or use hsrgeo cube")

@@ -135,11 +135,7 @@ def _whole(value: object) -> object:
 
 
 def shapely_for(what: str) -> Any:  # noqa: ANN401 - shapely has no types
-    """Return shapely.
-
-    Raises:
-        MissingExtraError: It is not installed.
-    """
+    """Return shapely."""
     with needs(f"pyogrio and shapely, to read {what}", "series"):
         import shapely  # noqa: PLC0415 - an optional extra
     return shapely

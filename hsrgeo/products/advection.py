@@ -53,9 +53,6 @@ def motion(before: Singles, after: Singles) -> Singles:
     Args:
         before: Rates [mm/h], shape (rows, columns), NaN where not observed.
         after: Of the next frame, likewise.
-
-    Raises:
-        MissingExtraError: See `motion_library`.
     """
     lucas_kanade, cv2 = motion_library()
     rows, cols = before.shape
@@ -78,9 +75,6 @@ def moving_rate(before: Singles, after: Singles) -> Singles:
     Args:
         before: Rates [mm/h], shape (rows, columns), NaN where not observed.
         after: Of the next frame, likewise.
-
-    Raises:
-        MissingExtraError: See `motion_library`.
     """
     if not ((before >= _WET_MM_H).any() and (after >= _WET_MM_H).any()):
         return before

@@ -92,11 +92,7 @@ def frame(
 
 
 def _check_place(coords: Mapping[str, Any], like: Frame) -> None:
-    """Refuse an xarray array whose cells are not those of a frame, or in another order.
-
-    Raises:
-        OptionsError: They are not.
-    """
+    """Refuse an xarray array whose cells are not those of a frame, or in another order."""
     (height, width), place = like.shape, like.grid.transform
     wanted = {
         "y": place.f + (np.arange(height) + 0.5) * place.e,

@@ -169,11 +169,7 @@ def _grown(window: Window, cells: int, most: Window) -> Window:
 
 
 def ndimage() -> ModuleType:
-    """Return scipy.ndimage.
-
-    Raises:
-        MissingExtraError: It is not installed.
-    """
+    """Return scipy.ndimage."""
     with needs("scipy", "clean"):
         from scipy import ndimage as module  # noqa: PLC0415 - of an extra
     return module  # type: ignore[no-any-return] # scipy has no types

@@ -62,9 +62,6 @@ class Factors:
         """Refuse factors that were found for other rain.
 
         `texts` say how the rain follows that they are for, as the tag ``RAIN_LAW`` does; any of these will do.
-
-        Raises:
-            OptionsError: They were.
         """
         if self.law and self.law not in texts:
             raise OptionsError(

@@ -26,11 +26,7 @@ SAME_PLACE_M = 1.0
 
 
 def spatial() -> Any:  # noqa: ANN401 - a module without types
-    """Import scipy.spatial.
-
-    Raises:
-        MissingExtraError: It is not installed.
-    """
+    """Import scipy.spatial."""
     with needs("scipy, to interpolate", EXTRA):
         from scipy import spatial as found  # noqa: PLC0415 - an optional extra
     return found

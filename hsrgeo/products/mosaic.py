@@ -69,11 +69,7 @@ def compose_frames(
 
 
 def refuse_unknown(method: str) -> None:
-    """Refuse a method that is not known.
-
-    Raises:
-        OptionsError: It is not.
-    """
+    """Refuse a method that is not known."""
     if method not in get_args(Method):
         raise OptionsError(f"method {method!r}: expected {', '.join(get_args(Method))}")
 

@@ -111,9 +111,6 @@ def refuse_low_limit(law: Law, wet_from: float, *, bias: bool) -> None:
     """Refuse a limit of the rates below which nothing can be wet.
 
     With `bias` rates are multiplied after they were limited; `wet_from` is in mm/h.
-
-    Raises:
-        OptionsError: It is one.
     """
     if law.max_mm_h is not None and law.max_mm_h < wet_from and not bias:
         raise OptionsError(f"max_rate {law.max_mm_h:g} is below wet_from {wet_from:g}: nothing would count as wet")

@@ -74,11 +74,7 @@ class Variogram:
 
 
 def gstools() -> Any:  # noqa: ANN401 - a module without types
-    """Import GSTools.
-
-    Raises:
-        MissingExtraError: It is not installed.
-    """
+    """Import GSTools."""
     with needs("gstools, to krige", EXTRA):
         import gstools as found  # noqa: PLC0415 - an optional extra
     return found

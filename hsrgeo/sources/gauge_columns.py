@@ -37,9 +37,6 @@ def refuse_other_sums(path: str, column: str, step: timedelta) -> None:
 
     The columns RN-15m to RN-12H of KMA's minute tables are moving sums, RN-DAY is the sum since midnight (KMA composite
     format, section 7, "Other facts"): each tells of the same rain many times.
-
-    Raises:
-        OptionsError: It is one.
     """
     lowered = column.lower()
     if moving := _MOVING.search(lowered):

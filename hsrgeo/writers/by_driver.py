@@ -38,9 +38,6 @@ def encode_by(
         profile: Of the plain GeoTIFF, beside its grid: ``count``, ``dtype``, ``nodata``.
         fill: Writes pixels and tags into that.
         options: Creation options of the driver, see `cog_options`.
-
-    Raises:
-        WriteError: GDAL refused.
     """
     place = {"width": grid.width, "height": grid.height, "crs": CRS.from_wkt(grid.wkt2), "transform": grid.transform}
     try:

@@ -50,11 +50,7 @@ def write_cog(frame: Frame, path: Path, *, compress: Compression = "deflate") ->
 
 
 def encode_cog(frame: Frame, *, compress: Compression = "deflate") -> bytes:
-    """Return the bytes of a COG: int16, the quantity's scale, offset, unit and nodata, nearest overviews, tags.
-
-    Raises:
-        WriteError: GDAL refused.
-    """
+    """Return the bytes of a COG: int16, the quantity's scale, offset, unit and nodata, nearest overviews, tags."""
     blank = _blank(frame.grid, frame.quantity, compress)
     full, *overviews = blank.skeleton.ifds
     tags = frame_tags(frame)

@@ -150,9 +150,6 @@ def flush(paths: Collection[Path], *, deep: bool = False) -> None:
     A few are waited for one by one. Of many, Linux is asked for their whole file systems at once: that costs about as
     much as one file does, where other programs do not write a lot to the same disk. With `deep` it also waits for
     everything that lies below the folders.
-
-    Raises:
-        WriteError: The disk refused.
     """
     syncfs = _syncfs() if deep or len(paths) > _FEW else None
     if deep and syncfs is None:

@@ -103,11 +103,7 @@ def there_already(path: Place, data: bytes, otherwise: str = "") -> bool:
 
 
 def move_file(path: Place, target: Place) -> None:
-    """Move a file to another name in the same folder; what is there is replaced.
-
-    Raises:
-        WriteError: The disk refused.
-    """
+    """Move a file to another name in the same folder; what is there is replaced."""
     try:
         remove_beside(target)
         path.replace(target)  # type: ignore[arg-type] # both are of one kind
@@ -116,11 +112,7 @@ def move_file(path: Place, target: Place) -> None:
 
 
 def remove_file(path: Place) -> None:
-    """Remove a file that was made by this run or an earlier one, if it is there.
-
-    Raises:
-        WriteError: The disk refused.
-    """
+    """Remove a file that was made by this run or an earlier one, if it is there."""
     try:
         path.unlink(missing_ok=True)
     except OSError as error:
@@ -128,11 +120,7 @@ def remove_file(path: Place) -> None:
 
 
 def remove_parts(path: Path) -> None:
-    """Remove what killed runs left of a file that they were writing; only who has a lock on it may.
-
-    Raises:
-        WriteError: The disk refused.
-    """
+    """Remove what killed runs left of a file that they were writing; only who has a lock on it may."""
     ours = re.compile(re.escape(f".{path.name}") + PART)
     for name in names_in(path.parent):
         if ours.fullmatch(name):

@@ -14,11 +14,7 @@ from hsrgeo.writers.disk import flush
 
 
 def remove(path: Path) -> None:
-    """Remove a file, a folder with what it holds, or a link, if it is there; what a link leads to stays.
-
-    Raises:
-        WriteError: The disk refused.
-    """
+    """Remove a file, a folder with what it holds, or a link, if it is there; what a link leads to stays."""
     try:
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
@@ -37,9 +33,6 @@ def replace_folder(part: Path, out: Path) -> None:
     """Put one folder in the place of another, in two steps; `mend` finds out what a killed run left between them.
 
     Everything in it is on disk before it takes the name, and the name before the old one goes.
-
-    Raises:
-        WriteError: The disk refused.
     """
     flush([part], deep=True)
     with write_errors(out):
@@ -51,11 +44,7 @@ def replace_folder(part: Path, out: Path) -> None:
 
 
 def replace_file(part: Path, out: Path) -> None:
-    """Put a file that another library wrote in the place of another, when it is on disk.
-
-    Raises:
-        WriteError: The disk refused.
-    """
+    """Put a file that another library wrote in the place of another, when it is on disk."""
     flush([part])
     with write_errors(out):
         os.replace(part, out)  # noqa: PTH105 - as writers do
@@ -63,11 +52,7 @@ def replace_file(part: Path, out: Path) -> None:
 
 
 def mend(out: Path) -> None:
-    """Put an old folder back where a killed run left none, or remove it where the new one is there.
-
-    Raises:
-        WriteError: The disk refused.
-    """
+    """Put an old folder back where a killed run left none, or remove it where the new one is there."""
     with write_errors(out):
         if aside(out).is_symlink():  # none of ours
             aside(out).unlink()

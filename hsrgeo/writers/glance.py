@@ -157,11 +157,7 @@ def _first_ifd(path: Place) -> tuple[Ifd, int]:
 
 
 def glance(path: Place) -> Glance:
-    """Read what a COG says of itself.
-
-    Raises:
-        ReadbackError: GDAL cannot open it.
-    """
+    """Read what a COG says of itself."""
     try:
         with _here(path) as file, opened_raster(file) as dataset:
             rows, cols = dataset.block_shapes[0]

@@ -28,11 +28,7 @@ class CogFacts:
 
 
 def cog_facts(path: Path) -> CogFacts:
-    """Return what a COG says about itself.
-
-    Raises:
-        ReadbackError: GDAL cannot read it.
-    """
+    """Return what a COG says about itself."""
     with _opened(path) as dataset:
         return _facts(dataset)
 

@@ -41,11 +41,7 @@ _TIFF_TAGS = ("TIFFTAG_DATETIME", "TIFFTAG_IMAGEDESCRIPTION", "TIFFTAG_COPYRIGHT
 
 
 def encode_float(frame: Frame, *, compress: str, undetect: float | None) -> bytes:
-    """Return the bytes of a COG of float32; nodata is NaN.
-
-    Raises:
-        WriteError: GDAL refused.
-    """
+    """Return the bytes of a COG of float32; nodata is NaN."""
     predictor = {"PREDICTOR": "YES"} if compress != "none" else {}
     options = {"COMPRESS": compress.upper(), "COPY_SRC_MDD": "YES", **predictor}
 

@@ -25,11 +25,7 @@ _FILTER_NONE, _FILTER_SUB = 0, 1  # PNG, section 9.2
 
 
 def write_png(frame: Frame, path: Path) -> Path:
-    """Write a PNG, its world file (.pgw), .prj and .png.aux.xml, and return the path of the PNG.
-
-    Raises:
-        WriteError: The disk refused.
-    """
+    """Write a PNG, its world file (.pgw), .prj and .png.aux.xml, and return the path of the PNG."""
     stem = path.name[: -len(".png")] if path.suffix.lower() == ".png" else path.name
     names = {".png": path.name, ".png.aux.xml": f"{path.name}.aux.xml"}
     for suffix, data in encode_png_files(frame).items():

@@ -137,11 +137,7 @@ RASTERS: dict[Format, Raster] = {
 
 
 def refuse_long(name: Format, width: int, height: int) -> None:
-    """Refuse a picture with more cells in a line than its format can have.
-
-    Raises:
-        OptionsError: It has.
-    """
+    """Refuse a picture with more cells in a line than its format can have."""
     most = RASTERS[name].most_side
     if most and max(width, height) > most:
         raise OptionsError(

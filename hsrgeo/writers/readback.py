@@ -79,11 +79,7 @@ def reader_name() -> str:
 
 
 def read_picture(path: Path) -> Picture:
-    """Read everything that matters of a raster file.
-
-    Raises:
-        ReadbackError: GDAL cannot read it.
-    """
+    """Read everything that matters of a raster file."""
     gdal = _osgeo()
     return _read_with_rasterio(path) if gdal is None else _read_with_osgeo(gdal, path)
 

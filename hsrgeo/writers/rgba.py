@@ -94,11 +94,7 @@ def _copied(frame: Frame, palette: Palette | None, driver: str, options: Mapping
 
 
 def read_rgba(path: Path) -> NDArray[np.uint8]:
-    """Return red, green, blue and alpha of each cell of such a picture, shape (rows, columns, 4).
-
-    Raises:
-        ReadbackError: GDAL cannot read it.
-    """
+    """Return red, green, blue and alpha of each cell of such a picture, shape (rows, columns, 4)."""
     try:
         with (
             own_gdal(),

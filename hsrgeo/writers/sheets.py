@@ -21,11 +21,7 @@ _CREATED = datetime(1980, 1, 1)  # noqa: DTZ001 - of the format, which has no zo
 
 
 def xlsxwriter() -> Any:  # noqa: ANN401 - it has no types
-    """Return XlsxWriter.
-
-    Raises:
-        MissingExtraError: It is not installed.
-    """
+    """Return XlsxWriter."""
     with needs("XlsxWriter, to write .xlsx", "excel"):
         import xlsxwriter as module  # noqa: PLC0415 - an optional extra
     return module

@@ -48,9 +48,6 @@ def encode_sum_cog(
         frames: Counts, of the same shape.
         tags: Of the default domain.
         time_utc: Where the sum begins, ISO 8601: the one time that STAC tools read.
-
-    Raises:
-        WriteError: GDAL refused.
     """
     bands = (Band("rain_depth", depth, DEPTH_STEP_MM, "mm"), Band("frames", frames))
     return encode_bands(grid, bands, tags, time_utc)
@@ -67,9 +64,6 @@ def encode_bands(
         tags: Of the default domain.
         time_utc: As `encode_sum_cog`.
         licence: Of the data; empty where hsrgeo does not know it.
-
-    Raises:
-        WriteError: GDAL refused.
     """
     licence_tags = {"TIFFTAG_COPYRIGHT": licence, "LICENCE": licence} if licence else {}
     own_tags = {"TIFFTAG_SOFTWARE": "hsrgeo", "OVERVIEW_RESAMPLING": OVERVIEW_RESAMPLING}

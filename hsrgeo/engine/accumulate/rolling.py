@@ -179,9 +179,6 @@ class RollingRun:
         """Write a COG for each length of window of an area, and yield its path, and whether any cell is known.
 
         `frame` is one of the frames, with the area's grid and window.
-
-        Raises:
-            WriteError: The disk or GDAL refused.
         """
         shelf = self._shelves.get(number)
         if shelf is None or self._quantity is None:

@@ -254,11 +254,7 @@ class CubeSource(SumSource):
 
 
 def _refuse_for_frames(options: AccumulateOptions) -> None:
-    """Refuse what can be chosen of frames only.
-
-    Raises:
-        OptionsError: It is.
-    """
+    """Refuse what can be chosen of frames only."""
     if options.export.recipe.block != 1:
         raise OptionsError(
             "block, max_height and stations are for frames: what an export or a cube contains was fixed when it was "

@@ -75,11 +75,7 @@ class OpenSums:
 
 
 def write_sum(path: Place, data: bytes, length: timedelta) -> None:
-    """Write a COG of depth and, for QGIS to find by its name, its style: two bands would be shown as false colours.
-
-    Raises:
-        WriteError: The disk refused.
-    """
+    """Write a COG of depth and, for QGIS to find by its name, its style: two bands would be shown as false colours."""
     write_file(path.with_name(f"{PurePosixPath(path.name).stem}.qml"), qml(DEPTH, times=times_of(length)).encode())
     write_file(path, data)
 

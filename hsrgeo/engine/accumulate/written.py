@@ -61,11 +61,7 @@ def write_period(
     tags: dict[str, str],
     options: AccumulateOptions,
 ) -> tuple[Place, bool]:
-    """Write the sum of a period, or another number of its frames; return its path, and whether any cell is known.
-
-    Raises:
-        WriteError: The disk or GDAL refused.
-    """
+    """Write the sum of a period, or another number of its frames; return its path, and whether any cell is known."""
     fewest = fewest_of(options.min_coverage, period.expected)
     values, frames = total.packed(DEPTH_STEP_MM, fewest, NODATA) if options.stat == "sum" else (None, total.frames)
     if values is None:

@@ -151,11 +151,7 @@ def _members(archive: Path) -> dict[str, Span]:
 
 
 def _refuse_compressed(archive: Path | RemotePath) -> None:
-    """Refuse a compressed archive: no part of it can be read on its own.
-
-    Raises:
-        OptionsError: It is one.
-    """
+    """Refuse a compressed archive: no part of it can be read on its own."""
     way = "unpack it first (hsrgeo extract ARCHIVE --out FOLDER) and give FOLDER, or make a cube without --virtual"
     if isinstance(archive, RemotePath):
         raise OptionsError(f"{archive}: references to members of archives elsewhere are not made; {way}")

@@ -40,9 +40,6 @@ class Removal:
         Args:
             output: What the manifest tells.
             named: Whether the recipe of the folder leads to this name.
-
-        Raises:
-            WriteError: The disk refused.
         """
         path = self._out / output.path
         try:

@@ -36,21 +36,13 @@ class Staging:
         return [self._manifest.out / staged_beside(output.path, outcome.label) for output in outcome.outputs]
 
     def move(self, outcome: Outcome) -> None:
-        """Move the files of a frame to their places.
-
-        Raises:
-            WriteError: The disk refused.
-        """
+        """Move the files of a frame to their places."""
         for output, staged in zip(outcome.outputs, self.files(outcome), strict=True):
             move_file(staged, self._manifest.out / output.path)
         self._unfinished.replaced(outcome.outputs)
 
     def discard(self, outcome: Outcome) -> None:
-        """Remove the staged files of a frame.
-
-        Raises:
-            WriteError: The disk refused.
-        """
+        """Remove the staged files of a frame."""
         for staged in self.files(outcome):
             remove_file(staged)
 

@@ -48,11 +48,7 @@ class Unfinished:
         """Of this run."""
 
     def begin(self) -> None:
-        """Write down that files with the mark may be written now, if any are.
-
-        Raises:
-            WriteError: The disk refused.
-        """
+        """Write down that files with the mark may be written now, if any are."""
         if self.mark and not self._begun:
             self._begun = [json_line({"mark": self.mark}).encode() + b"\n"]
             self._write([])
@@ -62,11 +58,7 @@ class Unfinished:
         self._noted = True
 
     def note(self, outputs: Iterable[Output]) -> None:
-        """Write down which files may be moved or removed next; the lines about those before are kept first.
-
-        Raises:
-            WriteError: The disk refused.
-        """
+        """Write down which files may be moved or removed next; the lines about those before are kept first."""
         lines = [json_line(output_json(output)).encode() + b"\n" for output in outputs]
         if lines:
             self._manifest.sync()
@@ -82,22 +74,14 @@ class Unfinished:
             self._retired.pop(output.path, None)
 
     def remove(self) -> None:
-        """Remove the files that were retired.
-
-        Raises:
-            WriteError: The disk refused.
-        """
+        """Remove the files that were retired."""
         if self._retired:
             self._manifest.sync()
         while self._retired:
             self._removal.remove(self._retired.popitem()[1])
 
     def clear(self) -> None:
-        """Remove the list: the manifest tells of every file now. Warn of files that were left as they are.
-
-        Raises:
-            WriteError: The disk refused.
-        """
+        """Remove the list: the manifest tells of every file now. Warn of files that were left as they are."""
         if self._noted:
             self._manifest.sync()
             remove_file(self._path)
@@ -105,11 +89,7 @@ class Unfinished:
         self._removal.tell()
 
     def recover(self) -> None:
-        """Remove the files that a killed run left without a line; of others, and of files with other bytes, none.
-
-        Raises:
-            WriteError: The disk refused.
-        """
+        """Remove the files that a killed run left without a line; of others, and of files with other bytes, none."""
         try:
             lines = self._path.read_bytes().splitlines()
         except OSError:

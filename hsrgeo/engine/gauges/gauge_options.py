@@ -33,11 +33,7 @@ _IDW_POWER, _IDW_NEIGHBOURS = 2.0, 12
 
 
 def _check_idw(power: float | None, neighbours: int | None) -> None:
-    """Refuse what inverse distance cannot be done with.
-
-    Raises:
-        OptionsError: As above.
-    """
+    """Refuse what inverse distance cannot be done with."""
     if power is not None and not 0 < power < math.inf:
         raise OptionsError(f"power {power:g}: expected more than 0")
     if neighbours is not None and neighbours < 1:
@@ -87,11 +83,7 @@ class Interpolated:
         return _variogram_of(self.model, self.range_km, self.sill_mm2, self.nugget_mm2)
 
     def check_interpolation(self) -> None:
-        """Refuse numbers that cannot be.
-
-        Raises:
-            OptionsError: There are such.
-        """
+        """Refuse numbers that cannot be."""
         _check_idw(self.power, self.neighbours)
         if self.variogram is not None and self.variogram not in get_args(Model):
             raise OptionsError(f"variogram {self.variogram!r}: expected one of {', '.join(get_args(Model))}")

@@ -74,11 +74,7 @@ def refuse_foreign_scores(path: Path) -> None:
 
 
 def write_scores(path: Path, rows: Sequence[MethodScores]) -> None:
-    """Write scores as CSV.
-
-    Raises:
-        WriteError: The disk refused.
-    """
+    """Write scores as CSV."""
     refuse_foreign_scores(path)
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")

@@ -82,11 +82,7 @@ def read_json(path: Place) -> dict[str, Any]:
 
 
 def write_json(path: Place, value: object, *, sync: bool = True) -> None:
-    """Write an object to a file in one step.
-
-    Raises:
-        WriteError: The disk refused.
-    """
+    """Write an object to a file in one step."""
     write_file(path, json.dumps(value, ensure_ascii=False, indent=1).encode() + b"\n", sync=sync)
 
 

@@ -43,11 +43,7 @@ def as_status(done: Round, newest: Mapping[str, Outcome], totals: Mapping[Happen
 
 
 def write_status(out: Place, status: Mapping[str, Any], *, sync: bool = True) -> None:
-    """Write ``status.json`` in one step.
-
-    Raises:
-        WriteError: The disk refused.
-    """
+    """Write ``status.json`` in one step."""
     write_json(out / STATUS, status, sync=sync)
 
 
