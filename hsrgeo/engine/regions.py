@@ -16,6 +16,7 @@ import numpy as np
 from hsrgeo.errors import OptionsError
 from hsrgeo.model.window import BBox
 from hsrgeo.outputs.names import NAMES
+from hsrgeo.places.vectors import other_crs
 from hsrgeo.sources.encodings import decoded
 from hsrgeo.sources.gauge_csv import columns_below, missing_columns, separator_line
 from hsrgeo.sources.texts import read_bytes
@@ -103,16 +104,11 @@ def _text(path: str | Path, encoding: str | None) -> str:
 
 
 def _has_other_crs(text: str) -> bool:
-    """Tell whether GeoJSON names a CRS, as in its version of 2008, other than WGS 84 degrees."""
+    """Tell whether GeoJSON names a CRS other than degrees of WGS 84."""
     try:
-        crs = json.loads(text).get("crs")
-        name = crs["properties"]["name"] if crs else ""
-    except (ValueError, RecursionError, AttributeError, KeyError, TypeError):
+        return other_crs(json.loads(text)) is not None
+    except (ValueError, RecursionError, AttributeError):
         return False  # what is wrong with it is found where it is read
-    return bool(name) and not str(name).upper().replace("::", ":").endswith(_LONLAT)
-
-
-_LONLAT = (":CRS84", "EPSG:4326", "EPSG:6.9:4326")
 
 
 def _from_layer(path: str | Path, name_field: str | None, encoding: str | None) -> tuple[list[Region], tuple[str, ...]]:

@@ -161,8 +161,9 @@ def transformer_of(path: str | Path, text: str) -> tuple[pyproj.CRS, pyproj.Tran
         crs = pyproj.CRS.from_user_input(text)
     except pyproj.exceptions.ProjError as error:
         raise OptionsError(f"{path}: its CRS is not understood: {error}") from error
-    if not crs.axis_info:
-        raise OptionsError(f"{path}: its CRS is not understood: {crs.name} has no axes")
+    if not (crs.is_projected or crs.is_geographic or "Projected" in crs.type_name) or not crs.axis_info:
+        expected = "expected a map of x and y, or longitude and latitude, such as EPSG:5186"
+        raise OptionsError(f"{path}: its CRS is {crs.name}, of type {crs.type_name}: {expected}")
     try:
         return crs, from_wgs84(crs)
     except OptionsError as error:

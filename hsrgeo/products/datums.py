@@ -38,9 +38,12 @@ def from_wgs84(crs: pyproj.CRS, lonlat: tuple[float, float] = KOREA) -> pyproj.T
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of ways that need files which are not there
-            best = TransformerGroup("EPSG:4326", crs, always_xy=True, area_of_interest=area).transformers[0]
-    except (ProjError, IndexError) as error:
+            ways = TransformerGroup("EPSG:4326", crs, always_xy=True, area_of_interest=area).transformers
+    except ProjError as error:
         raise OptionsError(f"PROJ cannot transform WGS 84 to {crs.name}: {error}") from error
+    if not ways:
+        raise OptionsError(f"PROJ cannot transform WGS 84 to {crs.name}: it knows no way")
+    best = ways[0]
     if _BALLPARK in best.description and not _is_near_wgs84(crs):
         body = crs.ellipsoid.name if crs.ellipsoid is not None else "an unknown body"
         raise OptionsError(

@@ -183,6 +183,50 @@ def test_a_datum_with_a_known_shift_is_taken(crs: str) -> None:
     as_target(crs)
 
 
+UNKNOWN = 'its CRS is not understood: {}; name it as "EPSG:5186", or take "crs" out where x and y are degrees'
+
+
+@pytest.mark.parametrize(
+    ("crs", "message"),
+    [
+        ("urn:ogc:def:crs:OGC:1.3:CRS84", ""),
+        ("http://www.opengis.net/def/crs/EPSG/0/4326", ""),
+        ("WGS 84", ""),
+        (4326, ""),
+        ("Korea 2000 / Central Belt", UNKNOWN.format("'Korea 2000 / Central Belt'")),
+        ("EPSG:99999", UNKNOWN.format("'EPSG:99999'")),
+        (None, UNKNOWN.format("crs has no name")),
+        ("EPSG:5703", "its CRS is NAVD88 height, of type Vertical CRS: expected a map of x and y, or longitude and"),
+        ("EPSG:4978", "its CRS is WGS 84, of type Geocentric CRS: expected a map of x and y, or longitude and"),
+        ("EPSG:5800", "its CRS is Astra Minas Grid, of type Engineering CRS: expected a map of x and y, or longitude"),
+        ("EPSG:4326+5773", ""),  # degrees with heights
+    ],
+)
+def test_geojson_that_names_a_crs(tmp_path: Path, crs: str | int | None, message: str) -> None:
+    path = write(tmp_path / "b.geojson")
+    document = json.loads(path.read_text(encoding="utf-8"))
+    named = {"type": "EPSG", "properties": {"code": crs}} if crs == 4326 else {"properties": {"name": crs}}
+    path.write_text(json.dumps({**document, "crs": {"type": "name", **named}}), encoding="utf-8")
+    if not message:
+        assert np.concatenate(read_polygons(path).rings[0]).min(axis=0).tolist() == pytest.approx(SEOUL[:2])
+        assert read_regions(path)[0][0].bbox.west == pytest.approx(SEOUL[0])
+        return
+    for read in (read_polygons, read_regions):
+        with pytest.raises(OptionsError) as refused:
+            read(path)
+        assert message in str(refused.value)
+
+
+@pytest.mark.parametrize("crs", ["EPSG:5186", {"type": "link", "properties": {"href": "a.prj"}}, ["EPSG:5186"]])
+def test_geojson_with_a_crs_that_is_no_name(tmp_path: Path, crs: object) -> None:
+    path = write(tmp_path / "b.geojson")
+    path.write_text(json.dumps({**json.loads(path.read_text(encoding="utf-8")), "crs": crs}), encoding="utf-8")
+    for read in (read_polygons, read_regions):
+        with pytest.raises(OptionsError) as refused:
+            read(path)
+        assert str(refused.value) == f"{path}: {UNKNOWN.format('crs has no name')}"
+
+
 def test_one_way_serves_a_whole_geometry() -> None:
     transformer = from_wgs84(pyproj.CRS("EPSG:4162"))  # Korean 1985, degrees
     lon = np.linspace(120, 134, 1401)  # far beyond South Korea
