@@ -255,6 +255,13 @@ def product_of(header: Header) -> str:
     return PRODUCTS_BY_PTYPE.get(header.ptype, f"P{header.ptype}")
 
 
+def product_with(frame: Frame, code: int) -> str:
+    """Return the product of values with a data code that were made of a frame: its own, if it holds the same."""
+    if code == frame.header.data_codes[frame.block - 1]:
+        return frame.product
+    return product_of(replace(frame.header, data_codes=(code,)))
+
+
 _RAIN_CODE, _RAIN_PRODUCT = 5, "HSP"
 _CODES_OF_PRODUCTS = {"HSR": 1, _RAIN_PRODUCT: _RAIN_CODE, "CPP": 1, "PPI": 1, "CMX": 1, "HCI": 6, "PTY": 7}
 """Data code of the first block of a product, by the product's name (KMA composite format, section 1)."""

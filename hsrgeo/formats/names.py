@@ -19,6 +19,8 @@ _REPEAT = re.compile(r"#\d+")
 KINDS = ("PUB", "EXT", "KMA", "QCD")
 """Kinds of a composite (KMA composite format, section 1), the one that is preferred first: what KMA gives away, then
 what its hub lists by default. Another kind comes last."""
+OWN_KIND = "OWN"
+"""Kind in the name of a frame that is not KMA's: made from an array, from volumes, or out of another frame."""
 _EXPECTED = "RDR_CMP_<type>_<kind>_<YYYYMMDDHHMM>.bin.gz with a real date (KST)"
 
 
@@ -36,6 +38,11 @@ class FrameName:
     """PUB, EXT, KMA or QCD."""
     time: datetime
     """To the minute, KST."""
+
+
+def own_name(product: str, time: datetime) -> str:
+    """Return the name of a frame that is not KMA's; `time` is in KST."""
+    return f"RDR_CMP_{product}_{OWN_KIND}_{time:%Y%m%d%H%M}.bin.gz"
 
 
 def preference(kind: str) -> int:

@@ -280,15 +280,13 @@ class Frame:
         is not KMA's product.
 
         Args:
-            path: Target; in a folder that is there the frame gets its `name`.
+            path: Target; in a folder that is there the file is named ``RDR_CMP_<product>_OWN_<time>.bin.gz``.
             more: Further blocks of the same time and grid, such as the height of the beam, up to three.
 
         Raises:
             OptionsError: A frame lies on another grid than KMA's or than this one, or a name of another format.
             WriteError: The disk refused.
         """
-        target = Path(path) / self.name if Path(path).is_dir() else Path(path)
-        refuse_other_suffix(target, (".gz",), "composite")
         from hsrgeo.writers.container import write_bin  # noqa: PLC0415 - as in to_cog
 
-        return write_bin((self, *more), target)
+        return write_bin((self, *more), Path(path))

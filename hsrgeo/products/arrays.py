@@ -12,14 +12,12 @@ from numpy.typing import ArrayLike, NDArray
 from zlib_ng import zlib_ng
 
 from hsrgeo.errors import OptionsError
-from hsrgeo.formats.composite import product_of
+from hsrgeo.formats.composite import product_with
+from hsrgeo.formats.names import OWN_KIND, own_name
 from hsrgeo.model.frame import Frame
 from hsrgeo.model.header import NOT_KMA_MARK, SYNTHETIC_MARK
 from hsrgeo.model.quantity import QUANTITIES, RAIN, Quantity
 from hsrgeo.model.times import KST, existing, parse_time
-
-OWN_KIND = "OWN"
-"""Kind in the name of a frame made from an array. KMA has no such kind, and its own frames are preferred to it."""
 
 
 def frame(
@@ -71,8 +69,7 @@ def frame(
         data_codes=(code, *(0,) * 15),
         etc=mark.ljust(15, b"\0"),
     )
-    same = code == like.header.data_codes[like.block - 1]
-    product = like.product if same else product_of(header)
+    product = product_with(like, code)
     return replace(
         like,
         stored=stored,
@@ -81,7 +78,7 @@ def frame(
         header=header,
         product=product,
         kind=OWN_KIND,
-        name=f"RDR_CMP_{product}_{OWN_KIND}_{moment:%Y%m%d%H%M}.bin.gz",
+        name=own_name(product, moment),
         crc32=zlib_ng.crc32(stored.tobytes()),
         block=1,
         blocks=1,

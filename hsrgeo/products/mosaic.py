@@ -13,13 +13,13 @@ from zlib_ng import zlib_ng
 
 from hsrgeo.errors import FrameFormatError, OptionsError
 from hsrgeo.formats.header import MAX_STATIONS
+from hsrgeo.formats.names import OWN_KIND, own_name
 from hsrgeo.model.frame import Frame
 from hsrgeo.model.grid import Grid
 from hsrgeo.model.header import NOT_KMA_MARK, PRODUCTS_BY_PTYPE, SYNTHETIC_MARK, Header, Station
 from hsrgeo.model.quantity import QUANTITIES
 from hsrgeo.model.times import KST
 from hsrgeo.model.volume import Volume
-from hsrgeo.products.arrays import OWN_KIND
 from hsrgeo.products.beams import STEP_M
 from hsrgeo.products.polar import Layer, PolarProduct, PolarType, layer
 
@@ -147,7 +147,7 @@ def _frames(
         etc=mark.ljust(15, b"\0"),
         stations=tuple(stations),
     )
-    name = f"RDR_CMP_{_NAMES[product.type]}_{OWN_KIND}_{moment:%Y%m%d%H%M}.bin.gz"
+    name = own_name(_NAMES[product.type], moment)
     return [
         Frame(
             stored=stored,

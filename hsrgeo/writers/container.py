@@ -10,12 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsrgeo.errors import OptionsError
-from hsrgeo.formats.composite import MAX_BLOCKS, encode
+from hsrgeo.formats.composite import MAX_BLOCKS, encode, product_with
+from hsrgeo.formats.names import own_name
+from hsrgeo.model.checks import refuse_other_suffix
 from hsrgeo.model.frame import Frame
 from hsrgeo.model.grid import Grid
 from hsrgeo.model.grid_catalog import grids
 from hsrgeo.model.header import NOT_KMA_MARK, SYNTHETIC_MARK
-from hsrgeo.model.quantity import QUANTITIES
+from hsrgeo.model.quantity import QUANTITIES, Quantity
 from hsrgeo.model.times import time_label
 from hsrgeo.writers.files import write_file
 
@@ -24,9 +26,13 @@ def write_bin(blocks: Sequence[Frame], path: Path) -> Path:
     """Write frames as the blocks of a ``.bin.gz`` and return its path; see `Frame.to_bin`.
 
     Raises:
-        OptionsError: A frame lies on another grid than KMA's, or than the first.
+        OptionsError: A frame lies on another grid than KMA's, or than the first, or a name of another format.
         WriteError: The disk refused.
     """
+    first = blocks[0]
+    if path.is_dir():  # never under the name of KMA's own file, which may lie there
+        path /= own_name(product_with(first, _packing(first)[0]), first.time)
+    refuse_other_suffix(path, (".gz",), "composite")
     write_file(path, encode_bin(blocks))
     return path
 
@@ -58,9 +64,14 @@ def encode_bin(blocks: Sequence[Frame]) -> bytes:
     return encode(header, stored)
 
 
+def _packing(frame: Frame) -> tuple[int, Quantity]:
+    """Return the data code of a frame's quantity, and how KMA packs it."""
+    return next(entry for entry in QUANTITIES.items() if entry[1].name == frame.quantity.name)
+
+
 def _packed(frame: Frame, whole: Grid) -> tuple[int, NDArray[np.int16]]:
     """Return the data code of a frame, and its values on the whole grid as KMA stores them."""
-    code, packing = next(entry for entry in QUANTITIES.items() if entry[1].name == frame.quantity.name)
+    code, packing = _packing(frame)
     stored = np.full((whole.height, whole.width), packing.nodata, np.int16)
     part = frame.raw
     if packing.undetect != frame.quantity.undetect:  # no rain has a code of its own there, and is 0 in clean rain

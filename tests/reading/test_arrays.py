@@ -112,6 +112,16 @@ def test_every_quantity_goes_into_the_container_and_back(make_file: MakeFile, pi
     np.testing.assert_array_equal(again.raw, height.raw)
 
 
+def test_what_was_made_of_kmas_file_never_takes_its_name(frame_file: bytes, tmp_path: Path) -> None:
+    source = tmp_path / "RDR_CMP_HSR_PUB_202206091115.bin.gz"
+    source.write_bytes(frame_file)
+    frame = hsrgeo.open_frame(source)
+    assert frame.crop(window=BOX).to_bin(tmp_path).name == "RDR_CMP_HSR_OWN_202206091115.bin.gz"
+    assert hsrgeo.rain_frame(frame).to_bin(tmp_path).name == "RDR_CMP_HSP_OWN_202206091115.bin.gz"
+    assert source.read_bytes() == frame_file
+    assert not hsrgeo.open_frame(tmp_path / "RDR_CMP_HSP_OWN_202206091115.bin.gz").notes  # no name that belies it
+
+
 def test_another_projection_has_no_container(like: hsrgeo.Frame, tmp_path: Path) -> None:
     warped = hsrgeo.warp_frame(like.crop(window=(400, 600, 20, 20)), hsrgeo.as_target("EPSG:5179"))
     with pytest.raises(HsrGeoError, match="no projection"):
