@@ -15,8 +15,11 @@ from hsrgeo.errors import OptionsError
 from hsrgeo.model.fields import Step
 from hsrgeo.model.times import KST
 from hsrgeo.outputs.frame_table import read_manifest
+from hsrgeo.outputs.lock import locked
+from hsrgeo.sources.remote import local
+from hsrgeo.writers.disk import Together
 from hsrgeo.writers.files import refuse_others
-from hsrgeo.writers.table_files import write_records
+from hsrgeo.writers.table_files import Columns, csv_records
 
 Block = Literal["month", "day"]
 SETS = ("train", "validation", "test")
@@ -70,6 +73,8 @@ def split(
 ) -> Split:
     """Write ``train.csv``, ``validation.csv`` and ``test.csv``, a row a file of an export.
 
+    The three lists take their names together when all of them are written.
+
     Columns: ``path`` below `out`, ``time_utc``, ``time_kst``, ``region``, ``product``, and of the cells ``nodata``,
     ``undetect``, ``echo`` and ``maximum``, as `hsrgeo.read_manifest` has them.
 
@@ -81,12 +86,14 @@ def split(
 
     Raises:
         ManifestError: It is no output folder of an export.
-        OptionsError: It has fewer blocks than sets.
+        OptionsError: It has fewer blocks than sets, or one of the two is not on this machine.
+        LockError: Another run is writing lists there.
         OutputExistsError: A file of these names is there and is not a list of hsrgeo.
         WriteError: The disk refused.
     """
     wanted = options_of(SplitOptions, options, keywords)
-    rows = read_manifest(out)
+    source, folder = (local(path, "hsrgeo split") for path in (out, out if lists is None else lists))
+    rows = read_manifest(source)
     starts = sorted({_start(row["time"], wanted.block) for row in rows})
     set_of = dict(zip(starts, _sets(len(starts), wanted), strict=True))
     parted: dict[str, list[dict[str, Any]]] = {name: [] for name in SETS}
@@ -95,11 +102,11 @@ def split(
         before = set_of.get(_start(start - _DAY, wanted.block), set_of[start])
         if before == set_of[start] or row["time"] - start >= (wanted.gap or timedelta(0)):
             parted[set_of[start]].append(row)
-    folder = Path(out if lists is None else lists)
-    for name in parted:
-        refuse_others(folder / f"{name}.csv", _START, "a list written by hsrgeo split")
-    for name, chosen in parted.items():
-        _write(folder / f"{name}.csv", chosen, Path(out))
+    with locked(folder / f"{SETS[0]}.csv", folder), Together() as files:
+        for name in parted:
+            refuse_others(folder / f"{name}.csv", _START, "a list written by hsrgeo split")
+        for name, chosen in parted.items():
+            files.write(folder / f"{name}.csv", csv_records(_columns(chosen, source)))
     counts = {name: len(chosen) for name, chosen in parted.items()}
     blocks = {name: list(set_of.values()).count(name) for name in SETS}
     return Split(counts, blocks, len(rows) - sum(counts.values()))
@@ -130,15 +137,12 @@ def _sets(count: int, wanted: SplitOptions) -> Sequence[str]:
 _START = b"path,time_utc,time_kst,region,product,"  # of a list
 
 
-def _write(path: Path, rows: Sequence[Mapping[str, Any]], out: Path) -> None:
+def _columns(rows: Sequence[Mapping[str, Any]], out: Path) -> Columns:
     numbers = ("nodata", "undetect", "echo", "maximum")
-    write_records(
-        path,
-        {
-            "path": ("text", [Path(row["path"]).relative_to(out).as_posix() for row in rows]),
-            "time": ("time", [row["time"] for row in rows]),
-            "region": ("text", [row["region"] for row in rows]),
-            "product": ("text", [row["product"] for row in rows]),
-            **{name: ("number", [math.nan if row[name] is None else row[name] for row in rows]) for name in numbers},
-        },
-    )
+    return {
+        "path": ("text", [Path(row["path"]).relative_to(out).as_posix() for row in rows]),
+        "time": ("time", [row["time"] for row in rows]),
+        "region": ("text", [row["region"] for row in rows]),
+        "product": ("text", [row["product"] for row in rows]),
+        **{name: ("number", [math.nan if row[name] is None else row[name] for row in rows]) for name in numbers},
+    }

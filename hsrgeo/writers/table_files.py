@@ -116,7 +116,7 @@ def write_records(path: Place, columns: Columns, *, excel: bool = False) -> None
     check_table(path, excel=excel)
     match path.suffix.lower():
         case ".csv":
-            chunks = _csv_records(columns, excel=excel)
+            chunks = csv_records(columns, excel=excel)
         case ".xlsx":
             header = [f"{name}_kst" if type_ == "time" else name for name, (type_, _values) in columns.items()]
             rows = zip(*(values for _type, values in columns.values()), strict=True)
@@ -126,7 +126,8 @@ def write_records(path: Place, columns: Columns, *, excel: bool = False) -> None
     write_chunks(path, chunks)
 
 
-def _csv_records(columns: Columns, *, excel: bool) -> Iterator[bytes]:
+def csv_records(columns: Columns, *, excel: bool = False) -> Iterator[bytes]:
+    """Yield records as `write_records` writes them to CSV."""
     cells: dict[str, list[str]] = {}
     for name, (column_type, given) in columns.items():
         values: Any = given

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import itertools
 import json
+import resource
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -18,10 +19,11 @@ import hsrgeo
 from hsrgeo.cli import app
 from hsrgeo.engine.export_options import ExportOptions
 from hsrgeo.engine.split import SETS, SplitOptions, _sets
-from hsrgeo.errors import ManifestError, OptionsError, OutputExistsError
+from hsrgeo.errors import LockError, ManifestError, OptionsError, OutputExistsError, WriteError
 from hsrgeo.formats.names import FrameName
 from hsrgeo.model.times import KST
 from hsrgeo.outputs.kept_recipe import keep_recipe
+from hsrgeo.outputs.lock import locked
 from hsrgeo.outputs.manifest import Manifest
 from hsrgeo.outputs.outcome import Outcome, Output
 
@@ -84,6 +86,33 @@ def test_a_list_of_somebody_else_stays(out: Path, tmp_path: Path) -> None:
     (tmp_path / "test.csv").unlink()
     for _ in range(2):  # its own lists are replaced
         hsrgeo.split(out, tmp_path)
+
+
+def test_no_list_is_replaced_without_the_others(out: Path, tmp_path: Path) -> None:
+    """Else frames that the new list trains with could be in the old list of tests."""
+    hsrgeo.split(out, tmp_path)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, hard))  # 8, 8 and 64 rows of 60 to 100 bytes: the last is too long
+    try:
+        with pytest.raises(WriteError, match=r"test\.csv"):
+            hsrgeo.split(out, tmp_path, shares=(0.1, 0.1, 0.8))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_two_runs_into_one_folder_are_refused(out: Path, tmp_path: Path) -> None:
+    with locked(tmp_path / "train.csv"), pytest.raises(LockError, match=f"{tmp_path}: another run"):
+        hsrgeo.split(out, tmp_path)
+    assert hsrgeo.split(out, tmp_path).left_out == 0
+
+
+def test_lists_are_written_on_this_machine(out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(OptionsError, match="hsrgeo split works with files on this machine only"):
+        hsrgeo.split(out, "s3://bucket/lists")
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_command_line(out: Path, tmp_path: Path) -> None:
