@@ -1,5 +1,6 @@
 """The command line: one module a command, each parses, calls a library function and reports. Only it prints."""
 
+import sys
 import warnings
 from typing import Annotated, TextIO
 
@@ -8,7 +9,7 @@ import typer
 from hsrgeo import __version__
 from hsrgeo.cli.accumulate import accumulate
 from hsrgeo.cli.commands import Command, Commands
-from hsrgeo.cli.common import say
+from hsrgeo.cli.common import Status, refused, say
 from hsrgeo.cli.compose import compose
 from hsrgeo.cli.cube import cube
 from hsrgeo.cli.events import events
@@ -93,7 +94,11 @@ def main() -> None:
     """Run the command line."""
     warnings.simplefilter("default", HsrGeoWarning)  # each once, and no error, whatever PYTHONWARNINGS says
     warnings.showwarning = _as_note
-    app()
+    try:
+        app()
+    except OSError as error:  # of help and version: Typer prints these itself
+        say(f"hsrgeo: {refused(error)}")
+        sys.exit(Status.BROKEN)
 
 
 _show_warning = warnings.showwarning

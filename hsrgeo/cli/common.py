@@ -93,8 +93,13 @@ def answer(*lines: str) -> None:
     except BrokenPipeError:
         _forget(sys.stdout)
     except OSError as error:
-        _forget(sys.stdout)
-        raise OutputError("stdout", f"cannot be written: {error.strerror or error}") from error
+        raise refused(error) from error
+
+
+def refused(error: OSError) -> OutputError:
+    """Return the error of a stdout that takes no more, such as a full disk; nothing is written there from now on."""
+    _forget(sys.stdout)
+    return OutputError("stdout", f"cannot be written: {error.strerror or error}")
 
 
 def answer_json(value: object) -> None:
