@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import glob
 import os
 import re
@@ -53,8 +54,20 @@ def expand(sources: Sequence[str | Path]) -> list[Place]:
                 raise SourceError(str(source), "no file matches this pattern")
             paths.extend(Path(match) for match in matches)
         else:
-            raise SourceError(str(source), f"no such file or folder{_time_hint(str(source))}")
+            raise SourceError(str(source), _why_not(str(source)))
     return paths
+
+
+def _why_not(source: str) -> str:
+    """Return why a source is not there: whoever may not look into its folder must not take it for gone."""
+    try:
+        os.stat(source)  # noqa: PTH116 - see `File`
+    except OSError as error:
+        if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG):
+            return f"cannot be read: {error.strerror}"
+    except ValueError:  # a NUL in it, which no name has
+        pass
+    return f"no such file or folder{_time_hint(source)}"
 
 
 def _time_hint(source: str) -> str:

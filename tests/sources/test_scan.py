@@ -127,6 +127,12 @@ def test_a_missing_source_is_reported_before_the_first_frame(tmp_path: Path, nam
     assert caught.value.source == str(tmp_path / name)
 
 
+def test_a_source_that_cannot_be_looked_at_is_not_called_missing(tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(SourceError, match=r"/loop: cannot be read: Too many levels of symbolic links$"):
+        scan([tmp_path / "loop"], ALL)
+
+
 def test_a_glob_without_a_match_is_reported(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"/\*\.tar\.gz: no file matches this pattern$"):
         scan([f"{tmp_path}/*.tar.gz"], ALL)
