@@ -163,9 +163,9 @@ def _tell_summary(summary: "Summary") -> None:
         until = ", every 10 before 16 September 2019" if summary.first < FIVE_MINUTES_SINCE else ""
         answer(f"  gaps      {gaps} (against one frame every 5 minutes{until})")
     for product, start, end, count in summary.gaps[:_SHOWN]:
-        answer(f"            {product} {start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M}: {count:,} missing")
+        answer(f"            {product} {time_label(start, end)}: {count:,} missing")
     if len(summary.gaps) > _SHOWN:
-        answer(f"            {len(summary.gaps) - _SHOWN:,} more gaps: --json lists them")
+        answer(f"            {counted(len(summary.gaps) - _SHOWN, 'more gap')}: --json lists them")
     if summary.repeated:
         answer(f"  repeated  {counted(summary.repeated, 'frame')} of a time that is there already")
     for note in summary.notes[:_SHOWN]:

@@ -565,13 +565,15 @@ def test_info_of_a_folder(broken: Path) -> None:
 
 
 def test_info_tells_gaps_and_repeats(source: Path, make_file: MakeFile, frame_file: bytes) -> None:
-    late = TIME + timedelta(minutes=20)
-    (source / frame_name(late)).write_bytes(make_file(BLANK, time=late))
+    for minutes in (20, 30):
+        late = TIME + timedelta(minutes=minutes)
+        (source / frame_name(late)).write_bytes(make_file(BLANK, time=late))
     (source / "again").mkdir()
     (source / "again" / frame_name()).write_bytes(frame_file)
     lines = run("info", source, "--jobs", "1").stdout.splitlines()
-    assert "  gaps      2 frames missing in 1 gap (against one frame every 5 minutes)" in lines
-    assert "            HSR 2022-06-09 11:25 to 2022-06-09 11:30: 2 missing" in lines
+    assert "  gaps      3 frames missing in 2 gaps (against one frame every 5 minutes)" in lines
+    assert "            HSR 2022-06-09 11:25 to 2022-06-09 11:30 KST: 2 missing" in lines
+    assert "            HSR 2022-06-09 11:40 KST: 1 missing" in lines
     assert "  repeated  1 frame of a time that is there already" in lines
 
 
@@ -827,10 +829,11 @@ def test_a_reader_that_goes_early_is_no_fault(source: Path, tmp_path: Path, args
 
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no full disk to write to")
-def test_a_full_disk_under_stdout_is_reported() -> None:
+@pytest.mark.parametrize("args", [["grids"], ["--help"], ["export", "--help"], ["--version"]])
+def test_a_full_disk_under_stdout_is_reported(args: list[str]) -> None:
     with Path("/dev/full").open("w", encoding="utf-8") as full:
         done = subprocess.run(
-            [sys.executable, "-m", "hsrgeo", "grids"], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+            [sys.executable, "-m", "hsrgeo", *args], stdout=full, stderr=subprocess.PIPE, text=True, check=False
         )
     assert (done.returncode, done.stderr) == (1, "hsrgeo: stdout: cannot be written: No space left on device\n")
 
