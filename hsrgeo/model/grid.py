@@ -149,9 +149,11 @@ class Grid:
         Raises:
             ProjectionError: PROJ gives no finite answer for one of them.
         """
-        x, y = transform_points(_to_lonlat(self.wkt2), np.asarray(lon, float), np.asarray(lat, float))
-        if not (np.isfinite(x).all() and np.isfinite(y).all()):
-            raise ProjectionError(f"{lon!r}, {lat!r} (longitude, latitude) cannot be projected to {self.name}")
+        lon, lat = np.asarray(lon, float), np.asarray(lat, float)
+        x, y = transform_points(_to_lonlat(self.wkt2), lon, lat)
+        if (astray := ~(np.isfinite(x) & np.isfinite(y))).any():
+            where = f"{lon[astray][0]}, {lat[astray][0]} (longitude, latitude)"
+            raise ProjectionError(f"{where} cannot be projected to {self.name}")
         return x, y
 
     def crop(self, window: Window) -> Grid:

@@ -168,3 +168,14 @@ def transformer_of(path: str | Path, text: str) -> tuple[pyproj.CRS, pyproj.Tran
         return crs, from_wgs84(crs)
     except OptionsError as error:
         raise OptionsError(f"{path}: {error}") from error
+
+
+def refuse_metres(where: str, crs: pyproj.CRS, x: float, y: float) -> None:
+    """Refuse coordinates that cannot be degrees in a CRS of degrees, which GeoJSON has where it names none.
+
+    Raises:
+        OptionsError: They are none.
+    """
+    if crs.is_geographic and max(abs(x), abs(y)) > 360:  # noqa: PLR2004 - no angle, whatever the order
+        expected = f"expected degrees, as in {crs.name}, found {x:g} {y:g}"
+        raise OptionsError(f"{where}: {expected}; these look like metres: name their CRS")

@@ -16,7 +16,7 @@ import pyproj
 from hsrgeo.errors import OptionsError, ProjectionError
 from hsrgeo.model.grid import Grid
 from hsrgeo.model.texts import first_names, plain
-from hsrgeo.places.layers import read_named, shapely_for, transformer_of
+from hsrgeo.places.layers import read_named, refuse_metres, shapely_for, transformer_of
 from hsrgeo.places.stations import name_of, numbered_names, rows_that_hold
 from hsrgeo.places.vectors import VECTOR_SUFFIXES
 from hsrgeo.places.weights import PointMethod, Ring, Weights, point_weights, polygon_weights
@@ -164,11 +164,12 @@ def _of_layer(path: str | Path, name_field: str | None, encoding: str | None) ->
             geometry = "nothing" if shape is None or shape.is_empty else shape.geom_type
             hint = "; polygons go with --polygons of hsrgeo series" if geometry.endswith("Polygon") else ""
             raise OptionsError(f"{path}, {name!r}: expected a point, found {geometry}{hint}")
-        places.append(_lonlat(f"{path}, {name!r}", layer.transformer, shape.x, shape.y))
+        places.append(_lonlat(f"{path}, {name!r}", layer.crs, layer.transformer, shape.x, shape.y))
     return Points(layer.names, tuple(places), layer.notes)
 
 
-def _lonlat(where: str, transformer: pyproj.Transformer, x: float, y: float) -> tuple[float, float]:
+def _lonlat(where: str, crs: pyproj.CRS, transformer: pyproj.Transformer, x: float, y: float) -> tuple[float, float]:
+    refuse_metres(where, crs, x, y)
     lon, lat = transformer.transform(x, y, direction="INVERSE")
     if not (math.isfinite(lon) and math.isfinite(lat)):
         raise OptionsError(f"{where}: {x:g} {y:g} has no place in its CRS")
@@ -253,7 +254,7 @@ def _point(
     if projection is not None:
         x, y = (_number(which, row.get(which, "")) for which in ("x", "y"))
         _refuse_swapped(*projection, x, y)
-        return name, _lonlat(repr(name), projection[1], x, y)
+        return name, _lonlat(repr(name), *projection, x, y)
     lon, lat = (_number(which, row.get(which, "")) for which in ("lon", "lat"))
     if max(abs(lon), abs(lat)) > 2 * _MOST_DEGREES:
         raise OptionsError(

@@ -11,7 +11,7 @@ import pyproj
 
 from hsrgeo.errors import OptionsError
 from hsrgeo.model.texts import first_names
-from hsrgeo.places.layers import read_named, shapely_for
+from hsrgeo.places.layers import read_named, refuse_metres, shapely_for
 from hsrgeo.places.places import Polygons
 from hsrgeo.places.weights import Ring
 
@@ -56,6 +56,7 @@ def read_polygons(
     rings, pieces = [], 0.0
     for name, shape in zip(names, shapes, strict=True):
         where = f"{path}, {name!r}"
+        refuse_metres(where, crs, *shape.bounds[2:])
         if not shape.length / step <= _MOST_PIECES:
             raise OptionsError(f"{where}: its edges are too long for a place, {shape.length:g} units of {crs.name}")
         pieces += shape.length / step

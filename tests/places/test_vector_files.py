@@ -14,6 +14,7 @@ from hsrgeo.engine.export_options import ExportOptions
 from hsrgeo.engine.regions import read_regions
 from hsrgeo.errors import OptionsError
 from hsrgeo.model.grid_catalog import grids
+from hsrgeo.places.places import read_points
 from hsrgeo.places.polygons import read_polygons
 from hsrgeo.products.datums import from_wgs84
 from hsrgeo.products.warp import as_target
@@ -225,6 +226,22 @@ def test_geojson_with_a_crs_that_is_no_name(tmp_path: Path, crs: object) -> None
         with pytest.raises(OptionsError) as refused:
             read(path)
         assert str(refused.value) == f"{path}: {UNKNOWN.format('crs has no name')}"
+
+
+def test_geojson_in_metres_that_names_no_crs(tmp_path: Path) -> None:
+    """Without a CRS of its own GeoJSON is in degrees; programs write metres all the same."""
+    path = tmp_path / "b.geojson"
+    ring = [[200_000, 550_000], [210_000, 550_000], [210_000, 560_000], [200_000, 550_000]]
+    shapes = {"Polygon": ([ring], "210000 560000"), "Point": (ring[0], "200000 550000")}
+    for kind, (coordinates, found) in shapes.items():
+        shape = {"type": kind, "coordinates": coordinates}
+        feature = {"type": "Feature", "properties": {"name": "a"}, "geometry": shape}
+        path.write_text(json.dumps({"type": "FeatureCollection", "features": [feature]}))
+        with pytest.raises(OptionsError) as refused:
+            (read_polygons if kind == "Polygon" else read_points)(path)
+        assert str(refused.value) == (
+            f"{path}, 'a': expected degrees, as in WGS 84, found {found}; these look like metres: name their CRS"
+        )
 
 
 def test_one_way_serves_a_whole_geometry() -> None:
