@@ -15,6 +15,7 @@ from hsrgeo.formats.volume import SUFFIXES, read_volume, time_in_name
 from hsrgeo.model.grid_catalog import MAIN_GRID, grids, grids_by
 from hsrgeo.model.times import FRAME_STEP, KST, time_label
 from hsrgeo.model.volume import Volume
+from hsrgeo.outputs.lock import locked
 from hsrgeo.outputs.taken import refuse_cube
 from hsrgeo.products.mosaic import Method, compose_frames, refuse_unknown
 from hsrgeo.products.polar import PolarProduct, as_product
@@ -22,7 +23,7 @@ from hsrgeo.sources.found import read_file
 from hsrgeo.sources.listing import listed_files, place_of
 from hsrgeo.sources.remote import Place, local
 from hsrgeo.writers.container import encode_bin
-from hsrgeo.writers.files import there_already, write_file
+from hsrgeo.writers.files import remove_parts, there_already, write_file
 
 
 @dataclass(slots=True)
@@ -76,6 +77,7 @@ def compose(  # noqa: PLR0913 - the options of `hsrgeo compose`
     Raises:
         OptionsError: A word or number that cannot be. Raised at once.
         SourceError: A source does not exist, or there is no volume. Raised at once.
+        LockError: Another run is writing into the folder.
         WriteError: The disk refused.
     """
     wanted = as_product(product)
@@ -90,10 +92,10 @@ def compose(  # noqa: PLR0913 - the options of `hsrgeo compose`
     if not files:
         raise SourceError(", ".join(map(str, sources)), f"no volumes there ({', '.join(SUFFIXES)})")
     work = partial(_compose, out=folder, product=wanted, method=method, grid_name=grid_name, overwrite=overwrite)
-    return _run(work, files, workers)
+    return _run(work, files, workers, folder)
 
 
-def _run(work: partial[Composed], files: Sequence[Place], workers: int) -> Iterator[Composed]:
+def _run(work: partial[Composed], files: Sequence[Place], workers: int, folder: Path) -> Iterator[Composed]:
     groups: dict[datetime, list[Place]] = {}
     unread = []
     for file in files:
@@ -110,11 +112,13 @@ def _run(work: partial[Composed], files: Sequence[Place], workers: int) -> Itera
     waiting: dict[datetime | None, Composed] = {}
     times = iter(sorted(groups))
     wanted = next(times, None)
-    for done in run_parallel(work, sorted(groups.items()), min(workers, len(groups)) if workers > 0 else workers):
-        waiting[done.time] = done
-        while wanted in waiting:  # in their order, whichever is made first
-            yield waiting.pop(wanted)
-            wanted = next(times, None)
+    with locked(folder / "frames", folder) as lock:
+        for done in run_parallel(work, sorted(groups.items()), min(workers, len(groups)) if workers > 0 else workers):
+            lock.check()
+            waiting[done.time] = done
+            while wanted in waiting:  # in their order, whichever is made first
+                yield waiting.pop(wanted)
+                wanted = next(times, None)
 
 
 def frame_time(time: datetime) -> datetime:
@@ -161,6 +165,7 @@ def _compose(
         path = out / frames[0].name
         data = encode_bin(frames)
         done.there = not overwrite and there_already(path, data, _DIFFERS)
+        remove_parts(path)  # of a run that was killed
         if not done.there:
             write_file(path, data)
         done.path, done.radars = path, tuple(station.code for station in frames[0].header.stations)

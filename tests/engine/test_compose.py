@@ -16,6 +16,7 @@ import hsrgeo
 from hsrgeo.cli import app
 from hsrgeo.engine import compose as composing
 from hsrgeo.engine.compose import frame_time
+from hsrgeo.outputs.lock import locked
 from tests.volumes import GDK, KWK, TIME, Floats, cfradial, kma_turns, odim, uf
 
 TURNS = kma_turns(rays=72, gates=60, gate_m=2000)
@@ -145,6 +146,18 @@ def test_what_is_there_and_differs_stays(volumes: Path, tmp_path: Path) -> None:
     assert (tmp_path / NAME).read_bytes() == before
     assert compose(volumes / "gdk.h5", tmp_path, "--overwrite").exit_code == 0
     assert (tmp_path / NAME).read_bytes() != before
+
+
+def test_one_run_at_a_time_writes_into_a_folder(volumes: Path, tmp_path: Path) -> None:
+    """Of two with other options each would find no frame yet, and write over the other's without --overwrite."""
+    with locked(tmp_path / "frames"):
+        refused = compose(volumes / "gdk.h5", tmp_path)
+        assert refused.exit_code == 2
+        assert f"hsrgeo: {tmp_path}: another run (" in refused.stderr
+        assert [path.name for path in tmp_path.iterdir()] == ["frames.lock"]
+    (tmp_path / f".{NAME}.0123456789abcdef.part").write_bytes(b"half a frame of a run that was killed")
+    assert compose(volumes / "gdk.h5", tmp_path).exit_code == 0
+    assert [path.name for path in tmp_path.iterdir()] == [NAME]
 
 
 @pytest.mark.slow
