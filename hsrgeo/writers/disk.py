@@ -19,8 +19,9 @@ from typing import Any, BinaryIO, Self
 from hsrgeo.errors import OutputError, OutputExistsError, refused
 from hsrgeo.sources.remote import Place, RemotePath
 
-PART = r"(\.[0-9a-f]{8}|\.[0-9a-f]{16})?\.part"
-"""Pattern of what `temporary_beside` adds to a name; earlier versions added less."""
+_OF_SQLITE = r"(\.gpkg(-journal)?)?"
+PART = rf"(\.[0-9a-f]{{8}}|\.[0-9a-f]{{16}})?\.part{_OF_SQLITE}"
+"""Pattern of what `temporary_beside` adds to a name; earlier versions added less, and a GeoPackage has more."""
 STAGED = ".staged"
 """Suffix of a file that waits until it is decided which of two frames is kept."""
 _UNTIL_THEN = re.compile(rf"\.(.+)\.([0-9a-f]{{16}}\.part|[0-9a-f]{{8}}\{STAGED})", re.DOTALL)
@@ -203,7 +204,7 @@ def _sweep(folder: str) -> None:
                     os.unlink(entry.path)  # noqa: PTH108 - as above
 
 
-_OWN_PART = re.compile(r"\..+\.[0-9a-f]{16}\.part", re.DOTALL)
+_OWN_PART = re.compile(rf"\..+\.[0-9a-f]{{16}}\.part{_OF_SQLITE}", re.DOTALL)
 
 
 def remove_beside(path: Place) -> None:

@@ -20,7 +20,7 @@ from hsrgeo.model.times import kst_text, utc_text
 from hsrgeo.sources.arrow import pyarrow_modules
 from hsrgeo.sources.remote import Place, RemotePath
 from hsrgeo.writers.disk import flush, temporary_beside
-from hsrgeo.writers.files import write_chunks
+from hsrgeo.writers.files import remove_parts, write_chunks
 from hsrgeo.writers.table_files import cells_text, quoted_cell, taken
 
 SUFFIXES = (".csv", ".parquet", ".gpkg")
@@ -110,7 +110,7 @@ def _parquet(columns: Sequence[str], groups: Iterable[Rows], *, regions: bool) -
 
 
 def _write_features(path: Path, columns: Sequence[str], groups: Iterable[Rows], *, regions: bool, shape: str) -> None:
-    raw = _pyogrio()
+    options, raw = _pyogrio()
     fields = ["time", *(["region"] if regions else []), *columns]
     part = temporary_beside(path)
     part = part.with_name(f"{part.name}.gpkg")  # GDAL's driver wants it, and SQLite its journal beside it
@@ -119,6 +119,7 @@ def _write_features(path: Path, columns: Sequence[str], groups: Iterable[Rows], 
         count = len(group.numbers)
         times = np.full(count, np.datetime64(int(group.time.timestamp() * 1000), "ms"))
         texts = [np.array([group.region] * count, object)] if regions else []
+        options({_CHANGED: f"{group.time.astimezone(UTC):%Y-%m-%dT%H:%M:%S}.000Z"})  # and not that of the run
         try:
             raw.write(
                 os.fspath(part),
@@ -134,14 +135,17 @@ def _write_features(path: Path, columns: Sequence[str], groups: Iterable[Rows], 
             )
         except RuntimeError as error:  # as all errors of pyogrio are; GDAL names the file that is being written
             raise WriteError(str(path), f"cannot be written: {str(error).replace(str(part), str(path))}") from error
+        finally:
+            options({_CHANGED: None})
 
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        remove_parts(path)
         with with_own_variables():
             for group in groups:
                 write(group)
             if not part.exists():  # no rows: a layer without features
-                write(Rows(datetime.now(UTC), "", np.empty((0, len(columns))), []))
+                write(Rows(datetime(1980, 1, 1, tzinfo=UTC), "", np.empty((0, len(columns))), []))
         flush([part])
         part.replace(path)
     except OSError as error:
@@ -163,7 +167,11 @@ _WKB_POINT = np.dtype([("order", "u1"), ("kind", "<u4"), ("lon", "<f8"), ("lat",
 # ^ OGC Simple Feature Access, "Well-known Binary Representation": little-endian, Point is 1
 
 
-def _pyogrio() -> Any:  # noqa: ANN401 - it has no types
+_CHANGED = "OGR_CURRENT_DATE"
+# ^ GDAL, "GPKG -- GeoPackage vector": what a GeoPackage says of its last change; the same input gives the same bytes
+
+
+def _pyogrio() -> tuple[Any, Any]:
     with needs("pyogrio, to write a GeoPackage", "series"), with_own_variables():  # GDAL reads GDAL_SKIP at its import
-        from pyogrio import raw  # noqa: PLC0415 - an optional extra
-    return raw
+        from pyogrio import raw, set_gdal_config_options  # noqa: PLC0415 - an optional extra
+    return set_gdal_config_options, raw

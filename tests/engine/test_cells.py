@@ -142,6 +142,20 @@ def test_every_format_has_the_same_rows(source: Path, tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize("at_least", [30, 46])  # with rows, and without
+def test_a_geopackage_has_the_same_bytes_and_nothing_of_a_run_that_was_killed(
+    source: Path, tmp_path: Path, at_least: float
+) -> None:
+    pytest.importorskip("pyogrio")
+    (tmp_path / "b").mkdir()
+    for left in (".part.gpkg", ".part.gpkg-journal"):
+        (tmp_path / "b" / f".x.gpkg.0123456789abcdef{left}").touch()
+    for folder in ("a", "b"):  # one after the other: the clock of a GeoPackage counts milliseconds
+        hsrgeo.sample(source, tmp_path / folder / "x.gpkg", window=WINDOW, at_least=at_least, jobs=1).run()
+    assert [path.name for path in (tmp_path / "b").iterdir()] == ["x.gpkg"]
+    assert (tmp_path / "a" / "x.gpkg").read_bytes() == (tmp_path / "b" / "x.gpkg").read_bytes()
+
+
 def test_a_geopackage_without_rows_is_a_layer_without_features(source: Path, tmp_path: Path) -> None:
     pytest.importorskip("scipy")
     raw = pytest.importorskip("pyogrio.raw")
