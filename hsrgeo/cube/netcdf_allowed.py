@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import islice, product
 from pathlib import Path
@@ -112,19 +113,19 @@ def open_netcdf(path: Path, chunks: Any, options: dict[str, Any]) -> xr.Dataset:
         SourceError: See `unsure_chunks`.
     """
     unsure = unsure_chunks(path)
-    dataset = xr.open_dataset(path, chunks=None if unsure else chunks, **options)
-    if not unsure:
+    with ExitStack() as failing:
+        dataset = failing.enter_context(xr.open_dataset(path, chunks=None if unsure else chunks, **options))
+        for name, one in list(dataset.variables.items()) if unsure else ():
+            data: Any = one
+            if name in unsure:
+                checked = CheckedValues(one, unsure[str(name)])
+                data = xr.Variable(one.dims, indexing.LazilyIndexedArray(checked), one.attrs, one.encoding)
+            if chunks is not None and one.ndim and name not in dataset.indexes:
+                data = data.chunk(one.encoding.get("preferred_chunks", {}))
+            if data is not one:
+                dataset[name] = data
+        failing.pop_all()
         return dataset
-    for name, one in list(dataset.variables.items()):
-        data: Any = one
-        if name in unsure:
-            checked = CheckedValues(one, unsure[str(name)])
-            data = xr.Variable(one.dims, indexing.LazilyIndexedArray(checked), one.attrs, one.encoding)
-        if chunks is not None and one.ndim and name not in dataset.indexes:
-            data = data.chunk(one.encoding.get("preferred_chunks", {}))
-        if data is not one:
-            dataset[name] = data
-    return dataset
 
 
 def unsure_chunks(path: Path) -> dict[str, UnsureChunks]:

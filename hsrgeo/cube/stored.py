@@ -173,7 +173,19 @@ def values_name(dataset: xr.Dataset, path: Place) -> str:
     names = [str(name) for name, array in dataset.data_vars.items() if "quantity" in array.attrs]
     if len(names) != 1:
         raise SourceError(str(path), "is not a cube made by hsrgeo")
+    if dataset[names[0]].dtype.kind not in _NUMBERS:
+        raise SourceError(str(path), f"is not a cube made by hsrgeo: {names[0]}: expected numbers, found letters")
+    for name, one in dataset.variables.items():  # xarray looks at these when values are read
+        for key in _DECODING if one.dtype.kind in _NUMBERS else ():
+            if np.asarray(one.attrs.get(key, 0)).dtype.kind not in _NUMBERS:
+                problem = f"{name}, {key}: expected a number, found {repr(one.attrs[key])[:_SHOWN]}"
+                raise SourceError(str(path), f"is not a cube made by hsrgeo: {problem}")
     return names[0]
+
+
+_NUMBERS = "iuf"  # kinds of numpy
+_DECODING = ("scale_factor", "add_offset", "_FillValue", "missing_value")
+_SHOWN = 200  # letters
 
 
 def _selected(dataset: xr.Dataset, view: View, product: str, path: Place) -> xr.Dataset:

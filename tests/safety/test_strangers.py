@@ -168,13 +168,14 @@ def test_a_chunk_that_is_no_bomb_is_left_to_its_codec() -> None:
 VALUES = "equivalent_reflectivity_factor"
 
 
-def _replaced(file: Any, **how: Any) -> Any:
+def _replaced(file: Any, dtype: str = "i2", **how: Any) -> Any:
     """Make the values of a NetCDF cube anew, as NetCDF would with other settings."""
     before = file[VALUES]
-    attributes = {key: value for key, value in before.attrs.items() if not key.startswith(("_Netcdf4", "DIMENSION"))}
+    left = ("_Netcdf4", "DIMENSION") + ("_FillValue",) * (dtype != "i2")
+    attributes = {key: value for key, value in before.attrs.items() if not key.startswith(left)}
     shape = before.shape
     del file[VALUES]
-    values = file.create_dataset(VALUES, shape, "i2", **how)
+    values = file.create_dataset(VALUES, shape, dtype, **how)
     values.attrs.update(attributes)
     for number, dimension in enumerate(("time", "y", "x")):
         values.dims[number].attach_scale(file[dimension])
@@ -294,6 +295,10 @@ def test_a_netcdf_cube_is_netcdf_4(tmp_path: Path) -> None:
         (_set("spatial_ref", "GeoTransform", "0 0 0 0 0 0"), "has no grid"),
         (_set(VALUES, "cap", "x"), "is not a cube made by hsrgeo: invalid literal"),
         (_set(VALUES, "scale_factor", np.arange(3.0)), "is not a cube made by hsrgeo: "),
+        (_set(VALUES, "scale_factor", "0.01"), f"{VALUES}, scale_factor: expected a number, found '0.01'"),
+        (_set(VALUES, "add_offset", "0"), f"{VALUES}, add_offset: expected a number, found '0'"),
+        (_set("lon", "scale_factor", "x" * 999), "lon, scale_factor: expected a number, found 'xxx"),
+        (lambda file: _replaced(file, "S1"), f"{VALUES}: expected numbers, found letters"),
         (lambda file: file["time"].__setitem__(0, -(2**31)), "is not a cube made by hsrgeo: year -2114"),
     ],
 )
@@ -308,21 +313,40 @@ def test_attributes_that_cannot_be(cubes: Path, tmp_path: Path, change: Any, mes
         opened.grid.lonlat(0, 0)
 
 
-@pytest.mark.parametrize("wanted", [{"product": "CPP"}, {"layout": "series"}, {"chunks": {"nowhere": 1}}], ids=str)
-def test_a_cube_that_is_refused_is_closed(cubes: Path, monkeypatch: pytest.MonkeyPatch, wanted: dict[str, Any]) -> None:
-    closed: list[xr.Dataset] = []
+@pytest.fixture
+def closed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return the sources of the datasets that were closed, so far."""
+    noted: list[str] = []
     close = xr.Dataset.close
 
     def note(dataset: xr.Dataset) -> None:
-        closed.append(dataset)
+        noted.append(str(dataset.encoding.get("source")))
         close(dataset)
 
     monkeypatch.setattr(xr.Dataset, "close", note)
+    return noted
+
+
+@pytest.mark.parametrize("wanted", [{"product": "CPP"}, {"layout": "series"}, {"chunks": {"nowhere": 1}}], ids=str)
+def test_a_cube_that_is_refused_is_closed(cubes: Path, closed: list[str], wanted: dict[str, Any]) -> None:
     with pytest.raises((OptionsError, ValueError)):
         hsrgeo.open(cubes / "cube.nc", **wanted)
     assert len(closed) == 1
     with hsrgeo.open(cubes / "cube.nc", product="HSR"):
         assert len(closed) == 1
+
+
+def test_a_netcdf_cube_whose_values_cannot_be_wrapped_is_closed(
+    cubes: Path, closed: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_arguments: Any) -> None:
+        raise ValueError("no such values")
+
+    monkeypatch.setattr(netcdf_allowed, "_MOST_CHUNK_BYTES", 3000)  # so that chunks must be looked at
+    monkeypatch.setattr(netcdf_allowed, "CheckedValues", refuse)
+    with pytest.raises(SourceError, match="cannot be opened as a cube: no such values"):
+        hsrgeo.open(cubes / "cube.nc")
+    assert len(closed) == 1
 
 
 @pytest.mark.parametrize("filter_mask", [0, 1])  # 1: it is not shuffled
