@@ -166,7 +166,6 @@ def series(
         run = run_series(sources, out, wanted)
         follower = Follower(run, "series", quiet=quiet, json=json_)
         follower.follow()
-        missing = f", {run.missing:,} without a frame" if run.missing else ""
         places = len(wanted.places.names)
         values = {
             "out": str(out) if run.times else None,
@@ -174,10 +173,12 @@ def series(
             "times": run.times,
             "missing": run.missing,
         }
-        times = (
-            "" if length else f", {counted(run.times, 'time')}"
-        )  # a row is a period, and the frames are counted anyway
-        raise typer.Exit(follower.finish(f"{counted(places, 'place')}{times}{missing}", values))
+        made = [counted(places, "place")]
+        if not length:  # else a row is a period, and the frames are counted anyway
+            made.append(counted(run.times, "time"))
+        if run.missing:
+            made.append(f"{counted(run.missing, 'time') if length else f'{run.missing:,}'} without a frame")
+        raise typer.Exit(follower.finish(", ".join(made), values))
 
 
 def _given_beyond(ctx: typer.Context, names: frozenset[str]) -> list[str]:

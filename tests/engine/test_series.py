@@ -548,6 +548,8 @@ def test_the_command(cli: Callable[..., Any], folder: Path, tmp_path: Path) -> N
     assert done.exit_code == 1  # one frame is broken
     assert "failed: " in done.stderr
     assert "1 place, 5 times, 2 without a frame: 4 frames, 3 used, 1 failed" in done.stderr
+    hours = cli(folder, "--points", points, "--out", tmp_path / "h.csv", "--jobs", 1, "--period", "1h")
+    assert "1 place, 2 times without a frame: 4 frames, 3 used, 1 failed" in hours.stderr  # times, not places
     whole = cli(folder, "--points", points, "-o", tmp_path / "o.csv", "-j", 1, "--start", "2022-06-09T11:30", "--json")
     assert whole.exit_code == 0
     assert json.loads(whole.stdout)["times"] == 2
