@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from hsrgeo.engine.workers.crew import count_workers
-from hsrgeo.engine.workers.parallel import in_batches, run_parallel
+from hsrgeo.engine.workers.parallel import run_each
 from hsrgeo.errors import HsrGeoError, as_value
 from hsrgeo.formats.radar_scan import ECHO
 from hsrgeo.formats.volume import SUFFIXES, is_volume, read_volume, time_in_name
@@ -118,7 +118,7 @@ def summarise(path: str | Path, *, jobs: int = -1) -> Summary:
     summary = Summary(str(path))
     times: dict[str, list[datetime]] = {}
     found = scan([path], Selection(), summary.tally)
-    for batch in run_parallel(_check, in_batches(found, _BATCH), count_workers(jobs)):
+    for batch in run_each(_checked, found, _BATCH, count_workers(jobs)):
         for one, problem in batch:
             if isinstance(problem, HsrGeoError) or one.frame_name is None:
                 summary.broken.append(problem if isinstance(problem, HsrGeoError) else HsrGeoError(one.source))
@@ -143,7 +143,7 @@ def summarise(path: str | Path, *, jobs: int = -1) -> Summary:
 def _count_volumes(folder: Place, summary: Summary, jobs: int) -> None:
     """Read the volumes of a folder; other files of these suffixes are left to the tally, which has them already."""
     files = [place_of(file) for file, _named in listed_files([str(folder)]) if str(file).lower().endswith(SUFFIXES)]
-    for batch in run_parallel(_read_volumes, in_batches(iter(files), _BATCH), count_workers(jobs)):
+    for batch in run_each(_read_volume, files, _BATCH, count_workers(jobs)):
         for file, found in batch:
             if found is None:
                 continue
@@ -156,9 +156,9 @@ def _count_volumes(folder: Place, summary: Summary, jobs: int) -> None:
                 summary.notes += notes
 
 
-def _read_volumes(batch: Sequence[Place]) -> list[tuple[Place, tuple[str, tuple[str, ...]] | HsrGeoError | None]]:
+def _read_volume(file: Place) -> tuple[Place, tuple[str, tuple[str, ...]] | HsrGeoError | None]:
     """Runs in a worker."""
-    return [(file, _volume(file)) for file in batch]
+    return file, _volume(file)
 
 
 def _volume(file: Place) -> tuple[str, tuple[str, ...]] | HsrGeoError | None:
@@ -251,17 +251,14 @@ def echo_statistics(frame: Frame) -> dict[str, float] | None:
     return {name: round((value - frame.quantity.minus) / frame.quantity.scale, 4) for name, value in values.items()}
 
 
-def _check(batch: Sequence[Found]) -> list[tuple[Found, HsrGeoError | tuple[str, ...]]]:
-    """Runs in a worker."""
-    return [(dataclasses.replace(found, data=None), _checked(found)) for found in batch]
-
-
-def _checked(found: Found) -> HsrGeoError | tuple[str, ...]:
-    """Return what is wrong with a frame, or else its notes."""
+def _checked(found: Found) -> tuple[Found, HsrGeoError | tuple[str, ...]]:
+    """Return a frame without its bytes, and what is wrong with it, or else its notes. Runs in a worker."""
+    checked: HsrGeoError | tuple[str, ...]
     try:
-        return decode_found(found).notes
+        checked = decode_found(found).notes
     except HsrGeoError as error:
-        return as_value(error)
+        checked = as_value(error)
+    return dataclasses.replace(found, data=None), checked
 
 
 def _gaps(times: Sequence[datetime]) -> Iterator[tuple[datetime, datetime, int]]:

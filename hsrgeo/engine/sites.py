@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsrgeo.engine.workers.crew import count_workers
-from hsrgeo.engine.workers.parallel import in_batches, run_parallel
+from hsrgeo.engine.workers.parallel import run_each
 from hsrgeo.errors import HsrGeoError, OptionsError, as_value
 from hsrgeo.model.frame import Frame
 from hsrgeo.model.grid import Grid
@@ -120,7 +120,7 @@ def site_offset(
     grids: set[Grid] = set()
     frames = 0
     found = scan(listed_sources(sources), Selection(start, end, None, product), tally)
-    for batch in run_parallel(partial(_work, table=table), in_batches(found, 1), count_workers(jobs)):
+    for batch in run_each(partial(_fitted, table=table), found, 1, count_workers(jobs)):
         for one in batch:
             if isinstance(one, HsrGeoError):
                 failed.append(one)
@@ -143,12 +143,8 @@ class _Fitted:
     unknown: set[str]
 
 
-def _work(batch: Sequence[Found], table: Table) -> list[_Fitted | HsrGeoError]:
-    """Runs in a worker."""
-    return [_fitted(found, table) for found in batch]
-
-
 def _fitted(found: Found, table: Table) -> _Fitted | HsrGeoError:
+    """Runs in a worker."""
     try:
         frame = decode_found(found)
         blocks = {

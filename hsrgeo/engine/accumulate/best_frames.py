@@ -13,7 +13,6 @@ from functools import partial
 from hsrgeo.cube.axis import stored_crc32
 from hsrgeo.engine.accumulate.sources import SumSource
 from hsrgeo.engine.workers.ahead import ahead
-from hsrgeo.engine.workers.memory import keep_freed_memory
 from hsrgeo.errors import HsrGeoError, SourceError
 from hsrgeo.formats.composite import peek_header
 from hsrgeo.formats.standing import Standing
@@ -131,7 +130,6 @@ def _chosen(found: Iterable[Found], wanted: Container[str], losers: Container[st
 
 
 def _decoded(source: SumSource, losers: Container[str], found: Found) -> _Read:
-    keep_freed_memory()
     if found.label in losers or found.error is not None:
         return found, None, found.error
     try:

@@ -25,7 +25,6 @@ from hsrgeo.engine.export_options import ExportOptions, check_areas
 from hsrgeo.engine.lazy import Run, with_twins
 from hsrgeo.engine.one_product import OneQuantity, product_guard
 from hsrgeo.engine.workers.ahead import ahead
-from hsrgeo.engine.workers.memory import keep_freed_memory
 from hsrgeo.engine.workers.scratch import scratch_folder
 from hsrgeo.errors import HsrGeoError, OptionsError
 from hsrgeo.model.file_blocks import ALL
@@ -160,7 +159,6 @@ class RowsRun(Run):
 
     def _work(self, found: Found) -> _Result:
         """Runs in a thread."""
-        keep_freed_memory()
         begun = clock.perf_counter()
         outcome = of_found(found, "ok", error=found.error)
         recipe = self._frames.recipe

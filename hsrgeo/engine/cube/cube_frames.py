@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from hsrgeo.cube.axis import stored_crc32
 from hsrgeo.cube.store import Shape, shape_for
-from hsrgeo.engine.workers.memory import keep_freed_memory
 from hsrgeo.errors import HsrGeoError
 from hsrgeo.formats.standing import Standing
 from hsrgeo.model.frame import Frame
@@ -21,12 +20,8 @@ from hsrgeo.outputs.recipe import Recipe
 from hsrgeo.reading import decode_found
 from hsrgeo.sources.found import Found
 
-
-class Work(Protocol):
-    """What is done to a batch of frames; outcomes that were known before are passed on. Runs in a worker."""
-
-    def __call__(self, entries: Sequence[Found | Outcome]) -> list[Outcome]:
-        """Return an outcome for each entry."""
+Work = Callable[[Found | Outcome], Outcome]
+"""What is done to a frame; an outcome that was known before is passed on. Runs in a worker."""
 
 
 class Builder(Protocol):
@@ -78,20 +73,13 @@ FrameType = tuple[str, Quantity, Grid]
 """Product, quantity and grid of a frame as it is stored: frames of one type all fit a cube, or none does."""
 
 
-def check_frames(
-    entries: Sequence[Found | Outcome], recipe: Recipe, shape: Shape, frame_type: FrameType | None
-) -> list[Outcome]:
-    """Check the frames of a batch; outcomes that were known before are passed on. Runs in a worker.
+def check_frame(found: Found | Outcome, recipe: Recipe, shape: Shape, frame_type: FrameType | None) -> Outcome:
+    """Check a frame, see `Work`.
 
-    Each must have `shape` when the codec has made of it what the recipe says; frames of `frame_type` do.
+    It must have `shape` when the codec has made of it what the recipe says; one of `frame_type` does.
     """
-    keep_freed_memory()
-    return [
-        entry if isinstance(entry, Outcome) else _check_frame(entry, recipe, shape, frame_type) for entry in entries
-    ]
-
-
-def _check_frame(found: Found, recipe: Recipe, shape: Shape, frame_type: FrameType | None) -> Outcome:
+    if isinstance(found, Outcome):
+        return found
     outcome = of_found(found, "ok")
     try:
         frame = decode_found(found, recipe.block, recipe.registration)

@@ -22,7 +22,7 @@ from hsrgeo.engine.export_options import ExportOptions, check_areas
 from hsrgeo.engine.keywords import options_of, takes
 from hsrgeo.engine.lazy import Run, with_twins
 from hsrgeo.engine.one_product import product_guard, refuse_products
-from hsrgeo.engine.workers.parallel import in_batches, run_parallel
+from hsrgeo.engine.workers.parallel import run_each
 from hsrgeo.outputs.lease import Lock
 from hsrgeo.outputs.lock import locked
 from hsrgeo.outputs.outcome import Outcome, of_found
@@ -109,7 +109,7 @@ class Cube(Run):
             contest, task = builder.contest(), builder.work(shape)
 
             def work(some: Iterator[Found | Outcome]) -> Generator[list[Outcome]]:
-                return run_parallel(task, in_batches(map(contest.admit, some), _BATCH), frames.workers)
+                return run_each(task, map(contest.admit, some), _BATCH, frames.workers)
 
             with closing(with_twins(work, chain(taken, listed), frames.selection, self.tally)) as results:
                 for batch in results:

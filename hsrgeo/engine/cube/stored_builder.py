@@ -21,7 +21,6 @@ from hsrgeo.cube.axis import missing_between
 from hsrgeo.cube.store import Layout, Shape, Staged, remove_damaged, shape_from_json, stage, staged_frames
 from hsrgeo.engine.cube.cube_frames import Contest, Work, first_shape
 from hsrgeo.engine.cube.cube_options import CubeOptions
-from hsrgeo.engine.workers.memory import keep_freed_memory
 from hsrgeo.engine.workers.parallel import run_parallel
 from hsrgeo.errors import HsrGeoError, ManifestError, OutputExistsError, SourceError, WriteError
 from hsrgeo.model.quantity import RAIN_RATE
@@ -129,7 +128,7 @@ class StoredBuilder(ABC):
     def work(self, shape: Shape) -> Work:
         """See `Builder`: stage the frames beside the cube."""
         recipe = self.options.frames.recipe
-        return partial(stage_frames, folder=self.frames, recipe=recipe, shape=shape, layouts=self.options.layouts)
+        return partial(stage_frame, folder=self.frames, recipe=recipe, shape=shape, layouts=self.options.layouts)
 
     def build(self, shape: Shape, failed: set[datetime], check: Callable[[], None]) -> tuple[int, int, int]:
         """See `Builder`."""
@@ -287,18 +286,12 @@ class BucketBuilder(StoredBuilder):
         bucket.finish(made, check)
 
 
-def stage_frames(
-    entries: Sequence[Found | Outcome], folder: Place, recipe: Recipe, shape: Shape, layouts: Sequence[Layout]
-) -> list[Outcome]:
-    """Stage the frames of a batch; outcomes that were known before are passed on. Runs in a worker."""
-    keep_freed_memory()
-    return [
-        entry if isinstance(entry, Outcome) else _stage_frame(entry, folder, recipe, shape, layouts)
-        for entry in entries
-    ]
-
-
-def _stage_frame(found: Found, folder: Place, recipe: Recipe, shape: Shape, layouts: Sequence[Layout]) -> Outcome:
+def stage_frame(
+    found: Found | Outcome, folder: Place, recipe: Recipe, shape: Shape, layouts: Sequence[Layout]
+) -> Outcome:
+    """Stage a frame, see `Work`."""
+    if isinstance(found, Outcome):
+        return found
     outcome = of_found(found, "ok")
     try:
         frame = decode_found(found, recipe.block, recipe.registration, recipe.window_of)

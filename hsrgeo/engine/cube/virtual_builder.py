@@ -19,7 +19,7 @@ from hsrgeo.cube.reference import Span, url_of
 from hsrgeo.cube.referred import read_reference
 from hsrgeo.cube.store import Shape
 from hsrgeo.cube.virtual import write_reference
-from hsrgeo.engine.cube.cube_frames import Contest, FrameType, Work, check_frames, first_shape, frame_type_of
+from hsrgeo.engine.cube.cube_frames import Contest, FrameType, Work, check_frame, first_shape, frame_type_of
 from hsrgeo.engine.cube.cube_options import CubeOptions
 from hsrgeo.errors import ArchiveError, OptionsError, OutputExistsError, SourceError
 from hsrgeo.formats.names import claims_frame, repeated
@@ -91,7 +91,7 @@ class VirtualBuilder:
 
     def work(self, shape: Shape) -> Work:
         """See `Builder`: check the frames."""
-        return partial(check_frames, recipe=self._options.frames.recipe, shape=shape, frame_type=self._frame_type)
+        return partial(check_frame, recipe=self._options.frames.recipe, shape=shape, frame_type=self._frame_type)
 
     def build(self, shape: Shape, failed: set[datetime], check: Callable[[], None]) -> tuple[int, int, int]:
         """See `Builder`."""

@@ -23,7 +23,6 @@ from hsrgeo.engine.series.reader import OutputReader, Sampled, table_for
 from hsrgeo.engine.series.series_options import SeriesOptions
 from hsrgeo.engine.workers.ahead import ahead
 from hsrgeo.engine.workers.crew import count_workers
-from hsrgeo.engine.workers.memory import keep_freed_memory
 from hsrgeo.errors import HsrGeoError, OptionsError, SourceError
 from hsrgeo.formats.names import FrameName
 from hsrgeo.model.times import utc_text
@@ -155,7 +154,6 @@ def _work(task: Task, cube: OpenCube, options: SeriesOptions) -> NDArray[np.floa
 
     Runs in a thread.
     """
-    keep_freed_memory()
     numbers, group = task
     try:
         codes = gather(group.pieces, partial(_values, cube, numbers), len(numbers))

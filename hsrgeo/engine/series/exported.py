@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,8 +15,7 @@ from hsrgeo.engine.one_product import product_guard
 from hsrgeo.engine.series.reader import OutputReader, Sampled, Sampling, other_grid, sampling_of, table_for
 from hsrgeo.engine.series.series_options import SeriesOptions
 from hsrgeo.engine.workers.crew import count_workers
-from hsrgeo.engine.workers.memory import keep_freed_memory
-from hsrgeo.engine.workers.parallel import in_batches, run_parallel
+from hsrgeo.engine.workers.parallel import run_each
 from hsrgeo.errors import FrameError, HsrGeoError, ReadbackError
 from hsrgeo.formats.names import FrameName
 from hsrgeo.model.grid import Grid
@@ -71,7 +70,7 @@ class ExportReader(OutputReader):
         self.place(contents.grid).save(kept)
         job = _Job(sampling_of(self.options, kept, contents.grid), contents)
         workers = count_workers(self.options.jobs)
-        with closing(run_parallel(partial(_work, job=job), in_batches(left, _BATCH), workers)) as results:
+        with closing(run_each(partial(_sampled, job=job), left, _BATCH, workers)) as results:
             for batch in results:
                 self.tally.read_bytes += len(batch)
                 yield from batch
@@ -128,13 +127,8 @@ def _time(text: str) -> datetime | None:
         return None
 
 
-def _work(batch: Sequence[Exported], job: _Job) -> list[Sampled]:
-    """Runs in a worker."""
-    keep_freed_memory()
-    return [_sampled(entry, job) for entry in batch]
-
-
 def _sampled(entry: Exported, job: _Job) -> Sampled:
+    """Runs in a worker."""
     begun = time.perf_counter()
     if entry.error is not None:
         return _outcome(entry, entry.error), None

@@ -15,8 +15,7 @@ from hsrgeo.engine.one_product import product_guard
 from hsrgeo.engine.series.reader import Numbers, Reader, Sampled, Sampling, other_grid, sampling_of, table_for
 from hsrgeo.engine.series.series_options import SeriesOptions
 from hsrgeo.engine.workers.crew import count_workers
-from hsrgeo.engine.workers.memory import keep_freed_memory
-from hsrgeo.engine.workers.parallel import in_batches, run_parallel
+from hsrgeo.engine.workers.parallel import run_each
 from hsrgeo.errors import FrameError, HsrGeoError, OptionsError
 from hsrgeo.model.file_blocks import Block
 from hsrgeo.model.frame import Frame
@@ -48,7 +47,7 @@ class FrameReader(Reader):
         if options.region:
             raise OptionsError("region is for an exported folder that has several; frames have none")
         self._found = product_guard(scan(sources, options.selection, self.tally))
-        self._task: partial[list[Sampled]] | None = None  # once there is a sound frame
+        self._task: partial[Sampled] | None = None  # once there is a sound frame
 
     def read(self, folder: Path) -> Generator[Sampled]:
         """Yield the numbers of each frame, see `Reader.read`."""
@@ -76,25 +75,20 @@ class FrameReader(Reader):
             kept = folder / "weights.npz"
             self.place(opened.grid).save(kept)
             self._task = partial(
-                _work,
+                _sampled,
                 job=sampling_of(options, kept, opened.grid),
                 block=options.chosen_block,
                 registration=options.registration,
             )
         opened = None
-        batches = in_batches(chain([first], listed), _BATCH)
-        with closing(run_parallel(self._task, batches, count_workers(options.jobs))) as results:
+        found = chain([first], listed)
+        with closing(run_each(self._task, found, _BATCH, count_workers(options.jobs))) as results:
             for batch in results:
                 yield from batch
 
 
-def _work(batch: Sequence[Found], job: Sampling, block: Block, registration: Registration) -> list[Sampled]:
-    """Runs in a worker."""
-    keep_freed_memory()
-    return [_sampled(found, job, block, registration) for found in batch]
-
-
 def _sampled(found: Found, job: Sampling, block: Block, registration: Registration) -> Sampled:
+    """Runs in a worker."""
     begun = time.perf_counter()
     outcome = of_found(found, "ok")
     try:

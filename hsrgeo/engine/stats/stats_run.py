@@ -26,7 +26,6 @@ from hsrgeo.engine.one_product import OneQuantity, product_guard
 from hsrgeo.engine.stats.stats_options import StatsOptions
 from hsrgeo.engine.workers.ahead import ahead
 from hsrgeo.engine.workers.crew import count_workers
-from hsrgeo.engine.workers.memory import keep_freed_memory
 from hsrgeo.engine.workers.scratch import scratch_folder
 from hsrgeo.errors import FrameError, HsrGeoError, OptionsError, WindowError
 from hsrgeo.formats.names import FrameName
@@ -174,7 +173,6 @@ class Stats(Run):
 
     def _work(self, opened: _Opened) -> _Result:
         """Runs in a thread."""
-        keep_freed_memory()
         begun = clock.perf_counter()
         outcome, read = opened
         try:

@@ -18,8 +18,7 @@ from hsrgeo.engine.verify.findings import EDITED, NOT_EXPORTED, Difference
 from hsrgeo.engine.workers.admission import Shared
 from hsrgeo.engine.workers.cluster import Cluster
 from hsrgeo.engine.workers.crew import workers_for
-from hsrgeo.engine.workers.memory import keep_freed_memory
-from hsrgeo.engine.workers.parallel import in_batches, run_parallel, scan_for, seen_by
+from hsrgeo.engine.workers.parallel import run_each, scan_for, seen_by
 from hsrgeo.errors import ArchiveError, FrameError, HsrGeoError, ReadbackError, WriteError
 from hsrgeo.formats.names import FrameName, preference
 from hsrgeo.model.frame import Frame
@@ -161,9 +160,9 @@ def _check(
     parted = parts_kinds(recipe.name)
     with Manifest(out, read_only=True, by_kind=parted) as manifest, reading(frames) as found:
         tasks = _tasks(found, manifest, strangers)
-        batches = in_batches(map(_by_reference, tasks) if isinstance(workers, Cluster) else tasks, _BATCH)
-        task = partial(check_frames, out=seen_by(workers, out), recipe=recipe)
-        with closing(run_parallel(task, batches, workers, Shared(out, OPTIONS, written=False))) as results:
+        listed_tasks = map(_by_reference, tasks) if isinstance(workers, Cluster) else tasks
+        check = partial(check_frame, out=seen_by(workers, out), recipe=recipe)
+        with closing(run_each(check, listed_tasks, _BATCH, workers, Shared(out, OPTIONS, written=False))) as results:
             for checked in chain.from_iterable(results):
                 if checked.covers and hash(checked.covers) not in covered:
                     covered.add(hash(checked.covers))
@@ -256,13 +255,8 @@ def _by_reference(task: Task) -> Task:
     return replace(task, found=as_reference(task.found))
 
 
-def check_frames(tasks: Sequence[Task], out: Place, recipe: Recipe) -> list[Checked]:
-    """Check the frames of a batch. Runs in a worker: differences come back, pixels never."""
-    keep_freed_memory()
-    return [_check_frame(task, out, recipe) for task in tasks]
-
-
-def _check_frame(task: Task, out: Place, recipe: Recipe) -> Checked:
+def check_frame(task: Task, out: Place, recipe: Recipe) -> Checked:
+    """Check a frame. Runs in a worker: differences come back, pixels never."""
     line = task.line
     known = task.label == line.label
     try:

@@ -7,6 +7,8 @@ from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
+from hsrgeo.engine.workers.memory import keep_freed_memory
+
 Item = TypeVar("Item")
 Made = TypeVar("Made")
 
@@ -16,6 +18,7 @@ def ahead(pool: ThreadPoolExecutor, work: Callable[[Item], Made], items: Iterabl
 
     At most `most` items are worked on or wait as results; this bounds the memory.
     """
+    keep_freed_memory()
     waiting: deque[Future[Made]] = deque()
     try:
         for item in items:

@@ -8,7 +8,7 @@ import os
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import suppress
-from functools import cache
+from functools import cache, partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,6 +17,7 @@ from weakref import WeakSet
 from hsrgeo.engine.workers.admission import Shared
 from hsrgeo.engine.workers.cluster import Cluster, run_on_cluster
 from hsrgeo.engine.workers.cores import ALL_CORES, usable_cores
+from hsrgeo.engine.workers.memory import keep_freed_memory
 from hsrgeo.sources.found import Found, Tally
 from hsrgeo.sources.listing import Listing
 from hsrgeo.sources.remote import Place
@@ -58,6 +59,23 @@ def run_parallel(
     run = _in_processes(work, batches, workers)
     _RUNS.add(run)
     return run
+
+
+def run_each(
+    work: Callable[[Item], Result],
+    items: Iterable[Item],
+    count: int,
+    workers: int | Cluster,
+    shared: Shared | None = None,
+) -> Generator[list[Result]]:
+    """Yield lists of ``work(item)``, so many items to a worker at a time; for all else see `run_parallel`."""
+    return run_parallel(partial(_each, work), in_batches(items, count), workers, shared)
+
+
+def _each(work: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
+    """Runs in a worker."""
+    keep_freed_memory()
+    return [work(item) for item in items]
 
 
 def scan_for(
