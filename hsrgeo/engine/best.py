@@ -6,7 +6,9 @@ import dataclasses
 from collections import Counter
 from datetime import datetime
 
+from hsrgeo.errors import FrameError
 from hsrgeo.formats.standing import Standing
+from hsrgeo.model.quantity import Quantity
 from hsrgeo.outputs.outcome import Outcome, Status
 
 
@@ -20,13 +22,23 @@ class Best:
     def __init__(self, counts: Counter[Status]) -> None:
         self._counts = counts
         self._standings: dict[datetime, Standing] = {}
+        self.quantity: Quantity | None = None
+        """Of the first frame, and so of the table. Names do not tell it, only data codes do."""
 
-    def settle(self, outcome: Outcome) -> Outcome:
-        """Return the outcome of a sound frame: as it is where the frame is the best of its time, or as a duplicate.
+    def settle(self, outcome: Outcome, quantity: Quantity | None = None) -> Outcome:
+        """Return the outcome of a frame: as it is where it is broken or the best of its time, else as a duplicate.
 
-        What was kept of a frame of this time before is to be replaced where the outcome comes back as it is.
+        What was kept of a frame of this time before is to be replaced where a sound one comes back as it is. One that
+        holds another `quantity` than the first has failed: they have to come in the order of the sources.
         """
-        assert outcome.frame_name is not None  # noqa: S101 - a sound frame has a time
+        if quantity is not None:
+            self.quantity = self.quantity or quantity
+            if quantity.name != self.quantity.name:
+                expected = f"{self.quantity.name}, as the first frame"
+                error = FrameError("another quantity", expected, quantity.name, outcome.source, outcome.member)
+                return dataclasses.replace(outcome, status="failed", error=error)
+        if outcome.status != "ok" or outcome.frame_name is None:
+            return outcome
         time, standing = outcome.frame_name.time, outcome.standing
         before = self._standings.get(time)
         if before is not None and before >= standing:

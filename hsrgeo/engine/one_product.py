@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Generator, Iterable, Sequence
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from hsrgeo.errors import FrameError, OptionsError
+from hsrgeo.errors import OptionsError
 from hsrgeo.formats.names import FrameName
-from hsrgeo.model.quantity import Quantity
-from hsrgeo.outputs.outcome import Outcome
 from hsrgeo.sources.scan import names_in_files
 from hsrgeo.sources.select import Selection
 
@@ -40,26 +37,6 @@ def product_guard(found: Iterable[One]) -> Generator[One]:
                 both = " and ".join(sorted({product, one.frame_name.product}))
                 raise OptionsError(f"the sources contain {both}: choose one with --product")
         yield one
-
-
-class OneQuantity:
-    """The quantity of a table: that of its first frame. Names do not tell it, only data codes do."""
-
-    def __init__(self) -> None:
-        self.first: Quantity | None = None
-        """None until a frame has come."""
-
-    def settle(self, outcome: Outcome, quantity: Quantity) -> Outcome:
-        """Return the outcome of a sound frame: as it is, or as failed where it holds another quantity than the first.
-
-        Frames have to come in the order of the sources, not as threads end.
-        """
-        self.first = self.first or quantity
-        if quantity.name == self.first.name:
-            return outcome
-        expected = f"{self.first.name}, as the first frame"
-        error = FrameError("another quantity", expected, quantity.name, outcome.source, outcome.member)
-        return dataclasses.replace(outcome, status="failed", error=error)
 
 
 def refuse_products(sources: Sequence[str | Path], selection: Selection) -> None:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from hsrgeo.cube.opened import opened_cube
 from hsrgeo.engine.accumulate.sum_options import AccumulateOptions
 from hsrgeo.engine.axis import type_of_sources
-from hsrgeo.engine.contents import notes_on_bias, notes_on_contents, refuse_registration
+from hsrgeo.engine.contents import notes_on_bias, notes_on_contents, refuse_for_frames
 from hsrgeo.engine.one_product import product_guard
 from hsrgeo.engine.series.exported import Contents, check_like, contents_of
 from hsrgeo.errors import HsrGeoError, OptionsError, SourceError, as_value
@@ -93,7 +93,7 @@ class ExportSource(SumSource):
     is_output = True
 
     def __init__(self, source: Path, options: AccumulateOptions) -> None:
-        _refuse_for_frames(options)
+        refuse_for_frames(options.export.recipe, options.registration)
         self._source, self._options = source, options
         self._lock = Lock()
         self._first: tuple[Contents, Frame] | None = None
@@ -174,7 +174,7 @@ class CubeSource(SumSource):
     is_output = True
 
     def __init__(self, source: Place, options: AccumulateOptions) -> None:
-        _refuse_for_frames(options)
+        refuse_for_frames(options.export.recipe, options.registration)
         if options.region:
             raise OptionsError("region is for an exported folder that has several; a cube has one area")
         self._source, self._options = source, options
@@ -251,18 +251,6 @@ class CubeSource(SumSource):
         if cube.min_wet:
             notes.append(f"{self._source} has wet frames only (min_wet {cube.min_wet:g}): the others count as missing")
         return notes
-
-
-def _refuse_for_frames(options: AccumulateOptions) -> None:
-    """Refuse what can be chosen of frames only."""
-    if options.export.recipe.block != 1:
-        raise OptionsError(
-            "block, max_height and stations are for frames: what an export or a cube contains was fixed when it was "
-            "made"
-        )
-    if options.export.recipe.cleaning is not None:
-        raise OptionsError("min_dbz, despeckle and smooth are for frames: give them where the export or cube is made")
-    refuse_registration(options.registration)
 
 
 def _home(grid: Grid) -> tuple[Grid, Window]:

@@ -36,8 +36,9 @@ from hsrgeo.engine.keywords import options_of, takes
 from hsrgeo.engine.lazy import Run
 from hsrgeo.engine.one_product import product_guard
 from hsrgeo.engine.periods import Period, period_name, periods_of, starts_between
+from hsrgeo.engine.series.reader import other_grid
 from hsrgeo.engine.workers.scratch import scratch_folder
-from hsrgeo.errors import FrameError, HsrGeoError, OptionsError
+from hsrgeo.errors import HsrGeoError, OptionsError
 from hsrgeo.model.frame import Frame
 from hsrgeo.model.grid import Grid
 from hsrgeo.model.times import length_text, on_step
@@ -220,8 +221,7 @@ class Accumulation(Run):
                 self._areas = [Area.of(frame.grid, cut, self._options.cells) for cut in cuts]
                 self._grid, self._first, self._home = frame.grid, frame.crop(window=(0, 0, 1, 1)), frame.window
             if frame.grid != self._grid:
-                expected, other = (f"{g.width} x {g.height} of {g.name}" for g in (self._grid, frame.grid))
-                return FrameError("another grid", f"{expected}, as the first frame", other, frame.name)
+                return other_grid(self._grid, frame.grid, frame.name)
             if self._rolling is not None:
                 self._rolling.check(frame)
             self._add(sums, period, frame)

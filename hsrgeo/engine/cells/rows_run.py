@@ -23,7 +23,7 @@ from hsrgeo.engine.axis import type_of_sources
 from hsrgeo.engine.best import Best
 from hsrgeo.engine.export_options import ExportOptions, check_areas
 from hsrgeo.engine.lazy import Run, with_twins
-from hsrgeo.engine.one_product import OneQuantity, product_guard
+from hsrgeo.engine.one_product import product_guard
 from hsrgeo.engine.workers.ahead import ahead
 from hsrgeo.engine.workers.scratch import scratch_folder
 from hsrgeo.errors import HsrGeoError, OptionsError
@@ -116,7 +116,7 @@ class RowsRun(Run):
         def work(found: Iterator[Found]) -> Generator[_Result]:
             return ahead(pool, self._work, found, workers)
 
-        best, index, one = Best(self.counts), dict[datetime, list[_Place]](), OneQuantity()
+        best, index = Best(self.counts), dict[datetime, list[_Place]]()
         with (
             locked(self._out) as lock,
             scratch_folder() as folder,
@@ -126,19 +126,15 @@ class RowsRun(Run):
             closing(with_twins(work, found, self._frames.selection, self.tally)) as results,
         ):
             for outcome, quantity, parts in results:
-                if quantity is not None:
-                    outcome = one.settle(outcome, quantity)  # noqa: PLW2901
+                outcome = best.settle(outcome, quantity)  # noqa: PLW2901
                 if outcome.status == "ok" and outcome.frame_name is not None:
-                    time = outcome.frame_name.time
-                    outcome = best.settle(outcome)  # noqa: PLW2901
-                    if outcome.status == "ok":
-                        index[time] = [_put(file, *part) for part in parts]
+                    index[outcome.frame_name.time] = [_put(file, *part) for part in parts]
                 yield outcome
             lock.check()
             places = [place for _time, places in sorted(index.items()) for place in places]
             self.rows = sum(place.rows for place in places)
-            if places and one.first is not None:
-                self._columns = self.columns(one.first)
+            if places and best.quantity is not None:
+                self._columns = self.columns(best.quantity)
                 regions = len(self._frames.recipe.cuts) > 1
                 groups = (group for place in places for group in self._read(file, *place))
                 self.replaced += self._out.is_file()

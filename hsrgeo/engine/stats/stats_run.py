@@ -8,6 +8,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from threading import Lock
 
@@ -15,19 +16,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsrgeo.cube.opened import OpenCube, opened_cube
-from hsrgeo.engine.areas import clipped_window
+from hsrgeo.engine.areas import asked_window
 from hsrgeo.engine.axis import type_of_sources
 from hsrgeo.engine.best import Best
-from hsrgeo.engine.contents import refuse_registration
+from hsrgeo.engine.contents import refuse_for_frames
 from hsrgeo.engine.export_options import check_areas
 from hsrgeo.engine.keywords import options_of, takes
 from hsrgeo.engine.lazy import Run, with_twins
-from hsrgeo.engine.one_product import OneQuantity, product_guard
+from hsrgeo.engine.one_product import product_guard
 from hsrgeo.engine.stats.stats_options import StatsOptions
 from hsrgeo.engine.workers.ahead import ahead
 from hsrgeo.engine.workers.crew import count_workers
 from hsrgeo.engine.workers.scratch import scratch_folder
-from hsrgeo.errors import FrameError, HsrGeoError, OptionsError, WindowError
+from hsrgeo.errors import FrameError, HsrGeoError, OptionsError
 from hsrgeo.formats.names import FrameName
 from hsrgeo.model.frame import Frame
 from hsrgeo.model.grid import Grid
@@ -35,7 +36,7 @@ from hsrgeo.model.home import home_of
 from hsrgeo.model.quantity import RAIN, Quantity
 from hsrgeo.model.times import utc_text
 from hsrgeo.outputs.exported import read_exported
-from hsrgeo.outputs.folder import exported_frames
+from hsrgeo.outputs.folder import Exported, exported_frames
 from hsrgeo.outputs.lock import locked
 from hsrgeo.outputs.outcome import Outcome, of_found, with_header
 from hsrgeo.places.places import Polygons
@@ -68,8 +69,8 @@ class _Picture:
     delay_minutes: float
 
 
-_Opened = tuple[Outcome, Callable[[], tuple[Outcome, _Picture]]]
-"""A frame that was found, and what reads it."""
+_Opened = tuple[Outcome, Callable[[Outcome], tuple[Outcome, _Picture]]]
+"""A frame that was found, and what reads it and may know more of it then."""
 _Result = tuple[Outcome, Quantity | None, Numbers | None]
 """What came of a frame: what its numbers are of, and the numbers, where it is sound."""
 
@@ -102,16 +103,11 @@ class Stats(Run):
                 raise OptionsError("region is for an exported folder that has several; frames have none")
             self.notes += check_areas(options.export.recipe)
         else:
-            refuse_registration(options.registration)
-            if options.export.recipe.block != 1:
-                raise OptionsError(
-                    "block, max_height and stations are for frames: what an export or a cube contains was fixed when "
-                    "it was made"
-                )
+            refuse_for_frames(options.export.recipe, options.registration)
         self._items = self._run(source_type, [*sources])
 
     def _run(self, source_type: str, sources: list[str | Path]) -> Generator[Outcome]:
-        best, one, kept, written = Best(self.counts), OneQuantity(), dict[datetime, int](), 0
+        best, kept, written = Best(self.counts), dict[datetime, int](), 0
         with (
             locked(self._out) as lock,
             scratch_folder() as folder,
@@ -120,25 +116,21 @@ class Stats(Run):
             closing(self._results(source_type, sources, pool)) as results,
         ):
             for outcome, quantity, numbers in results:
-                if quantity is not None:
-                    outcome = one.settle(outcome, quantity)  # noqa: PLW2901
+                outcome = best.settle(outcome, quantity)  # noqa: PLW2901
                 if outcome.status == "ok" and numbers is not None and outcome.frame_name is not None:
-                    time = outcome.frame_name.time
-                    outcome = best.settle(outcome)  # noqa: PLW2901
-                    if outcome.status == "ok":
-                        kept[time] = written
-                        file.write(numbers.tobytes())
-                        written += 1
+                    kept[outcome.frame_name.time] = written
+                    file.write(numbers.tobytes())
+                    written += 1
                 yield outcome
             lock.check()
-            if kept and one.first is not None:
+            if kept and best.quantity is not None:
                 file.flush()
-                columns = self._options.columns(one.first.unit)
+                columns = self._options.columns(best.quantity.unit)
                 shape = (written, len(self._options.names), len(columns))
                 table = np.memmap(file, np.float64, "r", shape=shape)
                 self.rows = len(kept) * shape[1]
                 rows: Iterator[Row] = ((time, np.array(table[number])) for time, number in sorted(kept.items()))
-                texts = {"unit": one.first.unit} if one.first.unit else {}
+                texts = {"unit": best.quantity.unit} if best.quantity.unit else {}
                 self.replaced += self._out.is_file()
                 write_table(self._out, self._options.names, columns, rows, texts=texts)
 
@@ -147,7 +139,7 @@ class Stats(Run):
             return ahead(pool, self._work, opened, count_workers(self._options.jobs))
 
         def work_on(some: Iterator[Found]) -> Generator[_Result]:
-            return work((of_found(one, "ok"), _reader(one, self._options)) for one in some)
+            return work((of_found(one, "ok"), partial(_of_found, one, self._options)) for one in some)
 
         selection = self._options.export.selection
         match source_type:
@@ -163,20 +155,19 @@ class Stats(Run):
     def _of_export(self, source: Path) -> Iterator[_Opened]:
         selection, region = self._options.export.selection, self._options.region
         for one in product_guard(exported_frames(source, selection, region, self.tally)):
-            yield Outcome(str(one.path), None, one.frame_name, "ok"), _cog_reader(one.path, one.frame_name, one.error)
+            yield Outcome(str(one.path), None, one.frame_name, "ok"), partial(_of_cog, one)
 
     def _of_cube(self, source: Place) -> Generator[_Opened]:
         with opened_cube(source, ("map", "series")) as cube:
             for number, frame_name in cube.wanted(self._options.export.selection, self.tally):
-                outcome = Outcome(str(source), utc_text(frame_name.time), frame_name, "ok")
-                yield outcome, _cube_reader(cube, number, frame_name)
+                yield Outcome(str(source), utc_text(frame_name.time), frame_name, "ok"), partial(_of_cube, cube, number)
 
     def _work(self, opened: _Opened) -> _Result:
         """Runs in a thread."""
         begun = clock.perf_counter()
         outcome, read = opened
         try:
-            outcome, picture = read()
+            outcome, picture = read(outcome)
             numbers = self._numbers(picture)
         except OptionsError:
             raise
@@ -216,11 +207,7 @@ class _Chosen:
 
 def _choose(grid: Grid, options: StatsOptions) -> list[_Chosen]:
     if options.places is None:
-        try:
-            windows = [clipped_window(grid, cut.area)[0] for cut in options.export.recipe.cuts]
-        except WindowError as error:
-            raise OptionsError(str(error)) from error
-        return [_Chosen(*window.slices) for window in windows]
+        return [_Chosen(*asked_window(grid, cut.area)[0].slices) for cut in options.export.recipe.cuts]
     weights = _weights(grid, options.places)
     chosen: list[_Chosen] = []
     for first, end in zip(weights.starts, weights.starts[1:], strict=False):
@@ -284,36 +271,23 @@ def _maximum(grid: Grid, chosen: _Chosen, highest: int | None, values: Numbers) 
     return float(values[-1]), float(lon), float(lat)
 
 
-def _reader(found: Found, options: StatsOptions) -> Callable[[], tuple[Outcome, _Picture]]:
-    def read() -> tuple[Outcome, _Picture]:
-        frame = decode_found(found, options.export.recipe.block, options.registration)
-        outcome = of_found(found, "ok")
-        if outcome.frame_name is None:
-            outcome = dataclasses.replace(outcome, frame_name=FrameName(frame.product, frame.kind, frame.time))
-        return with_header(outcome, frame), _picture(frame)
-
-    return read
+def _of_found(found: Found, options: StatsOptions, outcome: Outcome) -> tuple[Outcome, _Picture]:
+    frame = decode_found(found, options.export.recipe.block, options.registration)
+    if outcome.frame_name is None:
+        outcome = dataclasses.replace(outcome, frame_name=FrameName(frame.product, frame.kind, frame.time))
+    return with_header(outcome, frame), _picture(frame)
 
 
-def _cog_reader(
-    path: Path, frame_name: FrameName | None, error: HsrGeoError | None
-) -> Callable[[], tuple[Outcome, _Picture]]:
-    def read() -> tuple[Outcome, _Picture]:
-        if error is not None:
-            raise error
-        return Outcome(str(path), None, frame_name, "ok"), _picture(read_exported(path))
-
-    return read
+def _of_cog(cog: Exported, outcome: Outcome) -> tuple[Outcome, _Picture]:
+    if cog.error is not None:
+        raise cog.error
+    return outcome, _picture(read_exported(cog.path))
 
 
-def _cube_reader(cube: OpenCube, number: int, frame_name: FrameName) -> Callable[[], tuple[Outcome, _Picture]]:
-    def read() -> tuple[Outcome, _Picture]:
-        height, width = cube.grid.height, cube.grid.width
-        stored = cube.read(slice(number, number + 1), slice(0, height), slice(0, width))[0]
-        outcome = Outcome(str(cube.path), utc_text(frame_name.time), frame_name, "ok")
-        return outcome, _Picture(np.ascontiguousarray(stored), cube.quantity, cube.grid, np.nan, np.nan)
-
-    return read
+def _of_cube(cube: OpenCube, number: int, outcome: Outcome) -> tuple[Outcome, _Picture]:
+    height, width = cube.grid.height, cube.grid.width
+    stored = cube.read(slice(number, number + 1), slice(0, height), slice(0, width))[0]
+    return outcome, _Picture(np.ascontiguousarray(stored), cube.quantity, cube.grid, np.nan, np.nan)
 
 
 def _picture(frame: Frame) -> _Picture:
