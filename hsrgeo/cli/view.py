@@ -12,8 +12,7 @@ from hsrgeo.cli.common import Status, answer, counted, honest_exit, say_notes, t
 from hsrgeo.cli.left_out import tell_left_out
 
 if TYPE_CHECKING:  # names in signatures of helpers only: Typer reads those of commands
-    from hsrgeo.engine.view.growing import Growing
-    from hsrgeo.engine.view.pages import Page
+    from hsrgeo.engine.view.pages import Growing, Page
 
 
 LangChoice = Literal["ko", "en"]
@@ -61,8 +60,11 @@ def view(
     page for any web server, --save one file for a mail.
     """
     with honest_exit():
-        from hsrgeo.engine.view.growing import Growing  # noqa: PLC0415 - only where it runs
-        from hsrgeo.engine.view.pages import ViewOptions, make_page  # noqa: PLC0415
+        from hsrgeo.engine.view.pages import (  # noqa: PLC0415
+            Growing,
+            ViewOptions,
+            make_page,
+        )
         from hsrgeo.errors import OptionsError  # noqa: PLC0415
         from hsrgeo.sources.remote import local  # noqa: PLC0415
 

@@ -17,7 +17,7 @@ from hsrgeo.cli.wanted import export_options
 if TYPE_CHECKING:
     from hsrgeo.engine.export_options import ExportOptions
     from hsrgeo.engine.watch.displays import Displays
-    from hsrgeo.engine.watch.round import Round
+    from hsrgeo.engine.watch.status import Round
     from hsrgeo.engine.watch.watch_run import Watch
     from hsrgeo.products.rain import Law
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
-from hsrgeo.engine.export.stamps import stamp_of
+from hsrgeo.engine.export.earlier import stamp_of
 from hsrgeo.engine.export_options import ExportOptions
 from hsrgeo.formats.names import parse_name
 from hsrgeo.outputs.kept_recipe import keep_recipe

@@ -20,8 +20,7 @@ import pytest
 
 import hsrgeo
 from hsrgeo.engine.export_options import ExportOptions
-from hsrgeo.engine.view.growing import Growing
-from hsrgeo.engine.view.pages import ViewOptions
+from hsrgeo.engine.view.pages import Growing, ViewOptions
 from hsrgeo.engine.view.server import PageServer
 from hsrgeo.engine.watch.watch_run import Watch
 from tests.browser import Shown, browser_test, serving

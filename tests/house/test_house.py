@@ -28,7 +28,7 @@ ROOMS = [
     "cli",
 ]
 FLOORS = [
-    {"areas", "best", "factors", "keywords", "name_template", "one_product", "regions"},
+    {"areas", "factors", "keywords", "name_template", "one_product", "regions"},
     {"lazy", "split", "workers"},
     {"export_options"},
     {"compose", "cube", "export", "extract", "fetch", "fetch_gauges", "inspect", "simulate", "sites"},

@@ -21,7 +21,7 @@ from typing import Any
 
 import pytest
 
-from hsrgeo.engine.workers import cores, start
+from hsrgeo.engine.workers import crew, start
 from hsrgeo.engine.workers.parallel import run_parallel
 from hsrgeo.errors import HsrGeoError, HsrGeoWarning
 from tests.batches import Loaded, dies, in_this_process, number_of
@@ -149,18 +149,18 @@ def test_jobs_keep_to_a_quota(
         if text:
             (folder / "cpu.max").write_text(f"{text}\n")
     (tmp_path / "own").write_text("0::/system.slice/radar.service\n")
-    monkeypatch.setattr(cores, "_CGROUPS", tmp_path / "cgroup")
-    monkeypatch.setattr(cores, "_OWN", tmp_path / "own")
+    monkeypatch.setattr(crew, "_CGROUPS", tmp_path / "cgroup")
+    monkeypatch.setattr(crew, "_OWN", tmp_path / "own")
     monkeypatch.setattr(start, "cpu_count", lambda: 64)
-    assert cores.usable_cores() == count
+    assert crew.usable_cores() == count
 
 
 def test_jobs_where_joblib_cannot_count(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "many")
     monkeypatch.setattr(os, "sched_getaffinity", lambda _process: {0, 1, 2})
-    monkeypatch.setattr(cores, "_OWN", Path("/nowhere"))
-    monkeypatch.setattr(cores, "_CGROUPS", Path("/nowhere"))
-    assert cores.usable_cores() == 3
+    monkeypatch.setattr(crew, "_OWN", Path("/nowhere"))
+    monkeypatch.setattr(crew, "_CGROUPS", Path("/nowhere"))
+    assert crew.usable_cores() == 3
 
 
 # Deaths.

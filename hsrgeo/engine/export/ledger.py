@@ -18,13 +18,12 @@ import dataclasses
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from hsrgeo.engine.export.contest import Contest
-from hsrgeo.engine.export.earlier import Earlier
+from hsrgeo.engine.export.earlier import Earlier, stamp_of
 from hsrgeo.engine.export.removal import down_to, lies_below
 from hsrgeo.engine.export.staging import Staging
-from hsrgeo.engine.export.stamps import stamp_of
 from hsrgeo.engine.export.unfinished import Unfinished
 from hsrgeo.engine.export.work import Task, leftovers
 from hsrgeo.errors import FrameError, OutputExistsError, SourceError, WriteError
@@ -324,3 +323,20 @@ def _clash(path: str, owner: Key) -> OutputExistsError:
         path,
         f"{CLASH} {product} of {time_label(time)}; choose with --product, or give each its own path with --name",
     )
+
+
+@dataclass(slots=True)
+class Contest:
+    """The frames of one product and time that this run works on."""
+
+    labels: set[str] = field(default_factory=set)
+    first: str = ""
+    """Label of the one that is being written in place, if any."""
+    waiting: list[Outcome] = field(default_factory=list)
+    """Staged frames that are done and wait for that one."""
+    before: Outcome | None = None
+    """What was kept when one of them, the same frame, was taken up to be made again."""
+    retired: bool = False
+    """Whether the earlier outputs of that frame were removed: the frame is broken now, or lost."""
+    paths: set[str] = field(default_factory=set)
+    """First paths that these frames claim: more than one if the template has the kind."""

@@ -7,7 +7,7 @@ from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -19,10 +19,9 @@ from hsrgeo.engine.axis import SUMS, refuse_other_outputs
 from hsrgeo.engine.export_options import check_areas
 from hsrgeo.engine.gauges.gauge_options import GaugeFieldOptions
 from hsrgeo.engine.gauges.surface import Surface, interpolator, packed
-from hsrgeo.engine.gauges.totals import Total, totals_of
 from hsrgeo.engine.keywords import options_of, takes
 from hsrgeo.engine.lazy import Lazy
-from hsrgeo.engine.periods import Period
+from hsrgeo.engine.periods import Period, PeriodLength, fewest_of, periods_of
 from hsrgeo.errors import ClippedWarning, OptionsError
 from hsrgeo.model.grid import Grid
 from hsrgeo.model.texts import first_names
@@ -34,6 +33,7 @@ from hsrgeo.products.interpolate import CellPlaces, network
 from hsrgeo.products.warp import warp_for
 from hsrgeo.sources.gauge_rules import ReadingRules
 from hsrgeo.sources.gauges import read_readings
+from hsrgeo.sources.readings import Readings
 from hsrgeo.sources.remote import local
 from hsrgeo.writers.sum_cog import DEPTH_STEP_MM, Band, encode_bands
 
@@ -229,3 +229,33 @@ def _bands(surface: Surface) -> list[Band]:
     if surface.deviation_mm is not None:
         bands.append(Band("kriging_std", packed(surface.deviation_mm, DEPTH_STEP_MM), DEPTH_STEP_MM, "mm"))
     return bands
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Total:
+    """Depth of a period."""
+
+    period: Period
+    depths_mm: NDArray[np.float64]
+    """Of each gauge; NaN where it has too few readings."""
+    short: int
+    """Gauges that have readings in the period, but too few."""
+
+
+def totals_of(readings: Readings, length: PeriodLength, min_coverage: float, rules: ReadingRules) -> Generator[Total]:
+    """Yield the depth of every period of which there is a row, in order.
+
+    A gauge must have `min_coverage` of the period's readings; the times of `rules` bound an ``event``.
+    """
+    if not readings.depths_mm:
+        return
+    periods = periods_of(readings.depths_mm, length, readings.step, rules.start, rules.end)
+    of_period: dict[Period, list[datetime]] = {}
+    for time in readings.times:
+        of_period.setdefault(periods[time], []).append(time)
+    for period, times in of_period.items():
+        depths = np.stack([readings.depths_mm[time] for time in times])
+        count = (~np.isnan(depths)).sum(axis=0)
+        fewest = max(fewest_of(min_coverage, period.expected), 1)
+        enough = count >= fewest
+        yield Total(period, np.where(enough, np.nansum(depths, axis=0), np.nan), int(((count > 0) & ~enough).sum()))

@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsrgeo.engine.axis import frame_length_of, slots, type_of_sources
-from hsrgeo.engine.best import Best
 from hsrgeo.engine.keywords import options_of, takes
 from hsrgeo.engine.lazy import Run
+from hsrgeo.engine.one_product import Best
 from hsrgeo.engine.series.cube import CubeReader
 from hsrgeo.engine.series.exported import ExportReader
 from hsrgeo.engine.series.frames import FrameReader

@@ -18,12 +18,11 @@ from numpy.typing import NDArray
 from hsrgeo.cube.opened import OpenCube, opened_cube
 from hsrgeo.engine.areas import asked_window
 from hsrgeo.engine.axis import type_of_sources
-from hsrgeo.engine.best import Best
 from hsrgeo.engine.contents import refuse_for_frames
 from hsrgeo.engine.export_options import check_areas
 from hsrgeo.engine.keywords import options_of, takes
 from hsrgeo.engine.lazy import Run, with_twins
-from hsrgeo.engine.one_product import product_guard
+from hsrgeo.engine.one_product import Best, product_guard
 from hsrgeo.engine.stats.stats_options import StatsOptions
 from hsrgeo.engine.workers.ahead import ahead
 from hsrgeo.engine.workers.crew import count_workers

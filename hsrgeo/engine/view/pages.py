@@ -1,16 +1,19 @@
-"""What a page shows of an output folder: its index, and which COGs it reads."""
+"""What a page shows of an output folder: its index, and which COGs it reads; of one that grows, as it is now."""
 
 from __future__ import annotations
 
+import os
 import zlib
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
+from threading import Lock
 from typing import Literal, get_args
 
 from hsrgeo.engine.colours import chosen, colours_of
-from hsrgeo.errors import MissingExtraError, OptionsError
+from hsrgeo.errors import HsrGeoError, MissingExtraError, OptionsError
 from hsrgeo.gis.coast import CREDIT
 from hsrgeo.gis.depth import times_of
 from hsrgeo.gis.map import ATTRIBUTION
@@ -28,7 +31,8 @@ from hsrgeo.gis.view.index import (
 from hsrgeo.model.fields import Time
 from hsrgeo.model.grid import Grid
 from hsrgeo.model.times import FRAME_STEP, export_step, time_label, usual_step
-from hsrgeo.outputs.names import PAGE_FOLDER, STATUS
+from hsrgeo.outputs.journal import is_output
+from hsrgeo.outputs.names import MANIFEST, PAGE_FOLDER, STATUS
 from hsrgeo.outputs.stacks import Stack, Stacks, stacks_of
 from hsrgeo.products.classes import By
 from hsrgeo.products.palettes import Palette
@@ -204,3 +208,40 @@ def _view(stack: Stack, by: By, grid: str, windows: list[Json]) -> Json:
         "newest_s": round(stack.frames[-1][0].timestamp()),
         "windows": windows,
     }
+
+
+class Growing:
+    """The page of a folder as it is now: `page` makes it again where the folder was written to.
+
+    Args:
+        out: The output folder of an export, sums or fields.
+        options: What is shown.
+
+    Raises:
+        HsrGeoError: See `make_page`.
+    """
+
+    def __init__(self, out: Path, options: ViewOptions) -> None:
+        self._out, self._options = out, options
+        self._lock = Lock()
+        self._seen = _state(out)
+        self._page = make_page(out, options, grows=True)
+
+    def page(self) -> Page:
+        """Return the page; the one before where a run is just changing the folder, until it can be made again."""
+        with self._lock, suppress(HsrGeoError, OSError):
+            now = _state(self._out)
+            if now != self._seen:
+                self._page = make_page(self._out, self._options, grows=True)
+                self._seen = now
+        return self._page
+
+
+def _state(out: Path) -> list[tuple[str, int, int]]:
+    """Return what changes with every frame: the manifest of an export; of sums, which have none, their folders."""
+    if is_output(out):
+        paths = [out / MANIFEST, *(path for path in [out / STATUS] if path.exists())]
+    else:
+        paths = [Path(folder) for folder, _below, _files in os.walk(out)]
+    found = [(str(path), path.stat()) for path in paths]
+    return [(path, status.st_size, status.st_mtime_ns) for path, status in found]

@@ -1,19 +1,50 @@
-"""OUT/status.json: what came of the last round of a watch; and the same for Prometheus."""
+"""What came of a round of a watch; in OUT/status.json, and for Prometheus."""
 
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 from hsrgeo import __version__
 from hsrgeo.engine.watch.latest import read_json, write_json
-from hsrgeo.engine.watch.round import Happened, Round
+from hsrgeo.errors import HsrGeoError
 from hsrgeo.model.times import kst_text, time_label, utc_text
 from hsrgeo.outputs.names import STATUS
 from hsrgeo.outputs.outcome import Outcome
 from hsrgeo.sources.remote import Place
+
+Happened = Literal["ok", "replaced", "duplicate", "failed", "removed"]
+
+
+@dataclass
+class Round:
+    """The result of a round."""
+
+    time: float
+    """When it began, in seconds since 1970."""
+    counts: Counter[Happened] = field(default_factory=Counter)
+    """``ok`` are new times, ``replaced`` those that have a better frame now, ``duplicate`` frames that lost, ``failed``
+    broken ones, and ``removed`` times that lie before the window now."""
+    broken: list[str] = field(default_factory=list)
+    """What is wrong with each broken frame. A frame is reported again only when something else is wrong with it."""
+    notes: list[str] = field(default_factory=list)
+    """Notes, each reported once."""
+    listed: int = 0
+    """Files of the sources."""
+    waiting_for: list[str] = field(default_factory=list)
+    """Of them, those that may not be complete yet: frames and archives."""
+    error: HsrGeoError | None = None
+    """Why the round did not come to its end; the next one tries again."""
+
+    @property
+    def waiting(self) -> int:
+        """How many files may not be complete yet."""
+        return len(self.waiting_for)
+
 
 HAPPENED: tuple[Happened, ...] = get_args(Happened)
 _LISTED = 20  # broken frames in status.json

@@ -16,7 +16,7 @@ from weakref import WeakSet
 
 from hsrgeo.engine.workers.admission import Shared
 from hsrgeo.engine.workers.cluster import Cluster, run_on_cluster
-from hsrgeo.engine.workers.cores import ALL_CORES, usable_cores
+from hsrgeo.engine.workers.crew import ALL_CORES, usable_cores
 from hsrgeo.engine.workers.memory import keep_freed_memory
 from hsrgeo.sources.found import Found, Tally
 from hsrgeo.sources.listing import Listing
