@@ -9,14 +9,13 @@ from pathlib import Path
 import numpy as np
 
 from hsrgeo.errors import OptionsError, SourceError
-from hsrgeo.formats.names import FrameName
 from hsrgeo.gis.depth import times_of
 from hsrgeo.gis.map import ATTRIBUTION
 from hsrgeo.model.frame import Frame
 from hsrgeo.model.quantity import DEPTH, RAIN
 from hsrgeo.outputs.exported import header_of
 from hsrgeo.outputs.folder import Exported, several_regions
-from hsrgeo.outputs.summed import MAXIMA, Summed, is_merged, summed_files, title_of
+from hsrgeo.outputs.summed import MAXIMA, is_merged, summed_files, title_of
 from hsrgeo.products.classes import classes_for
 from hsrgeo.products.palettes import Palette
 from hsrgeo.sources.select import Selection
@@ -70,7 +69,7 @@ def sums_of(out: Path, selection: Selection, region: str, palette: Palette | Non
     if len(names) != 1 or len({one.length for one in sums}) != 1:
         raise OptionsError(f"{out} contains {', '.join(names) or 'rolling maxima only'}: an animation needs one kind")
     first, times = sums[0], times_of(sums[0].duration)
-    wanted = [one for one in sums if selection.wants(_frame_name(one))]
+    wanted = [one for one in sums if selection.wants(one.frame_name)]
     notes = []
     if maxima := len(files) - len(sums):
         notes.append(f"rolling maxima are not sums of a period and are ignored: {maxima:,}")
@@ -83,7 +82,7 @@ def sums_of(out: Path, selection: Selection, region: str, palette: Palette | Non
         )
     return Sums(
         entries=tuple(
-            DrawnSum(out / one.path, _frame_name(one), one.path, times=times, palette=palette) for one in wanted
+            DrawnSum(out / one.path, one.frame_name, one.path, times=times, palette=palette) for one in wanted
         ),
         length=first.length,
         times=times,
@@ -91,10 +90,6 @@ def sums_of(out: Path, selection: Selection, region: str, palette: Palette | Non
         credit=ATTRIBUTION if "LICENCE" in first.tags else "",
         notes=tuple(notes),
     )
-
-
-def _frame_name(one: Summed) -> FrameName:
-    return FrameName(one.tags.get("PRODUCT", ""), "", one.time)
 
 
 def read_drawn(entry: DrawnSum) -> Frame:

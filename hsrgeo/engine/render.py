@@ -20,7 +20,7 @@ from hsrgeo.engine.contents import refuse_registration
 from hsrgeo.engine.drawn import Entry, Moment, Reel, draw, first_sound, problems, timeline
 from hsrgeo.engine.drawn_sums import Sums, sums_of
 from hsrgeo.engine.export_options import ExportOptions
-from hsrgeo.engine.keywords import options_of, takes
+from hsrgeo.engine.keywords import options_of, shared_with, takes
 from hsrgeo.errors import GridError, HsrGeoError, OptionsError
 from hsrgeo.gis import animation
 from hsrgeo.gis.canvas import Indices
@@ -108,19 +108,8 @@ class RenderOptions:
     def __post_init__(self) -> None:
         if not 1 <= self.fps <= _MOST_FPS:
             raise OptionsError(f"fps {self.fps}: expected 1 to {_MOST_FPS}")
-        export = ExportOptions(
-            bbox=self.bbox,
-            window=self.window,
-            center=self.center,
-            size=self.size,
-            start=self.start,
-            end=self.end,
-            every=self.every,
-            product=self.product,
-            kind=self.kind,
-            registration=self.registration,
-            jobs=self.jobs,
-        )
+        shared = shared_with(ExportOptions, self)
+        export = ExportOptions(**{name: shared[name] for name in shared.keys() - {"quantity", "zr", "palette"}})
         law = None if self.zr is None else as_law(self.zr)
         object.__setattr__(self, "export", export)
         object.__setattr__(self, "area", export.recipe.cuts[0].area)

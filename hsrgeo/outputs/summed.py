@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from hsrgeo.errors import OptionsError, ReadbackError
+from hsrgeo.formats.names import FrameName
 from hsrgeo.model.times import KST
 from hsrgeo.outputs.journal import is_output
 from hsrgeo.sources.remote import Place, RemotePath, is_remote
@@ -40,6 +41,11 @@ class Summed:
     duration: timedelta
     """Time in which the depth fell; for rolling maxima the length of the window."""
     tags: dict[str, str]
+
+    @property
+    def frame_name(self) -> FrameName:
+        """Product and time, as those of a frame."""
+        return FrameName(self.tags.get("PRODUCT", ""), "", self.time)
 
     @property
     def used(self) -> int:

@@ -109,7 +109,7 @@ def as_points(given: object) -> Points:
 
 
 def read_points(
-    path: str | Path,
+    path: str | Path | Points,
     encoding: str | None = None,
     at: datetime | None = None,
     *,
@@ -124,7 +124,7 @@ def read_points(
     first and last day that a row holds, and 지점, which follows the name where stations share it.
 
     Args:
-        path: The file.
+        path: The file, or what was read of one.
         encoding: Of a file that is not UTF-8, such as CP949.
         at: Time at which a row must hold where a station has several, aware; None for the current rows.
         name_field: Of another format than CSV: field that holds the names; None is the one called ``name``.
@@ -134,6 +134,8 @@ def read_points(
         OptionsError: Unreadable, in another encoding, or without a gauge; bad rows, each named with its line and what
             is wrong.
     """
+    if isinstance(path, Points):
+        return path
     if Path(path).suffix.lower() in VECTOR_SUFFIXES:
         if crs is not None:
             raise OptionsError(f"{path}: already has a CRS; crs is for a CSV with the columns x and y")

@@ -23,7 +23,7 @@ _MOST_IN_ALL = 5 * _MOST_PIECES  # of all polygons
 
 
 def read_polygons(
-    path: str | Path, *, name_field: str | None = None, encoding: str | None = None, as_one: bool = False
+    path: str | Path | Polygons, *, name_field: str | None = None, encoding: str | None = None, as_one: bool = False
 ) -> Polygons:
     """Read polygons from GeoJSON, GeoPackage, FlatGeobuf or a shapefile.
 
@@ -31,7 +31,7 @@ def read_polygons(
     themselves are put right, and noted.
 
     Args:
-        path: The file; its first layer is read.
+        path: The file, of which the first layer is read; or what was read of one.
         name_field: Field that holds the names; None is the one called ``name``, in any case.
         encoding: Of the texts in a shapefile, such as CP949; None believes the file.
         as_one: Whether to make one polygon of them, which overlaps itself nowhere, whatever fields they have.
@@ -41,6 +41,8 @@ def read_polygons(
         OptionsError: Unreadable, without a CRS, a field of names, or a way to know their encoding; a feature that is
             no polygon, has no name, or the name of another one.
     """
+    if isinstance(path, Polygons):
+        return path
     shapely = shapely_for("polygons")
     layer = read_named(path, "polygon", name_field, encoding, numbered=as_one)
     crs = layer.crs

@@ -170,12 +170,7 @@ class GaugeFieldOptions(Interpolated):
             raise OptionsError(f"min_gauges {self.min_gauges}: {self.method} needs {self._least}")
         self._check_at()
         object.__setattr__(self, "export", ExportOptions(**shared_with(ExportOptions, self)))
-        given = self.gauges
-        points = (
-            given
-            if isinstance(given, Points)
-            else read_points(given, self.readings.encoding, self.rules.start or self.rules.end)
-        )
+        points = read_points(self.gauges, self.readings.encoding, self.rules.start or self.rules.end)
         object.__setattr__(self, "points", points)
 
     @property

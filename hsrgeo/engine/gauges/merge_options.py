@@ -70,8 +70,7 @@ class GaugeMergeOptions(Interpolated):
             if not 0 < getattr(self, name) <= 1:
                 raise OptionsError(f"{name} {getattr(self, name):g}: expected a share above 0, to 1")
         object.__setattr__(self, "rules", PairRules(self.min_rain_mm, self.min_pairs, self.max_factor))
-        listed, rules = self.gauges, self.readings
-        points = listed if isinstance(listed, Points) else read_points(listed, rules.encoding, rules.start or rules.end)
+        points = read_points(self.gauges, self.readings.encoding, self.readings.start or self.readings.end)
         object.__setattr__(self, "points", points)
 
     @property

@@ -59,7 +59,7 @@ def thiessen_polygons(
     if grid not in grids():
         raise OptionsError(f"grid {grid!r} is not known: expected one of {', '.join(grids())}")
     whole, notes = grids()[grid], list[str]()
-    points = gauges if isinstance(gauges, Points) else read_points(gauges, encoding)
+    points = read_points(gauges, encoding)
     notes += points.notes
     placed = network(points.names, points.lonlat, whole)
     if outside := placed.outside:

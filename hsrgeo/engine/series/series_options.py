@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -194,26 +193,17 @@ class SeriesOptions:
         if self.crs is not None and not isinstance(self.points, (str, Path)):
             raise OptionsError("crs is for points from a CSV with the columns x and y")
         if self.polygons is not None:
-            if isinstance(self.polygons, Polygons):
-                return self.polygons
-            if not isinstance(self.polygons, (str, Path)):
+            if not isinstance(self.polygons, (str, Path, Polygons)):
                 raise OptionsError(f"polygons {self.polygons!r}: expected a file, or what read_polygons returned")
-            with _hinted(self.polygons, (".csv",), "as polygons; a CSV of points goes with --points"):
+            try:
                 return read_polygons(self.polygons, name_field=self.name_field, encoding=self.encoding)
+            except OptionsError as error:
+                path = Path(str(self.polygons))
+                if path.suffix.lower() != ".csv" or not path.exists():
+                    raise
+                way = "a CSV of points goes with --points"
+                raise OptionsError(f"{self.polygons}: cannot be read as polygons; {way}") from error
         assert self.points is not None  # noqa: S101 - one of the two is there, see above
-        if isinstance(self.points, Points):
-            return self.points
-        if not isinstance(self.points, (str, Path)):
+        if not isinstance(self.points, (str, Path, Points)):
             return as_points(self.points)
         return read_points(self.points, self.encoding, self.start or self.end, name_field=self.name_field, crs=self.crs)
-
-
-@contextmanager
-def _hinted(path: str | Path, suffixes: tuple[str, ...], hint: str) -> Iterator[None]:
-    """Say what to do about a file that is there, cannot be read, and by its suffix is of the other kind."""
-    try:
-        yield
-    except OptionsError as error:
-        if Path(path).suffix.lower() in suffixes and Path(path).exists():
-            raise OptionsError(f"{path}: cannot be read {hint}") from error
-        raise

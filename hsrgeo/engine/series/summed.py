@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from hsrgeo.engine.series.reader import Numbers, OutputReader, Sampled, other_grid
 from hsrgeo.engine.series.series_options import SeriesOptions
 from hsrgeo.errors import HsrGeoError, OptionsError, as_value
-from hsrgeo.formats.names import FrameName
 from hsrgeo.model.grid import Grid
 from hsrgeo.outputs.folder import several_regions
 from hsrgeo.outputs.outcome import Outcome
@@ -71,10 +70,9 @@ class SumReader(OutputReader):
         self._sums = [one for one in sums if self._wants(one)]
 
     def _wants(self, one: Summed) -> bool:
-        frame_name = _frame_name(one)
-        wanted = self.options.selection.wants(frame_name)
+        wanted = self.options.selection.wants(one.frame_name)
         if not wanted:
-            self.tally.leave_out(frame_name)
+            self.tally.leave_out(one.frame_name)
         return wanted
 
     def read(self, folder: Path) -> Generator[Sampled]:
@@ -96,19 +94,15 @@ class SumReader(OutputReader):
             except OptionsError:
                 raise
             except HsrGeoError as error:
-                yield Outcome(path, None, _frame_name(one), "failed", error=as_value(error)), None
+                yield Outcome(path, None, one.frame_name, "failed", error=as_value(error)), None
                 continue
             numbers = _numbers(picture, first[1], one, self.options.wet_from)
-            yield Outcome(path, None, _frame_name(one), "ok"), numbers
+            yield Outcome(path, None, one.frame_name, "ok"), numbers
 
 
 def _rain_law(one: Summed) -> str:
     bias = one.tags.get("BIAS_SOURCE", "")
     return one.tags.get("RAIN_LAW", "") + (f", adjusted by {bias}" if bias else "")
-
-
-def _frame_name(one: Summed) -> FrameName:
-    return FrameName(one.tags.get("PRODUCT", ""), "", one.time)
 
 
 def _numbers(picture: SumPicture, weights: Weights, one: Summed, wet_from: float) -> Numbers:

@@ -113,13 +113,11 @@ class StatsOptions:
             if not np.isfinite(self.thresholds).all():
                 raise OptionsError("thresholds: expected numbers")
         object.__setattr__(self, "export", export)
-        object.__setattr__(self, "places", self._places())
+        polygons = self.polygons
+        if polygons is not None:
+            polygons = read_polygons(polygons, name_field=self.name_field, encoding=self.encoding)
+        object.__setattr__(self, "places", polygons)
         object.__setattr__(self, "edges", self._edges())
-
-    def _places(self) -> Polygons | None:
-        if self.polygons is None or isinstance(self.polygons, Polygons):
-            return self.polygons
-        return read_polygons(self.polygons, name_field=self.name_field, encoding=self.encoding)
 
     def _edges(self) -> tuple[float, ...]:
         if self.histogram is None:
