@@ -49,8 +49,7 @@ if TYPE_CHECKING:
     from hsrgeo.engine.stats.stats_options import StatsOptions
     from hsrgeo.engine.stats.stats_run import stats
     from hsrgeo.engine.verify.verify_run import verify
-    from hsrgeo.engine.view.notebook import view
-    from hsrgeo.engine.view.written import save_view, write_view
+    from hsrgeo.engine.view.written import save_view, view, write_view
     from hsrgeo.engine.vrt import write_raw_vrts, write_stacks
     from hsrgeo.errors import (
         ArchiveError,
@@ -217,7 +216,7 @@ _HOMES = {
     "warp_frame": "hsrgeo.products.warp",
     "write_catalog": "hsrgeo.engine.stac",
     "write_project": "hsrgeo.engine.qgis",
-    "view": "hsrgeo.engine.view.notebook",
+    "view": "hsrgeo.engine.view.written",
     "write_raw_vrts": "hsrgeo.engine.vrt",
     "write_stacks": "hsrgeo.engine.vrt",
     "write_view": "hsrgeo.engine.view.written",

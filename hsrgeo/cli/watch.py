@@ -146,7 +146,7 @@ def watch(
     arguments = dict(locals())
     with honest_exit(goes_on=True):
         from hsrgeo.engine.watch.last_hour import LastHour  # noqa: PLC0415
-        from hsrgeo.engine.watch.notify import notify  # noqa: PLC0415
+        from hsrgeo.engine.watch.status import notify  # noqa: PLC0415
         from hsrgeo.engine.watch.watch_run import Watch  # noqa: PLC0415 - commands import what they need when they run
         from hsrgeo.errors import OptionsError  # noqa: PLC0415
         from hsrgeo.model.times import parse_length  # noqa: PLC0415

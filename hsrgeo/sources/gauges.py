@@ -17,10 +17,15 @@ from hsrgeo.errors import OptionsError
 from hsrgeo.model.texts import first_names, plain
 from hsrgeo.model.times import KST, length_text, on_step, parse_time
 from hsrgeo.sources.encodings import MARK_BYTES, is_utf8, wrong_encoding
-from hsrgeo.sources.gauge_columns import BAD_FLAG, NO_READING, flag_of, is_flag, refuse_hub_text, refuse_other_sums
 from hsrgeo.sources.gauge_csv import (
+    BAD_FLAG,
+    NO_READING,
     columns_below,
+    flag_of,
+    is_flag,
     numbered,
+    refuse_hub_text,
+    refuse_other_sums,
     separator_line,
     separator_of,
     spreadsheet_time,

@@ -15,7 +15,7 @@ import pytest
 from typer.testing import CliRunner
 
 from hsrgeo.cli import app
-from hsrgeo.engine.watch.notify import notify
+from hsrgeo.engine.watch.status import notify
 from tests.conftest import frame_name, hear_signals
 from tests.watched import content
 

@@ -12,7 +12,7 @@ from functools import partial
 
 from hsrgeo.cube.axis import stored_crc32
 from hsrgeo.engine.accumulate.sources import SumSource
-from hsrgeo.engine.workers.ahead import ahead
+from hsrgeo.engine.workers.parallel import ahead
 from hsrgeo.errors import HsrGeoError, SourceError
 from hsrgeo.formats.composite import peek_header
 from hsrgeo.formats.standing import Standing

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from hsrgeo.engine.accumulate.sums import described, sum_tags, write_sum
 from hsrgeo.engine.periods import Period, fewest_of
-from hsrgeo.engine.workers.ahead import ahead
+from hsrgeo.engine.workers.parallel import ahead
 from hsrgeo.errors import FrameError, refused
 from hsrgeo.model.frame import Frame
 from hsrgeo.model.grid import Grid

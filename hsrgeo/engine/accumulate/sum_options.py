@@ -9,7 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import get_args
 
-from hsrgeo.engine.accumulate.stat_bands import Stat
+from hsrgeo.engine.accumulate.sums import Stat
 from hsrgeo.engine.export_options import ExportOptions
 from hsrgeo.engine.keywords import shared_with
 from hsrgeo.engine.periods import check_period

@@ -25,9 +25,8 @@ from hsrgeo.engine.accumulate.best_frames import Candidates, best_frames
 from hsrgeo.engine.accumulate.moving import MovingRun, MovingSum, moving_tags
 from hsrgeo.engine.accumulate.rolling import RollingRun, rolling_path
 from hsrgeo.engine.accumulate.sources import sum_source
-from hsrgeo.engine.accumulate.stat_bands import STAT_BANDS
 from hsrgeo.engine.accumulate.sum_options import AccumulateOptions
-from hsrgeo.engine.accumulate.sums import OpenSums, sum_tags
+from hsrgeo.engine.accumulate.sums import STAT_BANDS, OpenSums, sum_tags
 from hsrgeo.engine.accumulate.written import Area, notes_on_unknown, write_period
 from hsrgeo.engine.areas import asked_window
 from hsrgeo.engine.axis import SUMS, frame_length_of, refuse_other_outputs

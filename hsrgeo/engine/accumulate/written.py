@@ -8,9 +8,8 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from hsrgeo.engine.accumulate.stat_bands import number_of
 from hsrgeo.engine.accumulate.sum_options import AccumulateOptions
-from hsrgeo.engine.accumulate.sums import write_sum
+from hsrgeo.engine.accumulate.sums import number_of, write_sum
 from hsrgeo.engine.areas import clipped_window
 from hsrgeo.engine.periods import Period, fewest_of
 from hsrgeo.model.grid import Grid

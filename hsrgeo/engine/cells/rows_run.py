@@ -23,7 +23,7 @@ from hsrgeo.engine.axis import type_of_sources
 from hsrgeo.engine.export_options import ExportOptions, check_areas
 from hsrgeo.engine.lazy import Run, with_twins
 from hsrgeo.engine.one_product import Best, product_guard
-from hsrgeo.engine.workers.ahead import ahead
+from hsrgeo.engine.workers.parallel import ahead
 from hsrgeo.engine.workers.scratch import scratch_folder
 from hsrgeo.errors import HsrGeoError, OptionsError
 from hsrgeo.model.file_blocks import ALL

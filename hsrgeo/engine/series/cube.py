@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 from hsrgeo.cube.opened import OpenCube, opened_cube
 from hsrgeo.engine.series.reader import OutputReader, Sampled, table_for
 from hsrgeo.engine.series.series_options import SeriesOptions
-from hsrgeo.engine.workers.ahead import ahead
 from hsrgeo.engine.workers.crew import count_workers
+from hsrgeo.engine.workers.parallel import ahead
 from hsrgeo.errors import HsrGeoError, OptionsError, SourceError
 from hsrgeo.formats.names import FrameName
 from hsrgeo.model.times import utc_text

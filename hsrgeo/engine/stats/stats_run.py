@@ -24,8 +24,8 @@ from hsrgeo.engine.keywords import options_of, takes
 from hsrgeo.engine.lazy import Run, with_twins
 from hsrgeo.engine.one_product import Best, product_guard
 from hsrgeo.engine.stats.stats_options import StatsOptions
-from hsrgeo.engine.workers.ahead import ahead
 from hsrgeo.engine.workers.crew import count_workers
+from hsrgeo.engine.workers.parallel import ahead
 from hsrgeo.engine.workers.scratch import scratch_folder
 from hsrgeo.errors import FrameError, HsrGeoError, OptionsError
 from hsrgeo.formats.names import FrameName

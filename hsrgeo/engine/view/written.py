@@ -1,15 +1,16 @@
-"""The page as files beside the COGs, for any web server, and as one file that shows them without one."""
+"""The page as files beside the COGs, for any web server, as one file that shows them without one, and as a widget."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from hsrgeo.engine.keywords import options_of, takes
 from hsrgeo.engine.view.pages import INDEX_FILE, Page, ViewOptions, make_page
-from hsrgeo.errors import OptionsError, OutputExistsError, ReadbackError, refused
+from hsrgeo.errors import OptionsError, OutputExistsError, ReadbackError, needs, refused
 from hsrgeo.gis.view.files import MARK, OWN_INDEX, one_file
 from hsrgeo.outputs.names import PAGE, PAGE_FOLDER
 from hsrgeo.outputs.stacks import Stack
@@ -176,3 +177,48 @@ def _most_cells(stack: Stack, smallest_m: float | None) -> float:
 
 
 _ROUNDED = 1.1  # a level of half the size may be a column wider than half
+
+
+HEIGHT_PX = 600
+
+
+@takes(ViewOptions)
+def view(
+    out: str | Path,
+    options: ViewOptions | None = None,
+    *,
+    detail: str | None = None,
+    height: int = HEIGHT_PX,
+    **keywords: Any,  # noqa: ANN401 - see `options_of`
+) -> Any:  # noqa: ANN401 - anywidget may not be there
+    """Return the page of `hsrgeo view` as a widget of Jupyter, VS Code, Colab or marimo.
+
+    It holds what `save_view` writes: about 50 kB a frame of a whole composite, and asks the kernel for nothing more.
+
+    Args:
+        out: The output folder of an export, sums or fields.
+        options: What is shown; None is all of it.
+        detail: See `save_view`.
+        height: Of the widget [pixels].
+        keywords: Fields of `ViewOptions`.
+
+    Returns:
+        An ``anywidget.AnyWidget`` with the traits ``page`` (HTML) and ``height``.
+
+    Raises:
+        MissingExtraError: anywidget is not installed.
+        HsrGeoError: See `save_view`.
+    """
+    with needs("anywidget", "notebook"):
+        import anywidget  # noqa: PLC0415 - of an extra
+        import traitlets  # noqa: PLC0415 - comes with it
+    page, _damaged = saved_bytes(
+        make_page(local(out, "hsrgeo.view"), options_of(ViewOptions, options, keywords)), detail
+    )
+    script = (resources.files("hsrgeo.gis.view") / "notebook.js").read_text("utf-8")
+    traits = {
+        "_esm": script,
+        "page": traitlets.Unicode(page.decode()).tag(sync=True),
+        "height": traitlets.Int(height).tag(sync=True),
+    }
+    return type("View", (anywidget.AnyWidget,), traits)()

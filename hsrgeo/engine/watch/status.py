@@ -1,10 +1,13 @@
-"""What came of a round of a watch; in OUT/status.json, and for Prometheus."""
+"""What came of a round of a watch; in OUT/status.json, for Prometheus, and for systemd."""
 
 from __future__ import annotations
 
+import os
+import socket
 import time
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, get_args
@@ -148,3 +151,15 @@ def _age(age: timedelta) -> str:
     if minutes >= 72 * 60:  # three days
         return f"{minutes // (24 * 60):,} days"
     return f"{minutes} min" if minutes < 120 else f"{minutes // 60:,} h"  # noqa: PLR2004 - two hours
+
+
+def notify(*fields: str) -> None:
+    """Send fields such as ``READY=1``, one line each, see sd_notify(3); without a service manager nothing happens."""
+    name = os.environ.get("NOTIFY_SOCKET", "")
+    if not name.startswith(("/", "@")) or not hasattr(socket, "AF_UNIX"):
+        return
+    address = f"\0{name[1:]}" if name.startswith("@") else name
+    text = "\n".join(field.partition("\n")[0] for field in fields)
+    with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+        sender.settimeout(0)  # a manager that does not listen stops nothing
+        sender.sendto(text.encode("utf-8", "backslashreplace"), address)

@@ -17,8 +17,7 @@ from hsrgeo.engine.export.unfinished import Unfinished
 from hsrgeo.engine.export_options import ExportOptions
 from hsrgeo.engine.watch.decide import Mark, SeenFiles, decide, is_whole, mark_of
 from hsrgeo.engine.watch.latest import update_latest
-from hsrgeo.engine.watch.notify import notify
-from hsrgeo.engine.watch.status import Happened, Round, as_status, write_status
+from hsrgeo.engine.watch.status import Happened, Round, as_status, notify, write_status
 from hsrgeo.errors import FrameError, FrameNameError, HsrGeoError, HubError, OptionsError
 from hsrgeo.formats.names import FrameName, parse_name
 from hsrgeo.outputs.journal import has_lines

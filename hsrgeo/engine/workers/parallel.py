@@ -1,4 +1,4 @@
-"""Batches through processes of this machine or a cluster, results as they come."""
+"""Work done ahead of its consumer: batches by processes of this machine or a cluster, single items by threads."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import atexit
 import multiprocessing
 import os
 import threading
+from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from functools import cache, partial
 from itertools import islice
@@ -152,3 +154,24 @@ def _end_runs() -> None:
     for run in list(_RUNS):
         with suppress(ValueError):  # it is being iterated, in another thread
             run.close()
+
+
+def ahead(
+    pool: ThreadPoolExecutor, work: Callable[[Item], Result], items: Iterable[Item], most: int
+) -> Generator[Result]:
+    """Yield what is made of each item, in order, while the next ones are being made.
+
+    At most `most` items are worked on or wait as results; this bounds the memory.
+    """
+    keep_freed_memory()
+    waiting: deque[Future[Result]] = deque()
+    try:
+        for item in items:
+            waiting.append(pool.submit(work, item))
+            if len(waiting) > most:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        for future in waiting:
+            future.cancel()
