@@ -59,12 +59,7 @@ _Writes = deque[Future[tuple[Place, bool]]]  # path, and whether any cell is kno
 
 
 class Accumulation(Run):
-    """A run: iterate it to make it happen; files are written as soon as their last frame is in.
-
-    Args:
-        sources: Files, folders, globs and archives; or one folder of an export, or one cube.
-        out: The output folder; files that are there are replaced.
-        options: What to sum up.
+    """A run, see `accumulate`: iterate it to make it happen; files are written as soon as their last frame is in.
 
     Raises:
         OptionsError: Areas outside every grid; frames of several products; a source of another kind.
@@ -330,7 +325,7 @@ def accumulate(
         sources: A file, folder, glob or archive, or several; or one folder of an export or one cube, whose own
             cells are summed up.
         out: The output folder, here or in a bucket; a file for each period, ``YYYYMM/DD/rain_1h_YYYYMMDDHHMM.tif`` by
-            its start in KST.
+            its start in KST. Files that are there are replaced.
         options: What to sum up; the default is the whole grid, by the hour.
         keywords: Fields of `AccumulateOptions`, in place of those of `options`.
 

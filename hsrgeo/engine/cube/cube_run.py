@@ -34,15 +34,9 @@ _BATCH = 4  # frames that go to a worker at a time
 
 
 class Cube(Run):
-    """A run: iterate it to make it happen; each outcome comes as soon as the frame was worked on.
+    """A run, see `make_cube`: iterate it to make it happen; each outcome comes as soon as the frame was worked on.
 
     A frame that loses to a better one that comes later is yielded twice, the second time as a duplicate with `was` set.
-
-    Args:
-        sources: Files, folders, globs and archives.
-        out: The cube, ``.zarr`` or ``.nc``: frames are added to one that is there. With `options.virtual` ``.json`` or
-            ``.parquet``, made anew. In a bucket ``.zarr`` or ``.json``.
-        options: What to make.
 
     Raises:
         MissingExtraError: A library of the extra is not installed.

@@ -60,12 +60,7 @@ class _Area:
 
 
 class GaugeFields(Lazy[GaugeField]):
-    """A run: iterate it to make it happen; files are written one by one.
-
-    Args:
-        readings: CSV of what gauges measured.
-        out: The output folder; files that are there are replaced.
-        options: How.
+    """A run, see `gauge_fields`: iterate it to make it happen; files are written one by one.
 
     Raises:
         OptionsError: Readings that cannot be used; no gauge on the grid; areas outside it.
@@ -196,7 +191,7 @@ def gauge_fields(
 
     Args:
         readings: CSV: a row a reading (time, name, rain) or a row a time with a column for each gauge.
-        out: The output folder.
+        out: The output folder; files that are there are replaced.
         options: Which gauges, how the readings are to be understood, and how they are interpolated.
         keywords: Fields of `GaugeFieldOptions` and of `ReadingRules`, in place of those of `options`.
 

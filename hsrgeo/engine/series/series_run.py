@@ -41,12 +41,7 @@ _HOUR, _MINUTE = timedelta(hours=1), timedelta(minutes=1)
 
 
 class Series(Run):
-    """A run: iterate it to make it happen; the table is written in one step when the last frame is done.
-
-    Args:
-        sources: Files, folders, globs and archives; or one cube or folder of an export or of sums.
-        out: The table, ``.csv``, ``.xlsx`` or ``.parquet``; what is there already is replaced.
-        options: Which places, and how.
+    """A run, see `series`: iterate it to make it happen; the table is written in one step when the last frame is done.
 
     Raises:
         OptionsError: A place outside the grid; frames of several products, or of before and after 16 September 2019; a
@@ -241,7 +236,7 @@ def series(
     Args:
         sources: A file, folder, glob or archive, or several; or one folder of sums or of an export, or a STAC
             catalogue of it; or one cube, ``.zarr`` or ``.nc``, of which the layout series is read where it is there.
-        out: The table, ``.csv`` or ``.parquet``, here or in a bucket.
+        out: The table, ``.csv``, ``.xlsx`` or ``.parquet``, here or in a bucket; one that is there is replaced.
         options: Which places, and how.
         keywords: Fields of `SeriesOptions`, in place of those of `options`.
 

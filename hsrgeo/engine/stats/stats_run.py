@@ -75,12 +75,7 @@ _Result = tuple[Outcome, Quantity | None, Numbers | None]
 
 
 class Stats(Run):
-    """A run: iterate it to make it happen; the table is written in one step when the last frame is done.
-
-    Args:
-        sources: Files, folders, globs and archives; or one folder of an export, or one cube.
-        out: The table, ``.csv``, ``.xlsx`` or ``.parquet``; what is there already is replaced.
-        options: Of what, and which numbers.
+    """A run, see `stats`: iterate it to make it happen; the table is written in one step when the last frame is done.
 
     Raises:
         OptionsError: Areas outside every grid; frames of several products; a source or table of another kind.
@@ -314,7 +309,7 @@ def stats(
 
     Args:
         sources: A file, folder, glob or archive, or several; or one folder of an export; or one cube.
-        out: The table, ``.csv``, ``.xlsx`` or ``.parquet``, here or in a bucket.
+        out: The table, ``.csv``, ``.xlsx`` or ``.parquet``, here or in a bucket; one that is there is replaced.
         options: Of what, and which numbers.
         keywords: Fields of `StatsOptions`, in place of those of `options`.
 
