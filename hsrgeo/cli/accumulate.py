@@ -80,10 +80,7 @@ def accumulate(
     ] = None,
     zr: Annotated[
         tuple[float, float], typer.Option(metavar="A B", help="Coefficients of Z = A R^B.", rich_help_panel=_SUM)
-    ] = (
-        200.0,
-        1.6,
-    ),
+    ] = (200.0, 1.6),
     max_rate: options.MaxRate = None,
     bias: options.Bias = None,
     start: options.Start = None,
@@ -122,14 +119,10 @@ def accumulate(
         from hsrgeo.cli.follow import Follower  # noqa: PLC0415 - commands import what they need when they run
         from hsrgeo.engine.accumulate.sum_options import AccumulateOptions  # noqa: PLC0415
         from hsrgeo.engine.accumulate.sum_run import accumulate as run_accumulate  # noqa: PLC0415
-        from hsrgeo.model.times import kst_text, parse_length, parse_step  # noqa: PLC0415
+        from hsrgeo.model.times import kst_text, parse_length  # noqa: PLC0415
 
-        asked_for = asked(
-            AccumulateOptions,
-            arguments,
-            period="event" if period.strip().lower() == "event" else parse_step(period),
-            rolling=[parse_length(length) for length in rolling or ()],
-        )
+        lengths = [parse_length(length) for length in rolling or ()]
+        asked_for = asked(AccumulateOptions, arguments, rolling=lengths)
         run = run_accumulate(sources, out, AccumulateOptions(**asked_for))
         follower = Follower(run, "accumulate", quiet=quiet, json=json_)
         follower.follow()

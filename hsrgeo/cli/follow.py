@@ -46,6 +46,7 @@ class Broken:
 
 if TYPE_CHECKING:
     from hsrgeo.engine.cells.rows_run import RowsRun
+    from hsrgeo.engine.stats.stats_run import Stats
 
 
 class Follower:
@@ -150,7 +151,7 @@ class Follower:
         return with_bar(self._run, self._title)
 
 
-def follow_rows(run: "RowsRun", title: str, what: str, out: str, *, quiet: bool, json: bool) -> ExitStatus:
+def follow_rows(run: "RowsRun | Stats", title: str, what: str, out: str, *, quiet: bool, json: bool) -> ExitStatus:
     """Follow a run, not begun, that writes rows to a table, and return the exit status.
 
     `what` is one row, in the singular, such as ``storm cell``; for the title, `quiet` and `json` see `Follower`.

@@ -92,10 +92,7 @@ def _tell_frame(frame: "Frame") -> None:
         ("echo", f"{counts.echo:,} cells ({100 * counts.echo / cells:.1f} %): {extent}"),
         *_capped(frame),
         ("blends", f"{counts.blend:,} cells, counted as nodata or undetect"),
-        (
-            "header",
-            _fields(header),
-        ),
+        ("header", _fields(header)),
         ("CRC-32", f"{frame.crc32:08x}"),
     ):
         answer(f"  {label:9} {value}")
@@ -111,10 +108,7 @@ def _tell_volume(volume: "Volume") -> None:
     for label, value in (
         ("layout", volume.layout),
         ("radar", f"{radar.code}, {radar.lon:.5f} E {radar.lat:.5f} N, antenna {radar.height_m:g} m above the sea"),
-        (
-            "time",
-            f"{time_label(volume.time)}  ({utc_text(volume.time)}), from {volume.time_source}",
-        ),
+        ("time", f"{time_label(volume.time)}  ({utc_text(volume.time)}), from {volume.time_source}"),
         ("moments", f"{' '.join(volume.moments)}; reflectivity is {volume.moment}"),
         ("sweeps", f"{len(volume.sweeps)}, from the lowest"),
     ):

@@ -291,6 +291,12 @@ Excel = Annotated[
         rich_help_panel=WRITE,
     ),
 ]
+RainClasses = Annotated[
+    tuple[float, float] | None,
+    typer.Option(
+        metavar="A B", help="Colour reflectivity by rain classes through Z = A R^B instead of KMA's dBZ classes."
+    ),
+]
 Palette = Annotated[
     str | None,
     typer.Option(

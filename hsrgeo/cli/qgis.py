@@ -13,12 +13,7 @@ def qgis(
     out: Annotated[
         str, typer.Argument(metavar="OUT", help="Folder written by hsrgeo export, accumulate or gauges field.")
     ],
-    zr: Annotated[
-        tuple[float, float] | None,
-        typer.Option(
-            metavar="A B", help="Colour reflectivity by rain classes through Z = A R^B instead of KMA's dBZ classes."
-        ),
-    ] = None,
+    zr: options.RainClasses = None,
     palette: options.Palette = None,
     project: Annotated[
         str | None,

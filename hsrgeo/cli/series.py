@@ -8,7 +8,7 @@ import typer
 
 from hsrgeo.cli import options
 from hsrgeo.cli.common import answer_json, counted, honest_exit, say, say_notes, time_option
-from hsrgeo.cli.wanted import asked
+from hsrgeo.cli.wanted import asked, period_length
 
 SeriesQuantity = Literal["rain", "reflectivity"]
 """What the numbers are."""
@@ -82,10 +82,7 @@ def series(
     ] = "rain",
     zr: Annotated[
         tuple[float, float], typer.Option(metavar="A B", help="Coefficients of Z = A R^B.", rich_help_panel=_RAIN)
-    ] = (
-        200.0,
-        1.6,
-    ),
+    ] = (200.0, 1.6),
     mask: options.Mask = None,
     min_dbz: options.MinDbz = None,
     despeckle: options.Despeckle = 0,
@@ -151,18 +148,15 @@ def series(
         from hsrgeo.cli.follow import Follower  # noqa: PLC0415 - commands import what they need when they run
         from hsrgeo.engine.series.series_options import SeriesOptions  # noqa: PLC0415
         from hsrgeo.engine.series.series_run import series as run_series  # noqa: PLC0415
-        from hsrgeo.model.times import parse_step  # noqa: PLC0415
 
-        length: timedelta | Literal["event"] | None = None
-        if period is not None:
-            length = "event" if period.strip().lower() == "event" else parse_step(period)
+        length = None if period is None else period_length(period)
         if length is not None and points is None and polygons is None:
             within = time_option(start), time_option(end)
             shape = {"wide": wide, "excel": excel}
             _by_period(ctx, sources, out, length, within, min_coverage, shape, json_=json_, quiet=quiet)
             return
 
-        wanted = SeriesOptions(**asked(SeriesOptions, arguments, period=length))
+        wanted = SeriesOptions(**asked(SeriesOptions, arguments))
         run = run_series(sources, out, wanted)
         follower = Follower(run, "series", quiet=quiet, json=json_)
         follower.follow()

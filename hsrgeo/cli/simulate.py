@@ -31,28 +31,15 @@ def simulate(
     For examples, tests and trials where no real frames are at hand.
     """
     with honest_exit():
-        from rich.console import Console  # noqa: PLC0415 - only where it runs
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn  # noqa: PLC0415
-
+        from hsrgeo.cli.progress import steps_bar  # noqa: PLC0415 - only where it runs
         from hsrgeo.engine.simulate import write_simulation  # noqa: PLC0415
         from hsrgeo.sources.remote import local  # noqa: PLC0415
 
         time = time_option(start)
         assert time is not None  # noqa: S101 - the option is required
         folder = local(out, "hsrgeo simulate")
-        console = Console(stderr=True)
-        console.quiet = not console.is_terminal  # rich before 14 ends a bar that is not shown with a line all the same
-        with Progress(
-            "simulate",
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(compact=True),
-            console=console,
-            transient=True,
-            redirect_stdout=sys.stdout.isatty(),  # a pipe gets the paths, a terminal has them above the bar
-            disable=not console.is_terminal,
-        ) as progress:
-            bar = progress.add_task("simulate", total=frames)
+        above = sys.stdout.isatty()  # a pipe gets the paths, a terminal has them above the bar
+        with steps_bar("simulate", frames, redirect_stdout=above) as advance:
             for path in write_simulation(
                 folder,
                 start=time,
@@ -62,6 +49,6 @@ def simulate(
                 archive=archive,
                 grid_name=grid,
                 blocks=blocks,
-                on_frame=lambda: progress.advance(bar),
+                on_frame=advance,
             ):
                 answer(str(path))

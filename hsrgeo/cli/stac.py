@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from hsrgeo.cli import options
 from hsrgeo.cli.common import answer, counted, honest_exit
 from hsrgeo.cli.left_out import tell_left_out
 
@@ -23,12 +24,7 @@ def stac(
         str | None,
         typer.Option("--id", metavar="ID", help="Id of the collection. Default: from product and quantity."),
     ] = None,
-    zr: Annotated[
-        tuple[float, float] | None,
-        typer.Option(
-            metavar="A B", help="Colour reflectivity by rain classes through Z = A R^B instead of KMA's dBZ classes."
-        ),
-    ] = None,
+    zr: options.RainClasses = None,
 ) -> None:
     """Write OUT/collection.json: a STAC catalogue of an export, to search by place and time.
 

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from hsrgeo.cli import options
-from hsrgeo.cli.common import counted, honest_exit
+from hsrgeo.cli.common import honest_exit
 from hsrgeo.cli.wanted import asked
 
 _COUNT = "Count"
@@ -100,13 +100,10 @@ def stats(
     """
     arguments = dict(locals())
     with honest_exit():
-        from hsrgeo.cli.follow import Follower  # noqa: PLC0415 - commands import what they need when they run
+        from hsrgeo.cli.follow import follow_rows  # noqa: PLC0415 - commands import what they need when they run
         from hsrgeo.engine.stats.stats_options import StatsOptions  # noqa: PLC0415
         from hsrgeo.engine.stats.stats_run import stats as run_stats  # noqa: PLC0415
 
         asked_for = asked(StatsOptions, arguments, thresholds=threshold or None, quantiles=quantile or (0.5, 0.9, 0.99))
         run = run_stats(sources, out, StatsOptions(**asked_for))
-        follower = Follower(run, "stats", quiet=quiet, json=json_)
-        follower.follow()
-        values = {"out": str(out) if run.rows else None, "rows": run.rows}
-        raise typer.Exit(follower.finish(counted(run.rows, "row"), values))
+        raise typer.Exit(follow_rows(run, "stats", "row", out, quiet=quiet, json=json_))

@@ -47,12 +47,7 @@ def style(
         StyleChoice,
         typer.Option("--as", help="Style for QGIS, GeoServer or gdaldem, or a legend (png needs Pillow)."),
     ],
-    zr: Annotated[
-        tuple[float, float] | None,
-        typer.Option(
-            metavar="A B", help="Colour reflectivity by rain classes through Z = A R^B instead of KMA's dBZ classes."
-        ),
-    ] = None,
+    zr: options.RainClasses = None,
     palette: options.Palette = None,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", metavar="FILE", help="Output file (default: stdout).")

@@ -19,12 +19,7 @@ def vrt(
         ),
     ],
     region: Annotated[str | None, typer.Option(metavar="NAME", help="Use only this region of the export.")] = None,
-    zr: Annotated[
-        tuple[float, float] | None,
-        typer.Option(
-            metavar="A B", help="Colour reflectivity by rain classes through Z = A R^B instead of KMA's dBZ classes."
-        ),
-    ] = None,
+    zr: options.RainClasses = None,
     raw: Annotated[
         bool,
         typer.Option("--raw", help="Write a VRT for each stored frame (.bin, .bin.gz), which GDAL reads in place."),

@@ -1,7 +1,8 @@
 """Options of the library from the parameters of a command, which have the same names."""
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from hsrgeo.engine.export_options import ExportOptions
@@ -23,6 +24,7 @@ def asked(options_class: type, arguments: Mapping[str, Any], **others: Any) -> d
     readers: dict[str, Callable[[Any], Any]] = {
         **dict.fromkeys(("start", "end", "at"), parse_time),
         **dict.fromkeys(("every", "frame_step", "step"), parse_step),
+        "period": period_length,
         "times": read_times,
     }
     values = {one.name: arguments[one.name] for one in fields(options_class) if one.init and one.name in arguments}
@@ -32,6 +34,13 @@ def asked(options_class: type, arguments: Mapping[str, Any], **others: Any) -> d
         name: value if value is None else readers.get(name, lambda same: same)(value)
         for name, value in (values | others).items()
     }
+
+
+def period_length(text: str) -> timedelta | Literal["event"]:
+    """Read the length of a period: a step, or ``event``."""
+    from hsrgeo.model.times import parse_step  # noqa: PLC0415 - as above
+
+    return "event" if text.strip().lower() == "event" else parse_step(text)
 
 
 def frame_options(arguments: Mapping[str, Any], **others: Any) -> "ExportOptions":  # noqa: ANN401

@@ -199,21 +199,15 @@ class _Followed:
 
     def follow(self) -> None:
         """Run to the end."""
-        from rich.console import Console  # noqa: PLC0415 - only where it runs
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn  # noqa: PLC0415
+        from hsrgeo.cli.progress import steps_bar  # noqa: PLC0415 - only where it runs
 
-        console = Console(stderr=True)
-        silent = self._quiet or not console.is_terminal
-        console.quiet = silent  # rich before 14 ends a bar that is not shown with a line all the same
-        columns = ("fetch", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(compact=True))
-        with Progress(*columns, console=console, transient=True, disable=silent, redirect_stdout=False) as progress:
-            bar = progress.add_task("fetch", total=len(self._run.times))
+        with steps_bar("fetch", len(self._run.times), quiet=self._quiet) as advance:
             for one in self._run:
                 if one.status == "missing":
                     self._missing.append(one.time)
                 if one.error is not None:
                     self._failed.append(one)
-                progress.advance(bar)
+                advance()
 
     def tell(self, *, json_: bool) -> None:
         """Tell failures, missing times as spans, and a summary."""

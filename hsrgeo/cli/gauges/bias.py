@@ -87,13 +87,11 @@ def bias(
         from hsrgeo.engine.gauges.gauge_options import GaugeBiasOptions  # noqa: PLC0415
         from hsrgeo.model.times import parse_step  # noqa: PLC0415
 
-        rules = gauge_options.reading_rules(arguments)
         wanted = GaugeBiasOptions(
             **asked(
                 GaugeBiasOptions,
                 arguments,
-                readings=rules,
-                period=gauge_options.period_length(period) or rules.step,
+                readings=gauge_options.reading_rules(arguments),
                 min_rain_mm=min_rain,
                 radar_step=parse_step(radar_step),
             )

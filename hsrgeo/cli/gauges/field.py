@@ -139,7 +139,6 @@ def field(
                 GaugeFieldOptions,
                 arguments,
                 readings=gauge_options.reading_rules(arguments),
-                period=gauge_options.period_length(period),
                 range_km=range_,
                 sill_mm2=sill,
                 nugget_mm2=nugget,

@@ -9,9 +9,6 @@ import typer
 from hsrgeo.cli.wanted import asked
 
 if TYPE_CHECKING:  # names in signatures of helpers only: Typer reads those of commands
-    from datetime import timedelta
-    from typing import Literal
-
     from hsrgeo.sources.gauge_rules import ReadingRules
 
 _READ = "Understand the readings"
@@ -95,12 +92,3 @@ def reading_rules(arguments: Mapping[str, Any]) -> "ReadingRules":
 
     missing = tuple(arguments["missing"] or ())
     return ReadingRules(**asked(ReadingRules, arguments, missing=missing, most_mm=arguments["max_rain"]))
-
-
-def period_length(text: str | None) -> "timedelta | Literal['event'] | None":
-    """Return what was said of the length of a period."""
-    from hsrgeo.model.times import parse_step  # noqa: PLC0415 - only where it runs
-
-    if text is None:
-        return None
-    return "event" if text.strip().lower() == "event" else parse_step(text)
