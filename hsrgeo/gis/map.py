@@ -136,11 +136,6 @@ class Map:
         """Width and height of the picture [pixels]."""
         return self._base.shape[1], self._base.shape[0]
 
-    def pixel(self, row: int, col: int) -> tuple[int, int]:
-        """Return column and row in the picture of the pixel in the middle of a cell."""
-        x, y = (col + 0.5) * self._scale[0], (row + 0.5) * self._scale[1]
-        return self.left + int(x), self.top + int(y)
-
     def panel(self, frame: Frame | None) -> Indices:
         """Return the map alone: cells, coast and graticule; None stands for a time that nothing is known of.
 

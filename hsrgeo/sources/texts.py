@@ -125,14 +125,14 @@ def _read_all(file: BinaryIO, most: int) -> bytes:
     return bytes(data)
 
 
-def read_regular(path: Place, most: int = MOST_LINE_BYTES) -> bytes:
+def read_regular(path: Place) -> bytes:
     """Return the bytes of a regular file, or of an object in a bucket.
 
     Raises:
-        OSError: It cannot be read, is no regular file, or is larger than `most` bytes.
+        OSError: It cannot be read, is no regular file, or is larger than `MOST_LINE_BYTES`.
     """
     with closing(path.open("rb") if isinstance(path, RemotePath) else open_file(path)) as file:
-        return _read_all(file, most)
+        return _read_all(file, MOST_LINE_BYTES)
 
 
 def whole_lines(path: Path) -> Iterator[bytes]:

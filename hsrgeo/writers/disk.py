@@ -65,7 +65,10 @@ class Together:
         self._folders: set[Path] = set()  # that have new names in them
 
     def write(self, path: Path, chunks: Iterable[bytes | bytearray | memoryview], *, replace: bool = True) -> None:
-        """Write the bytes of a file, see `write_chunks`."""
+        """Write the bytes of a file, see `write_chunks`, in place of what is there.
+
+        Without `replace` that stays, whoever put it there meanwhile, and is fine where it has the same bytes.
+        """
         temporary = temporary_beside(path)
         try:
             opened = self._opened(temporary)

@@ -137,36 +137,29 @@ def names_in(folder: Place) -> list[str]:
     return []
 
 
-def write_chunks(
-    path: Place, chunks: Iterable[bytes | bytearray | memoryview], *, replace: bool = True, sync: bool = True
-) -> None:
+def write_chunks(path: Place, chunks: Iterable[bytes | bytearray | memoryview], *, sync: bool = True) -> None:
     """Write a file as `write_file` does, from chunks that are made while it is written.
 
     Args:
         path: As for `write_file`.
         chunks: As for `write_file`; an error while they are made leaves nothing behind either.
-        replace: Replace what is there; else it stays, whoever put it there while this was written, and is fine where
-            it has the same bytes.
         sync: Return when the file is on disk, and would survive a power cut; else the caller sees to that by `flush`,
             which costs less for many files at once.
 
     Raises:
         WriteError: The disk refused; nothing is left behind.
-        OutputExistsError: Something else is there, and is not to be replaced.
     """
     if isinstance(path, RemotePath):
-        if replace and not isinstance(chunks, tuple):  # made while they are written: maybe more than memory holds
+        if not isinstance(chunks, tuple):  # made while they are written: maybe more than memory holds
             with TemporaryDirectory(prefix="hsrgeo-") as folder:
                 spool = Path(folder, "spool")
                 write_chunks(spool, chunks, sync=False)
                 _send(path, spool)
-        elif replace:
-            _send(path, b"".join(chunks))
         else:
-            write_new(path, b"".join(chunks))
+            _send(path, b"".join(chunks))
         return
     with Together(sync=sync) as files:
-        files.write(path, chunks, replace=replace)
+        files.write(path, chunks)
 
 
 def _send(path: RemotePath, data: bytes | Path, mark: str = "") -> None:

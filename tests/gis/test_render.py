@@ -23,7 +23,7 @@ from hsrgeo.errors import FrameError, ManifestError, MissingExtraError, OptionsE
 from hsrgeo.formats.composite import decode
 from hsrgeo.gis import canvas, coast, fonts
 from hsrgeo.gis.graticule import graticule, scale_bar
-from hsrgeo.gis.map import Plan, map_for, radars_of
+from hsrgeo.gis.map import Map, Plan, map_for, radars_of
 from hsrgeo.model.grid import Grid
 from hsrgeo.model.grid_catalog import grids
 from hsrgeo.model.times import KST, time_label
@@ -79,6 +79,12 @@ def rgb(path: Path) -> list[NDArray[np.uint8]]:
         return frames
 
 
+def pixel(sheet: Map, row: int, col: int) -> tuple[int, int]:
+    """Return column and row in the picture of the pixel in the middle of a cell."""
+    x, y = (col + 0.5) * sheet._scale[0], (row + 0.5) * sheet._scale[1]
+    return sheet.left + int(x), sheet.top + int(y)
+
+
 def call(*arguments: object) -> Any:
     app = typer.Typer()
     app.command()(render_command)
@@ -114,7 +120,7 @@ def test_colours_at_every_bound_are_those_of_the_classes(
         if shown == "rain":  # the nearest hundredth of mm/h may lie on the other side of a bound
             stored = rain_frame(frame).stored[row - SEA[1], col - SEA[0]]
             colour = next((one.rgb for one in rain if one.first <= stored <= one.last), None)
-        x, y = sheet.pixel(row - SEA[1], col - SEA[0])
+        x, y = pixel(sheet, row - SEA[1], col - SEA[0])
         got = tuple(picture[y, x].tolist())
         dry = (canvas.PALETTE[canvas.DRY], canvas.PALETTE[canvas.GRATICULE])  # the graticule crosses dry cells
         assert got in ((colour,) if colour else dry), (row, col)
@@ -134,7 +140,7 @@ def test_a_radar_has_its_name_and_its_colour_in_every_frame(tmp_path: Path, make
     assert {"KWK Gwanaksan", "ZZZ"} <= {one.name for one in classes_for(plan.quantity, plan.by)}
     sheet = map_for(plan)
     panels = [sheet.panel(one) for one in drawn]
-    at = [sheet.pixel(row, 7) for row in (7, 22)]
+    at = [pixel(sheet, row, 7) for row in (7, 22)]
     (kwk, zzz), (bri, kwk_too) = ([int(one[y - sheet.top, x - sheet.left]) for x, y in at] for one in panels)
     assert kwk == kwk_too
     assert len({kwk, zzz, bri, canvas.DRY}) == 4
@@ -251,7 +257,7 @@ def test_gif_shows_every_time(hour: Path, tmp_path: Path) -> None:
     sheet = map_for(Plan(hsrgeo.open_frame(hour / frame_name()).crop(window=SEA).grid, width=400))
     colour = next(one.rgb for one in classes_for(STYLED["reflectivity"], KMA_LAW) if one.first <= 3000 <= one.last)
     for order, picture in enumerate(pictures):
-        x, y = sheet.pixel(25, 15 + 8 * order)
+        x, y = pixel(sheet, 25, 15 + 8 * order)
         is_known = order not in (3, 4, 6)
         assert (tuple(picture[y, x].tolist()) == colour) == is_known, order
         time = sheet.picture(sheet.panel(None), time_label(TIME + order * STEP))
@@ -348,7 +354,7 @@ def test_a_law_of_ones_own(tmp_path: Path, make_file: MakeFile) -> None:
     rate = Law(300, 1.4).rate(30)
     colour = next(one.rgb for one in classes_for(STYLED["rain"]) if one.lower <= rate < one.upper)
     sheet = map_for(Plan(hsrgeo.open_frame(source).crop(window=SEA).grid))
-    x, y = sheet.pixel(25, 15)
+    x, y = pixel(sheet, 25, 15)
     assert tuple(rgb(tmp_path / "x.png")[0][y, x].tolist()) == colour
 
 
@@ -528,7 +534,7 @@ def test_heights_and_own_palettes_are_drawn(tmp_path: Path, make_file: MakeFile)
             picture = rgb(tmp_path / name)[0]
             chosen = None if palette is None else palette_of(palette)
             sheet = map_for(Plan(frame.crop(window=SEA).grid, "height", width=400, palette=chosen))
-            x, y = sheet.pixel(25, 15)
+            x, y = pixel(sheet, 25, 15)
             assert tuple(picture[y, x].tolist()) == colour, (name, palette)
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from hsrgeo.errors import OutputExistsError, WriteError
 from hsrgeo.writers import disk
-from hsrgeo.writers.disk import temporary_beside
+from hsrgeo.writers.disk import Together, temporary_beside
 from hsrgeo.writers.files import move_file, write_chunks, write_file
 
 
@@ -190,6 +190,11 @@ def test_a_disk_that_takes_only_a_part_is_an_error_and_not_a_short_file(tmp_path
     assert contents(tmp_path) == {"x": b"old"}
 
 
+def write_beside(path: Path, data: bytes) -> None:
+    with Together() as files:
+        files.write(path, [data], replace=False)
+
+
 @pytest.mark.parametrize("links", [True, False], ids=["hard links", "none, as on exFAT"])
 def test_a_new_file_takes_a_free_name_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, links: bool) -> None:  # noqa: FBT001
     def refused(path: Path, _target: Path) -> None:
@@ -198,13 +203,13 @@ def test_a_new_file_takes_a_free_name_only(tmp_path: Path, monkeypatch: pytest.M
     if not links:
         monkeypatch.setattr(Path, "hardlink_to", refused)
     for _again in range(2):  # the same bytes are fine
-        write_chunks(tmp_path / "a", iter([b"one"]), replace=False)
+        write_beside(tmp_path / "a", b"one")
         assert contents(tmp_path) == {"a": b"one"}
     with pytest.raises(OutputExistsError, match="already exists and differs"):
-        write_chunks(tmp_path / "a", iter([b"two"]), replace=False)
+        write_beside(tmp_path / "a", b"two")
     assert contents(tmp_path) == {"a": b"one"}
     with pytest.raises(WriteError):
-        write_chunks(tmp_path / "a" / "b", iter([b"two"]), replace=False)
+        write_beside(tmp_path / "a" / "b", b"two")
 
 
 @pytest.mark.parametrize(
