@@ -266,22 +266,18 @@ def build_series(tasks: Sequence[tuple[int, int]], plan: DiskPlan) -> int:
         SourceError: The old cube has lost a file.
     """
     with write_errors(plan.out):
-        return _build_series(tasks, plan)
-
-
-def _build_series(tasks: Sequence[tuple[int, int]], plan: DiskPlan) -> int:
-    with zarr.config.set({"array.write_empty_chunks": True}):  # a file that is not there was lost, see `WholeStore`
-        new = zarr.open_array(plan.part / plan.array("series"), mode="r+")
-    old = None
-    if (plan.out / plan.array("series")).exists():
-        old = zarr.open_array(whole_store(plan.out), path=plan.array("series"), mode="r")
-    for block, band in tasks:
-        if not _link_unchanged(plan, old, block, band):
-            start, rows = block * plan.shape.series_times, plan.shape.bands[band]
-            values = gather(plan, old, block, band)
-            new[start : start + len(values), rows, :] = values
-        _flush_chunks(plan, block, band)
-        write_file(_done(plan, block, band))
+        with zarr.config.set({"array.write_empty_chunks": True}):  # a file that is not there was lost, see `WholeStore`
+            new = zarr.open_array(plan.part / plan.array("series"), mode="r+")
+        old = None
+        if (plan.out / plan.array("series")).exists():
+            old = zarr.open_array(whole_store(plan.out), path=plan.array("series"), mode="r")
+        for block, band in tasks:
+            if not _link_unchanged(plan, old, block, band):
+                start, rows = block * plan.shape.series_times, plan.shape.bands[band]
+                values = gather(plan, old, block, band)
+                new[start : start + len(values), rows, :] = values
+            _flush_chunks(plan, block, band)
+            write_file(_done(plan, block, band))
     return len(tasks)
 
 
@@ -321,16 +317,12 @@ def _flush_chunks(plan: DiskPlan, block: int, band: int) -> None:
 def finish_zarr(plan: DiskPlan) -> None:
     """Give the new store its name, and remove the old one."""
     with write_errors(plan.out):
-        _finish(plan)
+        (plan.part / _PLAN).unlink()
+        flush([plan.part])  # what follows is not finished by a later run, but begun anew
+        for left in plan.part.glob(".done.*"):
+            left.unlink()
+        consolidate(plan, plan.part)
     replace_folder(plan.part, plan.out)
-
-
-def _finish(plan: DiskPlan) -> None:
-    (plan.part / _PLAN).unlink()
-    flush([plan.part])  # what follows is not finished by a later run, but begun anew
-    for left in plan.part.glob(".done.*"):
-        left.unlink()
-    consolidate(plan, plan.part)
 
 
 def consolidate(plan: Plan, store: Any) -> None:  # noqa: ANN401 - as above

@@ -81,12 +81,7 @@ class UnsureChunks:
 
 
 class CheckedValues(BackendArray):
-    """Values of a NetCDF cube, their chunks looked at before NetCDF unpacks them.
-
-    Args:
-        values: As xarray opened them.
-        unsure: Chunks of them.
-    """
+    """Values of a NetCDF cube, their chunks looked at before NetCDF unpacks them."""
 
     def __init__(self, values: xr.Variable, unsure: UnsureChunks) -> None:
         self.shape, self.dtype = values.shape, values.dtype

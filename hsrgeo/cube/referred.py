@@ -48,8 +48,7 @@ def open_reference(path: Place, view: View) -> xr.Dataset:
             where a frame can no longer be read.
         OptionsError: It has no such layout or product.
     """
-    kept, spans = read_reference(path)
-    shape = shape_from_json(json.loads(kept.attrs["hsrgeo_shape"]))
+    kept, shape, spans = read_reference(path)
     product = shape.product
     if view.layout not in (None, "map"):
         raise OptionsError(f"layout {view.layout!r}: {path} has layout map, as all references do")
@@ -102,8 +101,7 @@ def packed_reference(path: Place) -> tuple[xr.Dataset, str]:
     Raises:
         SourceError: It cannot be read, or is none of hsrgeo's.
     """
-    kept, spans = read_reference(path)
-    shape = shape_from_json(json.loads(kept.attrs["hsrgeo_shape"]))
+    kept, shape, spans = read_reference(path)
     size = shape.grid.height, shape.grid.width
     stack = Stack(_layers(spans, kept, shape), size, shape.quantity.nodata, strict=True)
     attrs = values_attrs(shape.quantity, cleaned=shape.cleaned)
@@ -116,8 +114,8 @@ def _layers(spans: Sequence[Span], kept: xr.Dataset, shape: Shape) -> list[Refer
     return [ReferredLayer(span, shape, making, crc32) for span, crc32 in zip(spans, crcs, strict=True)]
 
 
-def read_reference(path: Place) -> tuple[xr.Dataset, list[Span]]:
-    """Return everything of a reference but its values, packed, and where these are now, one place a time.
+def read_reference(path: Place) -> tuple[xr.Dataset, Shape, list[Span]]:
+    """Return a reference without its values, packed, its shape, and where the values are now, one place a time.
 
     Raises:
         SourceError: It cannot be read, or is none of hsrgeo's.
@@ -145,12 +143,13 @@ def read_reference(path: Place) -> tuple[xr.Dataset, list[Span]]:
     try:
         dataset = xr.open_dataset(store, engine="zarr", **options)
         dataset = dataset.drop_vars([found.name, "lon", "lat"]).load()
-        making_of(shape_from_json(json.loads(dataset.attrs["hsrgeo_shape"])))  # raises where it is none
+        shape = shape_from_json(json.loads(dataset.attrs["hsrgeo_shape"]))
+        making_of(shape)  # raises where it is none
     except DAMAGE as error:
         raise SourceError(str(path), f"is not a reference made by hsrgeo: {error!r}") from error
     if len(found.spans) != dataset.sizes["time"]:
         raise SourceError(str(path), f"is damaged: {len(found.spans)} frames at {dataset.sizes['time']} times")
-    return dataset, [_moved(span, found.folder, path) for span in found.spans]
+    return dataset, shape, [_moved(span, found.folder, path) for span in found.spans]
 
 
 @dataclass(frozen=True)

@@ -77,12 +77,7 @@ def wet_table(quantity: Quantity, law: Law, from_mm_h: float, factor: float = 1.
 
 
 class RunningSum:
-    """Depth and frames of one period, cell by cell.
-
-    Args:
-        shape: Rows and columns.
-        unit_mm: See `depth_unit_mm`.
-    """
+    """Depth and frames of one period, cell by cell."""
 
     def __init__(self, shape: tuple[int, int], unit_mm: float) -> None:
         self.unit_mm = unit_mm

@@ -159,11 +159,7 @@ def whole_lines_of(file: BinaryIO) -> Iterator[bytes]:
 
 
 class DamagedLines:
-    """Lines of a manifest that cannot be read: counted, and reported once.
-
-    Args:
-        path: The manifest.
-    """
+    """Lines of a manifest that cannot be read: counted, and reported once."""
 
     def __init__(self, path: Place) -> None:
         self._path = path

@@ -15,11 +15,7 @@ from hsrgeo.writers.png import is_edited_sidecar
 
 
 class Presence:
-    """Looks for the outputs of earlier runs.
-
-    Args:
-        out: The output folder.
-    """
+    """Looks for the outputs of earlier runs."""
 
     def __init__(self, out: Place) -> None:
         self._out = out

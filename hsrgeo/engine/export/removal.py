@@ -22,11 +22,7 @@ _SHOWN = 10
 
 
 class Removal:
-    """Removes files of an output folder that are certainly outputs of an export, and keeps a list of the others.
-
-    Args:
-        out: The output folder.
-    """
+    """Removes files of an output folder that are certainly outputs of an export, and keeps a list of the others."""
 
     def __init__(self, out: Place) -> None:
         self._out = out

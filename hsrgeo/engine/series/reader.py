@@ -39,11 +39,7 @@ _SHOWN = 10
 
 
 class Reader(ABC):
-    """Reads the numbers of all places, time by time, in any order.
-
-    Args:
-        options: Which places and times.
-    """
+    """Reads the numbers of all places, time by time, in any order."""
 
     def __init__(self, options: SeriesOptions) -> None:
         self.options = options
@@ -132,10 +128,6 @@ class Reader(ABC):
 
 class OutputReader(Reader):
     """Reads what hsrgeo wrote itself, where some things are decided already.
-
-    Args:
-        source: The export or the cube.
-        options: Which places and times.
 
     Raises:
         OptionsError: Options that are for frames only.

@@ -165,11 +165,7 @@ def _refuse_own_input(out: Place, sources: Sequence[str | Path], options: Series
 
 
 class _Spool:
-    """Numbers put aside, mostly one after the other: a file seeks only where it has to, for that empties its buffer.
-
-    Args:
-        file: Empty, open to write and read.
-    """
+    """Numbers put aside, mostly one after the other: a file seeks only where it has to, for that empties its buffer."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
