@@ -107,14 +107,8 @@ __version__ = "0.2.0"
 
 _HOMES = {
     "AccumulateOptions": "hsrgeo.engine.accumulate.sum_options",
-    "ArchiveError": "hsrgeo.errors",
     "BBox": "hsrgeo.model.window",
-    "ChecksumError": "hsrgeo.errors",
-    "ClippedWarning": "hsrgeo.errors",
-    "ClusterError": "hsrgeo.errors",
     "CubeOptions": "hsrgeo.engine.cube.cube_options",
-    "DeflateStreamError": "hsrgeo.errors",
-    "EmptyFileError": "hsrgeo.errors",
     "EventTable": "hsrgeo.engine.events",
     "EventsOptions": "hsrgeo.engine.events",
     "Export": "hsrgeo.engine.export.export_run",
@@ -123,10 +117,6 @@ _HOMES = {
     "FetchOptions": "hsrgeo.engine.fetch",
     "Fetched": "hsrgeo.engine.fetch",
     "Frame": "hsrgeo.model.frame",
-    "FrameError": "hsrgeo.errors",
-    "FrameFormatError": "hsrgeo.errors",
-    "FrameNameError": "hsrgeo.errors",
-    "FrameReadError": "hsrgeo.errors",
     "GaugeBias": "hsrgeo.engine.gauges.bias",
     "GaugeBiasOptions": "hsrgeo.engine.gauges.gauge_options",
     "GaugeField": "hsrgeo.engine.gauges.field",
@@ -134,51 +124,24 @@ _HOMES = {
     "GaugeMerge": "hsrgeo.engine.gauges.merge",
     "GaugeMergeOptions": "hsrgeo.engine.gauges.merge_options",
     "Grid": "hsrgeo.model.grid",
-    "GridError": "hsrgeo.errors",
-    "HeaderError": "hsrgeo.errors",
-    "HsrGeoError": "hsrgeo.errors",
-    "HsrGeoWarning": "hsrgeo.errors",
-    "HubError": "hsrgeo.errors",
-    "HubLimitError": "hsrgeo.errors",
     "KST": "hsrgeo.model.times",
     "Law": "hsrgeo.products.rain",
-    "LengthError": "hsrgeo.errors",
-    "LockError": "hsrgeo.errors",
-    "ManifestError": "hsrgeo.errors",
-    "MissingExtraError": "hsrgeo.errors",
-    "NoRoomError": "hsrgeo.errors",
-    "NotGzipError": "hsrgeo.errors",
-    "OldHeaderError": "hsrgeo.errors",
     "ObjectsOptions": "hsrgeo.engine.cells.objects",
-    "OptionsError": "hsrgeo.errors",
     "Outcome": "hsrgeo.outputs.outcome",
-    "OutputError": "hsrgeo.errors",
-    "OutputExistsError": "hsrgeo.errors",
     "PlotSeriesOptions": "hsrgeo.engine.plot",
     "PlotSumOptions": "hsrgeo.engine.plot",
-    "ProjectionError": "hsrgeo.errors",
-    "ReadbackError": "hsrgeo.errors",
     "ReadingRules": "hsrgeo.sources.gauge_rules",
     "Region": "hsrgeo.engine.regions",
     "RenderOptions": "hsrgeo.engine.render",
     "Rendered": "hsrgeo.engine.render",
     "SampleOptions": "hsrgeo.engine.cells.sample",
     "SeriesOptions": "hsrgeo.engine.series.series_options",
-    "ServiceMessageError": "hsrgeo.errors",
     "SitesReport": "hsrgeo.engine.sites",
-    "SourceError": "hsrgeo.errors",
     "SplitOptions": "hsrgeo.engine.split",
     "StatsOptions": "hsrgeo.engine.stats.stats_options",
     "Target": "hsrgeo.products.warp",
     "ThiessenPolygons": "hsrgeo.engine.gauges.polygons",
-    "TimeFieldError": "hsrgeo.errors",
-    "TooLargeError": "hsrgeo.errors",
-    "TrailingDataError": "hsrgeo.errors",
-    "TruncatedError": "hsrgeo.errors",
-    "UnknownGridError": "hsrgeo.errors",
     "Window": "hsrgeo.model.window",
-    "WindowError": "hsrgeo.errors",
-    "WriteError": "hsrgeo.errors",
     "accumulate": "hsrgeo.engine.accumulate.sum_run",
     "as_target": "hsrgeo.products.warp",
     "compose": "hsrgeo.engine.compose",
@@ -221,7 +184,8 @@ _HOMES = {
     "write_stacks": "hsrgeo.engine.vrt",
     "write_view": "hsrgeo.engine.view.written",
 }
-# ^ imported when first used: `hsrgeo --help` and a script that only reads need no joblib and no GDAL
+# ^ imported when first used: `hsrgeo --help` and a script that only reads need no joblib and no GDAL.
+# What is not named here is an error, of hsrgeo.errors.
 
 __all__ = [  # without `open`: `from hsrgeo import *` leaves Python's own alone
     "KST",
@@ -342,9 +306,9 @@ __all__ = [  # without `open`: `from hsrgeo import *` leaves Python's own alone
 
 
 def __getattr__(name: str) -> object:
-    if name not in _HOMES:
+    if name not in __all__ and name not in _HOMES:
         raise AttributeError(f"module 'hsrgeo' has no attribute {name!r}")
-    return getattr(importlib.import_module(_HOMES[name]), name)
+    return getattr(importlib.import_module(_HOMES.get(name, "hsrgeo.errors")), name)
 
 
 def __dir__() -> list[str]:
