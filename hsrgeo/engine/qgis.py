@@ -12,7 +12,6 @@ from hsrgeo.gis.coast import CREDIT, geojson, lonlat_bounds
 from hsrgeo.gis.depth import times_of
 from hsrgeo.gis.project import Beside, Series, is_own, project_bytes
 from hsrgeo.gis.styles import raster_pipe
-from hsrgeo.model.grid import Grid
 from hsrgeo.model.times import time_label
 from hsrgeo.outputs.names import COAST, LATEST_PROJECT, PROJECT
 from hsrgeo.outputs.stacks import Stack, Stacks, stacks_of
@@ -162,7 +161,7 @@ def _write(path: Path, contents: Stacks, title: str, series: list[Series]) -> Pr
 
 def _write_coast(out: Path, contents: Stacks) -> tuple[str, tuple[str, ...]]:
     """Return the name of the file of the coast, empty without the extra, and notes."""
-    places = [lonlat_bounds(_grid(stack)) for stack in contents.stacks if stack.glance.wkt]
+    places = [lonlat_bounds(stack.glance.grid) for stack in contents.stacks if stack.glance.wkt]
     west, south, east, north = zip(*places, strict=True)
     try:
         lines = geojson((min(west), min(south), max(east), max(north)))
@@ -170,11 +169,6 @@ def _write_coast(out: Path, contents: Stacks) -> tuple[str, tuple[str, ...]]:
         return "", (f"the project has no coast: {error}",)
     write_file(out / COAST, lines.encode())
     return COAST, ()
-
-
-def _grid(stack: Stack) -> Grid:
-    seen = stack.glance
-    return Grid("", seen.wkt, seen.transform, seen.width, seen.height)
 
 
 def _refuse_others(path: Path) -> None:

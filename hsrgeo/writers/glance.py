@@ -20,6 +20,7 @@ import rasterio
 from affine import Affine
 
 from hsrgeo.errors import ReadbackError
+from hsrgeo.model.grid import Grid
 from hsrgeo.sources.remote import Place, RemotePath
 from hsrgeo.sources.texts import open_file
 from hsrgeo.writers.environment import opened_raster
@@ -68,6 +69,11 @@ class Glance:
     """Of every band."""
     others: tuple[str, ...] = ()
     """Names of the bands after the first."""
+
+    @property
+    def grid(self) -> Grid:
+        """Where it lies."""
+        return Grid(self.tags.get("GRID", ""), self.wkt, self.transform, self.width, self.height)
 
     @property
     def bounds(self) -> tuple[float, float, float, float]:

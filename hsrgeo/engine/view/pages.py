@@ -29,7 +29,6 @@ from hsrgeo.gis.view.index import (
     windows_of,
 )
 from hsrgeo.model.fields import Time
-from hsrgeo.model.grid import Grid
 from hsrgeo.model.times import FRAME_STEP, export_step, time_label, usual_step
 from hsrgeo.outputs.journal import is_output
 from hsrgeo.outputs.names import MANIFEST, PAGE_FOLDER, STATUS
@@ -119,7 +118,7 @@ def make_page(out: Path, options: ViewOptions, *, grows: bool = False) -> Page:
     views = []
     watched = any((out / name).exists() for name in (STATUS, f"{STATUS}.lock"))
     for number, stack in enumerate(contents.stacks):
-        grid = _grid(stack)
+        grid = stack.glance.grid
         key = f"{grid.wkt2} {grid.transform} {grid.width} {grid.height}"
         if key not in grids:
             path = f"{PAGE_FOLDER}/grid-{len(grids)}.json"
@@ -173,16 +172,11 @@ def _is_text(path: str) -> bool:
 
 def _has_coast(stack: Stack, notes: list[str]) -> bool:
     try:
-        grid_json(replace(_grid(stack), width=1, height=1), coast=True)
+        grid_json(replace(stack.glance.grid, width=1, height=1), coast=True)
     except MissingExtraError as error:
         notes.append(f"no coast is drawn: {error}")
         return False
     return True
-
-
-def _grid(stack: Stack) -> Grid:
-    seen = stack.glance
-    return Grid(seen.tags.get("GRID", ""), seen.wkt, seen.transform, seen.width, seen.height)
 
 
 def _step(stack: Stack) -> timedelta:
