@@ -196,11 +196,7 @@ def _real(path: Place) -> str:
 
 
 def _refuse_links(out: Path, name: PurePosixPath, *, overwrite: bool) -> None:
-    """Refuse to write through a link that lies in OUT, from wherever it came; OUT itself may be one.
-
-    Raises:
-        OutputExistsError: A folder of the name is a link; or the file is one, and is not to be replaced.
-    """
+    """Refuse to write through a link that lies in OUT, from wherever it came; OUT itself may be one."""
     path = str(out)
     for part in name.parts[:-1] if overwrite else name.parts:
         path = f"{path}{os.sep}{part}"

@@ -90,11 +90,7 @@ def make_project(
 
 
 def _path(out: Place, project: str | Path | None) -> Path:
-    """Return the path of the project of an output folder.
-
-    Raises:
-        OptionsError: There is none for it.
-    """
+    """Return the path of the project of an output folder."""
     if not isinstance(out, RemotePath):
         if project is not None:
             raise OptionsError(

@@ -131,11 +131,7 @@ def _archive_chunks(folder: str, named: Named, scene: Scene) -> Iterator[bytes]:
 
 
 def _refuse_others(path: Path) -> None:
-    """Refuse to write over a file unless it is, or starts with, a synthetic frame: real ones have the same names.
-
-    Raises:
-        OutputExistsError: It is there, and is something else.
-    """
+    """Refuse to write over a file unless it is, or starts with, a synthetic frame: real ones have the same names."""
     if not path.exists():
         return
     first = next(scan([path], Selection()), None)

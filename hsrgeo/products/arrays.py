@@ -114,11 +114,7 @@ def _own_time(coords: Mapping[str, Any]) -> datetime | None:
 
 
 def _packing(name: str) -> tuple[int, Quantity]:
-    """Return the data code of a quantity, and how its values are packed.
-
-    Raises:
-        OptionsError: There is none of this name.
-    """
+    """Return the data code of a quantity, and how its values are packed."""
     for code, known in QUANTITIES.items():
         if known.name == name:
             return code, RAIN if known.is_rain else known

@@ -43,11 +43,7 @@ def _check_idw(power: float | None, neighbours: int | None) -> None:
 def _variogram_of(
     model: Model, range_km: float | None, sill_mm2: float | None, nugget_mm2: float | None
 ) -> Variogram | None:
-    """Return the variogram of options, or None where it is to be fitted.
-
-    Raises:
-        OptionsError: Only some of its numbers are there, or they cannot be.
-    """
+    """Return the variogram of options, or None where it is to be fitted."""
     if (range_km is None) != (sill_mm2 is None):
         raise OptionsError("range and sill go together: with both the variogram is given, without it is fitted")
     if range_km is None or sill_mm2 is None:

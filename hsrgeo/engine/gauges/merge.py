@@ -194,11 +194,7 @@ class GaugeMerge(Lazy[MergedSum]):
             self._variograms[method] = Variograms(self._network.xy, partial(residuals, method), self._options.model)
 
     def _solved(self, method: MergeMethod, known: NDArray[np.bool_], pairs: Pairs) -> Merger:
-        """Return a method for the gauges of a sum.
-
-        Raises:
-            OptionsError: It cannot be applied to these.
-        """
+        """Return a method for the gauges of a sum."""
         options = self._options
         if not len(pairs):
             raise OptionsError("no gauge has both readings and radar")
