@@ -882,7 +882,6 @@ def on_a_terminal(*args: object) -> tuple[bytes, str]:
 def test_a_terminal_gets_a_progress_bar_that_goes_away(source: Path, tmp_path: Path) -> None:
     stdout, text = on_a_terminal("export", source, "--out", tmp_path / "out", *WINDOW, "-j", 1)
     assert stdout == b""
-    assert "frames/s" in text
     assert "/s" in text.split("2 frames: 2 written")[0]  # the bar's column of frames a second
     assert "\x1b[2K" in text  # wiped
 
