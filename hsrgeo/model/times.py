@@ -128,7 +128,7 @@ def parse_step(text: str) -> timedelta:
         OptionsError: No step, or one that does not divide a day: slots are counted from midnight KST.
     """
     step = parse_length(text)
-    refuse_uneven(f"step {text!r}", step)
+    refuse_uneven(f"length of time {text!r}", step)
     return step
 
 

@@ -245,7 +245,10 @@ def test_numbers_may_be_one_text(source: Path, tmp_path: Path, numbers: tuple[st
             ["export", "{in}", "--out", "{out}", "--start", "202207", "--end", "202206"],
             "hsrgeo: --end 2022-06-01 00:00 KST is not after --start 2022-07-01 00:00 KST (the end is exclusive)",
         ),
-        (["export", "{in}", "--out", "{out}", "--every", "7min"], "hsrgeo: step '7min': must divide a day evenly"),
+        (
+            ["export", "{in}", "--out", "{out}", "--every", "7min"],
+            "hsrgeo: length of time '7min': must divide a day evenly",
+        ),
         (
             ["export", "{in}", "--out", "{out}", "--every", "often"],
             "hsrgeo: length of time 'often': expected a number and one of min, h and d",

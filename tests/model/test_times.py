@@ -184,7 +184,7 @@ def test_parse_step_refuses_what_is_no_step(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["0min", "7min", "7h", "2d", "25h", "1441min"])
 def test_parse_step_refuses_what_does_not_divide_a_day(text: str) -> None:
-    with pytest.raises(OptionsError, match=rf"^step '{text}': must divide a day evenly"):
+    with pytest.raises(OptionsError, match=rf"^length of time '{text}': must divide a day evenly"):
         parse_step(text)
 
 
