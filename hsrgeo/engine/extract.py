@@ -15,6 +15,7 @@ from hsrgeo.engine.workers.crew import count_workers
 from hsrgeo.engine.workers.parallel import run_parallel
 from hsrgeo.errors import ArchiveError, HsrGeoError, OutputError, OutputExistsError, SourceError, refused
 from hsrgeo.formats.composite import MAX_STORED_BYTES
+from hsrgeo.outputs.names import is_reserved
 from hsrgeo.outputs.taken import refuse_cube
 from hsrgeo.sources.archive_formats import ARCHIVE_SUFFIXES, is_archive
 from hsrgeo.sources.archives import open_members
@@ -156,6 +157,7 @@ _TOGETHER = 64  # files that the disk is waited for at a time
 _MOST_ERRORS = 1000  # an archive of a million links is a megabyte, and its errors would be one of memory
 
 
+_IS_WINDOWS = os.name == "nt"
 _UNSEEN = ("Cc", "Cf")
 # ^ Unicode's categories of what moves a terminal's cursor or turns the direction of what follows, as in the next `ls`
 
@@ -180,6 +182,8 @@ def safe_name(archive: Place, member: Member) -> PurePosixPath:
         raise ArchiveError(str(archive), f"member {member.name!r} is refused: control characters in its name")
     if ".." in path.parts:
         raise ArchiveError(str(archive), f"member {member.name!r} is refused: '..' in its name")
+    if _IS_WINDOWS and (":" in name or any(map(is_reserved, path.parts))):
+        raise ArchiveError(str(archive), f"member {member.name!r} is refused: Windows takes no such name")
     if not path.parts:
         raise ArchiveError(str(archive), f"member {member.name!r} is refused: it has no name")
     return path

@@ -8,6 +8,7 @@ from datetime import datetime
 from hsrgeo.errors import OptionsError
 from hsrgeo.formats.names import FrameName
 from hsrgeo.model.times import KST
+from hsrgeo.outputs.names import is_reserved
 from hsrgeo.outputs.recipe import Recipe, wide_fields
 
 _NAME_FIELDS = ("time", "utc", "product", "kind", "region")
@@ -38,6 +39,8 @@ def check_name(template: str) -> None:  # noqa: C901 - a list of what may be wro
             raise OptionsError(f"{hint}; the last part must be a visible file name")
         if bad := sorted({letter for letter in path if letter in _FORBIDDEN or not letter.isprintable()}):
             raise OptionsError(f"{hint}; it makes {path!r}, and not every system takes {' '.join(map(repr, bad))}")
+        if other := [part for part in (*parts[:-1], f"{parts[-1]}.tif") if part.strip() and is_reserved(part)]:
+            raise OptionsError(f"{hint}; it makes {path!r}, and Windows takes no {other[0]!r} as a name")
         if max(len(part.encode("utf-8", "replace")) for part in parts) > _LONGEST_PART_BYTES:
             raise OptionsError(f"{hint}; a part of the path is longer than {_LONGEST_PART_BYTES} bytes")
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from hsrgeo.errors import OptionsError
 from hsrgeo.model.window import BBox
-from hsrgeo.outputs.names import NAMES
+from hsrgeo.outputs.names import NAMES, is_reserved
 from hsrgeo.places.vectors import other_crs
 from hsrgeo.sources.encodings import decoded
 from hsrgeo.sources.gauge_csv import columns_below, missing_columns, separator_line
@@ -24,11 +24,6 @@ from hsrgeo.sources.texts import read_bytes
 _COLUMNS = ("name", "west", "south", "east", "north")
 _FORBIDDEN = set('/\\:*?"<>|')
 _LONGEST_NAME_BYTES = 200  # of 255 that a file system takes; a Korean letter has 3
-_RESERVED = {
-    *("con", "prn", "aux", "nul", *(f"{port}{number}" for port in ("com", "lpt") for number in range(1, 10))),
-    *NAMES,
-}
-# ^ Windows opens the first as devices; the last lie beside the regions' folders
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +42,9 @@ class Region:
             not self.name
             or self.name != self.name.strip()
             or self.name.startswith(".")
-            or self.name.endswith(".")
             or len(self.name.encode("utf-8", "replace")) > _LONGEST_NAME_BYTES
-            or self.name.lower() in _RESERVED
+            or is_reserved(self.name)
+            or self.name.lower() in NAMES  # which lie beside the regions' folders
             or any(letter in _FORBIDDEN or unicodedata.category(letter).startswith("C") for letter in self.name)
         )
         if bad:

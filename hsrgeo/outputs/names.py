@@ -49,3 +49,11 @@ NAMES = frozenset(
         *LISTS,
     )
 )
+
+
+def is_reserved(part: str) -> bool:
+    """Tell whether Windows opens something else than a file or folder of this name: a device, or one of another end."""
+    return part.partition(".")[0].strip().lower() in _DEVICES or part.endswith((".", " "))
+
+
+_DEVICES = {"con", "prn", "aux", "nul", *(f"{port}{number}" for port in ("com", "lpt") for number in range(1, 10))}

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hsrgeo.engine import extract as extract_module
 from hsrgeo.engine.extract import Extracted, extract, extract_archive, safe_name
 from hsrgeo.errors import ArchiveError, OptionsError, SourceError
 from hsrgeo.sources.members import Member
@@ -121,6 +122,16 @@ def test_each_is_refused_by_name_and_the_others_come_out(tmp_path: Path, fault: 
         raise error
     assert str(error).startswith(f"{archive}: ")
     assert contents(tmp_path) == {archive.name: archive.read_bytes(), "out/good 1": b"one", "out/good 2": b"two"}
+
+
+@pytest.mark.parametrize("name", ["NUL", "a/con.txt", "aux .x", "Lpt9.bin.gz", "a./b", "a/b ", "frame.bin:x"])
+def test_names_that_windows_takes_for_something_else(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    odd, plain = (Member(one, 0, lambda: iter(())) for one in (name, "a.b/conx/com0/x.bin.gz"))
+    assert str(safe_name(Path("a.tar"), odd)) == name  # elsewhere they are names as others
+    monkeypatch.setattr(extract_module, "_IS_WINDOWS", True)
+    with pytest.raises(ArchiveError, match=f"member '{name}' is refused: Windows takes no such name"):
+        safe_name(Path("a.tar"), odd)
+    assert str(safe_name(Path("a.tar"), plain)) == "a.b/conx/com0/x.bin.gz"
 
 
 def test_all_at_once(tmp_path: Path) -> None:
