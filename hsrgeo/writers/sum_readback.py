@@ -16,6 +16,7 @@ from hsrgeo.writers.environment import opened_raster
 
 _DEPTH_BANDS = ("rain_depth", "rain_depth_max")
 _COUNT_BANDS = ("frames", "windows")
+_TABLES = (".csv", ".parquet", ".xlsx")
 _MOST_CELLS = 1 << 25
 # ^ five times the largest grid: a bit flipped in a size asks for terabytes
 
@@ -41,6 +42,8 @@ def read_sum(path: Path) -> SumPicture:
     if not path.is_file():
         problem = "is a folder: name one of the COGs in it" if path.is_dir() else "no such file"
         raise SourceError(str(path), problem)
+    if path.suffix.lower() in _TABLES:
+        raise SourceError(str(path), "is a table: expected a COG of hsrgeo accumulate; hsrgeo plot series draws tables")
     try:
         with opened_raster(path) as dataset:
             names = list(dataset.descriptions)

@@ -312,6 +312,14 @@ def test_a_geopackage_that_cannot_be_written_is_reported(source: Path, tmp_path:
         hsrgeo.sample(source, tmp_path / "a.gpkg", window=WINDOW, at_least=46, jobs=1).run()
 
 
+@pytest.mark.parametrize(("name", "found"), [("cube.zarr", "a cube"), ("frames.json", "a reference")])
+def test_cubes_and_references_are_no_frames(source: Path, tmp_path: Path, name: str, found: str) -> None:
+    frames = hsrgeo.ExportOptions(window=WINDOW, jobs=1)
+    hsrgeo.make_cube(source, tmp_path / name, hsrgeo.CubeOptions(frames=frames, virtual=name.endswith("json"))).run()
+    with pytest.raises(OptionsError, match=f"{name}: is {found}; give the frames or archives it was made of"):
+        hsrgeo.sample(tmp_path / name, tmp_path / "a.csv")
+
+
 def test_an_export_is_no_frames(source: Path, tmp_path: Path) -> None:
     hsrgeo.export(source, tmp_path / "out", window=WINDOW, formats="cog", jobs=1, sync=False).run()
     with pytest.raises(OptionsError, match=r"out: is the output of an export; give the frames or archives it was made"):

@@ -716,6 +716,16 @@ def test_better_rival_that_was_not_exported(source: Path, out: Path, tmp_path: P
     assert run.counts.unexported == 1
 
 
+def test_a_rival_of_one_more_station_is_worded_so(tmp_path: Path) -> None:
+    first, more = tmp_path / "first", tmp_path / "more"
+    for folder, stations in ((first, 1), (more, 2)):
+        folder.mkdir()
+        (folder / name_of(TIME)).write_bytes(composite(seed=stations, stations=stations))
+    (difference,) = verify(export_all(first, tmp_path / "out", window=RAIN), [first, more], jobs=1)
+    assert "(1 station, created" in difference.expected
+    assert difference.found.startswith("2 stations, created")
+
+
 def test_worse_rival_is_only_counted(source: Path, out: Path, tmp_path: Path) -> None:
     more = tmp_path / "more"
     more.mkdir()

@@ -294,6 +294,7 @@ def test_rolling_maxima_and_made_up_frames_are_drawn_too(tmp_path: Path) -> None
 def test_what_is_no_sum_is_reported(tmp_path: Path) -> None:
     out = tmp_path / "x.png"
     (tmp_path / "t.tif").write_text("no picture")
+    (tmp_path / "t.csv").write_text("time,name")
     (tmp_path / "o.tif").write_bytes(
         encode_bands(GRID, [Band("reflectivity", np.zeros((40, 60), np.int32))], {}, utc_text(NOON))
     )
@@ -301,6 +302,7 @@ def test_what_is_no_sum_is_reported(tmp_path: Path) -> None:
     for name, problem in (
         ("no.tif", "no such file"),
         ("t.tif", "GDAL cannot read it"),
+        ("t.csv", "is a table: expected a COG of hsrgeo accumulate; hsrgeo plot series draws tables"),
         ("o.tif", "is not a sum written by hsrgeo accumulate: its bands are reflectivity"),
         ("u.tif", "is not a sum written by hsrgeo accumulate: .*many"),
     ):

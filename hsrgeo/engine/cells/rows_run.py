@@ -19,6 +19,7 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from hsrgeo.cube.reference import SUFFIXES
 from hsrgeo.engine.axis import type_of_sources
 from hsrgeo.engine.export_options import ExportOptions, check_areas
 from hsrgeo.engine.lazy import Run, with_twins
@@ -92,7 +93,8 @@ class RowsRun(Run):
         if frames.block == ALL:
             raise OptionsError("block all: a table has one value; choose a block")
         if (source_type := type_of_sources(sources)) != "frames":
-            found = "the output of an export" if source_type == "export" else f"a {source_type}"
+            word = "a reference" if str(sources[0]).lower().endswith(SUFFIXES) else "a cube"
+            found = "the output of an export" if source_type == "export" else word
             raise OptionsError(f"{sources[0]}: is {found}; give the frames or archives it was made of")
         self.rows = 0
         """Rows of the table; known at the end."""

@@ -338,6 +338,8 @@ def _check_rival(task: Task, frame: Frame) -> Checked:
     if rival.standing <= line.standing:
         return Checked(unexported=True)
     problem = "a better frame than the one exported for its time: export again"
-    kept = f"{line.label} ({line.stations} stations, created {line.created or 'unknown'})"
-    better = f"{rival.stations} stations, created {rival.created or 'unknown'}"
-    return Checked(unexported=True, differences=(Difference(task.label, problem, kept, better),))
+    kept, better = (
+        f"{one.stations} station{'' if one.stations == 1 else 's'}, created {one.created or 'unknown'}"
+        for one in (line, rival)
+    )
+    return Checked(unexported=True, differences=(Difference(task.label, problem, f"{line.label} ({kept})", better),))
