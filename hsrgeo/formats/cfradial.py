@@ -98,11 +98,13 @@ def _first(file: Hdf5, name: str) -> float:
 def _gates(file: Hdf5) -> tuple[float, float, int]:
     """Return the middle of the first gate [m], the length of a gate [m], and how many there are at most."""
     ranges = file.array("range").astype(np.float64)
-    if ranges.ndim != 1 or not 2 <= ranges.size <= MOST_GATES or not np.isfinite(ranges).all():  # noqa: PLR2004 - a length
+    if ranges.ndim != 1 or not 2 <= ranges.size <= MOST_GATES:  # noqa: PLR2004 - a length
         file.refuse("range", f"2 to {MOST_GATES:,} distances", f"{ranges.shape}")
+    if not np.isfinite(ranges).all():
+        file.refuse("range", "distances in metres", f"{ranges[~np.isfinite(ranges)][0]:g} among them")
     gate = float(ranges[-1] - ranges[0]) / (ranges.size - 1)
     uneven = np.abs(ranges - ranges[0] - gate * np.arange(ranges.size)).max()
-    if not gate > 0 or uneven > _UNEVEN * gate:
+    if not gate > 0 or not uneven <= _UNEVEN * gate:  # NaN too
         file.refuse("range", "gates of one length", f"{ranges[0]:g}, {ranges[1]:g} ... {ranges[-1]:g} m")
     return float(ranges[0]), gate, ranges.size
 

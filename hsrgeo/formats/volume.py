@@ -6,6 +6,8 @@ import math
 import re
 from datetime import UTC, datetime, timedelta
 
+import numpy as np
+
 from hsrgeo.errors import FrameError, FrameFormatError, TooLargeError
 from hsrgeo.formats import gzipped, uf
 from hsrgeo.formats.cfradial import read_cfradial
@@ -22,6 +24,7 @@ SUFFIXES = (".nc", ".nc4", ".h5", ".hdf5", ".hdf", ".uf", ".uf.gz")
 """Of volumes in folders; a file that is named on its own may have any name."""
 MAX_VOLUME_BYTES = 64 << 20
 """Of a file, packed or not; KMA's have 0.5 to 2.7 MB."""
+_FIRST_YEAR = 1935  # of the first radars; names of frames have four digits for it
 _NEAR_M = 5_000.0  # a radar of the table is the one that stands nearer than this
 _DEGREE_M = 111_200.0
 _CODE = re.compile(r"[A-Z0-9]{1,6}")
@@ -60,7 +63,8 @@ def read_volume(data: bytes, name: str) -> Volume:
         FrameError: It is no volume, is damaged, or has no reflectivity.
     """
     try:
-        return _volume(_read(data, name), basename(name))
+        with np.errstate(over="ignore", invalid="ignore"):  # what comes of such numbers is refused
+            return _volume(_read(data, name), basename(name))
     except FrameError as error:
         raise error.at(name, None) from error.__cause__
 
@@ -99,6 +103,8 @@ def _volume(scan: Scan, name: str) -> Volume:
     notes = list(scan.notes)
     code = _code(scan, name, notes)
     time, source = _time(scan, name, notes)
+    if time.year < _FIRST_YEAR:
+        raise FrameFormatError("time", f"a year from {_FIRST_YEAR} on", str(time.year))
     order = sorted(range(len(scan.sweeps)), key=lambda number: scan.sweeps[number].elevation)
     return Volume(
         name=name,

@@ -220,10 +220,16 @@ def _bomb(file: h5py.File) -> None:
     file.create_dataset("DBZH", (1 << 40,), "i2", chunks=(1 << 20,), compression="gzip")
 
 
+def _far_apart(file: h5py.File) -> None:
+    file["range"][0], file["range"][39] = -1e308, 1e308  # what lies between is more than a float can hold
+
+
 HOSTILE: dict[str, tuple[Change, str]] = {
     "no sweeps": (lambda file: file.__delitem__("sweep_start_ray_index"), "without sweep_start_ray_index"),
     "a link": (_external, "moments: expected one of"),
     "a large range": (_many_gates, "range: expected 2 to 20,000 distances"),
+    "no distance": (lambda file: file["range"].__setitem__(5, np.nan), "distances in metres, found nan among them"),
+    "far apart": (_far_apart, "range: expected gates of one length"),
     "a bomb": (_bomb, "moments: expected one of"),
     "rays beyond": (lambda file: file["sweep_end_ray_index"].__setitem__(0, 1 << 30), "expected 1 to 99 sweeps"),
     "gates beyond": (lambda file: file["ray_n_gates"].__setitem__(0, -5), "0 to 40 gates, as range has, found -5"),
@@ -234,6 +240,7 @@ HOSTILE: dict[str, tuple[Change, str]] = {
     "no time": (lambda file: file.__delitem__("time_coverage_start"), "time_coverage_start: expected YYYY"),
     "a scale": (lambda file: file["DBZH"].attrs.__setitem__("scale_factor", np.inf), "scale_factor: expected a number"),
     "too strong": (lambda file: file["DBZH"].attrs.__setitem__("scale_factor", 5.0), "at most 327.67 dBZ"),
+    "endless": (lambda file: file["DBZH"].attrs.__setitem__("scale_factor", 1e308), "at most 327.67 dBZ, found inf"),
     "uneven": (lambda file: file["range"].__setitem__(5, 9e5), "range: expected gates of one length"),
 }
 
@@ -247,6 +254,22 @@ def test_what_is_no_sound_volume_is_refused(tmp_path: Path, case: str) -> None:
     with pytest.raises(FrameError, match=message) as error:
         read_volume(path.read_bytes(), "x.nc")
     assert str(error.value).startswith("x.nc: ")
+
+
+def test_a_time_before_all_radars_is_refused() -> None:
+    """A frame of the year 1 would have a name without its four digits, which no command reads."""
+    data = uf(KWK, kma_turns(rays=36, gates=40)[:1], field)
+    year = 4 + 2 * 25  # the length of the record, then word 26
+    with pytest.raises(FrameError, match=r"x\.uf: time: expected a year from 1935 on, found 123$"):
+        read_volume(data[:year] + (123).to_bytes(2, "big") + data[year + 2 :], "x.uf")
+
+
+def test_an_azimuth_without_end_is_refused(tmp_path: Path) -> None:
+    path = odim(tmp_path / "x.h5", KWK, kma_turns(rays=36, gates=40), field)
+    with h5py.File(path, "r+") as file:
+        file["dataset1/how"].attrs["startazA"] = np.full(36, np.inf)
+    with pytest.raises(FrameError, match="azimuths and elevations: expected degrees, found none, or no numbers"):
+        read_volume(path.read_bytes(), "x.h5")
 
 
 def test_damage_is_an_error_and_nothing_else(files: dict[str, Path]) -> None:
