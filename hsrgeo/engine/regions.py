@@ -17,7 +17,7 @@ from hsrgeo.errors import OptionsError
 from hsrgeo.model.window import BBox
 from hsrgeo.outputs.names import NAMES, is_reserved
 from hsrgeo.places.vectors import other_crs
-from hsrgeo.sources.encodings import decoded
+from hsrgeo.sources.encodings import decoded, unreadable
 from hsrgeo.sources.gauge_csv import columns_below, missing_columns, separator_line
 from hsrgeo.sources.texts import read_bytes
 
@@ -143,7 +143,8 @@ def _from_csv(path: str | Path, text: str) -> list[Region]:
         rows = (row for row in reader if any(map(_filled, row.values())))
         return [_region_of_row(row) for row in rows]
     except (TypeError, ValueError, csv.Error, OptionsError) as error:
-        problem = error if isinstance(error, (csv.Error, OptionsError)) else "west, south, east, north must be numbers"
+        known = isinstance(error, (csv.Error, OptionsError))
+        problem = unreadable(error) if known else "west, south, east, north must be numbers"
         raise OptionsError(f"{path}, line {max(reader.line_num, 1) + above}: {problem}") from error
 
 

@@ -15,12 +15,12 @@ import pyproj
 
 from hsrgeo.errors import OptionsError, ProjectionError
 from hsrgeo.model.grid import Grid
-from hsrgeo.model.texts import first_names, plain
+from hsrgeo.model.texts import first_names, plain, short
 from hsrgeo.places.layers import read_named, refuse_metres, shapely_for, transformer_of
 from hsrgeo.places.stations import name_of, numbered_names, rows_that_hold
 from hsrgeo.places.vectors import VECTOR_SUFFIXES
 from hsrgeo.places.weights import PointMethod, Ring, Weights, point_weights, polygon_weights
-from hsrgeo.sources.encodings import decoded
+from hsrgeo.sources.encodings import decoded, unreadable
 from hsrgeo.sources.gauge_csv import columns_below, missing_columns, separator_line, separator_of
 from hsrgeo.sources.texts import read_bytes
 
@@ -217,7 +217,7 @@ def _points(
             raise OptionsError(f"{path}, line {above + 1}: {problem}{hint or below}")
         rows = [(reader.line_num + above, cells) for cells in reader if any(cell.strip() for cell in cells)]
     except csv.Error as error:
-        raise OptionsError(f"{path}, line {reader.line_num + above}: {error}") from error
+        raise OptionsError(f"{path}, line {reader.line_num + above}: {unreadable(error)}") from error
     try:
         rows, notes = rows_that_hold(columns, rows, at)
     except OptionsError as error:
@@ -276,5 +276,5 @@ def _number(which: str, text: str) -> float:
     except ValueError:
         number = math.nan
     if not math.isfinite(number):
-        raise OptionsError(f"{which} {text!r} is no number")
+        raise OptionsError(f"{which} {short(text)} is no number")
     return number

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import csv
 
 from hsrgeo.errors import OptionsError
 
@@ -75,6 +76,8 @@ def _workbook(start: bytes) -> str:
 
 def unreadable(error: Exception) -> str:
     """Return why a text cannot be read, for people: Python's words of an encoding say nothing to them."""
+    if "field limit" in str(error):  # of csv, whose words they are
+        return f'has a cell of more than {csv.field_size_limit():,} letters: is a quote (") not closed?'
     if isinstance(error, UnicodeDecodeError):
         if workbook := _workbook(error.object[:MARK_BYTES]):
             return workbook

@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 
 from hsrgeo.errors import OptionsError
-from hsrgeo.model.texts import first_names, plain
+from hsrgeo.model.texts import first_names, plain, short
 from hsrgeo.model.times import KST, length_text, on_step, parse_time
-from hsrgeo.sources.encodings import MARK_BYTES, is_utf8, wrong_encoding
+from hsrgeo.sources.encodings import MARK_BYTES, is_utf8, unreadable, wrong_encoding
 from hsrgeo.sources.gauge_csv import (
     BAD_FLAG,
     NO_READING,
@@ -79,7 +79,7 @@ def read_readings(path: str | Path, names: Sequence[str], rules: ReadingRules) -
                     if any(cell.strip() for cell in cells):
                         taking.take(reader.line_num + above, cells)
             except csv.Error as error:
-                raise OptionsError(f"{path}, line {reader.line_num + above}: {error}") from error
+                raise OptionsError(f"{path}, line {reader.line_num + above}: {unreadable(error)}") from error
     except OSError as error:
         raise OptionsError(f"{path}: cannot be read: {error.strerror or error}") from error
     except UnicodeError as error:
@@ -189,7 +189,7 @@ class _Taking:
         except ValueError:
             value = math.nan
         if not math.isfinite(value):
-            raise ValueError(f"{text!r} is no number")
+            raise ValueError(f"{short(text)} is no number")
         if value in self._rules.missing:
             return None, "code"
         if value < 0:

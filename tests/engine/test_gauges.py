@@ -286,6 +286,8 @@ def test_a_step_that_the_times_do_not_have_is_reported(save: Save) -> None:
         ("sep=;\ntime;서울\n2022-06-09 12:00;x\n", "'x' is no number: line 3"),
         ("time,name,a,b\n", "several could be it"),
         ("time,name\n", "none is there"),
+        ('time,name,mm\n"' + "\n" * 200_000, r"line \d+: has a cell of more than 131,072 letters: is a quote"),
+        (f"time,name,mm\n2022-06-09 12:00,서울,{'9' * 9000}\n", f"csv: '{'9' * 99} is no number: line 2"),
         ("time,name,mm,mm\n", "has the column 'mm' twice"),
         ("time,부산\n", r"neither a column name \(or 지점명\) nor a column called as a gauge \(서울, 인천, 수원\)"),
         ("time,name,mm\n", "contains no reading"),

@@ -168,6 +168,7 @@ def test_a_name_that_no_font_has_is_numbered_and_reported(tmp_path: Path, monkey
         ("time_utc,time_kst,name,reflectivity_dbz,coverage\n", "--quantity rain"),
         ("time_utc,name,rain_mm_h,coverage\n2022-06-09T03:00:00Z,a,x,1\n", "line 2: could not convert"),
         ("time_utc,name,rain_mm_h,coverage\n2022-06-09T03:00:00Z,a,-1,1\n", "line 2: -1 is out of range"),
+        ("time_utc,name,rain_mm_h,coverage\n2022-06-09T03:00:00Z,a,1e308,1\n", r"line 2: 1e\+308 is out of range"),
         ("time_utc,name,rain_mm_h,coverage\n2022-06-09T03:00:00Z,a,1,1.5\n", "line 2: 1.5 is out of range"),
         ("time_utc,name,rain_mm_h,coverage\n2022-06-09T03:00:00,a,1,1\n", "line 2: time .* has no zone"),
         ("time_utc,name,rain_mm_h,coverage\n2022-06-09T03:00:00Z,a\n", "line 2"),

@@ -99,7 +99,7 @@ def test_names_become_nfc_as_other_systems_have_them(tmp_path: Path) -> None:
         (HEAD + '"a\nb",1,2,3,4\n', r"line 3: region name 'a\\nb': must be usable as a folder name"),
         (HEAD + "서울,1,2,3,4\nBusan,1,2,3,4\n서울,1,2,3,4\n", r"two regions would share a folder: '서울' and '서울'$"),
         (HEAD + "Seoul,1,2,3,4\nSEOUL,1,2,3,4\n", r"two regions would share a folder: 'Seoul' and 'SEOUL'$"),
-        (HEAD + '"' + "x" * 200_000 + '",1,2,3,4\n', r"line \d: field larger than field limit"),
+        (HEAD + '"' + "x" * 200_000 + '",1,2,3,4\n', r"line \d: has a cell of more than 131,072 letters: is a quote"),
         (
             (HEAD + "서울,126.7,37.4,127.2,37.7\n").encode("cp949"),
             r"must be UTF-8 \(byte 27\); in Excel save as 'CSV UTF-8', or say its encoding, such as --encoding cp949$",

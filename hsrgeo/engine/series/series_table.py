@@ -245,13 +245,16 @@ def _time(text: str) -> datetime:
     return existing(time).astimezone(KST)
 
 
+_HIGHEST = 1e9  # of any rain, so that sums of it are numbers
+
+
 def _number(text: str, most: float) -> float:
     return _checked(float(text) if text.strip() else None, most)
 
 
 def _checked(number: float | None, most: float) -> float:
     value = np.nan if number is None else number
-    if value < 0 or value > most or value == np.inf:
+    if value < 0 or value > min(most, _HIGHEST):
         raise ValueError(f"{value:g} is out of range")
     return value
 
