@@ -30,8 +30,11 @@ class Sampler:
     def __init__(self, weights: Weights, width: int) -> None:
         rows, cols = np.divmod(weights.cells, width)
         self._window = _span(rows), _span(cols)
-        across = self._window[1].stop - self._window[1].start
-        self._local = ((rows - self._window[0].start) * across + cols - self._window[1].start).astype(np.intp)
+        rows -= self._window[0].start  # in place, for there can be thirty million
+        rows *= self._window[1].stop - self._window[1].start
+        rows += cols
+        rows -= self._window[1].start
+        self._local = rows.astype(np.intp, copy=False)
         self._weights = weights
         self._places = len(weights)
         self._tiled = _tiled(weights, 1)
@@ -117,7 +120,7 @@ class _Tiled:
 
 
 def _tiled(weights: Weights, times: int) -> _Tiled:
-    shares = np.tile(weights.shares, times)
+    shares = np.tile(weights.shares, times) if times > 1 else weights.shares
     begins = (weights.starts[:-1] + len(weights.cells) * np.arange(times)[:, np.newaxis]).reshape(-1)
     starts = np.append(begins, len(shares))
     filled = np.diff(starts) > 0

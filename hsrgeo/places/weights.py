@@ -62,10 +62,14 @@ class Weights:
 
         The shares are the same to the last digit, which they would not be, worked out from another corner.
         """
-        rows, cols = np.divmod(self.cells, width)
-        rows, cols = rows - window.row_off, cols - window.col_off
+        rows, cols = np.divmod(self.cells, width)  # in place from here on, for there can be thirty million
+        rows -= window.row_off
+        cols -= window.col_off
         inside = (rows >= 0) & (rows < window.height) & (cols >= 0) & (cols < window.width)
-        return replace(self, cells=rows * window.width + cols).only(inside)
+        rows *= window.width
+        rows += cols
+        del cols
+        return replace(self, cells=rows).only(inside)
 
     def only(self, wanted: NDArray[np.bool_]) -> Weights:
         """Return the weights of the cells that are wanted; the others are left out, and the totals stay."""
@@ -178,13 +182,17 @@ def _bilinear(col: float, row: float) -> tuple[NDArray[np.int64], NDArray[np.int
 
 
 def _joined(
-    parts: Sequence[tuple[NDArray[np.int64], Floats]], totals: Sequence[float] | Floats, areas: Sequence[float] | Floats
+    parts: list[tuple[NDArray[np.int64], Floats]], totals: Sequence[float] | Floats, areas: Sequence[float] | Floats
 ) -> Weights:
+    """Join the cells and shares of places; `parts` is emptied, so that not all is in memory twice."""
+    starts = np.concatenate([[0], np.cumsum([len(cells) for cells, _shares in parts])])
     cells = [cells for cells, _shares in parts] or [np.empty(0, np.int64)]
     shares = [shares for _cells, shares in parts] or [np.empty(0)]
-    starts = np.concatenate([[0], np.cumsum([len(part) for part in cells[: len(parts)]])])
+    parts.clear()
+    joined = np.concatenate(cells, dtype=np.int64)
+    cells.clear()
     return Weights(
-        np.concatenate(cells).astype(np.int64),
+        joined,
         np.concatenate(shares),
         starts.astype(np.int64),
         np.asarray(totals, np.float64),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,26 @@ def test_a_rectangle_by_hand() -> None:
     np.testing.assert_allclose(dense(weights, TINY), by_hand, atol=1e-12)
     assert weights.totals[0] == pytest.approx(1.75 * 1.3)
     np.testing.assert_allclose(weights.within, 1)
+
+
+def test_many_cells_are_not_in_memory_twice() -> None:
+    # Eight polygons over 300 x 300 cells: 720,000 cells of 16 bytes, 11.52 MB. While they are joined the cells are
+    # there twice, or the shares, and not both; a sampler has an index of 8 bytes a cell, and makes it of two such.
+    grid = Grid("square", MAIN.wkt2, Affine(100.0, 0, 0.0, 0, -100.0, 30_000.0), 300, 300)
+    box = ring((0, 0), (30_000, 0), (30_000, 30_000), (0, 30_000))
+    tracemalloc.start()
+    try:
+        weights = polygon_weights([[box]] * 8, [9e8] * 8, grid)
+        size, peak = tracemalloc.get_traced_memory()
+        tracemalloc.reset_peak()
+        Sampler(weights, grid.width)
+        _now, sampler_peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(weights.cells) == 720_000
+    assert size == pytest.approx(11.52e6, rel=0.01)
+    assert peak < 1.6 * size
+    assert sampler_peak - size < 1.1 * size
 
 
 def test_a_triangle_by_hand() -> None:
