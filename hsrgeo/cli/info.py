@@ -8,7 +8,7 @@ import typer
 from hsrgeo.cli import options
 from hsrgeo.cli.common import Status, answer, answer_json, counted, honest_exit, say, say_notes
 from hsrgeo.model.times import FIVE_MINUTES_SINCE
-from hsrgeo.sources.skipped import suffix_counts
+from hsrgeo.sources.skipped import other_command, suffix_counts
 
 if TYPE_CHECKING:  # names in signatures of helpers only: Typer reads those of commands
     from hsrgeo.engine.inspect import Summary
@@ -171,5 +171,11 @@ def _tell_summary(summary: "Summary") -> None:
     if len(summary.broken) > _SHOWN:
         answer(f"  broken    {len(summary.broken) - _SHOWN:,} more: --json lists them")
     if summary.tally.passed_over:
-        others = counted(summary.tally.passed_over.total(), "file")
-        answer(f"  other     {others} not taken for frames ({suffix_counts(summary.tally)})")
+        _tell_others(summary)
+
+
+def _tell_others(summary: "Summary") -> None:
+    others = counted(summary.tally.passed_over.total(), "file")
+    answer(f"  other     {others} not taken for frames ({suffix_counts(summary.tally)})")
+    if not (summary.frames or summary.volumes) and (advice := other_command(summary.tally)):
+        answer(f"            {advice}")

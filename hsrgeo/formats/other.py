@@ -21,13 +21,14 @@ _FAILURE = re.compile(
 # ^ what a server says in a few words where it sends no file
 _ENCODINGS = ("utf-8", "cp949")
 _POLAR = "of a UF volume of one radar (hsrgeo compose takes it)"
-_TIFF = "of a TIFF (hsrgeo.open, series, accumulate and cube take the folder of an export)"
+_TIFF = "of a TIFF (hsrgeo.open, series, accumulate and stats take the folder of an export)"
 _BEGINNINGS = {
     b"\x1f\x8b": "of gzip (packed twice?)",
     b"II*\0": _TIFF,
     b"MM\0*": _TIFF,
     b"II+\0": "of a BigTIFF",
     b"\x89PNG": "of a PNG",
+    b"GIF8": "of a GIF",
     b"\xff\xd8\xff": "of a JPEG",
     b"PK\3\4": "of a zip archive",
     b"7z\xbc\xaf": "of a 7z archive",

@@ -28,8 +28,6 @@ LATEST_PROJECT = "latest.qgz"
 """Likewise: a QGIS project of it."""
 CUBE_SUFFIXES = (".nc", ".zarr")
 """Of `hsrgeo cube`."""
-ZARR_ROOTS = ("zarr.json", ".zgroup")
-"""In the root of a Zarr store, of Zarr 3 and Zarr 2."""
 LISTS = ("train.csv", "validation.csv", "test.csv")
 """Of `hsrgeo split`."""
 NAMES = frozenset(

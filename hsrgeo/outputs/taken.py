@@ -6,8 +6,9 @@ import os
 from contextlib import suppress
 
 from hsrgeo.errors import OptionsError
-from hsrgeo.outputs.names import CUBE_SUFFIXES, ZARR_ROOTS
+from hsrgeo.outputs.names import CUBE_SUFFIXES
 from hsrgeo.sources.remote import Place, RemotePath
+from hsrgeo.sources.skipped import ZARR_ROOTS
 
 
 def refuse_cube(out: Place, what: str = "files") -> None:

@@ -16,6 +16,7 @@ from hsrgeo.formats.gzipped import MAGIC, peek
 from hsrgeo.formats.header import VERSION_BYTE
 from hsrgeo.formats.names import FrameName, basename
 from hsrgeo.sources.remote import Place, RemotePath, place
+from hsrgeo.sources.skipped import ZARR_ROOTS
 from hsrgeo.sources.texts import open_file
 
 
@@ -166,6 +167,8 @@ class Tally:
         self.passed_over = +self.passed_over
 
     def _kind(self, own_name: str) -> str:
+        if own_name in ZARR_ROOTS:
+            return own_name
         suffixes = Path(own_name).suffixes
         suffix = "".join(suffixes[-2 if suffixes[-1] == ".gz" else -1 :]) if suffixes else "no suffix"
         known = suffix in self.passed_over or len(self.passed_over) < _KINDS

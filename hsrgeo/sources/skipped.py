@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:  # it would load numpy for nothing
     from hsrgeo.sources.found import Tally
 
+ZARR_ROOTS = ("zarr.json", ".zgroup")
+"""In the root of a Zarr store, of Zarr 3 and Zarr 2."""
 _SHOWN = 5  # suffixes, and products
 
 
@@ -14,7 +16,8 @@ def skipped_text(tally: Tally) -> str:
     """Return what was not taken, in a line; empty where all was."""
     parts = [f"{tally.unselected:,} outside the selection"] if tally.unselected else []
     if tally.passed_over:
-        parts.append(f"{tally.passed_over.total():,} other files skipped ({suffix_counts(tally)})")
+        count = tally.passed_over.total()
+        parts.append(f"{count:,} other file{'s' if count > 1 else ''} skipped ({suffix_counts(tally)})")
     return "; ".join(parts)
 
 
@@ -31,6 +34,8 @@ def other_command(tally: Tally) -> str:
     parts = []
     if kinds & {".tif", ".tiff"}:
         parts.append("a .tif, such as a sum or a merged sum, is a result: give the frames that it was made from")
+    if kinds & {*ZARR_ROOTS}:
+        parts.append("a Zarr store, such as a cube, is a result too: hsrgeo series, accumulate and stats read one")
     if volumes := sorted(kinds & {*SUFFIXES}):
         parts.append(f"if the {' and '.join(volumes)} files are volumes of radars: hsrgeo compose makes frames of them")
     return "; ".join(parts)

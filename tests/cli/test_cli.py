@@ -374,7 +374,7 @@ def test_a_broken_frame_is_reported_and_the_others_written(broken: Path, tmp_pat
     lines = result.stderr.splitlines()
     assert lines[0] == f"failed: {bad}: empty file: expected a composite, found 0 bytes"
     assert lines[1].startswith("3 frames: 2 written, 1 failed (")
-    assert lines[2] == "1 other files skipped (1 x .txt)"
+    assert lines[2] == "1 other file skipped (1 x .txt)"
     assert {path for path in files(out) if path.endswith(".tif")} == {
         "202206/09/202206091115.tif",
         "202206/09/202206091120.tif",
@@ -598,6 +598,20 @@ def test_info_of_broken_files_tells_each_on_stderr(broken: Path) -> None:
 
 def test_info_of_nothing_is_no_success(tmp_path: Path) -> None:
     assert run("info", tmp_path).exit_code == 1
+
+
+@pytest.mark.parametrize("root", ["zarr.json", ".zgroup"])
+def test_a_cube_in_place_of_frames_is_told_as_that(tmp_path: Path, root: str) -> None:
+    advice = "a Zarr store, such as a cube, is a result too: hsrgeo series, accumulate and stats read one"
+    (tmp_path / "c.zarr").mkdir()
+    (tmp_path / "c.zarr" / root).write_text("{}")
+    shown = run("info", tmp_path / "c.zarr")
+    assert (shown.exit_code, shown.stdout.splitlines()[-2:]) == (
+        1,
+        [f"  other     1 file not taken for frames (1 x {root})", f"            {advice}"],
+    )
+    exported = run("export", tmp_path / "c.zarr", "--out", tmp_path / "out")
+    assert exported.stderr == f"no frame found (1 other file skipped (1 x {root})); {advice}\n"
 
 
 @pytest.mark.slow

@@ -276,7 +276,7 @@ def test_a_page_that_was_saved_as_a_frame_is_shown(encoding: str, suffix: str, p
         assert str(caught.value).endswith(f": text in place of a file: expected a composite, found {shown}")
 
 
-TAKE_EXPORTS = "hsrgeo.open, series, accumulate and cube take the folder of an export"
+TAKE_EXPORTS = "hsrgeo.open, series, accumulate and stats take the folder of an export"
 
 
 @pytest.mark.parametrize(
@@ -285,6 +285,7 @@ TAKE_EXPORTS = "hsrgeo.open, series, accumulate and cube take the folder of an e
         (b"II*\0", rf"a TIFF \({TAKE_EXPORTS}\)"),
         (b"MM\0*", rf"a TIFF \({TAKE_EXPORTS}\)"),
         (b"\x89PNG\r\n\x1a\n", "a PNG"),
+        (b"GIF89a", "a GIF"),
         (b"PK\3\4", "a zip archive"),
         (
             b"\x89HDF\r\n\x1a\n",

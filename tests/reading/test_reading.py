@@ -132,7 +132,7 @@ def test_iter_frames_warns_where_there_is_no_frame(tmp_path: Path) -> None:
     (tmp_path / "none").mkdir()
     (tmp_path / "none" / "a.tif").write_bytes(b"")
     with pytest.warns(
-        hsrgeo.HsrGeoWarning, match=r"no frame found \(1 other files skipped \(1 x .tif\)\); a .tif, .* is a result"
+        hsrgeo.HsrGeoWarning, match=r"no frame found \(1 other file skipped \(1 x .tif\)\); a .tif, .* is a result"
     ):
         assert list(hsrgeo.iter_frames(tmp_path / "none")) == []
 

@@ -86,7 +86,7 @@ class CubeOptions:
         suffix = out.suffix.lower()
         if suffix not in forms:
             hint = " (or give --virtual, for references)" if suffix in (".json", ".parquet") else ""
-            raise OptionsError(f"out {out}: expected a name that ends in {' or '.join(forms)}{hint}")
+            raise OptionsError(f"{out}: expected a cube's name that ends in {' or '.join(forms)}{hint}")
         if isinstance(out, RemotePath):
             if suffix in (".nc", ".parquet"):
                 raise OptionsError(
