@@ -85,7 +85,8 @@ def stacks_of(out: Place, region: str | None = None) -> Stacks:
     found = _look(folder, regions if region is None else [region])
     if not found.frames:
         lost = len(found.missing) + len(found.damaged)
-        raise ManifestError(str(out), f"no COG there; {MANIFEST} lists {lost:,}")
+        problem = f"no COG there that can be read; the first: {found.damaged[0]}" if found.damaged else "no COG there"
+        raise ManifestError(str(out), f"{problem}; {MANIFEST} lists {lost:,}")
     return found
 
 

@@ -246,6 +246,17 @@ def test_an_emptied_file_is_reported_in_words(exported: Exported, tmp_path: Path
     assert "is not a COG written by hsrgeo: it is empty or ends early" in result.stderr
 
 
+def test_where_every_file_is_damaged_the_first_is_named(exported: Exported, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(exported.out, out)
+    for cog in out.rglob("*.tif"):
+        cog.write_bytes(b"")
+    result = command(out)
+    assert (result.exit_code, out.joinpath("stack.vrt").exists()) == (2, False)
+    assert "no COG there that can be read; the first: " in result.stderr
+    assert "it is empty or ends early; manifest.jsonl lists 8" in result.stderr  # four frames, two regions
+
+
 def test_what_cannot_be_stacked_is_refused(exported: Exported, tmp_path: Path) -> None:
     with pytest.raises(ManifestError, match="is it the OUT of an export"):
         write_stacks(tmp_path)
