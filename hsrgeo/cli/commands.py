@@ -93,7 +93,7 @@ class _Arguments:
                 values = [rest.popleft() for _ in range(min(option.nargs, len(rest)))]
             swallowed = (value.partition("=")[0] in options for value in (values[1:] if equals else values))
             if len(values) != option.nargs or any(swallowed):
-                some = "an argument" if option.nargs == 1 else f"{option.nargs} arguments"
+                some = "an argument" if option.nargs == 1 else f"{option.nargs} arguments: {option.metavar}"
                 ctx.fail(f"Option '{name}' requires {some}.")
             if equals and option.nargs == 1:
                 yield arg

@@ -34,7 +34,7 @@ from hsrgeo.errors import (
 _PARAMETER = re.compile(r"(?<![\w./\\'-])[a-z]+(?:_[a-z]+)+(?![\w./\\'-])", re.ASCII)  # in no path and no quotes
 _NAMES = r"[a-z_]+(?:(?:, | and | or )[a-z_]+)*"
 _PARAMETERS = re.compile(
-    rf"^{_NAMES}(?=:| (?:is|are|goes|go|needs?|must|does|do|both|raw|all)\b| [-+\d'\"])"
+    rf"^{_NAMES}(?=:| (?:is|are|goes|go|needs?|must|does|do|both|raw|all)\b| (?:[-+\d'\"]|nan|inf))"
     rf"|(?<=: ){_NAMES}(?= exclude )"
     rf"|(?:(?<=\bgive )|(?<=\bafter )|(?<=\bwith )|(?<=\bwithout )|(?<=\bneeds )|(?<=\bone of )){_NAMES}",
     re.ASCII,
