@@ -12,35 +12,37 @@ from zlib_ng import zlib_ng
 
 from hsrgeo.errors import (
     FrameError,
-    FrameFormatError,
     FrameNameError,
     HeaderError,
     HsrGeoError,
     LengthError,
-    OldHeaderError,
-    UnknownGridError,
 )
 from hsrgeo.formats import gzipped
+from hsrgeo.formats.blocks import (
+    MAX_BLOCKS,
+    PIXEL,
+    RAIN_CODE,
+    block_count,
+    block_start,
+    grid_and_blocks,
+    grid_of,
+    refuse_other_headers,
+)
 from hsrgeo.formats.header import HEADER_BYTES, pack_header, parse_header
 from hsrgeo.formats.names import FrameName, basename, parse_name, unrepeated
 from hsrgeo.formats.other import refuse_text
 from hsrgeo.model.file_blocks import ALL, Block, MaskedBlock
 from hsrgeo.model.frame import Frame
 from hsrgeo.model.grid import Grid, Registration
-from hsrgeo.model.grid_catalog import grid_for, grids
 from hsrgeo.model.header import PRODUCTS_BY_PTYPE, Header
 from hsrgeo.model.quantity import QUANTITIES
 from hsrgeo.model.times import time_label
 from hsrgeo.model.window import Window
 
-MAX_BLOCKS = 4
-"""Echo, height, station (KMA composite format, section 1), and count, which only `hsrgeo compose` writes."""
 MAX_UNPACKED_BYTES = HEADER_BYTES + MAX_BLOCKS * 2881 * 2305 * 2
 """53,126,664. KMA's paper gives 39,845,254 for three blocks of the largest grid."""
 MAX_STORED_BYTES = MAX_UNPACKED_BYTES + (1 << 20)
 """Most bytes that a file of a frame may have: a gzip stream that did not compress, and some room."""
-_OLD_HEADER_BYTES = 24
-_PIXEL = np.dtype("<i2")
 WindowOf = Callable[[Grid], Window]
 """Which part of the grid that a frame lies on is wanted."""
 
@@ -63,8 +65,8 @@ class Unpacked:
     def block(self, number: int) -> NDArray[np.int16]:
         """Return the stored values of a block (counted from 1), north-up, as a view of the bytes, not to be written."""
         shape = (self.rows or self.grid).height, self.grid.width
-        start = 0 if self.rows else _block_start(number, self.grid)
-        stored = np.frombuffer(self.data, _PIXEL, shape[0] * shape[1], start).reshape(shape)
+        start = 0 if self.rows else block_start(number, self.grid)
+        stored = np.frombuffer(self.data, PIXEL, shape[0] * shape[1], start).reshape(shape)
         return stored[::-1]  # stored south to north
 
 
@@ -115,7 +117,7 @@ def decode_blocks(
             unwanted = _unwanted(unpacked, block)
             frames = (_masked(frame, unwanted, block) for frame in frames)
         if registration != "point":
-            frames = (replace(frame, grid=_grid(frame.header, registration)) for frame in frames)
+            frames = (replace(frame, grid=grid_of(frame.header, registration)) for frame in frames)
         if unpacked.rows:
             frames = (replace(frame, grid=frame.grid.crop(unpacked.rows), window=unpacked.rows) for frame in frames)
         return tuple(frames)
@@ -130,15 +132,15 @@ def _unpack_rows(data: bytes, block: Block, registration: Registration, window_o
     length = int.from_bytes(data[-4:], "little")
     try:
         header = peek_header(data)
-        grid, blocks = _grid_and_blocks(header, length)
-        wanted = window_of(_grid(header, registration))
+        grid, blocks = grid_and_blocks(header, length)
+        wanted = window_of(grid_of(header, registration))
     except HsrGeoError:
         return None
     if not 1 <= block <= blocks or (blocks == 1 and wanted.height == grid.height):
         return None
     rows = Window(0, wanted.row_off, grid.width, wanted.height)
-    row_bytes = grid.width * _PIXEL.itemsize
-    start = _block_start(block, grid) + (grid.height - rows.row_off - rows.height) * row_bytes  # from the south
+    row_bytes = grid.width * PIXEL.itemsize
+    start = block_start(block, grid) + (grid.height - rows.row_off - rows.height) * row_bytes  # from the south
     kept = gzipped.gunzip_range(data, length, start, start + rows.height * row_bytes)
     if kept is None:
         return None
@@ -202,11 +204,11 @@ def unpack(data: bytes, name: str) -> Unpacked:
     else:
         gzipped.check_stored(data, MAX_UNPACKED_BYTES)
     crc32 = zlib_ng.crc32(unpacked) if note or unpacked is data else gzipped.trailer_crc32(data)
-    _refuse_other_headers(len(unpacked))
+    refuse_other_headers(len(unpacked))
     if len(unpacked) < HEADER_BYTES:
         raise LengthError("length", f"a header of {HEADER_BYTES} bytes and pixels", f"{len(unpacked):,} bytes")
     header = parse_header(unpacked)
-    grid, blocks = _grid_and_blocks(header, len(unpacked))
+    grid, blocks = grid_and_blocks(header, len(unpacked))
     return Unpacked(unpacked, header, grid, blocks, crc32, note)
 
 
@@ -215,7 +217,7 @@ def _is_unpacked(data: bytes, name: str) -> bool:
     if not name.lower().endswith(".gz") or data.startswith(gzipped.MAGIC) or len(data) < HEADER_BYTES:
         return False
     try:
-        return _block_count(len(data), _grid(parse_header(data))) > 0
+        return block_count(len(data), grid_of(parse_header(data))) > 0
     except FrameError:
         return False
 
@@ -228,7 +230,7 @@ def encode(header: Header, blocks: Sequence[NDArray[np.int16]], *, level: int = 
         blocks: North-up stored values, shape (ny, nx) each.
         level: libdeflate level, 1 to 12.
     """
-    parts = [pack_header(header), *(np.ascontiguousarray(block[::-1], _PIXEL).tobytes() for block in blocks)]
+    parts = [pack_header(header), *(np.ascontiguousarray(block[::-1], PIXEL).tobytes() for block in blocks)]
     packed: bytearray = deflate.gzip_compress(b"".join(parts), level)
     return bytes(packed)
 
@@ -250,7 +252,7 @@ def product_of(header: Header) -> str:
 
     A frame whose first block is a rain rate is HSP: its ``ptype`` is that of HSR (KMA composite format, section 7).
     """
-    if header.data_codes[0] == _RAIN_CODE:
+    if header.data_codes[0] == RAIN_CODE:
         return _RAIN_PRODUCT
     return PRODUCTS_BY_PTYPE.get(header.ptype, f"P{header.ptype}")
 
@@ -262,8 +264,8 @@ def product_with(frame: Frame, code: int) -> str:
     return product_of(replace(frame.header, data_codes=(code,)))
 
 
-_RAIN_CODE, _RAIN_PRODUCT = 5, "HSP"
-_CODES_OF_PRODUCTS = {"HSR": 1, _RAIN_PRODUCT: _RAIN_CODE, "CPP": 1, "PPI": 1, "CMX": 1, "HCI": 6, "PTY": 7}
+_RAIN_PRODUCT = "HSP"
+_CODES_OF_PRODUCTS = {"HSR": 1, _RAIN_PRODUCT: RAIN_CODE, "CPP": 1, "PPI": 1, "CMX": 1, "HCI": 6, "PTY": 7}
 """Data code of the first block of a product, by the product's name (KMA composite format, section 1)."""
 
 
@@ -315,66 +317,3 @@ def _frame(unpacked: Unpacked, name: str, block: int) -> Frame:
         notes=((f"{name}: {unpacked.note}",) if unpacked.note else ())
         + (_belied(name, frame_name.product, header) if named else ()),
     )
-
-
-def _grid(header: Header, registration: Registration = "point") -> Grid:
-    if header.nz != 1:
-        raise UnknownGridError(
-            "3-D composite", "one level (nz = 1)", f"{header.nz} levels: the origin of R3D is not known to the metre"
-        )
-    return grid_for(header.map_code, header.nx, header.ny, header.dxy, registration)
-
-
-def _grid_and_blocks(header: Header, length: int) -> tuple[Grid, int]:
-    """Return the grid and the number of blocks of a file that unpacks to so many bytes."""
-    grid = _grid(header)
-    _refuse_depth(header)
-    return grid, _block_count(length, grid)
-
-
-def _block_start(number: int, grid: Grid) -> int:
-    return HEADER_BYTES + (number - 1) * grid.width * grid.height * _PIXEL.itemsize
-
-
-def _block_count(length: int, grid: Grid) -> int:
-    # The length decides: num_data says 3 in PUB files that hold one block (KMA composite format, section 1).
-    block_bytes = grid.width * grid.height * _PIXEL.itemsize
-    blocks, rest = divmod(length - HEADER_BYTES, block_bytes)
-    if rest or not 1 <= blocks <= MAX_BLOCKS:
-        raise LengthError(
-            "length",
-            f"{HEADER_BYTES:,} + 1 to {MAX_BLOCKS} blocks of {block_bytes:,} bytes ({grid.width} x {grid.height})",
-            f"{length:,} bytes",
-        )
-    return blocks
-
-
-def _refuse_other_headers(length: int) -> None:
-    """Refuse what the length tells to be another container: whole grids behind a header of another size."""
-    for grid in grids().values():
-        block_bytes = grid.width * grid.height * _PIXEL.itemsize
-        for header_bytes, problem, error_class, what in _OTHER_HEADERS:
-            blocks, rest = divmod(length - header_bytes, block_bytes)
-            if blocks >= 1 and not rest:
-                found = f"{length:,} bytes: the {header_bytes}-byte header {what}, which is not read"
-                raise error_class(problem, f"a header of {HEADER_BYTES:,} bytes", found)
-
-
-_OTHER_HEADERS: tuple[tuple[int, str, type[FrameFormatError], str], ...] = (
-    (_OLD_HEADER_BYTES, "old header", OldHeaderError, "of the older format"),
-    (64, "accumulation", FrameFormatError, "of KMA's sums of rain (PCP)"),
-)
-# ^ KMA composite format, section 1: the fields of both are not known
-
-
-def _refuse_depth(header: Header) -> None:
-    """Refuse a sum of rain: data code 5 stands for mm/h in HSP and for mm in sums, and nothing else tells them apart.
-
-    References:
-        KMA composite format, section 1: data code 5 is "mm (HSP: mm/h)", and ptype 10 an accumulation.
-    """
-    if header.ptype == _SUM_PTYPE and header.data_codes[0] == _RAIN_CODE:
-        raise HeaderError("header byte 1, ptype", "a rain rate", "10 (PCP), a sum of rain, in mm or mm/h")
-
-
-_SUM_PTYPE = 10

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsrgeo.errors import OptionsError
-from hsrgeo.formats.composite import MAX_BLOCKS, encode, product_with
+from hsrgeo.formats.blocks import MAX_BLOCKS
+from hsrgeo.formats.composite import encode, product_with
 from hsrgeo.formats.names import own_name
 from hsrgeo.model.checks import refuse_other_suffix
 from hsrgeo.model.frame import Frame
