@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 from typing import get_args
 
-from hsrgeo.engine.areas import clipped_window
 from hsrgeo.engine.factors import as_factors, notes_on_factors
 from hsrgeo.engine.name_template import check_name
 from hsrgeo.engine.regions import Region, read_regions, refuse_shared_folders
 from hsrgeo.engine.workers.cluster import Cluster
 from hsrgeo.engine.workers.crew import count_workers, workers_for
-from hsrgeo.errors import ClippedWarning, GridError, MissingExtraError, OptionsError, ProjectionError, WindowError
+from hsrgeo.errors import GridError, MissingExtraError, OptionsError
 from hsrgeo.model.fields import Step, Time, Times
 from hsrgeo.model.file_blocks import ALL, as_block
-from hsrgeo.model.grid import Grid, Registration
-from hsrgeo.model.grid_catalog import grids_by
+from hsrgeo.model.grid import Registration
 from hsrgeo.model.times import refuse_uneven
 from hsrgeo.model.window import BBox, Window, as_area
 from hsrgeo.outputs.recipe import DEFAULT_NAME, Cut, Recipe, parts_kinds
@@ -31,9 +27,9 @@ from hsrgeo.products.making import Content, Values
 from hsrgeo.products.masks import Mask
 from hsrgeo.products.palettes import Palette, palette_of
 from hsrgeo.products.rain import KMA_LAW, Law, as_law
-from hsrgeo.products.warp import Resampling, Target, as_target, forget_warps, warp_for
+from hsrgeo.products.warp import Resampling, Target, as_target
 from hsrgeo.sources.select import Selection
-from hsrgeo.writers.rasters import RASTERS, Compression, Format, refuse_long
+from hsrgeo.writers.rasters import RASTERS, Compression, Format
 
 _UNDETECT = "undetect is a number or nan, for formats float32 and asc"
 _MASK = "mask goes beside PNGs: give format png too, because a COG marks nodata itself"
@@ -303,48 +299,3 @@ class ExportOptions:
             listed = tuple(self.regions)
         refuse_shared_folders("regions", listed)
         return tuple(Cut(region.name, region.bbox) for region in listed)
-
-
-def check_areas(recipe: Recipe, noted: Grid | None = None) -> list[str]:
-    """Return a note for every area that is cut at the edge of a grid; what fits no grid is refused.
-
-    Raises:
-        OptionsError: An area lies outside every grid; in another projection its cells would be too many, or it has
-            no place there.
-    """
-    notes: list[str] = []
-    known = grids_by((noted or recipe).registration)
-    for cut in recipe.cuts:
-        problems: list[str] = []
-        for grid in known:
-            try:
-                _window, clipped = clipped_window(grid, cut.area)
-            except WindowError as error:
-                problems.append(str(error))
-                continue
-            notes.extend(clipped[:1] if grid == (noted or known[0]) else [])
-        if len(problems) == len(known):
-            raise OptionsError(f"region {cut.region}: {problems[0]}" if cut.region else problems[0])
-    if recipe.target:
-        _check_target(recipe, recipe.target, known[0])
-    return notes
-
-
-def _check_target(recipe: Recipe, target: Target, grid: Grid) -> None:
-    """Refuse a resolution or projection that makes nothing of the largest area, or more than a format can have."""
-    sizes: dict[Cut, int] = {}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ClippedWarning)
-        for cut in recipe.cuts:
-            with suppress(WindowError):  # it fits another grid
-                window = grid.window_for(cut.area)
-                sizes[cut] = window.width * window.height
-        limited = [name for name in recipe.formats if RASTERS[name].most_side]
-        for cut in sorted(sizes, key=sizes.__getitem__, reverse=True)[: None if limited else 1]:
-            try:
-                made = warp_for(grid, cut.area, replace(target, resampling="nearest")).grid
-            except ProjectionError as error:
-                raise OptionsError(str(error)) from error
-            for name in limited:
-                refuse_long(name, made.width, made.height)
-    forget_warps()  # the map of a whole frame is large, and workers make their own

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from hsrgeo.engine.export_options import ExportOptions, check_areas
+from hsrgeo.engine.areas import check_areas
+from hsrgeo.engine.export_options import ExportOptions
 from hsrgeo.engine.regions import Region
 from hsrgeo.engine.workers.crew import count_workers
 from hsrgeo.errors import HsrGeoError, MissingExtraError, OptionsError

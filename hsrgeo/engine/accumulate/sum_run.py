@@ -28,9 +28,8 @@ from hsrgeo.engine.accumulate.sources import sum_source
 from hsrgeo.engine.accumulate.sum_options import AccumulateOptions
 from hsrgeo.engine.accumulate.sums import STAT_BANDS, OpenSums, sum_tags
 from hsrgeo.engine.accumulate.written import Area, notes_on_unknown, write_period
-from hsrgeo.engine.areas import asked_window
+from hsrgeo.engine.areas import asked_window, check_areas
 from hsrgeo.engine.axis import SUMS, frame_length_of, refuse_other_outputs
-from hsrgeo.engine.export_options import check_areas
 from hsrgeo.engine.keywords import options_of, takes
 from hsrgeo.engine.lazy import Run
 from hsrgeo.engine.one_product import product_guard

@@ -20,8 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsrgeo.cube.reference import SUFFIXES
+from hsrgeo.engine.areas import check_areas
 from hsrgeo.engine.axis import type_of_sources
-from hsrgeo.engine.export_options import ExportOptions, check_areas
+from hsrgeo.engine.export_options import ExportOptions
 from hsrgeo.engine.lazy import Run, with_twins
 from hsrgeo.engine.one_product import Best, product_guard
 from hsrgeo.engine.workers.parallel import ahead

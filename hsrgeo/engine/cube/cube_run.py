@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from hsrgeo.cube.extra import need
+from hsrgeo.engine.areas import check_areas
 from hsrgeo.engine.cube.cube_frames import Builder
 from hsrgeo.engine.cube.cube_options import CubeOptions
 from hsrgeo.engine.cube.stored_builder import BucketBuilder, DiskBuilder
-from hsrgeo.engine.export_options import ExportOptions, check_areas
+from hsrgeo.engine.export_options import ExportOptions
 from hsrgeo.engine.keywords import options_of, takes
 from hsrgeo.engine.lazy import Run, with_twins
 from hsrgeo.engine.one_product import product_guard, refuse_products

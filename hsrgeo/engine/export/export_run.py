@@ -12,10 +12,11 @@ from functools import partial
 from itertools import chain, combinations
 from pathlib import Path
 
+from hsrgeo.engine.areas import check_areas
 from hsrgeo.engine.export.ledger import Ledger
 from hsrgeo.engine.export.removal import Removal, lies_below
 from hsrgeo.engine.export.work import Task, leftovers, work
-from hsrgeo.engine.export_options import ExportOptions, check_areas
+from hsrgeo.engine.export_options import ExportOptions
 from hsrgeo.engine.keywords import options_of, takes
 from hsrgeo.engine.lazy import Run, with_twins
 from hsrgeo.engine.workers.admission import Shared

@@ -14,9 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsrgeo.engine.accumulate.sums import period_tags, write_sum
-from hsrgeo.engine.areas import asked_window
+from hsrgeo.engine.areas import asked_window, check_areas
 from hsrgeo.engine.axis import SUMS, refuse_other_outputs
-from hsrgeo.engine.export_options import check_areas
 from hsrgeo.engine.gauges.gauge_options import GaugeFieldOptions
 from hsrgeo.engine.gauges.surface import Surface, interpolator, packed
 from hsrgeo.engine.keywords import options_of, takes

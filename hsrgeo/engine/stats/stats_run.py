@@ -16,10 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsrgeo.cube.opened import OpenCube, opened_cube
-from hsrgeo.engine.areas import asked_window
+from hsrgeo.engine.areas import asked_window, check_areas
 from hsrgeo.engine.axis import type_of_sources
 from hsrgeo.engine.contents import refuse_for_frames
-from hsrgeo.engine.export_options import check_areas
 from hsrgeo.engine.keywords import options_of, takes
 from hsrgeo.engine.lazy import Run, with_twins
 from hsrgeo.engine.one_product import Best, product_guard
