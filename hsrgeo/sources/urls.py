@@ -14,6 +14,8 @@ _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://([^/]*)/?(.*)", re.DOTALL)
 _LOST_SLASH = re.compile(r"(s3|gs|az|abfss?|https?|sftp|ssh):/[^/]", re.IGNORECASE)
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^@:\[\]]+)(:\d+)?")
 # ^ and port: in what is anything else there may be a password
+_UNREACHABLE = re.compile(r"//|/\.\.?(/|$)|[\0-\x1f\x7f]")
+# ^ object_store, which reads and writes there, refuses such keys in words of its own
 _SECRETS = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]+:/+)(?:[^/]*(?=@)|[^/]*:(?!\d*(?:/|$)).*)|(?<=\?).+", re.DOTALL)
 
 
@@ -31,7 +33,8 @@ def root_and_key(url: str) -> tuple[str, str]:
     """Return the scheme with the bucket or host of a URL, and the path below it.
 
     Raises:
-        OptionsError: It is no URL of a kind that is known, or contains a password or a question mark.
+        OptionsError: It is no URL of a kind that is known, contains a password or a question mark, or what no key in a
+            bucket can contain.
     """
     match = _URL.fullmatch(url)
     scheme = f"{match[1].lower()}://" if match else ""
@@ -46,7 +49,11 @@ def root_and_key(url: str) -> tuple[str, str]:
     if scheme in WEB and "?" in path:
         problem = "addresses with ? (signed ones too) cannot be read; download the file first"
         raise OptionsError(f"{without_secrets(url)}: {problem}")
-    return f"{scheme}{host}", (unquote(path) if scheme in WEB else path).strip("/")
+    key = (unquote(path) if scheme in WEB else path).strip("/")
+    if scheme in BUCKETS and _UNREACHABLE.search(f"{host}/{key}"):
+        problem = "contains //, a part . or .., or a control character, which cannot be read or written in a bucket"
+        raise OptionsError(f"{without_secrets(url)}: {problem}")
+    return f"{scheme}{host}", key
 
 
 def without_secrets(source: object) -> str:

@@ -50,6 +50,7 @@ FOUND = Found("a.tar", "a", None, 1)
         ("abfs://box@account.dfs.core.windows.net/a", "abfs://box@account.dfs.core.windows.net", "a"),
         ("sftp://user@host:2222/data/x.gz", "sftp://user@host:2222", "data/x.gz"),
         ("s3://bucket/레이더/2022", "s3://bucket", "레이더/2022"),
+        ("s3://bucket//a.b/..c/d../", "s3://bucket", "a.b/..c/d.."),
     ],
 )
 def test_a_url_is_a_root_and_a_key(url: str, root: str, key: str) -> None:
@@ -64,6 +65,12 @@ def test_a_url_is_a_root_and_a_key(url: str, root: str, key: str) -> None:
     [
         ("ftp://host/x", "expected s3://"),
         ("s3:///x", "no bucket or host"),
+        ("s3://bucket/a/../b", r"^s3://bucket/a/\.\./b: contains //, a part \. or \.\., or a control character, which"),
+        ("gs://bucket/..", "contains //"),
+        ("az://container/a//b", "contains //"),
+        ("s3://bucket/./a", "contains //"),
+        ("s3://bucket\n/a", "contains //"),  # which went to the bucket "bucket"
+        ("s3://bucket/a\x1bb", "contains //"),
         ("sftp://me:secret@host/x", "a password in a URL"),
         ("https://host/x?X-Amz-Signature=1", "addresses with [?]"),
     ],
