@@ -13,6 +13,7 @@ from typing import Any, Literal, get_args
 from hsrgeo.engine.keywords import options_of, takes
 from hsrgeo.errors import OptionsError
 from hsrgeo.model.fields import Step
+from hsrgeo.model.texts import to_cell
 from hsrgeo.model.times import KST
 from hsrgeo.outputs.frame_table import read_manifest
 from hsrgeo.outputs.lock import locked
@@ -140,9 +141,14 @@ _START = b"path,time_utc,time_kst,region,product,"  # of a list
 def _columns(rows: Sequence[Mapping[str, Any]], out: Path) -> Columns:
     numbers = ("nodata", "undetect", "echo", "maximum")
     return {
-        "path": ("text", [Path(row["path"]).relative_to(out).as_posix() for row in rows]),
+        "path": ("text", [_path(Path(row["path"]).relative_to(out).as_posix()) for row in rows]),
         "time": ("time", [row["time"] for row in rows]),
         "region": ("text", [row["region"] for row in rows]),
         "product": ("text", [row["product"] for row in rows]),
         **{name: ("number", [math.nan if row[name] is None else row[name] for row in rows]) for name in numbers},
     }
+
+
+def _path(text: str) -> str:
+    """Return a path that no spreadsheet takes for a formula and that leads to the file: ``./-5/...`` of ``-5/...``."""
+    return text if to_cell(text) == text else f"./{text}"

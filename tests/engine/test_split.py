@@ -18,10 +18,12 @@ from typer.testing import CliRunner
 import hsrgeo
 from hsrgeo.cli import app
 from hsrgeo.engine.export_options import ExportOptions
+from hsrgeo.engine.regions import Region
 from hsrgeo.engine.split import SETS, SplitOptions, _sets
 from hsrgeo.errors import LockError, ManifestError, OptionsError, OutputExistsError, WriteError
 from hsrgeo.formats.names import FrameName
 from hsrgeo.model.times import KST
+from hsrgeo.model.window import BBox
 from hsrgeo.outputs.kept_recipe import keep_recipe
 from hsrgeo.outputs.lock import locked
 from hsrgeo.outputs.manifest import Manifest
@@ -113,6 +115,19 @@ def test_lists_are_written_on_this_machine(out: Path, tmp_path: Path, monkeypatc
     with pytest.raises(OptionsError, match="hsrgeo split works with files on this machine only"):
         hsrgeo.split(out, "s3://bucket/lists")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_path_that_begins_as_a_formula_leads_to_its_file(tmp_path: Path) -> None:
+    """Of a region -5: with ' in front, as other texts have it, no program would find the file."""
+    frame_name = FrameName("HSR", "PUB", START)
+    recipe = ExportOptions(formats="cog", regions=[Region("-5", BBox(126.7, 37.4, 127.2, 37.7))]).recipe
+    keep_recipe(tmp_path, recipe)
+    with Manifest(tmp_path) as manifest:
+        path = recipe.stem(frame_name, "-5") + ".tif"
+        manifest.append(Outcome("0.bin.gz", None, frame_name, "ok", outputs=(Output(path, 1, 0),)))
+    hsrgeo.split(tmp_path, shares=(1, 0, 0))
+    [row] = rows_of(tmp_path)["train"]
+    assert (row["path"], row["region"]) == ("./-5/202208/01/202208010000.tif", "-5")
 
 
 def test_the_command_line(out: Path, tmp_path: Path) -> None:
