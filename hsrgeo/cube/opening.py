@@ -132,7 +132,7 @@ def open(  # noqa: A001, PLR0913 - `hsrgeo.open` is its name; every option has a
         undetect: ``code`` keeps the stored value (-250 dBZ; 0 mm/h), ``nan`` makes it NaN, a number is that value.
         lonlat: With 2-D longitude and latitude.
         chunks: As for `xarray.Dataset.chunk`; ``auto`` is that many times as make 128 MiB, a day of frames
-            at most, or the chunks of the cube; None for no dask.
+            at most, or the chunks of the cube; None for no dask, but of a cube for its own chunks.
         layout: ``map`` or ``series``, of a cube that holds both; else the one there is, map first.
         region: Of a folder exported with several regions.
         check: Read every frame now, so that `missing_times` is certain; of a cube they are certain anyway.

@@ -52,7 +52,7 @@ GRID = grids()["kma-hb-1km"]
 MISSING = (7, 31, 32)
 """Frames that are taken away."""
 FORMS = [("a.zarr", "map", 3), ("a.zarr", "map", 2), ("a.zarr", "series", 3), ("a.zarr", "series", 2),
-         ("a.zarr", "both", 3), ("a.nc", "map", 3), ("a.nc", "series", 3)]  # fmt: skip
+         ("a.zarr", "both", 3), ("a.nc", "map", None), ("a.nc", "series", None)]  # fmt: skip
 HOLDING = str(Path(__file__).parents[1] / "holding")
 COMMAND = "import typer; from hsrgeo.cli.cube import cube; typer.run(cube)"
 
@@ -84,7 +84,7 @@ def stored(paths: Sequence[Path]) -> NDArray[np.int16]:
 
 
 def options(
-    layout: Any = "map", zarr_format: Any = 3, attrs: dict[str, str] | None = None, **frames: Any
+    layout: Any = "map", zarr_format: Any = None, attrs: dict[str, str] | None = None, **frames: Any
 ) -> CubeOptions:
     frames = {"jobs": 1, "values": "raw", "window": WINDOW, **frames}
     return CubeOptions(frames=ExportOptions(**frames), layout=layout, zarr_format=zarr_format, attrs=attrs or {})
@@ -110,7 +110,7 @@ def packed(out: Path, layout: str | None = None) -> NDArray[np.int16]:
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "layout", "zarr_format"), FORMS)
 def test_values_are_those_of_the_frames(
-    frames: list[Path], expected: NDArray[np.int16], tmp_path: Path, name: str, layout: str, zarr_format: int
+    frames: list[Path], expected: NDArray[np.int16], tmp_path: Path, name: str, layout: str, zarr_format: int | None
 ) -> None:
     out = tmp_path / name
     outcomes = made(random.Random(1).sample(frames, len(frames)), out, options(layout, zarr_format))  # noqa: S311
@@ -135,7 +135,7 @@ def _utc(moment: datetime) -> datetime:
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "layout", "zarr_format"), FORMS)
 def test_values_are_the_same_after_frames_were_added(
-    frames: list[Path], expected: NDArray[np.int16], tmp_path: Path, name: str, layout: str, zarr_format: int
+    frames: list[Path], expected: NDArray[np.int16], tmp_path: Path, name: str, layout: str, zarr_format: int | None
 ) -> None:
     out, wanted = tmp_path / name, options(layout, zarr_format)
     made(frames[20:40], out, wanted)
@@ -371,6 +371,8 @@ def test_wrong_use_is_reported(frames: list[Path], tmp_path: Path) -> None:
         make_cube(frames, tmp_path / "a.tif")
     with pytest.raises(OptionsError, match="one layout"):
         make_cube(frames, tmp_path / "a.nc", options("both"))
+    with pytest.raises(OptionsError, match=r"^zarr format 2: .*a\.nc is NetCDF; give a name that ends in \.zarr"):
+        make_cube(frames, tmp_path / "a.nc", options("map", 2))
     with pytest.raises(OptionsError, match="regions"):
         options(window=None, regions=())
     with pytest.raises(OptionsError, match="zarr format"):

@@ -112,6 +112,30 @@ def test_a_table_gives_what_the_frames_give(frames: Path, tmp_path: Path, kind: 
         assert numbers(other, *keys) == pytest.approx(numbers(one, *keys), rel=1e-7)
 
 
+def test_what_lies_between_steps_is_left_out_and_said(frames: Path, tmp_path: Path, make_file: MakeFile) -> None:
+    odd = ELEVEN + timedelta(minutes=7)
+    (frames / frame_name(odd)).write_bytes(make_file(np.full((NY, NX), 5000, np.int16), time=odd))
+    out, points = tmp_path / "o.csv", places(tmp_path, "points")
+    run = series(frames, out, SeriesOptions(**points, period=HOUR, jobs=1))
+    list(run)
+    assert "1 of 6 times lie between steps of 5min, and are left out of sums" in run.notes
+    assert float(rows_of(out)[0]["depth_mm"]) == pytest.approx((2 * R30 + R40) / 12)  # as without it
+    list(series(frames, tmp_path / "t.csv", SeriesOptions(**points, jobs=1)))
+    made = hsrgeo.series_by_period(tmp_path / "t.csv", out, HOUR)
+    # 11:00 to 12:05 are 14 steps
+    assert made.notes[-1] == "1 of 15 times lie between steps of 5min, and are left out of sums"
+    assert float(rows_of(out)[0]["depth_mm"]) == pytest.approx((2 * R30 + R40) / 12)
+
+
+def test_a_table_without_a_time_on_a_step_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text(
+        "time_utc,name,rain_mm_h,coverage,minutes\n2022-06-09T02:02:00Z,a,1,1,5\n2022-06-09T02:07:00Z,a,1,1,5\n"
+    )
+    with pytest.raises(SourceError, match="has no time on whole steps of 5min after midnight KST"):
+        hsrgeo.series_by_period(tmp_path / "t.csv", tmp_path / "h.csv", HOUR)
+    assert not (tmp_path / "h.csv").exists()
+
+
 def test_the_command(frames: Path, tmp_path: Path) -> None:
     def cli(*words: object) -> Any:
         return CliRunner().invoke(app, ["series", *map(str, words)])

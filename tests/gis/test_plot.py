@@ -97,7 +97,7 @@ def test_times_between_steps_are_left_out_and_reported(tmp_path: Path) -> None:
     path = table(tmp_path / "t.csv", {m: [(1.0, 1.0)] for m in (0, 5, 7, 10, 15)}, ["a"])
     (a,), notes = read_series(path)
     assert len(a.rates) == 4
-    assert notes == ["1 of the times lie between steps of 0:05:00, and are left out, as in a sum"]
+    assert notes == ["1 of 5 times lie between steps of 5min, and are left out of sums"]
 
 
 def test_bars_of_half_an_hour_hold_depth_and_how_much_was_observed() -> None:

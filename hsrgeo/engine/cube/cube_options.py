@@ -94,6 +94,8 @@ class CubeOptions:
                 )
             if suffix == ".zarr" and self.written_format != 3:  # noqa: PLR2004
                 raise OptionsError("zarr format 2: a cube in a bucket is of format 3; 2 cannot be replaced at once")
+        if suffix == ".nc" and self.zarr_format is not None:
+            raise OptionsError(f"zarr format {self.zarr_format}: {out} is NetCDF; give a name that ends in .zarr")
         if suffix == ".nc" and self.layout == "both":
             raise OptionsError("layout both: a NetCDF file contains one layout, map or series")
         return forms[suffix]

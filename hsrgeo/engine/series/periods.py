@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from hsrgeo.engine.axis import ceil_step, floor_step, frame_length_of
 from hsrgeo.engine.periods import PeriodLength, check_period
-from hsrgeo.engine.series.series_table import FACTOR_COLUMN, RAIN_LAW, has_factors, law_of, series_lines
+from hsrgeo.engine.series.series_table import FACTOR_COLUMN, RAIN_LAW, between_steps, has_factors, law_of, series_lines
 from hsrgeo.errors import OptionsError, SourceError
-from hsrgeo.model.times import KST, on_step, time_label
+from hsrgeo.model.times import KST, length_text, on_step, time_label
 from hsrgeo.products.rain import KMA_LAW
 from hsrgeo.sources.remote import local, target
 from hsrgeo.writers.table_files import check_table, write_table
@@ -181,7 +181,7 @@ def series_by_period(  # noqa: PLR0913 - the options of `hsrgeo series --period`
 
     Raises:
         OptionsError: A length that cannot be; no row within the times; the table would replace itself.
-        SourceError: No series of rain, or a damaged one.
+        SourceError: No series of rain, or a damaged one; all times lie between steps.
         MissingExtraError: pyarrow is not installed, and one of the two is Parquet.
         WriteError: The disk refused.
     """
@@ -215,10 +215,12 @@ def series_by_period(  # noqa: PLR0913 - the options of `hsrgeo series --period`
     has_factor = adjusted.__contains__ if has_factors(source) else None
     periods = Periods(length, step, min_coverage, polygons, has_factor)
     rows = list(periods.rows(_in_order(found, len(names)), start, end))
+    if not rows:
+        raise SourceError(str(source), f"has no time on whole steps of {length_text(step)} after midnight KST")
     law = law_of(source)
     texts = {RAIN_LAW: law} if law != str(KMA_LAW) else {}
     write_table(path, list(names), periods.columns, rows, texts=texts, common=periods.common, wide=wide, excel=excel)
-    return PeriodTable(Path(str(path)), len(names), len(rows), tuple(notes))
+    return PeriodTable(Path(str(path)), len(names), len(rows), (*notes, *between_steps(found, step)))
 
 
 def _in_order(found: dict[datetime, dict[int, tuple[float, ...]]], places: int) -> Iterator[Row]:

@@ -23,7 +23,7 @@ from hsrgeo.engine.series.frames import FrameReader
 from hsrgeo.engine.series.periods import Periods
 from hsrgeo.engine.series.reader import Numbers, Reader
 from hsrgeo.engine.series.series_options import SeriesOptions
-from hsrgeo.engine.series.series_table import RAIN_LAW
+from hsrgeo.engine.series.series_table import RAIN_LAW, between_steps
 from hsrgeo.engine.series.summed import SumReader
 from hsrgeo.engine.workers.scratch import scratch_folder
 from hsrgeo.errors import OptionsError
@@ -85,6 +85,7 @@ class Series(Run):
                 if options.period is None:
                     rows = self._rows(rows, length)
                 else:
+                    self.notes += between_steps(self._kept, length)
                     polygons = not isinstance(options.places, Points)
                     has_factor = None if options.factors is None else options.factors.has
                     periods = Periods(options.period, length, options.min_coverage, polygons, has_factor)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from pathlib import Path
@@ -15,7 +15,7 @@ from hsrgeo.engine.axis import ceil_step
 from hsrgeo.errors import OptionsError, SourceError, printable
 from hsrgeo.gis.hyetograph import PlaceSeries
 from hsrgeo.model.texts import from_cell
-from hsrgeo.model.times import FRAME_STEP, KST, existing, on_step, time_label, usual_step
+from hsrgeo.model.times import FRAME_STEP, KST, existing, length_text, on_step, time_label, usual_step
 from hsrgeo.products.rain import KMA_LAW
 from hsrgeo.sources.arrow import pyarrow_modules
 from hsrgeo.sources.encodings import unreadable
@@ -95,11 +95,8 @@ def _on_one_axis(
 ) -> tuple[list[PlaceSeries], list[str]]:
     """Fill every whole step from the first to the last; what lies between the steps stands for no time of its own."""
     kept = [time for time in times if on_step(time, step)]
-    notes = []
-    if between := len(times) - len(kept):
-        notes.append(f"{between:,} of the times lie between steps of {step}, and are left out, as in a sum")
     if not kept:
-        raise SourceError(str(path), f"has no time on whole steps of {step} after midnight KST")
+        raise SourceError(str(path), f"has no time on whole steps of {length_text(step)} after midnight KST")
     begin = kept[0] if start is None else min(ceil_step(start, step), kept[0])
     finish = kept[-1] + step if end is None else max(ceil_step(end, step), kept[-1] + step)
     count = (finish - begin) // step
@@ -115,7 +112,14 @@ def _on_one_axis(
         coverage[np.isnan(rates) | np.isnan(coverage)] = 0  # without one of the two nothing is known
         rates[coverage <= 0] = np.nan
         made.append(PlaceSeries(name, begin, step, rates, coverage))
-    return made, notes
+    return made, between_steps(times, step)
+
+
+def between_steps(times: Collection[datetime], step: timedelta) -> list[str]:
+    """Return a note on the times between whole steps after midnight KST, which no sum takes; empty if none are."""
+    between = sum(not on_step(time, step) for time in times)
+    said = f"{between:,} of {len(times):,} times lie between steps of {length_text(step)}, and are left out of sums"
+    return [said] if between else []
 
 
 def _step(path: Path, times: Sequence[datetime], lengths: set[float]) -> timedelta:
