@@ -67,10 +67,10 @@ def read_lines(
     """
     damaged = DamagedLines(name)
     for number, line in enumerate(lines, 1):
-        told = None
+        record = None
         try:
-            told = read(line)
+            record = read(line)
         except ValueError as error:
             damaged.note(number, error)
-        yield len(line), told
+        yield len(line), record
     damaged.tell()

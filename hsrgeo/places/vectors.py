@@ -38,7 +38,7 @@ def read_layer(path: str | Path, what: str, encoding: str | None) -> tuple[Any, 
             from pyogrio import errors, raw  # noqa: PLC0415 - an optional extra
         try:
             crs = _refuse_other_formats(path, what)
-            with warnings.catch_warnings(record=True) as told:
+            with warnings.catch_warnings(record=True) as caught:
                 warnings.simplefilter("always")
                 read: tuple[Any, Any, Any, Any] = raw.read(os.path.abspath(path), encoding=encoding)  # noqa: PTH100
         except (errors.DataSourceError, errors.DataLayerError, ValueError) as error:
@@ -48,7 +48,7 @@ def read_layer(path: str | Path, what: str, encoding: str | None) -> tuple[Any, 
     if crs is not None and read[0]["crs"] == _DEGREES:  # which GDAL takes where it does not understand the name
         problem = f"its CRS is not understood: {repr(crs)[:_SHOWN] if crs else 'crs has no name'}"
         raise OptionsError(f'{path}: {problem}; name it as "EPSG:5186", or take "crs" out where x and y are degrees')
-    for text in dict.fromkeys(str(one.message) for one in told):  # of GDAL, with texts of the file
+    for text in dict.fromkeys(str(one.message) for one in caught):  # of GDAL, with texts of the file
         warnings.warn(f"{path}: {text[:_SHOWN]}", HsrGeoWarning, stacklevel=2)
     return read
 
