@@ -114,7 +114,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.server.requests.append((self.command, self.path, dict(self.headers.items())))
             how = self.server.spoil(number, self.command, self.path)
             self.server.spoiled += bool(how)
-        self.close_connection = bool(how)
+        # Nothing else closes it: the next request might go out on a connection that is closing, and fail otherwise.
+        self.close_connection = how in ("cut request", "no answer", "cut")
         if how == "cut request":
             self.rfile.read(length // 2)
             return
