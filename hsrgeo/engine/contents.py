@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from hsrgeo.errors import OptionsError
+from hsrgeo.model.file_blocks import Block
 from hsrgeo.model.grid import Registration
 from hsrgeo.model.quantity import RAIN, Quantity
-from hsrgeo.outputs.recipe import Recipe
+from hsrgeo.products.cleaning import Cleaning
 from hsrgeo.products.rain import KMA_LAW, Law
 from hsrgeo.sources.remote import Place
 
 
-def refuse_for_frames(recipe: Recipe, registration: Registration) -> None:
+def refuse_for_frames(block: Block, cleaning: Cleaning | None, registration: Registration) -> None:
     """Refuse what can be chosen of frames only."""
-    if recipe.block != 1:
+    if block != 1:
         raise OptionsError(
             "block, max_height and stations are for frames: what an export or a cube contains was fixed when it was "
             "made"
         )
-    if recipe.cleaning is not None:
+    if cleaning is not None:
         raise OptionsError("min_dbz, despeckle and smooth are for frames: give them where the export or cube is made")
     refuse_registration(registration)
 

@@ -93,7 +93,8 @@ class ExportSource(SumSource):
     is_output = True
 
     def __init__(self, source: Path, options: AccumulateOptions) -> None:
-        refuse_for_frames(options.export.recipe, options.registration)
+        recipe = options.export.recipe
+        refuse_for_frames(recipe.block, recipe.cleaning, options.registration)
         self._source, self._options = source, options
         self._lock = Lock()
         self._first: tuple[Contents, Frame] | None = None
@@ -174,7 +175,8 @@ class CubeSource(SumSource):
     is_output = True
 
     def __init__(self, source: Place, options: AccumulateOptions) -> None:
-        refuse_for_frames(options.export.recipe, options.registration)
+        recipe = options.export.recipe
+        refuse_for_frames(recipe.block, recipe.cleaning, options.registration)
         if options.region:
             raise OptionsError("region is for an exported folder that has several; a cube has one area")
         self._source, self._options = source, options

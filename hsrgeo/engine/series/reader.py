@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from hsrgeo.engine.contents import notes_on_bias, notes_on_contents, refuse_registration
+from hsrgeo.engine.contents import notes_on_bias, notes_on_contents, refuse_for_frames
 from hsrgeo.engine.factors import notes_on_factors
 from hsrgeo.engine.series.series_options import Content, SeriesOptions
 from hsrgeo.errors import FrameError, OptionsError
@@ -136,14 +136,7 @@ class OutputReader(Reader):
     def __init__(self, source: Place, options: SeriesOptions) -> None:
         super().__init__(options)
         self.source = source
-        if options.chosen_block != 1:
-            raise OptionsError(
-                "block, max_height and stations are for frames: what a cube or an export contains was fixed when it "
-                "was made"
-            )
-        if options.cleaning is not None:
-            raise OptionsError("min_dbz, despeckle and smooth are for frames: give them where an export is made")
-        refuse_registration(options.registration)
+        refuse_for_frames(options.chosen_block, options.cleaning, options.registration)
 
     def check_held(self, quantity: Quantity, grid: Grid, law: str, bias: str = "") -> None:
         """Refuse a quantity that is not what is asked for, and note where numbers are others than those of frames.

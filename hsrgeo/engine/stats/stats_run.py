@@ -96,7 +96,8 @@ class Stats(Run):
                 raise OptionsError("region is for an exported folder that has several; frames have none")
             self.notes += check_areas(options.export.recipe)
         else:
-            refuse_for_frames(options.export.recipe, options.registration)
+            recipe = options.export.recipe
+            refuse_for_frames(recipe.block, recipe.cleaning, options.registration)
         self._items = self._run(source_type, [*sources])
 
     def _run(self, source_type: str, sources: list[str | Path]) -> Generator[Outcome]:
